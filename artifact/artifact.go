@@ -1,0 +1,298 @@
+// Package artifact saves a router in one file and loads it again.
+//
+// The file is in the safetensors format: tensors that Python's safetensors
+// package reads, and a manifest as one JSON text under the metadata key
+// "carrot". Equal inputs and seed give equal bytes. A file that is cut,
+// corrupt, hostile or of a later major version gives an error that says what is
+// wrong, with memory bounded by the file's size.
+//
+//	a, err := artifact.Open("router.safetensors")
+//	router, err := a.Router(embedder, price.Default())
+package artifact
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+// Format is the version of the file: its major number is what follows the
+// slash.
+const Format = "carrot.router/1"
+
+// manifestKey is the metadata key of the manifest.
+const manifestKey = "carrot"
+
+// ErrEmbedder is returned when a router is given another embedder than it was
+// trained with.
+var ErrEmbedder = errors.New("not the embedder the router was trained with")
+
+// Manifest says what is in an artefact.
+type Manifest struct {
+	Format    string       `json:"format"`
+	Embedder  Embedder     `json:"embedder"`
+	Predictor predict.Spec `json:"predictor"`
+	Models    []Model      `json:"models"`
+	Data      []Data       `json:"data"`
+	// PriceDate is the newest date of the prices that the frontier was
+	// computed with.
+	PriceDate   string             `json:"price_date,omitempty"`
+	Frontier    []Point            `json:"frontier"` // out of fold
+	BestSingle  Point              `json:"best_single"`
+	Metrics     map[string]float64 `json:"metrics"` // out of fold
+	Command     string             `json:"command"`
+	Licence     string             `json:"licence"`
+	Description string             `json:"description,omitempty"`
+}
+
+// Embedder names what made the representations.
+type Embedder struct {
+	// ID with a hash of the content: "static@0123456789ab".
+	ID string `json:"id"`
+	// Spec as given on the command line: "static", "bert:DIR", "openai:URL".
+	Spec string `json:"spec"`
+	Dim  int    `json:"dim"`
+}
+
+// Model is one column of the predictor, with what training saw of it.
+type Model struct {
+	Name      string  `json:"name"`
+	Observed  int     `json:"observed"`   // queries with a score
+	MeanScore float64 `json:"mean_score"` // over them
+	// TokensP90 is the share of output tokens within the 90% quantile, out of
+	// fold; null where none were observed.
+	TokensP90 *float64 `json:"tokens_p90_coverage"`
+	// Price of the training data, for who has no price book. Null where
+	// outcomes carried costs.
+	Price *Price `json:"price"`
+}
+
+// Price is in USD per million tokens.
+type Price struct {
+	Input       float64 `json:"input"`
+	CachedInput float64 `json:"cached_input"`
+	CacheWrite  float64 `json:"cache_write"`
+	Output      float64 `json:"output"`
+	Reasoning   float64 `json:"reasoning"`
+}
+
+// Data names a data set that the router was trained on.
+type Data struct {
+	Name        string   `json:"name"`
+	Fingerprint string   `json:"fingerprint"`
+	Queries     int      `json:"queries"` // trained on
+	Sources     []string `json:"sources"`
+}
+
+// Point is a carrot.Point; USDPerQuality is null for +Inf.
+type Point struct {
+	USDPerQuality *float64 `json:"usd_per_quality"`
+	CostUSD       float64  `json:"cost_usd"`
+	Quality       float64  `json:"quality"`
+}
+
+// NewPoint converts a point of a frontier.
+func NewPoint(p carrot.Point) Point {
+	out := Point{CostUSD: p.CostUSD, Quality: p.Quality}
+	if !math.IsInf(p.USDPerQuality, 0) {
+		out.USDPerQuality = &p.USDPerQuality
+	}
+	return out
+}
+
+func (p Point) point() carrot.Point {
+	w := math.Inf(1)
+	if p.USDPerQuality != nil {
+		w = *p.USDPerQuality
+	}
+	return carrot.Point{USDPerQuality: w, CostUSD: p.CostUSD, Quality: p.Quality}
+}
+
+// NewPrice converts a price per token.
+func NewPrice(p carrot.Price) *Price {
+	return &Price{p.Input.PerMillion(), p.CachedInput.PerMillion(), p.CacheWrite.PerMillion(), p.Output.PerMillion(), p.Reasoning.PerMillion()}
+}
+
+func (p *Price) price() *carrot.Price {
+	return &carrot.Price{Input: carrot.PerMillion(p.Input), CachedInput: carrot.PerMillion(p.CachedInput),
+		CacheWrite: carrot.PerMillion(p.CacheWrite), Output: carrot.PerMillion(p.Output), Reasoning: carrot.PerMillion(p.Reasoning)}
+}
+
+// Artifact is a saved router: what was fitted, without embedder and prices.
+type Artifact struct {
+	Manifest  Manifest
+	Predictor *predict.Predictor
+	// SHA256 of the file, in hex; empty before it is written.
+	SHA256 string
+	// Size of the file in bytes.
+	Size int
+}
+
+// Write writes the artefact. Equal artefacts give equal bytes.
+func (a *Artifact) Write(w io.Writer) error {
+	data, err := a.encode()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+func (a *Artifact) encode() ([]byte, error) {
+	list, err := a.Predictor.Save()
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := json.Marshal(a.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	var out bytes.Buffer
+	if err := safetensors.Write(&out, map[string]string{manifestKey: string(manifest)}, list); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// WriteFile writes the artefact to a file, all or nothing.
+func (a *Artifact) WriteFile(path string) error {
+	list, err := a.Predictor.Save()
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal(a.Manifest)
+	if err != nil {
+		return fmt.Errorf("encode manifest: %w", err)
+	}
+	return safetensors.WriteFile(path, map[string]string{manifestKey: string(manifest)}, list)
+}
+
+// Open reads an artefact from a file.
+func Open(path string) (*Artifact, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open router: %w", err)
+	}
+	a, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("router %s: %w", path, err)
+	}
+	return a, nil
+}
+
+// Parse reads an artefact, checking every shape, index and number in it.
+func Parse(data []byte) (*Artifact, error) {
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := file.Metadata()[manifestKey]
+	if !ok {
+		return nil, fmt.Errorf("no manifest under the metadata key %q: not a router", manifestKey)
+	}
+	sum := sha256.Sum256(data)
+	a := &Artifact{SHA256: hex.EncodeToString(sum[:]), Size: len(data)}
+	if err := json.Unmarshal([]byte(text), &a.Manifest); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if err := a.Manifest.check(); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	a.Predictor, err = predict.Load(file, a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (m *Manifest) check() error {
+	if m.Format != Format {
+		if strings.HasPrefix(m.Format, "carrot.router/") {
+			return fmt.Errorf("format %q is not the %q this program reads: use the program that wrote it, or train again", m.Format, Format)
+		}
+		return fmt.Errorf("format %q, want %q", m.Format, Format)
+	}
+	if m.Embedder.Dim < 0 || m.Embedder.Dim > 1<<16 {
+		return fmt.Errorf("embedder dimension %d", m.Embedder.Dim)
+	}
+	seen := map[string]bool{}
+	for _, model := range m.Models {
+		if model.Name == "" || seen[model.Name] {
+			return fmt.Errorf("models: name %q is empty or appears twice", model.Name)
+		}
+		seen[model.Name] = true
+	}
+	if len(m.Models) == 0 {
+		return errors.New("models: there are none")
+	}
+	return nil
+}
+
+func (a *Artifact) names() []string {
+	names := make([]string, len(a.Manifest.Models))
+	for i, m := range a.Manifest.Models {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// Pool returns the artefact's models as candidates, priced by the book; where
+// the book has no price of a model, by the prices it was trained with.
+func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
+	pool := make([]carrot.Candidate, len(a.Manifest.Models))
+	for i, m := range a.Manifest.Models {
+		pool[i] = carrot.Candidate{Name: m.Name, Model: carrot.Model{Name: m.Name}}
+		if m.Price != nil {
+			pool[i].Price = m.Price.price()
+		}
+		if book == nil {
+			continue
+		}
+		if p, err := book.Price(m.Name); err == nil {
+			pool[i].Price = &p
+		}
+	}
+	return pool
+}
+
+// Frontier returns the stored operating points.
+func (a *Artifact) Frontier() carrot.Frontier {
+	f := carrot.Frontier{BestSingle: a.Manifest.BestSingle.point()}
+	for _, p := range a.Manifest.Frontier {
+		f.Points = append(f.Points, p.point())
+	}
+	return f
+}
+
+// Router joins the artefact with an embedder, which must be the one it was
+// trained with, and a pool of candidates, usually a.Pool.
+func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
+	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
+		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
+	}
+	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
+		CountTokens: price.CountTokens, Frontier: a.Frontier()})
+}
+
+//go:embed default.safetensors
+var defaultRouter []byte
+
+// Default returns the router in the binary: a demonstration of routing on
+// arithmetic reasoning, mathematics and code among models of 2024; see
+// docs/default-router.md for what it must not be used for.
+var Default = sync.OnceValues(func() (*Artifact, error) { return Parse(slices.Clip(defaultRouter)) })

@@ -1,0 +1,31 @@
+// Package carrot routes queries to language models: for every query it
+// estimates what each candidate's answer would be worth and would cost, and
+// picks the candidate with the best trade-off.
+//
+// It implements CARROT (Cost AwaRe Rate Optimal rouTer, arXiv 2502.03261). A
+// [Router] joins four parts:
+//
+//	embed     text  -> Representation            (an Embedder)
+//	predict   Representation -> Forecasts        (a Predictor)
+//	price     tokens -> USD                      (a Price per candidate)
+//	decide    quality, cost, Objective -> choice (Decide)
+//
+// The decision rule is the paper's plug-in rule (section 3): with quality q_m
+// and cost c_m estimated, choose the m that maximises
+//
+//	u_m = q_m - c_m / w
+//
+// where w, the willingness to pay in USD per unit of quality, is the only
+// number inside an [Objective]. The paper's form (1-μ)·q - μ·K·c is the same
+// rule with w = (1-μ)/(μ·K). Prices and the objective are read at request
+// time: both change without training.
+//
+// Most programs load a saved router:
+//
+//	router, err := artifact.Default()
+//	decision, err := router.Route(ctx, carrot.Query{Text: prompt}, carrot.Balanced)
+//	fmt.Println(decision.Model, decision.Reason())
+//
+// This package imports the standard library only. It knows neither HTTP nor
+// how predictors are fitted, and should not learn either.
+package carrot

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/carrot-router/carrot/artifact"
+)
+
+type inspectCommand struct {
+	File string `arg:"" optional:"" help:"Saved router; the one in the binary if not given."`
+	JSON bool   `name:"json" help:"Print the manifest as JSON."`
+}
+
+func (c *inspectCommand) Help() string {
+	return `Example:
+  carrot inspect router.safetensors`
+}
+
+func (c *inspectCommand) Run(_ context.Context, t terminal) error {
+	a, err := (&routerFlags{Router: c.File}).artifact()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(a.Manifest)
+	}
+	return describe(t.out, a)
+}
+
+// describe writes what is in a saved router for people.
+func describe(w io.Writer, a *artifact.Artifact) error {
+	m := &a.Manifest
+	spec, err := json.Marshal(m.Predictor)
+	if err != nil {
+		return err
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "format\t%s, %d bytes, sha256 %s\n", m.Format, a.Size, a.SHA256)
+	if m.Description != "" {
+		fmt.Fprintf(tw, "what\t%s\n", m.Description)
+	}
+	fmt.Fprintf(tw, "embedder\t%s, %d dimensions\npredictor\t%s\n", m.Embedder.ID, m.Embedder.Dim, spec)
+	for _, d := range m.Data {
+		fmt.Fprintf(tw, "trained on\t%s: %d queries of %d sources (%s)\n", d.Name, d.Queries, len(d.Sources), d.Fingerprint)
+	}
+	fmt.Fprintf(tw, "command\t%s\nlicence\t%s\n", m.Command, m.Licence)
+	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
+		fmt.Fprintf(tw, "out of fold\t%s %.4g\n", name, m.Metrics[name])
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(tw, "model\tobserved\tmean score\ttokens within p90\tinput\toutput, USD per million tokens")
+	for _, model := range m.Models {
+		covered, in, out := "–", "–", "–"
+		if model.TokensP90 != nil {
+			covered = fmt.Sprintf("%.1f%%", 100**model.TokensP90)
+		}
+		if model.Price != nil {
+			in, out = fmt.Sprint(model.Price.Input), fmt.Sprint(model.Price.Output)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\t%s\n", model.Name, model.Observed, model.MeanScore, covered, in, out)
+	}
+	return tw.Flush()
+}
+
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print as JSON."`
+}
+
+func (c *versionCommand) Help() string {
+	return `Example:
+  carrot version`
+}
+
+// version is set by make dist.
+var version = ""
+
+func (c *versionCommand) Run(_ context.Context, t terminal) error {
+	v := version
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
+		v = info.Main.Version
+	}
+	if v == "" {
+		v = "(devel)"
+	}
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+	}
+	fmt.Fprintf(t.out, "carrot %s %s %s/%s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}

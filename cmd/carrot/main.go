@@ -1,0 +1,136 @@
+// Command carrot routes prompts to language models by expected quality and
+// cost, and trains and evaluates the routers that do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/carrot-router/carrot/dataset"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// The exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// terminal is what a command reads and writes.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+type commands struct {
+	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
+	Data       dataCommand       `cmd:"" help:"Import, describe, check and join data sets."`
+	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
+	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
+	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
+	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
+	Price      priceCommand      `cmd:"" help:"List, check and set prices."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Completion completionCommand `cmd:"" help:"Print a shell completion script."`
+}
+
+const description = `Carrot routes every prompt to the model with the best trade-off of expected
+quality and cost (CARROT, arXiv 2502.03261).
+
+Example:
+  carrot route "What is the derivative of x^3?"`
+
+// usageError is a mistake in how the program was called.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// hinted is an error with advice on what to do.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// exit carries a status out of kong, which ends the program after --help.
+type exit int
+
+// newParser builds the command line parser.
+func newParser(t terminal) (*kong.Kong, error) {
+	return kong.New(&commands{}, kong.Name("carrot"), kong.Description(description),
+		kong.Writers(t.out, t.err), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Vars{"embedder_help": embedderHelp},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+}
+
+// run parses the arguments, runs the command and returns the exit status.
+func run(ctx context.Context, args []string, t terminal) (status int) {
+	defer func() {
+		if code, ok := recover().(exit); ok {
+			status = int(code)
+		}
+	}()
+	parser, err := newParser(t)
+	if err != nil {
+		return report(t.err, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return report(t.err, usageError{err})
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return report(t.err, command.Run(t))
+}
+
+// report prints an error, with what to do about it, and returns its status.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(w, "carrot: error: %v\n", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(w, "carrot: hint: %s\n", hint)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func hintOf(err error) string {
+	if h, ok := errors.AsType[hinted](err); ok {
+		return h.hint
+	}
+	if f, ok := errors.AsType[*dataset.FormatError](err); ok {
+		return f.Hint
+	}
+	if u, ok := errors.AsType[usageError](err); ok {
+		if p, ok := errors.AsType[*kong.ParseError](u.error); ok && p.Context != nil {
+			return "see carrot " + strings.TrimSpace(strings.TrimPrefix(p.Context.Command(), "carrot")) + " --help"
+		}
+		return "see carrot --help"
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted; nothing was left half written"
+	}
+	return ""
+}

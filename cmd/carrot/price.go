@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"text/tabwriter"
+
+	"github.com/carrot-router/carrot/price"
+)
+
+type priceCommand struct {
+	List  priceListCommand  `cmd:"" help:"List the prices of a book."`
+	Check priceCheckCommand `cmd:"" help:"Check a price book file."`
+	Set   priceSetCommand   `cmd:"" help:"Set one price in a price book file."`
+}
+
+func (c *priceCommand) Help() string {
+	return `Prices are in USD per million tokens and change without training.
+
+Example:
+  carrot price list`
+}
+
+type priceListCommand struct {
+	Prices string `placeholder:"FILE" help:"Price book; the one in the binary if not given."`
+	JSON   bool   `name:"json" help:"Print the book as JSON: a file for --prices."`
+}
+
+func (c *priceListCommand) Help() string {
+	return `Example:
+  carrot price list --json > prices.json`
+}
+
+func (c *priceListCommand) Run(_ context.Context, t terminal) error {
+	book := price.Default()
+	if c.Prices != "" {
+		own, err := price.Open(c.Prices)
+		if err != nil {
+			return err
+		}
+		book = own
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(t.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(book)
+	}
+	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "model\tinput\tcached input\tcache write\toutput\treasoning\tdate\tsource")
+	for _, e := range book.Entries {
+		p := e.Price()
+		fmt.Fprintf(tw, "%s\t%g\t%g\t%g\t%g\t%g\t%s\t%s\n", e.Name, p.Input.PerMillion(), p.CachedInput.PerMillion(),
+			p.CacheWrite.PerMillion(), p.Output.PerMillion(), p.Reasoning.PerMillion(), e.Date, e.Source)
+	}
+	return tw.Flush()
+}
+
+type priceCheckCommand struct {
+	File string `arg:"" help:"Price book file."`
+}
+
+func (c *priceCheckCommand) Help() string {
+	return `Example:
+  carrot price check prices.json`
+}
+
+func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
+	book, err := price.Open(c.File)
+	if err != nil {
+		return hinted{err, "carrot price list --json prints a book in the right form"}
+	}
+	fmt.Fprintf(t.out, "%s: %d prices, nothing wrong\n", c.File, len(book.Entries))
+	return nil
+}
+
+type priceSetCommand struct {
+	File        string   `arg:"" help:"Price book file; made if it does not exist."`
+	Model       string   `arg:"" help:"Model name."`
+	Input       float64  `required:"" help:"USD per million input tokens."`
+	Output      float64  `required:"" help:"USD per million output tokens."`
+	CachedInput *float64 `help:"USD per million cached input tokens; as input if not given."`
+	CacheWrite  *float64 `help:"USD per million tokens written to the cache; as input if not given."`
+	Reasoning   *float64 `help:"USD per million reasoning tokens; as output if not given."`
+	Date        string   `required:"" help:"Date of the price, YYYY-MM-DD."`
+	Source      string   `required:"" help:"Where the price is from."`
+}
+
+func (c *priceSetCommand) Help() string {
+	return `Example:
+  carrot price set prices.json my-model --input 0.2 --output 0.8 --date 2026-11-01 --source "contract"`
+}
+
+func (c *priceSetCommand) Run(_ context.Context, t terminal) error {
+	book, err := price.Open(c.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		book, err = &price.Book{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	err = book.Set(price.Entry{Name: c.Model, Input: c.Input, CachedInput: c.CachedInput, CacheWrite: c.CacheWrite,
+		Output: c.Output, Reasoning: c.Reasoning, Date: c.Date, Source: c.Source})
+	if err != nil {
+		return usageError{err}
+	}
+	if err := book.WriteFile(c.File); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "%s: %s set, %d prices\n", c.File, c.Model, len(book.Entries))
+	return nil
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/price"
+)
+
+// routerFlags choose a saved router and what may change without training.
+type routerFlags struct {
+	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
+	Embedder string   `placeholder:"SPEC" help:"Where the router's embedder is now, if not where it was trained."`
+	Prices   string   `placeholder:"FILE" help:"Price book that goes before the one in the binary."`
+	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model that was never observed, with a known one's estimates and its own price."`
+}
+
+type routeCommand struct {
+	routerFlags
+	Objective string   `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
+	Models    []string `placeholder:"NAME" help:"Choose among these models only."`
+	Batch     string   `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
+	JSON      bool     `name:"json" help:"Write the decision as JSON (carrot.decision/1)."`
+	Prompt    string   `arg:"" optional:"" help:"The prompt; - reads standard input."`
+}
+
+func (c *routeCommand) Help() string {
+	return `Prints every candidate's expected quality (with its standard error), output tokens
+and cost, marks the choice and says why.
+
+Examples:
+  carrot route "A train leaves at 3 pm at 60 mph. When has it gone 90 miles?"
+  carrot route --objective cheap --json - < prompt.txt
+  carrot route --batch prompts.jsonl > decisions.jsonl`
+}
+
+// open loads the router that the flags name.
+func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
+	a, err := f.artifact()
+	if err != nil {
+		return nil, nil, err
+	}
+	book := price.Default()
+	if f.Prices != "" {
+		own, err := price.Open(f.Prices)
+		if err != nil {
+			return nil, nil, err
+		}
+		book = overlay(book, own)
+	}
+	spec := f.Embedder
+	if spec == "" {
+		spec = a.Manifest.Embedder.Spec
+	}
+	embedder, err := openEmbedder(spec, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err := f.pool(a, book)
+	if err != nil {
+		return nil, nil, err
+	}
+	router, err := a.Router(embedder, pool)
+	if errors.Is(err, artifact.ErrEmbedder) {
+		err = hinted{err, "name the embedder it was trained with by --embedder"}
+	}
+	return router, a, err
+}
+
+func (f *routerFlags) artifact() (*artifact.Artifact, error) {
+	if f.Router == "" {
+		return artifact.Default()
+	}
+	return artifact.Open(f.Router)
+}
+
+// overlay puts the entries of own before those of base.
+func overlay(base, own *price.Book) *price.Book {
+	both := &price.Book{Entries: slices.Clone(base.Entries)}
+	for _, e := range own.Entries {
+		_ = both.Set(e) // checked when it was read
+	}
+	return both
+}
+
+// pool is the artefact's models and the ones that borrow from them.
+func (f *routerFlags) pool(a *artifact.Artifact, book *price.Book) ([]carrot.Candidate, error) {
+	pool := a.Pool(book)
+	for _, text := range f.Like {
+		name, known, ok := strings.Cut(text, "=")
+		if !ok || name == "" || known == "" {
+			return nil, usagef("--like %q: want NEW=KNOWN", text)
+		}
+		p, err := book.Price(name)
+		if err != nil {
+			return nil, hinted{err, "give a price book with it by --prices; carrot price set --help shows how to make one"}
+		}
+		pool = append(pool, carrot.Candidate{Name: name, Model: carrot.Model{Name: name}, Like: known, Price: &p})
+	}
+	return pool, nil
+}
+
+func (c *routeCommand) Run(ctx context.Context, t terminal) error {
+	objective, err := carrot.ParseObjective(c.Objective)
+	if err != nil {
+		return usageError{err}
+	}
+	if (c.Prompt == "") == (c.Batch == "") {
+		return usagef("give a prompt, - for standard input, or --batch FILE")
+	}
+	router, a, err := c.open()
+	if err != nil {
+		return err
+	}
+	if c.Batch != "" {
+		return c.batch(ctx, t, router, objective)
+	}
+	prompt := c.Prompt
+	if prompt == "-" {
+		text, err := io.ReadAll(t.in)
+		if err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+		prompt = strings.TrimSuffix(string(text), "\n")
+	}
+	decision, err := router.Route(ctx, carrot.Query{Text: prompt, Models: c.Models}, objective)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(decision)
+	}
+	return printDecision(t.out, &decision, a)
+}
+
+// batchLine is one line of a batch.
+type batchLine struct {
+	ID     string  `json:"id"`
+	Prompt *string `json:"prompt"`
+}
+
+// maxBatchLine bounds the memory of one prompt.
+const maxBatchLine = 64 << 20
+
+func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Router, objective carrot.Objective) error {
+	in, name := t.in, "standard input"
+	if c.Batch != "-" {
+		f, err := os.Open(c.Batch)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, name = f, c.Batch
+	}
+	p := newProgress(t.err)
+	defer p.done()
+	out := bufio.NewWriter(t.out)
+	defer out.Flush()
+	encoder := json.NewEncoder(out)
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxBatchLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		if len(strings.TrimSpace(lines.Text())) == 0 {
+			continue
+		}
+		var line batchLine
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return hinted{fmt.Errorf("%s:%d: %w", name, n, err), `a line is {"id":"…","prompt":"…"}`}
+		}
+		if line.Prompt == nil {
+			return hinted{fmt.Errorf("%s:%d: field prompt: missing", name, n), `a line is {"id":"…","prompt":"…"}`}
+		}
+		decision, err := router.Route(ctx, carrot.Query{ID: line.ID, Text: *line.Prompt, Models: c.Models}, objective)
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+		if err := encoder.Encode(decision); err != nil {
+			return err
+		}
+		if n%100 == 0 {
+			p.say(fmt.Sprintf("routed %d prompts", n))
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%s:%d: %w", name, n+1, err)
+	}
+	return nil
+}
+
+// printDecision writes a decision for people.
+func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error {
+	fmt.Fprintf(w, "→ %s\n  %s\n\n", d.Model, d.Reason())
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	order := make([]*carrot.Assessed, len(d.Candidates))
+	for i := range d.Candidates {
+		order[i] = &d.Candidates[i]
+	}
+	slices.SortStableFunc(order, func(a, b *carrot.Assessed) int {
+		switch {
+		case (a.Excluded == "") != (b.Excluded == ""):
+			if a.Excluded == "" {
+				return -1
+			}
+			return 1
+		case a.Utility > b.Utility:
+			return -1
+		case a.Utility < b.Utility:
+			return 1
+		}
+		return 0
+	})
+	for _, c := range order {
+		mark := " "
+		if c.Name == d.Model {
+			mark = "→"
+		}
+		if c.Excluded != "" {
+			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t%s\t\n", mark, c.Name, c.Excluded)
+			continue
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%.0f\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, c.OutputTokens, usd(c.Cost.Float()), c.Utility)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	chosen := d.Chosen()
+	fmt.Fprintf(w, "\n%d input tokens; objective %s", chosen.InputTokens, d.Objective)
+	if math.IsInf(d.USDPerQuality, 1) {
+		fmt.Fprint(w, ": quality at any price.\n")
+	} else {
+		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", usd(d.USDPerQuality/100))
+	}
+	printFlips(w, d)
+	printNovelty(w, d, a)
+	return nil
+}
+
+// printFlips says what a cheaper and a better setting would choose.
+func printFlips(w io.Writer, d *carrot.Decision) {
+	flips := d.Flips()
+	at := 0
+	for k, f := range flips {
+		if d.USDPerQuality <= f.USDPerQuality {
+			at = k
+		}
+	}
+	if at > 0 {
+		fmt.Fprintf(w, "Better: %s from %s per unit of quality.\n", flips[at-1].Model, usd(flips[at].USDPerQuality))
+	}
+	if at+1 < len(flips) {
+		fmt.Fprintf(w, "Cheaper: %s below %s per unit of quality.\n", flips[at+1].Model, usd(flips[at+1].USDPerQuality))
+	}
+}
+
+// printNovelty warns of a query unlike the training data.
+func printNovelty(w io.Writer, d *carrot.Decision, a *artifact.Artifact) {
+	if d.Novelty < 0.95 {
+		return
+	}
+	var sources []string
+	for _, data := range a.Manifest.Data {
+		sources = append(sources, data.Sources...)
+	}
+	if len(sources) > 6 {
+		sources = append(sources[:6:6], "…")
+	}
+	fmt.Fprintf(w, "Caution: this prompt is unlike the training data (%s), more so than %.0f%% of it; do not rely on these estimates.\n",
+		strings.Join(sources, ", "), math.Floor(100*d.Novelty))
+}
+
+// usd writes dollars with three significant digits.
+func usd(v float64) string {
+	if v == 0 {
+		return "$0"
+	}
+	digits := max(2, 2-int(math.Floor(math.Log10(math.Abs(v)))))
+	return fmt.Sprintf("$%.*f", digits, v)
+}

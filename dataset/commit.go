@@ -1,0 +1,191 @@
+package dataset
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// WriteDir writes the set as the data folder dir, all files gzipped but
+// models.json. It writes to a folder beside dir and renames, so that dir is
+// never half written, and refuses if dir exists and is not empty. Equal sets
+// give equal bytes, and Load gives back the same fingerprint.
+func (s *Set) WriteDir(dir string) error { return s.WriteDirWith(dir, WriteOptions{}) }
+
+// WriteDirWith is WriteDir with options. Columns is ignored: the columns
+// written are those the set has.
+func (s *Set) WriteDirWith(dir string, opt WriteOptions) error {
+	opt.Columns = nil
+	for col, t := range s.matrices() {
+		if col >= colCost && t.Rows > 0 {
+			opt.Columns = append(opt.Columns, columnName(col))
+		}
+	}
+	w, err := NewWriter(dir, opt)
+	if err != nil {
+		return err
+	}
+	if err := s.writeTo(w); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return w.Commit(s.Models)
+}
+
+func (s *Set) writeTo(w *Writer) error {
+	tables := s.matrices()
+	for i, q := range s.Queries {
+		if err := w.Query(q); err != nil {
+			return err
+		}
+		for j := range s.Models {
+			o := NewOutcome(q.ID, s.Models[j].Name)
+			values := o.values()
+			for col, t := range tables {
+				if t.Rows > 0 {
+					values[col] = t.At(i, j)
+				}
+			}
+			o.setValues(values)
+			if err := w.Outcome(o); err != nil {
+				return err
+			}
+		}
+	}
+	if s.Answers == nil {
+		return nil
+	}
+	if err := w.beginAnswers(); err != nil {
+		return err
+	}
+	for i, q := range s.Queries {
+		for j, hash := range s.Answers[i] {
+			if err := w.Answer(Answer{ID: q.ID, Model: s.Models[j].Name, Hash: hash}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Models returns the names of the models that have an outcome or an answer so
+// far, in the order they were first seen.
+func (w *Writer) Models() []string { return slices.Clone(w.order) }
+
+// Commit writes models.json and puts the folder in its place. The models must
+// be named once each, with good prices, and include all that have outcomes.
+// On an error nothing is left behind and what was there before still is. The
+// Writer is closed.
+func (w *Writer) Commit(models []Model) error {
+	if w.finished {
+		return fmt.Errorf("write %s: the writer is closed", w.dir)
+	}
+	defer w.Close()
+	if err := w.writeModels(models); err != nil {
+		return err
+	}
+	if len(w.rows) == 0 {
+		return w.refuse("queries.jsonl.gz", "", "holds no query", "")
+	}
+	if err := w.finishFiles(); err != nil {
+		return fmt.Errorf("write %s: %w", w.dir, err)
+	}
+	if err := os.Chmod(w.tmp, 0o755); err != nil { // MkdirTemp made it private
+		return err
+	}
+	syncDir(w.tmp)
+	if err := w.replace(); err != nil {
+		return fmt.Errorf("write %s: %w", w.dir, err)
+	}
+	syncDir(filepath.Dir(w.dir))
+	return nil
+}
+
+func (w *Writer) writeModels(models []Model) error {
+	names := make(map[string]bool, len(models))
+	for _, m := range models {
+		if field, reason := m.check(); reason != "" {
+			return w.refuse("models.json", field, fmt.Sprintf("%s (model %s)", reason, quote(m.Name)), hintModels)
+		}
+		if names[m.Name] {
+			return w.refuse("models.json", "name", quote(m.Name)+" is repeated", hintModels)
+		}
+		names[m.Name] = true
+	}
+	if len(models) == 0 {
+		return w.refuse("models.json", "", "holds no model", hintModels)
+	}
+	for _, name := range w.order {
+		if !names[name] {
+			return w.refuse("models.json", "name", quote(name)+" has outcomes but is not among the models", hintModels)
+		}
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(models); err != nil {
+		return err
+	}
+	f, err := createPlain(w.tmp, "models.json")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text.Bytes())
+	return errors.Join(err, f.finish())
+}
+
+func (w *Writer) finishFiles() error {
+	var err error
+	for _, f := range []**gzipFile{&w.queries, &w.outcomes, &w.answers, &w.rejects} {
+		if *f != nil {
+			err = errors.Join(err, (*f).finish())
+			*f = nil
+		}
+	}
+	return err
+}
+
+// replace renames the temporary folder to the target. A folder with content
+// is moved aside first and comes back if that fails.
+func (w *Writer) replace() error {
+	if err := w.checkTarget(); err != nil {
+		return err
+	}
+	if err := os.Remove(w.dir); err == nil || errors.Is(err, os.ErrNotExist) {
+		return os.Rename(w.tmp, w.dir)
+	}
+	old := w.tmp + ".old"
+	if err := os.Rename(w.dir, old); err != nil {
+		return err
+	}
+	if err := os.Rename(w.tmp, w.dir); err != nil {
+		return errors.Join(err, os.Rename(old, w.dir))
+	}
+	return os.RemoveAll(old)
+}
+
+// Close drops what was not committed. It is safe to call twice and after Commit.
+func (w *Writer) Close() error {
+	if w.finished {
+		return nil
+	}
+	w.finished = true
+	for _, f := range []*gzipFile{w.queries, w.outcomes, w.answers, w.rejects} {
+		if f != nil {
+			f.f.Close() // its content is dropped
+		}
+	}
+	return os.RemoveAll(w.tmp)
+}
+
+// syncDir asks for the entries of a folder to be on disk; some systems cannot.
+func syncDir(dir string) {
+	if f, err := os.Open(dir); err == nil {
+		f.Sync()
+		f.Close()
+	}
+}

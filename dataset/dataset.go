@@ -1,0 +1,252 @@
+package dataset
+
+import (
+	"crypto/md5"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+)
+
+// Split says what a query may be used for.
+type Split string
+
+// The three splits. Nothing that is fitted or chosen may look at SplitTest.
+const (
+	SplitTrain      Split = "train"
+	SplitValidation Split = "validation"
+	SplitTest       Split = "test"
+)
+
+// Valid reports whether s is one of the three splits.
+func (s Split) Valid() bool {
+	return s == SplitTrain || s == SplitValidation || s == SplitTest
+}
+
+// Query is one prompt, as queries.jsonl holds it.
+type Query struct {
+	// ID names the query in all files of the folder; unique, not empty.
+	ID string `json:"id"`
+	// Split is filled by [SplitOf] where the file leaves it out.
+	Split Split `json:"split"`
+	// Source is the benchmark, often with its subject ("mmlu-pro/law"); may be empty.
+	Source string `json:"source"`
+	// Prompt is the text that is routed; never empty.
+	Prompt string `json:"prompt"`
+}
+
+// Matrix is a dense table of Rows × Cols values in row-major order; NaN is
+// "not observed". The zero Matrix has no rows and stands for an absent table.
+type Matrix struct {
+	Rows, Cols int
+	Data       []float64
+}
+
+// NewMatrix returns a rows × cols matrix with nothing observed.
+func NewMatrix(rows, cols int) Matrix {
+	m := Matrix{Rows: rows, Cols: cols, Data: make([]float64, rows*cols)}
+	nan := math.NaN()
+	for i := range m.Data {
+		m.Data[i] = nan
+	}
+	return m
+}
+
+// At returns the value in row i and column j; like a slice it panics where
+// the row does not exist.
+func (m Matrix) At(i, j int) float64 { return m.Row(i)[j] }
+
+// Set stores v in row i and column j.
+func (m Matrix) Set(i, j int, v float64) { m.Row(i)[j] = v }
+
+// Row returns row i, Cols values, sharing memory with m.
+func (m Matrix) Row(i int) []float64 {
+	return m.Data[i*m.Cols : (i+1)*m.Cols : (i+1)*m.Cols]
+}
+
+// Set is a data set: n queries, m models and the n × m outcomes between them.
+// Row i of every matrix belongs to Queries[i], column j to Models[j].
+type Set struct {
+	// Name is the base name of the folder it was read from.
+	Name string
+	// Queries in the order of queries.jsonl.
+	Queries []Query
+	// Models in the order of models.json.
+	Models []Model
+
+	// Score is the observed quality in [0,1].
+	Score Matrix
+	// InputTokens counts all tokens of the prompt, cached ones included.
+	InputTokens Matrix
+	// OutputTokens counts all generated tokens, reasoning included.
+	OutputTokens Matrix
+	// CachedTokens, of the input tokens; Rows is 0 when the column is absent.
+	CachedTokens Matrix
+	// ReasoningTokens, of the output tokens; Rows is 0 when the column is absent.
+	ReasoningTokens Matrix
+	// CostUSD is the recorded cost of the call in USD; Rows is 0 when the
+	// column is absent. Where it is observed it goes before tokens × price.
+	CostUSD Matrix
+
+	// Answers holds a short hash of each final answer, n × m: equal hashes are
+	// equal answers, "" is none. Nil when the folder has no answers file.
+	Answers [][]string
+	// Fingerprint is "sha256:<hex>" over queries, outcomes and models, as
+	// [Set.ComputeFingerprint] gives it. Set by Load, Subset and Join; whoever
+	// builds or changes a Set by hand sets it again.
+	Fingerprint string
+}
+
+// SplitOf returns the split of a prompt: the md5 of its bytes as a 128-bit
+// big-endian number mod 100, below 70 train, below 80 validation, else test.
+// Equal prompts therefore share a split.
+func SplitOf(prompt string) Split {
+	sum := md5.Sum([]byte(prompt))
+	switch r := mod128(sum, 100); {
+	case r < 70:
+		return SplitTrain
+	case r < 80:
+		return SplitValidation
+	default:
+		return SplitTest
+	}
+}
+
+// Fold returns the cross-validation fold of a prompt, 0 ≤ fold < k: the same
+// number as in [SplitOf], divided by 100, mod k. Equal prompts share a fold,
+// and folds are independent of splits. It panics if k < 1.
+func Fold(prompt string, k int) int {
+	if k < 1 {
+		panic(fmt.Sprintf("dataset: Fold of %d folds", k))
+	}
+	sum := md5.Sum([]byte(prompt))
+	n := new(big.Int).SetBytes(sum[:])
+	n.Div(n, big.NewInt(100))
+	return int(n.Mod(n, big.NewInt(int64(k))).Int64())
+}
+
+// mod128 returns the big-endian 128-bit number b mod m, for m < 2^16.
+func mod128(b [md5.Size]byte, m uint64) uint64 {
+	var r uint64
+	for i := 0; i < len(b); i += 4 {
+		r = (r<<32 | uint64(binary.BigEndian.Uint32(b[i:]))) % m
+	}
+	return r
+}
+
+// Pool returns the columns of the models in the default candidate pool, in
+// models.json order.
+func (s *Set) Pool() []int {
+	var cols []int
+	for j, m := range s.Models {
+		if m.Pool {
+			cols = append(cols, j)
+		}
+	}
+	return cols
+}
+
+// Rows returns the rows whose query is in one of the splits, in order.
+func (s *Set) Rows(splits ...Split) []int {
+	var rows []int
+	for i, q := range s.Queries {
+		if slices.Contains(splits, q.Split) {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// Subset returns a new set of the given rows and columns in the given order;
+// nil stands for all of them. Nothing is shared with s. An index out of range
+// panics. The fingerprint is computed anew.
+func (s *Set) Subset(rows, cols []int) *Set {
+	if rows == nil {
+		rows = upTo(len(s.Queries))
+	}
+	if cols == nil {
+		cols = upTo(len(s.Models))
+	}
+	sub := &Set{Name: s.Name, Queries: make([]Query, len(rows)), Models: make([]Model, len(cols))}
+	for i, r := range rows {
+		sub.Queries[i] = s.Queries[r]
+	}
+	for j, c := range cols {
+		sub.Models[j] = s.Models[c].clone()
+	}
+	from, to := s.matrices(), sub.matrices()
+	for k := range from {
+		*to[k] = from[k].subset(rows, cols)
+	}
+	if s.Answers != nil {
+		sub.Answers = newAnswers(len(rows), len(cols))
+		for i, r := range rows {
+			for j, c := range cols {
+				sub.Answers[i][j] = s.Answers[r][c]
+			}
+		}
+	}
+	sub.Fingerprint = sub.ComputeFingerprint()
+	return sub
+}
+
+func (m Matrix) subset(rows, cols []int) Matrix {
+	if m.Rows == 0 {
+		return Matrix{}
+	}
+	out := Matrix{Rows: len(rows), Cols: len(cols), Data: make([]float64, len(rows)*len(cols))}
+	for i, r := range rows {
+		from, to := m.Row(r), out.Row(i)
+		for j, c := range cols {
+			to[j] = from[c]
+		}
+	}
+	return out
+}
+
+// matrices lists the outcome tables by column number; see the col constants.
+func (s *Set) matrices() [numCols]*Matrix {
+	return [numCols]*Matrix{&s.Score, &s.InputTokens, &s.OutputTokens, &s.CostUSD, &s.CachedTokens, &s.ReasoningTokens}
+}
+
+// costUSD returns the cost of one outcome in USD: the recorded one, else
+// tokens × price, else NaN.
+func (s *Set) costUSD(i, j int) float64 {
+	if s.CostUSD.Rows > 0 {
+		if c := s.CostUSD.At(i, j); !math.IsNaN(c) {
+			return c
+		}
+	}
+	m := &s.Models[j]
+	in, out := s.InputTokens.At(i, j), s.OutputTokens.At(i, j)
+	usd := in*m.InputUSDPerMillion + out*m.OutputUSDPerMillion
+	if m.CachedInputUSDPerMillion != nil && s.CachedTokens.Rows > 0 {
+		if c := s.CachedTokens.At(i, j); !math.IsNaN(c) {
+			usd += c * (*m.CachedInputUSDPerMillion - m.InputUSDPerMillion)
+		}
+	}
+	if m.ReasoningUSDPerMillion != nil && s.ReasoningTokens.Rows > 0 {
+		if r := s.ReasoningTokens.At(i, j); !math.IsNaN(r) {
+			usd += r * (*m.ReasoningUSDPerMillion - m.OutputUSDPerMillion)
+		}
+	}
+	return usd / 1e6
+}
+
+// newAnswers returns an n × m table of empty answers in one block.
+func newAnswers(n, m int) [][]string {
+	block, rows := make([]string, n*m), make([][]string, n)
+	for i := range rows {
+		rows[i] = block[i*m : (i+1)*m : (i+1)*m]
+	}
+	return rows
+}
+
+func upTo(n int) []int {
+	idx := make([]int, n)
+	for i := range idx {
+		idx[i] = i
+	}
+	return idx
+}

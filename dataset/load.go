@@ -1,0 +1,185 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+)
+
+const hintFolder = "a data folder holds queries.jsonl, outcomes.csv and models.json, and may hold answers.csv; all but models.json may be gzipped (.gz)"
+
+// maxCells bounds queries × models, lest small files ask for all memory.
+const maxCells = 1 << 28
+
+// Load reads the data folder dir into memory. The first thing wrong with it is
+// returned as a *[FormatError] with file, line and field; see [Check] for all
+// of them. A missing file also matches [fs.ErrNotExist].
+func Load(ctx context.Context, dir string) (*Set, error) {
+	l := newLoader(dir, stopAtFirst)
+	if err := l.load(ctx); err != nil {
+		return nil, err
+	}
+	l.set.Fingerprint = l.set.ComputeFingerprint()
+	return l.set, nil
+}
+
+// loader reads a folder; Load stops at the first fault, Check collects them.
+type loader struct {
+	dir    string
+	set    *Set
+	rows   map[string]int // by id of the query
+	cols   map[string]int // by name of the model
+	report reporter
+	faulty bool // something was reported
+	// Set when queries or models are known to be incomplete: outcomes of the
+	// others are then passed over instead of reported one by one.
+	lostRows, lostCols bool
+}
+
+func newLoader(dir string, report reporter) *loader {
+	l := &loader{dir: dir, set: &Set{Name: baseName(dir)}, rows: make(map[string]int), cols: make(map[string]int)}
+	l.report = func(e *FormatError) error {
+		l.faulty = true
+		return report(e)
+	}
+	return l
+}
+
+func baseName(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return filepath.Base(dir)
+}
+
+func (l *loader) load(ctx context.Context) error {
+	if info, err := os.Stat(l.dir); err != nil {
+		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + pathCause(err), Hint: hintFolder, Err: err})
+	} else if !info.IsDir() {
+		return l.report(&FormatError{File: l.dir, Reason: "is not a folder", Hint: hintFolder})
+	}
+	if err := l.modelsFile(); err != nil {
+		return err
+	}
+	l.lostCols, l.faulty = l.faulty, false
+	if err := l.queriesFile(ctx); err != nil {
+		return err
+	}
+	l.lostRows = l.faulty
+	if n, m := len(l.set.Queries), len(l.set.Models); m > 0 && n > maxCells/m {
+		return l.report(&FormatError{File: l.dir, Reason: fmt.Sprintf("%d queries × %d models is more than fits", n, m),
+			Hint: "split the data into several folders"})
+	}
+	if err := l.outcomesFile(ctx); err != nil {
+		return err
+	}
+	return l.answersFile(ctx)
+}
+
+func (l *loader) path(name string) string { return filepath.Join(l.dir, name) }
+
+// modelsFile reads models.json.
+func (l *loader) modelsFile() error {
+	path := l.path("models.json")
+	f, err := os.Open(path)
+	if err != nil {
+		return l.report(l.missing(path, err))
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	switch {
+	case err != nil:
+		return l.report(&FormatError{File: path, Reason: "read: " + pathCause(err), Err: err})
+	case len(data) > maxLine:
+		return l.report(&FormatError{File: path, Reason: fmt.Sprintf("is longer than %d MiB", maxLine>>20), Hint: hintModels})
+	case !utf8.Valid(data):
+		return l.report(&FormatError{File: path, Reason: "is not UTF-8", Hint: "convert the file to UTF-8"})
+	}
+	if l.set.Models, err = parseModels(path, data, l.report); err != nil {
+		return err
+	}
+	for j, m := range l.set.Models {
+		l.cols[m.Name] = j
+	}
+	if len(l.set.Models) == 0 && !l.faulty {
+		return l.report(&FormatError{File: path, Reason: "holds no model", Hint: hintModels})
+	}
+	return nil
+}
+
+// open calls read with the file of that name, plain or gzipped. Errors of the
+// file as a whole go through the reporter too, so that Check sees the others.
+func (l *loader) open(ctx context.Context, name string, required bool, read func(*lineReader) error) error {
+	path := l.path(name)
+	f, err := os.Open(path)
+	if gz, gzErr := os.Open(path + ".gz"); gzErr == nil {
+		defer gz.Close()
+		if err == nil {
+			f.Close()
+			return l.report(&FormatError{File: path, Reason: "stands beside " + name + ".gz", Hint: "remove the one that is out of date"})
+		}
+		f, err, path = gz, nil, path+".gz"
+	} else if !errors.Is(gzErr, fs.ErrNotExist) && err != nil {
+		err, path = gzErr, path+".gz"
+	}
+	if err != nil {
+		if !required && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return l.report(l.missing(path, err))
+	}
+	defer f.Close()
+	lr, err := newLineReader(ctx, f, path)
+	if err == nil {
+		err = read(lr)
+	}
+	if bad, ok := errors.AsType[*FormatError](err); ok {
+		return l.report(bad)
+	}
+	return err
+}
+
+// missing explains why a file could not be opened.
+func (l *loader) missing(path string, err error) *FormatError {
+	e := &FormatError{File: path, Reason: "open: " + pathCause(err), Err: err}
+	if errors.Is(err, fs.ErrNotExist) {
+		e.Reason, e.Hint = "the file is missing", hintFolder
+	}
+	return e
+}
+
+// pathCause is err without the path, which stands before it anyway.
+func pathCause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// cell finds the row and column of an outcome or answer; i is -1 where it is
+// to be passed over.
+func (l *loader) cell(c *csvReader, id, model []byte) (i, j int, bad *FormatError) {
+	i, haveRow := l.rows[string(id)]
+	j, haveCol := l.cols[string(model)]
+	switch {
+	case !haveRow && l.lostRows, !haveCol && l.lostCols:
+		return -1, -1, nil
+	case !haveRow:
+		return -1, -1, c.faultAt("id", fmt.Sprintf("%s is not in queries.jsonl", quote(id)), "add the query, or leave its outcomes out")
+	case !haveCol:
+		return -1, -1, c.faultAt("model", fmt.Sprintf("%s is not in models.json", quote(model)), "add the model to models.json, or leave its outcomes out")
+	}
+	return i, j, nil
+}
+
+func (l *loader) reportIf(bad *FormatError) error {
+	if bad == nil {
+		return nil
+	}
+	return l.report(bad)
+}

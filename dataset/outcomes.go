@@ -1,0 +1,238 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// Columns of numbers in outcomes.csv, in the order of [Set.matrices].
+const (
+	colScore = iota
+	colInput
+	colOutput
+	colCost // from here on optional
+	colCached
+	colReasoning
+	numCols
+)
+
+var (
+	outcomeRequired = []string{"id", "model", "score", "input_tokens", "output_tokens"}
+	outcomeOptional = []string{ColumnCostUSD, ColumnCachedTokens, ColumnReasoningTokens}
+)
+
+// The optional columns of outcomes.csv.
+const (
+	ColumnCostUSD         = "cost_usd"
+	ColumnCachedTokens    = "cached_tokens"
+	ColumnReasoningTokens = "reasoning_tokens"
+)
+
+// columnName is the header of column col.
+func columnName(col int) string {
+	if col < colCost {
+		return outcomeRequired[col+2]
+	}
+	return outcomeOptional[col-colCost]
+}
+
+// Outcome is what one model did on one query. NaN is not observed, so start
+// from [NewOutcome], not from the zero value.
+type Outcome struct {
+	ID    string // of the query
+	Model string
+	Score float64 // quality in [0,1]
+	// InputTokens includes the cached ones, OutputTokens the reasoning.
+	InputTokens, OutputTokens     float64
+	CostUSD                       float64 // recorded cost of the call in USD
+	CachedTokens, ReasoningTokens float64
+}
+
+// NewOutcome returns an outcome of which nothing is observed.
+func NewOutcome(id, model string) Outcome {
+	o := Outcome{ID: id, Model: model}
+	o.setValues([numCols]float64{math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()})
+	return o
+}
+
+func (o *Outcome) values() [numCols]float64 {
+	return [numCols]float64{o.Score, o.InputTokens, o.OutputTokens, o.CostUSD, o.CachedTokens, o.ReasoningTokens}
+}
+
+func (o *Outcome) setValues(v [numCols]float64) {
+	o.Score, o.InputTokens, o.OutputTokens = v[colScore], v[colInput], v[colOutput]
+	o.CostUSD, o.CachedTokens, o.ReasoningTokens = v[colCost], v[colCached], v[colReasoning]
+}
+
+// checkValue says what is wrong with a number in column col, or "". NaN is
+// for the caller to judge.
+func checkValue(col int, v float64) string {
+	// Far above anything real, and low enough that no sum overflows.
+	const most = 1e12
+	switch {
+	case math.IsInf(v, 0):
+		return "is infinite"
+	case col == colScore && (v < 0 || v > 1):
+		return formatFloat(v) + " is outside [0,1]"
+	case v < 0:
+		return formatFloat(v) + " is negative"
+	case v > most:
+		return formatFloat(v) + " is too large"
+	}
+	return ""
+}
+
+// formatFloat writes a number in the shortest form that reads back the same.
+func formatFloat(v float64) string {
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// ReadOutcomes reads outcomes.csv, plain or gzipped, from r and calls fn with
+// every outcome and the line it begins on. It holds one record at a time.
+// Columns the file does not have are NaN. name is the file's name in errors.
+// It stops at the first bad record with a *[FormatError], or with the error
+// fn returns. That ids and models are known and no pair is repeated is for the
+// caller to check.
+func ReadOutcomes(r io.Reader, name string, fn func(line int, o Outcome) error) error {
+	l, err := newLineReader(context.Background(), r, name)
+	if err != nil {
+		return err
+	}
+	models := make(map[string]string) // one copy of each name
+	return scanOutcomes(l, stopAtFirst, nil, func(c *csvReader, raw *rawOutcome) error {
+		model, ok := models[string(raw.model)]
+		if !ok {
+			model = string(raw.model)
+			models[model] = model
+		}
+		o := Outcome{ID: string(raw.id), Model: model}
+		o.setValues(raw.values)
+		return fn(c.first, o)
+	})
+}
+
+// rawOutcome is an outcome whose names still lie in the reader's buffer.
+type rawOutcome struct {
+	id, model []byte
+	values    [numCols]float64
+}
+
+// scanOutcomes calls header, if not nil, with whether each column is there,
+// then fn with each good record.
+func scanOutcomes(l *lineReader, report reporter, header func(has [numCols]bool) error, fn func(*csvReader, *rawOutcome) error) error {
+	c := &csvReader{lineReader: l}
+	at, err := c.header(outcomeRequired, outcomeOptional)
+	if err != nil {
+		return err
+	}
+	place := at[2:] // by column number
+	if header != nil {
+		var has [numCols]bool
+		for col := range has {
+			has[col] = place[col] >= 0
+		}
+		if err := header(has); err != nil {
+			return err
+		}
+	}
+	return c.records(len(c.fields), report, func(fields [][]byte) error {
+		raw := rawOutcome{id: fields[0], model: fields[1]}
+		for col := range raw.values {
+			raw.values[col] = math.NaN()
+			if place[col] < 0 {
+				continue
+			}
+			v, reason := parseValue(col, fields[place[col]])
+			if reason != "" {
+				return report(c.faultAt(columnName(col), reason, hintValue(col)))
+			}
+			raw.values[col] = v
+		}
+		if bad := c.checkNames(raw.id, raw.model); bad != nil {
+			return report(bad)
+		}
+		return fn(c, &raw)
+	})
+}
+
+func (c *csvReader) checkNames(id, model []byte) *FormatError {
+	if len(id) == 0 {
+		return c.faultAt("id", "is empty", "name the query, as in queries.jsonl")
+	}
+	if len(model) == 0 {
+		return c.faultAt("model", "is empty", "name the model, as in models.json")
+	}
+	return nil
+}
+
+func hintValue(col int) string {
+	if col == colScore {
+		return "a score is a number from 0 to 1; leave the field empty where nothing was observed"
+	}
+	return "write a number of at least 0; leave the field empty where nothing was observed"
+}
+
+// parseValue reads a decimal number; the empty field is NaN. It admits less
+// than strconv: no words, no hexadecimals.
+func parseValue(col int, text []byte) (float64, string) {
+	if len(text) == 0 {
+		return math.NaN(), ""
+	}
+	whole, digits := 0, true
+	for _, b := range text {
+		switch {
+		case '0' <= b && b <= '9':
+			whole = whole*10 + int(b-'0')
+		case b == '.' || b == '-' || b == '+' || b == 'e' || b == 'E':
+			digits = false
+		default:
+			return 0, quote(text) + " is not a number"
+		}
+	}
+	v := float64(whole)
+	if !digits || len(text) > 15 {
+		var err error
+		if v, err = strconv.ParseFloat(string(text), 64); err != nil && !math.IsInf(v, 0) {
+			return 0, quote(text) + " is not a number"
+		}
+	}
+	return v, checkValue(col, v)
+}
+
+// outcomesFile reads the outcomes of a folder into the set's matrices.
+func (l *loader) outcomesFile(ctx context.Context) error {
+	n, m := len(l.set.Queries), len(l.set.Models)
+	tables := l.set.matrices()
+	lines := make([]uint32, n*m) // where each outcome was read, mod 2^32
+	header := func(has [numCols]bool) error {
+		for col, ok := range has {
+			if ok {
+				*tables[col] = NewMatrix(n, m)
+			}
+		}
+		return nil
+	}
+	return l.open(ctx, "outcomes.csv", true, func(lr *lineReader) error {
+		return scanOutcomes(lr, l.report, header, func(c *csvReader, raw *rawOutcome) error {
+			i, j, bad := l.cell(c, raw.id, raw.model)
+			if bad != nil || i < 0 {
+				return l.reportIf(bad)
+			}
+			cell := i*m + j
+			if at := lines[cell]; at != 0 {
+				return l.report(c.faultAt("id", fmt.Sprintf("%s with model %s repeats line %d", quote(raw.id), quote(raw.model), at),
+					"keep one outcome of each query and model"))
+			}
+			lines[cell] = uint32(c.first)
+			for col, t := range tables {
+				if t.Rows > 0 {
+					t.Data[cell] = raw.values[col]
+				}
+			}
+			return nil
+		})
+	})
+}

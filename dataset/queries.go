@@ -1,0 +1,184 @@
+package dataset
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+const hintQuery = `a line is one JSON object of strings: {"id":…,"split":…,"source":…,"prompt":…}; split and source may be left out`
+
+// ReadQueries reads queries.jsonl, plain or gzipped, from r and calls fn with
+// every query and its line number. It holds one line at a time. A missing
+// split is filled by [SplitOf]. name is the file's name in errors. It stops at
+// the first bad line with a *[FormatError], or with the error fn returns. That
+// no id is repeated is for the caller to check.
+func ReadQueries(r io.Reader, name string, fn func(line int, q Query) error) error {
+	l, err := newLineReader(context.Background(), r, name)
+	if err != nil {
+		return err
+	}
+	return scanQueries(l, stopAtFirst, fn)
+}
+
+func scanQueries(l *lineReader, report reporter, fn func(line int, q Query) error) error {
+	for {
+		text, err := l.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		q, bad := l.parseQuery(text)
+		if bad != nil {
+			if err := report(bad); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := fn(l.line, q); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *lineReader) parseQuery(text []byte) (Query, *FormatError) {
+	var q Query
+	if bad := l.checkUTF8(text); bad != nil {
+		return q, bad
+	}
+	fields := map[string]*string{"id": &q.ID, "split": (*string)(&q.Split), "source": &q.Source, "prompt": &q.Prompt}
+	if bad := l.parseStrings(text, fields); bad != nil {
+		return q, bad
+	}
+	if q.Split == "" {
+		q.Split = SplitOf(q.Prompt)
+	}
+	if field, reason := checkQuery(q); reason != "" {
+		return q, l.fault(field, reason, hintQuery)
+	}
+	return q, nil
+}
+
+// checkQuery returns the field at fault and why, or "", "".
+func checkQuery(q Query) (field, reason string) {
+	if reason := checkName(q.ID); reason != "" {
+		return "id", reason
+	}
+	switch {
+	case !q.Split.Valid():
+		return "split", fmt.Sprintf("%s is not train, validation or test", quote(string(q.Split)))
+	case !utf8.ValidString(q.Source):
+		return "source", "is not UTF-8"
+	case q.Prompt == "":
+		return "prompt", "is missing or empty"
+	case !utf8.ValidString(q.Prompt):
+		return "prompt", "is not UTF-8"
+	}
+	return "", ""
+}
+
+// checkName says what is wrong with an id or the name of a model, or "".
+func checkName(s string) string {
+	const most = 1 << 10
+	switch {
+	case s == "":
+		return "is missing or empty"
+	case len(s) > most:
+		return fmt.Sprintf("is longer than %d bytes", most)
+	case !utf8.ValidString(s):
+		return "is not UTF-8"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Sprintf("%s holds a control character", quote(s))
+	}
+	return ""
+}
+
+// parseStrings reads one JSON object whose values are all strings into the
+// given fields. Other fields, repeated fields, other types and anything after
+// the object are errors; encoding/json alone would let case and repeats pass.
+func (l *lineReader) parseStrings(text []byte, fields map[string]*string) *FormatError {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	tok, err := dec.Token()
+	if err != nil {
+		return l.badJSON(err)
+	}
+	if tok != json.Delim('{') {
+		return l.fault("", "is not a JSON object", hintQuery)
+	}
+	seen := make([]string, 0, 4)
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return l.badJSON(err)
+		}
+		key := tok.(string) // the decoder admits nothing else here
+		to, ok := fields[key]
+		if !ok {
+			return l.fault(quote(key), "is not a field of a query", hintQuery)
+		}
+		for _, s := range seen {
+			if s == key {
+				return l.fault(key, "is given twice", hintQuery)
+			}
+		}
+		seen = append(seen, key)
+		if tok, err = dec.Token(); err != nil {
+			return l.badJSON(err)
+		}
+		value, ok := tok.(string)
+		if !ok {
+			return l.fault(key, "is not a string", hintQuery)
+		}
+		*to = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return l.badJSON(err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return l.fault("", "text follows the JSON object", "write one object a line")
+	}
+	return nil
+}
+
+func (l *lineReader) badJSON(err error) *FormatError {
+	reason := fmt.Sprintf("is not valid JSON: %v", err)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		reason = "is not valid JSON: the line ends inside the object"
+	}
+	e := l.fault("", reason, hintQuery)
+	e.Err = err
+	return e
+}
+
+// queriesFile reads the queries of a folder into memory.
+func (l *loader) queriesFile(ctx context.Context) error {
+	first := make(map[string]int) // line of each id
+	err := l.open(ctx, "queries.jsonl", true, func(lr *lineReader) error {
+		return scanQueries(lr, l.report, func(line int, q Query) error {
+			if at, ok := first[q.ID]; ok {
+				return l.report(lr.fault("id", fmt.Sprintf("%s repeats line %d", quote(q.ID), at), "every query needs an id of its own"))
+			}
+			first[q.ID] = line
+			l.rows[q.ID] = len(l.set.Queries)
+			l.set.Queries = append(l.set.Queries, q)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if len(first) == 0 && !l.faulty {
+		return l.report(&FormatError{File: l.path("queries.jsonl"), Reason: "holds no query", Hint: hintQuery})
+	}
+	return nil
+}

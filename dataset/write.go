@@ -1,0 +1,314 @@
+package dataset
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/md5"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// WriteOptions says how a data folder is written; the zero value works.
+type WriteOptions struct {
+	// Force replaces an existing folder that is not empty.
+	Force bool
+	// Columns names the optional columns of outcomes.csv, in their order.
+	Columns []string
+}
+
+// Writer writes a data folder row by row and holds little more than the ids.
+// Everything goes to a hidden folder beside the target, which takes the
+// target's place in [Writer.Commit]: readers see the old folder or the new
+// one, never half of one. Equal calls give equal bytes. Every value is checked
+// as the readers check it, so that what is written can be loaded. A Writer is
+// not safe for concurrent use.
+type Writer struct {
+	dir, tmp string
+	force    bool
+	columns  []int // column numbers in outcomes.csv, required and optional
+
+	queries, outcomes *gzipFile
+	answers, rejects  *gzipFile // nil until the first
+	rejected          int64
+
+	rows     map[[md5.Size]byte]uint32 // by hash of the id: a fraction of the memory of the ids
+	models   map[string]*written
+	order    []string // of the models, as first seen
+	scratch  []byte
+	finished bool
+}
+
+// written marks the queries of one model that have an outcome or an answer.
+type written struct{ outcomes, answers bitset }
+
+type bitset []uint64
+
+// add marks i and reports whether it was not marked before.
+func (b *bitset) add(i uint32) bool {
+	for int(i/64) >= len(*b) {
+		*b = append(*b, make([]uint64, max(1, len(*b)))...)
+	}
+	word, bit := &(*b)[i/64], uint64(1)<<(i%64)
+	fresh := *word&bit == 0
+	*word |= bit
+	return fresh
+}
+
+// NewWriter begins to write the data folder dir. It fails if dir exists and is
+// not an empty folder, unless opt.Force. Call Commit to keep what was written
+// and, in any case, Close.
+func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
+	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, columns: []int{colScore, colInput, colOutput},
+		rows: make(map[[md5.Size]byte]uint32), models: make(map[string]*written)}
+	header := slices.Clone(outcomeRequired)
+	for _, name := range opt.Columns {
+		k := slices.Index(outcomeOptional, name)
+		if k < 0 || slices.Contains(header, name) {
+			return nil, fmt.Errorf("write %s: %s is not an optional column of outcomes.csv, or is named twice", dir, quote(name))
+		}
+		header = append(header, name)
+		w.columns = append(w.columns, colCost+k)
+	}
+	if err := w.checkTarget(); err != nil {
+		return nil, err
+	}
+	parent := filepath.Dir(w.dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(w.dir)+".tmp-")
+	if err != nil {
+		return nil, err
+	}
+	w.tmp = tmp
+	if w.queries, err = createGzip(tmp, "queries.jsonl.gz"); err == nil {
+		w.outcomes, err = createGzip(tmp, "outcomes.csv.gz")
+	}
+	if err == nil {
+		_, err = io.WriteString(w.outcomes, strings.Join(header, ",")+"\n")
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// checkTarget refuses a target that holds something.
+func (w *Writer) checkTarget() error {
+	entries, err := os.ReadDir(w.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &FormatError{File: w.dir, Reason: "cannot be written: " + pathCause(err), Hint: "name a new folder", Err: err}
+	case len(entries) > 0 && !w.force:
+		return &FormatError{File: w.dir, Reason: "the folder exists and is not empty", Hint: "name a new folder, or force it to be replaced", Err: fs.ErrExist}
+	}
+	return nil
+}
+
+// Query writes one query, with its split filled by [SplitOf] if it has none.
+// A query with a bad field or a repeated id is refused with a *[FormatError]
+// and nothing is written; the Writer can go on.
+func (w *Writer) Query(q Query) error {
+	if q.Split == "" {
+		q.Split = SplitOf(q.Prompt)
+	}
+	if field, reason := checkQuery(q); reason != "" {
+		return w.refuse("queries.jsonl.gz", field, reason, hintQuery)
+	}
+	key := md5.Sum([]byte(q.ID))
+	if _, ok := w.rows[key]; ok {
+		return w.refuse("queries.jsonl.gz", "id", quote(q.ID)+" is repeated", "every query needs an id of its own")
+	}
+	w.rows[key] = uint32(len(w.rows))
+	return writeJSON(w.queries, q)
+}
+
+// Outcome writes one outcome of a query written before. One that breaks the
+// form, is repeated, or has a value for a column that was not asked for is
+// refused with a *[FormatError]; the Writer can go on. An outcome of which
+// nothing is observed is left out.
+func (w *Writer) Outcome(o Outcome) error {
+	const file = "outcomes.csv.gz"
+	row, seen, err := w.find(file, o.ID, o.Model)
+	if err != nil {
+		return err
+	}
+	values, some := o.values(), false
+	for col, v := range values {
+		if math.IsNaN(v) {
+			continue
+		}
+		some = true
+		if reason := checkValue(col, v); reason != "" {
+			return w.refuse(file, columnName(col), reason, hintValue(col))
+		}
+		if !slices.Contains(w.columns, col) {
+			return w.refuse(file, columnName(col), "is observed but the column is not written", "name it in WriteOptions.Columns")
+		}
+	}
+	if !some {
+		return nil
+	}
+	if !seen.outcomes.add(row) {
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(o.ID), quote(o.Model)), "keep one outcome of each query and model")
+	}
+	b := appendCSV(w.scratch[:0], o.ID)
+	b = appendCSV(append(b, ','), o.Model)
+	for _, col := range w.columns {
+		b = append(b, ',')
+		if !math.IsNaN(values[col]) {
+			b = strconv.AppendFloat(b, values[col]+0, 'g', -1, 64)
+		}
+	}
+	w.scratch = append(b, '\n')
+	_, err = w.outcomes.Write(w.scratch)
+	return err
+}
+
+// Answer writes one answer of a query written before; an empty one is left out.
+func (w *Writer) Answer(a Answer) error {
+	const file = "answers.csv.gz"
+	row, seen, err := w.find(file, a.ID, a.Model)
+	if err != nil || a.Hash == "" {
+		return err
+	}
+	if !utf8.ValidString(a.Hash) {
+		return w.refuse(file, "answer", "is not UTF-8", "write a short hash of the answer")
+	}
+	if !seen.answers.add(row) {
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(a.ID), quote(a.Model)), "keep one answer of each query and model")
+	}
+	if err := w.beginAnswers(); err != nil {
+		return err
+	}
+	b := appendCSV(w.scratch[:0], a.ID)
+	b = appendCSV(append(b, ','), a.Model)
+	b = appendCSV(append(b, ','), a.Hash)
+	w.scratch = append(b, '\n')
+	_, err = w.answers.Write(w.scratch)
+	return err
+}
+
+func (w *Writer) beginAnswers() (err error) {
+	if w.answers != nil {
+		return nil
+	}
+	if w.answers, err = createGzip(w.tmp, "answers.csv.gz"); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w.answers, strings.Join(answerColumns, ",")+"\n")
+	return err
+}
+
+// find returns the row of a query and what its model has so far.
+func (w *Writer) find(file, id, model string) (uint32, *written, error) {
+	row, ok := w.rows[md5.Sum([]byte(id))]
+	if !ok {
+		return 0, nil, w.refuse(file, "id", quote(id)+" is not in queries.jsonl.gz", "write the query first")
+	}
+	seen := w.models[model]
+	if seen == nil {
+		if reason := checkName(model); reason != "" {
+			return 0, nil, w.refuse(file, "model", reason, "name the model, as in models.json")
+		}
+		seen = &written{}
+		w.models[model], w.order = seen, append(w.order, model)
+	}
+	return row, seen, nil
+}
+
+func (w *Writer) refuse(file, field, reason, hint string) error {
+	return &FormatError{File: filepath.Join(w.dir, file), Field: field, Reason: reason, Hint: hint}
+}
+
+// Rejected is a row of the source that an import left out. It never holds the
+// row's content.
+type Rejected struct {
+	File   string `json:"file"`
+	Row    int64  `json:"row"` // counted from 1
+	Column string `json:"column,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Reject notes a bad row in rejected.jsonl, which no reader looks at.
+func (w *Writer) Reject(r Rejected) (err error) {
+	if w.rejects == nil {
+		if w.rejects, err = createPlain(w.tmp, "rejected.jsonl"); err != nil {
+			return err
+		}
+	}
+	w.rejected++
+	return writeJSON(w.rejects, r)
+}
+
+// Queries returns how many queries were written so far.
+func (w *Writer) Queries() int { return len(w.rows) }
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// appendCSV appends a field, in quotes where it needs them.
+func appendCSV(b []byte, field string) []byte {
+	if !strings.ContainsAny(field, "\",\r\n") {
+		return append(b, field...)
+	}
+	b = append(b, '"')
+	for i := range len(field) {
+		if field[i] == '"' {
+			b = append(b, '"')
+		}
+		b = append(b, field[i])
+	}
+	return append(b, '"')
+}
+
+// gzipFile is a file being written, gzipped with a fixed header or plain.
+type gzipFile struct {
+	io.Writer
+	buf *bufio.Writer
+	z   *gzip.Writer // nil when plain
+	f   *os.File
+}
+
+func createGzip(dir, name string) (*gzipFile, error) {
+	g, err := createPlain(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	g.z = gzip.NewWriter(g.buf) // no name and no time in its header
+	g.Writer = bufio.NewWriterSize(g.z, 1<<16)
+	return g, nil
+}
+
+func createPlain(dir, name string) (*gzipFile, error) {
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	buf := bufio.NewWriterSize(f, 1<<16)
+	return &gzipFile{Writer: buf, buf: buf, f: f}, nil
+}
+
+// finish writes what is buffered, waits until it is on disk and closes.
+func (g *gzipFile) finish() error {
+	err := g.Writer.(*bufio.Writer).Flush()
+	if g.z != nil {
+		err = errors.Join(err, g.z.Close(), g.buf.Flush())
+	}
+	return errors.Join(err, g.f.Sync(), g.f.Close())
+}

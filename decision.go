@@ -1,0 +1,202 @@
+package carrot
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Assessed is one candidate in a decision: what is expected of it and what
+// that is worth.
+type Assessed struct {
+	Name string
+	Estimate
+	// Utility is Quality - Cost/w; at w = 0, minus the cost in USD.
+	Utility float64
+	// Excluded says why the candidate may not be chosen; empty if it may.
+	Excluded string
+}
+
+// Decision is a choice with everything it was made from.
+type Decision struct {
+	ID            string     // the query's
+	Model         string     // the chosen candidate's name
+	Objective     Objective  // what was asked for
+	USDPerQuality float64    // the willingness to pay it came to; may be +Inf
+	Novelty       float64    // see Prediction
+	Abstained     bool       // see Prediction
+	Candidates    []Assessed // in pool order
+}
+
+// Utility is the worth of quality q at cost c under the willingness to pay w,
+// all in USD: q - c/w (design of the paper's plug-in rule, section 3). At
+// w = 0 quality counts for nothing and utility is minus the cost.
+func Utility(q, c, w float64) float64 {
+	if w == 0 {
+		return -c
+	}
+	return q - c/w
+}
+
+// Choose returns the index of the candidate with the highest utility at the
+// willingness to pay w; ties go to the lower cost, then to the lower index.
+// quality and cost (USD) have one entry per candidate. It returns -1 when
+// there is none.
+func Choose(quality, cost []float64, w float64) int {
+	best := -1
+	var top float64
+	for m, q := range quality {
+		u := Utility(q, cost[m], w)
+		if best < 0 || u > top || u == top && cost[m] < cost[best] {
+			best, top = m, u
+		}
+	}
+	return best
+}
+
+// before reports whether a is preferred to b at equal standing in the pool.
+func (a *Assessed) before(b *Assessed) bool {
+	return a.Utility > b.Utility || a.Utility == b.Utility && a.Cost < b.Cost
+}
+
+// chosen returns the index of the best candidate not excluded, or -1.
+func chosen(candidates []Assessed) int {
+	best := -1
+	for i := range candidates {
+		a := &candidates[i]
+		if a.Excluded == "" && (best < 0 || a.before(&candidates[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+// Chosen returns the chosen candidate's assessment, or nil in a zero decision.
+func (d *Decision) Chosen() *Assessed {
+	for i := range d.Candidates {
+		if d.Candidates[i].Name == d.Model {
+			return &d.Candidates[i]
+		}
+	}
+	return nil
+}
+
+// Fallback names the candidates to try, in order, if the chosen one fails:
+// the others that were not excluded, by falling utility.
+func (d *Decision) Fallback() []string {
+	rest := make([]*Assessed, 0, len(d.Candidates))
+	for i := range d.Candidates {
+		if a := &d.Candidates[i]; a.Excluded == "" && a.Name != d.Model {
+			rest = append(rest, a)
+		}
+	}
+	slices.SortStableFunc(rest, func(a, b *Assessed) int {
+		switch {
+		case a.before(b):
+			return -1
+		case b.before(a):
+			return 1
+		}
+		return 0
+	})
+	names := make([]string, len(rest))
+	for i, a := range rest {
+		names[i] = a.Name
+	}
+	return names
+}
+
+// Flip says that from the willingness to pay USDPerQuality downwards, Model
+// is chosen.
+type Flip struct {
+	USDPerQuality float64
+	Model         string
+}
+
+// Flips lists, from the highest willingness to pay (+Inf) to the lowest, which
+// candidate would be chosen for this query and where the choice changes: the
+// upper envelope of the lines q_m - λ·c_m over λ = 1/w.
+func (d *Decision) Flips() []Flip {
+	at := -1
+	for i := range d.Candidates {
+		a := &d.Candidates[i]
+		if a.Excluded != "" {
+			continue
+		}
+		if at < 0 || a.Quality > d.Candidates[at].Quality ||
+			a.Quality == d.Candidates[at].Quality && a.Cost < d.Candidates[at].Cost {
+			at = i
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	flips := []Flip{{math.Inf(1), d.Candidates[at].Name}}
+	for {
+		next, lambda := -1, math.Inf(1)
+		from := &d.Candidates[at]
+		for i := range d.Candidates {
+			a := &d.Candidates[i]
+			if a.Excluded != "" || a.Cost >= from.Cost {
+				continue
+			}
+			l := (from.Quality - a.Quality) / (from.Cost - a.Cost).Float()
+			if l < lambda || l == lambda && a.Cost < d.Candidates[next].Cost {
+				next, lambda = i, l
+			}
+		}
+		if next < 0 {
+			return flips
+		}
+		flips = append(flips, Flip{1 / lambda, d.Candidates[next].Name})
+		at = next
+	}
+}
+
+// Reason says in one sentence why the model was chosen.
+func (d *Decision) Reason() string {
+	c := d.Chosen()
+	if c == nil {
+		return ""
+	}
+	var b strings.Builder
+	if d.Abstained {
+		b.WriteString("abstained: unlike the training data, so by each model's mean alone: ")
+	}
+	switch {
+	case len(d.Fallback()) == 0:
+		fmt.Fprintf(&b, "%s is the only candidate", c.Name)
+	case math.IsInf(d.USDPerQuality, 1):
+		fmt.Fprintf(&b, "%s has the best expected quality (%.3f)", c.Name, c.Quality)
+	case d.USDPerQuality == 0:
+		fmt.Fprintf(&b, "%s has the least expected cost (%s)", c.Name, short(c.Cost))
+	default:
+		fmt.Fprintf(&b, "%s has the best trade-off at %s per unit of quality", c.Name, short(Dollars(d.USDPerQuality)))
+	}
+	if top := d.best(); top != nil && top.Name != c.Name && !math.IsInf(d.USDPerQuality, 1) {
+		fmt.Fprintf(&b, ": %s would add %.3f quality for %s more", top.Name, top.Quality-c.Quality, short(top.Cost-c.Cost))
+	}
+	return b.String()
+}
+
+// best returns the candidate of the highest expected quality.
+func (d *Decision) best() *Assessed {
+	var top *Assessed
+	for i := range d.Candidates {
+		if a := &d.Candidates[i]; a.Excluded == "" && (top == nil || a.Quality > top.Quality) {
+			top = a
+		}
+	}
+	return top
+}
+
+// short writes an amount with three significant digits.
+func short(u USD) string {
+	v := u.Float()
+	if v == 0 {
+		return "$0"
+	}
+	digits := max(2, 2-int(math.Floor(math.Log10(math.Abs(v)))))
+	return fmt.Sprintf("$%.*f", digits, v)
+}

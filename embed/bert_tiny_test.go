@@ -1,0 +1,461 @@
+package embed
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+// tinyFolder describes a small BERT with random weights. All are multiples of
+// 1/128 that every float type holds exactly.
+type tinyFolder struct {
+	dtype   safetensors.DType
+	prefix  string            // of the tensors' names
+	files   map[string]string // beside the model; "" removes one
+	config  map[string]any    // fields of config.json to change
+	without string            // a tensor to leave out
+	spoil   func(*safetensors.Tensor)
+}
+
+// Sizes that are no multiple of any block.
+const (
+	tinyHidden, tinyInner, tinyLayers, tinyHeads, tinyPositions = 15, 21, 2, 3, 33
+)
+
+var tinyVocab = strings.Fields("[PAD] [UNK] [CLS] [SEP] [MASK] hello world a b c d ##e ##f the , .")
+
+// write makes the folder and returns it with the weights by name.
+func (f tinyFolder) write(t testing.TB) (string, map[string][]float64) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := map[string]any{
+		"model_type": "bert", "hidden_size": tinyHidden, "intermediate_size": tinyInner, "num_hidden_layers": tinyLayers,
+		"num_attention_heads": tinyHeads, "max_position_embeddings": tinyPositions, "vocab_size": len(tinyVocab),
+		"hidden_act": "gelu", "layer_norm_eps": 1e-12,
+	}
+	for k, v := range f.config {
+		cfg[k] = v
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"config.json": string(text), "vocab.txt": strings.Join(tinyVocab, "\n") + "\n"}
+	for name, text := range f.files {
+		files[name] = text
+	}
+	for name, text := range files {
+		if text == "" {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	weights, tensors := f.tensors()
+	if err := safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), nil, tensors); err != nil {
+		t.Fatal(err)
+	}
+	return dir, weights
+}
+
+func (f tinyFolder) tensors() (map[string][]float64, []safetensors.Tensor) {
+	r := rand.New(rand.NewPCG(3, 5))
+	weights := map[string][]float64{}
+	var tensors []safetensors.Tensor
+	add := func(name string, shape ...int) {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		v := make([]float64, n)
+		for i := range v {
+			v[i] = float64(r.IntN(101)-50) / 128
+			if strings.HasSuffix(name, "LayerNorm.weight") {
+				v[i]++
+			}
+		}
+		weights[name] = v
+		tensor := tinyTensor(f.prefix+name, f.dtype, v, shape)
+		if f.spoil != nil {
+			f.spoil(&tensor)
+		}
+		if name != f.without {
+			tensors = append(tensors, tensor)
+		}
+	}
+	dense := func(name string, out, in int) {
+		add(name+".weight", out, in)
+		add(name+".bias", out)
+	}
+	norm := func(name string) {
+		add(name+".weight", tinyHidden)
+		add(name+".bias", tinyHidden)
+	}
+	add("embeddings.word_embeddings.weight", len(tinyVocab), tinyHidden)
+	add("embeddings.position_embeddings.weight", tinyPositions, tinyHidden)
+	add("embeddings.token_type_embeddings.weight", 2, tinyHidden)
+	norm("embeddings.LayerNorm")
+	for i := range tinyLayers {
+		layer := fmt.Sprintf("encoder.layer.%d.", i)
+		for _, part := range []string{"query", "key", "value"} {
+			dense(layer+"attention.self."+part, tinyHidden, tinyHidden)
+		}
+		dense(layer+"attention.output.dense", tinyHidden, tinyHidden)
+		norm(layer + "attention.output.LayerNorm")
+		dense(layer+"intermediate.dense", tinyInner, tinyHidden)
+		dense(layer+"output.dense", tinyHidden, tinyInner)
+		norm(layer + "output.LayerNorm")
+	}
+	return weights, tensors
+}
+
+// tinyTensor encodes v, whose values every type holds exactly.
+func tinyTensor(name string, dtype safetensors.DType, v []float64, shape []int) safetensors.Tensor {
+	t := safetensors.Tensor{Name: name, DType: dtype, Shape: shape}
+	for _, x := range v {
+		bits := math.Float32bits(float32(x))
+		switch dtype {
+		case safetensors.F16:
+			half := uint16(bits >> 16 & 0x8000)
+			if x != 0 {
+				half |= uint16(bits>>23&0xff-127+15)<<10 | uint16(bits>>13&0x3ff)
+			}
+			t.Data = binary.LittleEndian.AppendUint16(t.Data, half)
+		case safetensors.BF16:
+			t.Data = binary.LittleEndian.AppendUint16(t.Data, uint16(bits>>16))
+		default:
+			t.Data = binary.LittleEndian.AppendUint32(t.Data, bits)
+		}
+	}
+	return t
+}
+
+func openTiny(t testing.TB, f tinyFolder) *BERT {
+	t.Helper()
+	dir, _ := f.write(t)
+	b, err := OpenBERT(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// slowBERT is the encoder as its paper writes it, one number at a time in
+// float64: the vector of every position.
+type slowBERT struct {
+	w   map[string][]float64
+	act func(float64) float64
+}
+
+func (m slowBERT) linear(x []float64, name string) []float64 {
+	out := slices.Clone(m.w[name+".bias"])
+	for i := range out {
+		for j, v := range x {
+			out[i] += m.w[name+".weight"][i*len(x)+j] * v
+		}
+	}
+	return out
+}
+
+func (m slowBERT) norm(x, y []float64, name string) []float64 {
+	n := float64(len(x))
+	var mean, variance float64
+	sum := make([]float64, len(x))
+	for i := range x {
+		sum[i] = x[i] + y[i]
+		mean += sum[i] / n
+	}
+	for _, v := range sum {
+		variance += (v - mean) * (v - mean) / n
+	}
+	for i := range sum {
+		sum[i] = (sum[i]-mean)/math.Sqrt(variance+1e-12)*m.w[name+".weight"][i] + m.w[name+".bias"][i]
+	}
+	return sum
+}
+
+func (m slowBERT) run(ids []int32) [][]float64 {
+	x := make([][]float64, len(ids))
+	for i, id := range ids {
+		x[i] = make([]float64, tinyHidden)
+		for j := range x[i] {
+			x[i][j] = m.w["embeddings.word_embeddings.weight"][int(id)*tinyHidden+j] +
+				m.w["embeddings.position_embeddings.weight"][i*tinyHidden+j]
+		}
+		x[i] = m.norm(x[i], m.w["embeddings.token_type_embeddings.weight"][:tinyHidden], "embeddings.LayerNorm")
+	}
+	for l := range tinyLayers {
+		layer := fmt.Sprintf("encoder.layer.%d.", l)
+		var q, k, v [][]float64
+		for _, row := range x {
+			q = append(q, m.linear(row, layer+"attention.self.query"))
+			k = append(k, m.linear(row, layer+"attention.self.key"))
+			v = append(v, m.linear(row, layer+"attention.self.value"))
+		}
+		next := make([][]float64, len(x))
+		for i := range x {
+			mixed := m.attend(q[i], k, v)
+			y := m.norm(x[i], m.linear(mixed, layer+"attention.output.dense"), layer+"attention.output.LayerNorm")
+			inner := m.linear(y, layer+"intermediate.dense")
+			for j := range inner {
+				inner[j] = m.act(inner[j])
+			}
+			next[i] = m.norm(y, m.linear(inner, layer+"output.dense"), layer+"output.LayerNorm")
+		}
+		x = next
+	}
+	return x
+}
+
+func (m slowBERT) attend(q []float64, k, v [][]float64) []float64 {
+	const size = tinyHidden / tinyHeads
+	out := make([]float64, tinyHidden)
+	for h := range tinyHeads {
+		weights := make([]float64, len(k))
+		var sum float64
+		for i := range k {
+			for d := h * size; d < (h+1)*size; d++ {
+				weights[i] += q[d] * k[i][d] / math.Sqrt(size)
+			}
+			weights[i] = math.Exp(weights[i])
+			sum += weights[i]
+		}
+		for i := range v {
+			for d := h * size; d < (h+1)*size; d++ {
+				out[d] += weights[i] / sum * v[i][d]
+			}
+		}
+	}
+	return out
+}
+
+func slowGelu(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) }
+
+func slowGeluTanh(x float64) float64 {
+	return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+}
+
+var tinyTexts = []string{
+	"", "hello", "Hello, world.", "the the a b c dee cff [MASK] zebra",
+	strings.Repeat("hello world, a b c. ", 20), // cut off at 33 tokens
+}
+
+func TestBERTTiny(t *testing.T) {
+	cases := []struct {
+		name   string
+		folder tinyFolder
+		cls    bool
+		act    func(float64) float64
+	}{
+		{"f32", tinyFolder{dtype: safetensors.F32}, false, slowGelu},
+		{"f16", tinyFolder{dtype: safetensors.F16, prefix: "bert."}, false, slowGelu},
+		{"bf16", tinyFolder{dtype: safetensors.BF16}, false, slowGelu},
+		{"gelu_new", tinyFolder{dtype: safetensors.F32, config: map[string]any{"hidden_act": "gelu_new"}}, false, slowGeluTanh},
+		{"relu", tinyFolder{dtype: safetensors.F32, config: map[string]any{"hidden_act": "relu"}}, false,
+			func(x float64) float64 { return max(x, 0) }},
+		{"cls", tinyFolder{dtype: safetensors.F32, files: map[string]string{
+			"1_Pooling/config.json": `{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}`}}, true, slowGelu},
+		{"cls, named by modules.json", tinyFolder{dtype: safetensors.F32, files: map[string]string{
+			"modules.json":     `[{"type":"sentence_transformers.models.Transformer","path":""},{"type":"x.Pooling","path":"pool"},{"type":"x.Normalize"}]`,
+			"pool/config.json": `{"pooling_mode": "cls"}`}}, true, slowGelu},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir, weights := c.folder.write(t)
+			b, err := OpenBERT(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vectors, err := b.Encode(t.Context(), tinyTexts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow := slowBERT{weights, c.act}
+			for i, text := range tinyTexts {
+				ids := b.WordPiece().Encode(text, b.MaxTokens())
+				want := slowPool(slow.run(ids), c.cls)
+				checkClose(t, fmt.Sprintf("EncodeIDs(%v)", ids), b.EncodeIDs(ids), want, 1)
+				checkClose(t, fmt.Sprintf("Encode(%.20q)", text), vectors[i], want, length(want))
+				alone, err := b.Encode(t.Context(), []string{text})
+				if err != nil || !slices.Equal(alone[0], vectors[i]) {
+					t.Errorf("Encode(%.20q) alone = %v, %v, want the batch's %v", text, alone[0], err, vectors[i])
+				}
+			}
+		})
+	}
+}
+
+func slowPool(rows [][]float64, cls bool) []float64 {
+	if cls {
+		return rows[0]
+	}
+	mean := make([]float64, len(rows[0]))
+	for _, row := range rows {
+		for j, v := range row {
+			mean[j] += v / float64(len(rows))
+		}
+	}
+	return mean
+}
+
+func length(v []float64) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += x * x
+	}
+	return math.Sqrt(sum)
+}
+
+func checkClose(t *testing.T, what string, got []float32, want []float64, scale float64) {
+	t.Helper()
+	for j := range want {
+		if d := math.Abs(float64(got[j]) - want[j]/scale); !(d < 2e-5) {
+			t.Errorf("%s: value %d = %v, want %v", what, j, got[j], want[j]/scale)
+			return
+		}
+	}
+}
+
+func TestBERTPrefixAndID(t *testing.T) {
+	b := openTiny(t, tinyFolder{dtype: safetensors.F32})
+	plain, err := b.Encode(t.Context(), []string{"hello world", "world"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := b.ID()
+	b.Prefix = "hello "
+	prefixed, err := b.Encode(t.Context(), []string{"world"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(prefixed[0], plain[0]) {
+		t.Errorf("Encode with prefix = %v, want %v", prefixed[0], plain[0])
+	}
+	if b.ID() == id || !strings.HasPrefix(id, "bert:") {
+		t.Errorf("ID = %q without and %q with prefix, want two ids of bert:", id, b.ID())
+	}
+	dir, _ := tinyFolder{dtype: safetensors.F32}.write(t)
+	other, _ := tinyFolder{dtype: safetensors.F32, spoil: func(t *safetensors.Tensor) { t.Data[0] ^= 1 }}.write(t)
+	hash := func(dir string) string {
+		b, err := OpenBERT(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, hash, _ := strings.Cut(b.ID(), "@")
+		return hash
+	}
+	if _, want, _ := strings.Cut(id, "@"); hash(dir) != want || len(want) != 12 {
+		t.Errorf("hash of an equal folder = %q, want %q of 12 digits", hash(dir), want)
+	}
+	if hash(dir) == hash(other) {
+		t.Errorf("hash of other weights is the same: %q", hash(dir))
+	}
+	if b.Dim() != tinyHidden {
+		t.Errorf("Dim = %d, want %d", b.Dim(), tinyHidden)
+	}
+}
+
+func TestBERTLimit(t *testing.T) {
+	f := func(files map[string]string, want int) {
+		t.Helper()
+		b := openTiny(t, tinyFolder{dtype: safetensors.F32, files: files})
+		if b.MaxTokens() != want {
+			t.Errorf("MaxTokens with %v = %d, want %d", files, b.MaxTokens(), want)
+		}
+	}
+	f(nil, tinyPositions)
+	f(map[string]string{"tokenizer_config.json": `{"model_max_length": 20}`}, 20)
+	f(map[string]string{"tokenizer_config.json": `{"model_max_length": 1e30}`}, tinyPositions)
+	f(map[string]string{"tokenizer_config.json": `{"model_max_length": 20}`, "sentence_bert_config.json": `{"max_seq_length": 25}`}, 25)
+	f(map[string]string{"sentence_bert_config.json": `{"max_seq_length": 512}`}, tinyPositions)
+}
+
+func TestOpenBERTErrors(t *testing.T) {
+	f := func(folder tinyFolder, want ...string) {
+		t.Helper()
+		folder.dtype = safetensors.F32
+		dir, _ := folder.write(t)
+		_, err := OpenBERT(dir)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("OpenBERT = %v, want …%s", err, w)
+			}
+		}
+	}
+	config := func(field string, value any) tinyFolder {
+		return tinyFolder{config: map[string]any{field: value}}
+	}
+	file := func(name, text string) tinyFolder { return tinyFolder{files: map[string]string{name: text}} }
+	f(file("config.json", ""), "config.json", "not exist")
+	f(file("config.json", "["), "config.json", "unexpected end")
+	f(config("model_type", "mpnet"), "config.json", `field model_type: "mpnet" is not supported`)
+	f(config("hidden_act", "swish"), "config.json", `field hidden_act: "swish"`)
+	f(config("position_embedding_type", "relative_key"), "field position_embedding_type")
+	f(config("num_attention_heads", 4), "field num_attention_heads: 4 does not divide hidden_size 15")
+	f(config("hidden_size", 0), "field hidden_size: 0 is outside")
+	f(config("layer_norm_eps", -1), "field layer_norm_eps")
+	f(config("vocab_size", 3), "field vocab_size: 3 is less than the tokenizer's")
+	f(config("vocab_size", 99), "model.safetensors", `"embeddings.word_embeddings.weight" has shape [16 15], want [99 15]`)
+	f(file("vocab.txt", ""), "neither tokenizer.json nor vocab.txt")
+	f(file("modules.json", `[{"type":"sentence_transformers.models.Dense"}]`), "modules.json", "Dense", "is not supported")
+	f(file("modules.json", `[{"type":"x.Pooling","path":"../../other"}]`), "modules.json", "outside the folder")
+	f(file("1_Pooling/config.json", `{"pooling_mode_max_tokens": true}`), "1_Pooling", "max_tokens is not supported")
+	f(file("1_Pooling/config.json", `{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}`), "cls_token, mean_tokens is not supported")
+	f(file("sentence_bert_config.json", `{"max_seq_length": 1}`), "sentence_bert_config.json", "field max_seq_length: 1")
+	f(tinyFolder{without: "encoder.layer.1.output.dense.bias"}, "model.safetensors", `"encoder.layer.1.output.dense.bias" not found`)
+	f(tinyFolder{spoil: func(t *safetensors.Tensor) {
+		if t.Name == "encoder.layer.0.attention.self.key.bias" {
+			copy(t.Data, []byte{0, 0, 0xc0, 0x7f})
+		}
+	}}, "model.safetensors", `"encoder.layer.0.attention.self.key.bias" has a value that is not finite`)
+}
+
+func TestEncodeIDsPanics(t *testing.T) {
+	b := openTiny(t, tinyFolder{dtype: safetensors.F32})
+	for _, ids := range [][]int32{nil, {-1}, {int32(len(tinyVocab))}, make([]int32, tinyPositions+1)} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("EncodeIDs(%v) did not panic", ids)
+				}
+			}()
+			b.EncodeIDs(ids)
+		}()
+	}
+}
+
+func TestBERTConcurrent(t *testing.T) {
+	b := openTiny(t, tinyFolder{dtype: safetensors.F32})
+	texts := slices.Repeat(tinyTexts, 10)
+	want, err := b.Encode(context.Background(), texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan [][]float32)
+	for range 4 {
+		go func() {
+			got, _ := b.Encode(context.Background(), texts)
+			done <- got
+		}()
+	}
+	for range 4 {
+		if got := <-done; !slices.EqualFunc(got, want, slices.Equal[[]float32]) {
+			t.Error("concurrent Encode differs")
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package embed
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Cache keeps an encoder's vectors on disk by the hash of their text: one
+// append-only file per encoder, so that a vector is computed once and an
+// interrupted run loses nothing. It holds no text. A nil *Cache caches
+// nothing.
+//
+// The file is records of one size: SHA-256 of the text, the vector as
+// little-endian float32, CRC-32 of both. Records that do not match their
+// checksum are ignored and computed again.
+type Cache struct {
+	mu      sync.Mutex
+	path    string
+	vectors map[[sha256.Size]byte][]float32
+	dim     int // 0: not known yet
+}
+
+// cacheHeader starts the file, followed by the vectors' length as uint32.
+const cacheHeader = "CRTVEC1\n"
+
+// OpenCache opens the cache of the encoder with the given ID in a folder,
+// which is made if it does not exist.
+func OpenCache(folder, encoder string) (*Cache, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, fmt.Errorf("open vector cache: %w", err)
+	}
+	name := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:*?"<>| `, r) {
+			return '_'
+		}
+		return r
+	}, encoder)
+	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
+	data, err := os.ReadFile(c.path)
+	if os.IsNotExist(err) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open vector cache: %w", err)
+	}
+	c.read(data)
+	return c, nil
+}
+
+// read takes in every intact record.
+func (c *Cache) read(data []byte) {
+	if len(data) < len(cacheHeader)+4 || string(data[:len(cacheHeader)]) != cacheHeader {
+		return
+	}
+	dim := int(binary.LittleEndian.Uint32(data[len(cacheHeader):]))
+	data = data[len(cacheHeader)+4:]
+	size := sha256.Size + 4*dim + 4
+	if dim <= 0 || dim > 1<<16 {
+		return
+	}
+	c.dim = dim
+	for ; len(data) >= size; data = data[size:] {
+		body := data[:size-4]
+		if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(data[size-4:]) {
+			continue
+		}
+		vector := make([]float32, dim)
+		for i := range vector {
+			vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(body[sha256.Size+4*i:]))
+		}
+		c.vectors[[sha256.Size]byte(body)] = vector
+	}
+}
+
+// Get returns the vector of a text. The caller must not change it.
+func (c *Cache) Get(text string) ([]float32, bool) {
+	if c == nil {
+		return nil, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.vectors[sha256.Sum256([]byte(text))]
+	return v, ok
+}
+
+// Put adds the vectors of texts and writes them out.
+func (c *Cache) Put(texts []string, vectors [][]float32) error {
+	if c == nil || len(texts) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []byte
+	for i, text := range texts {
+		if c.dim == 0 {
+			c.dim = len(vectors[i])
+		}
+		if len(vectors[i]) != c.dim {
+			return fmt.Errorf("vector cache %s: vector of length %d, want %d; delete the file if the encoder changed", c.path, len(vectors[i]), c.dim)
+		}
+		key := sha256.Sum256([]byte(text))
+		c.vectors[key] = vectors[i]
+		start := len(out)
+		out = append(out, key[:]...)
+		for _, v := range vectors[i] {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		}
+		out = binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(out[start:]))
+	}
+	return c.append(out)
+}
+
+// append writes whole records at the end of the file; a record that an
+// earlier crash cut short is overwritten.
+func (c *Cache) append(records []byte) error {
+	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("write vector cache: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		head := int64(len(cacheHeader) + 4)
+		size := int64(sha256.Size + 4*c.dim + 4)
+		at := info.Size()
+		if at < head {
+			at = head
+			_, err = f.WriteAt(binary.LittleEndian.AppendUint32([]byte(cacheHeader), uint32(c.dim)), 0)
+		}
+		at -= (at - head) % size
+		if err == nil {
+			_, err = f.WriteAt(records, at)
+		}
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write vector cache: %w", err)
+	}
+	return nil
+}

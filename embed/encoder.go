@@ -1,0 +1,69 @@
+package embed
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carrot-router/carrot"
+)
+
+// Encoder turns texts into unit vectors of one length. It is safe for
+// concurrent use and gives a text the same vector alone or in a batch.
+type Encoder interface {
+	ID() string
+	Encode(ctx context.Context, texts []string) ([][]float32, error)
+}
+
+// Encoded is an encoder with the bag of words beside it and, if Cache is not
+// nil, its vectors kept on disk. It implements carrot.Embedder.
+type Encoded struct {
+	Encoder Encoder
+	Cache   *Cache
+	// Progress, if not nil, is told how many of the texts of one Embed call
+	// have their vectors.
+	Progress func(done, total int)
+}
+
+// ID is the encoder's.
+func (e *Encoded) ID() string { return e.Encoder.ID() }
+
+// encodeChunk is how many texts are encoded, and then cached, at a time.
+const encodeChunk = 64
+
+// Embed implements carrot.Embedder.
+func (e *Encoded) Embed(ctx context.Context, texts []string, dst []carrot.Representation) error {
+	if len(texts) != len(dst) {
+		return fmt.Errorf("embed %d texts into %d representations", len(texts), len(dst))
+	}
+	missing := make([]int, 0, len(texts))
+	for i, text := range texts {
+		Words(text, &dst[i].Sparse)
+		vector, ok := e.Cache.Get(text)
+		if !ok {
+			missing = append(missing, i)
+			continue
+		}
+		dst[i].Dense = append(dst[i].Dense[:0], vector...)
+	}
+	for at := 0; at < len(missing); at += encodeChunk {
+		rows := missing[at:min(at+encodeChunk, len(missing))]
+		chunk := make([]string, len(rows))
+		for k, i := range rows {
+			chunk[k] = texts[i]
+		}
+		vectors, err := e.Encoder.Encode(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		if err := e.Cache.Put(chunk, vectors); err != nil {
+			return err
+		}
+		for k, i := range rows {
+			dst[i].Dense = append(dst[i].Dense[:0], vectors[k]...)
+		}
+		if e.Progress != nil {
+			e.Progress(len(texts)-len(missing)+at+len(rows), len(texts))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package embed
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+// Static is a table of token vectors: a text's vector is the weighted mean of
+// its WordPiece tokens' vectors, scaled to unit length. It implements
+// carrot.Embedder and Encoder.
+type Static struct {
+	id      string
+	tokens  *WordPiece
+	dim     int
+	vectors []int8    // V×d
+	scale   []float32 // V: weight of the token times the step of its int8s
+	about   Provenance
+	ids     sync.Pool // of *[]int32
+}
+
+// Provenance says where a table comes from. It is kept in the table's file.
+type Provenance struct {
+	Format    string          `json:"format"`
+	Command   string          `json:"command"`
+	Teacher   string          `json:"teacher"`
+	Licence   string          `json:"licence"`
+	Corpus    string          `json:"corpus"`
+	Tokens    int64           `json:"corpus_tokens"`
+	Smoothing float64         `json:"smoothing"` // a of the weight a/(a+p)
+	WordPiece WordPieceConfig `json:"wordpiece"`
+}
+
+// staticFormat is the version of the table's file.
+const staticFormat = "carrot.static/1"
+
+// staticKey is the metadata key of the provenance.
+const staticKey = "carrot"
+
+//go:embed static.safetensors
+var defaultTable []byte
+
+// Default returns the table in the binary.
+var Default = sync.OnceValues(func() (*Static, error) { return ParseStatic(defaultTable) })
+
+// OpenStatic reads a table from a file.
+func OpenStatic(path string) (*Static, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open static table: %w", err)
+	}
+	s, err := ParseStatic(data)
+	if err != nil {
+		return nil, fmt.Errorf("static table %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// ParseStatic reads a table.
+func ParseStatic(data []byte) (*Static, error) {
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Static{}
+	if err := json.Unmarshal([]byte(file.Metadata()[staticKey]), &s.about); err != nil {
+		return nil, fmt.Errorf("metadata %q: not a static table: %w", staticKey, err)
+	}
+	if s.about.Format != staticFormat {
+		return nil, fmt.Errorf("format %q, want %q", s.about.Format, staticFormat)
+	}
+	vocab, ok := file.Tensor("vocab")
+	if !ok || vocab.DType != safetensors.U8 {
+		return nil, fmt.Errorf("tensor vocab: missing or not U8")
+	}
+	words := strings.Split(string(vocab.Data), "\n")
+	if s.tokens, err = NewWordPiece(words, s.about.WordPiece); err != nil {
+		return nil, err
+	}
+	if s.vectors, err = file.Int8s("vectors", len(words), -1); err != nil {
+		return nil, err
+	}
+	if s.scale, err = file.Float32s("scale", len(words)); err != nil {
+		return nil, err
+	}
+	for i, v := range s.scale {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return nil, fmt.Errorf("tensor scale: entry %d is not finite", i)
+		}
+	}
+	s.dim = len(s.vectors) / len(words)
+	sum := sha256.Sum256(data)
+	s.id = "static@" + hex.EncodeToString(sum[:6])
+	return s, nil
+}
+
+// ID is "static@" and the first 12 digits of the file's SHA-256.
+func (s *Static) ID() string { return s.id }
+
+// Dim is the length of the vectors.
+func (s *Static) Dim() int { return s.dim }
+
+// Provenance says where the table comes from.
+func (s *Static) Provenance() Provenance { return s.about }
+
+// Embed implements carrot.Embedder. It allocates nothing but what dst lacks.
+func (s *Static) Embed(ctx context.Context, texts []string, dst []carrot.Representation) error {
+	if len(texts) != len(dst) {
+		return fmt.Errorf("embed %d texts into %d representations", len(texts), len(dst))
+	}
+	for i, text := range texts {
+		if i%64 == 63 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		Words(text, &dst[i].Sparse)
+		dst[i].Dense = s.append(dst[i].Dense[:0], text)
+	}
+	return nil
+}
+
+// Encode implements Encoder.
+func (s *Static) Encode(ctx context.Context, texts []string) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	for i, text := range texts {
+		out[i] = s.append(nil, text)
+	}
+	return out, ctx.Err()
+}
+
+// append appends the unit vector of text to dst; zeros if it has no tokens.
+func (s *Static) append(dst []float32, text string) []float32 {
+	pooled, ok := s.ids.Get().(*[]int32)
+	if !ok {
+		pooled = new([]int32)
+	}
+	*pooled = s.tokens.AppendIDs((*pooled)[:0], text, 0)
+	start := len(dst)
+	for range s.dim {
+		dst = append(dst, 0)
+	}
+	sum := dst[start:]
+	for _, id := range *pooled {
+		scale := s.scale[id]
+		for k, v := range s.vectors[int(id)*s.dim:][:s.dim] {
+			sum[k] += scale * float32(v)
+		}
+	}
+	s.ids.Put(pooled)
+	normalize(sum)
+	return dst
+}
+
+// normalize scales v to unit length; zeros stay.
+func normalize(v []float32) {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	if sum == 0 {
+		return
+	}
+	inverse := float32(1 / math.Sqrt(sum))
+	for i := range v {
+		v[i] *= inverse
+	}
+}

@@ -1,0 +1,225 @@
+package embed
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// WordPieceConfig says how a WordPiece cuts text. Its zero value is that of an
+// uncased BERT.
+type WordPieceConfig struct {
+	KeepCase     bool  `json:"keep_case,omitempty"`     // do not lower-case
+	StripAccents *bool `json:"strip_accents,omitempty"` // nil: strip if lower-casing
+	KeepControl  bool  `json:"keep_control,omitempty"`  // do not drop control characters
+	JoinCJK      bool  `json:"join_cjk,omitempty"`      // do not make every ideograph a word
+
+	Unknown      string `json:"unknown,omitempty"`        // "" is [UNK]
+	Prefix       string `json:"prefix,omitempty"`         // of a piece inside a word; "" is ##
+	MaxWordChars int    `json:"max_word_chars,omitempty"` // a longer word is unknown; 0 is 100
+
+	CLS        string `json:"cls,omitempty"`         // "" is [CLS]
+	SEP        string `json:"sep,omitempty"`         // "" is [SEP]
+	NoSpecials bool   `json:"no_specials,omitempty"` // Encode adds neither
+
+	// Added are matched in the text before it is cut. Nil stands for those of
+	// [PAD], [UNK], [CLS], [SEP] and [MASK] that the vocabulary has.
+	Added []AddedToken `json:"added"`
+}
+
+// AddedToken is a token that is matched literally, before the text is cut
+// into words. Its text must be in the vocabulary.
+type AddedToken struct {
+	Text       string `json:"text"`
+	SingleWord bool   `json:"single_word,omitempty"` // not inside a word
+	LStrip     bool   `json:"lstrip,omitempty"`      // takes the white space before it
+	RStrip     bool   `json:"rstrip,omitempty"`      // takes the white space after it
+	Normalized bool   `json:"normalized,omitempty"`  // matched after lower-casing and so on
+	NotPiece   bool   `json:"not_piece,omitempty"`   // found only so, never as a piece of a word
+}
+
+// WordPiece cuts text into the tokens of a BERT vocabulary. Its ids are those
+// of the Hugging Face tokenizers library for the same settings. It is safe for
+// concurrent use.
+type WordPiece struct {
+	cfg        WordPieceConfig
+	vocab      []string
+	head, tail map[string]int32 // pieces that begin a word, and that go on with one
+	headMax    int              // bytes of the longest piece of each
+	tailMax    int
+	unk        int32
+	cls, sep   int32 // -1 where Encode adds none
+	strip      bool
+	ascii      [utf8.RuneSelf]asciiClass
+	lower      [utf8.RuneSelf]byte
+	raw        matcher // added tokens found in the text as it is
+	normalized matcher // added tokens found after normalisation
+	pool       sync.Pool
+}
+
+type asciiClass uint8
+
+const (
+	inWord asciiClass = iota
+	isSpace
+	isMark // punctuation: a word by itself
+	dropped
+)
+
+// NewWordPiece returns a tokenizer over a vocabulary in id order. If a token
+// is there twice, the later one counts.
+func NewWordPiece(vocab []string, cfg WordPieceConfig) (*WordPiece, error) {
+	cfg.Unknown = cmp.Or(cfg.Unknown, "[UNK]")
+	cfg.CLS = cmp.Or(cfg.CLS, "[CLS]")
+	cfg.SEP = cmp.Or(cfg.SEP, "[SEP]")
+	cfg.Prefix = cmp.Or(cfg.Prefix, "##")
+	cfg.MaxWordChars = cmp.Or(cfg.MaxWordChars, 100)
+	if cfg.MaxWordChars < 0 {
+		return nil, fmt.Errorf("make tokenizer: max word chars %d is negative", cfg.MaxWordChars)
+	}
+	t := &WordPiece{vocab: slices.Clone(vocab), strip: !cfg.KeepCase, cls: -1, sep: -1}
+	if cfg.StripAccents != nil {
+		t.strip = *cfg.StripAccents
+	}
+	t.pool.New = func() any { return new(cutter) }
+	t.index(cfg.Prefix)
+	var ok bool
+	if t.unk, ok = t.head[cfg.Unknown]; !ok {
+		return nil, fmt.Errorf("make tokenizer: unknown token %q is not in the vocabulary", cfg.Unknown)
+	}
+	if !cfg.NoSpecials {
+		if t.cls, ok = t.head[cfg.CLS]; !ok {
+			return nil, fmt.Errorf("make tokenizer: token %q is not in the vocabulary", cfg.CLS)
+		}
+		if t.sep, ok = t.head[cfg.SEP]; !ok {
+			return nil, fmt.Errorf("make tokenizer: token %q is not in the vocabulary", cfg.SEP)
+		}
+	}
+	if cfg.Added == nil {
+		cfg.Added = []AddedToken{}
+		for _, text := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
+			if _, ok := t.head[text]; ok {
+				cfg.Added = append(cfg.Added, AddedToken{Text: text})
+			}
+		}
+	}
+	t.cfg = cfg
+	t.classify()
+	if err := t.add(cfg.Added); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// index builds the two piece tables.
+func (t *WordPiece) index(prefix string) {
+	t.head = make(map[string]int32, len(t.vocab))
+	t.tail = make(map[string]int32)
+	for id, token := range t.vocab {
+		t.head[token] = int32(id)
+		t.headMax = max(t.headMax, len(token))
+		if piece, ok := strings.CutPrefix(token, prefix); ok && piece != "" {
+			t.tail[piece] = int32(id)
+			t.tailMax = max(t.tailMax, len(piece))
+		}
+	}
+}
+
+// classify fills the tables of the ASCII path.
+func (t *WordPiece) classify() {
+	for b := range t.ascii {
+		r := rune(b)
+		t.lower[b] = byte(b)
+		if !t.cfg.KeepCase {
+			t.lower[b] = byte(unicode.ToLower(r))
+		}
+		switch {
+		case !t.cfg.KeepControl && (r == 0 || isDropped(r)):
+			t.ascii[b] = dropped
+		case unicode.IsSpace(r):
+			t.ascii[b] = isSpace
+		case isPunct(r):
+			t.ascii[b] = isMark
+		}
+	}
+}
+
+// add sets the added tokens up.
+func (t *WordPiece) add(tokens []AddedToken) error {
+	for _, a := range tokens {
+		id, ok := t.head[a.Text]
+		if !ok || a.Text == "" {
+			return fmt.Errorf("make tokenizer: added token %q is not in the vocabulary", a.Text)
+		}
+		if !a.Normalized {
+			t.raw.add(a.Text, id, a)
+			continue
+		}
+		c := &cutter{t: t, collect: true}
+		c.text(a.Text)
+		t.normalized.add(string(c.word), id, a)
+	}
+	for _, a := range tokens {
+		if a.NotPiece {
+			delete(t.head, a.Text)
+			if piece, ok := strings.CutPrefix(a.Text, t.cfg.Prefix); ok {
+				delete(t.tail, piece)
+			}
+		}
+	}
+	t.raw.finish()
+	t.normalized.finish()
+	return nil
+}
+
+// Vocab returns the tokens in id order. It is the caller's to keep.
+func (t *WordPiece) Vocab() []string { return slices.Clone(t.vocab) }
+
+// Config returns the settings with the defaults filled in: with Vocab it makes
+// an equal tokenizer.
+func (t *WordPiece) Config() WordPieceConfig {
+	cfg := t.cfg
+	cfg.Added = append([]AddedToken{}, cfg.Added...)
+	return cfg
+}
+
+// AppendIDs appends the ids of text's tokens to dst, at most limit of them if
+// limit > 0, and returns it. It adds no special tokens, but one that is
+// spelled out in the text, such as [MASK], is found. Bytes that are not UTF-8
+// count as U+FFFD.
+func (t *WordPiece) AppendIDs(dst []int32, text string, limit int) []int32 {
+	c := t.pool.Get().(*cutter)
+	c.t, c.ids, c.word, c.chars, c.pending, c.stop = t, dst, c.word[:0], 0, c.pending[:0], 0
+	if limit > 0 {
+		c.stop = len(dst) + limit
+	}
+	c.split(text)
+	dst, c.ids = c.ids, nil
+	t.pool.Put(c)
+	return dst
+}
+
+// Encode returns the ids of text with [CLS] before and [SEP] after, the text
+// cut off so that they are at most maxLen; maxLen <= 0 is no limit.
+func (t *WordPiece) Encode(text string, maxLen int) []int32 {
+	var ids []int32
+	room := maxLen
+	if t.cls >= 0 {
+		ids = append(ids, t.cls)
+		room -= 2
+	}
+	if maxLen <= 0 || room > 0 {
+		ids = t.AppendIDs(ids, text, max(room, 0))
+	}
+	if t.sep >= 0 {
+		ids = append(ids, t.sep)
+	}
+	if maxLen > 0 && len(ids) > maxLen {
+		ids = ids[:maxLen]
+	}
+	return ids
+}

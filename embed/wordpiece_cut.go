@@ -1,0 +1,261 @@
+package embed
+
+import (
+	"cmp"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// cutter is the state of cutting one text. A word is collected, normalised,
+// until something ends it; then its pieces are looked up.
+type cutter struct {
+	t       *WordPiece
+	ids     []int32
+	stop    int // length of ids to stop at; 0 is none
+	word    []byte
+	chars   int    // characters of the word, also those beyond the longest
+	pending []mark // combining characters whose order is not settled
+	collect bool   // keep the normalised text in word instead of cutting it
+	classed bool   // the text is normalised already
+}
+
+type mark struct {
+	r     rune
+	class uint8
+}
+
+func (c *cutter) full() bool { return c.stop > 0 && len(c.ids) >= c.stop }
+
+// split finds the added tokens in raw text and cuts what lies between them.
+func (c *cutter) split(text string) {
+	c.t.raw.split(c, text, c.segment)
+}
+
+// segment cuts text that holds no raw added token.
+func (c *cutter) segment(text string) {
+	if len(c.t.normalized.tokens) == 0 {
+		c.text(text)
+		c.emit()
+		return
+	}
+	n := cutter{t: c.t, collect: true}
+	n.text(text)
+	c.classed = true
+	c.t.normalized.split(c, string(n.word), func(part string) {
+		c.text(part)
+		c.emit()
+	})
+	c.classed = false
+}
+
+// text takes in a stretch of text.
+func (c *cutter) text(text string) {
+	for i := 0; i < len(text); {
+		b := text[i]
+		if b >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			c.normalize(r)
+			if i += size; c.full() {
+				return
+			}
+			continue
+		}
+		i++
+		class := c.t.ascii[b]
+		if class == dropped {
+			continue
+		}
+		if len(c.pending) > 0 {
+			c.settle()
+		}
+		switch {
+		case class == inWord:
+			c.char(c.t.lower[b])
+		case c.collect:
+			if class == isSpace && !c.t.cfg.KeepControl {
+				b = ' '
+			}
+			c.put(rune(b))
+		case class == isSpace:
+			c.emit()
+		default:
+			c.emit()
+			c.char(b)
+			c.emit()
+		}
+		if c.full() {
+			return
+		}
+	}
+	c.settle()
+}
+
+// char adds an ASCII character to the word.
+func (c *cutter) char(b byte) {
+	c.chars++
+	if c.chars <= c.t.cfg.MaxWordChars || c.collect {
+		c.word = append(c.word, b)
+	}
+}
+
+// normalize takes in one character that is not ASCII: cleaned, with ideographs
+// set apart, accents stripped, in lower case.
+func (c *cutter) normalize(r rune) {
+	t := c.t
+	if c.classed {
+		c.put(r)
+		return
+	}
+	if !t.cfg.KeepControl {
+		if isDropped(r) {
+			return
+		}
+		if unicode.IsSpace(r) {
+			r = ' '
+		}
+	}
+	cjk := !t.cfg.JoinCJK && isCJK(r)
+	if cjk {
+		c.settle()
+		c.put(' ')
+	}
+	if t.strip {
+		c.decompose(r)
+	} else {
+		c.fold(r)
+	}
+	if cjk {
+		c.settle()
+		c.put(' ')
+	}
+}
+
+// decompose takes in r's canonical decomposition without accents. What is left
+// of combining characters waits until all that may have to stand before it
+// has come.
+func (c *cutter) decompose(r rune) {
+	const (
+		syllables, vowels, tails = 0xac00, 21, 28 // Hangul is composed by rule
+		last                     = 0xd7a3
+	)
+	if r >= syllables && r <= last {
+		s := r - syllables
+		c.settle()
+		c.fold(0x1100 + s/(vowels*tails))
+		c.fold(0x1161 + s/tails%vowels)
+		if tail := s % tails; tail > 0 {
+			c.fold(0x11a7 + tail)
+		}
+		return
+	}
+	var buf [utf8.UTFMax]byte
+	p := norm.NFD.Properties(buf[:utf8.EncodeRune(buf[:], r)])
+	parts := p.Decomposition()
+	if parts == nil {
+		c.combine(r, p.CCC())
+		return
+	}
+	for len(parts) > 0 {
+		r, size := utf8.DecodeRune(parts)
+		c.combine(r, norm.NFD.Properties(parts[:size]).CCC())
+		parts = parts[size:]
+	}
+}
+
+func (c *cutter) combine(r rune, class uint8) {
+	if class == 0 {
+		c.settle()
+	}
+	switch {
+	case isAccent(r):
+	case class == 0:
+		c.fold(r)
+	default:
+		c.pending = append(c.pending, mark{r, class})
+	}
+}
+
+// settle takes in the combining characters that waited, in canonical order.
+func (c *cutter) settle() {
+	if len(c.pending) == 0 {
+		return
+	}
+	slices.SortStableFunc(c.pending, func(a, b mark) int { return cmp.Compare(a.class, b.class) })
+	for _, m := range c.pending {
+		c.fold(m.r)
+	}
+	c.pending = c.pending[:0]
+}
+
+// fold takes in one character of the text after lower-casing it.
+func (c *cutter) fold(r rune) {
+	if c.t.cfg.KeepCase {
+		c.put(r)
+		return
+	}
+	if r == 'İ' { // the one whose lower case is two characters
+		c.put('i')
+		r = 0x307
+	}
+	c.put(unicode.ToLower(r))
+}
+
+// put takes in one normalised character.
+func (c *cutter) put(r rune) {
+	switch {
+	case c.collect:
+		c.word = utf8.AppendRune(c.word, r)
+	case unicode.IsSpace(r):
+		c.emit()
+	case isPunct(r):
+		c.emit()
+		c.chars, c.word = 1, utf8.AppendRune(c.word, r)
+		c.emit()
+	default:
+		if c.chars++; c.chars <= c.t.cfg.MaxWordChars {
+			c.word = utf8.AppendRune(c.word, r)
+		}
+	}
+}
+
+// emit ends the word and appends the ids of its pieces.
+func (c *cutter) emit() {
+	if c.chars == 0 {
+		return
+	}
+	n := len(c.ids)
+	if c.chars > c.t.cfg.MaxWordChars || !c.pieces() {
+		c.ids = append(c.ids[:n], c.t.unk)
+	}
+	c.chars, c.word = 0, c.word[:0]
+	if c.stop > 0 && len(c.ids) > c.stop {
+		c.ids = c.ids[:c.stop]
+	}
+}
+
+// pieces appends the longest piece at each place, or reports that some place
+// has none.
+func (c *cutter) pieces() bool {
+	table, longest := c.t.head, c.t.headMax
+	for word := c.word; len(word) > 0; {
+		end := min(len(word), longest)
+		for ; ; end-- {
+			for end > 0 && end < len(word) && !utf8.RuneStart(word[end]) {
+				end--
+			}
+			if end == 0 {
+				return false
+			}
+			if id, ok := table[string(word[:end])]; ok {
+				c.ids = append(c.ids, id)
+				break
+			}
+		}
+		word = word[end:]
+		table, longest = c.t.tail, c.t.tailMax
+	}
+	return true
+}

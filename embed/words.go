@@ -1,0 +1,124 @@
+package embed
+
+import (
+	"math"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carrot-router/carrot"
+)
+
+// Words writes the sparse representation of text to dst, reusing its memory:
+// one entry for every distinct word and pair of neighbouring words, at the
+// 32-bit hash of its lower-case letters and digits, with value 1 + ln(count).
+// Hashes rise strictly. Predictors fold the hashes into as many buckets as they
+// want and weigh them by what they learnt.
+//
+// A letter of a script written without spaces (Chinese, Japanese, Thai, Lao,
+// Khmer, Burmese) is a word of its own, so such texts give characters and
+// character pairs. Bytes that are not UTF-8 separate words.
+func Words(text string, dst *carrot.Sparse) {
+	index := appendHashes(dst.Index[:0], text)
+	slices.Sort(index)
+	value := dst.Value[:0]
+	distinct := 0
+	for at := 0; at < len(index); {
+		run := at + 1
+		for run < len(index) && index[run] == index[at] {
+			run++
+		}
+		index[distinct] = index[at]
+		value = append(value, logCount(run-at))
+		distinct++
+		at = run
+	}
+	dst.Index, dst.Value = index[:distinct], value
+}
+
+// logCounts holds 1 + ln(n) for the usual counts.
+var logCounts = func() (t [64]float32) {
+	for n := range t {
+		t[n] = float32(1 + math.Log(max(float64(n), 1)))
+	}
+	return t
+}()
+
+func logCount(n int) float32 {
+	if n < len(logCounts) {
+		return logCounts[n]
+	}
+	return float32(1 + math.Log(float64(n)))
+}
+
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+// appendHashes appends the hash of every word and word pair, in one pass.
+func appendHashes(dst []uint32, text string) []uint32 {
+	var hash, previous uint64 // 0: no word
+	end := func() {
+		if hash == 0 {
+			return
+		}
+		dst = append(dst, finish(hash))
+		if previous != 0 {
+			dst = append(dst, finish((previous^(hash>>1))*fnvPrime+hash))
+		}
+		previous, hash = hash, 0
+	}
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case c >= 'A' && c <= 'Z':
+				c += 'a' - 'A'
+			case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_':
+			default:
+				end()
+				continue
+			}
+			hash = step(hash, uint64(c))
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		i += size
+		switch {
+		case r == utf8.RuneError && size == 1, !unicode.In(r, unicode.L, unicode.M, unicode.N):
+			end()
+		case unspaced(r):
+			end()
+			hash = step(0, uint64(r))
+			end()
+		default:
+			hash = step(hash, uint64(unicode.ToLower(r)))
+		}
+	}
+	end()
+	return dst
+}
+
+// step hashes one more character into a word (FNV-1a by code point).
+func step(hash, c uint64) uint64 {
+	if hash == 0 {
+		hash = fnvOffset
+	}
+	return (hash ^ c) * fnvPrime
+}
+
+// finish spreads the bits of a hash so that its low bits make good buckets.
+func finish(h uint64) uint32 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	return uint32(h)
+}
+
+// unspaced reports whether r belongs to a script written without spaces.
+func unspaced(r rune) bool {
+	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana,
+		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
+}

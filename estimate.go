@@ -1,0 +1,85 @@
+package carrot
+
+import "context"
+
+// Representation is what a predictor sees of a query.
+type Representation struct {
+	// Dense is a unit vector (all zeros for a text without tokens).
+	Dense []float32
+	// Sparse is the weighted bag of hashed words and word pairs.
+	Sparse Sparse
+}
+
+// Sparse is a sparse vector of unit length: Value[i] at position Index[i].
+// Indices are strictly increasing.
+type Sparse struct {
+	Index []uint32
+	Value []float32
+}
+
+// Embedder turns texts into representations. An embedder is safe for
+// concurrent use and gives a text the same representation alone or in a
+// batch.
+type Embedder interface {
+	// ID names the embedder and a hash of its content. Vectors of two IDs
+	// never mix.
+	ID() string
+	// Embed writes the representation of texts[i] to dst[i], reusing the
+	// capacity of its slices. len(dst) must equal len(texts). On an error
+	// the content of dst is unspecified.
+	Embed(ctx context.Context, texts []string, dst []Representation) error
+}
+
+// Forecast is what a predictor says of one model on one query, before prices.
+type Forecast struct {
+	Quality      float64 // expected score in [0,1]
+	QualitySE    float64 // standard error of Quality: how sure the mean is
+	QualityNoise float64 // standard deviation of one score about its mean
+
+	OutputTokens    float64 // expected output tokens (a mean)
+	OutputTokensP90 float64 // their 90% quantile
+
+	// CostUSD and its 90% quantile, for a model whose outcomes carried
+	// costs and no tokens (RouterBench); Direct is then set and the output
+	// tokens are zero.
+	CostUSD, CostUSDP90 float64
+	Direct              bool
+}
+
+// Prediction is a predictor's answer for one query.
+type Prediction struct {
+	// Forecasts has one entry per model, in the order of Models.
+	Forecasts []Forecast
+	// Novelty in [0,1] is how unlike the training queries this one is: the
+	// share of training queries that were less novel when they were held
+	// out.
+	Novelty float64
+	// Abstained says that the query was too novel: the forecasts are each
+	// model's mean over the training queries.
+	Abstained bool
+}
+
+// Predictor forecasts every model's quality and cost. It is safe for
+// concurrent use, never changes its input, and gives the same for a batch as
+// for its rows.
+type Predictor interface {
+	// Models names the columns of a prediction.
+	Models() []string
+	// Predict writes the prediction for x[i] to dst[i], reusing the
+	// capacity of its Forecasts. len(dst) must equal len(x).
+	Predict(x []Representation, dst []Prediction) error
+}
+
+// Estimate is a forecast with a price on it: what a decision is made from.
+type Estimate struct {
+	Quality      float64 // expected score in [0,1]
+	QualitySE    float64 // standard error of Quality
+	QualityNoise float64 // standard deviation of one score about its mean
+
+	InputTokens     int
+	OutputTokens    float64
+	OutputTokensP90 float64
+
+	Cost    USD // expected cost of the call
+	CostP90 USD // its 90% quantile
+}

@@ -1,0 +1,147 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/train"
+)
+
+// Options of a comparison. The zero value draws no bootstrap.
+type Options struct {
+	Split     string // for the report
+	Bootstrap int    // resamples; 0: no intervals
+	Seed      uint64
+	Progress  func(done, total int)
+}
+
+// ErrNoRows is returned when no query can be compared.
+var ErrNoRows = errors.New("no query to compare on")
+
+// contestant is one line of the comparison.
+type contestant struct {
+	name        string
+	trace       frontier.Trace
+	grid        []float64 // nil: settings are single models
+	single      bool      // one point: no AIQ
+	reference   bool
+	calibration *Calibration
+	metrics     frontier.Metrics
+	samples     []frontier.Metrics // bootstrap
+}
+
+// Compare measures entries, and after them the reference rows mean (given by
+// the caller; nil if it could not be fitted), best-single, zero-router and
+// oracle, on those of rows on which every model of the pool was observed.
+func Compare(ctx context.Context, t *train.Task, rows []int, entries []Entry, mean []carrot.Prediction, o Options) (*Report, error) {
+	var complete []int
+	for _, i := range rows {
+		if t.Complete(i) {
+			complete = append(complete, i)
+		}
+	}
+	if len(complete) == 0 {
+		return nil, fmt.Errorf("%w: of %d, none has a score and a cost for every model of the pool", ErrNoRows, len(rows))
+	}
+	var all []*contestant
+	for _, e := range entries {
+		c := calibrate(e.Task, complete, e.Predictions)
+		all = append(all, &contestant{name: e.Name, trace: e.trace(complete), grid: frontier.Grid(), calibration: &c})
+	}
+	if mean != nil {
+		e := Entry{Name: "mean", Task: t, Predictions: mean}
+		c := calibrate(t, complete, mean)
+		all = append(all, &contestant{name: e.Name, trace: e.trace(complete), grid: frontier.Grid(), reference: true, calibration: &c})
+	}
+	singles := t.Trace(complete, len(t.Set.Models), func(_, m int) int { return m })
+	scale := frontier.NewScale(singles.Curve(nil))
+	all = append(all,
+		&contestant{name: "best-single", trace: t.Trace(complete, 1, func(_, _ int) int { return scale.Best }), single: true, reference: true},
+		&contestant{name: "zero-router", trace: singles, reference: true},
+		&contestant{name: "oracle", trace: oracle(t, complete), grid: frontier.Grid(), reference: true})
+	for _, c := range all {
+		c.metrics = scale.Measure(c.trace.Curve(nil))
+	}
+	if err := bootstrap(ctx, all, singles, scale, len(complete), o); err != nil {
+		return nil, err
+	}
+	r := newReport(t, all, scale, o)
+	r.Queries, r.Skipped = len(complete), len(rows)-len(complete)
+	return r, nil
+}
+
+// oracle knows every outcome.
+func oracle(t *train.Task, rows []int) frontier.Trace {
+	grid := frontier.Grid()
+	return t.Trace(rows, len(grid), func(k, s int) int {
+		return carrot.Choose(t.Set.Score.Row(rows[k]), t.Cost.Row(rows[k]), grid[s])
+	})
+}
+
+// bootstrap measures every contestant on resamples of the queries, the same
+// for all, so that differences are paired. The best single and the cost range
+// stay those of the full sample; the best single's quality and cost are those
+// it has on the resample.
+func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o Options) error {
+	for _, c := range all {
+		c.samples = make([]frontier.Metrics, o.Bootstrap)
+	}
+	var mu sync.Mutex
+	next := 0
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			weights := make([]float64, n)
+			for ctx.Err() == nil {
+				mu.Lock()
+				b := next
+				next++
+				mu.Unlock()
+				if b >= o.Bootstrap {
+					return
+				}
+				if o.Progress != nil {
+					o.Progress(b, o.Bootstrap)
+				}
+				random := rand.New(rand.NewPCG(o.Seed, uint64(b)))
+				clear(weights)
+				for range n {
+					weights[random.IntN(n)]++
+				}
+				resampled := scale
+				resampled.Single = singles.Curve(weights)[scale.Best]
+				for _, c := range all {
+					c.samples[b] = resampled.Measure(c.trace.Curve(weights))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// interval is the central 95% of the values, which are sorted in place.
+func interval(values []float64) []float64 {
+	if len(values) == 0 {
+		return nil
+	}
+	slices.Sort(values)
+	at := func(q float64) float64 { return values[int(math.Round(q*float64(len(values)-1)))] }
+	return []float64{at(0.025), at(0.975)}
+}
+
+func (c *contestant) interval(of func(frontier.Metrics) float64) []float64 {
+	values := make([]float64, len(c.samples))
+	for i, m := range c.samples {
+		values[i] = of(m)
+	}
+	return interval(values)
+}

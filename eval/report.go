@@ -1,0 +1,213 @@
+package eval
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/train"
+)
+
+// Schema names the JSON form of a report.
+const Schema = "carrot.eval/1"
+
+// Number is a float64 that is null in JSON when it is not finite.
+type Number float64
+
+// MarshalJSON writes null for NaN and the infinities.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		return json.Marshal(v)
+	}
+	return []byte("null"), nil
+}
+
+// String writes the number with four digits, "none" if it is not finite.
+func (n Number) String() string {
+	if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		return fmt.Sprintf("%.4f", v)
+	}
+	return "none"
+}
+
+// Report is the outcome of a comparison, in the JSON form carrot.eval/1. Costs
+// are in USD per query, from observed tokens.
+type Report struct {
+	Schema       string       `json:"schema"`
+	Dataset      string       `json:"dataset"`
+	Fingerprint  string       `json:"fingerprint"`
+	Split        string       `json:"split"`
+	Queries      int          `json:"queries"`
+	Skipped      int          `json:"skipped_incomplete"`
+	Models       []string     `json:"models"`
+	CostRangeUSD [2]float64   `json:"cost_range_usd"`
+	BestSingle   string       `json:"best_single"`
+	Notes        []string     `json:"notes,omitempty"`
+	Routers      []RouterLine `json:"routers"`
+	Pairs        []Pair       `json:"pairs"`
+}
+
+// RouterLine is one router in a report. Intervals are central 95% of a
+// bootstrap over queries, null without one.
+type RouterLine struct {
+	Name        string       `json:"name"`
+	AIQ         Number       `json:"aiq"`
+	AIQInterval []Number     `json:"aiq_ci"`
+	Peak        Number       `json:"peak"`
+	PeakCI      []Number     `json:"peak_ci"`
+	QNC         Number       `json:"qnc"`
+	QNCInterval []Number     `json:"qnc_ci"`
+	Cost95      Number       `json:"cost95"`
+	GapClosed   Number       `json:"gap_closed"`
+	Calibration *Calibration `json:"calibration"`
+	Curve       []CurvePoint `json:"curve"`
+	reference   bool
+}
+
+// CurvePoint is one setting of a router: USDPerQuality is null for +Inf and for
+// the single models of the zero router and the best single, which Model names.
+type CurvePoint struct {
+	USDPerQuality Number  `json:"usd_per_quality"`
+	CostUSD       float64 `json:"cost_usd"`
+	Quality       float64 `json:"quality"`
+	Model         string  `json:"model,omitempty"`
+}
+
+// Pair is the paired difference of two routers' AIQ.
+type Pair struct {
+	A        string   `json:"a"`
+	B        string   `json:"b"`
+	AIQDiff  Number   `json:"aiq_diff"`
+	Interval []Number `json:"ci"`
+}
+
+func numbers(v []float64) []Number {
+	if v == nil {
+		return nil
+	}
+	out := make([]Number, len(v))
+	for i, x := range v {
+		out[i] = Number(x)
+	}
+	return out
+}
+
+func newReport(t *train.Task, all []*contestant, scale frontier.Scale, o Options) *Report {
+	r := &Report{Schema: Schema, Dataset: t.Set.Name, Fingerprint: t.Set.Fingerprint, Split: o.Split,
+		Models: t.ModelNames(), CostRangeUSD: [2]float64{scale.Low, scale.High}, Routers: []RouterLine{}, Pairs: []Pair{}}
+	r.BestSingle = r.Models[scale.Best]
+	zero, oracle := all[len(all)-2].metrics.AIQ, all[len(all)-1].metrics.AIQ
+	for _, c := range all {
+		l := RouterLine{Name: c.name, AIQ: Number(c.metrics.AIQ), Peak: Number(c.metrics.Peak), QNC: Number(c.metrics.QNC),
+			Cost95: Number(c.metrics.Cost95), GapClosed: Number(frontier.GapClosed(c.metrics.AIQ, zero, oracle)),
+			Calibration: c.calibration, reference: c.reference,
+			AIQInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.AIQ })),
+			PeakCI:      numbers(c.interval(func(m frontier.Metrics) float64 { return m.Peak })),
+			QNCInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.QNC }))}
+		if c.single {
+			l.AIQ, l.GapClosed, l.AIQInterval = Number(math.NaN()), Number(math.NaN()), nil
+		}
+		for s, p := range c.trace.Curve(nil) {
+			point := CurvePoint{USDPerQuality: Number(math.NaN()), CostUSD: p.Cost, Quality: p.Quality}
+			switch {
+			case c.single:
+				point.Model = r.BestSingle
+			case c.grid == nil:
+				point.Model = r.Models[s]
+			default:
+				point.USDPerQuality = Number(c.grid[s])
+			}
+			l.Curve = append(l.Curve, point)
+		}
+		r.Routers = append(r.Routers, l)
+	}
+	r.Pairs = append(r.Pairs, pairs(all)...)
+	return r
+}
+
+// pairs compares every two routers, and every router with the mean and the
+// zero router.
+func pairs(all []*contestant) []Pair {
+	var out []Pair
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.reference || b.name == "oracle" || b.single {
+				continue
+			}
+			p := Pair{A: a.name, B: b.name, AIQDiff: Number(a.metrics.AIQ - b.metrics.AIQ)}
+			differences := make([]float64, len(a.samples))
+			for s := range a.samples {
+				differences[s] = a.samples[s].AIQ - b.samples[s].AIQ
+			}
+			p.Interval = numbers(interval(differences))
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// WriteText writes the report as tables for people.
+func (r *Report) WriteText(w io.Writer) error {
+	fmt.Fprintf(w, "%s, %s: %d queries (%d incomplete skipped), %d models, best single %s\n\n",
+		r.Dataset, r.Split, r.Queries, r.Skipped, len(r.Models), r.BestSingle)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tAIQ\t95% interval\tpeak\tQNC\tcost@95\tgap closed\tR²\tECE\ttokens within p90")
+	for _, l := range r.Routers {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s", l.Name, l.AIQ, span(l.AIQInterval), l.Peak, short(l.QNC), short(l.Cost95), percent(l.GapClosed))
+		if c := l.Calibration; c != nil {
+			fmt.Fprintf(tw, "\t%.3f\t%.3f\t%.1f%%", c.R2, c.ECE, 100*c.OutputTokensP90)
+		}
+		fmt.Fprintln(tw)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if len(r.Pairs) > 0 && r.Pairs[0].Interval != nil {
+		fmt.Fprintln(w, "\npaired differences of AIQ (95% interval over queries)")
+		for _, p := range r.Pairs {
+			fmt.Fprintf(tw, "%s - %s\t%+.4f\t%s\t%s\n", p.A, p.B, float64(p.AIQDiff), span(p.Interval), p.verdict())
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "\nnote: %s\n", n)
+	}
+	return nil
+}
+
+// verdict says plainly whether the two can be told apart.
+func (p *Pair) verdict() string {
+	switch {
+	case p.Interval[0] > 0:
+		return p.A + " is better"
+	case p.Interval[1] < 0:
+		return p.B + " is better"
+	}
+	return "cannot be told apart"
+}
+
+func span(v []Number) string {
+	if len(v) != 2 {
+		return ""
+	}
+	return fmt.Sprintf("[%s, %s]", v[0], v[1])
+}
+
+func short(n Number) string {
+	if s := n.String(); s == "none" {
+		return s
+	}
+	return fmt.Sprintf("%.3f", float64(n))
+}
+
+func percent(n Number) string {
+	if s := n.String(); s == "none" {
+		return ""
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(n))
+}

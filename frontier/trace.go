@@ -1,0 +1,67 @@
+package frontier
+
+import "slices"
+
+// Step says what a query costs and scores from setting At of the grid on.
+type Step struct {
+	At            int
+	Cost, Quality float64
+}
+
+// Trace records, for each query, the steps of a router along a grid of
+// Settings settings: the first step is at 0, and At rises. As a choice changes
+// a few times along hundreds of settings, this is small and quick to resample.
+type Trace struct {
+	Settings int
+	Steps    [][]Step
+}
+
+// NewTrace builds a trace of n queries on a grid of settings, asking choose for
+// the candidate chosen and outcome for what it costs (USD) and scores.
+func NewTrace(n, settings int, choose func(query, setting int) int, outcome func(query, candidate int) (cost, quality float64)) Trace {
+	t := Trace{Settings: settings, Steps: make([][]Step, n)}
+	var steps []Step
+	for i := range n {
+		steps = steps[:0]
+		last := -1
+		for s := range settings {
+			if c := choose(i, s); s == 0 || c != last {
+				cost, quality := outcome(i, c)
+				steps = append(steps, Step{s, cost, quality})
+				last = c
+			}
+		}
+		t.Steps[i] = slices.Clone(steps)
+	}
+	return t
+}
+
+// Curve returns the mean cost and quality at every setting. weights counts
+// each query (a bootstrap resample); nil counts each once.
+func (t Trace) Curve(weights []float64) []Point {
+	points := make([]Point, t.Settings)
+	var total float64
+	for i, steps := range t.Steps {
+		w := 1.0
+		if weights != nil {
+			w = weights[i]
+		}
+		if w == 0 {
+			continue
+		}
+		total += w
+		var cost, quality float64
+		for _, s := range steps { // differences, summed up below
+			points[s.At].Cost += w * (s.Cost - cost)
+			points[s.At].Quality += w * (s.Quality - quality)
+			cost, quality = s.Cost, s.Quality
+		}
+	}
+	var sum Point
+	for i := range points {
+		sum.Cost += points[i].Cost
+		sum.Quality += points[i].Quality
+		points[i] = Point{sum.Cost / total, sum.Quality / total}
+	}
+	return points
+}

@@ -1,0 +1,319 @@
+package predict
+
+import (
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot"
+)
+
+// head turns a learner's raw outputs into forecasts. It is fitted on
+// out-of-fold raw outputs, one calibration per model.
+type head struct {
+	models []calibration
+}
+
+// calibration holds one model's numbers. It is saved as a row of float64.
+type calibration struct {
+	mean    float64 // mean score
+	caution float64 // factor on the deviation of quality from the mean
+	spread  float64 // standard deviation of the score about the raw prediction
+	noise   float64 // factor on the variance of a score about its mean
+	few     float64 // in [0,1]: trust in the model's own deviation (see prior)
+	direct  float64 // 1: the volume is a cost in millionths of USD
+
+	// Volume: exp(a + b·raw) - 1, within [0,limit].
+	a, b, limit float64
+	volume      float64 // mean volume, for a query the predictor abstains on
+	// The 90% quantile is the volume times a ratio, read off between the
+	// medians at of the thirds of raw.
+	at, ratio [3]float64
+}
+
+const calibrationFields = 16
+
+func (c *calibration) fields() [calibrationFields]*float64 {
+	return [...]*float64{&c.mean, &c.caution, &c.spread, &c.noise, &c.few, &c.direct,
+		&c.a, &c.b, &c.limit, &c.volume, &c.at[0], &c.at[1], &c.at[2], &c.ratio[0], &c.ratio[1], &c.ratio[2]}
+}
+
+// fewOutcomes is how many outcomes weigh as much as the other models' verdict
+// on a query.
+const fewOutcomes = 20
+
+// fitHead calibrates every model on out-of-fold raw outputs. exact keeps the
+// volumes as they are: the learner's are means already.
+func fitHead(o *outOfFold, caution float64, exact bool) head {
+	p := o.problem
+	t := p.targets()
+	h := head{models: make([]calibration, p.models)}
+	for j := range h.models {
+		c := &h.models[j]
+		*c = calibration{caution: caution, few: 1, a: 0, b: 1, ratio: [3]float64{1, 1, 1}}
+		if p.direct[j] {
+			c.direct = 1
+		}
+		var scores, volumes []sample
+		for i := range p.n {
+			if y := p.target[i*t+j]; !math.IsNaN(y) {
+				scores = append(scores, sample{raw: o.raw[i*t+j], y: y, row: i})
+			}
+			if y := p.target[i*t+p.models+j]; !math.IsNaN(y) {
+				volumes = append(volumes, sample{raw: o.raw[i*t+p.models+j], y: math.Expm1(y), row: i})
+			}
+		}
+		c.fitVolume(volumes, exact)
+		c.mean, c.spread = moments(scores)
+		if 2*len(scores) < p.n {
+			c.few = float64(len(scores)) / float64(len(scores)+fewOutcomes)
+		}
+	}
+	h.fitNoise(o)
+	return h
+}
+
+// sample is a raw output and what was observed.
+type sample struct {
+	raw, y float64
+	row    int
+}
+
+// moments returns the mean of y and the root mean square of y - raw.
+func moments(s []sample) (mean, spread float64) {
+	for _, v := range s {
+		mean += v.y
+		spread += (v.y - v.raw) * (v.y - v.raw)
+	}
+	n := float64(max(len(s), 1))
+	return mean / n, math.Sqrt(spread / n)
+}
+
+// fitVolume fits the mean by a Poisson regression of the volume on raw with a
+// logarithmic link, which makes the mean right overall and along raw whatever
+// the distribution (a lognormal formula is not: lengths are bimodal and
+// censored), and the 90% quantile by thirds of raw.
+func (c *calibration) fitVolume(s []sample, exact bool) {
+	if len(s) == 0 {
+		c.a, c.b, c.limit = 0, 0, 0
+		return
+	}
+	for _, v := range s {
+		c.limit = max(c.limit, v.y)
+		c.volume += v.y / float64(len(s))
+	}
+	if !exact {
+		c.fitPoisson(s)
+	}
+	slices.SortFunc(s, func(x, y sample) int {
+		if x.raw != y.raw {
+			return cmpFloat(x.raw, y.raw)
+		}
+		return x.row - y.row
+	})
+	for k := range 3 {
+		part := s[k*len(s)/3 : max((k+1)*len(s)/3, k*len(s)/3)]
+		if len(part) == 0 {
+			part = s
+		}
+		c.at[k] = part[len(part)/2].raw
+		ratios := make([]float64, len(part))
+		for i, v := range part {
+			ratios[i] = (v.y + 1) / (c.expected(v.raw) + 1)
+		}
+		slices.Sort(ratios)
+		c.ratio[k] = ratios[min(len(ratios)-1, int(math.Ceil(0.9*float64(len(ratios)))))]
+	}
+}
+
+func cmpFloat(a, b float64) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+// fitPoisson finds a, b by Newton's method. b stays in [0,2]: a longer raw
+// prediction never means a shorter answer.
+func (c *calibration) fitPoisson(s []sample) {
+	var y, e float64
+	for _, v := range s {
+		y += v.y + 1
+		e += math.Exp(v.raw)
+	}
+	c.a, c.b = math.Log(y/e), 1
+	for range 50 {
+		var g0, g1, h00, h01, h11 float64
+		for _, v := range s {
+			mu := math.Exp(min(c.a+c.b*v.raw, 30))
+			g0 += v.y + 1 - mu
+			g1 += (v.y + 1 - mu) * v.raw
+			h00 += mu
+			h01 += mu * v.raw
+			h11 += mu * v.raw * v.raw
+		}
+		det := h00*h11 - h01*h01
+		if !(det > 1e-9*h00*h11) {
+			break
+		}
+		da, db := (h11*g0-h01*g1)/det, (h00*g1-h01*g0)/det
+		if step := max(math.Abs(da), math.Abs(db)); step > 1 {
+			da, db = da/step, db/step
+		} else if step < 1e-10 {
+			break
+		}
+		c.a, c.b = c.a+da, c.b+db
+	}
+	if c.b < 0 || c.b > 2 {
+		c.b = min(max(c.b, 0), 2)
+		e = 0
+		for _, v := range s {
+			e += math.Exp(c.b * v.raw)
+		}
+		c.a = math.Log(y / e)
+	}
+}
+
+// expected is the mean volume at a raw output.
+func (c *calibration) expected(raw float64) float64 {
+	return min(max(math.Expm1(c.a+c.b*raw), 0), c.limit)
+}
+
+// quantile is the 90% quantile of the volume at a raw output with mean v.
+func (c *calibration) quantile(raw, v float64) float64 {
+	ratio := c.ratio[2]
+	switch {
+	case raw <= c.at[0]:
+		ratio = c.ratio[0]
+	case raw < c.at[1]:
+		ratio = between(raw, c.at[0], c.at[1], c.ratio[0], c.ratio[1])
+	case raw < c.at[2]:
+		ratio = between(raw, c.at[1], c.at[2], c.ratio[1], c.ratio[2])
+	}
+	return min(max((v+1)*ratio-1, 0), c.limit)
+}
+
+func between(x, x0, x1, y0, y1 float64) float64 { return y0 + (y1-y0)*(x-x0)/(x1-x0) }
+
+// quality is the shrunk, clamped quality at a raw score.
+func (c *calibration) quality(raw float64) float64 {
+	return min(max(c.mean+c.caution*(raw-c.mean), 0), 1)
+}
+
+// scatter is the variance of a score about a quality, before the noise factor:
+// that of a yes-or-no score, kept away from zero.
+func scatter(q float64) float64 {
+	q = min(max(q, 0.05), 0.95)
+	return q * (1 - q)
+}
+
+// fitNoise scales each model's noise so that out of fold the squared residual
+// of quality is, in the mean, the squared total deviation.
+func (h *head) fitNoise(o *outOfFold) {
+	p := o.problem
+	t := p.targets()
+	for j := range h.models {
+		c := &h.models[j]
+		standardised := func(noise float64) float64 {
+			var sum, n float64
+			for i := range p.n {
+				y := p.target[i*t+j]
+				if math.IsNaN(y) {
+					continue
+				}
+				q := c.quality(h.prior(o.raw[i*t:][:t], j))
+				se := c.spread * math.Sqrt(o.variance[i*p.models+j])
+				sum += (y - q) * (y - q) / (se*se + noise*scatter(q))
+				n++
+			}
+			return sum / n
+		}
+		low, high := 1e-6, 16.0
+		for range 60 {
+			middle := math.Sqrt(low * high)
+			if standardised(middle) > 1 {
+				low = middle
+			} else {
+				high = middle
+			}
+		}
+		c.noise = high
+	}
+}
+
+// prior is the raw score of model j, for a model with few outcomes drawn
+// towards its mean plus the other models' mean deviation on this query.
+func (h *head) prior(raw []float64, j int) float64 {
+	c := &h.models[j]
+	if c.few == 1 {
+		return raw[j]
+	}
+	var deviation, n float64
+	for k := range h.models {
+		if o := &h.models[k]; o.few == 1 {
+			deviation += raw[k] - o.mean
+			n++
+		}
+	}
+	if n > 0 {
+		deviation /= n
+	}
+	return c.few*raw[j] + (1-c.few)*(c.mean+deviation)
+}
+
+// apply writes the forecasts for one query's raw outputs and variances.
+func (h *head) apply(raw, variance []float64, out []carrot.Forecast) {
+	for j := range h.models {
+		c := &h.models[j]
+		q := c.quality(h.prior(raw, j))
+		v := raw[len(h.models)+j]
+		mean := c.expected(v)
+		out[j] = carrot.Forecast{
+			Quality:      q,
+			QualitySE:    c.spread * math.Sqrt(variance[j]),
+			QualityNoise: math.Sqrt(c.noise * scatter(q)),
+		}
+		c.setVolume(&out[j], mean, c.quantile(v, mean))
+	}
+}
+
+func (c *calibration) setVolume(f *carrot.Forecast, mean, p90 float64) {
+	if c.direct == 1 {
+		f.Direct, f.CostUSD, f.CostUSDP90 = true, mean/microUSD, p90/microUSD
+		return
+	}
+	f.OutputTokens, f.OutputTokensP90 = mean, p90
+}
+
+// retreat replaces quality and volume by each model's mean: what is known of a
+// query that is unlike any seen.
+func (h *head) retreat(out []carrot.Forecast) {
+	for j := range h.models {
+		c := &h.models[j]
+		out[j].Quality = c.mean
+		c.setVolume(&out[j], c.volume, max(c.volume, c.volume*slices.Max(c.ratio[:])))
+	}
+}
+
+func (h *head) save(out *tensors, prefix string) {
+	var all []float64
+	for j := range h.models {
+		for _, f := range h.models[j].fields() {
+			all = append(all, *f)
+		}
+	}
+	out.float64s(prefix+"calibration", all, len(h.models), calibrationFields)
+}
+
+func (h *head) load(in *tensors, prefix string) error {
+	all := in.getFloat64s(prefix+"calibration", in.models, calibrationFields)
+	if in.err != nil {
+		return in.err
+	}
+	h.models = make([]calibration, in.models)
+	for j := range h.models {
+		for k, f := range h.models[j].fields() {
+			*f = all[j*calibrationFields+k]
+		}
+	}
+	return nil
+}

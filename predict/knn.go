@@ -1,0 +1,290 @@
+package predict
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/carrot-router/carrot"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// maxK is the most neighbours tried: 2^9, as the paper's grid 2^1..2^9.
+const maxK = 512
+
+// knn averages the outcomes of the nearest training queries by cosine, with
+// uniform weights: the paper's CARROT-KNN (section 4). One k serves the
+// scores and one the output tokens, each chosen by 5-fold R². Ties in
+// similarity go to the earlier row. A model not observed among the neighbours
+// gets its mean.
+type knn struct {
+	k       [2]int         // for scores, for volumes
+	x       blas32.General // n×d
+	target  []float32      // n×T, NaN not observed
+	mean    []float64      // T
+	targets int
+}
+
+func (l *knn) exact() bool      { return false }
+func (l *knn) describe(s *Spec) { s.K, s.KTokens = l.k[0], l.k[1] }
+
+// tune picks each k still open by the out-of-fold loss over the powers of two.
+func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
+	if l.k[0] > 0 && l.k[1] > 0 {
+		return nil
+	}
+	t := p.targets()
+	best := [2]float64{math.Inf(1), math.Inf(1)}
+	var chosen [2]int
+	near := l.neighbourLists(p, fold, maxK)
+	raw := make([]float64, p.n*t)
+	for k := 2; k <= maxK && k < p.n; k *= 2 {
+		l.average(p, near, [2]int{k, k}, fold, raw, nil)
+		for side, from := range []int{0, p.models} {
+			if loss := p.loss(raw, from, from+p.models, nil); loss < best[side] {
+				best[side], chosen[side] = loss, k
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	for side, k := range chosen {
+		if l.k[side] == 0 {
+			l.k[side] = max(k, 1)
+		}
+	}
+	p.progress(fmt.Sprintf("knn: k %d for scores, %d for tokens", l.k[0], l.k[1]))
+	return nil
+}
+
+func (l *knn) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
+	l.average(p, l.neighbourLists(p, part, max(l.k[0], l.k[1])), l.k, part, raw, variance)
+	return raw, variance, ctx.Err()
+}
+
+// neighbourLists returns, for every row, the nearest k rows of other parts,
+// nearest first.
+func (l *knn) neighbourLists(p *problem, part []int, k int) [][]int32 {
+	lists := make([][]int32, p.n)
+	const chunk = 128
+	d := p.dense.Cols
+	parallel((p.n+chunk-1)/chunk, func(lo, hi int) {
+		sim := make([]float32, chunk*p.n)
+		var near neighbours
+		for c := lo; c < hi; c++ {
+			from, to := c*chunk, min((c+1)*chunk, p.n)
+			rows := blas32.General{Rows: to - from, Cols: d, Stride: max(d, 1), Data: p.dense.Data[from*d : to*d]}
+			out := blas32.General{Rows: to - from, Cols: p.n, Stride: p.n, Data: sim[:(to-from)*p.n]}
+			blas32.Gemm(blas.NoTrans, blas.Trans, 1, rows, p.dense, 0, out)
+			for i := from; i < to; i++ {
+				near.reset(k)
+				for j, s := range out.Data[(i-from)*p.n:][:p.n] {
+					if part[j] != part[i] {
+						near.offer(s, int32(j))
+					}
+				}
+				lists[i] = append([]int32(nil), near.sorted()...)
+			}
+		}
+	})
+	return lists
+}
+
+// average writes to raw the mean target of the first k[0] (scores) or k[1]
+// (volumes) neighbours of each row.
+func (l *knn) average(p *problem, near [][]int32, k [2]int, part []int, raw, variance []float64) {
+	t := p.targets()
+	partMeans := map[int][]float64{}
+	for _, f := range part {
+		if partMeans[f] == nil {
+			partMeans[f] = p.means(func(i int) bool { return part[i] != f })
+		}
+	}
+	parallel(p.n, func(lo, hi int) {
+		count := make([]float64, t)
+		for i := lo; i < hi; i++ {
+			averageInto(raw[i*t:][:t], count, near[i], k, partMeans[part[i]],
+				func(row int32, c int) float64 { return p.target[int(row)*t+c] })
+			for m := range p.models {
+				if variance != nil {
+					variance[i*p.models+m] = 1 / max(count[m], 1)
+				}
+			}
+		}
+	})
+}
+
+// averageInto averages targets over the neighbours, the first k[0] for the
+// first half of the columns and the first k[1] for the second.
+func averageInto(out, count []float64, near []int32, k [2]int, mean []float64, target func(row int32, c int) float64) {
+	half := len(out) / 2
+	for c := range out {
+		out[c], count[c] = 0, 0
+		for _, row := range near[:min(k[c/half], len(near))] {
+			if y := target(row, c); !math.IsNaN(y) {
+				out[c] += y
+				count[c]++
+			}
+		}
+		if count[c] > 0 {
+			out[c] /= count[c]
+		} else {
+			out[c] = mean[c]
+		}
+	}
+}
+
+func (l *knn) fit(_ context.Context, p *problem) error {
+	l.x, l.targets, l.mean = p.dense, p.targets(), p.means(nil)
+	for side := range l.k {
+		l.k[side] = min(max(l.k[side], 1), p.n)
+	}
+	l.target = make([]float32, len(p.target))
+	for i, v := range p.target {
+		l.target[i] = float32(v)
+	}
+	return nil
+}
+
+// parallelScan is the size of a scan, in multiplications, from which one query
+// is worth two goroutines.
+const parallelScan = 1 << 20
+
+func (l *knn) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
+	n := l.x.Rows
+	w.kernel = grow(w.kernel, n)
+	if n*l.x.Cols < parallelScan {
+		l.scan(x, w, 0, n)
+	} else {
+		parallel(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
+	}
+	w.near.reset(max(l.k[0], l.k[1]))
+	for j, s := range w.kernel {
+		w.near.offer(s, int32(j))
+	}
+	w.y = grow(w.y, l.targets)
+	w.counts = grow(w.counts, l.targets)
+	averageInto(raw, w.counts, w.near.sorted(), l.k, l.mean,
+		func(row int32, c int) float64 { return float64(l.target[int(row)*l.targets+c]) })
+	for m := range variance {
+		variance[m] = 1 / max(w.counts[m], 1)
+	}
+}
+
+// scan writes the similarities of rows [lo,hi) to the workspace.
+func (l *knn) scan(x *carrot.Representation, w *workspace, lo, hi int) {
+	d := l.x.Cols
+	if lo == hi || d == 0 {
+		clear(w.kernel[lo:hi])
+		return
+	}
+	rows := blas32.General{Rows: hi - lo, Cols: d, Stride: d, Data: l.x.Data[lo*d : hi*d]}
+	blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: d, Inc: 1, Data: x.Dense}, 0,
+		blas32.Vector{N: hi - lo, Inc: 1, Data: w.kernel[lo:hi]})
+}
+
+func (l *knn) save(out *tensors, prefix string) {
+	out.float32s(prefix+"x", l.x.Data, l.x.Rows, l.x.Cols)
+	out.float32s(prefix+"target", l.target, l.x.Rows, l.targets)
+	out.float64s(prefix+"mean", l.mean, l.targets)
+	out.int32s(prefix+"k", []int32{int32(l.k[0]), int32(l.k[1])}, 2)
+}
+
+func (l *knn) load(in *tensors, prefix string) error {
+	l.targets = 2 * in.models
+	data := in.getFloat32s(prefix+"x", -1, in.dense)
+	n := 0
+	if in.dense > 0 {
+		n = len(data) / in.dense
+	}
+	l.x = blas32.General{Rows: n, Cols: in.dense, Stride: max(in.dense, 1), Data: data}
+	l.target = in.getFloat32sOrNaN(prefix+"target", n, l.targets)
+	l.mean = in.getFloat64s(prefix+"mean", l.targets)
+	k := in.getIndices(prefix+"k", 1, n+1, 2)
+	if in.err == nil {
+		l.k = [2]int{int(k[0]), int(k[1])}
+	}
+	return in.err
+}
+
+// grow returns a slice of length n, reusing s if it is large enough.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// neighbours keeps the k most similar rows offered, as a heap with the least
+// similar on top; ties keep the earlier row.
+type neighbours struct {
+	k   int
+	sim []float32
+	row []int32
+}
+
+func (h *neighbours) reset(k int) {
+	h.k = k
+	h.sim, h.row = h.sim[:0], h.row[:0]
+}
+
+// worse reports whether entry a is less similar than b, or as similar and a
+// later row.
+func (h *neighbours) worse(a, b int) bool {
+	return h.sim[a] < h.sim[b] || h.sim[a] == h.sim[b] && h.row[a] > h.row[b]
+}
+
+func (h *neighbours) swap(a, b int) {
+	h.sim[a], h.sim[b] = h.sim[b], h.sim[a]
+	h.row[a], h.row[b] = h.row[b], h.row[a]
+}
+
+// offer adds a row. Rows must be offered in rising order.
+func (h *neighbours) offer(sim float32, row int32) {
+	if len(h.sim) == h.k {
+		if sim <= h.sim[0] {
+			return
+		}
+		h.sim[0], h.row[0] = sim, row
+		h.down(0, h.k)
+		return
+	}
+	h.sim, h.row = append(h.sim, sim), append(h.row, row)
+	for at := len(h.sim) - 1; at > 0; {
+		up := (at - 1) / 2
+		if !h.worse(at, up) {
+			return
+		}
+		h.swap(at, up)
+		at = up
+	}
+}
+
+func (h *neighbours) down(at, n int) {
+	for {
+		child := 2*at + 1
+		if child >= n {
+			return
+		}
+		if child+1 < n && h.worse(child+1, child) {
+			child++
+		}
+		if !h.worse(child, at) {
+			return
+		}
+		h.swap(at, child)
+		at = child
+	}
+}
+
+// sorted orders the rows nearest first and returns them; the heap is spent.
+func (h *neighbours) sorted() []int32 {
+	for n := len(h.sim) - 1; n > 0; n-- {
+		h.swap(0, n)
+		h.down(0, n)
+	}
+	return h.row
+}

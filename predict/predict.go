@@ -1,0 +1,270 @@
+// Package predict forecasts every model's quality and output length for a
+// query from its representation: the statistical heart of CARROT.
+//
+// A [Predictor] is a learner (mean, knn, kernel, sparse, ridge or a blend of
+// them) with a head on top. The learner regresses scores and log lengths on
+// the representation; the head, fitted on out-of-fold predictions of the
+// learner, turns them into calibrated forecasts: shrunk quality with standard
+// error and noise, mean and 90% quantile of the output tokens.
+//
+// The contract is scikit-learn's: New takes hyperparameters and does no work,
+// Fit takes data and forgets what was fitted before, Predict is safe for
+// concurrent use and gives a batch what it gives its rows.
+//
+//	p := predict.New(predict.Spec{Name: "blend"})
+//	err := p.Fit(ctx, data)
+//	err = p.Predict(representations, predictions)
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+)
+
+// ErrNotFitted is returned by Predict before Fit.
+var ErrNotFitted = errors.New("predictor is not fitted")
+
+// Folds is the number of folds of all cross-validation here.
+const Folds = 5
+
+// Data is what a predictor is fitted on: n queries and the outcomes of M
+// models on them. Outcomes are row-major n×M; NaN is "not observed".
+type Data struct {
+	Models       []string
+	X            []carrot.Representation // n; dense vectors of one length
+	Score        []float64               // in [0,1]
+	OutputTokens []float64
+	// CostUSD is used for a model without any output tokens: its cost is
+	// then predicted directly. Nil when no outcome carries a cost.
+	CostUSD []float64
+	// Hash groups queries into folds: equal prompts share a hash and so a
+	// fold. Nil: the row number.
+	Hash []uint64
+}
+
+// Predictor implements carrot.Predictor.
+type Predictor struct {
+	spec    Spec
+	models  []string
+	dense   int // length of the dense vectors
+	learner learner
+	head    head
+	novelty novelty
+	scratch sync.Pool
+	oof     *outOfFold // of the last Fit; nil after Load
+}
+
+// outOfFold is what Fit keeps to recalibrate and to report honestly.
+type outOfFold struct {
+	problem  *problem
+	raw      []float64 // n×T
+	variance []float64 // n×M
+	novelty  []float64 // n
+	share    []float64 // n: the same as a percentile
+}
+
+// New returns an unfitted predictor. Hyperparameters that are zero in spec are
+// chosen by Fit.
+func New(spec Spec) *Predictor { return &Predictor{spec: spec} }
+
+// Spec returns the predictor's hyperparameters: after Fit, the chosen ones.
+func (p *Predictor) Spec() Spec { return p.spec }
+
+// Models names the columns of a prediction.
+func (p *Predictor) Models() []string { return p.models }
+
+// Fit chooses the hyperparameters left open, calibrates on out-of-fold
+// predictions and fits on all of d. It reports progress, if not nil, in words.
+func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	problem, err := newProblem(&d, p.spec.Seed, progress)
+	if err != nil {
+		return err
+	}
+	learner, err := newLearner(p.spec)
+	if err != nil {
+		return err
+	}
+	fold := folds(d.Hash, len(d.X), Folds)
+	if err := learner.tune(ctx, problem, fold); err != nil {
+		return fmt.Errorf("tune %s: %w", p.spec.Name, err)
+	}
+	progress("out-of-fold predictions of " + p.spec.Name)
+	raw, variance, err := learner.crossfit(ctx, problem, fold, Folds)
+	if err != nil {
+		return fmt.Errorf("cross-fit %s: %w", p.spec.Name, err)
+	}
+	progress("fitting " + p.spec.Name)
+	if err := learner.fit(ctx, problem); err != nil {
+		return fmt.Errorf("fit %s: %w", p.spec.Name, err)
+	}
+	p.models, p.dense, p.learner = d.Models, problem.dense.Cols, learner
+	p.novelty = newNovelty(problem.sparse)
+	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance}
+	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
+	p.oof.share = p.novelty.calibrate(p.oof.novelty)
+	learner.describe(&p.spec)
+	p.SetCaution(p.spec.Caution)
+	return nil
+}
+
+// SetCaution refits the head with quality estimates shrunk towards each
+// model's mean by the factor c in (0,1]; 0 means 1, no shrinkage. It needs the
+// out-of-fold predictions of Fit.
+func (p *Predictor) SetCaution(c float64) {
+	if c == 0 {
+		c = 1
+	}
+	p.spec.Caution = c
+	p.head = fitHead(p.oof, c, p.learner.exact())
+}
+
+// OutOfFold returns, for every query of the last Fit, the prediction made for
+// it by a model that did not see its fold. It is nil after Load.
+func (p *Predictor) OutOfFold() []carrot.Prediction {
+	if p.oof == nil {
+		return nil
+	}
+	return p.assemble(p.oof.raw, p.oof.variance, p.oof.share)
+}
+
+// CrossFit returns out-of-fold predictions for another partition of the
+// queries of the last Fit, with the hyperparameters and the head it chose:
+// group[i] is the part that query i is held out with, in [0,parts).
+func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) ([]carrot.Prediction, error) {
+	if p.oof == nil {
+		return nil, ErrNotFitted
+	}
+	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts)
+	if err != nil {
+		return nil, err
+	}
+	return p.assemble(raw, variance, p.oof.share), nil
+}
+
+func (p *Predictor) assemble(raw, variance, share []float64) []carrot.Prediction {
+	m := len(p.models)
+	out := make([]carrot.Prediction, len(share))
+	for i := range out {
+		out[i].Novelty = share[i]
+		out[i].Forecasts = make([]carrot.Forecast, m)
+		p.head.apply(raw[i*2*m:][:2*m], variance[i*m:][:m], out[i].Forecasts)
+	}
+	return out
+}
+
+// workspace is the memory that one prediction needs.
+type workspace struct {
+	raw, variance []float64
+	counts        []float64
+	y             []float32 // raw outputs of one learner
+	kernel        []float32 // similarities
+	proj          []float32 // for the kernel's variance
+	near          neighbours
+	part          workspacePart
+	sim           []float32 // novelty
+	touched       []int32
+	words         []word
+}
+
+// workspacePart is what a blend needs to collect its learners' outputs.
+type workspacePart struct{ raw, variance []float64 }
+
+// Predict implements carrot.Predictor.
+func (p *Predictor) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+	if p.learner == nil {
+		return ErrNotFitted
+	}
+	if len(x) != len(dst) {
+		return fmt.Errorf("predict: %d representations for %d predictions", len(x), len(dst))
+	}
+	for i := range x {
+		if err := checkRepresentation(&x[i], p.dense); err != nil {
+			return fmt.Errorf("predict: query %d: %w", i, err)
+		}
+	}
+	if len(x) == 1 { // the hot path: no goroutines
+		p.one(&x[0], &dst[0])
+		return nil
+	}
+	parallel(len(x), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			p.one(&x[i], &dst[i])
+		}
+	})
+	return nil
+}
+
+func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
+	w, ok := p.scratch.Get().(*workspace)
+	if !ok {
+		m := len(p.models)
+		w = &workspace{raw: make([]float64, 2*m), variance: make([]float64, m)}
+	}
+	p.learner.predict(x, w, w.raw, w.variance)
+	if cap(dst.Forecasts) < len(p.models) {
+		dst.Forecasts = make([]carrot.Forecast, len(p.models))
+	}
+	dst.Forecasts = dst.Forecasts[:len(p.models)]
+	dst.Novelty = p.novelty.of(&x.Sparse, w)
+	dst.Abstained = dst.Novelty > p.novelty.limit
+	p.head.apply(w.raw, w.variance, dst.Forecasts)
+	if dst.Abstained {
+		p.head.retreat(dst.Forecasts)
+	}
+	p.scratch.Put(w)
+}
+
+// checkRepresentation refuses vectors of another length and numbers that are
+// not finite.
+func checkRepresentation(x *carrot.Representation, dim int) error {
+	if len(x.Dense) != dim {
+		return fmt.Errorf("dense vector of length %d, want %d", len(x.Dense), dim)
+	}
+	if len(x.Sparse.Index) != len(x.Sparse.Value) {
+		return fmt.Errorf("sparse vector with %d indices and %d values", len(x.Sparse.Index), len(x.Sparse.Value))
+	}
+	var sum float32
+	for _, v := range x.Dense {
+		sum += v * v
+	}
+	for _, v := range x.Sparse.Value {
+		sum += v * v
+	}
+	if s := float64(sum); math.IsNaN(s) || math.IsInf(s, 0) {
+		return errors.New("vector holds a number that is not finite")
+	}
+	return nil
+}
+
+// parallel calls f on contiguous ranges of [0,n), one per processor.
+func parallel(n int, f func(lo, hi int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		f(0, n)
+		return
+	}
+	var wg sync.WaitGroup
+	for k := range workers {
+		wg.Go(func() { f(k*n/workers, (k+1)*n/workers) })
+	}
+	wg.Wait()
+}
+
+// Means returns each model's mean score over the training queries, towards
+// which caution shrinks.
+func (p *Predictor) Means() []float64 {
+	means := make([]float64, len(p.head.models))
+	for j := range means {
+		means[j] = p.head.models[j].mean
+	}
+	return means
+}

@@ -1,0 +1,133 @@
+package predict
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+// Save returns the fitted state as tensors with stable names.
+func (p *Predictor) Save() ([]safetensors.Tensor, error) {
+	if p.learner == nil {
+		return nil, ErrNotFitted
+	}
+	out := &tensors{}
+	p.learner.save(out, p.spec.Name+".")
+	p.head.save(out, "head.")
+	p.novelty.save(out, "novelty.")
+	return out.list, nil
+}
+
+// Load restores a predictor from Save's tensors. dense is the length of the
+// embedder's vectors. It checks every shape, index and number.
+func Load(file *safetensors.File, spec Spec, models []string, dense int) (*Predictor, error) {
+	learner, err := newLearner(spec)
+	if err != nil {
+		return nil, err
+	}
+	if len(models) == 0 {
+		return nil, fmt.Errorf("predictor %s has no models", spec.Name)
+	}
+	in := &tensors{file: file, models: len(models), dense: dense}
+	p := &Predictor{spec: spec, models: models, dense: dense, learner: learner}
+	if err := learner.load(in, spec.Name+"."); err != nil {
+		return nil, err
+	}
+	if err := p.head.load(in, "head."); err != nil {
+		return nil, err
+	}
+	if err := p.novelty.load(in, "novelty."); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// tensors collects the tensors to save, or reads and checks those to load. The
+// first error sticks.
+type tensors struct {
+	list []safetensors.Tensor
+
+	file          *safetensors.File
+	models, dense int
+	err           error
+}
+
+func (t *tensors) float32s(name string, v []float32, shape ...int) {
+	t.list = append(t.list, safetensors.FromFloat32(name, v, shape...))
+}
+
+func (t *tensors) float64s(name string, v []float64, shape ...int) {
+	t.list = append(t.list, safetensors.FromFloat64(name, v, shape...))
+}
+
+func (t *tensors) int32s(name string, v []int32, shape ...int) {
+	t.list = append(t.list, safetensors.FromInt32(name, v, shape...))
+}
+
+func (t *tensors) fail(name, why string) {
+	if t.err == nil {
+		t.err = fmt.Errorf("tensor %s: %s", name, why)
+	}
+}
+
+func (t *tensors) getFloat32sOrNaN(name string, shape ...int) []float32 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Float32s(name, shape...)
+	t.err = err
+	return v
+}
+
+func (t *tensors) getFloat32s(name string, shape ...int) []float32 {
+	v := t.getFloat32sOrNaN(name, shape...)
+	for _, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			t.fail(name, "holds a number that is not finite")
+			return nil
+		}
+	}
+	return v
+}
+
+func (t *tensors) getFloat64s(name string, shape ...int) []float64 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Float64s(name, shape...)
+	t.err = err
+	for _, x := range v {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			t.fail(name, "holds a number that is not finite")
+			return nil
+		}
+	}
+	return v
+}
+
+// getIndices reads integers in [low,high).
+func (t *tensors) getIndices(name string, low, high int, shape ...int) []int32 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Int32s(name, shape...)
+	t.err = err
+	for _, x := range v {
+		if int(x) < low || int(x) >= high {
+			t.fail(name, fmt.Sprintf("index %d is outside [%d,%d)", x, low, high))
+			return nil
+		}
+	}
+	return v
+}
+
+// rows returns the first dimension of a tensor, 0 if there is none.
+func (t *tensors) rows(name string) int {
+	tensor, ok := t.file.Tensor(name)
+	if !ok || len(tensor.Shape) == 0 {
+		t.fail(name, "is missing")
+		return 0
+	}
+	return tensor.Shape[0]
+}

@@ -1,0 +1,418 @@
+package predict
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/carrot-router/carrot"
+)
+
+// sparse is ridge regression on the bag of hashed words, weighted by inverse
+// document frequency and scaled to unit length, about each target's mean:
+// (XᵀX + αI)w = Xᵀ(y - mean), solved by conjugate gradients. The variance is
+// that of the diagonal of XᵀX + αI: it falls with the times the words were
+// seen and is 1/α for words never seen.
+type sparse struct {
+	alpha   float64
+	buckets int
+
+	idf     []float32 // B
+	weights []float32 // B×T row-major
+	mean    []float64 // T
+	seen    []float32 // G×B: Σx² of each variance class
+	class   []int32   // the variance class of each model
+}
+
+const (
+	cgTolerance  = 1e-3 // of the residual, relative to the right-hand side
+	cgIterations = 100
+	cgBlock      = 16 // columns solved together
+)
+
+func (l *sparse) exact() bool { return false }
+
+func (l *sparse) describe(s *Spec) { s.Alpha, s.Buckets = l.alpha, l.buckets }
+
+// tune tries α, then a larger table, holding out the first fold.
+func (l *sparse) tune(ctx context.Context, p *problem, fold []int) error {
+	alphas, buckets := []float64{5, 10, 20, 40}, []int{1 << 14, 1 << 15}
+	if l.alpha > 0 {
+		alphas = []float64{l.alpha}
+	}
+	if l.buckets > 0 {
+		buckets = []int{l.buckets}
+	}
+	best := math.Inf(1)
+	try := func(alpha float64, b int) error {
+		raw := make([]float64, p.n*p.targets())
+		trial := &sparse{alpha: alpha, buckets: b}
+		if err := trial.holdOut(ctx, p, fold, 0, raw, nil, trial.bag(p)); err != nil {
+			return err
+		}
+		loss := p.loss(raw, 0, p.targets(), func(i int) bool { return fold[i] == 0 })
+		if loss < best {
+			best, l.alpha, l.buckets = loss, alpha, b
+		}
+		return ctx.Err()
+	}
+	if len(alphas) == 1 && len(buckets) == 1 {
+		l.alpha, l.buckets = alphas[0], buckets[0]
+		return nil
+	}
+	for _, alpha := range alphas {
+		if err := try(alpha, buckets[0]); err != nil {
+			return err
+		}
+	}
+	for _, b := range buckets[1:] {
+		if err := try(l.alpha, b); err != nil {
+			return err
+		}
+	}
+	p.progress(fmt.Sprintf("sparse: alpha %g, %d buckets", l.alpha, l.buckets))
+	return nil
+}
+
+// bag is the weighted bag of words of each row: compressed sparse rows.
+type bag struct {
+	start []int32
+	index []uint32
+	value []float32
+}
+
+func (b *bag) row(i int) ([]uint32, []float32) {
+	lo, hi := b.start[i], b.start[i+1]
+	return b.index[lo:hi], b.value[lo:hi]
+}
+
+// bag sets the inverse document frequencies, ln((1+n)/(1+df)) + 1, from the
+// texts of p and returns their rows.
+func (l *sparse) bag(p *problem) *bag {
+	mask := uint32(l.buckets - 1)
+	df := make([]float64, l.buckets)
+	last := make([]int, l.buckets)
+	size := 0
+	for i, s := range p.sparse {
+		for _, j := range s.Index {
+			if last[j&mask] != i+1 {
+				last[j&mask] = i + 1
+				df[j&mask]++
+			}
+		}
+		size += len(s.Index)
+	}
+	l.idf = make([]float32, l.buckets)
+	for j, n := range df {
+		l.idf[j] = float32(math.Log((1+float64(p.n))/(1+n)) + 1)
+	}
+	b := &bag{start: make([]int32, 1, p.n+1), index: make([]uint32, 0, size), value: make([]float32, 0, size)}
+	for _, s := range p.sparse {
+		norm := l.norm(&s)
+		for k, j := range s.Index {
+			b.index = append(b.index, j&mask)
+			b.value = append(b.value, s.Value[k]*l.idf[j&mask]*norm)
+		}
+		b.start = append(b.start, int32(len(b.index)))
+	}
+	return b
+}
+
+// norm is one over the length of the weighted vector, 0 for an empty one.
+func (l *sparse) norm(s *carrot.Sparse) float32 {
+	mask := uint32(len(l.idf) - 1)
+	var sum float32
+	for k, j := range s.Index {
+		v := s.Value[k] * l.idf[j&mask]
+		sum += v * v
+	}
+	if sum == 0 {
+		return 0
+	}
+	return float32(1 / math.Sqrt(float64(sum)))
+}
+
+// solve fits the weights on the rows for which use is true. It starts from
+// zero: a start from weights that saw a held-out row would leak its outcome.
+func (l *sparse) solve(ctx context.Context, p *problem, b *bag, use func(i int) bool) error {
+	t := p.targets()
+	l.mean = p.means(use)
+	l.weights = make([]float32, l.buckets*t)
+	l.class, l.seen = make([]int32, p.models), nil
+	var classes []coverage
+	var jobs []cgJob
+	for _, cov := range p.coverages() {
+		classes = l.count(p, b, cov, use, classes)
+		var rows []int32
+		for i, seen := range cov.seen {
+			if seen && use(i) {
+				rows = append(rows, int32(i))
+			}
+		}
+		for at := 0; at < len(cov.columns); at += cgBlock {
+			jobs = append(jobs, cgJob{rows, cov.columns[at:min(at+cgBlock, len(cov.columns))]})
+		}
+	}
+	parallel(len(jobs), func(lo, hi int) {
+		for _, job := range jobs[lo:hi] {
+			if ctx.Err() == nil {
+				l.conjugate(p, b, job)
+			}
+		}
+	})
+	return ctx.Err()
+}
+
+// count sums the squares of each bucket for the variance of a coverage group;
+// groups that cover nearly the same rows share a class.
+func (l *sparse) count(p *problem, b *bag, cov coverage, use func(i int) bool, classes []coverage) []coverage {
+	at := -1
+	for k, other := range classes {
+		if jaccard(cov.seen, other.seen) >= 0.8 {
+			at = k
+			break
+		}
+	}
+	if at < 0 {
+		at = len(classes)
+		classes = append(classes, cov)
+		seen := make([]float32, l.buckets)
+		for i := range p.n {
+			if cov.seen[i] && use(i) {
+				index, value := b.row(i)
+				for k, j := range index {
+					seen[j] += value[k] * value[k]
+				}
+			}
+		}
+		l.seen = append(l.seen, seen...)
+	}
+	for _, c := range cov.columns {
+		if c < p.models {
+			l.class[c] = int32(at)
+		}
+	}
+	return classes
+}
+
+// cgJob is a block of columns to solve on the same rows.
+type cgJob struct {
+	rows    []int32
+	columns []int
+}
+
+type block = [cgBlock]float32
+
+// conjugate solves (XᵀX + αI)w = Xᵀ(y - mean) for one block of columns.
+func (l *sparse) conjugate(p *problem, b *bag, job cgJob) {
+	t, alpha := p.targets(), float32(l.alpha)
+	w, r := make([]block, l.buckets), make([]block, l.buckets)
+	direction, image := make([]block, l.buckets), make([]block, l.buckets)
+	l.rightHandSide(p, b, job, r)
+	goal := norms(r)
+	copy(direction, r)
+	rr := norms(r)
+	for range cgIterations {
+		if converged(rr, goal) {
+			break
+		}
+		b.normal(job.rows, direction, image, alpha)
+		curve := dots(direction, image)
+		var step, back block
+		for k := range step {
+			if curve[k] > 0 {
+				step[k] = float32(rr[k] / curve[k])
+			}
+		}
+		for j := range w {
+			for k := range step {
+				w[j][k] += step[k] * direction[j][k]
+				r[j][k] -= step[k] * image[j][k]
+			}
+		}
+		next := norms(r)
+		for k := range back {
+			if rr[k] > 0 {
+				back[k] = float32(next[k] / rr[k])
+			}
+		}
+		rr = next
+		for j := range direction {
+			for k := range back {
+				direction[j][k] = r[j][k] + back[k]*direction[j][k]
+			}
+		}
+	}
+	for j := range w {
+		for k, c := range job.columns {
+			l.weights[j*t+c] = w[j][k]
+		}
+	}
+}
+
+// rightHandSide writes Xᵀ(y - mean).
+func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) {
+	t := p.targets()
+	for _, i := range job.rows {
+		var y block
+		for k, c := range job.columns {
+			y[k] = float32(p.target[int(i)*t+c] - l.mean[c])
+		}
+		index, value := b.row(int(i))
+		for at, j := range index {
+			v, o := value[at], &out[j]
+			for k := range y {
+				o[k] += v * y[k]
+			}
+		}
+	}
+}
+
+// normal writes (XᵀX + αI)v over the given rows.
+func (b *bag) normal(rows []int32, v, out []block, alpha float32) {
+	for j := range out {
+		for k := range out[j] {
+			out[j][k] = alpha * v[j][k]
+		}
+	}
+	for _, i := range rows {
+		index, value := b.row(int(i))
+		var y block
+		for at, j := range index {
+			x, p := value[at], &v[j]
+			for k := range y {
+				y[k] += x * p[k]
+			}
+		}
+		for at, j := range index {
+			x, o := value[at], &out[j]
+			for k := range y {
+				o[k] += x * y[k]
+			}
+		}
+	}
+}
+
+// dots returns the dot product of each column of a and b.
+func dots(a, b []block) (sum [cgBlock]float64) {
+	for j := range a {
+		for k := range sum {
+			sum[k] += float64(a[j][k]) * float64(b[j][k])
+		}
+	}
+	return sum
+}
+
+func norms(a []block) [cgBlock]float64 { return dots(a, a) }
+
+func converged(rr, goal [cgBlock]float64) bool {
+	for k := range rr {
+		if rr[k] > cgTolerance*cgTolerance*goal[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// holdOut fits without part f and predicts its rows.
+func (l *sparse) holdOut(ctx context.Context, p *problem, part []int, f int, raw, variance []float64, b *bag) error {
+	if err := l.solve(ctx, p, b, func(i int) bool { return part[i] != f }); err != nil {
+		return err
+	}
+	t := p.targets()
+	parallel(p.n, func(lo, hi int) {
+		var w workspace
+		ignored := make([]float64, p.models)
+		for i := lo; i < hi; i++ {
+			if part[i] != f {
+				continue
+			}
+			v := ignored
+			if variance != nil {
+				v = variance[i*p.models:][:p.models]
+			}
+			l.predict(&p.x[i], &w, raw[i*t:][:t], v)
+		}
+	})
+	return nil
+}
+
+func (l *sparse) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
+	trial := &sparse{alpha: l.alpha, buckets: l.buckets}
+	b := trial.bag(p)
+	for f := range parts {
+		if err := trial.holdOut(ctx, p, part, f, raw, variance, b); err != nil {
+			return nil, nil, err
+		}
+	}
+	return raw, variance, nil
+}
+
+func (l *sparse) fit(ctx context.Context, p *problem) error {
+	return l.solve(ctx, p, l.bag(p), func(int) bool { return true })
+}
+
+func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
+	t := len(l.mean)
+	w.y = grow(w.y, t)
+	clear(w.y)
+	norm, mask := l.norm(&x.Sparse), uint32(len(l.idf)-1)
+	for k, j := range x.Sparse.Index {
+		j &= mask
+		v := x.Sparse.Value[k] * l.idf[j] * norm
+		for c, weight := range l.weights[int(j)*t:][:t] {
+			w.y[c] += v * weight
+		}
+	}
+	for c, y := range w.y {
+		raw[c] = l.mean[c] + float64(y)
+	}
+	for class := range len(l.seen) / len(l.idf) {
+		seen := l.seen[class*len(l.idf):][:len(l.idf)]
+		var sum float32
+		for k, j := range x.Sparse.Index {
+			j &= mask
+			v := x.Sparse.Value[k] * l.idf[j] * norm
+			sum += v * v / (seen[j] + float32(l.alpha))
+		}
+		for m, c := range l.class {
+			if int(c) == class {
+				variance[m] = float64(sum)
+			}
+		}
+	}
+	if norm == 0 {
+		for m := range variance {
+			variance[m] = 1 / l.alpha
+		}
+	}
+}
+
+func (l *sparse) save(out *tensors, prefix string) {
+	b := len(l.idf)
+	out.float32s(prefix+"idf", l.idf, b)
+	out.float32s(prefix+"weights", l.weights, b, len(l.mean))
+	out.float64s(prefix+"mean", l.mean, len(l.mean))
+	out.float32s(prefix+"seen", l.seen, len(l.seen)/b, b)
+	out.int32s(prefix+"class", l.class, len(l.class))
+	out.float64s(prefix+"alpha", []float64{l.alpha}, 1)
+}
+
+func (l *sparse) load(in *tensors, prefix string) error {
+	l.idf = in.getFloat32s(prefix+"idf", -1)
+	b := len(l.idf)
+	l.weights = in.getFloat32s(prefix+"weights", b, 2*in.models)
+	l.mean = in.getFloat64s(prefix+"mean", 2*in.models)
+	l.seen = in.getFloat32s(prefix+"seen", -1, b)
+	l.class = in.getIndices(prefix+"class", 0, in.rows(prefix+"seen"), in.models)
+	alpha := in.getFloat64s(prefix+"alpha", 1)
+	if in.err != nil {
+		return in.err
+	}
+	if b == 0 || b&(b-1) != 0 || !(alpha[0] > 0) {
+		return fmt.Errorf("%sidf: %d buckets, alpha %v: want a power of two and a positive number", prefix, b, alpha[0])
+	}
+	l.alpha, l.buckets = alpha[0], b
+	return nil
+}

@@ -1,0 +1,254 @@
+// Package price turns tokens into money: a price book of what each model's
+// provider charges, and a counter of input tokens.
+//
+// Prices are read at request time. Changing one changes decisions at once and
+// needs no training.
+//
+//	book := price.Default()
+//	p, err := book.Price("gpt-4o-2024-08-06")
+//	cost := p.Cost(carrot.Usage{Input: 1200, Output: 300})
+package price
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carrot-router/carrot"
+)
+
+// Schema names the form of a price book file.
+const Schema = "carrot.prices/1"
+
+// ErrNoPrice is returned for a model that is not in the book.
+var ErrNoPrice = errors.New("no price")
+
+// Entry is one model's price, in USD per million tokens, with its date and
+// source. A price that is nil is that of the tokens it is part of: cached
+// input and cache writes are billed as input, reasoning as output.
+type Entry struct {
+	Name        string   `json:"name"`
+	Input       float64  `json:"input"`
+	CachedInput *float64 `json:"cached_input,omitempty"`
+	CacheWrite  *float64 `json:"cache_write,omitempty"`
+	Output      float64  `json:"output"`
+	Reasoning   *float64 `json:"reasoning,omitempty"`
+	Date        string   `json:"date"` // YYYY-MM-DD
+	Source      string   `json:"source"`
+}
+
+// Price returns the entry's price per token.
+func (e *Entry) Price() carrot.Price {
+	or := func(v *float64, other float64) carrot.Rate {
+		if v != nil {
+			other = *v
+		}
+		return carrot.PerMillion(other)
+	}
+	return carrot.Price{
+		Input: carrot.PerMillion(e.Input), CachedInput: or(e.CachedInput, e.Input), CacheWrite: or(e.CacheWrite, e.Input),
+		Output: carrot.PerMillion(e.Output), Reasoning: or(e.Reasoning, e.Output),
+	}
+}
+
+// Book is a price book: entries with unique names. The zero Book is empty.
+type Book struct {
+	Entries []Entry
+}
+
+// file is the JSON form of a book.
+type file struct {
+	Schema string  `json:"schema"`
+	Unit   string  `json:"unit"`
+	Models []Entry `json:"models"`
+}
+
+const unit = "USD per million tokens"
+
+//go:embed prices.json
+var defaultBook []byte
+
+// Default returns the price book in the binary.
+var Default = sync.OnceValue(func() *Book {
+	b, err := Parse(defaultBook)
+	if err != nil {
+		panic("price book in the binary: " + err.Error())
+	}
+	return b
+})
+
+// Open reads a price book file.
+func Open(path string) (*Book, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open price book: %w", err)
+	}
+	b, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("price book %s: %w", path, err)
+	}
+	return b, nil
+}
+
+// Parse reads a price book. Unknown fields, repeated names and prices that are
+// missing, negative or absurd (above 100,000 USD per million tokens) are errors
+// that name the model and the field.
+func Parse(data []byte) (*Book, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var raw struct {
+		Schema string            `json:"schema"`
+		Unit   string            `json:"unit"`
+		Models []json.RawMessage `json:"models"`
+	}
+	if err := decoder.Decode(&raw); err != nil {
+		return nil, fmt.Errorf("line %d: %w", line(data, decoder.InputOffset(), err), err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, fmt.Errorf("line %d: text after the book", line(data, decoder.InputOffset(), nil))
+	}
+	if raw.Schema != Schema || raw.Unit != unit {
+		return nil, fmt.Errorf("schema %q, unit %q: want %q and %q", raw.Schema, raw.Unit, Schema, unit)
+	}
+	b := &Book{}
+	for i, text := range raw.Models {
+		e, err := parseEntry(text)
+		if err != nil {
+			return nil, fmt.Errorf("models[%d]: %w", i, err)
+		}
+		if _, err := b.entry(e.Name); err == nil {
+			return nil, fmt.Errorf("models[%d]: model %q appears twice", i, e.Name)
+		}
+		b.Entries = append(b.Entries, e)
+	}
+	return b, nil
+}
+
+// line finds the line of a JSON error.
+func line(data []byte, offset int64, err error) int {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		offset = syntax.Offset
+	}
+	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
+}
+
+func parseEntry(text []byte) (Entry, error) {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(text, &given); err != nil {
+		return Entry{}, err
+	}
+	var e Entry
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e); err != nil {
+		return e, fmt.Errorf("model %q: %w", e.Name, err)
+	}
+	if e.Name == "" {
+		return e, errors.New("field name: missing")
+	}
+	for _, field := range []string{"input", "output", "date", "source"} {
+		if _, ok := given[field]; !ok {
+			return e, fmt.Errorf("model %q: field %s: missing", e.Name, field)
+		}
+	}
+	return e, e.check()
+}
+
+func (e *Entry) check() error {
+	if _, err := time.Parse(time.DateOnly, e.Date); err != nil {
+		return fmt.Errorf("model %q: field date: %q is not a date, want YYYY-MM-DD", e.Name, e.Date)
+	}
+	for _, f := range []struct {
+		name  string
+		value *float64
+	}{{"input", &e.Input}, {"cached_input", e.CachedInput}, {"cache_write", e.CacheWrite}, {"output", &e.Output}, {"reasoning", e.Reasoning}} {
+		if f.value != nil && !(*f.value >= 0 && *f.value <= 100_000) {
+			return fmt.Errorf("model %q: field %s: %v is not a price in USD per million tokens", e.Name, f.name, *f.value)
+		}
+	}
+	return nil
+}
+
+func (b *Book) entry(name string) (*Entry, error) {
+	at := slices.IndexFunc(b.Entries, func(e Entry) bool { return e.Name == name })
+	if at < 0 {
+		return nil, fmt.Errorf("model %q: %w in the price book", name, ErrNoPrice)
+	}
+	return &b.Entries[at], nil
+}
+
+// Price returns the model's price. The error wraps ErrNoPrice and names the
+// model.
+func (b *Book) Price(model string) (carrot.Price, error) {
+	e, err := b.entry(model)
+	if err != nil {
+		return carrot.Price{}, err
+	}
+	return e.Price(), nil
+}
+
+// Set adds an entry or replaces the one of the same name.
+func (b *Book) Set(e Entry) error {
+	if e.Name == "" {
+		return errors.New("field name: missing")
+	}
+	if err := e.check(); err != nil {
+		return err
+	}
+	if old, err := b.entry(e.Name); err == nil {
+		*old = e
+		return nil
+	}
+	b.Entries = append(b.Entries, e)
+	return nil
+}
+
+// Date returns the newest date in the book.
+func (b *Book) Date() string {
+	var newest string
+	for _, e := range b.Entries {
+		newest = max(newest, e.Date)
+	}
+	return newest
+}
+
+// MarshalJSON writes the form that Parse reads.
+func (b *Book) MarshalJSON() ([]byte, error) {
+	return json.Marshal(file{Schema, unit, b.Entries})
+}
+
+// WriteFile writes the book to a file, all or nothing.
+func (b *Book) WriteFile(path string) error {
+	data, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".prices-*")
+	if err != nil {
+		return fmt.Errorf("write price book: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(data, '\n'))
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write price book %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package carrot
+
+// Abilities are what a query needs or a candidate offers beyond text.
+type Abilities struct {
+	Tools  bool `json:"tools,omitempty"`  // function calling
+	Vision bool `json:"vision,omitempty"` // images in the input
+	JSON   bool `json:"json,omitempty"`   // structured output
+}
+
+// lacks names the first ability in need that a does not have, or "".
+func (a Abilities) lacks(need Abilities) string {
+	switch {
+	case need.Tools && !a.Tools:
+		return "tools"
+	case need.Vision && !a.Vision:
+		return "vision"
+	case need.JSON && !a.JSON:
+		return "JSON output"
+	}
+	return ""
+}
+
+// Query is what is routed.
+type Query struct {
+	// ID is copied into the decision; it may be empty.
+	ID string
+	// Text is the prompt: all messages, as the caller joins them.
+	Text string
+	// InputTokens is the number of tokens that every candidate will be
+	// billed for as input. Zero: the router counts the text.
+	InputTokens int
+	// MaxOutputTokens caps the forecast of output tokens. Zero: no cap.
+	MaxOutputTokens int
+	// Needs are abilities without which a candidate is excluded.
+	Needs Abilities
+	// Models restricts the choice to candidates of these names. Empty: the
+	// router's whole pool.
+	Models []string
+}
+
+// Model is a language model as a candidate calls it.
+type Model struct {
+	// Name as in the data the router was trained on.
+	Name string
+	// ContextTokens is the most tokens, input and output together, that
+	// fit. Zero: not known, never excluded for length.
+	ContextTokens int
+	// Abilities, with Known set when they are known; unknown abilities
+	// exclude nothing.
+	Abilities Abilities
+	Known     bool
+}
+
+// Candidate is what may be chosen. Today it is one call of one model; the
+// decision rule knows only its name, its estimate and its cost.
+type Candidate struct {
+	// Name is unique in a router.
+	Name string
+	// Model is what the candidate calls.
+	Model Model
+	// Like names the predictor's column whose forecasts the candidate
+	// uses: a model that was never observed borrows a known one's. Empty:
+	// the candidate's own name.
+	Like string
+	// Price of the model; nil when it is not known, which is an error
+	// unless the predictor forecasts the candidate's cost directly.
+	Price *Price
+}

@@ -1,0 +1,188 @@
+package carrot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ErrNoCandidate is returned when every candidate is excluded; the decision
+// that comes with it says why for each.
+var ErrNoCandidate = errors.New("no candidate can answer the query")
+
+// Config holds the parts of a Router. All but Frontier are required.
+type Config struct {
+	// Candidates is the pool, in the order that breaks ties.
+	Candidates []Candidate
+	Embedder   Embedder
+	Predictor  Predictor
+	// CountTokens counts a text's input tokens.
+	CountTokens func(text string) int
+	// Frontier turns targets and budgets into a willingness to pay.
+	Frontier Frontier
+}
+
+// Router is the plug-in rule of CARROT: embed, predict, price, decide. It is
+// safe for concurrent use.
+type Router struct {
+	config  Config
+	columns []int // the predictor's column of each candidate
+	scratch sync.Pool
+}
+
+// NewRouter checks that the parts fit: candidates have unique names, a column
+// of the predictor each, and a price.
+func NewRouter(c Config) (*Router, error) {
+	if len(c.Candidates) == 0 {
+		return nil, fmt.Errorf("new router: %w: the pool is empty", ErrNoCandidate)
+	}
+	r := &Router{config: c, columns: make([]int, len(c.Candidates))}
+	r.config.Candidates = slices.Clone(c.Candidates)
+	known := c.Predictor.Models()
+	seen := make(map[string]bool, len(c.Candidates))
+	for i, cand := range c.Candidates {
+		if seen[cand.Name] {
+			return nil, fmt.Errorf("new router: candidate %q appears twice", cand.Name)
+		}
+		seen[cand.Name] = true
+		column := cand.Like
+		if column == "" {
+			column = cand.Name
+		}
+		if r.columns[i] = slices.Index(known, column); r.columns[i] < 0 {
+			return nil, fmt.Errorf("new router: the predictor does not know model %q; it knows %s", column, strings.Join(known, ", "))
+		}
+	}
+	r.scratch.New = func() any { return &scratch{} }
+	return r, nil
+}
+
+// scratch is what one routing needs and the next can use again.
+type scratch struct {
+	text [1]string
+	x    [1]Representation
+	p    [1]Prediction
+}
+
+// Candidates returns the pool. The caller must not change it.
+func (r *Router) Candidates() []Candidate { return r.config.Candidates }
+
+// Embedder returns the router's embedder.
+func (r *Router) Embedder() Embedder { return r.config.Embedder }
+
+// Predictor returns the router's predictor.
+func (r *Router) Predictor() Predictor { return r.config.Predictor }
+
+// Frontier returns the stored operating points.
+func (r *Router) Frontier() Frontier { return r.config.Frontier }
+
+// With returns a router with the same estimates and another pool, for other
+// prices or models that borrow a known one's forecasts.
+func (r *Router) With(candidates []Candidate) (*Router, error) {
+	c := r.config
+	c.Candidates = candidates
+	return NewRouter(c)
+}
+
+// Route decides which candidate answers q under the objective o. When all are
+// excluded the error wraps ErrNoCandidate and the decision says why.
+func (r *Router) Route(ctx context.Context, q Query, o Objective) (Decision, error) {
+	w, err := o.Resolve(r.config.Frontier)
+	if err != nil {
+		return Decision{}, err
+	}
+	if err := r.checkModels(q.Models); err != nil {
+		return Decision{}, err
+	}
+	if q.InputTokens == 0 {
+		q.InputTokens = r.config.CountTokens(q.Text)
+	}
+	s := r.scratch.Get().(*scratch)
+	defer r.scratch.Put(s)
+	defer func() { s.text[0] = "" }()
+	s.text[0] = q.Text
+	if err := r.config.Embedder.Embed(ctx, s.text[:], s.x[:]); err != nil {
+		return Decision{}, fmt.Errorf("embed query: %w", err)
+	}
+	if err := r.config.Predictor.Predict(s.x[:], s.p[:]); err != nil {
+		return Decision{}, fmt.Errorf("predict: %w", err)
+	}
+	return r.decide(&q, o, w, &s.p[0])
+}
+
+// checkModels refuses a restriction to names that are not in the pool.
+func (r *Router) checkModels(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(r.config.Candidates, func(c Candidate) bool { return c.Name == name }) {
+			pool := make([]string, len(r.config.Candidates))
+			for i, c := range r.config.Candidates {
+				pool[i] = c.Name
+			}
+			return fmt.Errorf("unknown model %q; the pool is %s", name, strings.Join(pool, ", "))
+		}
+	}
+	return nil
+}
+
+// decide prices the prediction and chooses.
+func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
+	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
+		Candidates: make([]Assessed, len(r.config.Candidates))}
+	for i := range r.config.Candidates {
+		c, a := &r.config.Candidates[i], &d.Candidates[i]
+		a.Name = c.Name
+		estimate, err := c.Estimate(q, &p.Forecasts[r.columns[i]])
+		if err != nil {
+			return Decision{}, err
+		}
+		a.Estimate = estimate
+		a.Utility = Utility(a.Quality, a.Cost.Float(), w)
+		a.Excluded = c.excluded(q)
+	}
+	best := chosen(d.Candidates)
+	if best < 0 {
+		return d, fmt.Errorf("route: %w: %s: %s", ErrNoCandidate, d.Candidates[0].Name, d.Candidates[0].Excluded)
+	}
+	d.Model = d.Candidates[best].Name
+	return d, nil
+}
+
+// Estimate puts the candidate's price on a forecast for q, whose InputTokens
+// must be set. A missing price is an error unless the forecast is of the cost
+// itself.
+func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
+	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
+		InputTokens: q.InputTokens, OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
+	if limit := float64(q.MaxOutputTokens); limit > 0 {
+		e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
+	}
+	switch {
+	case f.Direct:
+		e.Cost, e.CostP90 = Dollars(f.CostUSD), Dollars(f.CostUSDP90)
+	case c.Price == nil:
+		return e, fmt.Errorf("model %q has no price: add it to the price book", c.Name)
+	default:
+		e.Cost = c.Price.Expected(q.InputTokens, e.OutputTokens)
+		e.CostP90 = c.Price.Expected(q.InputTokens, e.OutputTokensP90)
+	}
+	return e, nil
+}
+
+// excluded says why the candidate may not answer q, or "".
+func (c *Candidate) excluded(q *Query) string {
+	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
+		return "not among the models asked for"
+	}
+	if limit := c.Model.ContextTokens; limit > 0 && q.InputTokens+q.MaxOutputTokens > limit {
+		return fmt.Sprintf("the query needs %d tokens of context, the model has %d", q.InputTokens+q.MaxOutputTokens, limit)
+	}
+	if c.Model.Known {
+		if missing := c.Model.Abilities.lacks(q.Needs); missing != "" {
+			return "the model lacks " + missing
+		}
+	}
+	return ""
+}

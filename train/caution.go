@@ -1,0 +1,93 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/predict"
+)
+
+const (
+	// fewSources is how many sources leaving sources out needs at least.
+	fewSources = 5
+	// defaultCaution serves where there are fewer.
+	defaultCaution = 0.6
+	// cautionLoss is the most AIQ that caution may cost on random folds.
+	cautionLoss = 0.002
+)
+
+// cautions are the factors tried, mildest first.
+var cautions = []float64{1, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3}
+
+// caution chooses the factor by which quality estimates are shrunk towards
+// each model's mean. With every source left out in turn, the best quality that
+// routing reaches should not fall below the best single model's; on random
+// folds AIQ may fall by at most cautionLoss. Of the factors that keep to the
+// second, it is the mildest whose peak out of source is within a rounding of
+// the best such peak or reaches the best single. Ranking noise costs more than
+// it seems: out of domain every learned router loses without this.
+func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, progress func(string)) (float64, error) {
+	group, parts := t.sources(rows)
+	j := t.judge(rows)
+	if parts < fewSources || len(j.rows) == 0 {
+		return defaultCaution, nil
+	}
+	progress(fmt.Sprintf("leaving each of %d sources out to choose the caution", parts))
+	singles, best := t.singles(j, rows)
+	scale := frontier.NewScale(singles)
+	inFold := p.OutOfFold()
+	p.SetCaution(1)
+	outOfSource, err := p.CrossFit(ctx, group, parts)
+	if err != nil {
+		return 0, err
+	}
+	means := p.Means()
+	type result struct{ caution, aiq, peak float64 }
+	var results []result
+	for _, c := range cautions {
+		results = append(results, result{c,
+			frontier.AIQ(t.trace(j, rows, shrink(inFold, means, c)).Curve(nil), scale.Low, scale.High),
+			frontier.Peak(t.trace(j, rows, shrink(outOfSource, means, c)).Curve(nil))})
+	}
+	allowed := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.aiq < results[0].aiq-cautionLoss })
+	goal := math.Inf(-1)
+	for _, r := range allowed {
+		goal = max(goal, min(r.peak, best.Quality))
+	}
+	for _, r := range allowed {
+		if r.peak >= goal-0.0002 {
+			return r.caution, nil
+		}
+	}
+	return defaultCaution, nil
+}
+
+// sources numbers the sources of rows in order of appearance.
+func (t *Task) sources(rows []int) (group []int, parts int) {
+	number := map[string]int{}
+	for _, i := range rows {
+		s := t.Set.Queries[i].Source
+		if _, ok := number[s]; !ok {
+			number[s] = len(number)
+		}
+		group = append(group, number[s])
+	}
+	return group, len(number)
+}
+
+// shrink returns predictions with quality moved towards the means.
+func shrink(predictions []carrot.Prediction, means []float64, c float64) []carrot.Prediction {
+	out := make([]carrot.Prediction, len(predictions))
+	for k, p := range predictions {
+		out[k].Forecasts = slices.Clone(p.Forecasts)
+		for m := range out[k].Forecasts {
+			f := &out[k].Forecasts[m]
+			f.Quality = means[m] + c*(f.Quality-means[m])
+		}
+	}
+	return out
+}

@@ -1,0 +1,214 @@
+// Package train fits a router on a data set: it embeds the prompts, fits and
+// calibrates a predictor, chooses how cautious it should be, and records the
+// frontier that named objectives are read from.
+//
+// It never reads rows marked test: [Trainable] leaves them out.
+//
+//	task, err := train.Prepare(ctx, set, embedder, nil)
+//	predictor, err := task.Fit(ctx, train.Trainable(set), spec, nil)
+package train
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
+)
+
+// Task is a data set ready for fitting: its pool's outcomes with the queries'
+// representations and the observed costs.
+type Task struct {
+	Set    *dataset.Set            // the pool's columns only
+	X      []carrot.Representation // one per query
+	Prices []*carrot.Price         // one per model; nil where outcomes carry costs
+	Cost   dataset.Matrix          // observed USD per query; NaN not observed
+}
+
+// Prepare restricts set to its pool, embeds the prompts and prices the
+// outcomes: a recorded cost counts as it is, else tokens are priced by book, or
+// by the set's models.json if book is nil. A model without a price is an error
+// that names it, unless its outcomes carry costs.
+func Prepare(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, book *price.Book) (*Task, error) {
+	rows := make([]int, len(set.Queries))
+	for i := range rows {
+		rows[i] = i
+	}
+	t := &Task{Set: set.Subset(rows, set.Pool()), X: make([]carrot.Representation, len(rows))}
+	if len(t.Set.Models) == 0 {
+		return nil, fmt.Errorf("data set %s: no model is in the pool", set.Name)
+	}
+	if err := t.Reprice(book); err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(rows))
+	for i, q := range t.Set.Queries {
+		texts[i] = q.Prompt
+	}
+	if err := embedder.Embed(ctx, texts, t.X); err != nil {
+		return nil, fmt.Errorf("embed prompts of %s: %w", set.Name, err)
+	}
+	return t, nil
+}
+
+// Reprice replaces the prices and the observed costs that follow from them.
+func (t *Task) Reprice(book *price.Book) error {
+	t.Prices = make([]*carrot.Price, len(t.Set.Models))
+	t.Cost = dataset.NewMatrix(len(t.Set.Queries), len(t.Set.Models))
+	for m := range t.Set.Models {
+		p, err := priceOf(&t.Set.Models[m], book)
+		if err != nil && !t.carriesCosts(m) {
+			return fmt.Errorf("data set %s: %w", t.Set.Name, err)
+		}
+		t.Prices[m] = p
+		for i := range t.Set.Queries {
+			t.Cost.Set(i, m, t.observedCost(i, m))
+		}
+	}
+	return nil
+}
+
+func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
+	if book != nil {
+		p, err := book.Price(m.Name)
+		if err != nil {
+			return nil, err
+		}
+		return &p, nil
+	}
+	if !m.Priced() {
+		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give --prices", m.Name, price.ErrNoPrice)
+	}
+	e := price.Entry{Name: m.Name, Input: m.InputUSDPerMillion, Output: m.OutputUSDPerMillion,
+		CachedInput: m.CachedInputUSDPerMillion, CacheWrite: m.CacheWriteUSDPerMillion, Reasoning: m.ReasoningUSDPerMillion}
+	p := e.Price()
+	return &p, nil
+}
+
+// carriesCosts reports whether some outcome of model m has a recorded cost.
+func (t *Task) carriesCosts(m int) bool {
+	for i := range t.Set.CostUSD.Rows {
+		if !math.IsNaN(t.Set.CostUSD.At(i, m)) {
+			return true
+		}
+	}
+	return false
+}
+
+// observedCost is the cost of an outcome in USD: recorded, or tokens × price;
+// NaN if neither is known. Cached tokens are part of the input, reasoning
+// tokens of the output.
+func (t *Task) observedCost(i, m int) float64 {
+	if t.Set.CostUSD.Rows > 0 {
+		if c := t.Set.CostUSD.At(i, m); !math.IsNaN(c) {
+			return c
+		}
+	}
+	in, out, p := t.Set.InputTokens.At(i, m), t.Set.OutputTokens.At(i, m), t.Prices[m]
+	if p == nil || math.IsNaN(in) || math.IsNaN(out) {
+		return math.NaN()
+	}
+	part := func(table dataset.Matrix, of float64) int {
+		if table.Rows == 0 || math.IsNaN(table.At(i, m)) {
+			return 0
+		}
+		return int(min(table.At(i, m), of))
+	}
+	cached, reasoning := part(t.Set.CachedTokens, in), part(t.Set.ReasoningTokens, out)
+	return p.Cost(carrot.Usage{Input: int(in) - cached, CachedInput: cached, Output: int(out) - reasoning, Reasoning: reasoning}).Float()
+}
+
+// PredictedCost is the cost in USD that forecast f means for model m on query
+// i, with the query's recorded input tokens (their mean over the models that
+// have them, where this one's are not recorded).
+func (t *Task) PredictedCost(i, m int, f *carrot.Forecast) float64 {
+	if f.Direct || t.Prices[m] == nil {
+		return f.CostUSD
+	}
+	in := t.Set.InputTokens.At(i, m)
+	if math.IsNaN(in) {
+		in = meanObserved(t.Set.InputTokens.Row(i))
+	}
+	return in*t.Prices[m].Input.PerMillion()/1e6 + f.OutputTokens*t.Prices[m].Output.PerMillion()/1e6
+}
+
+func meanObserved(row []float64) float64 {
+	var sum, n float64
+	for _, v := range row {
+		if !math.IsNaN(v) {
+			sum += v
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / n
+}
+
+// Trainable lists the rows that may be trained on: all but those marked test.
+func Trainable(set *dataset.Set) []int {
+	var rows []int
+	for i, q := range set.Queries {
+		if q.Split != "test" {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// ModelNames lists the names of the pool.
+func (t *Task) ModelNames() []string {
+	names := make([]string, len(t.Set.Models))
+	for m := range t.Set.Models {
+		names[m] = t.Set.Models[m].Name
+	}
+	return names
+}
+
+// data is the predictor's view of the given rows.
+func (t *Task) data(rows []int) predict.Data {
+	models := len(t.Set.Models)
+	d := predict.Data{Models: t.ModelNames(), X: make([]carrot.Representation, len(rows)),
+		Score: make([]float64, len(rows)*models), OutputTokens: make([]float64, len(rows)*models), Hash: make([]uint64, len(rows))}
+	if t.Set.CostUSD.Rows > 0 {
+		d.CostUSD = make([]float64, len(rows)*models)
+	}
+	for k, i := range rows {
+		d.X[k] = t.X[i]
+		copy(d.Score[k*models:], t.Set.Score.Row(i))
+		copy(d.OutputTokens[k*models:], t.Set.OutputTokens.Row(i))
+		if d.CostUSD != nil {
+			copy(d.CostUSD[k*models:], t.Set.CostUSD.Row(i))
+		}
+		h := fnv.New64a()
+		h.Write([]byte(t.Set.Queries[i].Prompt))
+		d.Hash[k] = h.Sum64()
+	}
+	return d
+}
+
+// Fit fits a predictor on the given rows. A blend without a caution of its own
+// gets the one of Caution.
+func (t *Task) Fit(ctx context.Context, rows []int, spec predict.Spec, progress func(string)) (*predict.Predictor, error) {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	p := predict.New(spec)
+	if err := p.Fit(ctx, t.data(rows), progress); err != nil {
+		return nil, err
+	}
+	if spec.Name == "blend" && spec.Caution == 0 {
+		caution, err := t.caution(ctx, p, rows, progress)
+		if err != nil {
+			return nil, err
+		}
+		progress(fmt.Sprintf("caution %g", caution))
+		p.SetCaution(caution)
+	}
+	return p, nil
+}
