@@ -260,7 +260,7 @@ func BenchmarkWordPiece100(b *testing.B) {
 	text := "Explain why the photosynthesis of alpine lichens slows after sunset, then compare it with " +
 		"the metabolism of deep-sea bacteria. Write at most three paragraphs, use plain words, and end with " +
 		"one open question. For reference: f(x) = 3*x + 17, and the temperature falls from 12.5 to 4.8 degrees " +
-		"within two hours. Do not cite any sources, and don't use bullet points."
+		"within two hours. Do not cite any sources, and don't use bullet points, tables or headings in the answer, please."
 	var ids []int32
 	b.ReportAllocs()
 	for b.Loop() {

@@ -338,19 +338,6 @@ func (s *system) variances(cov coverage, a *mat.SymDense, noise float64, classes
 	return classes
 }
 
-func jaccard(a, b []bool) float64 {
-	both, any := 0, 0
-	for i := range a {
-		if a[i] && b[i] {
-			both++
-		}
-		if a[i] || b[i] {
-			any++
-		}
-	}
-	return float64(both) / float64(any)
-}
-
 // varianceFactor returns the upper triangular R, V×V row-major, with
 // RᵀR = K_VV⁻¹ - noise·(A_VV + noise·K_VV)⁻¹.
 func varianceFactor(a, kll *mat.SymDense, noise float64) []float32 {

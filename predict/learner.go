@@ -185,6 +185,46 @@ func (p *problem) coverages() []coverage {
 	return groups
 }
 
+// classes groups the target columns whose observed rows are nearly the same:
+// a class shares its variance, and what can be shared of its equations.
+func (p *problem) classes() [][]int {
+	var first []coverage
+	var classes [][]int
+	for _, cov := range p.coverages() {
+		at := slices.IndexFunc(first, func(c coverage) bool { return jaccard(c.seen, cov.seen) >= 0.8 })
+		if at < 0 {
+			at = len(first)
+			first, classes = append(first, cov), append(classes, nil)
+		}
+		classes[at] = append(classes[at], cov.columns...)
+	}
+	return classes
+}
+
+// jaccard is the share of the rows in either set that are in both.
+func jaccard(a, b []bool) float64 {
+	both, any := 0, 0
+	for i := range a {
+		if a[i] && b[i] {
+			both++
+		}
+		if a[i] || b[i] {
+			any++
+		}
+	}
+	return float64(both) / float64(any)
+}
+
+// observes reports whether any of the columns is observed on row i.
+func (p *problem) observes(i int, columns []int) bool {
+	for _, c := range columns {
+		if !math.IsNaN(p.target[i*p.targets()+c]) {
+			return true
+		}
+	}
+	return false
+}
+
 // means returns each column's mean over the observed rows for which use is
 // true (nil: all); 0 where none is observed.
 func (p *problem) means(use func(row int) bool) []float64 {

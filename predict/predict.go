@@ -23,6 +23,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carrot-router/carrot"
 )
@@ -243,6 +244,20 @@ func checkRepresentation(x *carrot.Representation, dim int) error {
 		return errors.New("vector holds a number that is not finite")
 	}
 	return nil
+}
+
+// each calls f(0), …, f(n-1), on all processors; the order does not matter.
+func each(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // parallel calls f on contiguous ranges of [0,n), one per processor.

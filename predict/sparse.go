@@ -135,114 +135,102 @@ func (l *sparse) norm(s *carrot.Sparse) float32 {
 // solve fits the weights on the rows for which use is true. It starts from
 // zero: a start from weights that saw a held-out row would leak its outcome.
 func (l *sparse) solve(ctx context.Context, p *problem, b *bag, use func(i int) bool) error {
-	t := p.targets()
 	l.mean = p.means(use)
-	l.weights = make([]float32, l.buckets*t)
+	l.weights = make([]float32, l.buckets*p.targets())
 	l.class, l.seen = make([]int32, p.models), nil
-	var classes []coverage
 	var jobs []cgJob
-	for _, cov := range p.coverages() {
-		classes = l.count(p, b, cov, use, classes)
-		var rows []int32
-		for i, seen := range cov.seen {
-			if seen && use(i) {
-				rows = append(rows, int32(i))
+	for class, columns := range p.classes() {
+		job := cgJob{}
+		for i := range p.n {
+			if use(i) && p.observes(i, columns) {
+				job.rows = append(job.rows, int32(i))
 			}
 		}
-		for at := 0; at < len(cov.columns); at += cgBlock {
-			jobs = append(jobs, cgJob{rows, cov.columns[at:min(at+cgBlock, len(cov.columns))]})
+		job.seen = b.squares(job.rows, l.buckets)
+		l.seen = append(l.seen, job.seen...)
+		for at := 0; at < len(columns); at += cgBlock {
+			job.columns = columns[at:min(at+cgBlock, len(columns))]
+			jobs = append(jobs, job)
+		}
+		for _, c := range columns {
+			if c < p.models {
+				l.class[c] = int32(class)
+			}
 		}
 	}
-	parallel(len(jobs), func(lo, hi int) {
-		for _, job := range jobs[lo:hi] {
-			if ctx.Err() == nil {
-				l.conjugate(p, b, job)
-			}
+	each(len(jobs), func(k int) {
+		if ctx.Err() == nil {
+			l.conjugate(p, b, jobs[k])
 		}
 	})
 	return ctx.Err()
 }
 
-// count sums the squares of each bucket for the variance of a coverage group;
-// groups that cover nearly the same rows share a class.
-func (l *sparse) count(p *problem, b *bag, cov coverage, use func(i int) bool, classes []coverage) []coverage {
-	at := -1
-	for k, other := range classes {
-		if jaccard(cov.seen, other.seen) >= 0.8 {
-			at = k
-			break
+// squares sums the squared values of each bucket over the given rows.
+func (b *bag) squares(rows []int32, buckets int) []float32 {
+	seen := make([]float32, buckets)
+	for _, i := range rows {
+		index, value := b.row(int(i))
+		for k, j := range index {
+			seen[j] += value[k] * value[k]
 		}
 	}
-	if at < 0 {
-		at = len(classes)
-		classes = append(classes, cov)
-		seen := make([]float32, l.buckets)
-		for i := range p.n {
-			if cov.seen[i] && use(i) {
-				index, value := b.row(i)
-				for k, j := range index {
-					seen[j] += value[k] * value[k]
-				}
-			}
-		}
-		l.seen = append(l.seen, seen...)
-	}
-	for _, c := range cov.columns {
-		if c < p.models {
-			l.class[c] = int32(at)
-		}
-	}
-	return classes
+	return seen
 }
 
-// cgJob is a block of columns to solve on the same rows.
+// cgJob is a block of columns to solve on the same rows, with the squares of
+// their buckets. A column that a row does not observe ignores the row.
 type cgJob struct {
 	rows    []int32
 	columns []int
+	seen    []float32
 }
 
 type block = [cgBlock]float32
 
-// conjugate solves (XᵀX + αI)w = Xᵀ(y - mean) for one block of columns.
+// conjugate solves (XᵀX + αI)w = Xᵀ(y - mean) for one block of columns, by
+// conjugate gradients preconditioned with the diagonal.
 func (l *sparse) conjugate(p *problem, b *bag, job cgJob) {
-	t, alpha := p.targets(), float32(l.alpha)
 	w, r := make([]block, l.buckets), make([]block, l.buckets)
 	direction, image := make([]block, l.buckets), make([]block, l.buckets)
-	l.rightHandSide(p, b, job, r)
-	goal := norms(r)
-	copy(direction, r)
-	rr := norms(r)
+	inverse := make([]float32, l.buckets)
+	for j, s := range job.seen {
+		inverse[j] = 1 / (s + float32(l.alpha))
+	}
+	mask := l.rightHandSide(p, b, job, r)
+	for j := range direction {
+		for k := range direction[j] {
+			direction[j][k] = inverse[j] * r[j][k]
+		}
+	}
+	goal := dots(r, direction)
+	rz := goal
 	for range cgIterations {
-		if converged(rr, goal) {
+		if converged(rz, goal) {
 			break
 		}
-		b.normal(job.rows, direction, image, alpha)
+		b.normal(job.rows, mask, direction, image, float32(l.alpha))
 		curve := dots(direction, image)
 		var step, back block
 		for k := range step {
 			if curve[k] > 0 {
-				step[k] = float32(rr[k] / curve[k])
+				step[k] = float32(rz[k] / curve[k])
 			}
 		}
-		for j := range w {
-			for k := range step {
-				w[j][k] += step[k] * direction[j][k]
-				r[j][k] -= step[k] * image[j][k]
-			}
-		}
-		next := norms(r)
+		next := advance(w, r, direction, image, inverse, &step)
 		for k := range back {
-			if rr[k] > 0 {
-				back[k] = float32(next[k] / rr[k])
+			if rz[k] > 0 {
+				back[k] = float32(next[k] / rz[k])
 			}
 		}
-		rr = next
+		rz = next
 		for j := range direction {
 			for k := range back {
-				direction[j][k] = r[j][k] + back[k]*direction[j][k]
+				direction[j][k] = inverse[j]*r[j][k] + back[k]*direction[j][k]
 			}
 		}
 	}
+	t := p.targets()
 	for j := range w {
 		for k, c := range job.columns {
 			l.weights[j*t+c] = w[j][k]
@@ -250,13 +238,30 @@ func (l *sparse) conjugate(p *problem, b *bag, job cgJob) {
 	}
 }
 
-// rightHandSide writes Xᵀ(y - mean).
-func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) {
+// advance steps w along the directions, updates the residual r and returns its
+// product with the preconditioned residual.
+func advance(w, r, direction, image []block, inverse []float32, step *block) (rz [cgBlock]float64) {
+	for j := range w {
+		for k := range step {
+			w[j][k] += step[k] * direction[j][k]
+			r[j][k] -= step[k] * image[j][k]
+			rz[k] += float64(r[j][k]) * float64(r[j][k]) * float64(inverse[j])
+		}
+	}
+	return rz
+}
+
+// rightHandSide writes Xᵀ(y - mean) and returns, for each row, which columns
+// observe it: 1 or 0.
+func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) []block {
 	t := p.targets()
-	for _, i := range job.rows {
+	mask := make([]block, len(job.rows))
+	for at, i := range job.rows {
 		var y block
 		for k, c := range job.columns {
-			y[k] = float32(p.target[int(i)*t+c] - l.mean[c])
+			if v := p.target[int(i)*t+c]; !math.IsNaN(v) {
+				y[k], mask[at][k] = float32(v-l.mean[c]), 1
+			}
 		}
 		index, value := b.row(int(i))
 		for at, j := range index {
@@ -266,26 +271,31 @@ func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) {
 			}
 		}
 	}
+	return mask
 }
 
-// normal writes (XᵀX + αI)v over the given rows.
-func (b *bag) normal(rows []int32, v, out []block, alpha float32) {
+// normal writes (XᵀX + αI)v over the given rows, each as its mask says.
+func (b *bag) normal(rows []int32, mask, v, out []block, alpha float32) {
 	for j := range out {
 		for k := range out[j] {
 			out[j][k] = alpha * v[j][k]
 		}
 	}
-	for _, i := range rows {
+	for at, i := range rows {
 		index, value := b.row(int(i))
 		var y block
-		for at, j := range index {
-			x, p := value[at], &v[j]
+		for n, j := range index {
+			x, p := value[n], &v[j]
 			for k := range y {
 				y[k] += x * p[k]
 			}
 		}
-		for at, j := range index {
-			x, o := value[at], &out[j]
+		m := &mask[at]
+		for k := range y {
+			y[k] *= m[k]
+		}
+		for n, j := range index {
+			x, o := value[n], &out[j]
 			for k := range y {
 				o[k] += x * y[k]
 			}
@@ -303,11 +313,9 @@ func dots(a, b []block) (sum [cgBlock]float64) {
 	return sum
 }
 
-func norms(a []block) [cgBlock]float64 { return dots(a, a) }
-
-func converged(rr, goal [cgBlock]float64) bool {
-	for k := range rr {
-		if rr[k] > cgTolerance*cgTolerance*goal[k] {
+func converged(rz, goal [cgBlock]float64) bool {
+	for k := range rz {
+		if rz[k] > cgTolerance*cgTolerance*goal[k] {
 			return false
 		}
 	}

@@ -190,16 +190,13 @@ func TestFloat16(t *testing.T) {
 	}
 }
 
-func TestParseErrors(t *testing.T) {
+// badFiles are files with one fault each, and what the error says of it.
+func badFiles() []badFile {
 	one := func(dtype, shape, offsets string) string {
 		return fmt.Sprintf(`{"x":{"dtype":"%s","shape":%s,"data_offsets":%s}}`, dtype, shape, offsets)
 	}
 	huge := binary.LittleEndian.AppendUint64(nil, math.MaxUint64)
-	cases := []struct {
-		name string
-		data []byte
-		want string
-	}{
+	return []badFile{
 		{"nothing", nil, "0 bytes are too few"},
 		{"short", []byte{1, 2, 3}, "3 bytes are too few"},
 		{"header of 2^64", huge, "over the limit"},
@@ -240,7 +237,16 @@ func TestParseErrors(t *testing.T) {
 		{"rest", file(one("U8", "[1]", "[0,1]"), 0, 0), "1 bytes after the last tensor"},
 		{"overlap", file(`{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 0, 0, 0), `tensor "y": data offsets [1,3] overlap`},
 	}
-	for _, c := range cases {
+}
+
+type badFile struct {
+	name string
+	data []byte
+	want string
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, c := range badFiles() {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := Parse(c.data)
 			if err == nil || !strings.Contains(err.Error(), c.want) || f != nil {

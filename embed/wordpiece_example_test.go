@@ -1,0 +1,22 @@
+package embed_test
+
+import (
+	"fmt"
+
+	"github.com/carrot-router/carrot/embed"
+)
+
+func ExampleNewWordPiece() {
+	vocab := []string{"[UNK]", "[CLS]", "[SEP]", "route", "##r", "##s", "cafe", ","}
+	tokens, err := embed.NewWordPiece(vocab, embed.WordPieceConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, id := range tokens.Encode("Routers, CAFÉ", 512) {
+		fmt.Print(vocab[id], " ")
+	}
+	fmt.Println()
+	// Output:
+	// [CLS] route ##r ##s , cafe [SEP]
+}
