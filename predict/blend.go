@@ -58,10 +58,10 @@ func (l *blend) tune(ctx context.Context, p *problem, fold []int) error {
 	return nil
 }
 
-func (l *blend) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+func (l *blend) crossfit(ctx context.Context, p *problem, part []int, parts int, rough bool) (raw, variance []float64, err error) {
 	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
 	for _, learner := range l.parts {
-		r, v, err := learner.crossfit(ctx, p, part, parts)
+		r, v, err := learner.crossfit(ctx, p, part, parts, rough)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -10,17 +10,21 @@ import (
 // head turns a learner's raw outputs into forecasts. It is fitted on
 // out-of-fold raw outputs, one calibration per model.
 type head struct {
-	models []calibration
+	// caution in (0,1] shrinks the models' differences in quality towards
+	// those of their means. What all models have in common on a query decides
+	// nothing and is not shrunk.
+	caution float64
+	models  []calibration
 }
 
 // calibration holds one model's numbers. It is saved as a row of float64.
 type calibration struct {
-	mean    float64 // mean score
-	caution float64 // factor on the deviation of quality from the mean
-	spread  float64 // standard deviation of the score about the raw prediction
-	noise   float64 // factor on the variance of a score about its mean
-	few     float64 // in [0,1]: trust in the model's own deviation (see prior)
-	direct  float64 // 1: the volume is a cost in millionths of USD
+	mean   float64 // mean score
+	base   float64 // mean difference from what all models have in common
+	spread float64 // standard deviation of the score about the raw prediction
+	noise  float64 // factor on the variance of a score about its mean
+	few    float64 // in [0,1]: trust in the model's own differences
+	direct float64 // 1: the volume is a cost in millionths of USD
 
 	// Volume: exp(a + b·raw) - 1, within [0,limit].
 	a, b, limit float64
@@ -33,12 +37,14 @@ type calibration struct {
 const calibrationFields = 16
 
 func (c *calibration) fields() [calibrationFields]*float64 {
-	return [...]*float64{&c.mean, &c.caution, &c.spread, &c.noise, &c.few, &c.direct,
+	return [...]*float64{&c.mean, &c.base, &c.spread, &c.noise, &c.few, &c.direct,
 		&c.a, &c.b, &c.limit, &c.volume, &c.at[0], &c.at[1], &c.at[2], &c.ratio[0], &c.ratio[1], &c.ratio[2]}
 }
 
-// fewOutcomes is how many outcomes weigh as much as the other models' verdict
-// on a query.
+// fewOutcomes is how many outcomes of a model observed on less than half of the
+// queries weigh as much as the other models' verdict on a query: its differences
+// are shrunk by n/(n+fewOutcomes), and what is left is the common part, learnt
+// from all, plus its mean difference where it was observed.
 const fewOutcomes = 20
 
 // fitHead calibrates every model on out-of-fold raw outputs. exact keeps the
@@ -46,17 +52,18 @@ const fewOutcomes = 20
 func fitHead(o *outOfFold, caution float64, exact bool) head {
 	p := o.problem
 	t := p.targets()
-	h := head{models: make([]calibration, p.models)}
+	h := head{caution: caution, models: make([]calibration, p.models)}
 	for j := range h.models {
 		c := &h.models[j]
-		*c = calibration{caution: caution, few: 1, a: 0, b: 1, ratio: [3]float64{1, 1, 1}}
+		*c = calibration{few: 1, a: 0, b: 1, ratio: [3]float64{1, 1, 1}}
 		if p.direct[j] {
 			c.direct = 1
 		}
 		var scores, volumes []sample
 		for i := range p.n {
-			if y := p.target[i*t+j]; !math.IsNaN(y) {
-				scores = append(scores, sample{raw: o.raw[i*t+j], y: y, row: i})
+			if y := p.score(i, j); !math.IsNaN(y) {
+				scores = append(scores, sample{raw: o.raw[i*t+j] + o.raw[i*t+t-1], y: y, row: i})
+				c.base += p.target[i*t+j]
 			}
 			if y := p.target[i*t+p.models+j]; !math.IsNaN(y) {
 				volumes = append(volumes, sample{raw: o.raw[i*t+p.models+j], y: math.Expm1(y), row: i})
@@ -64,6 +71,7 @@ func fitHead(o *outOfFold, caution float64, exact bool) head {
 		}
 		c.fitVolume(volumes, exact)
 		c.mean, c.spread = moments(scores)
+		c.base /= float64(max(len(scores), 1))
 		if 2*len(scores) < p.n {
 			c.few = float64(len(scores)) / float64(len(scores)+fewOutcomes)
 		}
@@ -194,9 +202,9 @@ func (c *calibration) quantile(raw, v float64) float64 {
 
 func between(x, x0, x1, y0, y1 float64) float64 { return y0 + (y1-y0)*(x-x0)/(x1-x0) }
 
-// quality is the shrunk, clamped quality at a raw score.
-func (c *calibration) quality(raw float64) float64 {
-	return min(max(c.mean+c.caution*(raw-c.mean), 0), 1)
+// quality is the quality at a raw difference and common part, clamped.
+func (h *head) quality(c *calibration, difference, common float64) float64 {
+	return min(max(c.base+h.caution*c.few*(difference-c.base)+common, 0), 1)
 }
 
 // scatter is the variance of a score about a quality, before the noise factor:
@@ -216,11 +224,11 @@ func (h *head) fitNoise(o *outOfFold) {
 		standardised := func(noise float64) float64 {
 			var sum, n float64
 			for i := range p.n {
-				y := p.target[i*t+j]
+				y := p.score(i, j)
 				if math.IsNaN(y) {
 					continue
 				}
-				q := c.quality(h.prior(o.raw[i*t:][:t], j))
+				q := h.quality(c, o.raw[i*t+j], o.raw[i*t+t-1])
 				se := c.spread * math.Sqrt(o.variance[i*p.models+j])
 				sum += (y - q) * (y - q) / (se*se + noise*scatter(q))
 				n++
@@ -240,31 +248,17 @@ func (h *head) fitNoise(o *outOfFold) {
 	}
 }
 
-// prior is the raw score of model j, for a model with few outcomes drawn
-// towards its mean plus the other models' mean deviation on this query.
-func (h *head) prior(raw []float64, j int) float64 {
-	c := &h.models[j]
-	if c.few == 1 {
-		return raw[j]
-	}
-	var deviation, n float64
-	for k := range h.models {
-		if o := &h.models[k]; o.few == 1 {
-			deviation += raw[k] - o.mean
-			n++
-		}
-	}
-	if n > 0 {
-		deviation /= n
-	}
-	return c.few*raw[j] + (1-c.few)*(c.mean+deviation)
+// score is the observed score of model j on row i, NaN if there is none.
+func (p *problem) score(i, j int) float64 {
+	row := p.target[i*p.targets():][:p.targets()]
+	return row[j] + row[len(row)-1]
 }
 
 // apply writes the forecasts for one query's raw outputs and variances.
 func (h *head) apply(raw, variance []float64, out []carrot.Forecast) {
 	for j := range h.models {
 		c := &h.models[j]
-		q := c.quality(h.prior(raw, j))
+		q := h.quality(c, raw[j], raw[len(raw)-1])
 		v := raw[len(h.models)+j]
 		mean := c.expected(v)
 		out[j] = carrot.Forecast{
@@ -302,13 +296,16 @@ func (h *head) save(out *tensors, prefix string) {
 		}
 	}
 	out.float64s(prefix+"calibration", all, len(h.models), calibrationFields)
+	out.float64s(prefix+"caution", []float64{h.caution}, 1)
 }
 
 func (h *head) load(in *tensors, prefix string) error {
 	all := in.getFloat64s(prefix+"calibration", in.models, calibrationFields)
+	caution := in.getFloat64s(prefix+"caution", 1)
 	if in.err != nil {
 		return in.err
 	}
+	h.caution = caution[0]
 	h.models = make([]calibration, in.models)
 	for j := range h.models {
 		for k, f := range h.models[j].fields() {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/carrot-router/carrot"
 	"gonum.org/v1/gonum/blas"
@@ -19,13 +21,14 @@ import (
 //
 //	W = (KᵀK + noise·K_LL)⁻¹ Kᵀ(y - mean),   ŷ(x) = mean + k(x)ᵀW
 //
-// One Cholesky factor serves all targets of equal coverage. The variance is
+// One Cholesky factor serves all targets of equal coverage and noise. The variance is
 // the process's own, on the first landmarks only:
 // (1 - k(x)ᵀ[K_VV⁻¹ - noise·(KᵀK + noise·K_VV)⁻¹]k(x)) / noise, which falls
 // with data nearby and rises to 1/noise away from them.
 type kernel struct {
-	gamma, noise float64
-	landmarks    int
+	gamma     float64
+	noise     [3]float64 // by side
+	landmarks int
 
 	z      blas32.General // L×d
 	w      []float32      // L×T row-major
@@ -43,38 +46,47 @@ const (
 func (l *kernel) exact() bool { return false }
 
 func (l *kernel) describe(s *Spec) {
-	s.Gamma, s.Noise, s.Landmarks = l.gamma, l.noise, l.landmarks
+	s.Gamma, s.Landmarks = l.gamma, l.landmarks
+	s.Noise, s.NoiseTokens, s.NoiseCommon = l.noise[0], l.noise[1], l.noise[2]
 }
 
-// tune searches γ and the noise by the out-of-fold loss, with half of the
-// landmarks at most: the ranking is the same and four times quicker.
+// tune searches γ, and for each side the noise, by the out-of-fold loss, with
+// half of the landmarks at most: the ranking is the same and four times
+// quicker.
 func (l *kernel) tune(ctx context.Context, p *problem, fold []int) error {
 	if l.landmarks == 0 {
 		l.landmarks = 1024
 	}
-	gammas, noises := []float64{0.5, 1, 2}, []float64{2.5, 5, 10, 20, 40}
+	gammas, noises := []float64{0.5, 1, 2}, []float64{1.25, 2.5, 5, 10, 20, 40}
 	if l.gamma > 0 {
 		gammas = []float64{l.gamma}
 	}
-	if l.noise > 0 {
-		noises = []float64{l.noise}
+	fixed := l.noise[0] > 0
+	if fixed {
+		noises = l.noise[:]
 	}
-	if len(gammas)*len(noises) > 1 {
+	if len(gammas) > 1 || !fixed {
 		best := math.Inf(1)
 		for _, gamma := range gammas {
-			trial := &kernel{gamma: gamma, landmarks: min(l.landmarks, 512)}
+			trial := &kernel{gamma: gamma, landmarks: min(l.landmarks, roughLandmarks)}
 			losses, err := trial.losses(ctx, p, fold, noises)
 			if err != nil {
 				return err
 			}
-			for i, loss := range losses {
-				if loss < best {
-					best, l.gamma, l.noise = loss, gamma, noises[i]
+			total, noise := 0.0, l.noise
+			for side := range losses {
+				k := side
+				if !fixed {
+					k = slices.Index(losses[side], slices.Min(losses[side]))
 				}
+				total, noise[side] = total+losses[side][k], noises[k]
+			}
+			if total < best {
+				best, l.gamma, l.noise = total, gamma, noise
 			}
 		}
 	} else {
-		l.gamma, l.noise = gammas[0], noises[0]
+		l.gamma = gammas[0]
 	}
 	p.progress(fmt.Sprintf("kernel: gamma %g, noise %g, %d landmarks", l.gamma, l.noise, l.landmarks))
 	return nil
@@ -176,23 +188,34 @@ func (s *system) rows(f int, use func(i int) bool) []int {
 	return rows
 }
 
+// gramChunk is how many rows are turned into double precision at a time.
+const gramChunk = 512
+
+// transposed returns the kernel values of rows in double precision, L×rows,
+// using the memory of buffer.
+func transposed(k blas32.General, rows []int, buffer []float64) *mat.Dense {
+	kt := mat.NewDense(k.Cols, len(rows), buffer[:k.Cols*len(rows)])
+	for c, i := range rows {
+		for r, v := range k.Data[i*k.Stride:][:k.Cols] {
+			kt.Set(r, c, float64(v))
+		}
+	}
+	return kt
+}
+
 // gram is KᵀK over the given rows, in double precision.
 func gram(k blas32.General, rows []int) *mat.SymDense {
 	n := k.Cols
+	const block = 256
 	out := mat.NewDense(n, n, nil)
-	const chunk, block = 512, 256
-	for at := 0; at < len(rows); at += chunk {
-		part := rows[at:min(at+chunk, len(rows))]
-		kt := mat.NewDense(n, len(part), nil)
-		for c, i := range part {
-			for r, v := range k.Data[i*k.Stride:][:n] {
-				kt.Set(r, c, float64(v))
-			}
-		}
+	buffer := make([]float64, n*min(gramChunk, len(rows)))
+	var product mat.Dense
+	for part := range slices.Chunk(rows, gramChunk) {
+		kt := transposed(k, part, buffer)
 		for i := 0; i < n; i += block { // the upper triangle, block by block
 			for j := i; j < n; j += block {
 				iEnd, jEnd := min(i+block, n), min(j+block, n)
-				var product mat.Dense
+				product.Reset()
 				product.Mul(kt.Slice(i, iEnd, 0, len(part)), kt.Slice(j, jEnd, 0, len(part)).T())
 				target := out.Slice(i, iEnd, j, jEnd).(*mat.Dense)
 				target.Add(target, &product)
@@ -224,18 +247,24 @@ func (s *system) sum(rows []int) *mat.VecDense {
 // moment is the sum of k·y over the observed rows of part f, L×T.
 func (s *system) moment(f int) *mat.Dense {
 	t := s.p.targets()
-	data := make([]float64, s.k.Cols*t)
-	for _, i := range s.rows(f, func(int) bool { return true }) {
-		for r, v := range s.k.Data[i*s.k.Stride:][:s.k.Cols] {
-			row := data[r*t:][:t]
-			for c, y := range s.p.target[i*t:][:t] {
-				if !math.IsNaN(y) {
-					row[c] += float64(v) * y
+	rows := s.rows(f, func(int) bool { return true })
+	out := mat.NewDense(s.k.Cols, t, nil)
+	buffer := make([]float64, s.k.Cols*min(gramChunk, len(rows)))
+	var product mat.Dense
+	for part := range slices.Chunk(rows, gramChunk) {
+		y := mat.NewDense(len(part), t, nil)
+		for r, i := range part {
+			for c, v := range s.p.target[i*t:][:t] {
+				if !math.IsNaN(v) {
+					y.Set(r, c, v)
 				}
 			}
 		}
+		product.Mul(transposed(s.k, part, buffer), y)
+		out.Add(out, &product)
+		product.Reset()
 	}
-	return mat.NewDense(s.k.Cols, t, data)
+	return out
 }
 
 // without adds up the gram matrix and the sum of k of group g over all parts
@@ -267,45 +296,63 @@ func (s *system) momentsWithout(out int) *mat.Dense {
 var errSingular = errors.New("kernel matrix is singular: raise the noise")
 
 // solve returns the weights L×T and column means without one part (-1: none),
-// for a noise; spread, if not nil, collects the variance factors.
-func (s *system) solve(out int, noise float64, spread *[][]float32, class []int32) ([]float32, []float64, error) {
+// for each side's noise; spread, if not nil, collects the variance factors.
+func (s *system) solve(out int, noise [3]float64, spread *[][]float32, class []int32) ([]float32, []float64, error) {
 	n, t := s.k.Cols, s.p.targets()
 	mean := s.p.means(func(i int) bool { return s.part[i] != out })
 	weights := make([]float32, n*t)
 	moments := s.momentsWithout(out)
 	var classes []coverage
 	for g, cov := range s.groups {
-		a, sum := s.without(g, out)
+		gram, sum := s.without(g, out)
 		if spread != nil {
-			classes = s.variances(cov, a, noise, classes, spread, class)
+			classes = s.variances(cov, gram, noise[sideDifference], classes, spread, class)
 		}
-		for i := range n {
-			for j := i; j < n; j++ {
-				a.SetSym(i, j, a.At(i, j)+noise*s.kll.At(i, j))
+		byNoise := map[float64][]int{}
+		for _, c := range cov.columns {
+			v := noise[s.p.side(c)]
+			byNoise[v] = append(byNoise[v], c)
+		}
+		for _, v := range slices.Sorted(maps.Keys(byNoise)) {
+			columns := byNoise[v]
+			b := mat.NewDense(n, len(columns), nil)
+			for k, c := range columns {
+				for i := range n {
+					b.Set(i, k, moments.At(i, c)-mean[c]*sum.AtVec(i))
+				}
 			}
-			a.SetSym(i, i, a.At(i, i)+noise*kernelJitter)
-		}
-		var factor mat.Cholesky
-		if !factor.Factorize(a) {
-			return nil, nil, errSingular
-		}
-		b := mat.NewDense(n, len(cov.columns), nil)
-		for k, c := range cov.columns {
-			for i := range n {
-				b.Set(i, k, moments.At(i, c)-mean[c]*sum.AtVec(i))
+			w, err := regularised(gram, s.kll, v, b)
+			if err != nil {
+				return nil, nil, err
 			}
-		}
-		var w mat.Dense
-		if err := factor.SolveTo(&w, b); err != nil {
-			return nil, nil, fmt.Errorf("%w (%v)", errSingular, err)
-		}
-		for k, c := range cov.columns {
-			for i := range n {
-				weights[i*t+c] = float32(w.At(i, k))
+			for k, c := range columns {
+				for i := range n {
+					weights[i*t+c] = float32(w.At(i, k))
+				}
 			}
 		}
 	}
 	return weights, mean, nil
+}
+
+// regularised solves (gram + noise·K)w = b.
+func regularised(gram, k *mat.SymDense, noise float64, b *mat.Dense) (*mat.Dense, error) {
+	n := gram.SymmetricDim()
+	a := mat.NewSymDense(n, nil)
+	a.ScaleSym(noise, k)
+	a.AddSym(a, gram)
+	for i := range n {
+		a.SetSym(i, i, a.At(i, i)+noise*kernelJitter)
+	}
+	var factor mat.Cholesky
+	if !factor.Factorize(a) {
+		return nil, errSingular
+	}
+	var w mat.Dense
+	if err := factor.SolveTo(&w, b); err != nil {
+		return nil, fmt.Errorf("%w (%v)", errSingular, err)
+	}
+	return &w, nil
 }
 
 // variances adds the variance factor of a coverage group, unless a group seen
@@ -380,23 +427,24 @@ func varianceFactor(a, kll *mat.SymDense, noise float64) []float32 {
 	return out
 }
 
-// losses returns the out-of-fold loss at each noise.
-func (l *kernel) losses(ctx context.Context, p *problem, fold []int, noises []float64) ([]float64, error) {
+// losses returns the out-of-fold loss of each side at each noise.
+func (l *kernel) losses(ctx context.Context, p *problem, fold []int, noises []float64) (losses [3][]float64, err error) {
 	s, err := l.system(ctx, p, fold, Folds)
 	if err != nil {
-		return nil, err
+		return losses, err
 	}
-	losses := make([]float64, len(noises))
 	raw := make([]float64, p.n*p.targets())
-	for i, noise := range noises {
+	for _, noise := range noises {
 		for f := range Folds {
-			weights, mean, err := s.solve(f, noise, nil, nil)
+			weights, mean, err := s.solve(f, [3]float64{noise, noise, noise}, nil, nil)
 			if err != nil {
-				return nil, err
+				return losses, err
 			}
 			s.predict(f, weights, mean, raw)
 		}
-		losses[i] = p.loss(raw, 0, p.targets(), nil)
+		for side := range losses {
+			losses[side] = append(losses[side], p.loss(raw, side, nil))
+		}
 	}
 	return losses, ctx.Err()
 }
@@ -423,7 +471,13 @@ func project(k, weights, y []float32) {
 		blas32.Vector{N: len(k), Inc: 1, Data: k}, 0, blas32.Vector{N: t, Inc: 1, Data: y})
 }
 
-func (l *kernel) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+// roughLandmarks is enough to compare settings.
+const roughLandmarks = 512
+
+func (l *kernel) crossfit(ctx context.Context, p *problem, part []int, parts int, rough bool) (raw, variance []float64, err error) {
+	if rough {
+		l = &kernel{gamma: l.gamma, noise: l.noise, landmarks: min(l.landmarks, roughLandmarks)}
+	}
 	s, err := l.system(ctx, p, part, parts)
 	if err != nil {
 		return nil, nil, err
@@ -487,7 +541,7 @@ func (l *kernel) variances(k []float32, w *workspace, variance []float64) {
 		for _, u := range w.proj {
 			known += float64(u) * float64(u)
 		}
-		value := max(1-known, 1e-4) / l.noise
+		value := max(1-known, 1e-4) / l.noise[sideDifference]
 		for m, c := range l.class {
 			if int(c) == class {
 				variance[m] = value
@@ -500,7 +554,7 @@ func (l *kernel) save(out *tensors, prefix string) {
 	out.float32s(prefix+"landmarks", l.z.Data, l.z.Rows, l.z.Cols)
 	out.float32s(prefix+"weights", l.w, l.z.Rows, len(l.mean))
 	out.float64s(prefix+"mean", l.mean, len(l.mean))
-	out.float64s(prefix+"settings", []float64{l.gamma, l.noise}, 2)
+	out.float64s(prefix+"settings", []float64{l.gamma, l.noise[0], l.noise[1], l.noise[2]}, 4)
 	out.int32s(prefix+"class", l.class, len(l.class))
 	v := min(varianceLandmarks, l.z.Rows)
 	all := make([]float32, 0, len(l.spread)*v*v)
@@ -515,9 +569,9 @@ func (l *kernel) load(in *tensors, prefix string) error {
 	n := in.rows(prefix + "landmarks")
 	l.z = blas32.General{Rows: n, Cols: in.dense, Stride: max(in.dense, 1), Data: data}
 	l.landmarks = n
-	l.w = in.getFloat32s(prefix+"weights", n, 2*in.models)
-	l.mean = in.getFloat64s(prefix+"mean", 2*in.models)
-	settings := in.getFloat64s(prefix+"settings", 2)
+	l.w = in.getFloat32s(prefix+"weights", n, targetsOf(in.models))
+	l.mean = in.getFloat64s(prefix+"mean", targetsOf(in.models))
+	settings := in.getFloat64s(prefix+"settings", 4)
 	v := min(varianceLandmarks, n)
 	all := in.getFloat32s(prefix+"spread", -1, v, v)
 	classes := in.rows(prefix + "spread")
@@ -525,8 +579,8 @@ func (l *kernel) load(in *tensors, prefix string) error {
 	if in.err != nil {
 		return in.err
 	}
-	l.gamma, l.noise = settings[0], settings[1]
-	if !(l.gamma > 0) || !(l.noise > 0) || n == 0 {
+	l.gamma, l.noise = settings[0], [3]float64(settings[1:])
+	if !(l.gamma > 0) || !(min(l.noise[0], l.noise[1], l.noise[2]) > 0) || n == 0 {
 		return fmt.Errorf("%ssettings: gamma %v, noise %v, %d landmarks", prefix, l.gamma, l.noise, n)
 	}
 	for c := range classes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/carrot-router/carrot"
 	"gonum.org/v1/gonum/blas"
@@ -41,8 +42,8 @@ func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
 	raw := make([]float64, p.n*t)
 	for k := 2; k <= maxK && k < p.n; k *= 2 {
 		l.average(p, near, [2]int{k, k}, fold, raw, nil)
-		for side, from := range []int{0, p.models} {
-			if loss := p.loss(raw, from, from+p.models, nil); loss < best[side] {
+		for side := range chosen {
+			if loss := p.scoreLoss(raw, side); loss < best[side] {
 				best[side], chosen[side] = loss, k
 			}
 		}
@@ -59,7 +60,26 @@ func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
 	return nil
 }
 
-func (l *knn) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+// scoreLoss is the loss of the whole scores for sideDifference, as the paper
+// chooses k, and that of another side.
+func (p *problem) scoreLoss(raw []float64, side int) float64 {
+	if side != sideDifference {
+		return p.loss(raw, side, nil)
+	}
+	t := p.targets()
+	whole, whole2 := *p, make([]float64, len(raw))
+	whole.target = slices.Clone(p.target)
+	copy(whole2, raw)
+	for i := range p.n {
+		for j := range p.models {
+			whole.target[i*t+j] += p.target[i*t+t-1]
+			whole2[i*t+j] += raw[i*t+t-1]
+		}
+	}
+	return whole.loss(whole2, sideDifference, nil)
+}
+
+func (l *knn) crossfit(ctx context.Context, p *problem, part []int, parts int, _ bool) (raw, variance []float64, err error) {
 	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
 	l.average(p, l.neighbourLists(p, part, max(l.k[0], l.k[1])), l.k, part, raw, variance)
 	return raw, variance, ctx.Err()
@@ -117,13 +137,13 @@ func (l *knn) average(p *problem, near [][]int32, k [2]int, part []int, raw, var
 	})
 }
 
-// averageInto averages targets over the neighbours, the first k[0] for the
-// first half of the columns and the first k[1] for the second.
+// averageInto averages targets over the neighbours, the first k[1] for volumes
+// and the first k[0] for scores, in both their parts.
 func averageInto(out, count []float64, near []int32, k [2]int, mean []float64, target func(row int32, c int) float64) {
-	half := len(out) / 2
+	models := (len(out) - 1) / 2
 	for c := range out {
 		out[c], count[c] = 0, 0
-		for _, row := range near[:min(k[c/half], len(near))] {
+		for _, row := range near[:min(k[c/models%2], len(near))] {
 			if y := target(row, c); !math.IsNaN(y) {
 				out[c] += y
 				count[c]++
@@ -194,7 +214,7 @@ func (l *knn) save(out *tensors, prefix string) {
 }
 
 func (l *knn) load(in *tensors, prefix string) error {
-	l.targets = 2 * in.models
+	l.targets = targetsOf(in.models)
 	data := in.getFloat32s(prefix+"x", -1, in.dense)
 	n := 0
 	if in.dense > 0 {

@@ -12,14 +12,15 @@ import (
 )
 
 // learner regresses the targets of a problem on representations. Its raw
-// outputs are T = 2M numbers (M scores, M log volumes) and, for each model, a
-// relative variance: the squared standard error of the score in units of the
-// score's residual variance.
+// outputs are the T targets and, for each model, a relative variance: the
+// squared standard error of the score in units of the score's residual
+// variance.
 type learner interface {
 	// tune chooses the hyperparameters left open, by the given folds.
 	tune(ctx context.Context, p *problem, fold []int) error
 	// crossfit predicts every row with a model fitted on the other parts.
-	crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error)
+	// Rough, it may give away a little accuracy for time.
+	crossfit(ctx context.Context, p *problem, part []int, parts int, rough bool) (raw, variance []float64, err error)
 	// fit fits on all rows.
 	fit(ctx context.Context, p *problem) error
 	// predict writes raw outputs and variances; it allocates nothing once
@@ -41,9 +42,9 @@ func newLearner(s Spec) (learner, error) {
 	case "knn":
 		return &knn{k: [2]int{s.K, s.KTokens}}, nil
 	case "kernel":
-		return &kernel{gamma: s.Gamma, noise: s.Noise, landmarks: s.Landmarks}, nil
+		return &kernel{gamma: s.Gamma, noise: sides(s.Noise, s.NoiseTokens, s.NoiseCommon), landmarks: s.Landmarks}, nil
 	case "sparse":
-		return &sparse{alpha: s.Alpha, buckets: s.Buckets}, nil
+		return &sparse{alpha: sides(s.Alpha, s.AlphaTokens, s.AlphaCommon), buckets: s.Buckets}, nil
 	case "ridge":
 		return &ridge{alpha: s.Alpha}, nil
 	case "blend":
@@ -52,8 +53,26 @@ func newLearner(s Spec) (learner, error) {
 	return nil, fmt.Errorf("unknown predictor %q: want one of %v", s.Name, Names)
 }
 
+// sides completes a hyperparameter that has one value for each side: a value
+// given for scores serves the others too.
+func sides(scores, tokens, common float64) [3]float64 {
+	v := [3]float64{scores, tokens, common}
+	for k := range v {
+		if v[k] == 0 {
+			v[k] = scores
+		}
+	}
+	return v
+}
+
 // problem is a regression with several targets: Data in the form that learners
-// work on.
+// work on. A score is split in two: what all models have in common on a query
+// (its ease, the mean deviation from each model's mean) and the model's
+// difference from it. Only differences decide a routing, they are small and
+// noisy and want much more regularisation than the common part does
+// (docs/decisions). The targets of M models are, in order,
+//
+//	M differences | M log volumes | 1 common part
 type problem struct {
 	n, models int
 	dense     blas32.General // n×d
@@ -67,7 +86,24 @@ type problem struct {
 	progress  func(string)
 }
 
-func (p *problem) targets() int { return 2 * p.models }
+// The sides of the targets, which are tuned apart.
+const (
+	sideDifference = iota
+	sideVolume
+	sideCommon
+)
+
+func targetsOf(models int) int { return 2*models + 1 }
+
+func (p *problem) targets() int { return targetsOf(p.models) }
+
+// side returns the side of a target column.
+func (p *problem) side(c int) int { return c / p.models }
+
+// columns returns the range of columns of a side.
+func (p *problem) columns(side int) (from, to int) {
+	return side * p.models, min((side+1)*p.models, p.targets())
+}
 
 // microUSD scales direct costs before the logarithm.
 const microUSD = 1e6
@@ -80,7 +116,7 @@ func newProblem(d *Data, seed uint64, progress func(string)) (*problem, error) {
 	if len(d.Score) != n*m || len(d.OutputTokens) != n*m || d.CostUSD != nil && len(d.CostUSD) != n*m {
 		return nil, fmt.Errorf("fit: outcomes are not %d×%d", n, m)
 	}
-	p := &problem{n: n, models: m, x: d.X, target: make([]float64, n*2*m), direct: make([]bool, m),
+	p := &problem{n: n, models: m, x: d.X, target: make([]float64, n*targetsOf(m)), direct: make([]bool, m),
 		hash: d.Hash, seed: seed, progress: progress, sparse: make([]carrot.Sparse, n)}
 	dim := len(d.X[0].Dense)
 	p.dense = blas32.General{Rows: n, Cols: dim, Stride: max(dim, 1), Data: make([]float32, n*dim)}
@@ -96,7 +132,31 @@ func newProblem(d *Data, seed uint64, progress func(string)) (*problem, error) {
 			return nil, err
 		}
 	}
+	p.split()
 	return p, nil
+}
+
+// split turns the scores into differences and the common part.
+func (p *problem) split() {
+	t, mean := p.targets(), p.means(nil)
+	for i := range p.n {
+		row := p.target[i*t:][:t]
+		var common, n float64
+		for j, y := range row[:p.models] {
+			if !math.IsNaN(y) {
+				common += y - mean[j]
+				n++
+			}
+		}
+		if n == 0 {
+			row[2*p.models] = math.NaN()
+			continue
+		}
+		row[2*p.models] = common / n
+		for j := range row[:p.models] {
+			row[j] -= common / n
+		}
+	}
 }
 
 // column fills the targets of model j.
@@ -123,8 +183,8 @@ func (p *problem) column(d *Data, j int) error {
 		if s := d.Score[at]; s < 0 || s > 1 || volume < 0 || math.IsInf(volume, 0) {
 			return fmt.Errorf("fit: query %d, model %q: score %v or volume %v out of range", i, d.Models[j], s, volume)
 		}
-		p.target[i*2*p.models+j] = d.Score[at]
-		p.target[i*2*p.models+p.models+j] = math.Log1p(volume)
+		p.target[i*p.targets()+j] = d.Score[at]
+		p.target[i*p.targets()+p.models+j] = math.Log1p(volume)
 	}
 	return nil
 }
@@ -301,11 +361,12 @@ func crossfitByRefit(ctx context.Context, p *problem, part []int, parts int, fre
 	return raw, variance, ctx.Err()
 }
 
-// loss is the mean over columns [from,to) of the share of variance that raw
-// leaves unexplained (1 - R²), over the observed rows for which use is true
+// loss is the mean over the columns of a side of the share of variance that
+// raw leaves unexplained (1 - R²), over the observed rows for which use is true
 // (nil: all). Columns without variance are left out.
-func (p *problem) loss(raw []float64, from, to int, use func(row int) bool) float64 {
+func (p *problem) loss(raw []float64, side int, use func(row int) bool) float64 {
 	t := p.targets()
+	from, to := p.columns(side)
 	mean := p.means(use)
 	var total float64
 	columns := 0

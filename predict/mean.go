@@ -20,7 +20,7 @@ func (l *mean) tune(context.Context, *problem, []int) error { return nil }
 func (l *mean) exact() bool                                 { return true }
 func (l *mean) describe(*Spec)                              {}
 
-func (l *mean) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+func (l *mean) crossfit(ctx context.Context, p *problem, part []int, parts int, _ bool) (raw, variance []float64, err error) {
 	return crossfitByRefit(ctx, p, part, parts, func() learner { return &mean{} })
 }
 
@@ -40,7 +40,7 @@ func (l *mean) fit(_ context.Context, p *problem) error {
 		var sum, n float64
 		for i := range p.n {
 			if y := p.target[i*t+c]; use(i) && !math.IsNaN(y) {
-				if c >= p.models {
+				if p.side(c) == sideVolume {
 					y = math.Expm1(y)
 				}
 				sum += y
@@ -50,9 +50,10 @@ func (l *mean) fit(_ context.Context, p *problem) error {
 		if n > 0 {
 			sum /= n
 		}
-		if c >= p.models {
+		switch p.side(c) {
+		case sideVolume:
 			sum = math.Log1p(sum)
-		} else {
+		case sideDifference:
 			l.variance[c] = 1 / max(n, 1)
 		}
 		l.raw[c] = sum
@@ -91,7 +92,7 @@ func (l *mean) save(out *tensors, prefix string) {
 }
 
 func (l *mean) load(in *tensors, prefix string) (err error) {
-	l.raw = in.getFloat64s(prefix+"raw", 2*in.models)
+	l.raw = in.getFloat64s(prefix+"raw", targetsOf(in.models))
 	l.variance = in.getFloat64s(prefix+"variance", in.models)
 	return in.err
 }

@@ -99,7 +99,7 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 		return fmt.Errorf("tune %s: %w", p.spec.Name, err)
 	}
 	progress("out-of-fold predictions of " + p.spec.Name)
-	raw, variance, err := learner.crossfit(ctx, problem, fold, Folds)
+	raw, variance, err := learner.crossfit(ctx, problem, fold, Folds, false)
 	if err != nil {
 		return fmt.Errorf("cross-fit %s: %w", p.spec.Name, err)
 	}
@@ -117,9 +117,9 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	return nil
 }
 
-// SetCaution refits the head with quality estimates shrunk towards each
-// model's mean by the factor c in (0,1]; 0 means 1, no shrinkage. It needs the
-// out-of-fold predictions of Fit.
+// SetCaution refits the head with the models' differences in quality shrunk
+// towards those of their means by the factor c in (0,1]; 0 means 1, no
+// shrinkage. It needs the out-of-fold predictions of Fit.
 func (p *Predictor) SetCaution(c float64) {
 	if c == 0 {
 		c = 1
@@ -128,36 +128,46 @@ func (p *Predictor) SetCaution(c float64) {
 	p.head = fitHead(p.oof, c, p.learner.exact())
 }
 
-// OutOfFold returns, for every query of the last Fit, the prediction made for
-// it by a model that did not see its fold. It is nil after Load.
-func (p *Predictor) OutOfFold() []carrot.Prediction {
+// CrossFit holds the raw outputs of models that did not see the queries they
+// predict.
+type CrossFit struct {
+	p             *Predictor
+	raw, variance []float64
+}
+
+// OutOfFold returns the cross-fit of the last Fit, by folds of prompt hash. It
+// is nil after Load.
+func (p *Predictor) OutOfFold() *CrossFit {
 	if p.oof == nil {
 		return nil
 	}
-	return p.assemble(p.oof.raw, p.oof.variance, p.oof.share)
+	return &CrossFit{p, p.oof.raw, p.oof.variance}
 }
 
-// CrossFit returns out-of-fold predictions for another partition of the
-// queries of the last Fit, with the hyperparameters and the head it chose:
-// group[i] is the part that query i is held out with, in [0,parts).
-func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) ([]carrot.Prediction, error) {
+// CrossFit predicts the queries of the last Fit for another partition, with the
+// hyperparameters it chose: group[i] is the part that query i is held out with,
+// in [0,parts). It is rougher than OutOfFold, and good for comparing settings.
+func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*CrossFit, error) {
 	if p.oof == nil {
 		return nil, ErrNotFitted
 	}
-	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts)
-	if err != nil {
-		return nil, err
-	}
-	return p.assemble(raw, variance, p.oof.share), nil
+	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
+	return &CrossFit{p, raw, variance}, err
 }
 
-func (p *Predictor) assemble(raw, variance, share []float64) []carrot.Prediction {
-	m := len(p.models)
+// Predictions returns one prediction per query, under the predictor's head with
+// the given caution; 0 means the predictor's own.
+func (c *CrossFit) Predictions(caution float64) []carrot.Prediction {
+	h := c.p.head
+	if caution > 0 {
+		h.caution = caution
+	}
+	m, t, share := len(h.models), targetsOf(len(h.models)), c.p.oof.share
 	out := make([]carrot.Prediction, len(share))
 	for i := range out {
 		out[i].Novelty = share[i]
 		out[i].Forecasts = make([]carrot.Forecast, m)
-		p.head.apply(raw[i*2*m:][:2*m], variance[i*m:][:m], out[i].Forecasts)
+		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], out[i].Forecasts)
 	}
 	return out
 }
@@ -208,7 +218,7 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 	w, ok := p.scratch.Get().(*workspace)
 	if !ok {
 		m := len(p.models)
-		w = &workspace{raw: make([]float64, 2*m), variance: make([]float64, m)}
+		w = &workspace{raw: make([]float64, targetsOf(m)), variance: make([]float64, m)}
 	}
 	p.learner.predict(x, w, w.raw, w.variance)
 	if cap(dst.Forecasts) < len(p.models) {
@@ -272,14 +282,4 @@ func parallel(n int, f func(lo, hi int)) {
 		wg.Go(func() { f(k*n/workers, (k+1)*n/workers) })
 	}
 	wg.Wait()
-}
-
-// Means returns each model's mean score over the training queries, towards
-// which caution shrinks.
-func (p *Predictor) Means() []float64 {
-	means := make([]float64, len(p.head.models))
-	for j := range means {
-		means[j] = p.head.models[j].mean
-	}
-	return means
 }

@@ -31,11 +31,11 @@ func (l *ridge) tune(ctx context.Context, p *problem, fold []int) error {
 	}
 	best := math.Inf(1)
 	for _, alpha := range []float64{0.1, 0.3, 1, 3, 10, 30, 100} {
-		raw, _, err := (&ridge{alpha: alpha}).crossfit(ctx, p, fold, Folds)
+		raw, _, err := (&ridge{alpha: alpha}).crossfit(ctx, p, fold, Folds, false)
 		if err != nil {
 			return err
 		}
-		if loss := p.loss(raw, 0, p.targets(), nil); loss < best {
+		if loss := p.loss(raw, sideDifference, nil) + p.loss(raw, sideVolume, nil); loss < best {
 			best, l.alpha = loss, alpha
 		}
 	}
@@ -43,7 +43,7 @@ func (l *ridge) tune(ctx context.Context, p *problem, fold []int) error {
 	return nil
 }
 
-func (l *ridge) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+func (l *ridge) crossfit(ctx context.Context, p *problem, part []int, parts int, _ bool) (raw, variance []float64, err error) {
 	return crossfitByRefit(ctx, p, part, parts, func() learner { return &ridge{alpha: l.alpha} })
 }
 
@@ -173,7 +173,7 @@ func (l *ridge) save(out *tensors, prefix string) {
 }
 
 func (l *ridge) load(in *tensors, prefix string) error {
-	t := 2 * in.models
+	t := targetsOf(in.models)
 	l.dim = in.dense
 	l.weights = in.getFloat64s(prefix+"weights", l.dim, t)
 	l.mean = in.getFloat64s(prefix+"mean", t)

@@ -14,8 +14,9 @@ import (
 // that of the diagonal of XᵀX + αI: it falls with the times the words were
 // seen and is 1/α for words never seen.
 type sparse struct {
-	alpha   float64
+	alpha   [3]float64 // by side
 	buckets int
+	rough   bool // stop early
 
 	idf     []float32 // B
 	weights []float32 // B×T row-major
@@ -25,49 +26,61 @@ type sparse struct {
 }
 
 const (
-	cgTolerance  = 1e-3 // of the residual, relative to the right-hand side
-	cgIterations = 100
-	cgBlock      = 16 // columns solved together
+	cgTolerance    = 1e-3 // of the residual, relative to the right-hand side
+	roughTolerance = 1e-2
+	cgIterations   = 100
+	cgBlock        = 16 // columns solved together
 )
 
 func (l *sparse) exact() bool { return false }
 
-func (l *sparse) describe(s *Spec) { s.Alpha, s.Buckets = l.alpha, l.buckets }
+func (l *sparse) describe(s *Spec) {
+	s.Alpha, s.AlphaTokens, s.AlphaCommon = l.alpha[0], l.alpha[1], l.alpha[2]
+	s.Buckets = l.buckets
+}
 
-// tune tries α, then a larger table, holding out the first fold.
+// tune tries α, for each side, then a larger table, holding out the first fold.
 func (l *sparse) tune(ctx context.Context, p *problem, fold []int) error {
-	alphas, buckets := []float64{5, 10, 20, 40}, []int{1 << 14, 1 << 15}
-	if l.alpha > 0 {
-		alphas = []float64{l.alpha}
+	held := func(i int) bool { return fold[i] == 0 }
+	losses := func(alpha [3]float64, buckets int) (out [3]float64, err error) {
+		raw := make([]float64, p.n*p.targets())
+		trial := &sparse{alpha: alpha, buckets: buckets, rough: true}
+		err = trial.holdOut(ctx, p, fold, 0, raw, nil, trial.bag(p))
+		for side := range out {
+			out[side] = p.loss(raw, side, held)
+		}
+		return out, err
 	}
+	tables := []int{1 << 14, 1 << 15}
 	if l.buckets > 0 {
-		buckets = []int{l.buckets}
+		tables = []int{l.buckets}
+	}
+	if l.alpha[0] == 0 {
+		best := [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
+		for _, alpha := range []float64{2.5, 5, 10, 20, 40} {
+			loss, err := losses([3]float64{alpha, alpha, alpha}, tables[0])
+			if err != nil {
+				return err
+			}
+			for side := range best {
+				if loss[side] < best[side] {
+					best[side], l.alpha[side] = loss[side], alpha
+				}
+			}
+		}
 	}
 	best := math.Inf(1)
-	try := func(alpha float64, b int) error {
-		raw := make([]float64, p.n*p.targets())
-		trial := &sparse{alpha: alpha, buckets: b}
-		if err := trial.holdOut(ctx, p, fold, 0, raw, nil, trial.bag(p)); err != nil {
+	for _, buckets := range tables {
+		if len(tables) == 1 {
+			l.buckets = buckets
+			break
+		}
+		loss, err := losses(l.alpha, buckets)
+		if err != nil {
 			return err
 		}
-		loss := p.loss(raw, 0, p.targets(), func(i int) bool { return fold[i] == 0 })
-		if loss < best {
-			best, l.alpha, l.buckets = loss, alpha, b
-		}
-		return ctx.Err()
-	}
-	if len(alphas) == 1 && len(buckets) == 1 {
-		l.alpha, l.buckets = alphas[0], buckets[0]
-		return nil
-	}
-	for _, alpha := range alphas {
-		if err := try(alpha, buckets[0]); err != nil {
-			return err
-		}
-	}
-	for _, b := range buckets[1:] {
-		if err := try(l.alpha, b); err != nil {
-			return err
+		if total := loss[0] + loss[1] + loss[2]; total < best {
+			best, l.buckets = total, buckets
 		}
 	}
 	p.progress(fmt.Sprintf("sparse: alpha %g, %d buckets", l.alpha, l.buckets))
@@ -150,6 +163,9 @@ func (l *sparse) solve(ctx context.Context, p *problem, b *bag, use func(i int) 
 		l.seen = append(l.seen, job.seen...)
 		for at := 0; at < len(columns); at += cgBlock {
 			job.columns = columns[at:min(at+cgBlock, len(columns))]
+			for k, c := range job.columns {
+				job.alpha[k] = float32(l.alpha[p.side(c)])
+			}
 			jobs = append(jobs, job)
 		}
 		for _, c := range columns {
@@ -183,6 +199,7 @@ func (b *bag) squares(rows []int32, buckets int) []float32 {
 type cgJob struct {
 	rows    []int32
 	columns []int
+	alpha   block // of each column
 	seen    []float32
 }
 
@@ -195,7 +212,7 @@ func (l *sparse) conjugate(p *problem, b *bag, job cgJob) {
 	direction, image := make([]block, l.buckets), make([]block, l.buckets)
 	inverse := make([]float32, l.buckets)
 	for j, s := range job.seen {
-		inverse[j] = 1 / (s + float32(l.alpha))
+		inverse[j] = 1 / (s + job.alpha[0])
 	}
 	mask := l.rightHandSide(p, b, job, r)
 	for j := range direction {
@@ -203,13 +220,17 @@ func (l *sparse) conjugate(p *problem, b *bag, job cgJob) {
 			direction[j][k] = inverse[j] * r[j][k]
 		}
 	}
+	tolerance := cgTolerance
+	if l.rough {
+		tolerance = roughTolerance
+	}
 	goal := dots(r, direction)
 	rz := goal
 	for range cgIterations {
-		if converged(rz, goal) {
+		if converged(rz, goal, tolerance) {
 			break
 		}
-		b.normal(job.rows, mask, direction, image, float32(l.alpha))
+		b.normal(job.rows, mask, direction, image, &job.alpha)
 		curve := dots(direction, image)
 		var step, back block
 		for k := range step {
@@ -275,10 +296,10 @@ func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) []blo
 }
 
 // normal writes (XᵀX + αI)v over the given rows, each as its mask says.
-func (b *bag) normal(rows []int32, mask, v, out []block, alpha float32) {
+func (b *bag) normal(rows []int32, mask, v, out []block, alpha *block) {
 	for j := range out {
 		for k := range out[j] {
-			out[j][k] = alpha * v[j][k]
+			out[j][k] = alpha[k] * v[j][k]
 		}
 	}
 	for at, i := range rows {
@@ -313,9 +334,9 @@ func dots(a, b []block) (sum [cgBlock]float64) {
 	return sum
 }
 
-func converged(rz, goal [cgBlock]float64) bool {
+func converged(rz, goal [cgBlock]float64, tolerance float64) bool {
 	for k := range rz {
-		if rz[k] > cgTolerance*cgTolerance*goal[k] {
+		if rz[k] > tolerance*tolerance*goal[k] {
 			return false
 		}
 	}
@@ -345,9 +366,9 @@ func (l *sparse) holdOut(ctx context.Context, p *problem, part []int, f int, raw
 	return nil
 }
 
-func (l *sparse) crossfit(ctx context.Context, p *problem, part []int, parts int) (raw, variance []float64, err error) {
+func (l *sparse) crossfit(ctx context.Context, p *problem, part []int, parts int, rough bool) (raw, variance []float64, err error) {
 	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
-	trial := &sparse{alpha: l.alpha, buckets: l.buckets}
+	trial := &sparse{alpha: l.alpha, buckets: l.buckets, rough: rough}
 	b := trial.bag(p)
 	for f := range parts {
 		if err := trial.holdOut(ctx, p, part, f, raw, variance, b); err != nil {
@@ -382,7 +403,7 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 		for k, j := range x.Sparse.Index {
 			j &= mask
 			v := x.Sparse.Value[k] * l.idf[j] * norm
-			sum += v * v / (seen[j] + float32(l.alpha))
+			sum += v * v / (seen[j] + float32(l.alpha[sideDifference]))
 		}
 		for m, c := range l.class {
 			if int(c) == class {
@@ -392,7 +413,7 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 	}
 	if norm == 0 {
 		for m := range variance {
-			variance[m] = 1 / l.alpha
+			variance[m] = 1 / l.alpha[sideDifference]
 		}
 	}
 }
@@ -404,23 +425,23 @@ func (l *sparse) save(out *tensors, prefix string) {
 	out.float64s(prefix+"mean", l.mean, len(l.mean))
 	out.float32s(prefix+"seen", l.seen, len(l.seen)/b, b)
 	out.int32s(prefix+"class", l.class, len(l.class))
-	out.float64s(prefix+"alpha", []float64{l.alpha}, 1)
+	out.float64s(prefix+"alpha", l.alpha[:], 3)
 }
 
 func (l *sparse) load(in *tensors, prefix string) error {
 	l.idf = in.getFloat32s(prefix+"idf", -1)
 	b := len(l.idf)
-	l.weights = in.getFloat32s(prefix+"weights", b, 2*in.models)
-	l.mean = in.getFloat64s(prefix+"mean", 2*in.models)
+	l.weights = in.getFloat32s(prefix+"weights", b, targetsOf(in.models))
+	l.mean = in.getFloat64s(prefix+"mean", targetsOf(in.models))
 	l.seen = in.getFloat32s(prefix+"seen", -1, b)
 	l.class = in.getIndices(prefix+"class", 0, in.rows(prefix+"seen"), in.models)
-	alpha := in.getFloat64s(prefix+"alpha", 1)
+	alpha := in.getFloat64s(prefix+"alpha", 3)
 	if in.err != nil {
 		return in.err
 	}
-	if b == 0 || b&(b-1) != 0 || !(alpha[0] > 0) {
-		return fmt.Errorf("%sidf: %d buckets, alpha %v: want a power of two and a positive number", prefix, b, alpha[0])
+	if b == 0 || b&(b-1) != 0 || !(min(alpha[0], alpha[1], alpha[2]) > 0) {
+		return fmt.Errorf("%sidf: %d buckets, alpha %v: want a power of two and a positive number", prefix, b, alpha)
 	}
-	l.alpha, l.buckets = alpha[0], b
+	l.alpha, l.buckets = [3]float64(alpha), b
 	return nil
 }

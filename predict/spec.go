@@ -16,12 +16,19 @@ type Spec struct {
 	Name string `json:"name"`
 
 	Gamma     float64 `json:"gamma,omitempty"`     // kernel: exp(-γ|x-z|²)
-	Noise     float64 `json:"noise,omitempty"`     // kernel: ridge on the weights
+	Noise     float64 `json:"noise,omitempty"`     // kernel: ridge on the weights, for scores
 	Landmarks int     `json:"landmarks,omitempty"` // kernel: Nyström landmarks
-	Alpha     float64 `json:"alpha,omitempty"`     // sparse, ridge: ridge on the weights
+	Alpha     float64 `json:"alpha,omitempty"`     // sparse, ridge: ridge on the weights, for scores
 	Buckets   int     `json:"buckets,omitempty"`   // sparse: hash buckets, a power of two
 	K         int     `json:"k,omitempty"`         // knn: neighbours for scores
 	KTokens   int     `json:"k_tokens,omitempty"`  // knn: neighbours for output tokens
+
+	// The kernel's noise and sparse's α for output tokens and for what all
+	// models have in common on a query; zero: those for scores, if given.
+	NoiseTokens float64 `json:"noise_tokens,omitempty"`
+	NoiseCommon float64 `json:"noise_common,omitempty"`
+	AlphaTokens float64 `json:"alpha_tokens,omitempty"`
+	AlphaCommon float64 `json:"alpha_common,omitempty"`
 
 	// Parts of a blend, joined by "+". Empty: "kernel+sparse".
 	Parts string `json:"parts,omitempty"`

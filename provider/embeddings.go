@@ -146,7 +146,10 @@ func (e *Embeddings) batch(ctx context.Context, u *url.URL, texts []string, dim 
 	if err != nil {
 		return nil, err
 	}
-	tries := max(orDefault(e.Retries, defaultRetries, -1), 0) + 1
+	tries := 1
+	if e.Retries >= 0 {
+		tries += orDefault(e.Retries, defaultRetries)
+	}
 	for try := 1; ; try++ {
 		answer, err := e.try(ctx, u, body)
 		if err == nil {
@@ -155,8 +158,8 @@ func (e *Embeddings) batch(ctx context.Context, u *url.URL, texts []string, dim 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var again *retryable
-		if !errors.As(err, &again) {
+		again, ok := errors.AsType[*retryable](err)
+		if !ok {
 			return nil, err
 		}
 		if try == tries {
@@ -248,10 +251,9 @@ func (e *Embeddings) secrets(u *url.URL) []string {
 	return secrets
 }
 
-// orDefault is v, or def if v is zero or below least, which is zero unless
-// given.
-func orDefault[T ~int | ~int64](v, def T, least ...T) T {
-	if v > 0 || len(least) > 0 && v != 0 {
+// orDefault is v, or def if v is not above zero.
+func orDefault[T ~int | ~int64](v, def T) T {
+	if v > 0 {
 		return v
 	}
 	return def

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/predict"
 )
@@ -40,18 +39,16 @@ func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, pr
 	singles, best := t.singles(j, rows)
 	scale := frontier.NewScale(singles)
 	inFold := p.OutOfFold()
-	p.SetCaution(1)
 	outOfSource, err := p.CrossFit(ctx, group, parts)
 	if err != nil {
 		return 0, err
 	}
-	means := p.Means()
 	type result struct{ caution, aiq, peak float64 }
 	var results []result
 	for _, c := range cautions {
 		results = append(results, result{c,
-			frontier.AIQ(t.trace(j, rows, shrink(inFold, means, c)).Curve(nil), scale.Low, scale.High),
-			frontier.Peak(t.trace(j, rows, shrink(outOfSource, means, c)).Curve(nil))})
+			frontier.AIQ(t.trace(j, rows, inFold.Predictions(c)).Curve(nil), scale.Low, scale.High),
+			frontier.Peak(t.trace(j, rows, outOfSource.Predictions(c)).Curve(nil))})
 	}
 	allowed := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.aiq < results[0].aiq-cautionLoss })
 	goal := math.Inf(-1)
@@ -77,17 +74,4 @@ func (t *Task) sources(rows []int) (group []int, parts int) {
 		group = append(group, number[s])
 	}
 	return group, len(number)
-}
-
-// shrink returns predictions with quality moved towards the means.
-func shrink(predictions []carrot.Prediction, means []float64, c float64) []carrot.Prediction {
-	out := make([]carrot.Prediction, len(predictions))
-	for k, p := range predictions {
-		out[k].Forecasts = slices.Clone(p.Forecasts)
-		for m := range out[k].Forecasts {
-			f := &out[k].Forecasts[m]
-			f.Quality = means[m] + c*(f.Quality-means[m])
-		}
-	}
-	return out
 }

@@ -147,7 +147,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%s: %d problems", c.Dir, len(problems))
+		return fmt.Errorf("%s: problems found: %d", c.Dir, len(problems))
 	}
 	if !c.JSON {
 		fmt.Fprintf(t.out, "%s: nothing wrong\n", c.Dir)

@@ -25,12 +25,12 @@ type evalCommand struct {
 	Split     string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
 	Folds     int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
 	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
-	Predictor []string `help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
+	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
 	Embedder  []string `default:"static" help:"Embedders for --predictor: static, bert:DIR, …"`
-	Caution   float64  `help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
+	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
 	Prices    string   `placeholder:"FILE" help:"Price book; else the prices of the data's models.json."`
 	Bootstrap int      `default:"1000" help:"Resamples for the intervals; 0 for none."`
-	Seed      uint64   `help:"Seed of fits and resamples."`
+	Seed      uint64   `placeholder:"N" help:"Seed of fits and resamples."`
 	JSON      string   `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.eval/1); - for standard output."`
 }
 
@@ -140,6 +140,9 @@ func (e *evaluation) compare(ctx context.Context) (*eval.Report, error) {
 		predictors = []string{"blend"}
 	}
 	for _, text := range predictors {
+		if text == "mean" {
+			continue // always there, among the reference rows
+		}
 		for _, embedder := range e.Embedder {
 			entry, err := e.fitted(ctx, text, embedder)
 			if err != nil {
@@ -187,7 +190,7 @@ func (e *evaluation) label() string {
 
 // saved predicts the rows with a saved router.
 func (e *evaluation) saved(ctx context.Context, path string) (eval.Entry, error) {
-	a, err := artifact.Open(path)
+	a, err := openRouter(path)
 	if err != nil {
 		return eval.Entry{}, err
 	}

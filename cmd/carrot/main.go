@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -82,32 +81,48 @@ func newParser(t terminal) (*kong.Kong, error) {
 // run parses the arguments, runs the command and returns the exit status.
 func run(ctx context.Context, args []string, t terminal) (status int) {
 	defer func() {
-		if code, ok := recover().(exit); ok {
-			status = int(code)
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			status = int(r)
+		default:
+			panic(r)
 		}
 	}()
 	parser, err := newParser(t)
 	if err != nil {
-		return report(t.err, err)
+		return report(t.err, err, "carrot")
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return report(t.err, usageError{err})
+		if p, ok := errors.AsType[*kong.ParseError](err); ok {
+			command = p.Context
+		}
+		return report(t.err, usageError{err}, pathOf(command))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return report(t.err, command.Run(t))
+	return report(t.err, command.Run(t), pathOf(command))
 }
 
-// report prints an error, with what to do about it, and returns its status.
-func report(w io.Writer, err error) int {
+// pathOf names the command that was given: "carrot data import".
+func pathOf(c *kong.Context) string {
+	if c == nil || c.Selected() == nil {
+		return "carrot"
+	}
+	return c.Selected().FullPath()
+}
+
+// report prints an error of a command, with what to do about it, and returns
+// its status.
+func report(w io.Writer, err error, command string) int {
 	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintf(w, "carrot: error: %v\n", err)
-	if hint := hintOf(err); hint != "" {
+	if hint := hintOf(err, command); hint != "" {
 		fmt.Fprintf(w, "carrot: hint: %s\n", hint)
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
@@ -116,18 +131,15 @@ func report(w io.Writer, err error) int {
 	return exitFailed
 }
 
-func hintOf(err error) string {
+func hintOf(err error, command string) string {
 	if h, ok := errors.AsType[hinted](err); ok {
 		return h.hint
 	}
 	if f, ok := errors.AsType[*dataset.FormatError](err); ok {
 		return f.Hint
 	}
-	if u, ok := errors.AsType[usageError](err); ok {
-		if p, ok := errors.AsType[*kong.ParseError](u.error); ok && p.Context != nil {
-			return "see carrot " + strings.TrimSpace(strings.TrimPrefix(p.Context.Command(), "carrot")) + " --help"
-		}
-		return "see carrot --help"
+	if _, ok := errors.AsType[usageError](err); ok {
+		return "see " + command + " --help"
 	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted; nothing was left half written"

@@ -79,13 +79,13 @@ func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
 type priceSetCommand struct {
 	File        string   `arg:"" help:"Price book file; made if it does not exist."`
 	Model       string   `arg:"" help:"Model name."`
-	Input       float64  `required:"" help:"USD per million input tokens."`
-	Output      float64  `required:"" help:"USD per million output tokens."`
-	CachedInput *float64 `help:"USD per million cached input tokens; as input if not given."`
-	CacheWrite  *float64 `help:"USD per million tokens written to the cache; as input if not given."`
-	Reasoning   *float64 `help:"USD per million reasoning tokens; as output if not given."`
-	Date        string   `required:"" help:"Date of the price, YYYY-MM-DD."`
-	Source      string   `required:"" help:"Where the price is from."`
+	Input       float64  `required:"" placeholder:"USD" help:"USD per million input tokens."`
+	Output      float64  `required:"" placeholder:"USD" help:"USD per million output tokens."`
+	CachedInput *float64 `placeholder:"USD" help:"USD per million cached input tokens; as input if not given."`
+	CacheWrite  *float64 `placeholder:"USD" help:"USD per million tokens written to the cache; as input if not given."`
+	Reasoning   *float64 `placeholder:"USD" help:"USD per million reasoning tokens; as output if not given."`
+	Date        string   `required:"" placeholder:"YYYY-MM-DD" help:"Date of the price."`
+	Source      string   `required:"" placeholder:"TEXT" help:"Where the price is from."`
 }
 
 func (c *priceSetCommand) Help() string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -82,7 +83,19 @@ func (f *routerFlags) artifact() (*artifact.Artifact, error) {
 	if f.Router == "" {
 		return artifact.Default()
 	}
-	return artifact.Open(f.Router)
+	return openRouter(f.Router)
+}
+
+// openRouter reads a saved router.
+func openRouter(path string) (*artifact.Artifact, error) {
+	a, err := artifact.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = hinted{err, "carrot train saves a router"}
+	case err != nil:
+		err = hinted{err, "want a whole file that carrot train saved, with a carrot no newer than this one"}
+	}
+	return a, err
 }
 
 // overlay puts the entries of own before those of base.
@@ -229,7 +242,7 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 			mark = "→"
 		}
 		if c.Excluded != "" {
-			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t%s\t\n", mark, c.Name, c.Excluded)
+			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
 			continue
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%.0f\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, c.OutputTokens, usd(c.Cost.Float()), c.Utility)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/carrot-router/carrot"
@@ -21,11 +23,11 @@ type trainCommand struct {
 	Out         string   `required:"" placeholder:"FILE" help:"Where to save the router."`
 	Embedder    string   `default:"static" help:"${embedder_help}"`
 	Predictor   string   `default:"blend" help:"blend, kernel, sparse, knn, ridge or mean, with hyperparameters if wanted: knn:k=128."`
-	Caution     float64  `help:"Factor in (0,1] that shrinks quality estimates towards each model's mean; chosen by leaving sources out if not given."`
+	Caution     float64  `placeholder:"X" help:"Factor in (0,1] that shrinks quality estimates towards each model's mean; chosen by leaving sources out if not given."`
 	Prices      string   `placeholder:"FILE" help:"Price book; else the prices of the data's models.json."`
-	Seed        uint64   `help:"Seed of everything random."`
+	Seed        uint64   `placeholder:"N" help:"Seed of everything random."`
 	Licence     string   `default:"unspecified" help:"Licence to note in the file."`
-	Description string   `help:"Description to note in the file."`
+	Description string   `placeholder:"TEXT" help:"Description to note in the file."`
 	JSON        bool     `name:"json" help:"Print the manifest as JSON."`
 }
 
@@ -86,6 +88,9 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
+		return fmt.Errorf("save router: %w", err) // now rather than when all is trained
+	}
 	p := newProgress(t.err)
 	defer p.done()
 	set, sets, err := loadSets(ctx, c.Data)
@@ -135,7 +140,7 @@ func partsFor(spec predict.Spec, embedder string) predict.Spec {
 // fold.
 func (c *trainCommand) manifest(ctx context.Context, task *train.Task, sets []*dataset.Set, book *price.Book, embedder carrot.Embedder, fitted *predict.Predictor) artifact.Manifest {
 	rows := train.Trainable(task.Set)
-	outOfFold := fitted.OutOfFold()
+	outOfFold := fitted.OutOfFold().Predictions(0)
 	f := task.Frontier(rows, outOfFold)
 	m := artifact.Manifest{
 		Format:      artifact.Format,

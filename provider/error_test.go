@@ -1,0 +1,58 @@
+package provider
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestParseError(t *testing.T) {
+	check := func(body, wantCode, wantMessage string) {
+		t.Helper()
+		if code, message := parseError([]byte(body)); code != wantCode || message != wantMessage {
+			t.Errorf("parseError(%s) = %q, %q, want %q, %q", body, code, message, wantCode, wantMessage)
+		}
+	}
+	check(`{"error":{"message":"m","type":"t","param":null,"code":"c"}}`, "c", "m")
+	check(`{"error":{"message":"m","type":"t","param":null,"code":null}}`, "t", "m")
+	check(`{"error":{"message":"m","code":429}}`, "429", "m")
+	check(`{"error":"model not found"}`, "", "model not found")
+	check(`{"error":"too long","type":"Validation"}`, "Validation", "too long")
+	check(`{"object":"error","message":"m","type":"BadRequestError","code":400}`, "400", "m")
+	check(`{"detail":"Not Found"}`, "", "Not Found")
+	check(`{"detail":[{"msg":"bad","input":"a prompt"}]}`, "", "")
+	check(`{"error":[1]}`, "", "")
+	check(`{"error":null}`, "", "")
+	check(`["a prompt"]`, "", "")
+	check(`"a prompt"`, "", "")
+	check(`<html>a page</html>`, "", "")
+	check(`{"error": {"message": "cu`, "", "")
+	check(" upstream connect error\n", "", "upstream connect error")
+	check(``, "", "")
+}
+
+func TestErrorText(t *testing.T) {
+	check := func(e Error, want string) {
+		t.Helper()
+		if got := e.Error(); got != want {
+			t.Errorf("Error() = %q, want %q", got, want)
+		}
+	}
+	check(Error{Status: 429, Code: "rate_limit_exceeded", Message: "slow down"}, "status 429 Too Many Requests: rate_limit_exceeded: slow down")
+	check(Error{Status: 404}, "status 404 Not Found")
+	check(Error{Status: 599, Message: "odd"}, "status 599: odd")
+}
+
+func TestErrorClean(t *testing.T) {
+	e := Error{Code: "k3y", Message: "a\x1b[31m\n\tk3y  b\u202e\x00"}
+	e.clean([]string{"", "k3y"})
+	if e.Code != "***" || e.Message != "a[31m *** b" {
+		t.Errorf("clean = %q, %q", e.Code, e.Message)
+	}
+	// A secret that crosses the cut does not leave its beginning.
+	e = Error{Message: strings.Repeat("é", maxMessage-2) + "secretsecret" + strings.Repeat("x", maxMessage)}
+	e.clean([]string{"secretsecret"})
+	if n := utf8.RuneCountInString(e.Message); n != maxMessage+1 || strings.Contains(e.Message, "se") {
+		t.Errorf("clean left %d runes ending in %q", n, e.Message[len(e.Message)-20:])
+	}
+}
