@@ -174,7 +174,7 @@ func (d *Decision) Reason() string {
 	default:
 		fmt.Fprintf(&b, "%s has the best trade-off at %s per unit of quality", c.Name, short(Dollars(d.USDPerQuality)))
 	}
-	if top := d.best(); top != nil && top.Name != c.Name && !math.IsInf(d.USDPerQuality, 1) {
+	if top := d.best(); top != nil && top.Quality > c.Quality && !math.IsInf(d.USDPerQuality, 1) {
 		fmt.Fprintf(&b, ": %s would add %.3f quality for %s more", top.Name, top.Quality-c.Quality, short(top.Cost-c.Cost))
 	}
 	return b.String()

@@ -10,8 +10,11 @@ type Representation struct {
 	Sparse Sparse
 }
 
-// Sparse is a sparse vector of unit length: Value[i] at position Index[i].
-// Indices are strictly increasing.
+// PairBit is set in the index of a pair of words and clear in that of a word.
+const PairBit = 1 << 31
+
+// Sparse is a bag of hashed words and word pairs: Value[i], 1 + ln(count), at
+// the 32-bit hash Index[i]. Indices are strictly increasing.
 type Sparse struct {
 	Index []uint32
 	Value []float32

@@ -30,7 +30,8 @@ const K = 100
 type objectiveKind uint8
 
 const (
-	byTarget objectiveKind = iota // share of the best single's quality
+	_        objectiveKind = iota // of the zero Objective, which is Balanced
+	byTarget                      // share of the best single's quality
 	byUSDPerQuality
 	byMu
 	byBudget

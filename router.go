@@ -33,8 +33,8 @@ type Router struct {
 	scratch sync.Pool
 }
 
-// NewRouter checks that the parts fit: candidates have unique names, a column
-// of the predictor each, and a price.
+// NewRouter checks that the parts fit: candidates have unique names and a
+// column of the predictor each. A missing price is an error when routing.
 func NewRouter(c Config) (*Router, error) {
 	if len(c.Candidates) == 0 {
 		return nil, fmt.Errorf("new router: %w: the pool is empty", ErrNoCandidate)

@@ -66,7 +66,7 @@ func (u *USD) UnmarshalJSON(b []byte) error {
 type Rate int64
 
 // PerMillion returns the rate nearest to usd dollars per million tokens.
-func PerMillion(usd float64) Rate { return Rate(Dollars(usd) / 1_000_000) }
+func PerMillion(usd float64) Rate { return Rate(math.Round(float64(Dollars(usd)) / 1_000_000)) }
 
 // PerMillion returns the rate in USD per million tokens.
 func (r Rate) PerMillion() float64 { return float64(r) / 1e6 }

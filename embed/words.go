@@ -12,7 +12,7 @@ import (
 // Words writes the sparse representation of text to dst, reusing its memory:
 // one entry for every distinct word and pair of neighbouring words, at the
 // 32-bit hash of its lower-case letters and digits, with value 1 + ln(count).
-// Hashes rise strictly. Predictors fold the hashes into as many buckets as they
+// Hashes rise strictly; pairs have the top bit set, so they follow the words. Predictors fold the hashes into as many buckets as they
 // want and weigh them by what they learnt.
 //
 // A letter of a script written without spaces (Chinese, Japanese, Thai, Lao,
@@ -63,9 +63,9 @@ func appendHashes(dst []uint32, text string) []uint32 {
 		if hash == 0 {
 			return
 		}
-		dst = append(dst, finish(hash))
+		dst = append(dst, finish(hash)&^carrot.PairBit)
 		if previous != 0 {
-			dst = append(dst, finish((previous^(hash>>1))*fnvPrime+hash))
+			dst = append(dst, finish((previous^(hash>>1))*fnvPrime+hash)|carrot.PairBit)
 		}
 		previous, hash = hash, 0
 	}

@@ -1,7 +1,7 @@
 package predict
 
 import (
-	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -9,105 +9,121 @@ import (
 )
 
 // novelty says how unlike the training queries a query is: one minus the
-// cosine to the nearest of them, over their most telling words, as the share
-// of training queries for which it was less (each held out in turn).
+// cosine to the nearest of them over their words, weighted by inverse document
+// frequency, as the share of training queries for which it was less (each held
+// out in turn). Words never seen count in the length of the query's vector and
+// are found in no other, so that another language is as novel as can be.
 //
-// Sparse neighbours tell a subject never seen better than dense ones or a
-// process's variance do (docs/log.md).
+// Words tell a subject never seen better than dense neighbours or a process's
+// variance do (docs/log.md).
 type novelty struct {
 	limit float64 // abstain above this share
 
-	idf      []float32 // B
-	start    []int32   // B+1: the postings of each bucket
+	key      []uint32  // the hashes of the words seen, rising
+	idf      []float32 // of each
+	start    []int32   // len(key)+1: the postings of each word
 	row      []int32
 	value    []float32
-	rows     int
+	rows     int       // training queries
+	indexed  int       // one more than the highest row with a posting
 	quantile []float32 // sorted novelties of held-out training queries
 }
 
 const (
-	noveltyBuckets   = 1 << 15
-	noveltyWords     = 32  // telling words kept of a training query
 	noveltyQuantiles = 256 // points of the distribution kept
 	noveltyLimit     = 0.995
+	// noveltyCommon is the share of queries from which on a word tells
+	// nothing and has no postings.
+	noveltyCommon = 0.1
 )
 
 // newNovelty indexes the training queries.
 func newNovelty(texts []carrot.Sparse) novelty {
-	n := novelty{limit: noveltyLimit, idf: make([]float32, noveltyBuckets), rows: len(texts)}
-	df := make([]float64, noveltyBuckets)
+	n := novelty{limit: noveltyLimit, rows: len(texts)}
+	df := map[uint32]int32{}
 	for _, s := range texts {
-		for _, j := range s.Index {
-			df[j&(noveltyBuckets-1)]++
+		for _, j := range words(&s) {
+			df[j]++
 		}
 	}
-	for j := range df {
-		n.idf[j] = float32(max(0, math.Log((1+float64(len(texts)))/(1+df[j]))))
+	n.key = slices.Sorted(maps.Keys(df))
+	n.start = make([]int32, len(n.key)+1)
+	for k, j := range n.key {
+		n.idf = append(n.idf, float32(inverseFrequency(len(texts), df[j])))
+		n.start[k+1] = n.start[k]
+		if float64(df[j]) <= max(1, noveltyCommon*float64(len(texts))) {
+			n.start[k+1] += df[j]
+		}
 	}
-	type posting struct {
-		bucket uint32
-		row    int32
-		value  float32
-	}
-	var all []posting
+	n.row, n.value = make([]int32, n.start[len(n.key)]), make([]float32, n.start[len(n.key)])
+	next := slices.Clone(n.start)
 	for i := range texts {
-		words := n.telling(&texts[i], nil)
-		for _, w := range words[:min(noveltyWords, len(words))] {
-			all = append(all, posting{w.bucket, int32(i), w.value})
+		norm := n.norm(&texts[i])
+		for at, j := range words(&texts[i]) {
+			k, _ := slices.BinarySearch(n.key, j)
+			if n.start[k] < n.start[k+1] {
+				n.row[next[k]], n.value[next[k]] = int32(i), texts[i].Value[at]*n.idf[k]*norm
+				next[k]++
+			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b posting) int { return cmp.Compare(a.bucket, b.bucket) })
-	n.start = make([]int32, noveltyBuckets+1)
-	for _, p := range all {
-		n.start[p.bucket+1]++
-		n.row, n.value = append(n.row, p.row), append(n.value, p.value)
-	}
-	for j := range noveltyBuckets {
-		n.start[j+1] += n.start[j]
-	}
+	n.setIndexed()
 	return n
 }
 
-// word is a weighted bucket of a text.
-type word struct {
-	bucket uint32
-	value  float32
+// setIndexed finds the highest row with a posting.
+func (n *novelty) setIndexed() {
+	n.indexed = 0
+	if len(n.row) > 0 {
+		n.indexed = int(slices.Max(n.row)) + 1
+	}
 }
 
-// telling returns the words of a text, most telling first, as a unit vector.
-func (n *novelty) telling(s *carrot.Sparse, words []word) []word {
-	words = words[:0]
+// inverseFrequency weighs a word found in df of n texts.
+func inverseFrequency(n int, df int32) float64 { return math.Log(float64(n+1) / float64(df+1)) }
+
+// words returns the hashes of a text's words, without the pairs.
+func words(s *carrot.Sparse) []uint32 {
+	end, _ := slices.BinarySearch(s.Index, carrot.PairBit)
+	return s.Index[:end]
+}
+
+// norm is one over the length of a text's weighted vector of words, 0 if that
+// is zero.
+func (n *novelty) norm(s *carrot.Sparse) float32 {
+	unseen := float32(inverseFrequency(n.rows, 0))
 	var sum float32
-	for k, j := range s.Index {
-		j &= noveltyBuckets - 1
-		if v := s.Value[k] * n.idf[j]; v > 0 {
-			words = append(words, word{j, v})
-			sum += v * v
+	for at, j := range words(s) {
+		weight := unseen
+		if k, ok := slices.BinarySearch(n.key, j); ok {
+			weight = n.idf[k]
 		}
+		sum += s.Value[at] * s.Value[at] * weight * weight
 	}
-	norm := float32(1 / math.Sqrt(max(float64(sum), 1e-30)))
-	for k := range words {
-		words[k].value *= norm
+	if sum == 0 {
+		return 0
 	}
-	slices.SortFunc(words, func(a, b word) int {
-		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.bucket, b.bucket))
-	})
-	return words
+	return float32(1 / math.Sqrt(float64(sum)))
 }
 
 // nearest returns the highest similarity of a text to a training query for
 // which skip is false.
 func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
-	w.sim = grow(w.sim, n.rows)
+	w.sim = grow(w.sim, n.indexed)
 	w.touched = w.touched[:0]
-	w.words = n.telling(s, w.words)
-	for _, word := range w.words[:min(noveltyWords, len(w.words))] {
-		for at := n.start[word.bucket]; at < n.start[word.bucket+1]; at++ {
-			row := n.row[at]
+	norm := n.norm(s)
+	for at, j := range words(s) {
+		k, ok := slices.BinarySearch(n.key, j)
+		if !ok {
+			continue
+		}
+		v := s.Value[at] * n.idf[k] * norm
+		for p := n.start[k]; p < n.start[k+1]; p++ {
+			row := n.row[p]
 			if w.sim[row] == 0 {
 				w.touched = append(w.touched, row)
 			}
-			w.sim[row] += word.value * n.value[at]
+			w.sim[row] += v * n.value[p]
 		}
 	}
 	var best float32
@@ -167,6 +183,7 @@ func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
 }
 
 func (n *novelty) save(out *tensors, prefix string) {
+	out.uint32s(prefix+"key", n.key, len(n.key))
 	out.float32s(prefix+"idf", n.idf, len(n.idf))
 	out.int32s(prefix+"start", n.start, len(n.start))
 	out.int32s(prefix+"row", n.row, len(n.row))
@@ -181,15 +198,16 @@ func (n *novelty) load(in *tensors, prefix string) error {
 		return in.err
 	}
 	n.limit, n.rows = settings[0], int(settings[1])
-	n.idf = in.getFloat32s(prefix+"idf", noveltyBuckets)
+	n.key = in.getUint32s(prefix+"key", -1)
+	n.idf = in.getFloat32s(prefix+"idf", len(n.key))
 	n.value = in.getFloat32s(prefix+"value", -1)
 	n.quantile = in.getFloat32s(prefix+"quantile", noveltyQuantiles)
-	n.start = in.getIndices(prefix+"start", 0, len(n.value)+1, noveltyBuckets+1)
-	// The rows are at most the postings, so a hostile count costs no memory.
-	n.row = in.getIndices(prefix+"row", 0, min(n.rows, len(n.value)+1), len(n.value))
-	if in.err == nil && !slices.IsSorted(n.start) {
-		in.fail(prefix+"start", "offsets fall")
+	n.start = in.getIndices(prefix+"start", 0, len(n.value)+1, len(n.key)+1)
+	// A query has words, so a hostile row number costs no memory.
+	n.row = in.getIndices(prefix+"row", 0, min(n.rows, 64*len(n.value)+1), len(n.value))
+	if in.err == nil && !(slices.IsSorted(n.start) && slices.IsSorted(n.key)) {
+		in.fail(prefix+"start", "keys or offsets fall")
 	}
-	n.rows = min(n.rows, len(n.value)+1)
+	n.setIndexed()
 	return in.err
 }

@@ -183,7 +183,6 @@ type workspace struct {
 	part          workspacePart
 	sim           []float32 // novelty
 	touched       []int32
-	words         []word
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.

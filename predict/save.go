@@ -65,6 +65,19 @@ func (t *tensors) int32s(name string, v []int32, shape ...int) {
 	t.list = append(t.list, safetensors.FromInt32(name, v, shape...))
 }
 
+func (t *tensors) uint32s(name string, v []uint32, shape ...int) {
+	t.list = append(t.list, safetensors.FromUint32(name, v, shape...))
+}
+
+func (t *tensors) getUint32s(name string, shape ...int) []uint32 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Uint32s(name, shape...)
+	t.err = err
+	return v
+}
+
 func (t *tensors) fail(name, why string) {
 	if t.err == nil {
 		t.err = fmt.Errorf("tensor %s: %s", name, why)

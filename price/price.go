@@ -76,14 +76,17 @@ const unit = "USD per million tokens"
 //go:embed prices.json
 var defaultBook []byte
 
-// Default returns the price book in the binary.
-var Default = sync.OnceValue(func() *Book {
+var parsedDefault = sync.OnceValue(func() []Entry {
 	b, err := Parse(defaultBook)
 	if err != nil {
 		panic("price book in the binary: " + err.Error())
 	}
-	return b
+	return b.Entries
 })
+
+// Default returns a copy of the price book in the binary: setting a price in
+// it changes no other.
+func Default() *Book { return &Book{slices.Clone(parsedDefault())} }
 
 // Open reads a price book file.
 func Open(path string) (*Book, error) {
@@ -156,7 +159,7 @@ func parseEntry(text []byte) (Entry, error) {
 		return e, errors.New("field name: missing")
 	}
 	for _, field := range []string{"input", "output", "date", "source"} {
-		if _, ok := given[field]; !ok {
+		if text := given[field]; text == nil || string(text) == "null" {
 			return e, fmt.Errorf("model %q: field %s: missing", e.Name, field)
 		}
 	}

@@ -3,22 +3,20 @@ package price
 import (
 	"sync"
 
-	"github.com/tiktoken-go/tokenizer"
+	"github.com/tiktoken-go/tokenizer/codec"
 )
 
 // o200k is the encoding of GPT-4o and later, an approximation for models with
-// another tokenizer.
-var o200k = sync.OnceValues(func() (tokenizer.Codec, error) { return tokenizer.Get(tokenizer.O200kBase) })
+// another tokenizer. The codec package is imported and not the registry above
+// it, so that the other vocabularies stay out of the binary.
+var o200k = sync.OnceValue(codec.NewO200kBase)
 
 // CountTokens counts the o200k tokens of a text. Text that the encoding cannot
 // split counts a token per four bytes. The first call builds the vocabulary in
 // some 30 ms.
 func CountTokens(text string) int {
-	codec, err := o200k()
-	if err == nil {
-		if n, err := codec.Count(text); err == nil {
-			return n
-		}
+	if n, err := o200k().Count(text); err == nil {
+		return n
 	}
 	return (len(text) + 3) / 4
 }

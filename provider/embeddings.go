@@ -130,6 +130,9 @@ func (e *Embeddings) endpoint() (*url.URL, error) {
 	u.Fragment, u.RawFragment = "", ""
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	if !strings.HasSuffix(u.Path, "/embeddings") {
+		if u.Path == "" {
+			u.Path = "/"
+		}
 		u = u.JoinPath("embeddings")
 	}
 	return u, nil

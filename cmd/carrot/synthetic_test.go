@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math"
 	"math/big"
@@ -11,9 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"testing"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/carrot-router/carrot/dataset"
 )
 
 // A data set invented for the tests: five kinds of prompts and four models
@@ -187,4 +191,27 @@ func sproutFile(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o777))
 	ts.Check(parquet.WriteFile(path, rows))
+}
+
+var syntheticDir = flag.String("synthetic", "", "folder to write the invented data set to")
+
+// TestSyntheticData writes the invented data set where other programs can use
+// it: go test ./cmd/carrot -run TestSyntheticData -synthetic DIR.
+func TestSyntheticData(t *testing.T) {
+	dir := *syntheticDir
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	if err := writeSynthetic(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	set, err := dataset.Load(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range set.Queries {
+		if want := dataset.SplitOf(q.Prompt); q.Split != want {
+			t.Errorf("query %s is marked %s, package dataset says %s", q.ID, q.Split, want)
+		}
+	}
 }

@@ -1,0 +1,103 @@
+# Run make without a target to see what there is.
+
+GO ?= go
+export CGO_ENABLED ?= 0
+
+TOOL := $(GO) tool -modfile=tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+FUZZTIME ?= 10s
+BENCH ?= .
+BENCHTIME ?= 1s
+COUNT ?= 1
+ARGS ?= route "A train leaves at 3 pm at 60 mph. When has it gone 90 miles?"
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: fmt vet staticcheck docs-check test ## Everything that must hold before a commit
+
+.PHONY: fmt
+fmt: ## Fail if a file is not as gofmt writes it
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not gofmt'd:"; echo "$$files"; exit 1; }
+
+.PHONY: vet
+vet: ## Run go vet
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## Run staticcheck, pinned in tools/go.mod
+	$(TOOL) staticcheck ./...
+
+.PHONY: tidy-check
+tidy-check: ## Fail if go.mod or go.sum is not as go mod tidy writes it
+	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: test
+test: ## Run all tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run all tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	@set -e; for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -count $(COUNT) ./...
+
+.PHONY: benchstat
+benchstat: ## Compare benchmark outputs: FILES="old.txt new.txt"
+	$(TOOL) benchstat $(FILES)
+
+.PHONY: cover
+cover: ## Show test coverage by package and write .cache/cover.out
+	@mkdir -p .cache
+	$(GO) test -coverprofile .cache/cover.out ./...
+	$(GO) tool cover -func .cache/cover.out | tail -1
+
+.PHONY: docs
+docs: ## Write the generated documentation
+	$(GO) test ./cmd/carrot -run '^TestCLIDocs$$' -count 1 -update
+
+.PHONY: docs-check
+docs-check: ## Fail if the generated documentation is stale
+	$(GO) test ./cmd/carrot -run '^TestCLIDocs$$' -count 1
+
+.PHONY: run
+run: ## Run the program: ARGS='route "…"'
+	@$(GO) run ./cmd/carrot $(ARGS)
+
+.PHONY: dist
+dist: ## Build release binaries for PLATFORMS into dist/, with checksums
+	@rm -rf dist; mkdir dist
+	@set -e; for platform in $(PLATFORMS); do \
+	  os=$${platform%/*} arch=$${platform#*/}; name=carrot-$$os-$$arch; \
+	  if [ $$os = windows ]; then name=$$name.exe; fi; \
+	  echo "dist/$$name"; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$name ./cmd/carrot; \
+	done
+	@cd dist && { sha256sum carrot-* 2>/dev/null || shasum -a 256 carrot-*; } >SHA256SUMS
+
+.PHONY: ci
+ci: ## Run what continuous integration runs
+	.ci/run
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf dist .cache

@@ -1,0 +1,236 @@
+// Package internal_test holds the module to its design: which package may
+// import which.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/carrot-router/carrot"
+
+// rule says what a package may import beside the standard library. Names are
+// of the module's own packages ("" is the root) or begin with a host. Test
+// files may import what they like.
+type rule struct {
+	may []string
+	// why the rest is kept out
+	why string
+}
+
+const (
+	gonum   = "gonum.org/v1/gonum"
+	parquet = "github.com/parquet-go/parquet-go"
+)
+
+var rules = map[string]rule{
+	"":            {nil, "whoever imports the domain types must get nothing else with them"},
+	"safetensors": {nil, "a file format knows nothing of what is kept in it"},
+	"frontier":    {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},
+	"provider":    {nil, "an upstream client must not grow into a framework, nor know what its answers are used for"},
+	"price":       {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"embed":       {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
+	"predict":     {[]string{"", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
+	"dataset":     {[]string{parquet}, "outcomes are read and written by programs that do not route"},
+	"train":       {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
+	"eval":        {[]string{"", "dataset", "frontier", "predict", "train"}, "what is measured must not depend on how it is saved or served"},
+	"artifact":    {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "safetensors", "train",
+		"github.com/alecthomas/kong"}, "the command wires packages together; what it would need another library for belongs into one of them"},
+}
+
+// never lists packages that must not meet in any package of the module,
+// directly or through others.
+var never = []struct {
+	name string // of the package under the rule
+	ban  []string
+	why  string
+}{
+	{"gateway", []string{"train", "eval", "dataset"}, "the gateway serves what was trained; outcomes and fitting stay out of the process that holds the keys"},
+	{"", []string{"net/http"}, "a library that decides must not be able to call home"},
+	{"predict", []string{"net/http", "os"}, "a predictor is a function of its inputs"},
+	{"frontier", []string{"net/http", "os"}, "metrics are pure functions"},
+	{"artifact", []string{"train", "eval", "dataset", "net/http"}, "serving must not link the code that trains"},
+	{"price", []string{"net/http"}, "prices come from files with a date and a source, not from the network at run time"},
+}
+
+// pkg is what go list says of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+}
+
+// name is the path within the module, "" of the root.
+func (p *pkg) name() string { return short(p.ImportPath) }
+
+func short(importPath string) string {
+	if importPath == module {
+		return ""
+	}
+	return strings.TrimPrefix(importPath, module+"/")
+}
+
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	watch(t)
+	command := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps,GoFiles", "./...")
+	command.Dir = ".."
+	out, err := command.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Logf("%s", exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var all []pkg
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.GoFiles) > 0 { // else it holds tests only, like this one
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// watch reads the module's folders, so that go test does not answer from its
+// cache when a file came, went or changed: it cannot know what go list reads.
+func watch(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && len(name) > 2 && strings.HasPrefix(entry.Name(), ".") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// allowed reports whether a rule covers an import; a name of another module
+// covers the packages below it.
+func (r *rule) allowed(importPath string) bool {
+	if standard(importPath) {
+		return true
+	}
+	return slices.ContainsFunc(r.may, func(name string) bool {
+		if strings.Contains(name, ".") {
+			return importPath == name || strings.HasPrefix(importPath, name+"/")
+		}
+		return strings.HasPrefix(importPath, module) && short(importPath) == name
+	})
+}
+
+func TestAllowedImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range list(t) {
+		seen[p.name()] = true
+		r, ok := rules[p.name()]
+		if !ok {
+			t.Errorf("package %s is missing in the table of internal/deps_test.go: add it, with what it may import and why no more", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !r.allowed(imported) {
+				t.Errorf("%s must not import %s: %s", p.ImportPath, imported, r.why)
+			}
+		}
+	}
+	for name := range rules {
+		if !seen[name] {
+			t.Errorf("the table of internal/deps_test.go has a rule for %q, which does not exist", name)
+		}
+	}
+}
+
+func TestNeverTogether(t *testing.T) {
+	for _, p := range list(t) {
+		for _, n := range never {
+			if p.name() != n.name {
+				continue
+			}
+			for _, ban := range n.ban {
+				banned := ban
+				if !strings.Contains(ban, "/") && ban != "os" {
+					banned = path.Join(module, ban)
+				}
+				// Direct imports of the standard library only: what it does
+				// within is its own business.
+				if standard(banned) && slices.Contains(p.Imports, banned) || !standard(banned) && slices.Contains(p.Deps, banned) {
+					t.Errorf("%s must not depend on %s: %s", p.ImportPath, banned, n.why)
+				}
+			}
+		}
+		if !slices.Contains(p.Imports, "net/http") {
+			continue
+		}
+		for _, heavy := range []string{"predict", "train", "eval"} {
+			if slices.Contains(p.Imports, module+"/"+heavy) {
+				t.Errorf("%s imports net/http and %s: fitting and talking to the network are wired together in cmd/carrot, not mixed", p.ImportPath, heavy)
+			}
+		}
+	}
+}
+
+// Parquet is a hundred packages for one importer: it stays behind one file, so
+// that it can be replaced.
+func TestParquetInOneFile(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "go", "list", "-f", "{{range .GoFiles}}{{$.Dir}}/{{.}}\n{{end}}", "./dataset")
+	command.Dir = ".."
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file := range strings.FieldsSeq(string(out)) {
+		for _, imported := range imports(t, file) {
+			if strings.HasPrefix(imported, parquet) && path.Base(file) != "parquet.go" {
+				t.Errorf("%s imports %s: only dataset/parquet.go may", file, imported)
+			}
+		}
+	}
+}
+
+// imports lists what a Go file imports.
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, spec := range f.Imports {
+		out = append(out, strings.Trim(spec.Path.Value, `"`))
+	}
+	return out
+}
+
+// A package is named for what it is of, not for being useful.
+func TestPackageNames(t *testing.T) {
+	for _, p := range list(t) {
+		if name := path.Base(p.ImportPath); slices.Contains([]string{"util", "utils", "common", "helpers", "helper", "misc", "shared", "base"}, name) {
+			t.Errorf("package %s says nothing by its name: put its parts where they are used", p.ImportPath)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package carrot_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+)
+
+func TestParseObjective(t *testing.T) {
+	f := func(text string, want carrot.Objective) {
+		t.Helper()
+		got, err := carrot.ParseObjective(text)
+		if err != nil || got != want {
+			t.Errorf("ParseObjective(%q) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	f("", carrot.Balanced)
+	f("balanced", carrot.Balanced)
+	f("quality", carrot.Quality)
+	f("cheap", carrot.Cheap)
+	f("mu=0.3", carrot.Mu(0.3))
+	f("mu=0", carrot.Mu(0))
+	f("mu=1", carrot.Mu(1))
+	f("usd-per-quality=0.01", carrot.USDPerQuality(0.01))
+	f("usd-per-quality=inf", carrot.USDPerQuality(math.Inf(1)))
+	f("usd-per-quality=0", carrot.USDPerQuality(0))
+	f("budget=2e-3", carrot.Budget(0.002))
+	f("target=0.97", carrot.Target(0.97))
+	f("target=0", carrot.Target(0))
+}
+
+func TestParseObjectiveErrors(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		o, err := carrot.ParseObjective(text)
+		if err == nil {
+			t.Errorf("ParseObjective(%q) = %v, want an error", text, o)
+			return
+		}
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), text) {
+			t.Errorf("ParseObjective(%q): %q, want it to name the objective and say %q", text, err, want)
+		}
+	}
+	f("mu=1.5", "1.5 is outside [0,1]")
+	f("mu=-0.1", "-0.1 is outside [0,1]")
+	f("target=97", "97 is outside [0,1]")
+	f("budget=-1", "-1 is outside [0,+Inf]")
+	f("usd-per-quality=-1", "-1 is outside [0,+Inf]")
+	f("mu=nan", "with a number")
+	f("mu=", "with a number")
+	f("mu", "want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target=")
+	f("mu=0.3 ", "with a number")
+	f("fastest", "want quality, balanced, cheap")
+	f("lambda=3", `unknown "lambda"`)
+	f("Quality", "want quality")
+	f("budget=1e999", "with a number")
+}
+
+// What String writes, ParseObjective reads.
+func TestObjectiveString(t *testing.T) {
+	f := func(o carrot.Objective, want string) {
+		t.Helper()
+		if got := o.String(); got != want {
+			t.Errorf("String() = %q, want %q", got, want)
+		}
+		if back, err := carrot.ParseObjective(want); err != nil || back != o {
+			t.Errorf("ParseObjective(%q) = %v, %v, want %v", want, back, err, o)
+		}
+	}
+	f(carrot.Quality, "quality")
+	f(carrot.Balanced, "balanced")
+	f(carrot.Cheap, "cheap")
+	f(carrot.Mu(0.3), "mu=0.3")
+	f(carrot.USDPerQuality(math.Inf(1)), "usd-per-quality=+Inf")
+	f(carrot.USDPerQuality(0.01), "usd-per-quality=0.01")
+	f(carrot.Budget(0.002), "budget=0.002")
+	f(carrot.Target(0.97), "target=0.97")
+	f(carrot.Target(0), "target=0")
+
+	if got := (carrot.Objective{}).String(); got != "balanced" {
+		t.Errorf("the zero objective writes itself %q, want balanced", got)
+	}
+}
+
+func FuzzParseObjective(f *testing.F) {
+	for _, seed := range []string{
+		"", "quality", "balanced", "cheap", "mu=0.3", "mu=1.5", "mu=nan", "usd-per-quality=+Inf",
+		"usd-per-quality=0x1p-3", "budget=1e-320", "target=-0", "target=0", "=1", "mu==1", "mu=1_0",
+	} {
+		f.Add(seed)
+	}
+	known := carrot.Frontier{
+		Points:     []carrot.Point{{USDPerQuality: 1, CostUSD: 0, Quality: 0.5}},
+		BestSingle: carrot.Point{CostUSD: 1, Quality: 0.5},
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := carrot.ParseObjective(text)
+		if err != nil {
+			return
+		}
+		if back, err := carrot.ParseObjective(o.String()); err != nil || back != o {
+			t.Errorf("ParseObjective(%q) = %v, which reads back as %v, %v", text, o, back, err)
+		}
+		if w, err := o.Resolve(known); err != nil || !(w >= 0) {
+			t.Errorf("ParseObjective(%q) resolves to %v, %v, want w >= 0", text, w, err)
+		}
+	})
+}
+
+// handmade is a frontier of four settings. The best single costs 10 and
+// reaches .8, so 97% of it is .776.
+var handmade = carrot.Frontier{
+	Points: []carrot.Point{
+		{USDPerQuality: math.Inf(1), CostUSD: 9, Quality: 0.82},
+		{USDPerQuality: 30, CostUSD: 6, Quality: 0.80},
+		{USDPerQuality: 20, CostUSD: 4, Quality: 0.78},
+		{USDPerQuality: 10, CostUSD: 2, Quality: 0.73},
+		{USDPerQuality: 1, CostUSD: 1, Quality: 0.50},
+	},
+	BestSingle: carrot.Point{CostUSD: 10, Quality: 0.8},
+}
+
+func TestResolve(t *testing.T) {
+	inf := math.Inf(1)
+	f := func(o carrot.Objective, want float64) {
+		t.Helper()
+		got, err := o.Resolve(handmade)
+		if err != nil || got != want && math.Abs(got-want) > 1e-15*want {
+			t.Errorf("%v resolves to w = %v, %v, want %v", o, got, err, want)
+		}
+	}
+	// The paper's (1-μ)·q - μ·K·c with K = 100 per USD: w = (1-μ)/(μ·K).
+	f(carrot.Mu(0), inf)
+	f(carrot.Mu(0.5), 0.01)
+	f(carrot.Mu(0.2), 0.04)
+	f(carrot.Mu(0.9), 1.0/900)
+	f(carrot.Mu(1), 0)
+
+	f(carrot.USDPerQuality(0.25), 0.25)
+	f(carrot.USDPerQuality(inf), inf)
+	f(carrot.USDPerQuality(0), 0)
+
+	// A target takes the cheapest point of enough quality.
+	f(carrot.Quality, 30)  // .792
+	f(carrot.Balanced, 20) // .776
+	f(carrot.Cheap, 10)    // .72
+	f(carrot.Target(0.97), 20)
+	f(carrot.Target(1), 30)
+	f(carrot.Target(0), 1)
+	f(carrot.Objective{}, 20) // the zero objective is Balanced
+
+	// A budget takes the best point of no more cost.
+	f(carrot.Budget(1), 1)
+	f(carrot.Budget(3.99), 10)
+	f(carrot.Budget(4), 20)
+	f(carrot.Budget(inf), inf)
+}
+
+// Of points of one cost the better is taken, of points of one quality the
+// cheaper.
+func TestResolveTies(t *testing.T) {
+	frontier := carrot.Frontier{
+		Points: []carrot.Point{
+			{USDPerQuality: 1, CostUSD: 1, Quality: 0.8},
+			{USDPerQuality: 2, CostUSD: 1, Quality: 0.9},
+			{USDPerQuality: 3, CostUSD: 2, Quality: 0.9},
+		},
+		BestSingle: carrot.Point{CostUSD: 2, Quality: 0.8},
+	}
+	for _, o := range []carrot.Objective{carrot.Target(1), carrot.Budget(5)} {
+		if w, err := o.Resolve(frontier); err != nil || w != 2 {
+			t.Errorf("%v resolves to w = %v, %v, want 2", o, w, err)
+		}
+	}
+}
+
+// A target out of reach takes the best quality there is.
+func TestResolveTargetOutOfReach(t *testing.T) {
+	weak := carrot.Frontier{Points: handmade.Points[3:], BestSingle: handmade.BestSingle}
+	if w, err := carrot.Quality.Resolve(weak); err != nil || !math.IsInf(w, 1) {
+		t.Errorf("quality resolves to w = %v, %v, want +Inf", w, err)
+	}
+}
+
+func TestResolveErrors(t *testing.T) {
+	_, err := carrot.Budget(0.5).Resolve(handmade)
+	if !errors.Is(err, carrot.ErrBudget) || !strings.Contains(err.Error(), "cheapest mean cost is 1") {
+		t.Errorf("budget=0.5: %v, want ErrBudget naming the cheapest mean cost", err)
+	}
+	for _, o := range []carrot.Objective{{}, carrot.Quality, carrot.Target(0.5), carrot.Budget(1)} {
+		if _, err := o.Resolve(carrot.Frontier{}); !errors.Is(err, carrot.ErrNoFrontier) || !strings.Contains(err.Error(), o.String()) {
+			t.Errorf("%v without a frontier: %v, want ErrNoFrontier naming the objective", o, err)
+		}
+	}
+	for _, o := range []carrot.Objective{carrot.Mu(0.3), carrot.USDPerQuality(1)} {
+		if _, err := o.Resolve(carrot.Frontier{}); err != nil {
+			t.Errorf("%v needs no frontier: %v", o, err)
+		}
+	}
+}

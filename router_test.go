@@ -1,0 +1,389 @@
+package carrot_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carrot-router/carrot"
+)
+
+// fakeEmbedder represents a text by its first letter alone.
+type fakeEmbedder struct{ err error }
+
+func (e fakeEmbedder) ID() string { return "fake" }
+
+func (e fakeEmbedder) Embed(_ context.Context, texts []string, dst []carrot.Representation) error {
+	for i, text := range texts {
+		dst[i].Dense = append(dst[i].Dense[:0], 0)
+		if text != "" {
+			dst[i].Dense[0] = float32(text[0])
+		}
+	}
+	return e.err
+}
+
+// fakePredictor forecasts the same for every query, except that it abstains
+// on those that start with a question mark.
+type fakePredictor struct {
+	models    []string
+	forecasts []carrot.Forecast
+	err       error
+}
+
+func (p fakePredictor) Models() []string { return p.models }
+
+func (p fakePredictor) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+	for i := range x {
+		dst[i].Forecasts = append(dst[i].Forecasts[:0], p.forecasts...)
+		dst[i].Abstained = x[i].Dense[0] == '?'
+		dst[i].Novelty = 0.25
+	}
+	return p.err
+}
+
+// words counts a token per word.
+func words(text string) int { return len(strings.Fields(text)) }
+
+// twoModels is a router over a dear and good model and a cheap and worse one.
+// On 1,000 input tokens large costs $0.0145 and small $0.00025.
+func twoModels() carrot.Config {
+	small := carrot.Price{Input: carrot.PerMillion(0.1), Output: carrot.PerMillion(0.5)}
+	return carrot.Config{
+		Candidates: []carrot.Candidate{
+			{Name: "large", Price: &gpt4o},
+			{Name: "small", Price: &small},
+		},
+		Embedder: fakeEmbedder{},
+		Predictor: fakePredictor{
+			models: []string{"small", "large"}, // in another order than the pool
+			forecasts: []carrot.Forecast{
+				{Quality: 0.5, QualitySE: 0.02, QualityNoise: 0.4, OutputTokens: 300, OutputTokensP90: 500},
+				{Quality: 0.9, QualitySE: 0.01, QualityNoise: 0.3, OutputTokens: 1200, OutputTokensP90: 2000},
+			},
+		},
+		CountTokens: words,
+		Frontier:    handmade,
+	}
+}
+
+func newRouter(t *testing.T, c carrot.Config) *carrot.Router {
+	t.Helper()
+	r, err := carrot.NewRouter(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func route(t *testing.T, r *carrot.Router, q carrot.Query, o carrot.Objective) carrot.Decision {
+	t.Helper()
+	d, err := r.Route(t.Context(), q, o)
+	if err != nil {
+		t.Fatalf("Route(%+v, %v): %v", q, o, err)
+	}
+	return d
+}
+
+var best = carrot.USDPerQuality(math.Inf(1))
+
+func TestRoute(t *testing.T) {
+	got := route(t, newRouter(t, twoModels()), carrot.Query{ID: "q1", Text: "? a", InputTokens: 1000}, carrot.USDPerQuality(0.01))
+	large := carrot.Assessed{
+		Name: "large",
+		Estimate: carrot.Estimate{
+			Quality: 0.9, QualitySE: 0.01, QualityNoise: 0.3,
+			InputTokens: 1000, OutputTokens: 1200, OutputTokensP90: 2000,
+			Cost: carrot.Dollars(0.0145), CostP90: carrot.Dollars(0.0225),
+		},
+		Utility: carrot.Utility(0.9, 0.0145, 0.01),
+	}
+	small := carrot.Assessed{
+		Name: "small",
+		Estimate: carrot.Estimate{
+			Quality: 0.5, QualitySE: 0.02, QualityNoise: 0.4,
+			InputTokens: 1000, OutputTokens: 300, OutputTokensP90: 500,
+			Cost: carrot.Dollars(0.00025), CostP90: carrot.Dollars(0.00035),
+		},
+		Utility: carrot.Utility(0.5, 0.00025, 0.01),
+	}
+	want := carrot.Decision{
+		ID: "q1", Model: "small", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25, Abstained: true,
+		Candidates: []carrot.Assessed{large, small},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b carrot.Objective) bool { return a == b })); diff != "" {
+		t.Errorf("Route (-want +got):\n%s", diff)
+	}
+}
+
+// The objective is read at each request; large is worth its price above
+// .01425 / .4 = .035625 USD per unit of quality.
+func TestRouteObjective(t *testing.T) {
+	r := newRouter(t, twoModels())
+	f := func(o carrot.Objective, want string) {
+		t.Helper()
+		if d := route(t, r, carrot.Query{InputTokens: 1000}, o); d.Model != want || d.Objective != o {
+			t.Errorf("at %v: %s chosen, at %v; want %s", o, d.Model, d.Objective, want)
+		}
+	}
+	f(best, "large")
+	f(carrot.USDPerQuality(0.0357), "large")
+	f(carrot.USDPerQuality(0.0356), "small")
+	f(carrot.Mu(0.2), "large") // w = .04
+	f(carrot.Mu(0.3), "small") // w = .0233
+	f(carrot.Balanced, "large")
+	f(carrot.Budget(1), "large")
+	f(carrot.USDPerQuality(0), "small")
+}
+
+func TestExcluded(t *testing.T) {
+	can := func(a carrot.Abilities) carrot.Model { return carrot.Model{Known: true, Abilities: a} }
+	all := carrot.Abilities{Tools: true, Vision: true, JSON: true}
+	for _, test := range []struct {
+		name  string
+		model carrot.Model
+		query carrot.Query
+		want  string
+	}{
+		{"nothing asked", carrot.Model{}, carrot.Query{}, ""},
+		{"among the models asked for", carrot.Model{}, carrot.Query{Models: []string{"small", "large"}}, ""},
+		{"not among them", carrot.Model{}, carrot.Query{Models: []string{"small"}}, "not among the models asked for"},
+		{"fits exactly", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 900, MaxOutputTokens: 100}, ""},
+		{"input too long", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 1001}, "the query needs 1001 tokens of context, the model has 1000"},
+		{"no room for the output", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 900, MaxOutputTokens: 101}, "the query needs 1001 tokens of context, the model has 1000"},
+		{"context not known", carrot.Model{}, carrot.Query{InputTokens: 1_000_000}, ""},
+		{"abilities not known", carrot.Model{}, carrot.Query{Needs: all}, ""},
+		{"able", can(all), carrot.Query{Needs: all}, ""},
+		{"unable, and nothing needed", can(carrot.Abilities{}), carrot.Query{}, ""},
+		{"no tools", can(carrot.Abilities{Vision: true, JSON: true}), carrot.Query{Needs: all}, "the model lacks tools"},
+		{"no vision", can(carrot.Abilities{Tools: true, JSON: true}), carrot.Query{Needs: all}, "the model lacks vision"},
+		{"no JSON", can(carrot.Abilities{Tools: true, Vision: true}), carrot.Query{Needs: all}, "the model lacks JSON output"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := twoModels()
+			c.Candidates[0].Model = test.model
+			d := route(t, newRouter(t, c), test.query, best)
+			if got := d.Candidates[0].Excluded; got != test.want {
+				t.Errorf("large excluded: %q, want %q", got, test.want)
+			}
+			if want := test.want == ""; (d.Model == "large") != want {
+				t.Errorf("%s chosen", d.Model)
+			}
+			if slices.Contains(d.Fallback(), "large") {
+				t.Errorf("Fallback() = %v names the chosen or an excluded candidate", d.Fallback())
+			}
+		})
+	}
+}
+
+// When no candidate is left, the decision says why for each.
+func TestErrNoCandidate(t *testing.T) {
+	c := twoModels()
+	c.Candidates[0].Model.ContextTokens = 100
+	c.Candidates[1].Model.Known = true
+	d, err := newRouter(t, c).Route(t.Context(), carrot.Query{ID: "q1", InputTokens: 200, Needs: carrot.Abilities{Tools: true}}, best)
+	if !errors.Is(err, carrot.ErrNoCandidate) || !strings.Contains(err.Error(), "large: the query needs 200 tokens") {
+		t.Errorf("Route: %v, want ErrNoCandidate with a reason", err)
+	}
+	if d.ID != "q1" || d.Model != "" || d.Reason() != "" || len(d.Fallback()) > 0 || len(d.Flips()) > 0 {
+		t.Errorf("decision %+v, want no model", d)
+	}
+	want := []string{"the query needs 200 tokens of context, the model has 100", "the model lacks tools"}
+	for i, a := range d.Candidates {
+		if a.Excluded != want[i] || a.Cost <= 0 {
+			t.Errorf("%s: excluded %q at %v, want %q and an estimate", a.Name, a.Excluded, a.Cost, want[i])
+		}
+	}
+}
+
+func TestRouteErrors(t *testing.T) {
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		name      string
+		change    func(*carrot.Config)
+		query     carrot.Query
+		objective carrot.Objective
+		is        error
+		want      string
+	}{
+		{"no price", func(c *carrot.Config) { c.Candidates[1].Price = nil }, carrot.Query{}, best,
+			nil, `model "small" has no price: add it to the price book`},
+		{"model not in the pool", nil, carrot.Query{Models: []string{"small", "medium"}}, best,
+			nil, `unknown model "medium"; the pool is large, small`},
+		{"no frontier", func(c *carrot.Config) { c.Frontier = carrot.Frontier{} }, carrot.Query{}, carrot.Balanced,
+			carrot.ErrNoFrontier, "objective balanced: "},
+		{"budget too small", nil, carrot.Query{}, carrot.Budget(0.1),
+			carrot.ErrBudget, "budget 0.1 USD a query: "},
+		{"embedder fails", func(c *carrot.Config) { c.Embedder = fakeEmbedder{broken} }, carrot.Query{}, best,
+			broken, "embed query: broken"},
+		{"predictor fails", func(c *carrot.Config) {
+			p := c.Predictor.(fakePredictor)
+			p.err = broken
+			c.Predictor = p
+		}, carrot.Query{}, best, broken, "predict: broken"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := twoModels()
+			if test.change != nil {
+				test.change(&c)
+			}
+			d, err := newRouter(t, c).Route(t.Context(), test.query, test.objective)
+			if err == nil || !strings.Contains(err.Error(), test.want) || test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("Route: error %v, want %q", err, test.want)
+			}
+			if d.Model != "" || d.Candidates != nil {
+				t.Errorf("Route: decision %+v beside the error, want none", d)
+			}
+		})
+	}
+}
+
+func TestNewRouterErrors(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		candidates []carrot.Candidate
+		want       string
+	}{
+		{"no candidates", nil, "the pool is empty"},
+		{"twice", []carrot.Candidate{{Name: "small"}, {Name: "small"}}, `candidate "small" appears twice`},
+		{"unknown", []carrot.Candidate{{Name: "new"}}, `the predictor does not know model "new"; it knows small, large`},
+		{"like unknown", []carrot.Candidate{{Name: "new", Like: "old"}}, `the predictor does not know model "old"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := twoModels()
+			c.Candidates = test.candidates
+			if _, err := carrot.NewRouter(c); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("NewRouter: error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// A candidate that was never observed borrows a known one's forecasts and
+// pays its own price.
+func TestLikeBorrowsAColumn(t *testing.T) {
+	known := newRouter(t, twoModels())
+	free := carrot.Price{}
+	r, err := known.With(append(slices.Clone(known.Candidates()), carrot.Candidate{Name: "new", Like: "large", Price: &free}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := route(t, r, carrot.Query{InputTokens: 1000}, best)
+	large, added := d.Candidates[0], d.Candidates[2]
+	if d.Model != "new" || added.Cost != 0 || added.Quality != large.Quality || added.OutputTokensP90 != large.OutputTokensP90 {
+		t.Errorf("%s chosen: %+v, want new, as good as %+v and free", d.Model, added, large)
+	}
+	if len(known.Candidates()) != 2 {
+		t.Errorf("With changed the router it was called on: %v", known.Candidates())
+	}
+	if r.Embedder() != known.Embedder() || r.Predictor() == nil || len(r.Frontier().Points) != len(handmade.Points) {
+		t.Error("With did not keep the embedder, the predictor and the frontier")
+	}
+}
+
+// The pool belongs to the router: a later change to the caller's slice is not
+// seen.
+func TestRouterKeepsItsPool(t *testing.T) {
+	c := twoModels()
+	r := newRouter(t, c)
+	c.Candidates[0].Name = "renamed"
+	if d := route(t, r, carrot.Query{}, best); d.Model != "large" {
+		t.Errorf("%s chosen, want large", d.Model)
+	}
+}
+
+func TestMaxOutputTokens(t *testing.T) {
+	r := newRouter(t, twoModels())
+	f := func(limit int, mean, p90 float64) {
+		t.Helper()
+		a := route(t, r, carrot.Query{InputTokens: 1000, MaxOutputTokens: limit}, best).Candidates[0]
+		if a.OutputTokens != mean || a.OutputTokensP90 != p90 || a.Cost != gpt4o.Expected(1000, mean) || a.CostP90 != gpt4o.Expected(1000, p90) {
+			t.Errorf("limit %d: %v (90%%: %v) output tokens for %v (%v), want %v (%v)", limit, a.OutputTokens, a.OutputTokensP90, a.Cost, a.CostP90, mean, p90)
+		}
+	}
+	f(0, 1200, 2000) // no limit
+	f(5000, 1200, 2000)
+	f(1500, 1200, 1500)
+	f(100, 100, 100)
+}
+
+// Recorded input tokens are taken as they are; without them the text is
+// counted.
+func TestInputTokens(t *testing.T) {
+	c := twoModels()
+	counted := 0
+	c.CountTokens = func(text string) int { counted++; return words(text) }
+	r := newRouter(t, c)
+	if a := route(t, r, carrot.Query{Text: "one two three"}, best).Candidates[0]; a.InputTokens != 3 || counted != 1 {
+		t.Errorf("none recorded: %d input tokens after %d counts, want 3 after 1", a.InputTokens, counted)
+	}
+	if a := route(t, r, carrot.Query{Text: "one two three", InputTokens: 7}, best).Candidates[0]; a.InputTokens != 7 || counted != 1 {
+		t.Errorf("7 recorded: %d input tokens after %d counts, want 7 after 1", a.InputTokens, counted)
+	}
+}
+
+// Data that carry costs and no tokens need no price.
+func TestDirectCosts(t *testing.T) {
+	c := twoModels()
+	c.Candidates = []carrot.Candidate{{Name: "large"}, {Name: "small", Price: &gpt4o}}
+	direct := carrot.Forecast{Quality: 0.5, CostUSD: 0.002, CostUSDP90: 0.005, Direct: true}
+	c.Predictor = fakePredictor{models: []string{"small", "large"}, forecasts: []carrot.Forecast{direct, direct}}
+	for _, a := range route(t, newRouter(t, c), carrot.Query{InputTokens: 1000}, best).Candidates {
+		if a.Cost != carrot.Dollars(0.002) || a.CostP90 != carrot.Dollars(0.005) {
+			t.Errorf("%s costs %v (90%%: %v), want $0.002 ($0.005)", a.Name, a.Cost, a.CostP90)
+		}
+	}
+}
+
+// Many callers share a router; the race detector watches, and no decision
+// sees another's scratch.
+func TestRouteConcurrently(t *testing.T) {
+	r := newRouter(t, twoModels())
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			text := []string{"known", "? unknown"}[i%2]
+			for n := range 200 {
+				d, err := r.Route(context.Background(), carrot.Query{Text: text, InputTokens: 1 + n}, best)
+				if err != nil || d.Model != "large" || d.Abstained != (i%2 == 1) || d.Candidates[0].InputTokens != 1+n {
+					t.Errorf("Route(%q, %d tokens) = %+v, %v", text, 1+n, d, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Routing itself allocates little more than the decision it returns.
+func TestRouteAllocations(t *testing.T) {
+	r := newRouter(t, twoModels())
+	ctx, q := t.Context(), carrot.Query{Text: "one two three", InputTokens: 3}
+	if got := testing.AllocsPerRun(1000, func() {
+		if _, err := r.Route(ctx, q, carrot.Balanced); err != nil {
+			t.Fatal(err)
+		}
+	}); got > 5 {
+		t.Errorf("Route allocates %v times, want at most 5", got)
+	}
+}
+
+func BenchmarkRoute(b *testing.B) {
+	r, err := carrot.NewRouter(twoModels())
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := carrot.Query{Text: "one two three", InputTokens: 3}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Route(b.Context(), q, carrot.Balanced); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
