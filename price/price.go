@@ -113,10 +113,10 @@ func Parse(data []byte) (*Book, error) {
 		Models []json.RawMessage `json:"models"`
 	}
 	if err := decoder.Decode(&raw); err != nil {
-		return nil, fmt.Errorf("line %d: %w", line(data, decoder.InputOffset(), err), err)
+		return nil, located(data, err)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, fmt.Errorf("line %d: text after the book", line(data, decoder.InputOffset(), nil))
+		return nil, fmt.Errorf("line %d: text after the book", line(data, decoder.InputOffset()))
 	}
 	if raw.Schema != Schema || raw.Unit != unit {
 		return nil, fmt.Errorf("schema %q, unit %q: want %q and %q", raw.Schema, raw.Unit, Schema, unit)
@@ -135,12 +135,21 @@ func Parse(data []byte) (*Book, error) {
 	return b, nil
 }
 
-// line finds the line of a JSON error.
-func line(data []byte, offset int64, err error) int {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		offset = syntax.Offset
+// located adds the line to a JSON error that knows where it is.
+func located(data []byte, err error) error {
+	offset := int64(len(data)) // of a text cut off
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = e.Offset
+	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = e.Offset
+	} else if err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
 	}
+	return fmt.Errorf("line %d: %w", line(data, offset), err)
+}
+
+// line is the number of the line at an offset.
+func line(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
 }
 

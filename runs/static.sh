@@ -12,4 +12,4 @@ cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data}
 go run ./cmd/carrot embed distill --teacher "${TEACHER:-all-MiniLM-L6-v2}" --licence Apache-2.0 \
   --data "$data/zeroeval" --data "$data/mmlu-pro" --data "$data/routellm" \
-  --dim 256 --smoothing 0.0003 --out embed/static.safetensors
+  --dim 128 --smoothing 0.0003 --out embed/static.safetensors

@@ -31,8 +31,8 @@ type distillCommand struct {
 	Teacher   string   `required:"" placeholder:"DIR" help:"Hugging Face folder of a BERT-family sentence encoder."`
 	Data      []string `required:"" placeholder:"DIR" help:"Data folders whose training prompts give the token frequencies."`
 	Out       string   `required:"" placeholder:"FILE" help:"Where to write the table."`
-	Dim       int      `default:"256" help:"Length of the vectors."`
-	Smoothing float64  `default:"0.001" help:"a of the weight a/(a+p) of a token with frequency p."`
+	Dim       int      `default:"128" help:"Length of the vectors."`
+	Smoothing float64  `default:"0.0003" help:"a of the weight a/(a+p) of a token with frequency p."`
 	Licence   string   `default:"unspecified" help:"Licence of the teacher, to note in the file."`
 }
 

@@ -281,7 +281,7 @@ func printFlips(w io.Writer, d *carrot.Decision) {
 
 // printNovelty warns of a query unlike the training data.
 func printNovelty(w io.Writer, d *carrot.Decision, a *artifact.Artifact) {
-	if d.Novelty < 0.95 {
+	if d.Novelty < 0.9 {
 		return
 	}
 	var sources []string

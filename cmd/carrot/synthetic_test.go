@@ -173,24 +173,29 @@ func sproutFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: sprout file first-key rows [bad]")
 	}
-	var first, n int64
+	var first, n int
 	_, err := fmt.Sscan(args[1]+" "+args[2], &first, &n)
 	ts.Check(err)
+	ts.Check(writeSPROUT(ts.MkAbs(args[0]), first, n, len(args) == 4))
+}
+
+func writeSPROUT(path string, first, n int, bad bool) error {
 	rows := make([]sproutRow, n)
 	for i := range rows {
-		k := first + int64(i)
+		k := int64(first + i)
 		rows[i] = sproutRow{Key: k, Dataset: "sums", Level: fmt.Sprint("level ", 1+k%2), Idx: k, Golden: fmt.Sprint(2 * k),
 			Prompt: fmt.Sprintf("What is %d + %d?", k, k), Large: sproutAnswer{"…", 1, 10, 20}}
 		if k%7 != 3 {
 			rows[i].Mini = &sproutAnswer{"…", float64(k%5) / 4, 10, 30}
 		}
 	}
-	if len(args) == 4 {
+	if bad {
 		rows[1].Large.Score = 1.2
 	}
-	path := ts.MkAbs(args[0])
-	ts.Check(os.MkdirAll(filepath.Dir(path), 0o777))
-	ts.Check(parquet.WriteFile(path, rows))
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	return parquet.WriteFile(path, rows)
 }
 
 var syntheticDir = flag.String("synthetic", "", "folder to write the invented data set to")

@@ -1,0 +1,57 @@
+package artifact_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/price"
+)
+
+// prompt is of about 100 tokens.
+const prompt = `A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away on the same road, at 9 am at 12 km/h towards her. ` +
+	`When they meet they rest for half an hour, and then each goes on to the other's starting point at the same speed as before. ` +
+	`At what time does the cyclist arrive at town B, how far from town A did they meet, and how many kilometres has the runner covered when the cyclist arrives?`
+
+// defaultRouter is the router in the binary.
+func defaultRouter(tb testing.TB) *carrot.Router {
+	tb.Helper()
+	a, err := artifact.Default()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	static, err := embed.Default()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	router, err := a.Router(static, a.Pool(price.Default()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return router
+}
+
+// BenchmarkDecision is one decision with the router in the binary, tokens
+// counted: what a gateway does for every request.
+func BenchmarkDecision(b *testing.B) {
+	router, query := defaultRouter(b), carrot.Query{Text: prompt}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := router.Route(context.Background(), query, carrot.Balanced); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDecisionCounted is the same without counting tokens.
+func BenchmarkDecisionCounted(b *testing.B) {
+	router, query := defaultRouter(b), carrot.Query{Text: prompt, InputTokens: 100}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := router.Route(context.Background(), query, carrot.Balanced); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package price_test
+
+import (
+	"fmt"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/price"
+)
+
+func ExampleBook_Price() {
+	book := price.Default()
+	p, err := book.Price("gpt-4o-2024-05-13")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(p.Cost(carrot.Usage{Input: 1200, Output: 300}))
+
+	_, err = book.Price("gpt-0")
+	fmt.Println(err)
+	// Output:
+	// $0.0105
+	// model "gpt-0": no price in the price book
+}
+
+func ExampleParse() {
+	book, err := price.Parse([]byte(`{
+		"schema": "carrot.prices/1",
+		"unit": "USD per million tokens",
+		"models": [
+			{"name": "mine", "input": 0.2, "output": -0.8, "date": "2025-01-31", "source": "my own GPU"}
+		]
+	}`))
+	fmt.Println(book, err)
+	// Output: <nil> models[0]: model "mine": field output: -0.8 is not a price in USD per million tokens
+}

@@ -1,0 +1,282 @@
+package price_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/price"
+)
+
+// book is a price book of the given entries, one a line from line 2 on.
+func book(entries ...string) string {
+	return `{"schema": "carrot.prices/1", "unit": "USD per million tokens", "models": [` + "\n" +
+		strings.Join(entries, ",\n") + "\n]}\n"
+}
+
+const (
+	small = `{"name": "small", "input": 0.15, "output": 0.6, "date": "2024-12-01", "source": "list"}`
+	large = `{"name": "large", "input": 3, "cached_input": 0.3, "cache_write": 3.75, "output": 15, "reasoning": 16, "date": "2025-01-31", "source": "list"}`
+)
+
+func parse(t *testing.T, text string) *price.Book {
+	t.Helper()
+	b, err := price.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("Parse(%s): %v", text, err)
+	}
+	return b
+}
+
+func TestParse(t *testing.T) {
+	b := parse(t, book(small, large))
+	if len(b.Entries) != 2 || b.Entries[0].Name != "small" || b.Entries[1].Source != "list" || b.Date() != "2025-01-31" {
+		t.Errorf("Parse = %+v, newest %s", b, b.Date())
+	}
+	if empty := parse(t, book()); len(empty.Entries) != 0 || empty.Date() != "" {
+		t.Errorf("Parse of an empty book = %+v", empty)
+	}
+}
+
+// A bad book is refused with the place, the model and the field.
+func TestParseErrors(t *testing.T) {
+	// entry is small with one piece of its text changed.
+	entry := func(old, new string) string {
+		if !strings.Contains(small, old) {
+			t.Fatalf("%s does not contain %s", small, old)
+		}
+		return strings.Replace(small, old, new, 1)
+	}
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"empty file", "", []string{"line 1", "EOF"}},
+		{"not JSON", "schema: carrot.prices/1", []string{"line 1", "invalid character"}},
+		{"cut off", book(small)[:120], []string{"line 2", "unexpected EOF"}},
+		{"syntax error", book(large, entry(`"input":`, `"input"`)), []string{"line 3", "invalid character"}},
+		{"text after", book(small) + "\n{}", []string{"line 5", "text after the book"}},
+		{"brace after", book(small) + "}", []string{"text after the book"}},
+		{"a list of another type", strings.Replace(book(), `"models": [`, `"models": 7, "more": [`, 1), []string{"line 1", "models"}},
+		{"wrong schema", strings.Replace(book(), "prices/1", "prices/2", 1), []string{`"carrot.prices/2"`, `want "carrot.prices/1"`}},
+		{"wrong unit", strings.Replace(book(), "million", "thousand", 1), []string{`"USD per thousand tokens"`}},
+		{"unknown field of the book", strings.Replace(book(), `"unit"`, `"units"`, 1), []string{`unknown field "units"`}},
+		{"unknown field of a model", book(large, entry(`"input"`, `"inptu": 1, "input"`)), []string{"models[1]", `"small"`, `unknown field "inptu"`}},
+		{"unknown field before the name", book(entry(`"name"`, `"inptu": 1, "name"`)), []string{`"small"`, `"inptu"`}},
+		{"not an object", book(`"small"`), []string{"models[0]"}},
+		{"null", book(`null`), []string{"models[0]", "field name: missing"}},
+		{"repeated name", book(small, large, small), []string{"models[2]", `"small" appears twice`}},
+		{"no name", book(entry(`"name": "small", `, "")), []string{"models[0]", "field name: missing"}},
+		{"no input price", book(entry(`"input": 0.15, `, "")), []string{`"small"`, "field input: missing"}},
+		{"null input price", book(entry(`0.15`, "null")), []string{`"small"`, "field input: missing"}},
+		{"no output price", book(entry(`"output": 0.6, `, "")), []string{`"small"`, "field output: missing"}},
+		{"no date", book(entry(`"date": "2024-12-01", `, "")), []string{`"small"`, "field date: missing"}},
+		{"no source", book(entry(`, "source": "list"`, "")), []string{`"small"`, "field source: missing"}},
+		{"price in words", book(entry(`0.15`, `"0.15"`)), []string{`"small"`, "input"}},
+		{"price beyond a float", book(entry(`0.15`, `1e999`)), []string{`"small"`, "input"}},
+		{"negative", book(entry(`0.15`, `-0.15`)), []string{`"small"`, "field input: -0.15 is not a price"}},
+		{"absurd", book(entry(`0.6`, `100001`)), []string{`"small"`, "field output: 100001 is not a price"}},
+		{"negative cached input", book(entry(`"output"`, `"cached_input": -1, "output"`)), []string{`"small"`, "field cached_input: -1"}},
+		{"absurd cache write", book(entry(`"output"`, `"cache_write": 1e9, "output"`)), []string{`"small"`, "field cache_write: 1e+09"}},
+		{"negative reasoning", book(entry(`"output"`, `"reasoning": -2, "output"`)), []string{`"small"`, "field reasoning: -2"}},
+		{"date of another form", book(entry(`2024-12-01`, `01.12.2024`)), []string{`"small"`, `field date: "01.12.2024" is not a date`}},
+		{"no such day", book(entry(`2024-12-01`, `2024-02-30`)), []string{`"small"`, "field date"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, err := price.Parse([]byte(test.text))
+			if err == nil {
+				t.Fatalf("Parse(%s) = %+v, want an error", test.text, b)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("Parse: %q, want it to say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+// What is not given is billed as what it is part of.
+func TestEntryPriceDefaults(t *testing.T) {
+	b := parse(t, book(small, large))
+	f := func(model string, want carrot.Price) {
+		t.Helper()
+		got, err := b.Price(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Price(%q) (-want +got):\n%s", model, diff)
+		}
+	}
+	// In pico-dollars per token.
+	f("small", carrot.Price{Input: 150_000, CachedInput: 150_000, CacheWrite: 150_000, Output: 600_000, Reasoning: 600_000})
+	f("large", carrot.Price{Input: 3_000_000, CachedInput: 300_000, CacheWrite: 3_750_000, Output: 15_000_000, Reasoning: 16_000_000})
+
+	zero := 0.0
+	if got := (&price.Entry{Input: 1, CachedInput: &zero}).Price().CachedInput; got != 0 {
+		t.Errorf("cached input at 0 USD is billed %v, want nothing", got)
+	}
+}
+
+func TestErrNoPrice(t *testing.T) {
+	for _, b := range []*price.Book{{}, parse(t, book(small))} {
+		if _, err := b.Price("medium"); !errors.Is(err, price.ErrNoPrice) || !strings.Contains(err.Error(), `"medium"`) {
+			t.Errorf("Price(medium): %v, want ErrNoPrice naming the model", err)
+		}
+	}
+}
+
+// The book in the binary says of every price when and where it was found.
+func TestDefault(t *testing.T) {
+	b := price.Default()
+	if len(b.Entries) < 20 {
+		t.Errorf("the default book has %d entries", len(b.Entries))
+	}
+	for _, e := range b.Entries {
+		date, err := time.Parse(time.DateOnly, e.Date)
+		if err != nil || date.Year() < 2023 || e.Source == "" {
+			t.Errorf("%s: date %q, source %q", e.Name, e.Date, e.Source)
+		}
+		if e.CachedInput != nil && *e.CachedInput > e.Input {
+			t.Errorf("%s: cached input at %v is dearer than input at %v", e.Name, *e.CachedInput, e.Input)
+		}
+		if e.Input <= 0 || e.Output < e.Input {
+			t.Errorf("%s: input at %v, output at %v, want output no cheaper", e.Name, e.Input, e.Output)
+		}
+	}
+	if _, err := b.Price("gpt-4o-2024-05-13"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A program that sets a price in its copy of the default book changes no
+// other's.
+func TestDefaultIsACopy(t *testing.T) {
+	name := price.Default().Entries[0].Name
+	if err := price.Default().Set(price.Entry{Name: name, Input: 99_999, Date: "2030-01-01"}); err != nil {
+		t.Fatal(err)
+	}
+	if e := price.Default().Entries[0]; e.Input == 99_999 {
+		t.Errorf("Default() = %+v after another's Set", e)
+	}
+}
+
+func TestSet(t *testing.T) {
+	b := &price.Book{}
+	for _, e := range []price.Entry{
+		{Name: "a", Input: 1, Output: 2, Date: "2025-01-01"},
+		{Name: "b", Input: 3, Output: 4, Date: "2025-01-01"},
+		{Name: "a", Input: 5, Output: 6, Date: "2025-02-01"}, // takes the place of the first
+	} {
+		if err := b.Set(e); err != nil {
+			t.Fatalf("Set(%+v): %v", e, err)
+		}
+	}
+	want := []price.Entry{{Name: "a", Input: 5, Output: 6, Date: "2025-02-01"}, {Name: "b", Input: 3, Output: 4, Date: "2025-01-01"}}
+	if diff := cmp.Diff(want, b.Entries); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+
+	f := func(e price.Entry, want string) {
+		t.Helper()
+		if err := b.Set(e); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Set(%+v): %v, want %q", e, err, want)
+		}
+	}
+	f(price.Entry{Date: "2025-01-01"}, "field name: missing")
+	f(price.Entry{Name: "c"}, `model "c": field date: "" is not a date`)
+	f(price.Entry{Name: "c", Date: "2025-01-01", Input: -1}, `model "c": field input: -1`)
+	if diff := cmp.Diff(want, b.Entries); diff != "" {
+		t.Errorf("entries after refused ones (-want +got):\n%s", diff)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prices.json")
+	want := price.Default()
+	for range 2 { // the second replaces the first
+		if err := want.WriteFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := price.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the book read back (-want +got):\n%s", diff)
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("WriteFile left %v, %v, want the book alone", files, err)
+	}
+}
+
+func TestWriteFileErrors(t *testing.T) {
+	b, dir := parse(t, book(small)), t.TempDir()
+	f := func(path string) {
+		t.Helper()
+		if err := b.WriteFile(path); err == nil || !strings.Contains(err.Error(), "write price book") {
+			t.Errorf("WriteFile(%s): %v, want an error", path, err)
+		}
+	}
+	f(filepath.Join(dir, "missing", "prices.json"))
+	f(dir) // a folder
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("WriteFile left %v, %v, want nothing", files, err)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	if _, err := price.Open("testdata/missing.json"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "testdata/missing.json") {
+		t.Errorf("Open: %v, want fs.ErrNotExist naming the file", err)
+	}
+	path := filepath.Join(t.TempDir(), "bad.json")
+	if err := os.WriteFile(path, []byte(book(strings.Replace(small, "0.6", "-1", 1))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := price.Open(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), `"small"`) {
+		t.Errorf("Open: %v, want an error naming the file and the model", err)
+	}
+}
+
+// Parse never panics, and what it accepts is written as a book equal to it.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		book(), book(small), book(small, large), book(small, small), book(`null`), book(`{}`), "", "null", "{}", "[]",
+		strings.Replace(book(small), "0.15", "1e-320", 1), strings.Replace(book(small), "0.15", "-0", 1),
+		strings.Replace(book(small), "small", `\ud800<&>`, 1), `{"schema":"carrot.prices/1","unit":"USD per million tokens"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := price.Parse(data)
+		if err != nil {
+			return
+		}
+		for _, e := range b.Entries {
+			if p, err := b.Price(e.Name); err != nil || p.Input < 0 || p.Output < 0 {
+				t.Errorf("Price(%q) = %+v, %v", e.Name, p, err)
+			}
+		}
+		text, err := json.Marshal(b)
+		if err != nil {
+			t.Fatalf("marshal %+v: %v", b, err)
+		}
+		back, err := price.Parse(text)
+		if err != nil {
+			t.Fatalf("Parse(%s): %v", text, err)
+		}
+		if diff := cmp.Diff(b, back); diff != "" {
+			t.Errorf("the book read back from %s (-want +got):\n%s", text, diff)
+		}
+	})
+}
