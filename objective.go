@@ -76,6 +76,9 @@ var ErrBudget = errors.New("budget below the cheapest operating point")
 // router has none.
 var ErrNoFrontier = errors.New("router has no stored frontier")
 
+// leastWorth is the smallest willingness to pay above zero, a pico-dollar.
+const leastWorth = 1e-12
+
 // ParseObjective reads "quality", "balanced", "cheap", "mu=0.3",
 // "usd-per-quality=0.01", "budget=0.002" or "target=0.97".
 func ParseObjective(s string) (Objective, error) {
@@ -105,6 +108,9 @@ func ParseObjective(s string) (Objective, error) {
 		o, high = Target(value), 1
 	default:
 		return Objective{}, fmt.Errorf("objective %q: unknown %q, want mu, usd-per-quality, budget or target", s, key)
+	}
+	if key == "usd-per-quality" && value > 0 && value < leastWorth {
+		return Objective{}, fmt.Errorf("objective %q: want 0 or at least %g", s, leastWorth)
 	}
 	if value < low || value > high {
 		return Objective{}, fmt.Errorf("objective %q: %v is outside [%v,%v]", s, value, low, high)

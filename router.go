@@ -134,13 +134,13 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
 		a.Name = c.Name
+		a.Excluded = c.excluded(q)
 		estimate, err := c.Estimate(q, &p.Forecasts[r.columns[i]])
-		if err != nil {
+		if err != nil && a.Excluded == "" {
 			return Decision{}, err
 		}
 		a.Estimate = estimate
 		a.Utility = Utility(a.Quality, a.Cost.Float(), w)
-		a.Excluded = c.excluded(q)
 	}
 	best := chosen(d.Candidates)
 	if best < 0 {

@@ -1,0 +1,403 @@
+package embed
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+var (
+	_ carrot.Embedder = (*Static)(nil)
+	_ Encoder         = (*Static)(nil)
+	_ carrot.Embedder = (*Encoded)(nil)
+)
+
+func defaultStatic(t testing.TB) *Static {
+	t.Helper()
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// dense is the vector of one text.
+func dense(t testing.TB, e carrot.Embedder, text string) []float32 {
+	t.Helper()
+	dst := make([]carrot.Representation, 1)
+	if err := e.Embed(context.Background(), []string{text}, dst); err != nil {
+		t.Fatal(err)
+	}
+	return dst[0].Dense
+}
+
+// TestStaticDefault: the table in the binary loads and is what the
+// documentation says.
+func TestStaticDefault(t *testing.T) {
+	s := defaultStatic(t)
+	if ok, _ := regexp.MatchString(`^static@[0-9a-f]{12}$`, s.ID()); !ok {
+		t.Errorf("ID() = %q, want static@ and 12 digits", s.ID())
+	}
+	if again, err := ParseStatic(defaultTable); err != nil || again.ID() != s.ID() {
+		t.Errorf("parsed again: %v, %v, want the same ID %s", again, err, s.ID())
+	}
+	if about := s.Provenance(); about.Teacher == "" || about.Licence == "" || about.Command == "" || about.Corpus == "" {
+		t.Errorf("Provenance() = %+v, want teacher, licence, command and corpus", about)
+	}
+	if got := len(dense(t, s, "hello")); got != s.Dim() {
+		t.Errorf("a vector has length %d, want Dim() = %d", got, s.Dim())
+	}
+}
+
+func TestStaticVectors(t *testing.T) {
+	s := defaultStatic(t)
+	for _, test := range []struct {
+		name, text string
+		zero       bool
+	}{
+		{"a sentence", "What is the boiling point of water?", false},
+		{"one word", "water", false},
+		{"another script", "Сколько будет дважды два?", false},
+		{"ideographs", "水的沸点是多少？", false},
+		{"long", strings.Repeat("the quick brown fox ", 5_000), false},
+		{"invalid UTF-8 between words", "boiling\xff\xfepoint", false},
+		{"empty", "", true},
+		{"white space", " \n\t", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var square float64
+			for _, x := range dense(t, s, test.text) {
+				square += float64(x) * float64(x)
+			}
+			if test.zero && square != 0 {
+				t.Errorf("squared length %v, want zeros for a text without tokens", square)
+			}
+			if !test.zero && math.Abs(square-1) > 1e-5 {
+				t.Errorf("squared length %v, want 1", square)
+			}
+		})
+	}
+}
+
+// TestStaticNeighbours: a prompt is nearer to one on its subject than to one on
+// another.
+func TestStaticNeighbours(t *testing.T) {
+	s := defaultStatic(t)
+	f := func(text, related, unrelated string) {
+		t.Helper()
+		near := cosine(dense(t, s, text), dense(t, s, related))
+		far := cosine(dense(t, s, text), dense(t, s, unrelated))
+		if near <= far {
+			t.Errorf("%q is at %.3f to %q and at %.3f to %q: want the first to be nearer", text, near, related, far, unrelated)
+		}
+	}
+	f("Solve the quadratic equation x^2 = 4", "Find the roots of this polynomial", "Write a poem about the sea")
+	f("Which drug treats bacterial pneumonia?", "The patient was given antibiotics for an infection", "The court ruled that the contract was void")
+	f("Write a Python function that sorts a list", "Implement quicksort in Java", "Who was the first king of France?")
+}
+
+// TestStaticBatch: a text has one representation, alone, in a batch, in memory
+// that held another, by Encode, and from many goroutines.
+func TestStaticBatch(t *testing.T) {
+	s := defaultStatic(t)
+	texts := []string{"one two three", "", "Une phrase en français", "你好", prompt100()}
+	want := make([]carrot.Representation, len(texts))
+	for i, text := range texts {
+		if err := s.Embed(t.Context(), []string{text}, want[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(got []carrot.Representation) bool {
+		for i := range got {
+			if !reflect.DeepEqual(got[i].Dense, want[i].Dense) || !equal(got[i].Sparse, want[i].Sparse) {
+				return false
+			}
+		}
+		return true
+	}
+	vectors, err := s.Encode(t.Context(), texts)
+	for i := range texts {
+		if err != nil || !reflect.DeepEqual(vectors[i], want[i].Dense) {
+			t.Errorf("Encode(%q) = %v, %v, want what Embed gives", texts[i], vectors[i], err)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			got := make([]carrot.Representation, len(texts))
+			for range 5 {
+				if err := s.Embed(context.Background(), texts, got); err != nil || !same(got) {
+					t.Errorf("concurrent batches differ from single texts (%v)", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestStaticEmbedErrors(t *testing.T) {
+	s := defaultStatic(t)
+	if err := s.Embed(t.Context(), []string{"a", "b"}, make([]carrot.Representation, 1)); err == nil {
+		t.Error("Embed of two texts into one representation succeeded")
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Embed(cancelled, make([]string, 100), make([]carrot.Representation, 100)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Embed of 100 texts with a cancelled context = %v, want context.Canceled", err)
+	}
+}
+
+func TestStaticNoAllocs(t *testing.T) {
+	if raceEnabled() {
+		t.Skip("allocations are not counted under the race detector")
+	}
+	s, texts, dst := defaultStatic(t), []string{prompt100()}, make([]carrot.Representation, 1)
+	embed := func() {
+		if err := s.Embed(context.Background(), texts, dst); err != nil {
+			t.Fatal(err)
+		}
+	}
+	embed()
+	if n := testing.AllocsPerRun(20, embed); n != 0 {
+		t.Errorf("Embed allocates %v times, want 0 once dst has grown", n)
+	}
+}
+
+// teacher is a sentence encoder whose output for a token is drawn by its id.
+type teacher struct {
+	words *WordPiece
+	dim   int
+}
+
+func newTeacher(t testing.TB) teacher {
+	t.Helper()
+	words, err := NewWordPiece(tinyVocab, WordPieceConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return teacher{words, 6}
+}
+
+func (f teacher) ID() string            { return "teacher@0" }
+func (f teacher) WordPiece() *WordPiece { return f.words }
+func (f teacher) EncodeIDs(ids []int32) []float32 {
+	r := rand.New(rand.NewPCG(1, uint64(ids[1])))
+	out := make([]float32, f.dim)
+	for k := range out {
+		out[k] = float32(r.NormFloat64()) * float32(k+1)
+	}
+	return out
+}
+
+var tinyOptions = DistillOptions{Dim: 4, Smoothing: 0.01, Command: "carrot embed distill", Licence: "none", Corpus: "three lines"}
+
+// tinyCorpus says "hello" more often than "world", and never "c".
+var tinyCorpus = []string{"hello hello hello hello world", "hello world a", "hello, hello b."}
+
+func tinyTable(t testing.TB) []byte {
+	t.Helper()
+	data, err := Distill(context.Background(), newTeacher(t), tinyCorpus, tinyOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestDistill: the same bytes for the same input; the projection keeps the
+// teacher's angles as far as its components go; frequent tokens count for
+// little.
+func TestDistill(t *testing.T) {
+	data := tinyTable(t)
+	if !bytes.Equal(data, tinyTable(t)) {
+		t.Error("Distill of the same input gives other bytes")
+	}
+	s, err := ParseStatic(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Provenance{Format: "carrot.static/1", Command: "carrot embed distill", Teacher: "teacher@0", Licence: "none", Corpus: "three lines", Tokens: 14, Smoothing: 0.01}
+	got := s.Provenance()
+	if want.WordPiece = got.WordPiece; !reflect.DeepEqual(got, want) || s.Dim() != 4 {
+		t.Errorf("Provenance() = %+v with %d dimensions, want %+v with 4", got, s.Dim(), want)
+	}
+	// The weight is the length of a token's own vector over its length in a
+	// table from a corpus without it.
+	unweighted, err := Distill(t.Context(), newTeacher(t), nil, tinyOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := ParseStatic(unweighted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weight := func(token string) float64 {
+		id := s.tokens.AppendIDs(nil, token, 0)[0]
+		return float64(s.scale[id] / base.scale[id])
+	}
+	for token, p := range map[string]float64{"hello": 7. / 14, "world": 2. / 14, "a": 1. / 14, "c": 0} {
+		if got, want := weight(token), 0.01/(0.01+p); math.Abs(got-want) > 1e-6 {
+			t.Errorf("weight of %q, %.0f%% of the corpus, = %v, want a/(a+p) = %v", token, 100*p, got, want)
+		}
+	}
+}
+
+func TestDistillErrors(t *testing.T) {
+	for _, dim := range []int{0, -1, 7} {
+		o := tinyOptions
+		o.Dim = dim
+		if _, err := Distill(t.Context(), newTeacher(t), tinyCorpus, o); err == nil || !strings.Contains(err.Error(), "want 1 to the teacher's 6") {
+			t.Errorf("Distill to %d dimensions: %v, want an error that names the range", dim, err)
+		}
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Distill(cancelled, newTeacher(t), tinyCorpus, tinyOptions); !errors.Is(err, context.Canceled) {
+		t.Errorf("Distill with a cancelled context = %v, want context.Canceled", err)
+	}
+}
+
+// rewrite writes a table again with other metadata or tensors.
+func rewrite(t testing.TB, data []byte, edit func(metadata map[string]string, tensors map[string]safetensors.Tensor)) []byte {
+	t.Helper()
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metadata, tensors := file.Metadata(), map[string]safetensors.Tensor{}
+	for _, name := range file.Names() {
+		tensors[name], _ = file.Tensor(name)
+	}
+	edit(metadata, tensors)
+	var list []safetensors.Tensor
+	for _, name := range file.Names() {
+		if tensor, ok := tensors[name]; ok {
+			list = append(list, tensor)
+		}
+	}
+	var out bytes.Buffer
+	if err := safetensors.Write(&out, metadata, list); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+type tensorMap = map[string]safetensors.Tensor
+
+func TestParseStaticErrors(t *testing.T) {
+	tiny := tinyTable(t)
+	n := len(tinyVocab)
+	edit := func(f func(metadata map[string]string, tensors tensorMap)) []byte { return rewrite(t, tiny, f) }
+	floats := func(v float32) []float32 {
+		out := make([]float32, n)
+		out[3] = v
+		return out
+	}
+	hostile := binary.LittleEndian.AppendUint64(nil, 1<<62)
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"empty", nil, ""},
+		{"text", []byte("hello, I am not a table"), ""},
+		{"header of 4 EiB", append(hostile, defaultTable[8:100]...), ""},
+		{"default cut in half", defaultTable[:len(defaultTable)/2], ""},
+		{"default cut by a byte", defaultTable[:len(defaultTable)-1], ""},
+		{"default with a byte more", append(bytes.Clone(defaultTable), 0), ""},
+		{"no metadata", edit(func(m map[string]string, _ tensorMap) { delete(m, "carrot") }), "not a static table"},
+		{"a router's format", edit(func(m map[string]string, _ tensorMap) { m["carrot"] = `{"format":"carrot.router/1"}` }), `format "carrot.router/1", want "carrot.static/1"`},
+		{"a later format", edit(func(m map[string]string, _ tensorMap) {
+			m["carrot"] = strings.Replace(m["carrot"], "static/1", "static/2", 1)
+		}), `"carrot.static/2"`},
+		{"no vocabulary", edit(func(_ map[string]string, x tensorMap) { delete(x, "vocab") }), "tensor vocab"},
+		{"vocabulary of another type", edit(func(_ map[string]string, x tensorMap) { x["vocab"] = safetensors.FromInt8("vocab", []int8{1}, 1) }), "tensor vocab"},
+		{"a word too many", edit(func(_ map[string]string, x tensorMap) {
+			words := append(bytes.Clone(x["vocab"].Data), "\nmore"...)
+			x["vocab"] = safetensors.FromUint8("vocab", words, len(words))
+		}), "vectors"},
+		{"no unknown token", edit(func(_ map[string]string, x tensorMap) {
+			words := bytes.Replace(x["vocab"].Data, []byte("[UNK]"), []byte("other"), 1)
+			x["vocab"] = safetensors.FromUint8("vocab", words, len(words))
+		}), "[UNK]"},
+		{"no vectors", edit(func(_ map[string]string, x tensorMap) { delete(x, "vectors") }), "vectors"},
+		{"no scale", edit(func(_ map[string]string, x tensorMap) { delete(x, "scale") }), "scale"},
+		{"scale of NaN", edit(func(_ map[string]string, x tensorMap) {
+			x["scale"] = safetensors.FromFloat32("scale", floats(float32(math.NaN())), n)
+		}), "entry 3 is not finite"},
+		{"infinite scale", edit(func(_ map[string]string, x tensorMap) {
+			x["scale"] = safetensors.FromFloat32("scale", floats(float32(math.Inf(-1))), n)
+		}), "entry 3 is not finite"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := ParseStatic(test.data)
+			if err == nil || s != nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("ParseStatic = %v, %v, want an error with %q", s, err, test.want)
+			}
+		})
+	}
+}
+
+func TestOpenStatic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tiny.safetensors")
+	if _, err := OpenStatic(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("OpenStatic of no file = %v, want ErrNotExist", err)
+	}
+	data := tinyTable(t)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenStatic(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed, _ := ParseStatic(data); parsed.ID() != s.ID() {
+		t.Errorf("ID() = %s from a file, %s from its bytes", s.ID(), parsed.ID())
+	}
+	if err := os.WriteFile(path, data[:40], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenStatic(path); err == nil || !strings.Contains(err.Error(), "tiny.safetensors") {
+		t.Errorf("OpenStatic of a cut file = %v, want the file's name", err)
+	}
+}
+
+// FuzzParseStatic: any bytes give an error or a table that embeds.
+func FuzzParseStatic(f *testing.F) {
+	tiny := tinyTable(f)
+	f.Add(tiny)
+	f.Add(tiny[:len(tiny)/2])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ParseStatic(data)
+		if err != nil {
+			return
+		}
+		if got := len(dense(t, s, "hello world ef")); got != s.Dim() {
+			t.Errorf("a vector has length %d, want %d", got, s.Dim())
+		}
+	})
+}
+
+// BenchmarkStatic100 is both representations of a prompt of about 100 tokens.
+func BenchmarkStatic100(b *testing.B) {
+	s, texts, dst := defaultStatic(b), []string{prompt100()}, make([]carrot.Representation, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Embed(context.Background(), texts, dst); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

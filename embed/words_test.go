@@ -1,0 +1,184 @@
+package embed
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+)
+
+// bag returns the representation of a text, split into words and pairs.
+func bag(text string) (words, pairs carrot.Sparse) {
+	var s carrot.Sparse
+	Words(text, &s)
+	at, _ := slices.BinarySearch(s.Index, carrot.PairBit)
+	return carrot.Sparse{Index: s.Index[:at], Value: s.Value[:at]}, carrot.Sparse{Index: s.Index[at:], Value: s.Value[at:]}
+}
+
+func sparse(text string) (s carrot.Sparse) {
+	Words(text, &s)
+	return s
+}
+
+// equal reports whether two bags are the same.
+func equal(a, b carrot.Sparse) bool {
+	return slices.Equal(a.Index, b.Index) && slices.Equal(a.Value, b.Value)
+}
+
+// TestWordsSame: what a text's bag does not depend on.
+func TestWordsSame(t *testing.T) {
+	f := func(name, a, b string) {
+		t.Helper()
+		if !equal(sparse(a), sparse(b)) {
+			t.Errorf("%s: the bags of %q and %q differ", name, a, b)
+		}
+	}
+	f("case", "What IS the Sum", "what is the sum")
+	f("accents are lower-cased", "ÉTÉ À LA PLAGE", "été à la plage")
+	f("Cyrillic is lower-cased", "Сколько Будет ДВА", "сколько будет два")
+	f("Greek is lower-cased", "ΑΒΓ", "αβγ")
+	f("punctuation only separates", "one, two; (three)!", "one two three")
+	f("white space only separates", "one\ttwo\n\n three ", "one two three")
+	f("punctuation of other scripts", "один — «два»", "один два")
+	f("a Han character is a word", "你好世界", "你 好 世 界")
+	f("a kana letter is a word", "ねこカ", "ね こ カ")
+	f("a Thai letter is a word", "กข", "ก ข")
+	f("scripts side by side", "GPT你好4", "gpt 你 好 4")
+	f("invalid UTF-8 separates", "one\xfftwo\xc3", "one two")
+	f("emoji separate", "one🥕two", "one two")
+}
+
+// TestWordsDiffer: what makes another bag.
+func TestWordsDiffer(t *testing.T) {
+	f := func(name, a, b string) {
+		t.Helper()
+		if equal(sparse(a), sparse(b)) {
+			t.Errorf("%s: the bags of %q and %q are the same", name, a, b)
+		}
+	}
+	f("order, by the pairs", "dog bites man", "man bites dog")
+	f("accents are kept", "été", "ete")
+	f("digits are letters of a word", "x1", "x 1")
+	f("so is the underscore", "a_b", "a b")
+	f("counts", "very good", "very very good")
+	f("scripts written with spaces keep their words", "привет", "п р и в е т")
+	f("the replacement character is no word", "\uFFFD a", "b a")
+}
+
+func TestWordsShape(t *testing.T) {
+	for _, test := range []struct {
+		name, text   string
+		words, pairs int
+	}{
+		{"empty", "", 0, 0},
+		{"nothing but marks", " \t\n.,;!?-()", 0, 0},
+		{"not UTF-8", "\xff\xfe\xc3", 0, 0},
+		{"one word", "Hello!", 1, 0},
+		{"two words", "Hello, world", 2, 1},
+		{"distinct words and pairs", "the cat saw the cat", 3, 3}, // the-cat twice, cat-saw, saw-the
+		{"a word with itself", "no no no", 1, 1},
+		{"characters and character pairs", "你好世界", 4, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			words, pairs := bag(test.text)
+			if len(words.Index) != test.words || len(pairs.Index) != test.pairs {
+				t.Errorf("Words(%q) has %d words and %d pairs, want %d and %d", test.text, len(words.Index), len(pairs.Index), test.words, test.pairs)
+			}
+			checkBag(t, test.text, sparse(test.text))
+		})
+	}
+}
+
+// checkBag holds a bag to the contract of carrot.Sparse.
+func checkBag(t *testing.T, text string, s carrot.Sparse) {
+	t.Helper()
+	if len(s.Index) != len(s.Value) {
+		t.Fatalf("Words(%q): %d indices, %d values", text, len(s.Index), len(s.Value))
+	}
+	for i, v := range s.Value {
+		if i > 0 && s.Index[i] <= s.Index[i-1] {
+			t.Fatalf("Words(%q): index %d follows %d", text, s.Index[i], s.Index[i-1])
+		}
+		if !(v >= 1) || math.IsInf(float64(v), 0) {
+			t.Fatalf("Words(%q): value %v, want 1 + ln(count)", text, v)
+		}
+	}
+}
+
+// TestWordsCount: the value is 1 + ln(count), within the table of logarithms
+// and beyond it.
+func TestWordsCount(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 63, 64, 1000} {
+		words, pairs := bag(strings.Repeat("carrot ", n))
+		if want := float32(1 + math.Log(float64(n))); words.Value[0] != want {
+			t.Errorf("a word %d times has value %v, want %v", n, words.Value[0], want)
+		}
+		if n > 1 {
+			if want := float32(1 + math.Log(float64(n-1))); pairs.Value[0] != want {
+				t.Errorf("a pair %d times has value %v, want %v", n-1, pairs.Value[0], want)
+			}
+		}
+	}
+}
+
+// TestWordsSpread: the low bits make good buckets: 4,096 words fall into 4,096
+// buckets about as evenly as chance has it (63% of them used).
+func TestWordsSpread(t *testing.T) {
+	used := map[uint32]bool{}
+	for i := range 4096 {
+		words, _ := bag("w" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i%11) + string(rune('0'+i/512)) + string(rune(0x400+i)))
+		used[words.Index[0]%4096] = true
+	}
+	if n := len(used); n < 2450 || n > 2730 {
+		t.Errorf("4,096 words use %d of 4,096 buckets, want about 2,589", n)
+	}
+}
+
+func TestWordsReusesMemory(t *testing.T) {
+	if raceEnabled() {
+		t.Skip("allocations are not counted under the race detector")
+	}
+	for name, text := range map[string]string{
+		"ASCII": prompt150(),
+		"mixed": strings.Repeat("Été 你好 WORLD привет, ไทย 42! ", 8),
+	} {
+		var s carrot.Sparse
+		Words(text, &s)
+		if n := testing.AllocsPerRun(20, func() { Words(text, &s) }); n != 0 {
+			t.Errorf("Words of %s text allocates %v times, want 0 once dst has grown", name, n)
+		}
+	}
+	s := sparse(prompt150())
+	if Words("short", &s); !equal(s, sparse("short")) {
+		t.Errorf("Words remembers what dst held: %v", s)
+	}
+}
+
+func FuzzWords(f *testing.F) {
+	for _, text := range []string{"", "What is 2+2?", "the cat saw the cat", "Été 你好 привет ไทย", "\xff\xc3", strings.Repeat("no ", 70), "İİ ǅ ſ"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s := sparse(text)
+		checkBag(t, text, s)
+		if again := sparse(text); !equal(s, again) {
+			t.Errorf("Words(%q) differs from run to run", text)
+		}
+	})
+}
+
+// BenchmarkWords100 is the bag of a prompt of about 100 tokens.
+func BenchmarkWords100(b *testing.B) {
+	text, s := prompt100(), carrot.Sparse{}
+	b.ReportAllocs()
+	for b.Loop() {
+		Words(text, &s)
+	}
+}
+
+// prompt100 is a prompt of about 100 tokens.
+func prompt100() string {
+	return strings.Repeat("A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away. ", 4)
+}
