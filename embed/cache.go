@@ -24,7 +24,8 @@ type Cache struct {
 	mu      sync.Mutex
 	path    string
 	vectors map[[sha256.Size]byte][]float32
-	dim     int // 0: not known yet
+	dim     int  // 0: not known yet
+	foreign bool // the file's header is damaged: write it anew
 }
 
 // cacheHeader starts the file, followed by the vectors' length as uint32.
@@ -57,12 +58,14 @@ func OpenCache(folder, encoder string) (*Cache, error) {
 // read takes in every intact record.
 func (c *Cache) read(data []byte) {
 	if len(data) < len(cacheHeader)+4 || string(data[:len(cacheHeader)]) != cacheHeader {
+		c.foreign = true
 		return
 	}
 	dim := int(binary.LittleEndian.Uint32(data[len(cacheHeader):]))
 	data = data[len(cacheHeader)+4:]
 	size := sha256.Size + 4*dim + 4
 	if dim <= 0 || dim > 1<<16 {
+		c.foreign = true
 		return
 	}
 	c.dim = dim
@@ -118,7 +121,8 @@ func (c *Cache) Put(texts []string, vectors [][]float32) error {
 }
 
 // append writes whole records at the end of the file; a record that an
-// earlier crash cut short is overwritten.
+// earlier crash cut short is overwritten, and so is a file without a header,
+// of which nothing could be read.
 func (c *Cache) append(records []byte) error {
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -129,7 +133,10 @@ func (c *Cache) append(records []byte) error {
 		head := int64(len(cacheHeader) + 4)
 		size := int64(sha256.Size + 4*c.dim + 4)
 		at := info.Size()
-		if at < head {
+		if c.foreign {
+			at, err = 0, f.Truncate(0)
+		}
+		if err == nil && at < head {
 			at = head
 			_, err = f.WriteAt(binary.LittleEndian.AppendUint32([]byte(cacheHeader), uint32(c.dim)), 0)
 		}
@@ -137,6 +144,7 @@ func (c *Cache) append(records []byte) error {
 		if err == nil {
 			_, err = f.WriteAt(records, at)
 		}
+		c.foreign = c.foreign && err != nil
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
