@@ -22,10 +22,12 @@ def check(path):
     assert len(manifest["frontier"]) > 1 and tensors
     for name, tensor in tensors.items():
         if np.issubdtype(tensor.dtype, np.floating):
-            assert np.isfinite(tensor).all(), f"{name} is not finite"
+            # NaN is an outcome that was not observed; kNN keeps the outcomes.
+            good = ~np.isinf(tensor) if name.endswith("knn.target") else np.isfinite(tensor)
+            assert good.all(), f"{name} is not finite"
     size = sum(tensor.nbytes for tensor in tensors.values())
     print(f"{path}: {manifest['predictor']['name']}, {len(manifest['models'])} models, "
-          f"{len(tensors)} tensors, {size} bytes, all finite")
+          f"{len(tensors)} tensors, {size} bytes")
 
 
 for path in sys.argv[1:]:

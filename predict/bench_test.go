@@ -25,7 +25,7 @@ func BenchmarkKNN44k(b *testing.B) {
 		}
 	}
 	t := targetsOf(models)
-	l := &knn{k: [2]int{128, 128}, targets: t, mean: make([]float64, t), target: make([]float32, n*t),
+	l := &knn{k: [3]int{128, 128, 128}, targets: t, mean: make([]float64, t), target: make([]float32, n*t),
 		x: blas32.General{Rows: n, Cols: dim, Stride: dim, Data: make([]float32, n*dim)}}
 	for i := range n {
 		vector(l.x.Data[i*dim:][:dim])

@@ -15,12 +15,12 @@ import (
 const maxK = 512
 
 // knn averages the outcomes of the nearest training queries by cosine, with
-// uniform weights: the paper's CARROT-KNN (section 4). One k serves the
-// scores and one the output tokens, each chosen by 5-fold R². Ties in
+// uniform weights: the paper's CARROT-KNN (section 4). Each side has its own k,
+// chosen by 5-fold R²; one k for both parts of a score is the paper's. Ties in
 // similarity go to the earlier row. A model not observed among the neighbours
 // gets its mean.
 type knn struct {
-	k       [2]int         // for scores, for volumes
+	k       [3]int         // by side
 	x       blas32.General // n×d
 	target  []float32      // n×T, NaN not observed
 	mean    []float64      // T
@@ -28,22 +28,23 @@ type knn struct {
 }
 
 func (l *knn) exact() bool      { return false }
-func (l *knn) describe(s *Spec) { s.K, s.KTokens = l.k[0], l.k[1] }
+func (l *knn) describe(s *Spec) { s.K, s.KTokens, s.KCommon = l.k[0], l.k[1], l.k[2] }
 
-// tune picks each k still open by the out-of-fold loss over the powers of two.
+// tune picks the k of each side, where open, by the out-of-fold loss over the
+// powers of two.
 func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
-	if l.k[0] > 0 && l.k[1] > 0 {
+	if min(l.k[0], l.k[1], l.k[2]) > 0 {
 		return nil
 	}
 	t := p.targets()
-	best := [2]float64{math.Inf(1), math.Inf(1)}
-	var chosen [2]int
+	best := [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
+	var chosen [3]int
 	near := l.neighbourLists(p, fold, maxK)
 	raw := make([]float64, p.n*t)
 	for k := 2; k <= maxK && k < p.n; k *= 2 {
-		l.average(p, near, [2]int{k, k}, fold, raw, nil)
+		l.average(p, near, [3]int{k, k, k}, fold, raw, nil)
 		for side := range chosen {
-			if loss := p.scoreLoss(raw, side); loss < best[side] {
+			if loss := p.loss(raw, side, nil); loss < best[side] {
 				best[side], chosen[side] = loss, k
 			}
 		}
@@ -56,32 +57,13 @@ func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
 			l.k[side] = max(k, 1)
 		}
 	}
-	p.progress(fmt.Sprintf("knn: k %d for scores, %d for tokens", l.k[0], l.k[1]))
+	p.progress(fmt.Sprintf("knn: k %d for differences, %d for tokens, %d for the common part", l.k[0], l.k[1], l.k[2]))
 	return nil
-}
-
-// scoreLoss is the loss of the whole scores for sideDifference, as the paper
-// chooses k, and that of another side.
-func (p *problem) scoreLoss(raw []float64, side int) float64 {
-	if side != sideDifference {
-		return p.loss(raw, side, nil)
-	}
-	t := p.targets()
-	whole, whole2 := *p, make([]float64, len(raw))
-	whole.target = slices.Clone(p.target)
-	copy(whole2, raw)
-	for i := range p.n {
-		for j := range p.models {
-			whole.target[i*t+j] += p.target[i*t+t-1]
-			whole2[i*t+j] += raw[i*t+t-1]
-		}
-	}
-	return whole.loss(whole2, sideDifference, nil)
 }
 
 func (l *knn) crossfit(ctx context.Context, p *problem, part []int, parts int, _ bool) (raw, variance []float64, err error) {
 	raw, variance = make([]float64, p.n*p.targets()), make([]float64, p.n*p.models)
-	l.average(p, l.neighbourLists(p, part, max(l.k[0], l.k[1])), l.k, part, raw, variance)
+	l.average(p, l.neighbourLists(p, part, slices.Max(l.k[:])), l.k, part, raw, variance)
 	return raw, variance, ctx.Err()
 }
 
@@ -113,9 +95,9 @@ func (l *knn) neighbourLists(p *problem, part []int, k int) [][]int32 {
 	return lists
 }
 
-// average writes to raw the mean target of the first k[0] (scores) or k[1]
-// (volumes) neighbours of each row.
-func (l *knn) average(p *problem, near [][]int32, k [2]int, part []int, raw, variance []float64) {
+// average writes to raw the mean target of the first k[side] neighbours of each
+// row.
+func (l *knn) average(p *problem, near [][]int32, k [3]int, part []int, raw, variance []float64) {
 	t := p.targets()
 	partMeans := map[int][]float64{}
 	for _, f := range part {
@@ -137,13 +119,12 @@ func (l *knn) average(p *problem, near [][]int32, k [2]int, part []int, raw, var
 	})
 }
 
-// averageInto averages targets over the neighbours, the first k[1] for volumes
-// and the first k[0] for scores, in both their parts.
-func averageInto(out, count []float64, near []int32, k [2]int, mean []float64, target func(row int32, c int) float64) {
+// averageInto averages targets over the neighbours, the first k[side] of them.
+func averageInto(out, count []float64, near []int32, k [3]int, mean []float64, target func(row int32, c int) float64) {
 	models := (len(out) - 1) / 2
 	for c := range out {
 		out[c], count[c] = 0, 0
-		for _, row := range near[:min(k[c/models%2], len(near))] {
+		for _, row := range near[:min(k[c/models], len(near))] {
 			if y := target(row, c); !math.IsNaN(y) {
 				out[c] += y
 				count[c]++
@@ -181,7 +162,7 @@ func (l *knn) predict(x *carrot.Representation, w *workspace, raw, variance []fl
 	} else {
 		parallel(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
 	}
-	w.near.reset(max(l.k[0], l.k[1]))
+	w.near.reset(slices.Max(l.k[:]))
 	for j, s := range w.kernel {
 		w.near.offer(s, int32(j))
 	}
@@ -210,7 +191,7 @@ func (l *knn) save(out *tensors, prefix string) {
 	out.float32s(prefix+"x", l.x.Data, l.x.Rows, l.x.Cols)
 	out.float32s(prefix+"target", l.target, l.x.Rows, l.targets)
 	out.float64s(prefix+"mean", l.mean, l.targets)
-	out.int32s(prefix+"k", []int32{int32(l.k[0]), int32(l.k[1])}, 2)
+	out.int32s(prefix+"k", []int32{int32(l.k[0]), int32(l.k[1]), int32(l.k[2])}, 3)
 }
 
 func (l *knn) load(in *tensors, prefix string) error {
@@ -223,9 +204,9 @@ func (l *knn) load(in *tensors, prefix string) error {
 	l.x = blas32.General{Rows: n, Cols: in.dense, Stride: max(in.dense, 1), Data: data}
 	l.target = in.getFloat32sOrNaN(prefix+"target", n, l.targets)
 	l.mean = in.getFloat64s(prefix+"mean", l.targets)
-	k := in.getIndices(prefix+"k", 1, n+1, 2)
+	k := in.getIndices(prefix+"k", 1, n+1, 3)
 	if in.err == nil {
-		l.k = [2]int{int(k[0]), int(k[1])}
+		l.k = [3]int{int(k[0]), int(k[1]), int(k[2])}
 	}
 	return in.err
 }

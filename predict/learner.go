@@ -40,7 +40,7 @@ func newLearner(s Spec) (learner, error) {
 	case "mean":
 		return &mean{}, nil
 	case "knn":
-		return &knn{k: [2]int{s.K, s.KTokens}}, nil
+		return &knn{k: sides(s.K, s.KTokens, s.KCommon)}, nil
 	case "kernel":
 		return &kernel{gamma: s.Gamma, noise: sides(s.Noise, s.NoiseTokens, s.NoiseCommon), landmarks: s.Landmarks}, nil
 	case "sparse":
@@ -55,8 +55,8 @@ func newLearner(s Spec) (learner, error) {
 
 // sides completes a hyperparameter that has one value for each side: a value
 // given for scores serves the others too.
-func sides(scores, tokens, common float64) [3]float64 {
-	v := [3]float64{scores, tokens, common}
+func sides[T int | float64](scores, tokens, common T) [3]T {
+	v := [3]T{scores, tokens, common}
 	for k := range v {
 		if v[k] == 0 {
 			v[k] = scores

@@ -59,6 +59,6 @@ func TestScikitLearn(t *testing.T) {
 			}
 		}
 	}
-	compare("knn", &knn{k: [2]int{ref.K, ref.KTokens}}, ref.KNN)
+	compare("knn", &knn{k: [3]int{ref.K, ref.KTokens, ref.K}}, ref.KNN)
 	compare("ridge", &ridge{alpha: ref.Alpha}, ref.Ridge)
 }

@@ -23,8 +23,10 @@ type Spec struct {
 	K         int     `json:"k,omitempty"`         // knn: neighbours for scores
 	KTokens   int     `json:"k_tokens,omitempty"`  // knn: neighbours for output tokens
 
-	// The kernel's noise and sparse's α for output tokens and for what all
-	// models have in common on a query; zero: those for scores, if given.
+	// The kernel's noise, sparse's α and knn's k for output tokens and for
+	// what all models have in common on a query; zero: that for scores, if
+	// given.
+	KCommon     int     `json:"k_common,omitempty"`
 	NoiseTokens float64 `json:"noise_tokens,omitempty"`
 	NoiseCommon float64 `json:"noise_common,omitempty"`
 	AlphaTokens float64 `json:"alpha_tokens,omitempty"`

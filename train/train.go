@@ -38,10 +38,11 @@ func Prepare(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, bo
 	for i := range rows {
 		rows[i] = i
 	}
-	t := &Task{Set: set.Subset(rows, set.Pool()), X: make([]carrot.Representation, len(rows))}
-	if len(t.Set.Models) == 0 {
+	pool := set.Pool()
+	if len(pool) == 0 { // to Subset it would mean all
 		return nil, fmt.Errorf("data set %s: no model is in the pool", set.Name)
 	}
+	t := &Task{Set: set.Subset(rows, pool), X: make([]carrot.Representation, len(rows))}
 	if err := t.Reprice(book); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,562 @@
+package artifact_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/safetensors"
+)
+
+// wordVectors is an embedder of 8 dimensions: the sum of the words' signs.
+type wordVectors struct{}
+
+func (wordVectors) ID() string { return "signs@0" }
+func (wordVectors) Embed(_ context.Context, texts []string, dst []carrot.Representation) error {
+	for i, text := range texts {
+		embed.Words(text, &dst[i].Sparse)
+		dst[i].Dense = append(dst[i].Dense[:0], make([]float32, 8)...)
+		var square float64
+		for _, index := range dst[i].Sparse.Index {
+			for k := range dst[i].Dense {
+				if index < carrot.PairBit {
+					dst[i].Dense[k] += float32(index>>k&1) - 0.5
+				}
+			}
+		}
+		for _, v := range dst[i].Dense {
+			square += float64(v) * float64(v)
+		}
+		for k := range dst[i].Dense {
+			dst[i].Dense[k] /= float32(max(math.Sqrt(square), 1e-9))
+		}
+	}
+	return nil
+}
+
+// subjects are what the synthetic prompts are about.
+var subjects = [][]string{
+	strings.Fields("sum product integral prime root angle number divide"),
+	strings.Fields("poem rhyme story novel verse sonnet drama metaphor"),
+	strings.Fields("loop array compile function pointer stack recursion bug"),
+}
+
+// prompts draws n prompts, each on one subject.
+func prompts(n int, seed uint64) (texts []string, subject []int) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	for range n {
+		s := r.IntN(len(subjects))
+		words := []string{"please", "about"}
+		for range 5 {
+			words = append(words, subjects[s][r.IntN(len(subjects[s]))])
+		}
+		texts, subject = append(texts, strings.Join(words, " ")), append(subject, s)
+	}
+	return texts, subject
+}
+
+// tiny is a router for three models, each good at one subject, fitted on 90
+// prompts.
+func tiny(tb testing.TB, spec string) *artifact.Artifact {
+	tb.Helper()
+	texts, subject := prompts(90, 7)
+	d := predict.Data{Models: []string{"abacus", "bard", "coder"}, X: make([]carrot.Representation, len(texts))}
+	if err := (wordVectors{}).Embed(context.Background(), texts, d.X); err != nil {
+		tb.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(8, 8))
+	for i, s := range subject {
+		d.Hash = append(d.Hash, uint64(i)*0x9e3779b97f4a7c15>>7)
+		for m := range d.Models {
+			score := 0.0
+			if r.Float64() < 0.3 || m == s {
+				score = 1
+			}
+			d.Score = append(d.Score, score)
+			d.OutputTokens = append(d.OutputTokens, math.Round(50*float64(m+1)*math.Exp(r.NormFloat64()/4)))
+		}
+	}
+	parsed, err := predict.ParseSpec(spec)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := predict.New(parsed)
+	if err := p.Fit(context.Background(), d, nil); err != nil {
+		tb.Fatal(err)
+	}
+	coverage, free := 0.9, carrot.Price{}
+	a := &artifact.Artifact{Predictor: p, Manifest: artifact.Manifest{
+		Format:    artifact.Format,
+		Embedder:  artifact.Embedder{ID: wordVectors{}.ID(), Spec: "signs", Dim: 8},
+		Predictor: p.Spec(),
+		Models: []artifact.Model{
+			{Name: "abacus", Observed: 90, MeanScore: 0.5, TokensP90: &coverage, Price: &artifact.Price{Input: 1, CachedInput: 0.1, CacheWrite: 1.25, Output: 5, Reasoning: 5}},
+			{Name: "bard", Observed: 90, MeanScore: 0.6, Price: &artifact.Price{Input: 2, CachedInput: 2, CacheWrite: 2, Output: 8, Reasoning: 9}},
+			{Name: "coder", Observed: 90, MeanScore: 0.5, Price: artifact.NewPrice(free)},
+		},
+		Data: []artifact.Data{{Name: "synthetic", Fingerprint: "sha256:00", Queries: 90, Sources: []string{"a", "b"}}},
+		Frontier: []artifact.Point{
+			artifact.NewPoint(carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.9}),
+			artifact.NewPoint(carrot.Point{USDPerQuality: 0.01, CostUSD: 0.0005, Quality: 0.7}),
+		},
+		BestSingle: artifact.NewPoint(carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.7}),
+		Metrics:    map[string]float64{"aiq": 0.8, "peak": 0.9}, Command: "carrot train", Licence: "none",
+	}}
+	return a
+}
+
+const tinySpec = "blend:gamma=1:noise=5:landmarks=16:alpha=5:buckets=256:caution=0.8"
+
+func encode(tb testing.TB, a *artifact.Artifact) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	if err := a.Write(&out); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// decisions routes a few prompts under a few objectives.
+func decisions(tb testing.TB, a *artifact.Artifact) (all []carrot.Decision) {
+	tb.Helper()
+	router, err := a.Router(wordVectors{}, a.Pool(nil))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	texts, _ := prompts(8, 9)
+	for _, text := range append(texts, "", "слова которых не было") {
+		for _, o := range []carrot.Objective{carrot.Quality, carrot.Balanced, carrot.USDPerQuality(0.001), carrot.Mu(0.5)} {
+			d, err := router.Route(context.Background(), carrot.Query{Text: text, InputTokens: 10}, o)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// TestRoundTrip: a router that was written and read decides as before, bit for
+// bit, and is written again as the same bytes.
+func TestRoundTrip(t *testing.T) {
+	for _, spec := range []string{"mean", "knn:k=8:k-tokens=4", "ridge:alpha=5", "kernel:gamma=1:noise=5:landmarks=16", "sparse:alpha=5:buckets=256", tinySpec} {
+		t.Run(spec, func(t *testing.T) {
+			a := tiny(t, spec)
+			data := encode(t, a)
+			if !bytes.Equal(data, encode(t, a)) {
+				t.Error("written twice, the bytes differ")
+			}
+			if !bytes.Equal(data, encode(t, tiny(t, spec))) {
+				t.Error("trained twice, the bytes differ")
+			}
+			b, err := artifact.Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(b.Manifest, a.Manifest) {
+				t.Errorf("manifest = %+v, want %+v", b.Manifest, a.Manifest)
+			}
+			if len(b.SHA256) != 64 || b.Size != len(data) {
+				t.Errorf("SHA-256 %q and size %d, want 64 digits and %d", b.SHA256, b.Size, len(data))
+			}
+			if !reflect.DeepEqual(decisions(t, b), decisions(t, a)) {
+				t.Error("a router that was read decides otherwise")
+			}
+			if !bytes.Equal(encode(t, b), data) {
+				t.Error("a router that was read is written otherwise")
+			}
+		})
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	a, path := tiny(t, "mean"), filepath.Join(t.TempDir(), "router.safetensors")
+	if _, err := artifact.Open(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Open of no file = %v, want ErrNotExist", err)
+	}
+	if err := a.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(data, encode(t, a)) {
+		t.Errorf("WriteFile and Write differ (%v)", err)
+	}
+	b, err := artifact.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(decisions(t, b), decisions(t, a)) {
+		t.Error("a router from a file decides otherwise")
+	}
+	if err := os.WriteFile(path, data[:100], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := artifact.Open(path); err == nil || !strings.Contains(err.Error(), "router.safetensors") {
+		t.Errorf("Open of a cut file = %v, want the file's name", err)
+	}
+}
+
+func TestWriteNotFitted(t *testing.T) {
+	a := &artifact.Artifact{Predictor: predict.New(predict.Spec{Name: "mean"})}
+	path := filepath.Join(t.TempDir(), "router")
+	if err := a.Write(&bytes.Buffer{}); !errors.Is(err, predict.ErrNotFitted) {
+		t.Errorf("Write = %v, want ErrNotFitted", err)
+	}
+	if err := a.WriteFile(path); !errors.Is(err, predict.ErrNotFitted) {
+		t.Errorf("WriteFile = %v, want ErrNotFitted", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("WriteFile of an unfitted router left a file")
+	}
+}
+
+// TestHostileSpec: the sizes in the manifest describe; those that count are the
+// tensors', and memory is bounded by them.
+func TestHostileSpec(t *testing.T) {
+	for _, predictor := range []string{tinySpec, "knn:k=8:k-tokens=4"} {
+		good := encode(t, tiny(t, predictor))
+		for _, key := range []string{"buckets", "landmarks", "k", "k_tokens", "gamma", "noise", "alpha", "caution"} {
+			for _, value := range []float64{1 << 50, -256, 255} {
+				data := rewrite(t, good, func(m map[string]any, _ tensors) { m["predictor"].(map[string]any)[key] = value })
+				try(t, data, wordVectors{}, fmt.Sprintf("%s with %s=%v", predictor, key, value))
+			}
+		}
+	}
+}
+
+type tensors = map[string]safetensors.Tensor
+
+// rewrite writes a file again with another manifest or other tensors.
+func rewrite(tb testing.TB, data []byte, edit func(manifest map[string]any, x tensors)) []byte {
+	tb.Helper()
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var manifest map[string]any
+	if err := json.Unmarshal([]byte(file.Metadata()["carrot"]), &manifest); err != nil {
+		tb.Fatal(err)
+	}
+	x := tensors{}
+	for _, name := range file.Names() {
+		x[name], _ = file.Tensor(name)
+	}
+	edit(manifest, x)
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var list []safetensors.Tensor
+	for _, name := range file.Names() {
+		if tensor, ok := x[name]; ok {
+			list = append(list, tensor)
+		}
+	}
+	var out bytes.Buffer
+	if err := safetensors.Write(&out, map[string]string{"carrot": string(text)}, list); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestParseErrors: what cannot be read is refused with the reason.
+func TestParseErrors(t *testing.T) {
+	good := encode(t, tiny(t, tinySpec))
+	manifest := func(key string, value any) []byte {
+		return rewrite(t, good, func(m map[string]any, _ tensors) { m[key] = value })
+	}
+	spec := func(key string, value any) []byte {
+		return rewrite(t, good, func(m map[string]any, _ tensors) { m["predictor"].(map[string]any)[key] = value })
+	}
+	tensor := func(edit func(x tensors)) []byte {
+		return rewrite(t, good, func(_ map[string]any, x tensors) { edit(x) })
+	}
+	models := func(names ...string) (list []any) {
+		for _, n := range names {
+			list = append(list, map[string]any{"name": n})
+		}
+		return list
+	}
+	var many []string
+	for i := range 100_000 {
+		many = append(many, fmt.Sprint("model", i))
+	}
+	var plain bytes.Buffer
+	if err := safetensors.Write(&plain, nil, []safetensors.Tensor{safetensors.FromFloat32("weight", []float32{1}, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"empty", nil, ""},
+		{"text", []byte("{\"models\": []}  not a router"), ""},
+		{"another safetensors file", plain.Bytes(), "not a router"},
+		{"header of 4 EiB", binary.LittleEndian.AppendUint64(nil, 1<<62), ""},
+		{"manifest of another type", manifest("models", "abacus"), "manifest"},
+		{"a later major version", manifest("format", "carrot.router/2"), `format "carrot.router/2" is not the "carrot.router/1" this program reads`},
+		{"an embedder's table", manifest("format", "carrot.static/1"), `format "carrot.static/1", want "carrot.router/1"`},
+		{"no format", manifest("format", ""), `want "carrot.router/1"`},
+		{"no models", manifest("models", models()), "there are none"},
+		{"a model twice", manifest("models", models("abacus", "bard", "abacus")), `"abacus" is empty or appears twice`},
+		{"a model without a name", manifest("models", models("abacus", "", "coder")), `"" is empty or appears twice`},
+		{"a model too many", manifest("models", models("abacus", "bard", "coder", "dean")), "tensor"},
+		{"100,000 models", manifest("models", models(many...)), "tensor"},
+		{"embedder of negative dimension", manifest("embedder", map[string]any{"dim": -1}), "embedder dimension -1"},
+		{"embedder of a trillion dimensions", manifest("embedder", map[string]any{"dim": 1e12}), "embedder dimension"},
+		{"embedder of another dimension", manifest("embedder", map[string]any{"dim": 9}), "tensor"},
+		{"unknown predictor", spec("name", "oracle"), "oracle"},
+		{"unknown part", spec("parts", "kernel+oracle"), "oracle"},
+		{"a part that is not there", spec("parts", "kernel+knn"), "knn"},
+		{"missing tensor", tensor(func(x tensors) { delete(x, "blend.sparse.weights") }), "blend.sparse.weights"},
+		{"missing calibration", tensor(func(x tensors) { delete(x, "head.calibration") }), "head.calibration"},
+		{"tensor of another type", tensor(func(x tensors) {
+			x["head.caution"] = safetensors.FromFloat32("head.caution", []float32{1}, 1)
+		}), "head.caution"},
+		{"wrong shape", tensor(func(x tensors) {
+			w := x["blend.sparse.weights"]
+			w.Shape = []int{w.Shape[1], w.Shape[0]}
+			x["blend.sparse.weights"] = w
+		}), "blend.sparse.weights"},
+		{"NaN", tensor(func(x tensors) {
+			w := x["blend.kernel.weights"]
+			w.Data = bytes.Clone(w.Data)
+			binary.LittleEndian.PutUint32(w.Data[8:], math.Float32bits(float32(math.NaN())))
+			x["blend.kernel.weights"] = w
+		}), "blend.kernel.weights: holds a number that is not finite"},
+		{"infinity", tensor(func(x tensors) {
+			w := x["blend.kernel.mean"]
+			w.Data = bytes.Clone(w.Data)
+			binary.LittleEndian.PutUint64(w.Data, math.Float64bits(math.Inf(1)))
+			x["blend.kernel.mean"] = w
+		}), "blend.kernel.mean: holds a number that is not finite"},
+		{"index out of range", tensor(func(x tensors) {
+			x["blend.kernel.class"] = safetensors.FromInt32("blend.kernel.class", []int32{0, 0, 1 << 30}, 3)
+		}), "blend.kernel.class"},
+		{"negative index", tensor(func(x tensors) {
+			w := x["novelty.row"]
+			w.Data = bytes.Clone(w.Data)
+			binary.LittleEndian.PutUint32(w.Data, math.MaxUint32)
+			x["novelty.row"] = w
+		}), "novelty.row"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, err := artifact.Parse(test.data)
+			if err == nil || a != nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Parse = %v, %v, want an error with %q", a, err, test.want)
+			}
+		})
+	}
+}
+
+// try parses damaged bytes: an error, or a router that routes without
+// panicking.
+func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (parsed bool) {
+	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			t.Fatalf("%s: panic: %v", what, p)
+		}
+	}()
+	a, err := artifact.Parse(data)
+	if err != nil {
+		return false
+	}
+	router, err := a.Router(embedder, a.Pool(nil))
+	if err != nil {
+		return true
+	}
+	_, _ = router.Route(context.Background(), carrot.Query{Text: "please sum the number and divide", InputTokens: 9}, carrot.Balanced)
+	_, _ = router.Route(context.Background(), carrot.Query{Text: "", InputTokens: 9}, carrot.USDPerQuality(0.01))
+	return true
+}
+
+// defaultBytes is the file of the router in the binary.
+func defaultBytes(t *testing.T) []byte {
+	t.Helper()
+	data, err := os.ReadFile("default.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestTruncated: no prefix of a router is one, wherever it is cut.
+func TestTruncated(t *testing.T) {
+	data := defaultBytes(t)
+	for i := range 50 {
+		at := i * len(data) / 50
+		if i%2 == 1 {
+			at = i * i // within the header too
+		}
+		if try(t, data[:at], wordVectors{}, fmt.Sprintf("cut at %d", at)) {
+			t.Errorf("cut at %d of %d bytes it is still a router", at, len(data))
+		}
+	}
+	small := encode(t, tiny(t, tinySpec))
+	for at := range small[:1024] {
+		if try(t, small[:len(small)-1-at], wordVectors{}, fmt.Sprintf("cut by %d", at+1)) {
+			t.Errorf("cut by %d bytes it is still a router", at+1)
+		}
+	}
+}
+
+// TestFlipped: a byte that changed gives an error or a router that works, never
+// a panic.
+func TestFlipped(t *testing.T) {
+	static, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	flip := func(data []byte, embedder carrot.Embedder, within, times int) {
+		for range times {
+			at, old := r.IntN(within), byte(0)
+			old, data[at] = data[at], data[at]^byte(1+r.IntN(255))
+			try(t, data, embedder, fmt.Sprintf("byte %d flipped from %#x to %#x", at, old, data[at]))
+			data[at] = old
+		}
+	}
+	data, small := defaultBytes(t), encode(t, tiny(t, tinySpec))
+	header := 8 + int(binary.LittleEndian.Uint64(small))
+	flip(data, static, len(data), 60)
+	flip(small, wordVectors{}, header, 500)
+	flip(small, wordVectors{}, len(small), 1500)
+	for _, spec := range []string{"knn:k=8:k-tokens=4", "ridge:alpha=5", "mean"} {
+		small = encode(t, tiny(t, spec))
+		flip(small, wordVectors{}, len(small), 300)
+	}
+}
+
+func TestRouterRefusesAnotherEmbedder(t *testing.T) {
+	a := tiny(t, "mean")
+	static, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Router(static, a.Pool(nil))
+	if !errors.Is(err, artifact.ErrEmbedder) || !strings.Contains(err.Error(), static.ID()) || !strings.Contains(err.Error(), "signs@0") {
+		t.Errorf("Router = %v, want ErrEmbedder with both IDs", err)
+	}
+}
+
+// TestPool: the book's price goes before the one in training; a model with
+// neither has none, and routing says so.
+func TestPool(t *testing.T) {
+	a := tiny(t, "mean")
+	a.Manifest.Models[2].Price = nil
+	book := &price.Book{}
+	if err := book.Set(price.Entry{Name: "bard", Input: 3, Output: 30, Date: "2026-01-01", Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		book *price.Book
+		want [3]float64 // input price; -1 for none
+	}{
+		{"no book", nil, [3]float64{1, 2, -1}},
+		{"a book with one of them", book, [3]float64{1, 3, -1}},
+	} {
+		for i, c := range a.Pool(test.book) {
+			got := -1.0
+			if c.Price != nil {
+				got = c.Price.Input.PerMillion()
+			}
+			if got != test.want[i] || c.Name != a.Manifest.Models[i].Name || c.Model.Name != c.Name {
+				t.Errorf("%s: candidate %+v at %v USD per million, want %v", test.name, c, got, test.want[i])
+			}
+		}
+	}
+	router, err := a.Router(wordVectors{}, a.Pool(book))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := router.Route(t.Context(), carrot.Query{Text: "x", InputTokens: 1}, carrot.Balanced); err == nil || !strings.Contains(err.Error(), `"coder" has no price`) {
+		t.Errorf("Route without a price = %v, want an error that names the model", err)
+	}
+}
+
+// TestFrontier: the operating points survive, +Inf included.
+func TestFrontier(t *testing.T) {
+	b, err := artifact.Parse(encode(t, tiny(t, "mean")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := carrot.Frontier{
+		Points:     []carrot.Point{{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.9}, {USDPerQuality: 0.01, CostUSD: 0.0005, Quality: 0.7}},
+		BestSingle: carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.7},
+	}
+	if got := b.Frontier(); !reflect.DeepEqual(got, want) {
+		t.Errorf("Frontier() = %+v, want %+v", got, want)
+	}
+}
+
+// TestDefault: the router in the binary fits the table in the binary and routes
+// under every kind of objective.
+func TestDefault(t *testing.T) {
+	router := defaultRouter(t)
+	for _, text := range []string{"quality", "balanced", "cheap", "mu=0.3", "usd-per-quality=0.01", "budget=0.002", "target=0.97"} {
+		o, err := carrot.ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := router.Route(t.Context(), carrot.Query{Text: prompt}, o)
+		if err != nil || d.Model == "" {
+			t.Errorf("Route under %s = %q, %v", text, d.Model, err)
+		}
+	}
+	a, err := artifact.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]string{"command": a.Manifest.Command, "licence": a.Manifest.Licence, "description": a.Manifest.Description, "price date": a.Manifest.PriceDate} {
+		if v == "" {
+			t.Errorf("the default router's manifest has no %s", name)
+		}
+	}
+}
+
+// TestRouteAllocations holds a decision to its budget of memory.
+func TestRouteAllocations(t *testing.T) {
+	router, query := defaultRouter(t), carrot.Query{Text: prompt, InputTokens: 100}
+	route := func() {
+		if _, err := router.Route(context.Background(), query, carrot.Balanced); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 { // fill the pools
+		route()
+	}
+	if n := testing.AllocsPerRun(100, route); n > 5 && !raceEnabled {
+		t.Errorf("Route allocates %v times, want at most 5", n)
+	}
+}
+
+// FuzzParse: any bytes give an error or a router that routes.
+func FuzzParse(f *testing.F) {
+	for _, spec := range []string{"mean", "knn:k=4:k-tokens=4", tinySpec} {
+		data := encode(f, tiny(f, spec))
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		try(t, data, wordVectors{}, "fuzzed bytes")
+	})
+}
