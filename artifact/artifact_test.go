@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func prompts(n int, seed uint64) (texts []string, subject []int) {
 		s := r.IntN(len(subjects))
 		words := []string{"please", "about"}
 		for range 5 {
-			words = append(words, subjects[s][r.IntN(len(subjects[s]))])
+			words = append(words, subjects[s][r.IntN(len(subjects[s]))]+strconv.Itoa(r.IntN(6)))
 		}
 		texts, subject = append(texts, strings.Join(words, " ")), append(subject, s)
 	}
@@ -382,7 +383,7 @@ func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (pars
 	if err != nil {
 		return true
 	}
-	_, _ = router.Route(context.Background(), carrot.Query{Text: "please sum the number and divide", InputTokens: 9}, carrot.Balanced)
+	_, _ = router.Route(context.Background(), carrot.Query{Text: "please about sum1 number2 divide3 root4", InputTokens: 9}, carrot.Balanced)
 	_, _ = router.Route(context.Background(), carrot.Query{Text: "", InputTokens: 9}, carrot.USDPerQuality(0.01))
 	return true
 }

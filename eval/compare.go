@@ -20,7 +20,7 @@ type Options struct {
 	Split     string // for the report
 	Bootstrap int    // resamples; 0: no intervals
 	Seed      uint64
-	Progress  func(done, total int)
+	Progress  func(done, total int) // never called twice at a time
 }
 
 // ErrNoRows is returned when no query can be compared.
@@ -104,12 +104,12 @@ func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, s
 				mu.Lock()
 				b := next
 				next++
+				if o.Progress != nil && b < o.Bootstrap {
+					o.Progress(b, o.Bootstrap)
+				}
 				mu.Unlock()
 				if b >= o.Bootstrap {
 					return
-				}
-				if o.Progress != nil {
-					o.Progress(b, o.Bootstrap)
 				}
 				random := rand.New(rand.NewPCG(o.Seed, uint64(b)))
 				clear(weights)

@@ -133,6 +133,7 @@ type Calibration struct {
 	OutputTokensP90 float64 `json:"output_tokens_p90_coverage"`
 	// QualityZ is the mean squared residual of quality over the squared
 	// total deviation (standard error and noise): 1 if both mean what they say.
+	// Forecasts without deviation are left out.
 	QualityZ float64 `json:"quality_z_variance"`
 }
 
@@ -140,7 +141,7 @@ type Calibration struct {
 func calibrate(t *train.Task, rows []int, predictions []carrot.Prediction) Calibration {
 	const bins = 15
 	var c Calibration
-	var n, tokens, observed, predicted float64
+	var n, uncertain, tokens, observed, predicted float64
 	var count, sumQ, sumY [bins]float64
 	models := len(t.Set.Models)
 	r2 := 0.0
@@ -150,7 +151,10 @@ func calibrate(t *train.Task, rows []int, predictions []carrot.Prediction) Calib
 			f, y := &predictions[i].Forecasts[m], t.Set.Score.At(i, m)
 			residual += (f.Quality - y) * (f.Quality - y)
 			sum, squares, k = sum+y, squares+y*y, k+1
-			c.QualityZ += (f.Quality - y) * (f.Quality - y) / (f.QualitySE*f.QualitySE + f.QualityNoise*f.QualityNoise)
+			if v := f.QualitySE*f.QualitySE + f.QualityNoise*f.QualityNoise; v > 0 {
+				c.QualityZ += (f.Quality - y) * (f.Quality - y) / v
+				uncertain++
+			}
 			bin := min(int(f.Quality*bins), bins-1)
 			count[bin], sumQ[bin], sumY[bin] = count[bin]+1, sumQ[bin]+f.Quality, sumY[bin]+y
 			n++
@@ -175,7 +179,7 @@ func calibrate(t *train.Task, rows []int, predictions []carrot.Prediction) Calib
 			c.ECE += math.Abs(sumQ[b]-sumY[b]) / n
 		}
 	}
-	c.Brier, c.QualityZ, c.R2 = c.Brier/n, c.QualityZ/n, r2/float64(models)
+	c.Brier, c.QualityZ, c.R2 = c.Brier/n, c.QualityZ/max(uncertain, 1), r2/float64(models)
 	if tokens > 0 {
 		c.OutputTokensMAE, c.OutputTokensP90 = c.OutputTokensMAE/tokens, c.OutputTokensP90/tokens
 		c.OutputTokensBias = predicted/max(observed, 1) - 1

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,7 +47,7 @@ func world(n, sources int) *dataset.Set {
 		subject := r.IntN(sources)
 		words := []string{"please", "about"}
 		for range 6 {
-			words = append(words, subjects[subject][r.IntN(len(subjects[subject]))])
+			words = append(words, subjects[subject][r.IntN(len(subjects[subject]))]+strconv.Itoa(r.IntN(6)))
 		}
 		prompt := strings.Join(words, " ")
 		s.Queries = append(s.Queries, dataset.Query{ID: strings.Repeat("q", i+1), Split: dataset.SplitOf(prompt), Source: subjects[subject][0], Prompt: prompt})
