@@ -330,6 +330,25 @@ func TestUncertainty(t *testing.T) {
 	}
 }
 
+// TestTemplatedPrompts: where every prompt is made of the same few words, none
+// of them is novel; one in other words is.
+func TestTemplatedPrompts(t *testing.T) {
+	d, _ := world(200, 60)
+	template := carrot.Sparse{Index: []uint32{3, 5, 8}, Value: []float32{1, 1, 1}}
+	for i := range d.X {
+		d.X[i].Sparse = template
+	}
+	p := fit(t, "knn:k=8", d)
+	if got := predictAll(t, p, d.X[:1])[0]; got.Abstained || got.Novelty > 0.5 {
+		t.Errorf("the template itself: novelty %v, abstained %v", got.Novelty, got.Abstained)
+	}
+	other := d.X[0]
+	other.Sparse = carrot.Sparse{Index: []uint32{9}, Value: []float32{1}}
+	if got := predictAll(t, p, []carrot.Representation{other})[0]; !got.Abstained || got.Novelty != 1 {
+		t.Errorf("other words: novelty %v, abstained %v, want 1 and true", got.Novelty, got.Abstained)
+	}
+}
+
 // TestDirectCosts: a model whose outcomes carry costs and no tokens gets its
 // cost forecast directly.
 func TestDirectCosts(t *testing.T) {

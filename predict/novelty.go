@@ -172,14 +172,20 @@ func (n *novelty) share(v float32) float64 {
 	return float64(at) / float64(len(n.quantile))
 }
 
-// of returns the novelty of a query; 1 if it shares no telling word with any
-// training query.
+// of returns the novelty of a query; 1 if it has no word that was ever seen.
 func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
-	similarity := n.nearest(s, w, nil)
-	if similarity == 0 {
+	if !n.knows(s) {
 		return 1
 	}
-	return n.share(1 - similarity)
+	return n.share(1 - n.nearest(s, w, nil))
+}
+
+// knows reports whether any word of a text was seen in training.
+func (n *novelty) knows(s *carrot.Sparse) bool {
+	return slices.ContainsFunc(words(s), func(j uint32) bool {
+		_, ok := slices.BinarySearch(n.key, j)
+		return ok
+	})
 }
 
 func (n *novelty) save(out *tensors, prefix string) {

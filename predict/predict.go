@@ -227,7 +227,7 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 	dst.Novelty = p.novelty.of(&x.Sparse, w)
 	dst.Abstained = dst.Novelty > p.novelty.limit
 	p.head.apply(w.raw, w.variance, dst.Forecasts)
-	if dst.Abstained {
+	if dst.Abstained && !p.learner.exact() {
 		p.head.retreat(dst.Forecasts)
 	}
 	p.scratch.Put(w)
