@@ -32,8 +32,8 @@ type novelty struct {
 const (
 	noveltyQuantiles = 256 // points of the distribution kept
 	noveltyLimit     = 0.995
-	// noveltyCommon is the share of queries from which on a word tells
-	// nothing and has no postings.
+	// noveltyCommon is the share of queries from which on a word has no
+	// postings and counts as shared with the nearest query, whichever it is.
 	noveltyCommon = 0.1
 )
 
@@ -112,12 +112,16 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 	w.sim = grow(w.sim, n.indexed)
 	w.touched = w.touched[:0]
 	norm := n.norm(s)
+	var common, best float32
 	for at, j := range words(s) {
 		k, ok := slices.BinarySearch(n.key, j)
 		if !ok {
 			continue
 		}
 		v := s.Value[at] * n.idf[k] * norm
+		if n.start[k] == n.start[k+1] {
+			common += v * v
+		}
 		for p := n.start[k]; p < n.start[k+1]; p++ {
 			row := n.row[p]
 			if w.sim[row] == 0 {
@@ -126,14 +130,13 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 			w.sim[row] += v * n.value[p]
 		}
 	}
-	var best float32
 	for _, row := range w.touched {
 		if w.sim[row] > best && (skip == nil || !skip(row)) {
 			best = w.sim[row]
 		}
 		w.sim[row] = 0
 	}
-	return min(best, 1)
+	return min(best+common, 1)
 }
 
 // heldOut returns the novelty of each training query against the others that
