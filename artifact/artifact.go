@@ -11,7 +11,6 @@
 package artifact
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -145,41 +144,32 @@ type Artifact struct {
 
 // Write writes the artefact. Equal artefacts give equal bytes.
 func (a *Artifact) Write(w io.Writer) error {
-	data, err := a.encode()
+	metadata, list, err := a.content()
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(data)
-	return err
-}
-
-func (a *Artifact) encode() ([]byte, error) {
-	list, err := a.Predictor.Save()
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := json.Marshal(a.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	var out bytes.Buffer
-	if err := safetensors.Write(&out, map[string]string{manifestKey: string(manifest)}, list); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return safetensors.Write(w, metadata, list)
 }
 
 // WriteFile writes the artefact to a file, all or nothing.
 func (a *Artifact) WriteFile(path string) error {
-	list, err := a.Predictor.Save()
+	metadata, list, err := a.content()
 	if err != nil {
 		return err
 	}
+	return safetensors.WriteFile(path, metadata, list)
+}
+
+// content is what the file holds.
+func (a *Artifact) content() (metadata map[string]string, list []safetensors.Tensor, err error) {
+	if list, err = a.Predictor.Save(); err != nil {
+		return nil, nil, err
+	}
 	manifest, err := json.Marshal(a.Manifest)
 	if err != nil {
-		return fmt.Errorf("encode manifest: %w", err)
+		return nil, nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	return safetensors.WriteFile(path, map[string]string{manifestKey: string(manifest)}, list)
+	return map[string]string{manifestKey: string(manifest)}, list, nil
 }
 
 // Open reads an artefact from a file.
