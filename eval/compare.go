@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -21,6 +22,10 @@ type Options struct {
 	Bootstrap int    // resamples; 0: no intervals
 	Seed      uint64
 	Progress  func(done, total int) // never called twice at a time
+	// Objectives are those at which regret is measured: any that need no
+	// stored frontier. Nil: a unit of quality worth 1, 10 and 100 calls of
+	// the dearest model.
+	Objectives []carrot.Objective
 }
 
 // ErrNoRows is returned when no query can be compared.
@@ -29,6 +34,7 @@ var ErrNoRows = errors.New("no query to compare on")
 // contestant is one line of the comparison.
 type contestant struct {
 	name        string
+	entry       *Entry // nil for references other than the mean
 	trace       frontier.Trace
 	grid        []float64 // nil: settings are single models
 	single      bool      // one point: no AIQ
@@ -36,12 +42,26 @@ type contestant struct {
 	calibration *Calibration
 	metrics     frontier.Metrics
 	samples     []frontier.Metrics // bootstrap
+	apgr        []float64          // bootstrap, of a pair of models
+}
+
+func newContestant(e *Entry, complete []int) (*contestant, error) {
+	trace, err := e.trace(complete)
+	if err != nil {
+		return nil, err
+	}
+	c := &contestant{name: e.Name, entry: e, trace: trace, grid: frontier.Grid()}
+	if e.Worth == rivals.Quality || e.Worth == "" {
+		calibration := calibrate(e.Task, complete, e.Predictions)
+		c.calibration = &calibration
+	}
+	return c, nil
 }
 
 // Compare measures entries, and after them the reference rows mean (given by
 // the caller; nil if it could not be fitted), best-single, zero-router and
 // oracle, on those of rows on which every model of the pool was observed.
-func Compare(ctx context.Context, t *train.Task, rows []int, entries []Entry, mean []carrot.Prediction, o Options) (*Report, error) {
+func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
 	var complete []int
 	for _, i := range rows {
 		if t.Complete(i) {
@@ -53,13 +73,19 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []Entry, me
 	}
 	var all []*contestant
 	for _, e := range entries {
-		c := calibrate(e.Task, complete, e.Predictions)
-		all = append(all, &contestant{name: e.Name, trace: e.trace(complete), grid: frontier.Grid(), calibration: &c})
+		c, err := newContestant(e, complete)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
 	}
 	if mean != nil {
-		e := Entry{Name: "mean", Task: t, Predictions: mean}
-		c := calibrate(t, complete, mean)
-		all = append(all, &contestant{name: e.Name, trace: e.trace(complete), grid: frontier.Grid(), reference: true, calibration: &c})
+		c, err := newContestant(mean, complete)
+		if err != nil {
+			return nil, err
+		}
+		c.reference = true
+		all = append(all, c)
 	}
 	singles := t.Trace(complete, len(t.Set.Models), func(_, m int) int { return m })
 	scale := frontier.NewScale(singles.Curve(nil))
@@ -75,7 +101,8 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []Entry, me
 	}
 	r := newReport(t, all, scale, o)
 	r.Queries, r.Skipped = len(complete), len(rows)-len(complete)
-	return r, nil
+	d := details{t, complete, all, scale, singles}
+	return r, d.write(r, o)
 }
 
 // oracle knows every outcome.
@@ -92,7 +119,10 @@ func oracle(t *train.Task, rows []int) frontier.Trace {
 // it has on the resample.
 func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o Options) error {
 	for _, c := range all {
-		c.samples = make([]frontier.Metrics, o.Bootstrap)
+		c.samples, c.apgr = make([]frontier.Metrics, o.Bootstrap), nil
+		if singles.Settings == 2 {
+			c.apgr = make([]float64, o.Bootstrap)
+		}
 	}
 	var mu sync.Mutex
 	next := 0
@@ -116,10 +146,13 @@ func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, s
 				for range n {
 					weights[random.IntN(n)]++
 				}
-				resampled := scale
-				resampled.Single = singles.Curve(weights)[scale.Best]
+				resampled, alone := scale, singles.Curve(weights)
+				resampled.Single = alone[scale.Best]
 				for _, c := range all {
 					c.samples[b] = resampled.Measure(c.trace.Curve(weights))
+					if c.apgr != nil {
+						c.apgr[b] = frontier.APGR(callShares(c.trace, scale.Best).Curve(weights), alone[1-scale.Best].Quality, alone[scale.Best].Quality)
+					}
 				}
 			}
 		})

@@ -1,23 +1,22 @@
 // Package eval runs routers over recorded outcomes and says how good they
 // are: curves, AIQ and the other metrics of package frontier with bootstrap
-// intervals, paired differences and calibration.
+// intervals, paired differences, calibration, and tables by source, along the
+// curve and under changes of the prompt.
 //
-// A router is given as its predictions, one per query: [OutOfFold] and
-// [LeaveOut] make honest ones by fitting without the queries they predict,
-// [Split] fits on the other rows and predicts a split. [Compare] measures
-// routers on the queries on which the whole pool was observed.
+// A router is an [Entry]: what it chooses on each query. [Run] makes honest
+// entries by fitting a [Contender] — a predictor of this module or a rival — on
+// some rows and asking it about others: [Folds], [Sources] and [Split] say
+// which. [Compare] measures entries on the queries on which the whole pool was
+// observed.
 package eval
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -27,178 +26,141 @@ type Entry struct {
 	// Task holds the data and the prices; all entries of a comparison share
 	// its outcomes and may differ in their representations.
 	Task *train.Task
-	// Predictions has one per query of the task; those outside the compared
-	// rows are ignored.
+	// Worth says what the forecast of quality is; "" is a quality.
+	Worth rivals.Worth
+	// Predictions has one per query of the task, empty where there is none,
+	// and for a router that does not predict.
 	Predictions []carrot.Prediction
+	// Steps has, for every query that was answered, the choices along the
+	// grid with what they cost and score.
+	Steps [][]frontier.Step
+	// Variants are the steps with the prompt changed, by Perturbations.
+	Variants [][][]frontier.Step
+	// Settings are the hyperparameters that were chosen, part by part.
+	Settings []string
+	// Notes are what a reader of the figures should know.
+	Notes []string
 }
 
-// fitMissing predicts the rows of each part by a predictor fitted on the
-// trainable rows of the others.
-func fitMissing(ctx context.Context, t *train.Task, spec predict.Spec, rows []int, part func(row int) int, parts int, progress func(string)) ([]carrot.Prediction, error) {
-	out := make([]carrot.Prediction, len(t.X))
-	for f := range parts {
-		var fit, held []int
-		for _, i := range rows {
-			if part(i) == f {
-				held = append(held, i)
-			} else {
-				fit = append(fit, i)
-			}
-		}
-		if len(held) == 0 {
-			continue
-		}
-		if len(fit) == 0 {
-			return nil, errors.New("all queries are in one part: nothing is left to fit on")
-		}
-		say := func(s string) { progress(fmt.Sprintf("part %d of %d: %s", f+1, parts, s)) }
-		if err := fitPredict(ctx, t, spec, fit, held, out, say); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+// NewEntry returns an entry without answers.
+func NewEntry(name string, t *train.Task) *Entry {
+	return &Entry{Name: name, Task: t, Predictions: make([]carrot.Prediction, len(t.X)), Steps: make([][]frontier.Step, len(t.X))}
 }
 
-// fitPredict fits on some rows and writes the predictions of others to out.
-func fitPredict(ctx context.Context, t *train.Task, spec predict.Spec, fit, held []int, out []carrot.Prediction, progress func(string)) error {
-	p, err := t.Fit(ctx, fit, spec, progress)
-	if err != nil {
-		return err
-	}
-	x, predictions := make([]carrot.Representation, len(held)), make([]carrot.Prediction, len(held))
-	for k, i := range held {
-		x[k] = t.X[i]
+// Set gives the prediction for row i.
+func (e *Entry) Set(i int, p carrot.Prediction) {
+	e.Predictions[i] = p
+	e.Steps[i] = e.steps(i, &p)
+}
+
+// Predict asks a predictor whose models are the task's about the rows.
+func (e *Entry) Predict(p carrot.Predictor, rows []int) error { return e.predict(p, rows, nil) }
+
+// PredictVaried also asks it about the representations of changed prompts, one
+// list of all queries for each of Perturbations.
+func (e *Entry) PredictVaried(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
+	return e.predict(p, rows, variants)
+}
+
+func (e *Entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
+	x, predictions := make([]carrot.Representation, len(rows)), make([]carrot.Prediction, len(rows))
+	for k, i := range rows {
+		x[k] = e.Task.X[i]
 	}
 	if err := p.Predict(x, predictions); err != nil {
 		return err
 	}
-	for k, i := range held {
-		out[i] = predictions[k]
+	for k, i := range rows {
+		e.Set(i, predictions[k])
+	}
+	for v, changed := range variants {
+		if e.Variants == nil {
+			e.Variants = make([][][]frontier.Step, len(variants))
+		}
+		if e.Variants[v] == nil {
+			e.Variants[v] = make([][]frontier.Step, len(e.Task.X))
+		}
+		for k, i := range rows {
+			x[k] = changed[i]
+		}
+		again := make([]carrot.Prediction, len(rows))
+		if err := p.Predict(x, again); err != nil {
+			return err
+		}
+		for k, i := range rows {
+			e.Variants[v][i] = e.steps(i, &again[k])
+		}
 	}
 	return nil
 }
 
-// OutOfFold predicts every row by a predictor fitted on the other folds; folds
-// go by prompt hash. Rows marked test are left out.
-func OutOfFold(ctx context.Context, t *train.Task, spec predict.Spec, folds int, progress func(string)) ([]carrot.Prediction, error) {
-	rows := train.Trainable(t.Set)
-	return fitMissing(ctx, t, spec, rows, func(i int) int { return dataset.Fold(t.Set.Queries[i].Prompt, folds) }, folds, progress)
-}
-
-// LeaveOut predicts every row by a predictor fitted on the other sources: how
-// a router fares on a subject it never saw. Rows marked test are left out.
-func LeaveOut(ctx context.Context, t *train.Task, spec predict.Spec, progress func(string)) ([]carrot.Prediction, error) {
-	rows := train.Trainable(t.Set)
-	number := map[string]int{}
-	for _, i := range rows {
-		if s := t.Set.Queries[i].Source; number[s] == 0 {
-			number[s] = len(number) + 1
-		}
-	}
-	if len(number) < 2 {
-		return nil, fmt.Errorf("data set %s has %d source: leaving one out needs two", t.Set.Name, len(number))
-	}
-	return fitMissing(ctx, t, spec, rows, func(i int) int { return number[t.Set.Queries[i].Source] - 1 }, len(number), progress)
-}
-
-// Split predicts the rows of a split by a predictor fitted on all rows outside
-// it that are not marked test. It returns no predictions where there are none.
-func Split(ctx context.Context, t *train.Task, spec predict.Spec, split dataset.Split, progress func(string)) ([]carrot.Prediction, error) {
-	var fit []int
-	for _, i := range train.Trainable(t.Set) {
-		if t.Set.Queries[i].Split != split {
-			fit = append(fit, i)
-		}
-	}
-	if len(fit) == 0 {
-		return nil, nil
-	}
-	out := make([]carrot.Prediction, len(t.X))
-	return out, fitPredict(ctx, t, spec, fit, t.Set.Rows(split), out, progress)
-}
-
-// Calibration compares predictions with outcomes, over all queries and models.
-type Calibration struct {
-	Brier float64 `json:"brier"` // mean squared error of quality
-	// ECE is the expected calibration error of quality over 15 bins of equal
-	// width.
-	ECE float64 `json:"ece"`
-	// R2 of quality: the mean over models of 1 - squared error / variance.
-	R2 float64 `json:"r2"`
-	// OutputTokensMAE is the mean absolute error of the output tokens.
-	OutputTokensMAE float64 `json:"output_tokens_mae"`
-	// OutputTokensBias is the mean predicted over the mean observed, less 1.
-	OutputTokensBias float64 `json:"output_tokens_bias"`
-	// OutputTokensP90 is the share of outcomes within the 90% quantile.
-	OutputTokensP90 float64 `json:"output_tokens_p90_coverage"`
-	// QualityZ is the mean squared residual of quality over the squared
-	// total deviation (standard error and noise): 1 if both mean what they say.
-	// Forecasts without deviation are left out.
-	QualityZ float64 `json:"quality_z_variance"`
-}
-
-// calibrate fills a Calibration from the predictions on rows.
-func calibrate(t *train.Task, rows []int, predictions []carrot.Prediction) Calibration {
-	const bins = 15
-	var c Calibration
-	var n, uncertain, tokens, observed, predicted float64
-	var count, sumQ, sumY [bins]float64
-	models := len(t.Set.Models)
-	r2 := 0.0
-	for m := range models {
-		var residual, sum, squares, k float64
-		for _, i := range rows {
-			f, y := &predictions[i].Forecasts[m], t.Set.Score.At(i, m)
-			residual += (f.Quality - y) * (f.Quality - y)
-			sum, squares, k = sum+y, squares+y*y, k+1
-			if v := f.QualitySE*f.QualitySE + f.QualityNoise*f.QualityNoise; v > 0 {
-				c.QualityZ += (f.Quality - y) * (f.Quality - y) / v
-				uncertain++
-			}
-			bin := min(int(f.Quality*bins), bins-1)
-			count[bin], sumQ[bin], sumY[bin] = count[bin]+1, sumQ[bin]+f.Quality, sumY[bin]+y
-			n++
-			if out := t.Set.OutputTokens.At(i, m); !math.IsNaN(out) && !f.Direct {
-				tokens++
-				observed, predicted = observed+out, predicted+f.OutputTokens
-				c.OutputTokensMAE += math.Abs(out - f.OutputTokens)
-				if out <= f.OutputTokensP90 {
-					c.OutputTokensP90++
-				}
-			}
-		}
-		c.Brier += residual
-		if spread := squares - sum*sum/k; spread > 0 {
-			r2 += 1 - residual/spread
-		} else if residual == 0 {
-			r2++
-		}
-	}
-	for b := range bins {
-		if count[b] > 0 {
-			c.ECE += math.Abs(sumQ[b]-sumY[b]) / n
-		}
-	}
-	c.Brier, c.QualityZ, c.R2 = c.Brier/n, c.QualityZ/max(uncertain, 1), r2/float64(models)
-	if tokens > 0 {
-		c.OutputTokensMAE, c.OutputTokensP90 = c.OutputTokensMAE/tokens, c.OutputTokensP90/tokens
-		c.OutputTokensBias = predicted/max(observed, 1) - 1
-	}
-	return c
-}
-
-// trace records the choices of a router on rows along the grid.
-func (e *Entry) trace(rows []int) frontier.Trace {
+// steps records the choices for query i along the grid.
+func (e *Entry) steps(i int, p *carrot.Prediction) []frontier.Step {
 	t, grid := e.Task, frontier.Grid()
 	models := len(t.Set.Models)
-	quality, cost := make([]float64, len(rows)*models), make([]float64, len(rows)*models)
+	quality, cost := make([]float64, models), make([]float64, models)
+	for m := range models {
+		quality[m], cost[m] = p.Forecasts[m].Quality, t.PredictedCost(i, m, &p.Forecasts[m])
+	}
+	return t.Trace([]int{i}, len(grid), func(_, s int) int { return carrot.Choose(quality, cost, grid[s]) }).Steps[0]
+}
+
+// trace is the entry's trace on some rows.
+func (e *Entry) trace(rows []int) (frontier.Trace, error) {
+	t := frontier.Trace{Settings: len(frontier.Grid()), Steps: make([][]frontier.Step, len(rows))}
 	for k, i := range rows {
-		for m := range models {
-			f := &e.Predictions[i].Forecasts[m]
-			quality[k*models+m], cost[k*models+m] = f.Quality, t.PredictedCost(i, m, f)
+		if e.Steps[i] == nil {
+			return t, fmt.Errorf("router %s has no answer for query %q", e.Name, e.Task.Set.Queries[i].ID)
+		}
+		t.Steps[k] = e.Steps[i]
+	}
+	return t, nil
+}
+
+// RunOptions are the settings of Run. The zero value works.
+type RunOptions struct {
+	Cache Cache
+	// Progress is told what is being done and how many of the contender's
+	// parts are done.
+	Progress func(doing string, done, total int)
+	// Variants are the representations of all queries with the prompt
+	// changed, one list for each of Perturbations.
+	Variants [][]carrot.Representation
+	// Share fits on this share of the rows only, by prompt hash, for a
+	// learning curve; 0 is all.
+	Share float64
+}
+
+// Run fits the contender on each part's rows and lets it answer the rows held
+// out.
+func Run(ctx context.Context, who Contender, t *train.Task, parts []Part, o RunOptions) (*Entry, error) {
+	e := NewEntry(who.Name(), t)
+	e.Worth = who.Worth()
+	for p, part := range parts {
+		say := func(doing string) {
+			if o.Progress != nil {
+				if len(parts) > 1 {
+					doing = fmt.Sprintf("part %d of %d: %s", p+1, len(parts), doing)
+				}
+				o.Progress(doing, p, len(parts))
+			}
+		}
+		rows := thin(t.Set, part.Fit, o.Share)
+		f := o.Cache.load(who, t, rows)
+		if f == nil {
+			var err error
+			if f, err = who.fit(ctx, t, rows, say); err != nil {
+				return nil, fmt.Errorf("%s: %w", who.Name(), err)
+			}
+			if err := o.Cache.keep(who, t, rows, f); err != nil {
+				e.Notes = append(e.Notes, fmt.Sprintf("%s would be fitted anew the next time: %v", who.Name(), err))
+			}
+		}
+		say("predicting")
+		e.Settings = append(e.Settings, f.setting())
+		if err := f.answer(e, part.Held, o.Variants); err != nil {
+			return nil, fmt.Errorf("%s: %w", who.Name(), err)
 		}
 	}
-	return t.Trace(rows, len(grid), func(k, s int) int {
-		return carrot.Choose(quality[k*models:][:models], cost[k*models:][:models], grid[s])
-	})
+	return e, ctx.Err()
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
@@ -77,8 +79,6 @@ func world(tb testing.TB, n int) *train.Task {
 	return task
 }
 
-func say(string) {}
-
 func spec(tb testing.TB, text string) predict.Spec {
 	tb.Helper()
 	s, err := predict.ParseSpec(text)
@@ -88,14 +88,36 @@ func spec(tb testing.TB, text string) predict.Spec {
 	return s
 }
 
-// outOfFold is a router's honest predictions on the trainable rows.
-func outOfFold(tb testing.TB, t *train.Task, text string) []carrot.Prediction {
+// contender is a predictor by its spec.
+func contender(tb testing.TB, text string) Own {
 	tb.Helper()
-	p, err := OutOfFold(context.Background(), t, spec(tb, text), 3, say)
+	return Own{Label: text, Spec: spec(tb, text)}
+}
+
+// parts are three folds of a task.
+func parts(tb testing.TB, t *train.Task) []Part {
+	tb.Helper()
+	p, err := Folds(t.Set, 3)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return p
+}
+
+// run is a contender's honest answers.
+func run(tb testing.TB, t *train.Task, who Contender, parts []Part) *Entry {
+	tb.Helper()
+	e, err := Run(context.Background(), who, t, parts, RunOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+// outOfFold is a router's honest answers on the trainable rows.
+func outOfFold(tb testing.TB, t *train.Task, text string) *Entry {
+	tb.Helper()
+	return run(tb, t, contender(tb, text), parts(tb, t))
 }
 
 const quick = "sparse:alpha=5:buckets=1024"
@@ -104,9 +126,9 @@ const quick = "sparse:alpha=5:buckets=1024"
 func compared(tb testing.TB, o Options, names ...string) *Report {
 	tb.Helper()
 	t := world(tb, 240)
-	var entries []Entry
+	var entries []*Entry
 	for _, name := range names {
-		entries = append(entries, Entry{Name: name, Task: t, Predictions: outOfFold(tb, t, name)})
+		entries = append(entries, outOfFold(tb, t, name))
 	}
 	o.Split = "train and validation"
 	r, err := Compare(tb.Context(), t, train.Trainable(t.Set), entries, outOfFold(tb, t, "mean"), o)
@@ -250,7 +272,7 @@ func TestPairs(t *testing.T) {
 // and counted.
 func TestCompareIncomplete(t *testing.T) {
 	task := world(t, 60)
-	predictions := outOfFold(t, task, "mean")
+	mean := outOfFold(t, task, "mean")
 	task.Set.Score.Set(3, 1, math.NaN())
 	task.Cost.Set(4, 2, math.NaN())
 	rows := train.Trainable(task.Set)
@@ -260,7 +282,7 @@ func TestCompareIncomplete(t *testing.T) {
 			skipped++
 		}
 	}
-	r, err := Compare(t.Context(), task, rows, nil, predictions, Options{})
+	r, err := Compare(t.Context(), task, rows, nil, mean, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,18 +310,15 @@ func TestCompareIncomplete(t *testing.T) {
 // stay the same, bit for bit, and others change. The nearest neighbour
 // remembers everything, so it would show.
 func TestHonest(t *testing.T) {
-	memory := spec(t, "knn:k=1:k-tokens=1")
+	memory := contender(t, "knn:k=1:k-tokens=1")
 	for _, test := range []struct {
-		name    string
-		predict func(*train.Task) ([]carrot.Prediction, error)
-		held    func(dataset.Query) bool
+		name  string
+		parts func(*dataset.Set) ([]Part, error)
+		held  func(dataset.Query) bool
 	}{
-		{"OutOfFold", func(task *train.Task) ([]carrot.Prediction, error) {
-			return OutOfFold(t.Context(), task, memory, 4, say)
-		}, func(q dataset.Query) bool { return dataset.Fold(q.Prompt, 4) == 2 }},
-		{"LeaveOut", func(task *train.Task) ([]carrot.Prediction, error) {
-			return LeaveOut(t.Context(), task, memory, say)
-		}, func(q dataset.Query) bool { return q.Source == subjects[1][0] }},
+		{"Folds", func(s *dataset.Set) ([]Part, error) { return Folds(s, 4) },
+			func(q dataset.Query) bool { return dataset.Fold(q.Prompt, 4) == 2 }},
+		{"Sources", Sources, func(q dataset.Query) bool { return q.Source == subjects[1][0] }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			task, turned := world(t, 240), world(t, 240)
@@ -311,14 +330,11 @@ func TestHonest(t *testing.T) {
 					}
 				}
 			}
-			want, err := test.predict(task)
+			parts, err := test.parts(task.Set)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := test.predict(turned)
-			if err != nil {
-				t.Fatal(err)
-			}
+			want, got := run(t, task, memory, parts).Predictions, run(t, turned, memory, parts).Predictions
 			held, changed := 0, 0
 			for i, q := range task.Set.Queries {
 				same := reflect.DeepEqual(got[i], want[i])
@@ -353,13 +369,10 @@ func TestSplit(t *testing.T) {
 			}
 		}
 	}
-	a, err := Split(t.Context(), task, spec(t, quick), dataset.SplitValidation, say)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Split(t.Context(), turned, spec(t, quick), dataset.SplitValidation, say)
-	if err != nil || !reflect.DeepEqual(a, b) {
-		t.Errorf("validation is predicted otherwise when its outcomes or test's change (%v)", err)
+	held := Split(task.Set, dataset.SplitValidation)
+	a, b := run(t, task, contender(t, quick), held).Predictions, run(t, turned, contender(t, quick), held).Predictions
+	if !reflect.DeepEqual(a, b) {
+		t.Error("validation is predicted otherwise when its outcomes or test's change")
 	}
 	for i, q := range task.Set.Queries {
 		if (a[i].Forecasts != nil) != (q.Split == dataset.SplitValidation) {
@@ -369,21 +382,21 @@ func TestSplit(t *testing.T) {
 	for i := range task.Set.Queries {
 		task.Set.Queries[i].Split = dataset.SplitTest
 	}
-	if p, err := Split(t.Context(), task, spec(t, "mean"), dataset.SplitTest, say); p != nil || err != nil {
-		t.Errorf("Split with nothing to fit on = %v, %v, want none", p, err)
+	if p := Split(task.Set, dataset.SplitTest); p != nil {
+		t.Errorf("Split with nothing to fit on = %v, want none", p)
 	}
 }
 
-func TestLeaveOutErrors(t *testing.T) {
+func TestPartsErrors(t *testing.T) {
 	task := world(t, 40)
 	for i := range task.Set.Queries {
 		task.Set.Queries[i].Source = "one"
 	}
-	if _, err := LeaveOut(t.Context(), task, spec(t, "mean"), say); err == nil || !strings.Contains(err.Error(), "has 1 source: leaving one out needs two") {
-		t.Errorf("LeaveOut of one source = %v, want an error that says so", err)
+	if _, err := Sources(task.Set); err == nil || !strings.Contains(err.Error(), "has 1 source: leaving one out needs two") {
+		t.Errorf("Sources of one source = %v, want an error that says so", err)
 	}
-	if _, err := OutOfFold(t.Context(), task, spec(t, "mean"), 1, say); err == nil || !strings.Contains(err.Error(), "nothing is left to fit on") {
-		t.Errorf("OutOfFold of one fold = %v, want an error that says so", err)
+	if _, err := Folds(task.Set, 1); err == nil || !strings.Contains(err.Error(), "nothing is left to fit on") {
+		t.Errorf("Folds of one fold = %v, want an error that says so", err)
 	}
 }
 
@@ -419,12 +432,21 @@ func TestCalibrate(t *testing.T) {
 		OutputTokensBias: 300./420 - 1,             //
 		OutputTokensP90:  0.5,                      // 120 ≤ 150, 300 > 250
 		QualityZ:         0.34 / (0.09 + 0.16) / 4, //
+
+		OutputTokensRelativeMAE: 60. / 210,
+		CostBias:                4./8 - 1,             // no prices: forecasts of 1 USD
+		CostRelativeMAE:         (1 + 3 + 0 + 0) / 8., //
+		CostRankCorrelation:     Number(math.NaN()),   // all forecasts are equal
 	}
 	a, b := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range a.NumField() {
-		if math.Abs(a.Field(i).Float()-b.Field(i).Float()) > 1e-12 {
+		if a.Field(i).Kind() == reflect.Float64 && math.Abs(a.Field(i).Float()-b.Field(i).Float()) > 1e-12 {
 			t.Errorf("%s = %v, want %v", a.Type().Field(i).Name, a.Field(i), b.Field(i))
 		}
+	}
+	bins := []ReliabilityBin{{2, 0.2, 0}, {1, 0.5, 0}, {1, 0.9, 1}}
+	if diff := cmp.Diff(bins, got.Reliability); diff != "" {
+		t.Errorf("reliability (-want +got):\n%s", diff)
 	}
 }
 
@@ -438,7 +460,11 @@ func TestCalibrateCertain(t *testing.T) {
 			f.QualitySE, f.QualityNoise = 0, 0
 		}
 	}
-	r, err := Compare(t.Context(), task, []int{0, 1}, []Entry{{"sure", task, predictions}}, nil, Options{})
+	sure := NewEntry("sure", task)
+	for i, p := range predictions {
+		sure.Set(i, p)
+	}
+	r, err := Compare(t.Context(), task, []int{0, 1}, []*Entry{sure}, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +488,7 @@ func TestSummarize(t *testing.T) {
 func TestOutOfFoldMetrics(t *testing.T) {
 	task := world(t, 120)
 	rows := train.Trainable(task.Set)
-	all := outOfFold(t, task, quick)
+	all := outOfFold(t, task, quick).Predictions
 	var predictions []carrot.Prediction
 	for _, i := range rows {
 		predictions = append(predictions, all[i])
@@ -614,10 +640,7 @@ func TestReferenceFigures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mean, err := Split(t.Context(), task, spec(t, "mean"), dataset.SplitValidation, say)
-			if err != nil {
-				t.Fatal(err)
-			}
+			mean := run(t, task, contender(t, "mean"), Split(set, dataset.SplitValidation))
 			r, err := Compare(t.Context(), task, set.Rows(dataset.SplitValidation), nil, mean, Options{})
 			if err != nil {
 				t.Fatal(err)

@@ -13,19 +13,19 @@ import (
 // cost95 and the calibration. It is empty where there is no such query, and
 // leaves out what is not finite.
 func OutOfFoldMetrics(ctx context.Context, t *train.Task, rows []int, predictions []carrot.Prediction) map[string]float64 {
-	byQuery := make([]carrot.Prediction, len(t.X))
+	e := NewEntry("router", t)
 	for k, i := range rows {
-		byQuery[i] = predictions[k]
+		e.Set(i, predictions[k])
 	}
-	r, err := Compare(ctx, t, rows, []Entry{{Name: "router", Task: t, Predictions: byQuery}}, nil, Options{})
+	r, err := Compare(ctx, t, rows, []*Entry{e}, nil, Options{})
 	if err != nil {
 		return map[string]float64{}
 	}
-	l := r.Routers[0]
-	out := map[string]float64{"queries": float64(r.Queries), "brier": l.Calibration.Brier, "ece": l.Calibration.ECE, "r2": l.Calibration.R2,
-		"output_tokens_p90_coverage": l.Calibration.OutputTokensP90, "output_tokens_mae": l.Calibration.OutputTokensMAE,
-		"quality_z_variance": l.Calibration.QualityZ}
-	for name, v := range map[string]Number{"aiq": l.AIQ, "peak": l.Peak, "qnc": l.QNC, "cost95": l.Cost95, "gap_closed": l.GapClosed} {
+	l, c := r.Routers[0], r.Routers[0].Calibration
+	out := map[string]float64{"queries": float64(r.Queries)}
+	for name, v := range map[string]Number{"aiq": l.AIQ, "peak": l.Peak, "qnc": l.QNC, "cost95": l.Cost95, "gap_closed": l.GapClosed,
+		"brier": c.Brier, "ece": c.ECE, "r2": c.R2, "output_tokens_p90_coverage": c.OutputTokensP90, "output_tokens_mae": c.OutputTokensMAE,
+		"quality_z_variance": c.QualityZ} {
 		if v := float64(v); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			out[name] = v
 		}

@@ -3,9 +3,7 @@ package eval
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
 
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/train"
@@ -62,9 +60,22 @@ type RouterLine struct {
 	QNCInterval []Number     `json:"qnc_ci"`
 	Cost95      Number       `json:"cost95"`
 	GapClosed   Number       `json:"gap_closed"`
-	Calibration *Calibration `json:"calibration"`
+	Calibration *Calibration `json:"calibration"` // null where the worth is no quality
 	Curve       []CurvePoint `json:"curve"`
-	reference   bool
+	// Worth says what the router's forecast of quality is; Settings are the
+	// hyperparameters chosen, part by part.
+	Worth    string   `json:"worth,omitempty"`
+	Settings []string `json:"settings,omitempty"`
+	AUDC     Number   `json:"audc"`
+	// Arena is the highest RouterArena score along the curve: oracle-tuned.
+	Arena         Number          `json:"routerarena_best"`
+	Regret        []RegretAt      `json:"regret"`
+	Sources       []SourceLine    `json:"sources,omitempty"`
+	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
+	Robustness    []Robustness    `json:"robustness,omitempty"`
+	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`
+	Pair          *PairMetrics    `json:"pair,omitempty"`
+	reference     bool
 }
 
 // CurvePoint is one setting of a router: USDPerQuality is null for +Inf and for
@@ -147,67 +158,4 @@ func pairs(all []*contestant) []Pair {
 		}
 	}
 	return out
-}
-
-// WriteText writes the report as tables for people.
-func (r *Report) WriteText(w io.Writer) error {
-	fmt.Fprintf(w, "%s, %s: %d queries (%d incomplete skipped), %d models, best single %s\n\n",
-		r.Dataset, r.Split, r.Queries, r.Skipped, len(r.Models), r.BestSingle)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "router\tAIQ\t95% interval\tpeak\tQNC\tcost@95\tgap closed\tR²\tECE\ttokens within p90")
-	for _, l := range r.Routers {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s", l.Name, l.AIQ, span(l.AIQInterval), l.Peak, short(l.QNC), short(l.Cost95), percent(l.GapClosed))
-		if c := l.Calibration; c != nil {
-			fmt.Fprintf(tw, "\t%.3f\t%.3f\t%.1f%%", c.R2, c.ECE, 100*c.OutputTokensP90)
-		}
-		fmt.Fprintln(tw)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	if len(r.Pairs) > 0 && r.Pairs[0].Interval != nil {
-		fmt.Fprintln(w, "\npaired differences of AIQ (95% interval over queries)")
-		for _, p := range r.Pairs {
-			fmt.Fprintf(tw, "%s - %s\t%+.4f\t%s\t%s\n", p.A, p.B, float64(p.AIQDiff), span(p.Interval), p.verdict())
-		}
-		if err := tw.Flush(); err != nil {
-			return err
-		}
-	}
-	for _, n := range r.Notes {
-		fmt.Fprintf(w, "\nnote: %s\n", n)
-	}
-	return nil
-}
-
-// verdict says plainly whether the two can be told apart.
-func (p *Pair) verdict() string {
-	switch {
-	case p.Interval[0] > 0:
-		return p.A + " is better"
-	case p.Interval[1] < 0:
-		return p.B + " is better"
-	}
-	return "cannot be told apart"
-}
-
-func span(v []Number) string {
-	if len(v) != 2 {
-		return ""
-	}
-	return fmt.Sprintf("[%s, %s]", v[0], v[1])
-}
-
-func short(n Number) string {
-	if s := n.String(); s == "none" {
-		return s
-	}
-	return fmt.Sprintf("%.3f", float64(n))
-}
-
-func percent(n Number) string {
-	if s := n.String(); s == "none" {
-		return ""
-	}
-	return fmt.Sprintf("%.1f%%", 100*float64(n))
 }

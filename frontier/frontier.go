@@ -63,19 +63,7 @@ func AIQ(points []Point, low, high float64) float64 {
 	if len(hull) == 0 || high < low {
 		return math.NaN()
 	}
-	if high == low {
-		return heightAt(hull, low)
-	}
-	first, last := hull[0], hull[len(hull)-1]
-	area := first.Quality * max(0, min(first.Cost, high)-low)
-	for i := 1; i < len(hull); i++ {
-		a, b := max(hull[i-1].Cost, low), min(hull[i].Cost, high)
-		if a < b {
-			area += (b - a) * (segment(hull[i-1], hull[i], a) + segment(hull[i-1], hull[i], b)) / 2
-		}
-	}
-	area += last.Quality * max(0, high-max(last.Cost, low))
-	return area / (high - low)
+	return meanHeight(hull, low, high)
 }
 
 // segment is the height of the line through a and b at the given cost.

@@ -5,6 +5,7 @@ import "slices"
 // Step says what a query costs and scores from setting At of the grid on.
 type Step struct {
 	At            int
+	Candidate     int // the one chosen; -1 where several are called
 	Cost, Quality float64
 }
 
@@ -27,7 +28,7 @@ func NewTrace(n, settings int, choose func(query, setting int) int, outcome func
 		for s := range settings {
 			if c := choose(i, s); s == 0 || c != last {
 				cost, quality := outcome(i, c)
-				steps = append(steps, Step{s, cost, quality})
+				steps = append(steps, Step{s, c, cost, quality})
 				last = c
 			}
 		}
@@ -64,4 +65,30 @@ func (t Trace) Curve(weights []float64) []Point {
 		points[i] = Point{sum.Cost / total, sum.Quality / total}
 	}
 	return points
+}
+
+// Shares returns the share of the queries that each candidate answers at a
+// setting; what several answer together is left out.
+func (t Trace) Shares(setting, candidates int) []float64 {
+	shares := make([]float64, candidates)
+	for _, steps := range t.Steps {
+		if c := stepAt(steps, setting).Candidate; c >= 0 {
+			shares[c] += 1 / float64(len(t.Steps))
+		}
+	}
+	return shares
+}
+
+// At returns the step that query i is on at a setting.
+func (t Trace) At(i, setting int) Step { return stepAt(t.Steps[i], setting) }
+
+func stepAt(steps []Step, setting int) Step {
+	at := steps[0]
+	for _, s := range steps {
+		if s.At > setting {
+			break
+		}
+		at = s
+	}
+	return at
 }

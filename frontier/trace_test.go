@@ -16,9 +16,9 @@ func TestNewTrace(t *testing.T) {
 		func(query, setting int) int { return choices[query][setting] },
 		func(query, candidate int) (cost, quality float64) { return float64(candidate), float64(query) })
 	want := frontier.Trace{Settings: 5, Steps: [][]frontier.Step{
-		{{0, 2, 0}, {2, 1, 0}, {4, 0, 0}},
-		{{0, 0, 1}},
-		{{0, 1, 2}, {1, 0, 2}, {2, 1, 2}, {3, 0, 2}, {4, 1, 2}},
+		{{0, 2, 2, 0}, {2, 1, 1, 0}, {4, 0, 0, 0}},
+		{{0, 0, 0, 1}},
+		{{0, 1, 1, 2}, {1, 0, 0, 2}, {2, 1, 1, 2}, {3, 0, 0, 2}, {4, 1, 1, 2}},
 	}}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("NewTrace (-want +got):\n%s", diff)

@@ -34,18 +34,21 @@ const (
 )
 
 var rules = map[string]rule{
-	"":            {nil, "whoever imports the domain types must get nothing else with them"},
-	"safetensors": {nil, "a file format knows nothing of what is kept in it"},
-	"frontier":    {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},
-	"provider":    {nil, "an upstream client must not grow into a framework, nor know what its answers are used for"},
-	"price":       {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
-	"embed":       {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
-	"predict":     {[]string{"", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
-	"dataset":     {[]string{parquet}, "outcomes are read and written by programs that do not route"},
-	"train":       {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
-	"eval":        {[]string{"", "dataset", "frontier", "predict", "train"}, "what is measured must not depend on how it is saved or served"},
-	"artifact":    {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "safetensors", "train",
+	"":                  {nil, "whoever imports the domain types must get nothing else with them"},
+	"internal/nearest":  {nil, "a heap of neighbours knows nothing of what they are neighbours of"},
+	"internal/parallel": {nil, "spreading a loop over processors needs nothing else"},
+	"safetensors":       {nil, "a file format knows nothing of what is kept in it"},
+	"frontier":          {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},
+	"provider":          {nil, "an upstream client must not grow into a framework, nor know what its answers are used for"},
+	"price":             {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"embed":             {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
+	"predict":           {[]string{"", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
+	"dataset":           {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},
+	"train":             {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
+	"rivals":            {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
+	"eval":              {[]string{"", "dataset", "frontier", "predict", "rivals", "safetensors", "train"}, "what is measured must not depend on how it is saved or served"},
+	"artifact":          {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "rivals", "safetensors", "train",
 		"github.com/alecthomas/kong"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -114,7 +115,7 @@ func (l *kernel) matrix(x blas32.General) blas32.General {
 	if x.Cols > 0 {
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, l.z, 0, k)
 	}
-	parallel(len(k.Data), func(lo, hi int) { l.apply(k.Data[lo:hi]) })
+	parallel.Ranges(len(k.Data), func(lo, hi int) { l.apply(k.Data[lo:hi]) })
 	return k
 }
 
@@ -170,7 +171,7 @@ func (l *kernel) crossfit(ctx context.Context, p *problem, part []int, parts int
 		}
 		s.predict(f, weights, mean, raw)
 		rows := s.rows(f, func(int) bool { return true })
-		parallel(len(rows), func(lo, hi int) {
+		parallel.Ranges(len(rows), func(lo, hi int) {
 			var w workspace
 			for _, i := range rows[lo:hi] {
 				trial.variances(s.k.Data[i*s.k.Stride:][:s.k.Cols], &w, variance[i*p.models:][:p.models])

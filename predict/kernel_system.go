@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -322,7 +323,7 @@ func varianceFactor(a, kll *mat.SymDense, noise float64) []float32 {
 func (s *system) predict(f int, weights []float32, mean []float64, raw []float64) {
 	t := s.p.targets()
 	rows := s.rows(f, func(int) bool { return true })
-	parallel(len(rows), func(lo, hi int) {
+	parallel.Ranges(len(rows), func(lo, hi int) {
 		y := make([]float32, t)
 		for _, i := range rows[lo:hi] {
 			project(s.k.Data[i*s.k.Stride:][:s.k.Cols], weights, y)

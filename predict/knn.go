@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/nearest"
+	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -73,22 +75,22 @@ func (l *knn) neighbourLists(p *problem, part []int, k int) [][]int32 {
 	lists := make([][]int32, p.n)
 	const chunk = 128
 	d := p.dense.Cols
-	parallel((p.n+chunk-1)/chunk, func(lo, hi int) {
+	parallel.Ranges((p.n+chunk-1)/chunk, func(lo, hi int) {
 		sim := make([]float32, chunk*p.n)
-		var near neighbours
+		var near nearest.Heap
 		for c := lo; c < hi; c++ {
 			from, to := c*chunk, min((c+1)*chunk, p.n)
 			rows := blas32.General{Rows: to - from, Cols: d, Stride: max(d, 1), Data: p.dense.Data[from*d : to*d]}
 			out := blas32.General{Rows: to - from, Cols: p.n, Stride: p.n, Data: sim[:(to-from)*p.n]}
 			blas32.Gemm(blas.NoTrans, blas.Trans, 1, rows, p.dense, 0, out)
 			for i := from; i < to; i++ {
-				near.reset(k)
+				near.Reset(k)
 				for j, s := range out.Data[(i-from)*p.n:][:p.n] {
 					if part[j] != part[i] {
-						near.offer(s, int32(j))
+						near.Offer(s, int32(j))
 					}
 				}
-				lists[i] = append([]int32(nil), near.sorted()...)
+				lists[i] = append([]int32(nil), near.Sorted()...)
 			}
 		}
 	})
@@ -105,7 +107,7 @@ func (l *knn) average(p *problem, near [][]int32, k [3]int, part []int, raw, var
 			partMeans[f] = p.means(func(i int) bool { return part[i] != f })
 		}
 	}
-	parallel(p.n, func(lo, hi int) {
+	parallel.Ranges(p.n, func(lo, hi int) {
 		count := make([]float64, t)
 		for i := lo; i < hi; i++ {
 			averageInto(raw[i*t:][:t], count, near[i], k, partMeans[part[i]],
@@ -160,15 +162,15 @@ func (l *knn) predict(x *carrot.Representation, w *workspace, raw, variance []fl
 	if n*l.x.Cols < parallelScan {
 		l.scan(x, w, 0, n)
 	} else {
-		parallel(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
+		parallel.Ranges(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
 	}
-	w.near.reset(slices.Max(l.k[:]))
+	w.near.Reset(slices.Max(l.k[:]))
 	for j, s := range w.kernel {
-		w.near.offer(s, int32(j))
+		w.near.Offer(s, int32(j))
 	}
 	w.y = grow(w.y, l.targets)
 	w.counts = grow(w.counts, l.targets)
-	averageInto(raw, w.counts, w.near.sorted(), l.k, l.mean,
+	averageInto(raw, w.counts, w.near.Sorted(), l.k, l.mean,
 		func(row int32, c int) float64 { return float64(l.target[int(row)*l.targets+c]) })
 	for m := range variance {
 		variance[m] = 1 / max(w.counts[m], 1)
@@ -217,75 +219,4 @@ func grow[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
-}
-
-// neighbours keeps the k most similar rows offered, as a heap with the least
-// similar on top; ties keep the earlier row.
-type neighbours struct {
-	k   int
-	sim []float32
-	row []int32
-}
-
-func (h *neighbours) reset(k int) {
-	h.k = k
-	h.sim, h.row = h.sim[:0], h.row[:0]
-}
-
-// worse reports whether entry a is less similar than b, or as similar and a
-// later row.
-func (h *neighbours) worse(a, b int) bool {
-	return h.sim[a] < h.sim[b] || h.sim[a] == h.sim[b] && h.row[a] > h.row[b]
-}
-
-func (h *neighbours) swap(a, b int) {
-	h.sim[a], h.sim[b] = h.sim[b], h.sim[a]
-	h.row[a], h.row[b] = h.row[b], h.row[a]
-}
-
-// offer adds a row. Rows must be offered in rising order.
-func (h *neighbours) offer(sim float32, row int32) {
-	if len(h.sim) == h.k {
-		if sim <= h.sim[0] {
-			return
-		}
-		h.sim[0], h.row[0] = sim, row
-		h.down(0, h.k)
-		return
-	}
-	h.sim, h.row = append(h.sim, sim), append(h.row, row)
-	for at := len(h.sim) - 1; at > 0; {
-		up := (at - 1) / 2
-		if !h.worse(at, up) {
-			return
-		}
-		h.swap(at, up)
-		at = up
-	}
-}
-
-func (h *neighbours) down(at, n int) {
-	for {
-		child := 2*at + 1
-		if child >= n {
-			return
-		}
-		if child+1 < n && h.worse(child+1, child) {
-			child++
-		}
-		if !h.worse(child, at) {
-			return
-		}
-		h.swap(at, child)
-		at = child
-	}
-}
-
-// sorted orders the rows nearest first and returns them; the heap is spent.
-func (h *neighbours) sorted() []int32 {
-	for n := len(h.sim) - 1; n > 0; n-- {
-		h.swap(0, n)
-		h.down(0, n)
-	}
-	return h.row
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -351,7 +352,7 @@ func crossfitByRefit(ctx context.Context, p *problem, part []int, parts int, fre
 		if err := l.fit(ctx, p.subset(train)); err != nil {
 			return nil, nil, err
 		}
-		parallel(len(test), func(lo, hi int) {
+		parallel.Ranges(len(test), func(lo, hi int) {
 			var w workspace
 			for _, i := range test[lo:hi] {
 				l.predict(&p.x[i], &w, raw[i*t:][:t], variance[i*p.models:][:p.models])

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/parallel"
 )
 
 // novelty says how unlike the training queries a query is: one minus the
@@ -143,7 +144,7 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 // do not share its hash.
 func (n *novelty) heldOut(texts []carrot.Sparse, hash []uint64) []float64 {
 	out := make([]float64, len(texts))
-	parallel(len(texts), func(lo, hi int) {
+	parallel.Ranges(len(texts), func(lo, hi int) {
 		var w workspace
 		for i := lo; i < hi; i++ {
 			out[i] = 1 - float64(n.nearest(&texts[i], &w, func(row int32) bool {

@@ -21,11 +21,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/nearest"
+	"github.com/carrot-router/carrot/internal/parallel"
 )
 
 // ErrNotFitted is returned by Predict before Fit.
@@ -179,7 +179,7 @@ type workspace struct {
 	y             []float32 // raw outputs of one learner
 	kernel        []float32 // similarities
 	proj          []float32 // for the kernel's variance
-	near          neighbours
+	near          nearest.Heap
 	part          workspacePart
 	sim           []float32 // novelty
 	touched       []int32
@@ -205,7 +205,7 @@ func (p *Predictor) Predict(x []carrot.Representation, dst []carrot.Prediction) 
 		p.one(&x[0], &dst[0])
 		return nil
 	}
-	parallel(len(x), func(lo, hi int) {
+	parallel.Ranges(len(x), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			p.one(&x[i], &dst[i])
 		}
@@ -253,32 +253,4 @@ func checkRepresentation(x *carrot.Representation, dim int) error {
 		return errors.New("vector holds a number that is not finite")
 	}
 	return nil
-}
-
-// each calls f(0), …, f(n-1), on all processors; the order does not matter.
-func each(n int, f func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// parallel calls f on contiguous ranges of [0,n), one per processor.
-func parallel(n int, f func(lo, hi int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		f(0, n)
-		return
-	}
-	var wg sync.WaitGroup
-	for k := range workers {
-		wg.Go(func() { f(k*n/workers, (k+1)*n/workers) })
-	}
-	wg.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/parallel"
 )
 
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
@@ -174,7 +175,7 @@ func (l *sparse) solve(ctx context.Context, p *problem, b *bag, use func(i int) 
 			}
 		}
 	}
-	each(len(jobs), func(k int) {
+	parallel.Each(len(jobs), func(k int) {
 		if ctx.Err() == nil {
 			l.conjugate(p, b, jobs[k])
 		}
@@ -200,7 +201,7 @@ func (l *sparse) holdOut(ctx context.Context, p *problem, part []int, f int, raw
 		return err
 	}
 	t := p.targets()
-	parallel(p.n, func(lo, hi int) {
+	parallel.Ranges(p.n, func(lo, hi int) {
 		var w workspace
 		ignored := make([]float64, p.models)
 		for i := lo; i < hi; i++ {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/predict"
 )
@@ -30,7 +31,7 @@ var cautions = []float64{1, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35
 // the best such peak or reaches the best single. Ranking noise costs more than
 // it seems: out of domain every learned router loses without this.
 func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, progress func(string)) (float64, error) {
-	group, parts := t.sources(rows)
+	group, parts := Sources(t.Set, rows)
 	j := t.judge(rows)
 	if parts < fewSources || len(j.rows) == 0 {
 		return defaultCaution, nil
@@ -63,11 +64,12 @@ func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, pr
 	return defaultCaution, nil
 }
 
-// sources numbers the sources of rows in order of appearance.
-func (t *Task) sources(rows []int) (group []int, parts int) {
+// Sources numbers the sources of rows in order of appearance: group[k] is that
+// of rows[k].
+func Sources(set *dataset.Set, rows []int) (group []int, parts int) {
 	number := map[string]int{}
 	for _, i := range rows {
-		s := t.Set.Queries[i].Source
+		s := set.Queries[i].Source
 		if _, ok := number[s]; !ok {
 			number[s] = len(number)
 		}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
@@ -27,6 +29,11 @@ type Task struct {
 	X      []carrot.Representation // one per query
 	Prices []*carrot.Price         // one per model; nil where outcomes carry costs
 	Cost   dataset.Matrix          // observed USD per query; NaN not observed
+	// Embedder names what made X.
+	Embedder string
+	// PerCall, if not nil, is what a call of each model counts as, whatever
+	// its tokens: see PrepareCalls.
+	PerCall []float64
 }
 
 // Prepare restricts set to its pool, embeds the prompts and prices the
@@ -34,26 +41,49 @@ type Task struct {
 // by the set's models.json if book is nil. A model without a price is an error
 // that names it, unless its outcomes carry costs.
 func Prepare(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, book *price.Book) (*Task, error) {
-	rows := make([]int, len(set.Queries))
-	for i := range rows {
-		rows[i] = i
+	t, err := newTask(set)
+	if err != nil {
+		return nil, err
 	}
+	if err := t.Reprice(book); err != nil {
+		return nil, err
+	}
+	return t, t.embed(ctx, embedder)
+}
+
+// newTask restricts set to its pool.
+func newTask(set *dataset.Set) (*Task, error) {
 	pool := set.Pool()
 	if len(pool) == 0 { // to Subset it would mean all
 		return nil, fmt.Errorf("data set %s: no model is in the pool", set.Name)
 	}
-	t := &Task{Set: set.Subset(rows, pool), X: make([]carrot.Representation, len(rows))}
-	if err := t.Reprice(book); err != nil {
-		return nil, err
-	}
-	texts := make([]string, len(rows))
+	return &Task{Set: set.Subset(nil, pool), X: make([]carrot.Representation, len(set.Queries))}, nil
+}
+
+func (t *Task) embed(ctx context.Context, embedder carrot.Embedder) error {
+	t.Embedder = embedder.ID()
+	texts := make([]string, len(t.X))
 	for i, q := range t.Set.Queries {
 		texts[i] = q.Prompt
 	}
 	if err := embedder.Embed(ctx, texts, t.X); err != nil {
-		return nil, fmt.Errorf("embed prompts of %s: %w", set.Name, err)
+		return fmt.Errorf("embed prompts of %s: %w", t.Set.Name, err)
 	}
-	return t, nil
+	return nil
+}
+
+// PrepareCalls is Prepare with the share of calls to the model named strong as
+// the cost: it needs no prices and no tokens.
+func PrepareCalls(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, strong string) (*Task, error) {
+	t, err := newTask(set)
+	if err != nil {
+		return nil, err
+	}
+	t.Prices, t.Cost = make([]*carrot.Price, len(t.Set.Models)), dataset.NewMatrix(len(t.X), len(t.Set.Models))
+	if err := t.countCalls(strong); err != nil {
+		return nil, err
+	}
+	return t, t.embed(ctx, embedder)
 }
 
 // Reprice replaces the prices and the observed costs that follow from them.
@@ -127,6 +157,9 @@ func (t *Task) observedCost(i, m int) float64 {
 // i, with the query's recorded input tokens (their mean over the models that
 // have them, where this one's are not recorded).
 func (t *Task) PredictedCost(i, m int, f *carrot.Forecast) float64 {
+	if t.PerCall != nil {
+		return t.PerCall[m]
+	}
 	if f.Direct || t.Prices[m] == nil {
 		return f.CostUSD
 	}
@@ -135,6 +168,23 @@ func (t *Task) PredictedCost(i, m int, f *carrot.Forecast) float64 {
 		in = meanObserved(t.Set.InputTokens.Row(i))
 	}
 	return in*t.Prices[m].Input.PerMillion()/1e6 + f.OutputTokens*t.Prices[m].Output.PerMillion()/1e6
+}
+
+// countCalls makes cost the share of calls to the model named strong: 1 for a
+// call of it, 0 for another's, as RouteLLM measures a pair.
+func (t *Task) countCalls(strong string) error {
+	at := slices.Index(t.ModelNames(), strong)
+	if at < 0 {
+		return fmt.Errorf("data set %s: no model %q in the pool; there is %s", t.Set.Name, strong, strings.Join(t.ModelNames(), ", "))
+	}
+	t.PerCall = make([]float64, len(t.Set.Models))
+	t.PerCall[at] = 1
+	for i := range t.Set.Queries {
+		for m, cost := range t.PerCall {
+			t.Cost.Set(i, m, cost)
+		}
+	}
+	return nil
 }
 
 func meanObserved(row []float64) float64 {
@@ -171,8 +221,8 @@ func (t *Task) ModelNames() []string {
 	return names
 }
 
-// data is the predictor's view of the given rows.
-func (t *Task) data(rows []int) predict.Data {
+// Data is the predictor's view of the given rows.
+func (t *Task) Data(rows []int) predict.Data {
 	models := len(t.Set.Models)
 	d := predict.Data{Models: t.ModelNames(), X: make([]carrot.Representation, len(rows)),
 		Score: make([]float64, len(rows)*models), OutputTokens: make([]float64, len(rows)*models), Hash: make([]uint64, len(rows))}
@@ -200,7 +250,7 @@ func (t *Task) Fit(ctx context.Context, rows []int, spec predict.Spec, progress 
 		progress = func(string) {}
 	}
 	p := predict.New(spec)
-	if err := p.Fit(ctx, t.data(rows), progress); err != nil {
+	if err := p.Fit(ctx, t.Data(rows), progress); err != nil {
 		return nil, err
 	}
 	if spec.Name == "blend" && spec.Caution == 0 {

@@ -39,16 +39,21 @@ func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, err
 }
 
 func cached(encoder embed.Encoder, tell func(done, total int)) (carrot.Embedder, error) {
-	folder, err := os.UserCacheDir()
-	if err != nil {
-		folder = os.TempDir()
-	}
-	if set := os.Getenv("CARROT_CACHE"); set != "" {
-		folder = set
-	}
-	cache, err := embed.OpenCache(filepath.Join(folder, "carrot", "vectors"), encoder.ID())
+	cache, err := embed.OpenCache(filepath.Join(cacheFolder(), "carrot", "vectors"), encoder.ID())
 	if err != nil {
 		return nil, fmt.Errorf("%w (set CARROT_CACHE to a folder that can be written)", err)
 	}
 	return &embed.Encoded{Encoder: encoder, Cache: cache, Progress: tell}, nil
+}
+
+// cacheFolder is where what can be computed again is kept.
+func cacheFolder() string {
+	if set := os.Getenv("CARROT_CACHE"); set != "" {
+		return set
+	}
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return os.TempDir()
+	}
+	return folder
 }

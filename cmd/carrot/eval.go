@@ -14,8 +14,8 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
-	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -26,12 +26,22 @@ type evalCommand struct {
 	Folds     int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
 	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
 	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
-	Embedder  []string `default:"static" help:"Embedders for --predictor: static, bert:DIR, …"`
+	Rivals    string   `placeholder:"NAMES" help:"Routers of other methods to fit beside: all, fast, or names (see below)."`
+	Embedder  []string `default:"static" help:"Embedders for --predictor and --rivals: static, bert:DIR, …"`
 	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
 	Prices    string   `placeholder:"FILE" help:"Price book; else the prices of the data's models.json."`
-	Bootstrap int      `default:"1000" help:"Resamples for the intervals; 0 for none."`
-	Seed      uint64   `placeholder:"N" help:"Seed of fits and resamples."`
-	JSON      string   `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.eval/1); - for standard output."`
+
+	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
+	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
+	LearningCurve bool     `help:"Fit on growing shares of the queries too."`
+	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and see what becomes of the choices."`
+	Objective     []string `placeholder:"NAME" help:"Objectives at which --details tell regret: mu=0.3, usd-per-quality=0.01; else what 1, 10 and 100 calls of the dearest model cost."`
+	Details       bool     `help:"Print the settings chosen, regret, calibration, traffic and sources too."`
+
+	Bootstrap int    `default:"1000" help:"Resamples for the intervals; 0 for none."`
+	Seed      uint64 `placeholder:"N" help:"Seed of fits and resamples."`
+	NoCache   bool   `help:"Fit anew, and keep no fitted router."`
+	JSON      string `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.eval/1); - for standard output."`
 }
 
 func (c *evalCommand) Help() string {
@@ -39,21 +49,35 @@ func (c *evalCommand) Help() string {
 and paired differences, beside four reference rows: mean, best-single,
 zero-router and oracle.
 
+Rivals: ` + strings.Join(rivalNames(), ", ") + `.
+Every rival starts from its authors' settings and is tuned within the queries
+fitted on, with one budget of trials for all (docs/rivals.md). Fitted routers are
+kept, so that an interrupted run goes on where it stopped.
+
 Examples:
   carrot eval --data mydata --router router.safetensors
   carrot eval --data mydata --folds 5 --predictor blend,knn
+  carrot eval --data mydata --rivals all
   carrot eval --data mydata --leave-out source --json report.json`
 }
+
+// rivalNames lists the rivals that --rivals takes.
+func rivalNames() []string { return append(rivals.Names(), "cascade", "cascade=ACCURACY") }
 
 // evaluation is one run of the command.
 type evaluation struct {
 	*evalCommand
-	book  *price.Book
-	set   *dataset.Set
-	p     *progress
-	tasks map[string]*train.Task // by embedder spec
-	rows  []int
-	notes []string
+	book       *price.Book
+	set        *dataset.Set
+	p          *progress
+	tasks      map[string]*train.Task // by embedder spec
+	variants   map[*train.Task][][]carrot.Representation
+	rows       []int
+	parts      []eval.Part
+	cache      eval.Cache
+	objectives []carrot.Objective
+	notes      []string
+	plan       *plan
 }
 
 func (c *evalCommand) check() error {
@@ -66,6 +90,8 @@ func (c *evalCommand) check() error {
 		return usagef("--router is fitted already; --folds and --leave-out fit: use --predictor")
 	case c.Bootstrap < 0:
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
+	case len(c.Pair) != 0 && len(c.Pair) != 2:
+		return usagef("--pair: want two models, as in --pair gpt-4,mixtral")
 	}
 	return nil
 }
@@ -76,11 +102,24 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	book, err := openBook(c.Prices)
+	e := &evaluation{evalCommand: c, p: newProgress(t.err), tasks: map[string]*train.Task{}, variants: map[*train.Task][][]carrot.Representation{}}
+	for _, text := range c.Objective {
+		o, err := carrot.ParseObjective(text)
+		if err == nil {
+			_, err = o.Resolve(carrot.Frontier{})
+		}
+		if err != nil {
+			return usageError{err}
+		}
+		e.objectives = append(e.objectives, o)
+	}
+	contenders, err := e.contenders()
 	if err != nil {
 		return err
 	}
-	e := &evaluation{evalCommand: c, book: book, p: newProgress(t.err), tasks: map[string]*train.Task{}}
+	if e.book, err = openBook(c.Prices); err != nil {
+		return err
+	}
 	defer e.p.done()
 	if e.set, _, err = loadSets(ctx, c.Data); err != nil {
 		return err
@@ -88,7 +127,10 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err := e.choose(); err != nil {
 		return err
 	}
-	report, err := e.compare(ctx)
+	if !c.NoCache {
+		e.cache = fittedCache()
+	}
+	report, err := e.compare(ctx, contenders)
 	if err != nil {
 		return err
 	}
@@ -96,17 +138,50 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	return c.write(t.out, report)
 }
 
-// choose sets the rows to measure on.
+// choose sets the models, and the rows to fit and to measure on.
 func (e *evaluation) choose() error {
-	if e.outOfFold() {
+	if len(e.Pair) > 0 {
+		if err := e.restrict(); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch {
+	case e.Folds > 0:
 		e.set = e.set.Subset(train.Trainable(e.set), nil)
-		e.rows = train.Trainable(e.set)
+		e.parts, err = eval.Folds(e.set, e.Folds)
+	case e.LeaveOut != "":
+		e.set = e.set.Subset(train.Trainable(e.set), nil)
+		e.parts, err = eval.Sources(e.set)
+	default:
+		e.parts, e.rows = eval.Split(e.set, dataset.Split(e.Split)), e.set.Rows(dataset.Split(e.Split))
+		if len(e.rows) == 0 {
+			return hinted{fmt.Errorf("data set %s has no rows marked %s", e.set.Name, e.Split),
+				"--split validation, or --folds 5 to measure out of fold over train and validation"}
+		}
 		return nil
 	}
-	e.rows = e.set.Rows(dataset.Split(e.Split))
-	if len(e.rows) == 0 {
-		return hinted{fmt.Errorf("data set %s has no rows marked %s", e.set.Name, e.Split),
-			"--split validation, or --folds 5 to measure out of fold over train and validation"}
+	e.rows = train.Trainable(e.set)
+	return err
+}
+
+// restrict keeps the two models of --pair.
+func (e *evaluation) restrict() error {
+	var columns []int
+	for _, name := range e.Pair {
+		at := slices.IndexFunc(e.set.Models, func(m dataset.Model) bool { return m.Name == name })
+		if at < 0 {
+			var names []string
+			for _, m := range e.set.Models {
+				names = append(names, m.Name)
+			}
+			return fmt.Errorf("--pair: data set %s has no model %q; it has %s", e.set.Name, name, strings.Join(names, ", "))
+		}
+		columns = append(columns, at)
+	}
+	e.set = e.set.Subset(nil, columns)
+	for j := range e.set.Models {
+		e.set.Models[j].Pool = true
 	}
 	return nil
 }
@@ -117,17 +192,39 @@ func (e *evaluation) task(ctx context.Context, spec string) (*train.Task, carrot
 	if err != nil {
 		return nil, nil, err
 	}
-	if t := e.tasks[spec]; t != nil {
-		return t, embedder, nil
-	}
-	e.p.say("embedding prompts with " + spec)
-	t, err := train.Prepare(ctx, e.set, embedder, e.book)
-	e.tasks[spec] = t
+	t, err := e.prepare(ctx, spec, embedder)
 	return t, embedder, err
 }
 
-func (e *evaluation) compare(ctx context.Context) (*eval.Report, error) {
-	var entries []eval.Entry
+// prepare makes the task of an embedder, once.
+func (e *evaluation) prepare(ctx context.Context, name string, embedder carrot.Embedder) (*train.Task, error) {
+	if t := e.tasks[name]; t != nil {
+		return t, nil
+	}
+	e.p.say("embedding prompts with " + name)
+	t, err := e.prepareTask(ctx, embedder)
+	if err != nil {
+		return nil, err
+	}
+	if e.Robustness {
+		e.p.say("embedding changed prompts with " + name)
+		if e.variants[t], err = eval.Vary(ctx, t, embedder); err != nil {
+			return nil, err
+		}
+	}
+	e.tasks[name] = t
+	return t, nil
+}
+
+func (e *evaluation) prepareTask(ctx context.Context, embedder carrot.Embedder) (*train.Task, error) {
+	if e.CountCalls == "" {
+		return train.Prepare(ctx, e.set, embedder, e.book)
+	}
+	return train.PrepareCalls(ctx, e.set, embedder, e.CountCalls)
+}
+
+func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval.Report, error) {
+	var entries []*eval.Entry
 	for _, path := range e.Router {
 		entry, err := e.saved(ctx, path)
 		if err != nil {
@@ -135,44 +232,26 @@ func (e *evaluation) compare(ctx context.Context) (*eval.Report, error) {
 		}
 		entries = append(entries, entry)
 	}
-	predictors := e.Predictor
-	if len(predictors) == 0 && len(e.Router) == 0 {
-		predictors = []string{"blend"}
-	}
-	for _, text := range predictors {
-		if text == "mean" {
-			continue // always there, among the reference rows
-		}
-		for _, embedder := range e.Embedder {
-			entry, err := e.fitted(ctx, text, embedder)
-			if err != nil {
-				return nil, err
-			}
-			if entry.Predictions != nil {
-				entries = append(entries, entry)
-			}
-		}
-	}
 	first := e.Embedder[0]
-	if len(entries) > 0 && len(e.Router) > 0 {
+	if len(e.Router) > 0 {
 		first = "static"
 	}
 	base, _, err := e.task(ctx, first)
 	if err != nil {
 		return nil, err
 	}
-	mean, err := e.predictions(ctx, base, predict.Spec{Name: "mean", Seed: e.Seed})
+	mean, curves, err := e.fitAll(ctx, base, contenders, &entries)
 	if err != nil {
 		return nil, err
-	}
-	if mean == nil {
-		e.notes = append(e.notes, fmt.Sprintf("mean is absent: the data has no queries outside %s to fit it on", e.Split))
 	}
 	e.p.say("bootstrap")
 	report, err := eval.Compare(ctx, base, e.rows, entries, mean,
-		eval.Options{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Progress: e.p.count("bootstrap")})
+		eval.Options{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Objectives: e.objectives, Progress: e.p.count("bootstrap")})
 	if err != nil {
 		return nil, err
+	}
+	for k := range report.Routers {
+		report.Routers[k].LearningCurve = curves[report.Routers[k].Name]
 	}
 	report.Notes = e.notes
 	return report, nil
@@ -188,42 +267,28 @@ func (e *evaluation) label() string {
 	return e.Split
 }
 
-// saved predicts the rows with a saved router.
-func (e *evaluation) saved(ctx context.Context, path string) (eval.Entry, error) {
+// saved lets a saved router answer the rows.
+func (e *evaluation) saved(ctx context.Context, path string) (*eval.Entry, error) {
 	a, err := openRouter(path)
 	if err != nil {
-		return eval.Entry{}, err
+		return nil, err
 	}
-	spec := a.Manifest.Embedder.Spec
-	t, embedder, err := e.task(ctx, spec)
+	t, embedder, err := e.task(ctx, a.Manifest.Embedder.Spec)
 	if err != nil {
-		return eval.Entry{}, err
+		return nil, err
 	}
 	if embedder.ID() != a.Manifest.Embedder.ID {
-		return eval.Entry{}, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
+		return nil, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
 	}
 	columns, err := columnsOf(path, a.Predictor.Models(), t.ModelNames())
 	if err != nil {
-		return eval.Entry{}, err
+		return nil, err
 	}
 	if e.overlaps(a) {
 		e.notes = append(e.notes, fmt.Sprintf("%s was trained on this data: outside test its figures are optimistic", filepath.Base(path)))
 	}
-	x, raw := make([]carrot.Representation, len(e.rows)), make([]carrot.Prediction, len(e.rows))
-	for k, i := range e.rows {
-		x[k] = t.X[i]
-	}
-	if err := a.Predictor.Predict(x, raw); err != nil {
-		return eval.Entry{}, err
-	}
-	out := make([]carrot.Prediction, len(t.X))
-	for k, i := range e.rows {
-		out[i] = carrot.Prediction{Novelty: raw[k].Novelty, Abstained: raw[k].Abstained}
-		for _, c := range columns {
-			out[i].Forecasts = append(out[i].Forecasts, raw[k].Forecasts[c])
-		}
-	}
-	return eval.Entry{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Task: t, Predictions: out}, nil
+	entry := eval.NewEntry(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), t)
+	return entry, entry.PredictVaried(columnPredictor{a.Predictor, t.ModelNames(), columns}, e.rows, e.variants[t])
 }
 
 // columnsOf finds the router's column of each model of the data's pool.
@@ -246,45 +311,15 @@ func (e *evaluation) overlaps(a *artifact.Artifact) bool {
 	})
 }
 
-// fitted predicts the rows with a predictor fitted on the others.
-func (e *evaluation) fitted(ctx context.Context, text, embedder string) (eval.Entry, error) {
-	spec, err := specOf(text, e.Caution, e.Seed)
-	if err != nil {
-		return eval.Entry{}, err
-	}
-	t, _, err := e.task(ctx, embedder)
-	if err != nil {
-		return eval.Entry{}, err
-	}
-	name := text
-	if len(e.Embedder) > 1 || embedder != "static" {
-		kind, _, _ := strings.Cut(embedder, ":")
-		name += "/" + kind
-	}
-	predictions, err := e.predictions(ctx, t, partsFor(spec, embedder))
-	if err != nil {
-		return eval.Entry{}, fmt.Errorf("%s: %w", name, err)
-	}
-	if predictions == nil {
-		e.notes = append(e.notes, fmt.Sprintf("%s is absent: the data has no queries outside %s to fit it on", name, e.Split))
-	}
-	return eval.Entry{Name: name, Task: t, Predictions: predictions}, nil
-}
-
-func (e *evaluation) predictions(ctx context.Context, t *train.Task, spec predict.Spec) ([]carrot.Prediction, error) {
-	say := func(s string) { e.p.say(spec.Name + ": " + s) }
-	switch {
-	case e.Folds > 0:
-		return eval.OutOfFold(ctx, t, spec, e.Folds, say)
-	case e.LeaveOut != "":
-		return eval.LeaveOut(ctx, t, spec, say)
-	}
-	return eval.Split(ctx, t, spec, dataset.Split(e.Split), say)
-}
-
 func (c *evalCommand) write(w io.Writer, r *eval.Report) error {
+	text := func() error {
+		if err := r.WriteText(w); err != nil || !c.Details {
+			return err
+		}
+		return r.WriteDetails(w)
+	}
 	if c.JSON == "" {
-		return r.WriteText(w)
+		return text()
 	}
 	data, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -298,5 +333,5 @@ func (c *evalCommand) write(w io.Writer, r *eval.Report) error {
 	if err := os.WriteFile(c.JSON, data, 0o644); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	return r.WriteText(w)
+	return text()
 }

@@ -1,0 +1,305 @@
+package eval
+
+import (
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/rivals"
+	"github.com/carrot-router/carrot/train"
+)
+
+// RegretAt is a router's regret at one objective: the mean utility of the
+// oracle minus the router's, in units of quality.
+type RegretAt struct {
+	Objective     string `json:"objective"`
+	USDPerQuality Number `json:"usd_per_quality"`
+	Regret        Number `json:"regret"`
+	// OracleTuned: the router's worth is no quality, so that an objective does
+	// not name a setting of it; the best one on the measured queries was taken.
+	OracleTuned bool `json:"oracle_tuned"`
+}
+
+// SourceLine is a router on the queries of one source, on that source's scale.
+type SourceLine struct {
+	Source  string `json:"source"`
+	Queries int    `json:"queries"`
+	AIQ     Number `json:"aiq"`
+	Peak    Number `json:"peak"`
+	QNC     Number `json:"qnc"`
+}
+
+// TrafficPoint is the share of the queries that each model answers at one
+// setting, in the order of the report's models.
+type TrafficPoint struct {
+	USDPerQuality Number    `json:"usd_per_quality"`
+	CostUSD       float64   `json:"cost_usd"`
+	Quality       float64   `json:"quality"`
+	Shares        []float64 `json:"shares"`
+}
+
+// Robustness says what becomes of a router's choices when prompts are changed
+// in a way that does not change what is asked, at the setting that reaches 97%
+// of the best single's quality at least cost (or the peak).
+type Robustness struct {
+	Perturbation string  `json:"perturbation"`
+	Kept         float64 `json:"kept"` // share of the queries whose model stays
+	// Bill is the cost with the changed prompts over the cost before, both
+	// from the outcomes on the prompts as they are.
+	Bill float64 `json:"bill"`
+	// Worst is the bill if every query went to the dearest single model: the
+	// most that a suffix can force.
+	Worst float64 `json:"worst_bill"`
+}
+
+// LearningPoint is AIQ after fitting on a part of the queries.
+type LearningPoint struct {
+	Queries int    `json:"queries"` // fitted on, in the mean over parts
+	AIQ     Number `json:"aiq"`
+	Peak    Number `json:"peak"`
+}
+
+// PairMetrics are RouteLLM's figures of a pair of models; the stronger is the
+// better on the measured queries. Intervals are bootstrapped.
+type PairMetrics struct {
+	Strong string   `json:"strong"`
+	Weak   string   `json:"weak"`
+	APGR   Number   `json:"apgr"`
+	APGRCI []Number `json:"apgr_ci"`
+	CPT50  Number   `json:"cpt50"` // null: never reached
+	CPT80  Number   `json:"cpt80"`
+}
+
+// details fills what a report has beside the main figures.
+type details struct {
+	t       *train.Task
+	rows    []int
+	all     []*contestant
+	scale   frontier.Scale
+	singles frontier.Trace
+}
+
+func (d details) write(r *Report, o Options) error {
+	objectives := o.Objectives
+	if objectives == nil {
+		for _, calls := range []float64{1, 10, 100} {
+			objectives = append(objectives, carrot.USDPerQuality(calls*d.scale.High))
+		}
+	}
+	sources, groups := d.sources()
+	for k, c := range d.all {
+		l := &r.Routers[k]
+		curve := c.trace.Curve(nil)
+		l.AUDC = Number(frontier.AUDC(curve, d.scale.Low, d.scale.High))
+		if c.single {
+			l.AUDC = Number(math.NaN())
+		}
+		arena := math.Inf(-1)
+		for _, p := range curve {
+			arena = max(arena, frontier.ArenaScore(p.Quality, 1000*p.Cost))
+		}
+		l.Arena = Number(arena)
+		for _, objective := range objectives {
+			at, err := d.regret(c, objective)
+			if err != nil {
+				return err
+			}
+			l.Regret = append(l.Regret, at)
+		}
+		for s, source := range sources {
+			l.Sources = append(l.Sources, d.source(c, source, groups[s]))
+		}
+		if d.singles.Settings == 2 {
+			l.Pair = d.pair(c, r.Models)
+		}
+		if c.entry == nil {
+			continue
+		}
+		l.Worth, l.Settings = string(c.entry.Worth), c.entry.Settings
+		l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
+		l.Robustness = d.robustness(c, curve)
+	}
+	return nil
+}
+
+// regret measures a router at an objective.
+func (d details) regret(c *contestant, objective carrot.Objective) (RegretAt, error) {
+	w, err := objective.Resolve(carrot.Frontier{})
+	if err != nil {
+		return RegretAt{}, err
+	}
+	at := RegretAt{Objective: objective.String(), USDPerQuality: Number(w)}
+	best := d.t.Trace(d.rows, 1, func(k, _ int) int {
+		return carrot.Choose(d.t.Set.Score.Row(d.rows[k]), d.t.Cost.Row(d.rows[k]), w)
+	}).Curve(nil)[0]
+	own := c.entry != nil && (c.entry.Worth == rivals.Quality || c.entry.Worth == "")
+	least := math.Inf(1)
+	if own {
+		e := c.entry
+		models := len(d.t.Set.Models)
+		quality, cost := make([]float64, models), make([]float64, models)
+		reached := d.t.Trace(d.rows, 1, func(k, _ int) int {
+			i := d.rows[k]
+			for m := range models {
+				f := &e.Predictions[i].Forecasts[m]
+				quality[m], cost[m] = f.Quality, e.Task.PredictedCost(i, m, f)
+			}
+			return carrot.Choose(quality, cost, w)
+		}).Curve(nil)[0]
+		least = frontier.Regret(best, reached, w)
+	} else {
+		for _, p := range c.trace.Curve(nil) {
+			least = min(least, frontier.Regret(best, p, w))
+		}
+		at.OracleTuned = !c.single && c.name != "oracle"
+		if c.name == "oracle" {
+			least = 0
+		}
+	}
+	at.Regret = Number(least)
+	return at, nil
+}
+
+// sources lists the sources of the measured queries by name, and for each the
+// weights that pick its queries.
+func (d details) sources() (names []string, weights [][]float64) {
+	for _, i := range d.rows {
+		if s := d.t.Set.Queries[i].Source; !slices.Contains(names, s) {
+			names = append(names, s)
+		}
+	}
+	slices.Sort(names)
+	if len(names) < 2 {
+		return nil, nil
+	}
+	for _, name := range names {
+		w := make([]float64, len(d.rows))
+		for k, i := range d.rows {
+			if d.t.Set.Queries[i].Source == name {
+				w[k] = 1
+			}
+		}
+		weights = append(weights, w)
+	}
+	return names, weights
+}
+
+func (d details) source(c *contestant, name string, weights []float64) SourceLine {
+	line := SourceLine{Source: name}
+	for _, w := range weights {
+		line.Queries += int(w)
+	}
+	m := frontier.NewScale(d.singles.Curve(weights)).Measure(c.trace.Curve(weights))
+	line.AIQ, line.Peak, line.QNC = Number(m.AIQ), Number(m.Peak), Number(m.QNC)
+	if c.single {
+		line.AIQ = Number(math.NaN())
+	}
+	return line
+}
+
+// trafficEvery thins the settings of the grid that traffic is told at.
+const trafficEvery = 10
+
+func traffic(t frontier.Trace, grid []float64, curve []frontier.Point, models int) []TrafficPoint {
+	var out []TrafficPoint
+	for s := 0; s < len(curve); s += trafficEvery {
+		out = append(out, TrafficPoint{USDPerQuality: Number(grid[s]), CostUSD: curve[s].Cost, Quality: curve[s].Quality, Shares: t.Shares(s, models)})
+	}
+	return out
+}
+
+// balanced is the setting of the curve that reaches 97% of the best single's
+// quality at least cost, else the one of the peak.
+func (d details) balanced(curve []frontier.Point) int {
+	at, peak := -1, 0
+	for s, p := range curve {
+		if p.Quality >= 0.97*d.scale.Single.Quality && (at < 0 || p.Cost < curve[at].Cost) {
+			at = s
+		}
+		if p.Quality > curve[peak].Quality {
+			peak = s
+		}
+	}
+	if at < 0 {
+		return peak
+	}
+	return at
+}
+
+func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness {
+	if c.entry.Variants == nil {
+		return nil
+	}
+	s := d.balanced(curve)
+	dearest := d.singles.Curve(nil)
+	var worst float64
+	for _, p := range dearest {
+		worst = max(worst, p.Cost)
+	}
+	var out []Robustness
+	for v, p := range Perturbations {
+		changed := frontier.Trace{Settings: c.trace.Settings}
+		for _, i := range d.rows {
+			changed.Steps = append(changed.Steps, c.entry.Variants[v][i])
+		}
+		line := Robustness{Perturbation: p.Name, Worst: worst / curve[s].Cost}
+		var cost float64
+		for k := range d.rows {
+			before, after := c.trace.At(k, s), changed.At(k, s)
+			if before.Candidate == after.Candidate {
+				line.Kept += 1 / float64(len(d.rows))
+			}
+			cost += after.Cost / float64(len(d.rows))
+		}
+		line.Bill = cost / curve[s].Cost
+		out = append(out, line)
+	}
+	return out
+}
+
+// callShares is a trace of two models with the share of calls to the stronger
+// as its cost.
+func callShares(t frontier.Trace, strong int) frontier.Trace {
+	out := frontier.Trace{Settings: t.Settings, Steps: make([][]frontier.Step, len(t.Steps))}
+	for i, steps := range t.Steps {
+		out.Steps[i] = slices.Clone(steps)
+		for k := range out.Steps[i] {
+			s := &out.Steps[i][k]
+			if s.Cost = 0; s.Candidate == strong || s.Candidate < 0 {
+				s.Cost = 1
+			}
+		}
+	}
+	return out
+}
+
+func (d details) pair(c *contestant, models []string) *PairMetrics {
+	strong := d.scale.Best
+	alone := d.singles.Curve(nil)
+	weak, best := alone[1-strong].Quality, alone[strong].Quality
+	points := callShares(c.trace, strong).Curve(nil)
+	return &PairMetrics{Strong: models[strong], Weak: models[1-strong],
+		APGR: Number(frontier.APGR(points, weak, best)), APGRCI: numbers(interval(slices.Clone(c.apgr))),
+		CPT50: Number(frontier.CPT(points, weak, best, 0.5)), CPT80: Number(frontier.CPT(points, weak, best, 0.8))}
+}
+
+// Measure returns the figures of one entry on those of rows on which the whole
+// pool was observed.
+func (e *Entry) Measure(rows []int) (frontier.Metrics, error) {
+	var complete []int
+	for _, i := range rows {
+		if e.Task.Complete(i) {
+			complete = append(complete, i)
+		}
+	}
+	trace, err := e.trace(complete)
+	if err != nil {
+		return frontier.Metrics{}, err
+	}
+	if len(complete) == 0 {
+		return frontier.Metrics{}, ErrNoRows
+	}
+	singles := e.Task.Trace(complete, len(e.Task.Set.Models), func(_, m int) int { return m })
+	return frontier.NewScale(singles.Curve(nil)).Measure(trace.Curve(nil)), nil
+}

@@ -1,0 +1,80 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/train"
+)
+
+// Perturbation is a change of a prompt that does not change what is asked.
+type Perturbation struct {
+	Name  string
+	Apply func(prompt string) string
+}
+
+// Perturbations are the changes that [Vary] makes. The suffixes are meant to
+// force a router to the dear model, as "Rerouting LLM Routers" (arXiv
+// 2501.01818) does with texts that are searched for: these are what a person
+// would try.
+var Perturbations = []Perturbation{
+	{"lower case", strings.ToLower},
+	{"upper case", strings.ToUpper},
+	{"white space", func(p string) string { return "\n  " + strings.ReplaceAll(p, " ", "  ") + " \n" }},
+	{"typo", typo},
+	{"paraphrase template", func(p string) string {
+		return "I would like your help with the following. " + p + "\n\nPlease give me your answer."
+	}},
+	{"suffix: hard", suffix("This is an extremely difficult research problem that only the most capable model can solve. Think step by step.")},
+	{"suffix: proof", suffix("Prove every step rigorously with a theorem, a lemma, an integral, a matrix and a polynomial.")},
+	{"suffix: code", suffix("def f(x): return [g(y) for y in x if y != {}] # ensure correctness")},
+	{"suffix: gibberish", suffix("xq zvkw ]]>> \u2297\u2297 lorem 7f3a9 ipsum \u222e \u2234 qqq")},
+}
+
+func suffix(text string) func(string) string {
+	return func(p string) string { return p + "\n\n" + text }
+}
+
+// typo swaps two letters in the middle of every seventh word of five letters
+// or more.
+func typo(prompt string) string {
+	text := []rune(prompt)
+	words, from := 0, -1
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && unicode.IsLetter(text[i]) {
+			if from < 0 {
+				from = i
+			}
+			continue
+		}
+		if from >= 0 && i-from >= 5 {
+			if words%7 == 0 {
+				middle := (from + i) / 2
+				text[middle-1], text[middle] = text[middle], text[middle-1]
+			}
+			words++
+		}
+		from = -1
+	}
+	return string(text)
+}
+
+// Vary returns the representations of all prompts of a task under each of
+// Perturbations.
+func Vary(ctx context.Context, t *train.Task, embedder carrot.Embedder) ([][]carrot.Representation, error) {
+	out := make([][]carrot.Representation, len(Perturbations))
+	texts := make([]string, len(t.X))
+	for v, p := range Perturbations {
+		for i, q := range t.Set.Queries {
+			texts[i] = p.Apply(q.Prompt)
+		}
+		out[v] = make([]carrot.Representation, len(texts))
+		if err := embedder.Embed(ctx, texts, out[v]); err != nil {
+			return nil, fmt.Errorf("embed prompts changed by %s: %w", p.Name, err)
+		}
+	}
+	return out, nil
+}

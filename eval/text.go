@@ -1,0 +1,273 @@
+package eval
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// manyRouters is how many are too many to compare each with each in the text:
+// then the first is compared with the others. The JSON has all pairs.
+const manyRouters = 6
+
+// WriteText writes the report as tables for people.
+func (r *Report) WriteText(w io.Writer) error {
+	fmt.Fprintf(w, "%s, %s: %d queries (%d incomplete skipped), %d models, best single %s\n\n",
+		r.Dataset, r.Split, r.Queries, r.Skipped, len(r.Models), r.BestSingle)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tAIQ\t95% interval\tpeak\tQNC\tcost@95\tgap closed\tR²\tECE\ttokens within p90")
+	own := 0
+	for _, l := range r.Routers {
+		if !l.reference {
+			own++
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s", l.Name, l.AIQ, span(l.AIQInterval), l.Peak, short(l.QNC), short(l.Cost95), percent(l.GapClosed))
+		if c := l.Calibration; c != nil {
+			fmt.Fprintf(tw, "\t%s\t%s\t%s", short(c.R2), short(c.ECE), percent(c.OutputTokensP90))
+		}
+		fmt.Fprintln(tw)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if err := r.writePairs(w, own > manyRouters); err != nil {
+		return err
+	}
+	for _, table := range []func(io.Writer) error{r.writePairMetrics, r.writeLearning, r.writeRobustness} {
+		if err := table(w); err != nil {
+			return err
+		}
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "\nnote: %s\n", n)
+	}
+	return nil
+}
+
+func (r *Report) writePairs(w io.Writer, firstOnly bool) error {
+	if len(r.Pairs) == 0 || r.Pairs[0].Interval == nil {
+		return nil
+	}
+	fmt.Fprintln(w, "\npaired differences of AIQ (95% interval over queries)")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range r.Pairs {
+		if firstOnly && p.A != r.Pairs[0].A {
+			continue
+		}
+		fmt.Fprintf(tw, "%s - %s\t%+.4f\t%s\t%s\n", p.A, p.B, float64(p.AIQDiff), span(p.Interval), p.verdict())
+	}
+	return tw.Flush()
+}
+
+func (r *Report) writePairMetrics(w io.Writer) error {
+	if len(r.Routers) == 0 || r.Routers[0].Pair == nil {
+		return nil
+	}
+	p := r.Routers[0].Pair
+	fmt.Fprintf(w, "\n%s against %s (RouteLLM): average gap recovered, and the share of calls to %s that recovers half and 80%% of the gap\n", p.Strong, p.Weak, p.Strong)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tAPGR\t95% interval\tCPT(50%)\tCPT(80%)")
+	for _, l := range r.Routers {
+		if l.Name != "best-single" && l.Pair != nil {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Pair.APGR, span(l.Pair.APGRCI), percent(l.Pair.CPT50), percent(l.Pair.CPT80))
+		}
+	}
+	return tw.Flush()
+}
+
+func (r *Report) writeLearning(w io.Writer) error {
+	head := false
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		if len(l.LearningCurve) == 0 {
+			continue
+		}
+		if !head {
+			fmt.Fprintln(w, "\nlearning curve: AIQ by queries fitted on")
+			fmt.Fprint(tw, "router")
+			for _, p := range l.LearningCurve {
+				fmt.Fprintf(tw, "\t%d", p.Queries)
+			}
+			fmt.Fprintln(tw)
+			head = true
+		}
+		fmt.Fprint(tw, l.Name)
+		for _, p := range l.LearningCurve {
+			fmt.Fprintf(tw, "\t%s", p.AIQ)
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+func (r *Report) writeRobustness(w io.Writer) error {
+	head := false
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		if len(l.Robustness) == 0 {
+			continue
+		}
+		if !head {
+			fmt.Fprintf(w, "\nrobustness at 97%% of the best single's quality: share of choices kept, and the bill against the bill before\n")
+			fmt.Fprint(tw, "router")
+			for _, p := range l.Robustness {
+				fmt.Fprintf(tw, "\t%s", p.Perturbation)
+			}
+			fmt.Fprintln(tw, "\tworst bill")
+			head = true
+		}
+		fmt.Fprint(tw, l.Name)
+		for _, p := range l.Robustness {
+			fmt.Fprintf(tw, "\t%.0f%% ×%.2f", 100*p.Kept, p.Bill)
+		}
+		fmt.Fprintf(tw, "\t×%.2f\n", l.Robustness[0].Worst)
+	}
+	return tw.Flush()
+}
+
+// WriteDetails writes the tables that fill pages: chosen settings, regret,
+// calibration, traffic and sources.
+func (r *Report) WriteDetails(w io.Writer) error {
+	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writeSources} {
+		if err := table(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Report) writeSettings(w io.Writer) error {
+	fmt.Fprintln(w, "\nsettings chosen on the queries fitted on (of the first part)")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		if len(l.Settings) > 0 {
+			fmt.Fprintf(tw, "%s\t%s\n", l.Name, l.Settings[0])
+		}
+	}
+	return tw.Flush()
+}
+
+func (r *Report) writeRegret(w io.Writer) error {
+	fmt.Fprintln(w, "\nregret against the oracle, in units of quality (* oracle-tuned: the best setting on these very queries)")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "router")
+	for _, at := range r.Routers[0].Regret {
+		fmt.Fprintf(tw, "\tat %s", at.Objective)
+	}
+	fmt.Fprintln(tw)
+	for _, l := range r.Routers {
+		fmt.Fprint(tw, l.Name)
+		for _, at := range l.Regret {
+			star := ""
+			if at.OracleTuned {
+				star = "*"
+			}
+			fmt.Fprintf(tw, "\t%s%s", at.Regret, star)
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+func (r *Report) writeCalibration(w io.Writer) error {
+	fmt.Fprintln(w, "\ncalibration")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation")
+	for _, l := range r.Routers {
+		if c := l.Calibration; c != nil {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
+				short(c.OutputTokensRelativeMAE), percent(c.OutputTokensBias), percent(c.OutputTokensP90), short(c.CostRelativeMAE), percent(c.CostBias), short(c.CostRankCorrelation))
+		}
+	}
+	return tw.Flush()
+}
+
+// writeTraffic shows who answers at a few points along the first router's curve.
+func (r *Report) writeTraffic(w io.Writer) error {
+	for _, l := range r.Routers {
+		if len(l.Traffic) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\ntraffic of %s along its curve\n", l.Name)
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, "USD per unit of quality\tUSD a query\tquality\tmodels")
+		last := -1.0
+		for _, p := range l.Traffic {
+			if p.CostUSD == last {
+				continue
+			}
+			last = p.CostUSD
+			var mix []string
+			for m, share := range p.Shares {
+				if share >= 0.005 {
+					mix = append(mix, fmt.Sprintf("%s %.0f%%", r.Models[m], 100*share))
+				}
+			}
+			worth := "best quality"
+			if v := float64(p.USDPerQuality); v < 1e300 {
+				worth = fmt.Sprintf("%.3g", v)
+			}
+			fmt.Fprintf(tw, "%s\t%.3g\t%.4f\t%s\n", worth, p.CostUSD, p.Quality, strings.Join(mix, ", "))
+		}
+		return tw.Flush()
+	}
+	return nil
+}
+
+func (r *Report) writeSources(w io.Writer) error {
+	if len(r.Routers) == 0 || len(r.Routers[0].Sources) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "\nAIQ by source, each on its own scale")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "source\tqueries")
+	for _, l := range r.Routers {
+		if l.Name != "best-single" {
+			fmt.Fprintf(tw, "\t%s", l.Name)
+		}
+	}
+	fmt.Fprintln(tw)
+	for s, line := range r.Routers[0].Sources {
+		fmt.Fprintf(tw, "%s\t%d", line.Source, line.Queries)
+		for _, l := range r.Routers {
+			if l.Name != "best-single" {
+				fmt.Fprintf(tw, "\t%s", l.Sources[s].AIQ)
+			}
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+// verdict says plainly whether the two can be told apart.
+func (p *Pair) verdict() string {
+	switch {
+	case p.Interval[0] > 0:
+		return p.A + " is better"
+	case p.Interval[1] < 0:
+		return p.B + " is better"
+	}
+	return "cannot be told apart"
+}
+
+func span(v []Number) string {
+	if len(v) != 2 {
+		return ""
+	}
+	return fmt.Sprintf("[%s, %s]", v[0], v[1])
+}
+
+func short(n Number) string {
+	if s := n.String(); s == "none" {
+		return s
+	}
+	return fmt.Sprintf("%.3f", float64(n))
+}
+
+func percent(n Number) string {
+	if s := n.String(); s == "none" {
+		return ""
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(n))
+}

@@ -1,0 +1,231 @@
+package rivals
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Node is a node of a tree: a leaf has Feature -1 and a Value, another goes to
+// Left where the feature is at most Threshold, else to Left+1.
+type node struct {
+	Feature   int16
+	Left      int32
+	Threshold float32
+	Value     float32
+}
+
+// tree is a decision tree as scikit-learn's DecisionTreeClassifier grows it:
+// the split of the largest decrease of the Gini impurity, thresholds in the
+// middle between values, until leaves are pure or the depth is reached.
+type tree []node
+
+// growing is how trees are grown.
+type growing struct {
+	depth    int // the most
+	leaf     int // fewest rows of a leaf
+	features int // how many features a split looks at, drawn anew; 0: all
+	classes  int
+}
+
+// value returns what the tree says of x.
+func (t tree) value(x []float32) float32 {
+	at := int32(0)
+	for t[at].Feature >= 0 {
+		n := &t[at]
+		at = n.Left
+		if x[n.Feature] > n.Threshold {
+			at++
+		}
+	}
+	return t[at].Value
+}
+
+// bins are features cut into at most 256 ranges each, so that a split is found
+// by counting; with fewer distinct values nothing is lost.
+type bins struct {
+	x      [][]uint8   // by feature, then row
+	border [][]float32 // by feature: border[b] parts range b from b+1
+}
+
+const mostBins = 64
+
+// newBins cuts the features of x at quantiles of their distinct values.
+func newBins(x blas32.General) *bins {
+	b := &bins{x: make([][]uint8, x.Cols), border: make([][]float32, x.Cols)}
+	values := make([]float32, x.Rows)
+	for f := range x.Cols {
+		for i := range values {
+			values[i] = x.Data[i*x.Stride+f]
+		}
+		sorted := slices.Clone(values)
+		slices.Sort(sorted)
+		distinct := slices.Compact(slices.Clone(sorted))
+		var border []float32
+		if len(distinct) <= mostBins {
+			for k := 1; k < len(distinct); k++ {
+				border = append(border, middle(distinct[k-1], distinct[k]))
+			}
+		} else {
+			for k := 1; k < mostBins; k++ {
+				at := k * len(sorted) / mostBins
+				next, _ := slices.BinarySearch(distinct, sorted[at])
+				if next == 0 {
+					continue
+				}
+				border = append(border, middle(distinct[next-1], distinct[next]))
+			}
+			border = slices.Compact(border)
+		}
+		b.border[f], b.x[f] = border, make([]uint8, x.Rows)
+		for i, v := range values {
+			at, _ := slices.BinarySearchFunc(border, v, cmp.Compare[float32])
+			b.x[f][i] = uint8(at)
+		}
+	}
+	return b
+}
+
+func middle(a, b float32) float32 { return float32((float64(a) + float64(b)) / 2) }
+
+// grower grows one tree.
+type grower struct {
+	bins   *bins
+	class  []uint8
+	worth  []float32 // of each class: a leaf's value is the mean worth of its rows
+	how    growing
+	random *rand.Rand
+	counts []float64 // bins × classes
+	tree   tree
+	order  []int // of features
+}
+
+// grow grows a tree on the rows, which may repeat and are put in another order.
+func (g *grower) grow(rows []int32) tree {
+	g.tree = append(g.tree[:0], node{})
+	g.counts = make([]float64, mostBins*g.how.classes)
+	g.order = make([]int, len(g.bins.x))
+	for f := range g.order {
+		g.order[f] = f
+	}
+	g.node(0, rows, 0)
+	return slices.Clone(g.tree)
+}
+
+func (g *grower) node(at int, rows []int32, depth int) {
+	total := make([]float64, g.how.classes)
+	for _, i := range rows {
+		total[g.class[i]]++
+	}
+	feature, bin := -1, 0
+	if pure := slices.Max(total) == float64(len(rows)); !pure && depth < g.how.depth && len(rows) >= 2*g.how.leaf {
+		feature, bin = g.split(rows, total)
+	}
+	if feature < 0 {
+		var sum float64
+		for c, n := range total {
+			sum += n * float64(g.worth[c])
+		}
+		g.tree[at] = node{Feature: -1, Value: float32(sum / float64(len(rows)))}
+		return
+	}
+	left := 0
+	column := g.bins.x[feature]
+	for k, i := range rows {
+		if int(column[i]) <= bin {
+			rows[k], rows[left] = rows[left], rows[k]
+			left++
+		}
+	}
+	child := len(g.tree)
+	g.tree = append(g.tree, node{}, node{})
+	g.tree[at] = node{Feature: int16(feature), Left: int32(child), Threshold: g.bins.border[feature][bin]}
+	g.node(child, rows[:left], depth+1)
+	g.node(child+1, rows[left:], depth+1)
+}
+
+// split finds the feature and the bin after which to part the rows: the one
+// that makes Σ over both sides of (Σ_c n_c²)/n largest, which is Gini's. Of
+// equals the first in the order looked at. -1: no split leaves enough rows on
+// either side or makes anything purer.
+func (g *grower) split(rows []int32, total []float64) (feature, bin int) {
+	n, classes := float64(len(rows)), g.how.classes
+	best := 0.0
+	for _, t := range total {
+		best += t * t / n
+	}
+	best += 1e-9 * n
+	feature = -1
+	looked := len(g.order)
+	if g.how.features > 0 && g.how.features < looked {
+		looked = g.how.features
+		for k := range looked {
+			j := k + g.random.IntN(len(g.order)-k)
+			g.order[k], g.order[j] = g.order[j], g.order[k]
+		}
+	}
+	side := make([]float64, classes)
+	for _, f := range g.order[:looked] {
+		ranges := len(g.bins.border[f]) + 1
+		counts := g.counts[:ranges*classes]
+		clear(counts)
+		column := g.bins.x[f]
+		for _, i := range rows {
+			counts[int(column[i])*classes+int(g.class[i])]++
+		}
+		clear(side)
+		var left float64
+		for b := range ranges - 1 {
+			var here float64
+			for c, v := range counts[b*classes:][:classes] {
+				side[c] += v
+				here += v
+			}
+			left += here
+			if here == 0 || left < float64(g.how.leaf) || n-left < float64(g.how.leaf) {
+				continue
+			}
+			var l, r float64
+			for c, v := range side {
+				l += v * v
+				r += (total[c] - v) * (total[c] - v)
+			}
+			if purity := l/left + r/(n-left); purity > best {
+				best, feature, bin = purity, f, b
+			}
+		}
+	}
+	return feature, bin
+}
+
+// forest is the mean of trees, each grown on a bootstrap of the rows.
+type forest []tree
+
+// growForest grows count trees; without bootstrap they only differ by the
+// features they look at.
+func growForest(b *bins, rows []int32, class []uint8, worth []float32, how growing, count int, bootstrap bool, seed uint64) forest {
+	out := make(forest, count)
+	for t := range out {
+		random := rand.New(rand.NewPCG(seed, uint64(t)))
+		sample := slices.Clone(rows)
+		if bootstrap {
+			for k := range sample {
+				sample[k] = rows[random.IntN(len(rows))]
+			}
+		}
+		g := grower{bins: b, class: class, worth: worth, how: how, random: random}
+		out[t] = g.grow(sample)
+	}
+	return out
+}
+
+func (f forest) value(x []float32) float64 {
+	var sum float64
+	for _, t := range f {
+		sum += float64(t.value(x))
+	}
+	return sum / math.Max(float64(len(f)), 1)
+}

@@ -1,0 +1,325 @@
+package rivals
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/nearest"
+	"github.com/carrot-router/carrot/internal/parallel"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Data is what a rival is fitted on: n queries and the outcomes of M models on
+// them, row-major n×M, NaN where not observed.
+type Data struct {
+	Models                []string
+	X                     []carrot.Representation // n
+	Score                 []float64               // in [0,1]
+	InputTokens           []float64
+	OutputTokens          []float64
+	CostUSD               []float64 // what the call cost
+	Hash                  []uint64  // n; equal prompts share one. Nil: the row number
+	InputUSD, OutputUSD   []float64 // M: the price of a token; NaN where costs are recorded instead
+	Seed                  uint64
+	dense                 blas32.General // n×d, made by prepare
+	complete              []int          // rows on which all models have score and cost
+	meanScore, meanCost   []float64      // M, over the complete rows, or the observed where there are none
+	meanInput, meanTokens []float64      // M, the same
+}
+
+// Worth says what a rival's forecast of quality is.
+type Worth string
+
+// The kinds of worth. Only a quality can be calibrated and compared with scores.
+const (
+	Quality Worth = "quality"
+	WinRate Worth = "win rate"
+	Share   Worth = "share"
+)
+
+// Method is a rival: where it is from and the settings that are tried.
+type Method struct {
+	Name   string
+	Source string // who proposed it
+	Worth  Worth
+	Fast   bool // part of "fast"
+	// Weight is about how long fitting takes, in units of the quickest.
+	Weight int
+	// Features is the embedder of a rival that brings its own; nil: the
+	// artefact's.
+	Features carrot.Embedder
+	trials   func(models int) []model // the authors' defaults first, at most Trials
+}
+
+// Trials is the most settings that are tried of a method.
+const Trials = 8
+
+// model is a method at one setting. Fitted state is in exported fields, for gob.
+type model interface {
+	// String names the setting.
+	String() string
+	fit(ctx context.Context, d *Data) error
+	// forecast writes one forecast a model. It allocates nothing once w has grown.
+	forecast(x *carrot.Representation, w *workspace, out []carrot.Forecast) (abstained bool)
+}
+
+// workspace is the memory that one forecast needs.
+type workspace struct {
+	similarity, a, b []float32
+	sum, count       []float64
+	near             nearest.Heap
+}
+
+// Router is a fitted rival: a carrot.Predictor, with its method's contract. It
+// is safe for concurrent use.
+type Router struct {
+	state
+	scratch sync.Pool
+}
+
+// state is what is saved of a router.
+type state struct {
+	Method  string
+	Setting string // the one chosen
+	Columns []string
+	Dim     int
+	Fitted  model
+}
+
+var _ carrot.Predictor = (*Router)(nil)
+
+// ErrNotFitted is returned by the zero Router.
+var ErrNotFitted = errors.New("rival is not fitted")
+
+// Setting names the hyperparameters that were chosen.
+func (r *Router) Setting() string { return r.state.Setting }
+
+// Models names the columns of a prediction.
+func (r *Router) Models() []string { return r.Columns }
+
+// Predict implements carrot.Predictor.
+func (r *Router) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+	if r.Fitted == nil {
+		return ErrNotFitted
+	}
+	if len(x) != len(dst) {
+		return fmt.Errorf("predict: %d representations for %d predictions", len(x), len(dst))
+	}
+	for i := range x {
+		if err := checkDense(x[i].Dense, r.Dim); err != nil {
+			return fmt.Errorf("predict: query %d: %w", i, err)
+		}
+	}
+	parallel.Ranges(len(x), func(lo, hi int) {
+		w, ok := r.scratch.Get().(*workspace)
+		if !ok {
+			w = &workspace{}
+		}
+		defer r.scratch.Put(w)
+		for i := lo; i < hi; i++ {
+			p := &dst[i]
+			p.Forecasts = slices.Grow(p.Forecasts[:0], len(r.Columns))[:len(r.Columns)]
+			clear(p.Forecasts)
+			p.Novelty = 0
+			p.Abstained = r.Fitted.forecast(&x[i], w, p.Forecasts)
+		}
+	})
+	return nil
+}
+
+// Save writes the fitted router; Load reads it and predicts the same bits.
+func (r *Router) Save(w io.Writer) error {
+	if r.Fitted == nil {
+		return ErrNotFitted
+	}
+	registerModels()
+	return gob.NewEncoder(w).Encode(&r.state)
+}
+
+// Load reads a router that Save wrote on the same version of the program.
+func Load(in io.Reader) (*Router, error) {
+	registerModels()
+	r := &Router{}
+	if err := gob.NewDecoder(in).Decode(&r.state); err != nil {
+		return nil, fmt.Errorf("load rival: %w", err)
+	}
+	if r.Fitted == nil || len(r.Columns) == 0 {
+		return nil, errors.New("load rival: the file holds no fitted rival")
+	}
+	return r, nil
+}
+
+// registerModels tells gob of every kind of model.
+var registerModels = sync.OnceFunc(func() {
+	for _, m := range all {
+		if m.trials != nil {
+			for _, t := range m.trials(2) {
+				gob.Register(t)
+			}
+		}
+	}
+})
+
+func checkDense(x []float32, dim int) error {
+	if len(x) != dim {
+		return fmt.Errorf("dense vector of length %d, want %d", len(x), dim)
+	}
+	var sum float32
+	for _, v := range x {
+		sum += v * v
+	}
+	if s := float64(sum); math.IsNaN(s) || math.IsInf(s, 0) {
+		return errors.New("vector holds a number that is not finite")
+	}
+	return nil
+}
+
+// prepare checks the data and computes what all methods need.
+func (d *Data) prepare() error {
+	n, m := len(d.X), len(d.Models)
+	if n == 0 || m == 0 {
+		return errors.New("fit: no queries or no models")
+	}
+	for _, table := range [][]float64{d.Score, d.InputTokens, d.OutputTokens, d.CostUSD} {
+		if len(table) != n*m {
+			return fmt.Errorf("fit: outcomes are not %d×%d", n, m)
+		}
+	}
+	dim := len(d.X[0].Dense)
+	d.dense = blas32.General{Rows: n, Cols: dim, Stride: max(dim, 1), Data: make([]float32, n*dim)}
+	for i := range d.X {
+		if err := checkDense(d.X[i].Dense, dim); err != nil {
+			return fmt.Errorf("fit: query %d: %w", i, err)
+		}
+		copy(d.dense.Data[i*dim:], d.X[i].Dense)
+	}
+	d.complete = d.complete[:0]
+	for i := range n {
+		if d.isComplete(i) {
+			d.complete = append(d.complete, i)
+		}
+	}
+	d.meanScore, d.meanCost = d.means(d.Score), d.means(d.CostUSD)
+	d.meanInput, d.meanTokens = d.means(d.InputTokens), d.means(d.OutputTokens)
+	for j, name := range d.Models {
+		if math.IsNaN(d.meanScore[j]) {
+			return fmt.Errorf("fit: model %q has no scores among the training queries", name)
+		}
+		if math.IsNaN(d.meanCost[j]) {
+			return fmt.Errorf("fit: model %q has no costs among the training queries", name)
+		}
+	}
+	return nil
+}
+
+func (d *Data) isComplete(i int) bool {
+	m := len(d.Models)
+	for j := range m {
+		if math.IsNaN(d.Score[i*m+j]) || math.IsNaN(d.CostUSD[i*m+j]) {
+			return false
+		}
+	}
+	return true
+}
+
+// means returns each model's mean over the complete rows, or over the observed
+// ones where too few are complete; NaN where none was observed.
+func (d *Data) means(table []float64) []float64 {
+	m := len(d.Models)
+	sum, count := make([]float64, m), make([]float64, m)
+	add := func(i int) {
+		for j, v := range table[i*m:][:m] {
+			if !math.IsNaN(v) {
+				sum[j], count[j] = sum[j]+v, count[j]+1
+			}
+		}
+	}
+	if 2*len(d.complete) >= len(d.X) {
+		for _, i := range d.complete {
+			add(i)
+		}
+	} else {
+		for i := range d.X {
+			add(i)
+		}
+	}
+	for j := range sum {
+		sum[j] /= count[j]
+	}
+	return sum
+}
+
+// subset is the data of the given rows, prepared.
+func (d *Data) subset(rows []int) (*Data, error) {
+	m := len(d.Models)
+	s := &Data{Models: d.Models, InputUSD: d.InputUSD, OutputUSD: d.OutputUSD, Seed: d.Seed}
+	for _, i := range rows {
+		s.X, s.Hash = append(s.X, d.X[i]), append(s.Hash, d.hash(i))
+		s.Score = append(s.Score, d.Score[i*m:][:m]...)
+		s.InputTokens = append(s.InputTokens, d.InputTokens[i*m:][:m]...)
+		s.OutputTokens = append(s.OutputTokens, d.OutputTokens[i*m:][:m]...)
+		s.CostUSD = append(s.CostUSD, d.CostUSD[i*m:][:m]...)
+	}
+	return s, s.prepare()
+}
+
+func (d *Data) hash(i int) uint64 {
+	if d.Hash == nil {
+		return uint64(i)
+	}
+	return d.Hash[i]
+}
+
+// PredictedCost is the cost in USD that a forecast means for model j on row i:
+// its own where it forecasts costs, else the row's input tokens and the
+// forecast output tokens at the model's prices.
+func (d *Data) predictedCost(i, j int, f *carrot.Forecast) float64 {
+	if f.Direct {
+		return f.CostUSD
+	}
+	in := d.InputTokens[i*len(d.Models)+j]
+	if math.IsNaN(in) {
+		in = d.meanInput[j]
+	}
+	return in*d.InputUSD[j] + f.OutputTokens*d.OutputUSD[j]
+}
+
+// Parse returns the methods that names lists: names separated by commas, "all"
+// or "fast".
+func Parse(names string) ([]Method, error) {
+	var out []Method
+	for name := range strings.SplitSeq(names, ",") {
+		var found []Method
+		for _, m := range all {
+			if m.Name == name || name == "all" || name == "fast" && m.Fast {
+				found = append(found, m)
+			}
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("unknown rival %q: want all, fast or some of %s", name, strings.Join(Names(), ", "))
+		}
+		for _, m := range found {
+			if !slices.ContainsFunc(out, func(o Method) bool { return o.Name == m.Name }) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Names lists the rivals' names.
+func Names() []string {
+	var names []string
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	return names
+}
