@@ -15,7 +15,7 @@
 //
 // [Load] reads a folder, [Set.WriteDir] writes one, [Check] lists everything
 // that is wrong with one, [Set.Describe] says what is in it, [Join] merges
-// several, and [ImportSPROUT] makes one from Parquet files:
+// several, and [Import] makes one of what others publish, of logs or of any table:
 //
 //	set, err := dataset.Load(ctx, "data/mmlu-pro")
 //	if err != nil {

@@ -15,83 +15,126 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// sproutFile is one open Parquet file with the columns that are read.
-type sproutFile struct {
-	name   string
-	split  Split
-	f      *os.File
-	pq     *parquet.File
-	text   [numTexts]*parquet.Column    // nil where the file lacks the column
-	models []string                     // names of struct columns of the shape
-	values [][numTokens]*parquet.Column // of each model
+// parquetFile is an open Parquet file.
+type parquetFile struct {
+	name string
+	f    *os.File
+	pq   *parquet.File
 }
 
-// openSPROUT opens a Parquet file and finds its columns.
-func openSPROUT(path string) (_ *sproutFile, err error) {
-	file, err := os.Open(path)
+// parquetColumn is a column of a Parquet file, for files that do not import
+// the library.
+type parquetColumn = parquet.Column
+
+// openParquet opens a Parquet file.
+func openParquet(path string) (*parquetFile, error) {
+	file, size, err := openSource(path)
 	if err != nil {
-		return nil, &FormatError{File: path, Reason: "open: " + pathCause(err), Err: err}
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			file.Close()
-		}
-	}()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, &FormatError{File: path, Reason: "open: " + pathCause(err), Err: err}
-	}
-	f := &sproutFile{name: path, split: sproutSplit(path), f: file}
+	f := &parquetFile{name: path, f: file}
 	err = noPanic(func() (err error) {
-		f.pq, err = parquet.OpenFile(file, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<17))
+		f.pq, err = parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<17))
 		return err
 	})
 	if err != nil {
+		file.Close()
 		return nil, &FormatError{File: path, Reason: fmt.Sprintf("is not a whole Parquet file: %v", err), Hint: "copy or download the file again", Err: err}
 	}
-	return f, f.findColumns()
+	return f, nil
 }
 
-func (f *sproutFile) findColumns() error {
-	fault := func(field, reason string) error {
-		return &FormatError{File: f.name, Field: field, Reason: reason, Hint: hintSPROUT}
+// scanParquet calls fn with every row of a Parquet file, counted from 1, its
+// values as text; r is valid until fn returns. Null and NaN are not present,
+// true is 1. Only plain columns of text and numbers can be read: the others are
+// passed over, but an error if hooks.columns asks for one. It holds some pages
+// of every column that is read.
+func scanParquet(ctx context.Context, path string, hooks scanHooks, fn func(row int64, r *record) error) error {
+	f, err := openParquet(path)
+	if err != nil {
+		return err
 	}
+	defer f.f.Close() // only read from
+	var all []string
+	var columns []*parquetColumn
 	for _, c := range f.pq.Root().Columns() {
-		score, in, out := c.Column("score"), c.Column("num_input_tokens"), c.Column("num_output_tokens")
-		// Older copies write "dataset level" and the like.
-		t := slices.Index(textNames[:], strings.ReplaceAll(c.Name(), " ", "_"))
-		isText := t >= 0
-		switch {
-		case isText && (!c.Leaf() || c.MaxRepetitionLevel() > 0):
-			return fault(c.Name(), "is not a plain column")
-		case isText && f.text[t] != nil:
-			return fault(c.Name(), "is given twice, once with a blank and once with an underscore")
-		case isText:
-			f.text[t] = c
-		case score != nil && in != nil && out != nil:
-			leaves := [numTokens]*parquet.Column{score, in, out}
-			for _, leaf := range leaves {
-				if !isNumber(leaf) {
-					return fault(columnPath(leaf), "is not a column of numbers")
-				}
-			}
-			if reason := checkName(c.Name()); reason != "" {
-				return fault(c.Name(), "the name "+reason)
-			}
-			f.models, f.values = append(f.models, c.Name()), append(f.values, leaves)
+		if hooks.columns != nil || isPlain(c) {
+			all, columns = append(all, c.Name()), append(columns, c)
 		}
 	}
-	switch {
-	case f.text[textPrompt] == nil:
-		return fault("prompt", "the column is missing")
-	case f.text[textDataset] == nil:
-		return fault("dataset", "the column is missing")
-	case f.text[textKey] == nil && f.text[textIdx] == nil:
-		return fault("key", "the column is missing, and so is dataset_idx")
-	case len(f.models) == 0:
-		return fault("", "no column is a struct with score, num_input_tokens and num_output_tokens")
+	want, at, err := hooks.choose(path, all)
+	if err != nil {
+		return err
+	}
+	leaves := make([]*parquetColumn, len(want))
+	for i, k := range at {
+		if leaves[i] = columns[k]; !isPlain(leaves[i]) {
+			return &FormatError{File: path, Field: want[i], Reason: "is not a plain column of text or numbers", Hint: "save the column as text or as numbers"}
+		}
+	}
+	var n int64
+	r := newRecord(want)
+	for _, group := range f.pq.RowGroups() {
+		g := &groupReader{name: path, chunks: group.ColumnChunks()}
+		err := g.records(group.NumRows(), leaves, &n, func() error {
+			if n%256 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if n%512 == 0 && hooks.progress != nil {
+				hooks.progress(n, f.pq.NumRows())
+			}
+			return fn(n, r)
+		}, r)
+		g.close()
+		if err != nil {
+			return err
+		}
+	}
+	if hooks.progress != nil {
+		hooks.progress(n, n)
 	}
 	return nil
+}
+
+// records reads the rows of a group into r, calling fn after each.
+func (g *groupReader) records(rows int64, leaves []*parquetColumn, n *int64, fn func() error, r *record) error {
+	cursors := make([]*cursor, len(leaves))
+	for i, c := range leaves {
+		var err error
+		if cursors[i], err = g.open(c); err != nil {
+			return g.damaged(*n, c, err)
+		}
+	}
+	for range rows {
+		*n++
+		for i, c := range cursors {
+			v, err := c.value()
+			if err != nil {
+				return g.damaged(*n, c.column, err)
+			}
+			r.values[i] = valueText(v)
+			r.present[i] = !v.IsNull() && (r.values[i] != "" || v.Kind() == parquet.ByteArray)
+		}
+		if err := fn(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPlain reports whether a column holds text or numbers, one a row.
+func isPlain(c *parquetColumn) bool {
+	if isNumber(c) {
+		return true
+	}
+	if !c.Leaf() || c.MaxRepetitionLevel() > 0 || c.Type().Kind() != parquet.ByteArray {
+		return false
+	}
+	if l := c.Type().LogicalType(); l != nil {
+		_, decimal := l.Value.(*format.DecimalType)
+		return !decimal
+	}
+	return true
 }
 
 func columnPath(c *parquet.Column) string { return strings.Join(c.Path(), ".") }
@@ -112,25 +155,9 @@ func isNumber(c *parquet.Column) bool {
 	return false
 }
 
-// rows calls fn with every row, counted from 1, and its columns: all of them,
-// or only those that ids are made of.
-func (f *sproutFile) rows(ctx context.Context, all bool, fn func(n int64, r *sproutRow) error) error {
-	r := &sproutRow{values: make([][numTokens]float64, len(f.models))}
-	var n int64
-	for _, group := range f.pq.RowGroups() {
-		g := &groupReader{file: f, chunks: group.ColumnChunks()}
-		err := g.rows(ctx, group.NumRows(), all, &n, r, fn)
-		g.close()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // groupReader reads the columns of a row group side by side.
 type groupReader struct {
-	file    *sproutFile
+	name    string
 	chunks  []parquet.ColumnChunk
 	cursors []*cursor
 }
@@ -165,83 +192,8 @@ func (g *groupReader) close() {
 	}
 }
 
-func (g *groupReader) rows(ctx context.Context, rows int64, all bool, n *int64, r *sproutRow, fn func(int64, *sproutRow) error) error {
-	var text [numTexts]*cursor
-	var err error
-	for t, c := range g.file.text {
-		if t == textPrompt && !all {
-			continue
-		}
-		if text[t], err = g.open(c); err != nil {
-			return g.damaged(*n, c, err)
-		}
-	}
-	values := make([][numTokens]*cursor, len(g.file.values))
-	for j, leaves := range g.file.values {
-		for k, c := range leaves {
-			if !all {
-				continue
-			}
-			if values[j][k], err = g.open(c); err != nil {
-				return g.damaged(*n, c, err)
-			}
-		}
-	}
-	for range rows {
-		if *n++; *n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.field, r.reason = "", ""
-		if err := g.row(*n, r, text, values); err != nil {
-			return err
-		}
-		if err := fn(*n, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// row reads the next value of every open column into r.
-func (g *groupReader) row(n int64, r *sproutRow, text [numTexts]*cursor, values [][numTokens]*cursor) error {
-	for t, c := range text {
-		r.text[t] = ""
-		if c == nil {
-			continue
-		}
-		v, err := c.value()
-		if err != nil {
-			return g.damaged(n, c.column, err)
-		}
-		r.text[t] = valueText(v)
-	}
-	for j := range values {
-		for k, c := range values[j] {
-			if c == nil {
-				continue
-			}
-			v, err := c.value()
-			if err != nil {
-				return g.damaged(n, c.column, err)
-			}
-			x, reason := math.NaN(), ""
-			if !v.IsNull() {
-				if x = valueNumber(v); math.IsNaN(x) {
-					reason = "is NaN"
-				} else {
-					reason = checkValue(k, x)
-				}
-			}
-			if r.values[j][k] = x; reason != "" && r.reason == "" {
-				r.field, r.reason = c.path, reason
-			}
-		}
-	}
-	return nil
-}
-
 func (g *groupReader) damaged(n int64, c *parquet.Column, err error) error {
-	return &FormatError{File: g.file.name, Line: int(n), Field: columnPath(c), Reason: fmt.Sprintf("the column cannot be read: %v", err),
+	return &FormatError{File: g.name, Line: int(n), Field: columnPath(c), Reason: fmt.Sprintf("the column cannot be read: %v", err),
 		Hint: "copy or download the file again", Err: err}
 }
 
@@ -304,10 +256,10 @@ func valueText(v parquet.Value) string {
 	if math.IsNaN(x) {
 		return ""
 	}
-	if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
-		return strconv.FormatInt(int64(x), 10)
+	if v.Kind() == parquet.Float {
+		return numberText(x, 32)
 	}
-	return formatFloat(x)
+	return numberText(x, 64)
 }
 
 func valueNumber(v parquet.Value) float64 {

@@ -267,6 +267,9 @@ func (im *sproutImport) importRow(f *sproutFile, r *sproutRow) (field, reason st
 		if !math.IsNaN(o.Score) || !math.IsNaN(o.InputTokens) || !math.IsNaN(o.OutputTokens) {
 			im.report.Outcomes++
 		}
+		if !math.IsNaN(o.Score) {
+			im.report.Scores++
+		}
 	}
 	return "", "", nil
 }

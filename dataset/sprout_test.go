@@ -94,7 +94,7 @@ func TestImportSPROUT(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &ImportReport{Rows: 523, Queries: 523, Outcomes: 523 + 523 - 75, Models: []string{"acme-large-v1", "acme/small"},
+	want := &ImportReport{Rows: 523, Queries: 523, Outcomes: 523 + 523 - 75, Scores: 523 + 523 - 75 - 75, Models: []string{"acme-large-v1", "acme/small"},
 		Unpriced: []string{"acme-large-v1"}, IDs: "key"}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,21 +31,67 @@ Example:
 }
 
 type importCommand struct {
-	Format    string `arg:"" enum:"sprout" help:"sprout: Parquet files of SPROUT or SPROUT-o3mini."`
-	Source    string `arg:"" help:"File or folder to import."`
-	Dir       string `arg:"" help:"Data folder to write."`
-	Prices    string `placeholder:"FILE" help:"Price book for models.json; else the one in the binary."`
-	KeepGoing bool   `help:"Leave bad rows out and note them in rejected.jsonl."`
-	Force     bool   `help:"Replace a folder that is not empty."`
-	JSON      bool   `name:"json" help:"Print the report as JSON."`
+	Format    string            `arg:"" enum:"${import_formats}" help:"What the source is: see above."`
+	Source    string            `arg:"" help:"File or folder to import."`
+	Dir       string            `arg:"" help:"Data folder to write."`
+	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"Of a table: the column of a field, FIELD:MODEL=COLUMN for one model's; may be given again."`
+	Columns   string            `placeholder:"FILE" help:"Of a table: YAML with the same, FIELD: COLUMN."`
+	Prices    string            `placeholder:"FILE" help:"Price book for models.json; else the one in the binary."`
+	KeepGoing bool              `help:"Leave bad rows out and note them in rejected.jsonl."`
+	Force     bool              `help:"Replace a folder that is not empty."`
+	JSON      bool              `name:"json" help:"Print the report as JSON."`
+}
+
+// importFormats lists the formats for the command line.
+func importFormats() string {
+	var names []string
+	for _, f := range dataset.Formats() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ",")
 }
 
 func (c *importCommand) Help() string {
-	return `Streams the source, refuses a bad row with file, row and column, and writes the
-folder all at once.
+	var b strings.Builder
+	b.WriteString(`Streams the source, refuses a bad row with file, row and column, and writes the
+folder all at once. The formats, each with an example:
+`)
+	for _, f := range dataset.Formats() {
+		fmt.Fprintf(&b, "\n%s: %s\n\n  carrot data import %[1]s %[3]s %s\n", f.Name, f.Summary, f.Source, cmp.Or(importExample[f.Name], importExample[""]))
+	}
+	b.WriteString(`
+The fields of a table are id, prompt, source, split, model, score, input_tokens,
+output_tokens, cost_usd, cached_tokens and reasoning_tokens. A column that is
+named like a field need not be mapped.`)
+	return b.String()
+}
 
-Example:
-  carrot data import sprout downloads/SPROUT sprout`
+// importExample is how the example of a format ends.
+var importExample = map[string]string{
+	"": "mydata",
+	"table": `mydata \
+    --column prompt=question --column model=llm --column score=correct`,
+}
+
+// columns merges the mapping of the file with that of the flags, which goes
+// before it.
+func (c *importCommand) columns() (map[string]string, error) {
+	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0) {
+		return nil, usagef("--column and --columns are for the format table only")
+	}
+	columns := make(map[string]string)
+	if c.Columns != "" {
+		f, err := os.Open(c.Columns)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() // only read from
+		if columns, err = dataset.ReadColumns(f, c.Columns); err != nil {
+			return nil, err
+		}
+	}
+	maps.Copy(columns, c.Column)
+	return columns, nil
 }
 
 func (c *importCommand) Run(ctx context.Context, t terminal) error {
@@ -53,12 +103,16 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 		}
 		book = own
 	}
+	columns, err := c.columns()
+	if err != nil {
+		return err
+	}
 	p := newProgress(t.err)
 	defer p.done()
-	count := p.count("importing rows")
-	report, err := dataset.ImportSPROUT(ctx, c.Source, c.Dir, dataset.ImportOptions{
+	count := p.count("importing")
+	report, err := dataset.Import(ctx, c.Format, c.Source, c.Dir, dataset.ImportOptions{
 		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
-		KeepGoing: c.KeepGoing, Force: c.Force,
+		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { count(int(done), int(total)) },
 	})
 	if err != nil {
@@ -68,15 +122,26 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
 	}
-	fmt.Fprintf(t.out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
-		report.Rows-report.Rejected, report.Rows, report.Queries, len(report.Models), report.Outcomes, c.Dir)
-	if report.Rejected > 0 {
-		fmt.Fprintf(t.out, "%d bad rows are listed in %s/rejected.jsonl\n", report.Rejected, c.Dir)
-	}
-	if len(report.Unpriced) > 0 {
-		fmt.Fprintf(t.out, "no price known for %s: add them to %s/models.json, or give --prices when training\n", strings.Join(report.Unpriced, ", "), c.Dir)
-	}
+	c.print(t.out, report)
 	return nil
+}
+
+// print says what was imported, and what to do before it is of use.
+func (c *importCommand) print(out io.Writer, r *dataset.ImportReport) {
+	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
+		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
+	if r.Skipped > 0 {
+		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, or answers scored a second time\n", r.Skipped)
+	}
+	if r.Rejected > 0 {
+		fmt.Fprintf(out, "%d bad rows are listed in %s/rejected.jsonl\n", r.Rejected, c.Dir)
+	}
+	if len(r.Unpriced) > 0 {
+		fmt.Fprintf(out, "no price known for %s: add them to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
+	}
+	if r.Scores == 0 {
+		fmt.Fprintf(out, "no scores: nothing can be trained on %s until scores are joined (carrot data join)\n", c.Dir)
+	}
 }
 
 // listPrice returns a model's prices in USD per million tokens.

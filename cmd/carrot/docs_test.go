@@ -57,6 +57,8 @@ func prepareDocs(t *testing.T) {
 	check(writeSPROUT("downloads/SPROUT/data/validation-00000-of-00001.parquet", 70, 10, false))
 	check(writeSPROUT("downloads/SPROUT/data/test-00000-of-00001.parquet", 80, 20, false))
 	check(writeSPROUT("downloads/flawed.parquet", 0, 20, true))
+	check(os.WriteFile("downloads/runs.csv", []byte("question,llm,correct,output_tokens\nWhat is 2 + 2?,gpt-4,True,2\nWhat is 2 + 2?,small,False,9\n"), 0o644))
+	check(os.WriteFile("downloads/wide.csv", []byte("question,gpt4_ok,small_ok\nWhat is 2 + 2?,1,0\n"), 0o644))
 }
 
 // runConsoleBlocks replaces what follows each "$ command" in a console block by

@@ -1,0 +1,382 @@
+package dataset
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// A pickle is a program for a small stack machine. This one runs it without
+// running anything else: what Python would import and call becomes a [pyCall]
+// that says so, if it is on the list of allowedGlobals, and an error that names
+// it if not. Texts that are long stay in the file until they are asked for.
+
+// Values of a pickle: nil, bool, int64, float64, string, and these.
+type (
+	// pyGlobal is a name that Python would import, as "numpy.dtype".
+	pyGlobal string
+	// pyBytes are bytes or a bytearray.
+	pyBytes []byte
+	// pyText is a long text, left in the file.
+	pyText struct{ at, size int64 }
+	// pyBig is an integer of more than 64 bits, of which only the size is kept.
+	pyBig int64
+	// pyTuple is a tuple or a frozen set.
+	pyTuple []any
+	// pyList is a list or a set.
+	pyList struct{ items []any }
+	// pyDict is a dictionary in the order of its writing.
+	pyDict struct{ keys, values []any }
+	// pyCall is what Python would make by calling a global, and the state it
+	// would give to it then.
+	pyCall struct {
+		of    pyGlobal
+		args  pyTuple
+		state any
+	}
+)
+
+// get returns the value of a text key, nil if there is none.
+func (d *pyDict) get(key string) any {
+	for i := len(d.keys) - 1; i >= 0; i-- {
+		if d.keys[i] == any(key) {
+			return d.values[i]
+		}
+	}
+	return nil
+}
+
+const (
+	maxPickleStack = 1 << 20 // values that wait on the stack; Python batches by 1,000
+	maxPickleMarks = 1 << 10 // containers that are open at the same time
+	keepText       = 256     // bytes of a text up to which it is kept in memory
+)
+
+var errPickleCut = errors.New("the file ends inside the pickle")
+
+const (
+	hintPickleCut   = "copy or download the file again"
+	hintPickleOther = "save the table as Parquet: pd.read_pickle(f).to_parquet(…)"
+)
+
+// unpickler is the machine.
+type unpickler struct {
+	ctx   context.Context
+	name  string
+	r     *bufio.Reader
+	size  int64 // of the file
+	pos   int64 // bytes read
+	op    int64 // where the operation began
+	ops   int64
+	stack []any
+	marks []int // heights of the stack
+	memo  []any
+	done  bool
+}
+
+// unpickle reads the pickle of size bytes at r. Memory stays within a multiple
+// of size: nothing is allocated for a length that the file does not hold.
+func unpickle(ctx context.Context, name string, r io.ReaderAt, size int64) (any, error) {
+	p := &unpickler{ctx: ctx, name: name, size: size, r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<16)}
+	for !p.done {
+		if p.ops++; p.ops%4096 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		p.op = p.pos
+		if err := p.step(); err != nil {
+			return nil, p.fault(err)
+		}
+	}
+	v, err := p.pop()
+	if err != nil {
+		return nil, p.fault(err)
+	}
+	return v, nil
+}
+
+// fault says where in the file an error is.
+func (p *unpickler) fault(err error) error {
+	if bad, ok := errors.AsType[*FormatError](err); ok {
+		return bad
+	}
+	e := &FormatError{File: p.name, Reason: fmt.Sprintf("byte %d: %v", p.op+1, err), Hint: hintPickleOther, Err: err}
+	switch {
+	case p.op == 0:
+		e.Hint = "is it a pickle? " + hintPickleOther
+	case errors.Is(err, errPickleCut):
+		e.Hint = hintPickleCut
+	}
+	return e
+}
+
+// step does the next operation.
+func (p *unpickler) step() error {
+	op, err := p.r.ReadByte()
+	if err != nil {
+		return p.readError(err)
+	}
+	p.pos++
+	do := pickleOps[op]
+	if do == nil {
+		return fmt.Errorf("%s is not an operation of a pickle that is read here", describeOp(op))
+	}
+	return do(p)
+}
+
+// describeOp names an operation that is refused.
+func describeOp(op byte) string {
+	switch op {
+	case 'P', 'Q':
+		return "a persistent id"
+	case 0x82, 0x83, 0x84:
+		return "an extension code"
+	case 0x97, 0x98:
+		return "a buffer kept outside of the file"
+	case 'S', 'T', 'U':
+		return "a text of Python 2"
+	}
+	return fmt.Sprintf("0x%02x", op)
+}
+
+func (p *unpickler) readError(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errPickleCut
+	}
+	return fmt.Errorf("read: %w", err)
+}
+
+// push puts a value on the stack.
+func (p *unpickler) push(v any) error {
+	if len(p.stack) >= maxPickleStack {
+		return fmt.Errorf("more than %d values wait on the stack", maxPickleStack)
+	}
+	p.stack = append(p.stack, v)
+	return nil
+}
+
+// floor is the height below which values belong to an open container.
+func (p *unpickler) floor() int {
+	if len(p.marks) == 0 {
+		return 0
+	}
+	return p.marks[len(p.marks)-1]
+}
+
+// pop takes the value on top of the stack.
+func (p *unpickler) pop() (any, error) {
+	v, err := p.top()
+	if err == nil {
+		p.stack = p.stack[:len(p.stack)-1]
+	}
+	return v, err
+}
+
+// top returns the value on top of the stack.
+func (p *unpickler) top() (any, error) {
+	if len(p.stack) <= p.floor() {
+		return nil, errors.New("the stack is empty")
+	}
+	return p.stack[len(p.stack)-1], nil
+}
+
+// mark opens a container.
+func (p *unpickler) mark() error {
+	if len(p.marks) >= maxPickleMarks {
+		return fmt.Errorf("more than %d containers are nested", maxPickleMarks)
+	}
+	p.marks = append(p.marks, len(p.stack))
+	return nil
+}
+
+// popMark takes the values above the last mark; they are valid until the next
+// push.
+func (p *unpickler) popMark() ([]any, error) {
+	if len(p.marks) == 0 {
+		return nil, errors.New("no container is open")
+	}
+	at := p.floor()
+	items := p.stack[at:]
+	p.stack, p.marks = p.stack[:at], p.marks[:len(p.marks)-1]
+	return items, nil
+}
+
+// popTuple makes a tuple of the n values on top.
+func (p *unpickler) popTuple(n int) error {
+	at := len(p.stack) - n
+	if at < p.floor() {
+		return errors.New("the stack is empty")
+	}
+	t := append(pyTuple(nil), p.stack[at:]...)
+	p.stack = p.stack[:at]
+	return p.push(t)
+}
+
+// put notes the value on top in the memo. Python numbers the memo without
+// gaps, so that a number beyond the bytes read is damage.
+func (p *unpickler) put(at uint64) error {
+	v, err := p.top()
+	if err != nil {
+		return err
+	}
+	if at >= uint64(p.pos) {
+		return fmt.Errorf("the memo has no place %d", at)
+	}
+	for uint64(len(p.memo)) <= at {
+		p.memo = append(p.memo, nil)
+	}
+	p.memo[at] = v
+	return nil
+}
+
+// get pushes a value of the memo.
+func (p *unpickler) get(at uint64) error {
+	if at >= uint64(len(p.memo)) {
+		return fmt.Errorf("the memo has no value %d", at)
+	}
+	return p.push(p.memo[at])
+}
+
+// uint reads an unsigned number of n bytes, little end first.
+func (p *unpickler) uint(n int) (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(p.r, b[:n]); err != nil {
+		return 0, p.readError(err)
+	}
+	p.pos += int64(n)
+	return binary.LittleEndian.Uint64(b[:]), nil
+}
+
+// length reads the length of a value, which the rest of the file must hold.
+func (p *unpickler) length(n int) (int64, error) {
+	size, err := p.uint(n)
+	if err != nil {
+		return 0, err
+	}
+	if left := p.size - p.pos; size > uint64(left) {
+		return 0, fmt.Errorf("%w: a value of %d bytes, and %d are left", errPickleCut, size, left)
+	}
+	return int64(size), nil
+}
+
+// bytes reads n bytes that length allowed.
+func (p *unpickler) bytes(n int64) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(p.r, b); err != nil {
+		return nil, p.readError(err)
+	}
+	p.pos += n
+	return b, nil
+}
+
+// line reads a line of protocol 0 without its end.
+func (p *unpickler) line() ([]byte, error) {
+	b, err := p.r.ReadBytes('\n')
+	if err != nil {
+		return nil, p.readError(err)
+	}
+	p.pos += int64(len(b))
+	return b[:len(b)-1], nil
+}
+
+// text pushes a text whose length has n bytes.
+func (p *unpickler) text(n int) error {
+	size, err := p.length(n)
+	if err != nil {
+		return err
+	}
+	if size > keepText {
+		t := pyText{p.pos, size}
+		for size > 0 {
+			skipped, err := p.r.Discard(int(min(size, 1<<30)))
+			if err != nil {
+				return p.readError(err)
+			}
+			size, p.pos = size-int64(skipped), p.pos+int64(skipped)
+		}
+		return p.push(t)
+	}
+	b, err := p.bytes(size)
+	if err != nil {
+		return err
+	}
+	return p.push(string(b))
+}
+
+// binary pushes bytes whose length has n bytes.
+func (p *unpickler) binary(n int) error {
+	size, err := p.length(n)
+	if err != nil {
+		return err
+	}
+	b, err := p.bytes(size)
+	if err != nil {
+		return err
+	}
+	return p.push(pyBytes(b))
+}
+
+// long pushes an integer of any size whose length has n bytes.
+func (p *unpickler) long(n int) error {
+	size, err := p.length(n)
+	if err != nil {
+		return err
+	}
+	b, err := p.bytes(size)
+	if err != nil {
+		return err
+	}
+	if len(b) > 8 {
+		return p.push(pyBig(len(b)))
+	}
+	var v [8]byte
+	if len(b) > 0 && b[len(b)-1]&0x80 != 0 {
+		v = [8]byte{255, 255, 255, 255, 255, 255, 255, 255}
+	}
+	copy(v[:], b)
+	return p.push(int64(binary.LittleEndian.Uint64(v[:])))
+}
+
+// float pushes the eight bytes of a number, big end first.
+func (p *unpickler) float() error {
+	b, err := p.bytes(8)
+	if err != nil {
+		return err
+	}
+	return p.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
+}
+
+// number pushes the number that a line of protocol 0 holds; 00 and 01 are
+// false and true.
+func (p *unpickler) number(float bool) error {
+	b, err := p.line()
+	if err != nil {
+		return err
+	}
+	text := string(b)
+	switch {
+	case float:
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%s is not a number", quote(text))
+		}
+		return p.push(v)
+	case text == "00" || text == "01":
+		return p.push(text == "01")
+	}
+	if n := len(text); n > 0 && text[n-1] == 'L' {
+		text = text[:n-1]
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return p.push(pyBig(len(text)))
+	}
+	if err != nil {
+		return fmt.Errorf("%s is not a whole number", quote(text))
+	}
+	return p.push(v)
+}

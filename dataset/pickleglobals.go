@@ -1,0 +1,105 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The globals that are understood, by one name each.
+const (
+	pyReconstruct  pyGlobal = "numpy.core.multiarray._reconstruct"
+	pyScalar       pyGlobal = "numpy.core.multiarray.scalar"
+	pyFromBuffer   pyGlobal = "numpy.core.numeric._frombuffer"
+	pyArray        pyGlobal = "numpy.ndarray"
+	pyDType        pyGlobal = "numpy.dtype"
+	pyFrame        pyGlobal = "pandas.core.frame.DataFrame"
+	pyManager      pyGlobal = "pandas.core.internals.managers.BlockManager"
+	pyBlock        pyGlobal = "pandas._libs.internals._unpickle_block"
+	pyNewIndex     pyGlobal = "pandas.core.indexes.base._new_Index"
+	pyIndex        pyGlobal = "pandas.core.indexes.base.Index"
+	pyRangeIndex   pyGlobal = "pandas.core.indexes.range.RangeIndex"
+	pyBacked       pyGlobal = "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked"
+	pyStringArray  pyGlobal = "pandas.core.arrays.string_.StringArray"
+	pyStringDType  pyGlobal = "pandas.core.arrays.string_.StringDtype"
+	pyNA           pyGlobal = "pandas._libs.missing.NA"
+	pySlice        pyGlobal = "builtins.slice"
+	pyObject       pyGlobal = "builtins.object"
+	pyRebuild      pyGlobal = "copyreg._reconstructor"
+	pyEncode       pyGlobal = "_codecs.encode"
+	pyInt64Index   pyGlobal = "pandas.core.indexes.numeric.Int64Index"
+	pyUInt64Index  pyGlobal = "pandas.core.indexes.numeric.UInt64Index"
+	pyFloat64Index pyGlobal = "pandas.core.indexes.numeric.Float64Index"
+)
+
+// allowedGlobals is all that a pickle may name. Nothing of it is run: package
+// dataset knows what each would make. To add one is to teach pandas.go what it
+// means.
+var allowedGlobals = []pyGlobal{pyReconstruct, pyScalar, pyFromBuffer, pyArray, pyDType, pyFrame, pyManager, pyBlock, pyNewIndex,
+	pyIndex, pyRangeIndex, pyBacked, pyStringArray, pyStringDType, pyNA, pySlice, pyObject, pyRebuild, pyEncode,
+	pyInt64Index, pyUInt64Index, pyFloat64Index}
+
+// global pushes a global that is allowed; every other is refused by name.
+func (p *unpickler) global(module, name string) error {
+	known := module
+	switch {
+	case module == "__builtin__":
+		known = "builtins" // of protocols 0 to 2
+	case module == "copy_reg":
+		known = "copyreg"
+	case strings.HasPrefix(module, "numpy._core."): // since numpy 2
+		known = "numpy.core." + strings.TrimPrefix(module, "numpy._core.")
+	}
+	if g := pyGlobal(known + "." + name); slices.Contains(allowedGlobals, g) {
+		return p.push(g)
+	}
+	given := module + "." + name
+	if len(given) > 100 {
+		given = given[:100] + "..."
+	}
+	given = strings.Trim(fmt.Sprintf("%+q", given), `"`)
+	e := &FormatError{File: p.name}
+	switch root, _, _ := strings.Cut(module, "."); {
+	case module == "pandas", module == "pandas.arrays", root == "pyarrow":
+		e.Reason = fmt.Sprintf("byte %d: is a pickle of pandas 3, or of Arrow columns (it names %s), which is not read", p.op+1, given)
+		e.Hint = hintPickleOther
+	case root == "pandas", root == "numpy":
+		e.Reason = fmt.Sprintf("byte %d: the pickle names %s, which is not read", p.op+1, given)
+		e.Hint = hintPickleOther
+	default:
+		e.Reason = fmt.Sprintf("byte %d: the pickle names %s, which no table needs: it is refused, and nothing of it was run", p.op+1, given)
+		e.Hint = "a pickle can run any program when Python opens it: do not open this one with Python unless you trust who made it"
+	}
+	return e
+}
+
+// pyKind says what a value is, for errors.
+func pyKind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "a bool"
+	case int64:
+		return "an integer"
+	case pyBig:
+		return "an integer of more than 64 bits"
+	case float64:
+		return "a number"
+	case string, pyText:
+		return "a text"
+	case pyBytes:
+		return "bytes"
+	case pyTuple:
+		return "a tuple"
+	case *pyList:
+		return "a list"
+	case *pyDict:
+		return "a dictionary"
+	case pyGlobal:
+		return string(v)
+	case *pyCall:
+		return "what " + string(v.of) + " makes"
+	}
+	return "a value"
+}
