@@ -166,3 +166,16 @@ func (c *Cascade) Load(r io.Reader) error {
 	}
 	return nil
 }
+
+// hullModels lists the models on the hull of the single models.
+func hullModels(d *Data) []int {
+	var points []frontier.Point
+	for j := range d.Models {
+		points = append(points, frontier.Point{Cost: d.meanCost[j], Quality: d.meanScore[j]})
+	}
+	var out []int
+	for _, p := range frontier.Hull(points) {
+		out = append(out, slices.Index(points, p))
+	}
+	return out
+}

@@ -1,7 +1,6 @@
 package rivals
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,12 +8,12 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Node is a node of a tree: a leaf has Feature -1 and a Value, another goes to
+// node is a node of a tree: a leaf has Feature -1 and a Value, another goes to
 // Left where the feature is at most Threshold, else to Left+1.
 type node struct {
 	Feature   int16
 	Left      int32
-	Threshold float32
+	Threshold float64 // in full, as scikit-learn's: a value may lie on its rounding
 	Value     float32
 }
 
@@ -37,7 +36,7 @@ func (t tree) value(x []float32) float32 {
 	for t[at].Feature >= 0 {
 		n := &t[at]
 		at = n.Left
-		if x[n.Feature] > n.Threshold {
+		if float64(x[n.Feature]) > n.Threshold {
 			at++
 		}
 	}
@@ -48,14 +47,14 @@ func (t tree) value(x []float32) float32 {
 // by counting; with fewer distinct values nothing is lost.
 type bins struct {
 	x      [][]uint8   // by feature, then row
-	border [][]float32 // by feature: border[b] parts range b from b+1
+	border [][]float64 // by feature: border[b] parts range b from b+1
 }
 
 const mostBins = 64
 
 // newBins cuts the features of x at quantiles of their distinct values.
 func newBins(x blas32.General) *bins {
-	b := &bins{x: make([][]uint8, x.Cols), border: make([][]float32, x.Cols)}
+	b := &bins{x: make([][]uint8, x.Cols), border: make([][]float64, x.Cols)}
 	values := make([]float32, x.Rows)
 	for f := range x.Cols {
 		for i := range values {
@@ -64,7 +63,7 @@ func newBins(x blas32.General) *bins {
 		sorted := slices.Clone(values)
 		slices.Sort(sorted)
 		distinct := slices.Compact(slices.Clone(sorted))
-		var border []float32
+		var border []float64
 		if len(distinct) <= mostBins {
 			for k := 1; k < len(distinct); k++ {
 				border = append(border, middle(distinct[k-1], distinct[k]))
@@ -82,14 +81,14 @@ func newBins(x blas32.General) *bins {
 		}
 		b.border[f], b.x[f] = border, make([]uint8, x.Rows)
 		for i, v := range values {
-			at, _ := slices.BinarySearchFunc(border, v, cmp.Compare[float32])
+			at, _ := slices.BinarySearch(border, float64(v))
 			b.x[f][i] = uint8(at)
 		}
 	}
 	return b
 }
 
-func middle(a, b float32) float32 { return float32((float64(a) + float64(b)) / 2) }
+func middle(a, b float32) float64 { return (float64(a) + float64(b)) / 2 }
 
 // grower grows one tree.
 type grower struct {

@@ -53,7 +53,7 @@ func carrotMLPs(int) []model {
 	var out []model
 	for _, s := range []Neural{
 		{Hidden: 100, Epochs: 20}, {Hidden: 100, Epochs: 5}, {Hidden: 100, Epochs: 10, Decay: 1e-4}, {Hidden: 100, Epochs: 20, Decay: 1e-3},
-		{Hidden: 200, Epochs: 10, Decay: 1e-3}, {Hidden: 50, Epochs: 40, Decay: 1e-3}, {Hidden: 100, Epochs: 20, Decay: 3e-3},
+		{Hidden: 200, Epochs: 20, Decay: 1e-3}, {Hidden: 50, Epochs: 40, Decay: 1e-3}, {Hidden: 100, Epochs: 60, Decay: 3e-3}, {Hidden: 50, Epochs: 100, Decay: 1e-3},
 	} {
 		s.Batch, s.Rate = 64, 1e-3
 		out = append(out, &carrotMLP{Neural: s})
@@ -70,6 +70,10 @@ func (c *carrotMLP) fit(ctx context.Context, d *Data) error {
 		for i, v := range d.CostUSD {
 			volume[i] = v * 1e6 // so that the logarithm has something to hold on to
 		}
+	}
+	for j := range m { // the untrained network says each model's mean
+		p := min(max(d.meanScore[j], 1e-3), 1-1e-3)
+		c.Net.B2[j] = float32(math.Log(p / (1 - p)))
 	}
 	target := make([]float64, len(volume))
 	for i, v := range volume {
@@ -200,6 +204,7 @@ func itemResponses(int) []model {
 	for _, s := range []Neural{
 		{Hidden: 25, Epochs: 9, Batch: 512}, {Hidden: 25, Epochs: 30, Batch: 128}, {Hidden: 10, Epochs: 30, Batch: 128}, {Hidden: 25, Epochs: 60, Batch: 128},
 		{Hidden: 50, Epochs: 30, Batch: 128, Decay: 1e-4}, {Hidden: 25, Epochs: 60, Batch: 128, Decay: 1e-3}, {Hidden: 25, Epochs: 60, Batch: 64, Decay: 3e-4},
+		{Hidden: 25, Epochs: 200, Batch: 64, Decay: 1e-3},
 	} {
 		s.Rate = 1e-3
 		out = append(out, &itemResponse{s})

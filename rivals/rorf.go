@@ -3,10 +3,8 @@ package rivals
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/internal/parallel"
 )
 
@@ -15,19 +13,19 @@ import (
 // both do equally well, the weaker is better — and the first two speak for the
 // stronger. Their threshold runs over all of [0,1]; a price of quality that is
 // never negative is only its upper half, so that there is a setting in which
-// ties speak for both alike (Even). With more than two models a model's worth is
-// its mean over the pairs it is in.
+// ties speak for both alike (Even). With more than two models every one is
+// paired with the best single model of the training queries, and its worth is
+// its chance against that one, whose own is a half.
 //
-// For time the pairs are those of the models on the hull of the training
-// queries' single models, Trees is a fifth of the authors' hundred, and
-// thresholds are looked for among 64 quantiles of a feature. A model off the
-// hull is never chosen.
+// For time there are no pairs without the best single, Trees is a fifth of the
+// authors' hundred where a split looks at all features, and thresholds are
+// looked for among 64 quantiles of a feature.
 type pairForest struct {
 	Trees, Depth, Leaf int
 	Features           int  // looked at by a split; 0: all, as the authors'
 	Even               bool // a tie is half a win for either
-	Hull               []int
-	Forests            []forest // of the pairs of Hull, (0,1), (0,2), …, (1,2), …
+	Strong             int
+	Forests            []forest // of each model against Strong; its own is nil
 	Cost               []float64
 }
 
@@ -50,42 +48,15 @@ func (p *pairForest) String() string {
 }
 
 func (p *pairForest) fit(ctx context.Context, d *Data) error {
-	p.Cost = d.meanCost
-	p.Hull = hullModels(d)
-	// Strongest first: of a pair the first is the stronger.
-	slices.SortStableFunc(p.Hull, func(a, b int) int {
-		if d.meanScore[a] > d.meanScore[b] {
-			return -1
-		}
-		return 1
-	})
+	p.Cost, p.Strong = d.meanCost, first(d.meanScore)
 	b := newBins(d.dense)
-	var pairs [][2]int
-	for k, strong := range p.Hull {
-		for _, weak := range p.Hull[k+1:] {
-			pairs = append(pairs, [2]int{strong, weak})
-		}
-	}
-	p.Forests = make([]forest, len(pairs))
-	parallel.Each(len(pairs), func(k int) {
-		if ctx.Err() == nil {
-			p.Forests[k] = p.grow(d, b, pairs[k][0], pairs[k][1], d.Seed+uint64(k)<<32)
+	p.Forests = make([]forest, len(d.Models))
+	parallel.Each(len(d.Models), func(weak int) {
+		if ctx.Err() == nil && weak != p.Strong {
+			p.Forests[weak] = p.grow(d, b, p.Strong, weak, d.Seed+uint64(weak)<<32)
 		}
 	})
 	return ctx.Err()
-}
-
-// hullModels lists the models on the hull of the single models.
-func hullModels(d *Data) []int {
-	var points []frontier.Point
-	for j := range d.Models {
-		points = append(points, frontier.Point{Cost: d.meanCost[j], Quality: d.meanScore[j]})
-	}
-	var out []int
-	for _, p := range frontier.Hull(points) {
-		out = append(out, slices.Index(points, p))
-	}
-	return out
 }
 
 // grow grows the forest of one pair.
@@ -120,22 +91,13 @@ func (p *pairForest) grow(d *Data, b *bins, strong, weak int, seed uint64) fores
 	return growForest(b, rows, class, worth, how, p.Trees, true, seed)
 }
 
-func (p *pairForest) forecast(x *carrot.Representation, w *workspace, out []carrot.Forecast) bool {
+func (p *pairForest) forecast(x *carrot.Representation, _ *workspace, out []carrot.Forecast) bool {
 	for j := range out {
-		out[j] = static(0, p.Cost[j])
-	}
-	others := float64(max(len(p.Hull)-1, 1))
-	pair := 0
-	for k, strong := range p.Hull {
-		for _, weak := range p.Hull[k+1:] {
-			v := 0.5
-			if f := p.Forests[pair]; f != nil {
-				v = f.value(x.Dense)
-			}
-			out[strong].Quality += v / others
-			out[weak].Quality += (1 - v) / others
-			pair++
+		worth := 0.5
+		if f := p.Forests[j]; f != nil {
+			worth = 1 - f.value(x.Dense)
 		}
+		out[j] = static(worth, p.Cost[j])
 	}
 	return false
 }
