@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
@@ -84,7 +85,7 @@ func (d details) write(r *Report, o Options) error {
 	objectives := o.Objectives
 	if objectives == nil {
 		for _, calls := range []float64{1, 10, 100} {
-			objectives = append(objectives, carrot.USDPerQuality(calls*d.scale.High))
+			objectives = append(objectives, carrot.USDPerQuality(twoDigits(calls*d.scale.High)))
 		}
 	}
 	sources, groups := d.sources()
@@ -121,6 +122,19 @@ func (d details) write(r *Report, o Options) error {
 		l.Robustness = d.robustness(c, curve)
 	}
 	return nil
+}
+
+// twoDigits rounds to two significant digits.
+func twoDigits(v float64) float64 {
+	if v <= 0 {
+		return v
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(math.Round(v/unit)*unit, 'g', 2, 64), 64)
+	if err != nil {
+		return v
+	}
+	return rounded
 }
 
 // regret measures a router at an objective.

@@ -43,9 +43,30 @@ type Report struct {
 	Models       []string     `json:"models"`
 	CostRangeUSD [2]float64   `json:"cost_range_usd"`
 	BestSingle   string       `json:"best_single"`
+	Provenance   Provenance   `json:"provenance"`
 	Notes        []string     `json:"notes,omitempty"`
 	Routers      []RouterLine `json:"routers"`
 	Pairs        []Pair       `json:"pairs"`
+}
+
+// Provenance says what made a report, so that it can be made again.
+type Provenance struct {
+	Command   string       `json:"command"` // without paths, which differ between machines
+	Version   string       `json:"version"`
+	Seed      uint64       `json:"seed"`
+	Bootstrap int          `json:"bootstrap"`
+	Embedder  string       `json:"embedder"` // of the reference rows
+	Prices    []ModelPrice `json:"prices"`
+	// PerCall: cost is the share of calls, not money.
+	PerCall bool `json:"per_call,omitempty"`
+}
+
+// ModelPrice is a model's price in USD per million tokens; null where its
+// outcomes carry costs.
+type ModelPrice struct {
+	Model               string `json:"model"`
+	InputUSDPerMillion  Number `json:"input_usd_per_million"`
+	OutputUSDPerMillion Number `json:"output_usd_per_million"`
 }
 
 // RouterLine is one router in a report. Intervals are central 95% of a
@@ -110,6 +131,14 @@ func newReport(t *train.Task, all []*contestant, scale frontier.Scale, o Options
 	r := &Report{Schema: Schema, Dataset: t.Set.Name, Fingerprint: t.Set.Fingerprint, Split: o.Split,
 		Models: t.ModelNames(), CostRangeUSD: [2]float64{scale.Low, scale.High}, Routers: []RouterLine{}, Pairs: []Pair{}}
 	r.BestSingle = r.Models[scale.Best]
+	r.Provenance = Provenance{Seed: o.Seed, Bootstrap: o.Bootstrap, Embedder: t.Embedder, PerCall: t.PerCall != nil}
+	for m, name := range r.Models {
+		price := ModelPrice{Model: name, InputUSDPerMillion: Number(math.NaN()), OutputUSDPerMillion: Number(math.NaN())}
+		if p := t.Prices[m]; p != nil {
+			price.InputUSDPerMillion, price.OutputUSDPerMillion = Number(p.Input.PerMillion()), Number(p.Output.PerMillion())
+		}
+		r.Provenance.Prices = append(r.Provenance.Prices, price)
+	}
 	zero, oracle := all[len(all)-2].metrics.AIQ, all[len(all)-1].metrics.AIQ
 	for _, c := range all {
 		l := RouterLine{Name: c.name, AIQ: Number(c.metrics.AIQ), Peak: Number(c.metrics.Peak), QNC: Number(c.metrics.QNC),

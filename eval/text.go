@@ -24,9 +24,10 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s", l.Name, l.AIQ, span(l.AIQInterval), l.Peak, short(l.QNC), short(l.Cost95), percent(l.GapClosed))
 		if c := l.Calibration; c != nil {
-			fmt.Fprintf(tw, "\t%s\t%s\t%s", short(c.R2), short(c.ECE), percent(c.OutputTokensP90))
+			fmt.Fprintf(tw, "\t%s\t%s\t%s\n", short(c.R2), short(c.ECE), percent(c.OutputTokensP90))
+		} else {
+			fmt.Fprintln(tw, "\t\t\t")
 		}
-		fmt.Fprintln(tw)
 	}
 	if err := tw.Flush(); err != nil {
 		return err

@@ -7,21 +7,44 @@ import (
 )
 
 // AUDC is the area under the deferral curve (UniRoute, arXiv 2502.08773,
-// section 6): the mean height over the linear cost axis from low to high of the
-// line through the router's own points by rising cost, flat beyond its ends.
-// Nothing is mixed, so it is at most AIQ; of points of equal cost the best
-// counts. It is NaN for no points or an empty axis.
+// section 7 and appendix E.2), as the mean height of the line q through the
+// router's own points by rising cost:
+//
+//	AUDC = ∫ q(c) dc / (high - low),   c from low to high
+//
+// The paper leaves open between which costs and how to extend the line: here
+// the axis is that of [AIQ], low and high being the cheapest and the dearest
+// single model's mean cost, and q is flat beyond its ends. Of points of equal
+// cost the best counts. Nothing is mixed, so AUDC is at most AIQ. On an axis of
+// one cost it is the height there. It is NaN for no points, for high below low,
+// and where a point or the axis is not finite.
 func AUDC(points []Point, low, high float64) float64 {
-	if len(points) == 0 || high < low {
+	if !measurable(points, low, high) {
 		return math.NaN()
 	}
+	return meanHeight(line(points), low, high)
+}
+
+// line sorts points by rising cost and keeps the best of each cost.
+func line(points []Point) []Point {
 	sorted := slices.Clone(points)
 	slices.SortFunc(sorted, func(a, b Point) int {
 		return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(b.Quality, a.Quality))
 	})
-	sorted = slices.CompactFunc(sorted, func(a, b Point) bool { return a.Cost == b.Cost })
-	return meanHeight(sorted, low, high)
+	return slices.CompactFunc(sorted, func(a, b Point) bool { return a.Cost == b.Cost })
 }
+
+// measurable reports whether there are points and an axis to measure them on.
+func measurable(points []Point, low, high float64) bool {
+	for _, p := range points {
+		if !finite(p.Cost) || !finite(p.Quality) {
+			return false
+		}
+	}
+	return len(points) > 0 && finite(low) && finite(high) && low <= high
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // meanHeight is the mean height of the line through points of rising cost over
 // the axis from low to high, flat beyond its ends.
@@ -42,8 +65,12 @@ func meanHeight(line []Point, low, high float64) float64 {
 }
 
 // PGR is the performance gap recovered (RouteLLM, arXiv 2406.18665, section
-// 3.2): (quality - weak) / (strong - weak), where weak and strong are the mean
-// qualities of a pair of models. It may exceed 1, and is NaN for equal models.
+// 3.2) by a router between a weak and a strong model, from mean qualities:
+//
+//	PGR = (quality - weak) / (strong - weak)
+//
+// It is 0 for the weak model, 1 for the strong; a router may exceed 1 or fall
+// below 0. It is NaN for models of equal quality.
 func PGR(quality, weak, strong float64) float64 {
 	if strong == weak {
 		return math.NaN()
@@ -51,48 +78,81 @@ func PGR(quality, weak, strong float64) float64 {
 	return (quality - weak) / (strong - weak)
 }
 
-// APGR is the average PGR over all shares of calls to the stronger of two
-// models (RouteLLM, section 3.2), where a point's Cost is that share: the mean
-// height over [0,1] of the line through the router's points, from the weak
-// model alone at 0 to the strong alone at 1.
+// APGR is the average performance gap recovered (RouteLLM, section 3.2) over
+// all shares c of calls to the stronger of two models:
+//
+//	APGR = ∫ PGR(c) dc,   c from 0 to 1
+//
+// A point's Cost is its share of calls. The PGR between points is that of the
+// line through them, from the weak model alone at 0 to the strong alone at 1,
+// and the integral is exact; the paper takes the mean of ten shares for it, its
+// code the trapezoids between measured shares. Calling the strong model at
+// random reaches 1/2. Points of shares outside [0,1] count for nothing; of
+// points of equal share the best counts. It is NaN for models of equal quality
+// and where anything is not finite.
 func APGR(points []Point, weak, strong float64) float64 {
-	line := append(slices.Clone(points), Point{0, weak}, Point{1, strong})
-	return PGR(AUDC(line, 0, 1), weak, strong)
+	return PGR(AUDC(callLine(points, weak, strong), 0, 1), weak, strong)
 }
 
 // CPT is the call-performance threshold (RouteLLM, section 3.2): the least
-// share of calls to the stronger of two models, on the line of APGR, at which
-// the PGR reaches x. It is +Inf where it never does.
+// share of calls to the stronger of two models at which the PGR reaches x, on
+// the line of [APGR]:
+//
+//	CPT(x) = min { c in [0,1] : PGR(c) >= x }
+//
+// The paper writes CPT(50%) for x = 0.5. It is +Inf where the PGR never reaches
+// x, and NaN for models of equal quality and where anything is not finite.
 func CPT(points []Point, weak, strong, x float64) float64 {
-	line := append(slices.Clone(points), Point{0, weak}, Point{1, strong})
-	slices.SortFunc(line, func(a, b Point) int {
-		return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(b.Quality, a.Quality))
-	})
-	line = slices.CompactFunc(line, func(a, b Point) bool { return a.Cost == b.Cost })
-	for i, p := range line {
-		here := PGR(p.Quality, weak, strong)
-		if here < x-tolerance {
+	calls := callLine(points, weak, strong)
+	if weak == strong || !finite(x) || !measurable(calls, 0, 1) {
+		return math.NaN()
+	}
+	var before Point // of share and PGR
+	for _, p := range calls {
+		here := Point{p.Cost, PGR(p.Quality, weak, strong)}
+		switch {
+		case here.Quality < x-tolerance:
+			before = here
 			continue
+		case here.Cost == 0:
+			return 0
 		}
-		if i == 0 {
-			return p.Cost
-		}
-		before := PGR(line[i-1].Quality, weak, strong)
-		return line[i-1].Cost + (p.Cost-line[i-1].Cost)*(x-before)/(here-before)
+		return before.Cost + (here.Cost-before.Cost)*min((x-before.Quality)/(here.Quality-before.Quality), 1)
 	}
 	return math.Inf(1)
 }
 
-// ArenaScore is RouterArena's score (arXiv 2510.00202): with the accuracy A and
-// the cost c in USD per 1,000 queries,
+// callLine is the line through the points of shares in [0,1], or not a number,
+// and the two models alone.
+func callLine(points []Point, weak, strong float64) []Point {
+	calls := []Point{{0, weak}, {1, strong}}
+	for _, p := range points {
+		if !(p.Cost < 0 || p.Cost > 1) {
+			calls = append(calls, p)
+		}
+	}
+	return line(calls)
+}
+
+// ArenaScore is RouterArena's score (arXiv 2510.00202): a weighted harmonic
+// mean of the accuracy A in [0,1] and of the cheapness C, of a cost c in USD
+// per 1,000 queries, with β = 0.1:
 //
-//	S = 1.1·A·C / (0.1·A + C),   C = log2(200/c) / log2(200/0.0044)
+//	S = (1+β)·A·C / (β·A + C),   C = log2(200/c) / log2(200/0.0044)
 //
-// C is clamped to [0,1]; a free router has C = 1. The score is 0 where both are.
+// The constants are those of the benchmark's own code, which leaves C
+// unclamped; here C is clamped to [0,1], so that no router gains from costing
+// less than $0.0044 and a free one has C = 1. The leaderboard shows 100·S. The
+// score is 0 for A = 0 or C = 0, and NaN for a negative argument or one that is
+// not a number.
 func ArenaScore(accuracy, usdPerThousand float64) float64 {
-	c := min(max(math.Log2(200/usdPerThousand)/math.Log2(200/0.0044), 0), 1)
-	if accuracy == 0 && c == 0 {
+	const beta, dear, cheap = 0.1, 200, 0.0044
+	if !(accuracy >= 0 && usdPerThousand >= 0) {
+		return math.NaN()
+	}
+	c := min(max(math.Log2(dear/usdPerThousand)/math.Log2(dear/cheap), 0), 1)
+	if accuracy == 0 || c == 0 {
 		return 0
 	}
-	return 1.1 * accuracy * c / (0.1*accuracy + c)
+	return (1 + beta) * accuracy * c / (beta*accuracy + c)
 }

@@ -5,17 +5,35 @@ import (
 	"slices"
 )
 
-// The estimators below compare predictions with what was observed, element by
-// element; the slices are of one length. They are NaN for no elements unless
-// said otherwise.
+// The estimators below compare predictions f with what was observed y, element
+// by element. Unless said otherwise they are NaN for no elements, for slices of
+// different lengths, and where an element is NaN.
 
-// Brier is the mean squared error of predicted probabilities (Brier, 1950).
-func Brier(predicted, observed []float64) float64 {
-	var sum float64
-	for i, p := range predicted {
-		sum += (p - observed[i]) * (p - observed[i])
+// paired reports whether two slices can be compared element by element.
+func paired(a, b []float64) bool {
+	return len(a) == len(b) && len(a) > 0 && !slices.ContainsFunc(a, math.IsNaN) && !slices.ContainsFunc(b, math.IsNaN)
+}
+
+// meanOf is the mean of f over the pairs of two slices.
+func meanOf(a, b []float64, f func(a, b float64) float64) float64 {
+	if !paired(a, b) {
+		return math.NaN()
 	}
-	return sum / float64(len(predicted))
+	var sum float64
+	for i := range a {
+		sum += f(a[i], b[i])
+	}
+	return sum / float64(len(a))
+}
+
+// Brier is the Brier score (Brier, 1950, for an event and its complement
+// halved, as is usual): the mean squared error of predicted probabilities,
+//
+//	Σ (f - y)² / n
+//
+// Observations are 0 or 1, or graded scores between.
+func Brier(predicted, observed []float64) float64 {
+	return meanOf(predicted, observed, func(f, y float64) float64 { return (f - y) * (f - y) })
 }
 
 // Bin is one bin of a reliability diagram.
@@ -25,14 +43,20 @@ type Bin struct {
 	Observed  float64 // mean observation
 }
 
-// Reliability sorts predictions in [0,1] into bins of equal width, the last
-// closed at 1; empty bins have zeros.
+// Reliability sorts predictions in [0,1] into n bins of equal width: bin k
+// holds k/n <= f < (k+1)/n, the last also f = 1. Predictions beyond [0,1] fall
+// into the nearest bin; empty bins have zeros. A NaN prediction falls into the
+// first bin, and a NaN of either kind makes NaN of a mean of its bin. It is nil
+// for fewer than one bin and for slices of different lengths.
 func Reliability(predicted, observed []float64, bins int) []Bin {
+	if bins < 1 || len(predicted) != len(observed) {
+		return nil
+	}
 	out := make([]Bin, bins)
-	for i, p := range predicted {
-		b := &out[min(max(int(p*float64(bins)), 0), bins-1)]
+	for i, f := range predicted {
+		b := &out[binOf(f, bins)]
 		b.Count++
-		b.Predicted += p
+		b.Predicted += f
 		b.Observed += observed[i]
 	}
 	for k := range out {
@@ -44,9 +68,33 @@ func Reliability(predicted, observed []float64, bins int) []Bin {
 	return out
 }
 
-// ECE is the expected calibration error (Naeini et al., 2015): the mean over
-// the bins of |mean prediction - mean observation|, weighed by their counts.
+// binOf is the bin of a prediction. As f·n may round across a bin's edge, the
+// edges k/n decide.
+func binOf(f float64, bins int) int {
+	if !(f > 0) {
+		return 0
+	}
+	n := float64(bins)
+	k := int(min(f, 1) * n)
+	switch {
+	case f < float64(k)/n:
+		k--
+	case f >= float64(k+1)/n:
+		k++
+	}
+	return min(k, bins-1)
+}
+
+// ECE is the expected calibration error (Naeini, Cooper and Hauskrecht, 2015)
+// over the bins of [Reliability], n_k elements in bin k:
+//
+//	Σ_k n_k/n · |mean f in k - mean y in k|
+//
+// It is also NaN for fewer than one bin.
 func ECE(predicted, observed []float64, bins int) float64 {
+	if bins < 1 || !paired(predicted, observed) {
+		return math.NaN()
+	}
 	var sum float64
 	for _, b := range Reliability(predicted, observed, bins) {
 		sum += float64(b.Count) * math.Abs(b.Predicted-b.Observed)
@@ -54,27 +102,32 @@ func ECE(predicted, observed []float64, bins int) float64 {
 	return sum / float64(len(predicted))
 }
 
-// R2 is 1 - Σ(predicted - observed)² / Σ(observed - mean)², as scikit-learn has
-// it: 1 where both sums are zero, 0 where only the second is.
+// R2 is the coefficient of determination,
+//
+//	1 - Σ (f - y)² / Σ (y - mean y)²
+//
+// and, as scikit-learn has it, 1 for exact predictions of equal observations, 0
+// for others of them, and NaN for fewer than two elements.
 func R2(predicted, observed []float64) float64 {
+	if len(observed) < 2 || !paired(predicted, observed) {
+		return math.NaN()
+	}
 	mean := Mean(observed)
 	var residual, spread float64
 	for i, y := range observed {
 		residual += (predicted[i] - y) * (predicted[i] - y)
 		spread += (y - mean) * (y - mean)
 	}
-	switch {
-	case len(observed) == 0:
-		return math.NaN()
-	case spread > 0:
+	if slices.Min(observed) < slices.Max(observed) { // the mean of equal ones may be off by rounding
 		return 1 - residual/spread
-	case residual == 0:
+	}
+	if residual == 0 {
 		return 1
 	}
 	return 0
 }
 
-// Mean is the arithmetic mean.
+// Mean is the arithmetic mean, Σ x / n; NaN for none.
 func Mean(v []float64) float64 {
 	var sum float64
 	for _, x := range v {
@@ -83,48 +136,63 @@ func Mean(v []float64) float64 {
 	return sum / float64(len(v))
 }
 
-// MAE is the mean absolute error.
+// MAE is the mean absolute error, Σ |f - y| / n.
 func MAE(predicted, observed []float64) float64 {
-	var sum float64
-	for i, p := range predicted {
-		sum += math.Abs(p - observed[i])
-	}
-	return sum / float64(len(predicted))
+	return meanOf(predicted, observed, func(f, y float64) float64 { return math.Abs(f - y) })
 }
 
-// RelativeMAE is the mean absolute error over the mean observation.
+// RelativeMAE is [MAE] over the mean observation, Σ |f - y| / Σ y, for
+// observations of one sign, such as tokens and costs. Where all are zero it is
+// +Inf, or NaN if the predictions are too.
 func RelativeMAE(predicted, observed []float64) float64 {
 	return MAE(predicted, observed) / Mean(observed)
 }
 
-// Bias is the mean prediction over the mean observation, less 1.
-func Bias(predicted, observed []float64) float64 { return Mean(predicted)/Mean(observed) - 1 }
-
-// Coverage is the share of observations that are at most the predicted bound.
-func Coverage(bound, observed []float64) float64 {
-	within := 0.0
-	for i, b := range bound {
-		if observed[i] <= b {
-			within++
-		}
+// Bias is the mean prediction over the mean observation, less 1:
+// Σ f / Σ y - 1. It is 0.1 for predictions a tenth too high on the whole.
+// Where all observations are zero it is infinite, or NaN if the predictions
+// sum to zero too.
+func Bias(predicted, observed []float64) float64 {
+	if !paired(predicted, observed) {
+		return math.NaN()
 	}
-	return within / float64(len(bound))
+	return Mean(predicted)/Mean(observed) - 1
 }
 
-// RankCorrelation is Spearman's ρ: Pearson's correlation of the ranks, equal
-// values sharing their mean rank. It is NaN where either side is constant.
+// Coverage is the share of observations that are at most the predicted bound,
+// #{y <= f} / n: near 0.9 for a bound that predicts the 90th percentile well.
+func Coverage(bound, observed []float64) float64 {
+	return meanOf(bound, observed, func(f, y float64) float64 {
+		if y <= f {
+			return 1
+		}
+		return 0
+	})
+}
+
+// RankCorrelation is Spearman's ρ (Spearman, 1904): Pearson's correlation of
+// the ranks r and s of the two sides,
+//
+//	Σ (r - mean r)(s - mean s) / √(Σ (r - mean r)² · Σ (s - mean s)²)
+//
+// Equal values share their mean rank. It lies in [-1,1], and is also NaN where
+// either side is constant.
 func RankCorrelation(a, b []float64) float64 {
+	if !paired(a, b) {
+		return math.NaN()
+	}
 	x, y := ranks(a), ranks(b)
-	meanX, meanY := Mean(x), Mean(y)
+	mean := float64(len(a)+1) / 2
 	var xy, xx, yy float64
 	for i := range x {
-		xy += (x[i] - meanX) * (y[i] - meanY)
-		xx += (x[i] - meanX) * (x[i] - meanX)
-		yy += (y[i] - meanY) * (y[i] - meanY)
+		xy += (x[i] - mean) * (y[i] - mean)
+		xx += (x[i] - mean) * (x[i] - mean)
+		yy += (y[i] - mean) * (y[i] - mean)
 	}
-	return xy / math.Sqrt(xx*yy)
+	return max(-1, min(xy/math.Sqrt(xx*yy), 1)) // rounding may pass 1
 }
 
+// ranks are the ranks from 1 of values that are not NaN.
 func ranks(v []float64) []float64 {
 	order := make([]int, len(v))
 	for i := range order {
@@ -154,10 +222,16 @@ func ranks(v []float64) []float64 {
 }
 
 // Regret is the mean utility of the oracle minus that of a router at one
-// willingness to pay w, in units of quality: both given as the point they reach.
+// willingness to pay w (USD per unit of quality), in units of quality, both
+// given as the point that they reach:
+//
+//	(oracle.Quality - oracle.Cost/w) - (router.Quality - router.Cost/w)
+//
+// Costs count for nothing at w = +Inf. It is NaN for w of zero or below, where
+// nothing is worth its cost.
 func Regret(oracle, router Point, w float64) float64 {
-	if math.IsInf(w, 1) {
-		return oracle.Quality - router.Quality
+	if !(w > 0) {
+		return math.NaN()
 	}
 	return (oracle.Quality - oracle.Cost/w) - (router.Quality - router.Cost/w)
 }

@@ -56,14 +56,18 @@ func turnsRight(a, b, c Point) bool {
 }
 
 // AIQ is the Average Improvement in Quality (RouterBench, section 3.2): the
-// mean height of the curve's hull over the linear cost axis from low to high,
-// flat beyond the hull's ends. It is NaN for no points or an empty axis.
+// mean height of the curve's hull h over the linear cost axis from low to high,
+// flat beyond the hull's ends:
+//
+//	AIQ = ∫ h(c) dc / (high - low),   c from low to high
+//
+// On an axis of one cost it is the height there. It is NaN for no points, for
+// high below low, and where a point or the axis is not finite.
 func AIQ(points []Point, low, high float64) float64 {
-	hull := Hull(points)
-	if len(hull) == 0 || high < low {
+	if !measurable(points, low, high) {
 		return math.NaN()
 	}
-	return meanHeight(hull, low, high)
+	return meanHeight(Hull(points), low, high)
 }
 
 // segment is the height of the line through a and b at the given cost.
@@ -84,13 +88,15 @@ func heightAt(hull []Point, cost float64) float64 {
 	return hull[len(hull)-1].Quality
 }
 
-// Peak is the highest mean quality among points, NaN for none.
+// Peak is the highest mean quality among points, NaN for none or where one is
+// NaN.
 func Peak(points []Point) float64 {
-	peak := math.NaN()
+	if len(points) == 0 {
+		return math.NaN()
+	}
+	peak := math.Inf(-1)
 	for _, p := range points {
-		if !(p.Quality <= peak) {
-			peak = p.Quality
-		}
+		peak = max(peak, p.Quality)
 	}
 	return peak
 }
@@ -140,10 +146,16 @@ type Metrics struct {
 // chooses the best single reaches its quality.
 const tolerance = 1e-12
 
-// Measure computes the metrics of a curve. QNC (UniRoute's quality-neutral
-// cost) is the least cost of the curve's own points whose quality reaches the
-// best single's, over that model's cost; Cost95 the same for 95% of its
-// quality.
+// Measure computes the metrics of a curve: its AIQ from Low to High, its Peak,
+// and with the best single's cost c* and quality q*
+//
+//	QNC    = min { cost : quality >= q* } / c*
+//	Cost95 = min { cost : quality >= 0.95·q* } / c*
+//
+// over the curve's own points, of which none are mixed. QNC is UniRoute's
+// quality-neutral cost (arXiv 2502.08773, section 7); it may exceed 1. Over a
+// best single that is free both are infinite, or NaN where the curve reaches
+// the quality for free too.
 func (s Scale) Measure(points []Point) Metrics {
 	return Metrics{
 		AIQ:    AIQ(points, s.Low, s.High),
@@ -154,5 +166,9 @@ func (s Scale) Measure(points []Point) Metrics {
 }
 
 // GapClosed is the share of the way from the zero router's AIQ to the oracle's
-// that a router covers.
-func GapClosed(aiq, zero, oracle float64) float64 { return (aiq - zero) / (oracle - zero) }
+// that a router covers:
+//
+//	(aiq - zero) / (oracle - zero)
+//
+// It is NaN where the two are equal.
+func GapClosed(aiq, zero, oracle float64) float64 { return PGR(aiq, zero, oracle) }

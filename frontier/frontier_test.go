@@ -90,6 +90,9 @@ func TestAIQ(t *testing.T) {
 		{"an axis of one point right of the hull", ramp, 5, 5, 0.75},
 		{"no points", nil, 0, 1, nan},
 		{"an empty axis", ramp, 2, 1, nan},
+		{"no quality, off the axis", points{{1, 0.5}, {9, nan}}, 1, 3, nan},
+		{"an infinite cost", points{{1, 0.5}, {inf, 1}}, 1, 3, nan},
+		{"an infinite axis", ramp, -inf, 3, nan},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := frontier.AIQ(test.curve, test.low, test.high); !near(got, test.want, 1e-15) {
@@ -108,6 +111,8 @@ func TestPeak(t *testing.T) {
 	}
 	f(points{{1, 0.25}, {3, 0.75}, {2, 0.5}}, 0.75)
 	f(points{{1, 0.25}}, 0.25)
+	f(points{{1, -inf}}, -inf)
+	f(points{{1, 0.75}, {2, nan}, {3, 0.5}}, nan)
 	f(nil, nan)
 }
 
@@ -170,6 +175,9 @@ func TestMeasureNoPoints(t *testing.T) {
 func TestGapClosed(t *testing.T) {
 	if got := frontier.GapClosed(0.75, 0.5, 1); got != 0.5 {
 		t.Errorf("GapClosed(.75, .5, 1) = %v, want .5", got)
+	}
+	if got := frontier.GapClosed(0.75, 0.5, 0.5); !near(got, nan, 0) {
+		t.Errorf("GapClosed(.75, .5, .5) = %v, want NaN", got)
 	}
 }
 

@@ -38,7 +38,8 @@ func NewTrace(n, settings int, choose func(query, setting int) int, outcome func
 }
 
 // Curve returns the mean cost and quality at every setting. weights counts
-// each query (a bootstrap resample); nil counts each once.
+// each query (a bootstrap resample); nil counts each once. The means are NaN
+// where no query counts.
 func (t Trace) Curve(weights []float64) []Point {
 	points := make([]Point, t.Settings)
 	var total float64
@@ -67,23 +68,29 @@ func (t Trace) Curve(weights []float64) []Point {
 	return points
 }
 
-// Shares returns the share of the queries that each candidate answers at a
-// setting; what several answer together is left out.
+// Shares returns the share of the queries that each of the candidates answers
+// at a setting; what several answer together is left out. With no queries the
+// shares are zeros.
 func (t Trace) Shares(setting, candidates int) []float64 {
 	shares := make([]float64, candidates)
 	for _, steps := range t.Steps {
 		if c := stepAt(steps, setting).Candidate; c >= 0 {
-			shares[c] += 1 / float64(len(t.Steps))
+			shares[c]++
 		}
+	}
+	for c := range shares {
+		shares[c] /= max(1, float64(len(t.Steps)))
 	}
 	return shares
 }
 
-// At returns the step that query i is on at a setting.
+// At returns the step that query i is on at a setting: the last that begins at
+// or before it. Beyond the grid that is the last step of all; before the first
+// step it is one of no candidate (-1), cost or quality.
 func (t Trace) At(i, setting int) Step { return stepAt(t.Steps[i], setting) }
 
 func stepAt(steps []Step, setting int) Step {
-	at := steps[0]
+	at := Step{Candidate: -1}
 	for _, s := range steps {
 		if s.At > setting {
 			break

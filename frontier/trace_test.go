@@ -77,3 +77,79 @@ func TestTraceCurve(t *testing.T) {
 		})
 	}
 }
+
+func TestTraceShares(t *testing.T) {
+	trace := frontier.Trace{Settings: 4, Steps: [][]frontier.Step{
+		{{0, 2, 3, 1}, {2, 0, 1, 0.5}},
+		{{0, 2, 3, 1}},
+		{{0, 0, 1, 0}, {3, -1, 4, 1}}, // the last by several together
+		{{0, 1, 2, 0}, {1, 2, 3, 1}},
+	}}
+	f := func(setting int, want ...float64) {
+		t.Helper()
+		if diff := gocmp.Diff(want, trace.Shares(setting, 3)); diff != "" {
+			t.Errorf("Shares(%d, 3) (-want +got):\n%s", setting, diff)
+		}
+	}
+	f(0, 0.25, 0.25, 0.5)
+	f(1, 0.25, 0, 0.75)
+	f(2, 0.5, 0, 0.5)
+	f(3, 0.25, 0, 0.5)
+	trace.Steps = nil
+	f(0, 0, 0, 0)
+}
+
+func TestTraceAt(t *testing.T) {
+	trace := frontier.Trace{Settings: 4, Steps: [][]frontier.Step{{{0, 2, 3, 1}, {2, 0, 1, 0.5}}, {}}}
+	f := func(query, setting int, want frontier.Step) {
+		t.Helper()
+		if got := trace.At(query, setting); got != want {
+			t.Errorf("At(%d, %d) = %+v, want %+v", query, setting, got, want)
+		}
+	}
+	f(0, 0, frontier.Step{At: 0, Candidate: 2, Cost: 3, Quality: 1})
+	f(0, 1, frontier.Step{At: 0, Candidate: 2, Cost: 3, Quality: 1})
+	f(0, 2, frontier.Step{At: 2, Candidate: 0, Cost: 1, Quality: 0.5})
+	f(0, 9, frontier.Step{At: 2, Candidate: 0, Cost: 1, Quality: 0.5})
+	f(0, -1, frontier.Step{Candidate: -1})
+	f(1, 0, frontier.Step{Candidate: -1})
+}
+
+// At and Shares tell what Curve sums up, and what was chosen.
+func TestTraceAgreesWithChoices(t *testing.T) {
+	const queries, candidates, settings = 40, 3, 20
+	random := rand.New(rand.NewPCG(4, 4))
+	choice := make([][settings]int, queries)
+	for i := range choice {
+		for s := range settings {
+			choice[i][s] = random.IntN(candidates)
+		}
+	}
+	trace := frontier.NewTrace(queries, settings,
+		func(query, setting int) int { return choice[query][setting] },
+		func(query, candidate int) (float64, float64) {
+			return float64(query + candidate), float64(query * candidate)
+		})
+	curve := trace.Curve(nil)
+	for s := range settings {
+		var mean frontier.Point
+		want := make([]float64, candidates)
+		for i := range queries {
+			at := trace.At(i, s)
+			if at.Candidate != choice[i][s] {
+				t.Fatalf("At(%d, %d) has candidate %d, want %d", i, s, at.Candidate, choice[i][s])
+			}
+			mean.Cost += at.Cost / queries
+			mean.Quality += at.Quality / queries
+			want[at.Candidate] += 1.0 / queries
+		}
+		if !near(mean.Cost, curve[s].Cost, 1e-12) || !near(mean.Quality, curve[s].Quality, 1e-12) {
+			t.Errorf("setting %d: Curve has %v, At has %v on average", s, curve[s], mean)
+		}
+		for c, share := range trace.Shares(s, candidates) {
+			if !near(share, want[c], 1e-12) {
+				t.Errorf("setting %d: candidate %d has share %v, want %v", s, c, share, want[c])
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package rivals
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 
@@ -43,7 +44,7 @@ func (t tree) value(x []float32) float32 {
 	return t[at].Value
 }
 
-// bins are features cut into at most 256 ranges each, so that a split is found
+// bins are features cut into at most mostBins ranges each, so that a split is found
 // by counting; with fewer distinct values nothing is lost.
 type bins struct {
 	x      [][]uint8   // by feature, then row
@@ -97,15 +98,20 @@ type grower struct {
 	worth  []float32 // of each class: a leaf's value is the mean worth of its rows
 	how    growing
 	random *rand.Rand
-	counts []float64 // bins × classes
 	tree   tree
 	order  []int // of features
+
+	// Of the feature looked at:
+	counts  []float64 // ranges × classes; all zero between two features
+	held    [4]uint64 // ranges that hold a row, as bits
+	present []uint8   // the same as a list
+	side    []float64 // classes left of a split
 }
 
 // grow grows a tree on the rows, which may repeat and are put in another order.
 func (g *grower) grow(rows []int32) tree {
 	g.tree = append(g.tree[:0], node{})
-	g.counts = make([]float64, mostBins*g.how.classes)
+	g.counts, g.side = make([]float64, mostBins*g.how.classes), make([]float64, g.how.classes)
 	g.order = make([]int, len(g.bins.x))
 	for f := range g.order {
 		g.order[f] = f
@@ -166,38 +172,51 @@ func (g *grower) split(rows []int32, total []float64) (feature, bin int) {
 			g.order[k], g.order[j] = g.order[j], g.order[k]
 		}
 	}
-	side := make([]float64, classes)
 	for _, f := range g.order[:looked] {
-		ranges := len(g.bins.border[f]) + 1
-		counts := g.counts[:ranges*classes]
-		clear(counts)
-		column := g.bins.x[f]
-		for _, i := range rows {
-			counts[int(column[i])*classes+int(g.class[i])]++
-		}
-		clear(side)
+		g.count(f, rows)
+		clear(g.side)
 		var left float64
-		for b := range ranges - 1 {
-			var here float64
-			for c, v := range counts[b*classes:][:classes] {
-				side[c] += v
-				here += v
+		for _, b := range g.present[:len(g.present)-1] {
+			for c, v := range g.counts[int(b)*classes:][:classes] {
+				g.side[c] += v
+				left += v
 			}
-			left += here
-			if here == 0 || left < float64(g.how.leaf) || n-left < float64(g.how.leaf) {
+			if left < float64(g.how.leaf) || n-left < float64(g.how.leaf) {
 				continue
 			}
 			var l, r float64
-			for c, v := range side {
+			for c, v := range g.side {
 				l += v * v
 				r += (total[c] - v) * (total[c] - v)
 			}
 			if purity := l/left + r/(n-left); purity > best {
-				best, feature, bin = purity, f, b
+				best, feature, bin = purity, f, int(b)
 			}
+		}
+		for _, b := range g.present {
+			clear(g.counts[int(b)*classes:][:classes])
 		}
 	}
 	return feature, bin
+}
+
+// count counts the rows' classes in every range of a feature, and lists the
+// ranges that hold some in rising order. Small nodes, of which a tree has most,
+// hold few.
+func (g *grower) count(f int, rows []int32) {
+	column, classes := g.bins.x[f], g.how.classes
+	clear(g.held[:])
+	for _, i := range rows {
+		b := column[i]
+		g.held[b>>6] |= 1 << (b & 63)
+		g.counts[int(b)*classes+int(g.class[i])]++
+	}
+	g.present = g.present[:0]
+	for w, word := range g.held {
+		for ; word != 0; word &= word - 1 {
+			g.present = append(g.present, uint8(w<<6+bits.TrailingZeros64(word)))
+		}
+	}
 }
 
 // forest is the mean of trees, each grown on a bootstrap of the rows.

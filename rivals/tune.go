@@ -2,11 +2,13 @@ package rivals
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
+	"sync"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/parallel"
 )
 
 // tuningFolds is how many folds settings are compared on.
@@ -62,25 +64,45 @@ func (m *Method) tune(ctx context.Context, d *Data, trials []model, progress fun
 			return 0, nil // some model is only observed on the held-out queries
 		}
 	}
-	best, chosen := math.Inf(-1), 0
-	for k, t := range trials {
-		progress(fmt.Sprintf("trial %d of %d: %s", k+1, len(trials), t))
-		var out judged
-		for f := range fit {
-			if err := t.fit(ctx, fit[f]); err != nil {
-				return 0, fmt.Errorf("fit %s: %w", m.Name, err)
-			}
-			r := Router{state: state{Columns: d.Models, Dim: d.dense.Cols, Fitted: t}}
-			if err := out.add(d, &r, held[f]); err != nil {
-				return 0, err
-			}
-		}
-		if aiq := out.aiq(d); aiq > best {
-			best, chosen = aiq, k
-		}
+	aiq, errs := make([]float64, len(trials)), make([]error, len(trials))
+	var mu sync.Mutex
+	begun := 0
+	parallel.Each(len(trials), func(k int) {
+		mu.Lock()
+		begun++
+		progress(fmt.Sprintf("trial %d of %d: %s", begun, len(trials), trials[k]))
+		mu.Unlock()
+		aiq[k], errs[k] = try(ctx, d, trials[k], fit, held)
 		trials[k] = nil // a fitted forest is large
+	})
+	if err := errors.Join(errs...); err != nil {
+		return 0, fmt.Errorf("fit %s: %w", m.Name, err)
+	}
+	chosen := 0
+	for k := range aiq {
+		if aiq[k] > aiq[chosen] {
+			chosen = k
+		}
 	}
 	return chosen, ctx.Err()
+}
+
+// try is the AIQ of a setting out of fold.
+func try(ctx context.Context, d *Data, t model, fit [tuningFolds]*Data, held [tuningFolds][]int) (float64, error) {
+	var out judged
+	for f := range fit {
+		if err := t.fit(ctx, fit[f]); err != nil {
+			return 0, err
+		}
+		r := Router{state: state{Columns: d.Models, Dim: d.dense.Cols, Fitted: t}}
+		if err := out.add(d, &r, held[f]); err != nil {
+			return 0, err
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+	}
+	return out.aiq(d), nil
 }
 
 // judged is what a router says of some complete rows.

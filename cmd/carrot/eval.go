@@ -254,7 +254,48 @@ func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval
 		report.Routers[k].LearningCurve = curves[report.Routers[k].Name]
 	}
 	report.Notes = e.notes
+	report.Provenance.Command, report.Provenance.Version = e.command(), version
 	return report, nil
+}
+
+// command is the command line without paths, which differ between machines.
+func (e *evaluation) command() string {
+	text := "carrot eval --data " + e.set.Name
+	add := func(flag, value string) {
+		if value != "" && value != "0" {
+			text += " --" + flag + " " + value
+		}
+	}
+	var routers, embedders []string
+	for _, path := range e.Router {
+		routers = append(routers, filepath.Base(path))
+	}
+	for _, spec := range e.Embedder {
+		kind, _, _ := strings.Cut(spec, ":")
+		embedders = append(embedders, kind)
+	}
+	add("router", strings.Join(routers, ","))
+	switch {
+	case e.Folds > 0:
+		add("folds", fmt.Sprint(e.Folds))
+	case e.LeaveOut != "":
+		add("leave-out", e.LeaveOut)
+	default:
+		add("split", e.Split)
+	}
+	add("predictor", strings.Join(e.Predictor, ","))
+	add("rivals", e.Rivals)
+	add("embedder", strings.Join(embedders, ","))
+	if e.Caution > 0 {
+		add("caution", fmt.Sprint(e.Caution))
+	}
+	add("pair", strings.Join(e.Pair, ","))
+	add("count-calls", e.CountCalls)
+	if e.Prices != "" {
+		add("prices", filepath.Base(e.Prices))
+	}
+	add("seed", fmt.Sprint(e.Seed))
+	return text
 }
 
 func (e *evaluation) label() string {
