@@ -42,7 +42,8 @@ type contestant struct {
 	calibration *Calibration
 	metrics     frontier.Metrics
 	samples     []frontier.Metrics // bootstrap
-	apgr        []float64          // bootstrap, of a pair of models
+	shares      *frontier.Trace    // of a pair of models: see callShares
+	apgr        []float64          // bootstrap, with shares
 }
 
 func newContestant(e *Entry, complete []int) (*contestant, error) {
@@ -95,6 +96,11 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 		&contestant{name: "oracle", trace: oracle(t, complete), grid: frontier.Grid(), reference: true})
 	for _, c := range all {
 		c.metrics = scale.Measure(c.trace.Curve(nil))
+		if singles.Settings == 2 && !c.single {
+			if shares, ok := callShares(c.trace, scale.Best, t.PerCall != nil); ok {
+				c.shares = &shares
+			}
+		}
 	}
 	if err := bootstrap(ctx, all, singles, scale, len(complete), o); err != nil {
 		return nil, err
@@ -119,8 +125,8 @@ func oracle(t *train.Task, rows []int) frontier.Trace {
 // it has on the resample.
 func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o Options) error {
 	for _, c := range all {
-		c.samples, c.apgr = make([]frontier.Metrics, o.Bootstrap), nil
-		if singles.Settings == 2 {
+		c.samples = make([]frontier.Metrics, o.Bootstrap)
+		if c.shares != nil {
 			c.apgr = make([]float64, o.Bootstrap)
 		}
 	}
@@ -151,7 +157,7 @@ func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, s
 				for _, c := range all {
 					c.samples[b] = resampled.Measure(c.trace.Curve(weights))
 					if c.apgr != nil {
-						c.apgr[b] = frontier.APGR(callShares(c.trace, scale.Best).Curve(weights), alone[1-scale.Best].Quality, alone[scale.Best].Quality)
+						c.apgr[b] = frontier.APGR(c.shares.Curve(weights), alone[1-scale.Best].Quality, alone[scale.Best].Quality)
 					}
 				}
 			}

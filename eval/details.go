@@ -273,26 +273,34 @@ func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness 
 }
 
 // callShares is a trace of two models with the share of calls to the stronger
-// as its cost.
-func callShares(t frontier.Trace, strong int) frontier.Trace {
+// as its cost. What several models answer together counts as it is, which is
+// right where cost is the share of calls; ok is false where it is not.
+func callShares(t frontier.Trace, strong int, perCall bool) (shares frontier.Trace, ok bool) {
 	out := frontier.Trace{Settings: t.Settings, Steps: make([][]frontier.Step, len(t.Steps))}
 	for i, steps := range t.Steps {
 		out.Steps[i] = slices.Clone(steps)
 		for k := range out.Steps[i] {
-			s := &out.Steps[i][k]
-			if s.Cost = 0; s.Candidate == strong || s.Candidate < 0 {
+			switch s := &out.Steps[i][k]; {
+			case s.Candidate == strong:
 				s.Cost = 1
+			case s.Candidate >= 0:
+				s.Cost = 0
+			case !perCall:
+				return out, false
 			}
 		}
 	}
-	return out
+	return out, true
 }
 
 func (d details) pair(c *contestant, models []string) *PairMetrics {
+	if c.shares == nil {
+		return nil
+	}
 	strong := d.scale.Best
 	alone := d.singles.Curve(nil)
 	weak, best := alone[1-strong].Quality, alone[strong].Quality
-	points := callShares(c.trace, strong).Curve(nil)
+	points := c.shares.Curve(nil)
 	return &PairMetrics{Strong: models[strong], Weak: models[1-strong],
 		APGR: Number(frontier.APGR(points, weak, best)), APGRCI: numbers(interval(slices.Clone(c.apgr))),
 		CPT50: Number(frontier.CPT(points, weak, best, 0.5)), CPT80: Number(frontier.CPT(points, weak, best, 0.8))}

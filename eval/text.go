@@ -70,7 +70,7 @@ func (r *Report) writePairMetrics(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "router\tAPGR\t95% interval\tCPT(50%)\tCPT(80%)")
 	for _, l := range r.Routers {
-		if l.Name != "best-single" && l.Pair != nil {
+		if l.Pair != nil {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.Pair.APGR, span(l.Pair.APGRCI), percent(l.Pair.CPT50), percent(l.Pair.CPT80))
 		}
 	}

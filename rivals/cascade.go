@@ -151,7 +151,11 @@ func (c *Cascade) Steps(score, cost []float64) ([]frontier.Step, error) {
 			continue
 		}
 		usd, quality := c.run(plan, score, cost)
-		out = append(out, frontier.Step{At: s, Cost: usd, Quality: quality})
+		candidate := -1
+		if len(plan) == 1 {
+			candidate = plan[0]
+		}
+		out = append(out, frontier.Step{At: s, Candidate: candidate, Cost: usd, Quality: quality})
 	}
 	return out, nil
 }
