@@ -47,8 +47,10 @@ var rules = map[string]rule{
 	"train":             {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
 	"rivals":            {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
 	"eval":              {[]string{"", "dataset", "frontier", "predict", "rivals", "safetensors", "train"}, "what is measured must not depend on how it is saved or served"},
+	"theory":            {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
+	"report":            {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":          {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "rivals", "safetensors", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "rivals", "safetensors", "theory", "train",
 		"github.com/alecthomas/kong"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/carrot-router/carrot/theory"
+)
+
+type theoryCommand struct {
+	Seed  uint64 `placeholder:"N" help:"Seed of the simulation."`
+	Quick bool   `help:"Fewer sizes and repetitions: seconds instead of minutes, and wide intervals."`
+	JSON  string `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.theory/1); - for standard output, without the table."`
+	SVG   string `name:"svg" placeholder:"FILE" help:"Draw excess risk against n."`
+}
+
+func (c *theoryCommand) Help() string {
+	return `Simulates routing problems of known dimension d, smoothness γ, margin α and noise,
+routes with nearest neighbours and a kernel, and fits the slope of log excess
+risk against log n beside that of theory, -γ(1+α)/(2γ+d). Wrong numbers of
+neighbours, an estimated cost and a domain shift show what the rate does not
+promise (docs/theory.md). Takes a minute or two.
+
+Examples:
+  carrot theory --svg theory.svg
+  carrot theory --quick --json -`
+}
+
+func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
+	if c.SVG == "-" && c.JSON == "-" {
+		return usagef("--svg - and --json -: only one can have standard output")
+	}
+	if err := cmp.Or(folderOf("--json", c.JSON), folderOf("--svg", c.SVG)); err != nil {
+		return err
+	}
+	p := newProgress(t.err)
+	report, err := theory.Run(ctx, theory.Config{Seed: c.Seed, Quick: c.Quick, Progress: p.count("simulating")})
+	p.done()
+	if err != nil {
+		return err
+	}
+	var picture bytes.Buffer
+	if err := report.WriteSVG(&picture); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(report, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := writeTo(t.out, "--json", c.JSON, append(data, '\n')); err != nil {
+		return err
+	}
+	if err := writeTo(t.out, "--svg", c.SVG, picture.Bytes()); err != nil {
+		return err
+	}
+	if c.JSON == "-" || c.SVG == "-" {
+		return nil
+	}
+	return report.WriteText(t.out)
+}
+
+// folderOf reports, before a long run, that what a flag asks for cannot be
+// written for want of its folder.
+func folderOf(flag, name string) error {
+	if name == "" || name == "-" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("write %s: %w", flag, err)
+	}
+	return nil
+}
+
+// writeTo writes what a flag asks for: to standard output for -, nowhere for
+// no name.
+func writeTo(out io.Writer, flag, name string, data []byte) error {
+	switch name {
+	case "":
+		return nil
+	case "-":
+		_, err := out.Write(data)
+		return err
+	}
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", flag, err)
+	}
+	return nil
+}
