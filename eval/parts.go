@@ -17,7 +17,11 @@ type Part struct {
 // Folds parts the rows that are not marked test into k folds by prompt hash,
 // each held out once.
 func Folds(set *dataset.Set, k int) ([]Part, error) {
-	return partsOf(train.Trainable(set), k, func(i int) int { return dataset.Fold(set.Queries[i].Prompt, k) })
+	return foldsOf(set, train.Trainable(set), k)
+}
+
+func foldsOf(set *dataset.Set, rows []int, k int) ([]Part, error) {
+	return partsOf(rows, k, func(i int) int { return dataset.Fold(set.Queries[i].Prompt, k) })
 }
 
 // Sources holds out one source at a time of the rows that are not marked test:

@@ -23,6 +23,15 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
+// UnmarshalJSON reads a number, and null as NaN.
+func (n *Number) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(data, (*float64)(n))
+}
+
 // String writes the number with four digits, "none" if it is not finite.
 func (n Number) String() string {
 	if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
@@ -47,6 +56,8 @@ type Report struct {
 	Notes        []string     `json:"notes,omitempty"`
 	Routers      []RouterLine `json:"routers"`
 	Pairs        []Pair       `json:"pairs"`
+	// Protocols is there if the paper's protocol was asked for.
+	Protocols *ProtocolReport `json:"protocols,omitempty"`
 }
 
 // Provenance says what made a report, so that it can be made again.

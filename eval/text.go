@@ -35,7 +35,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePairMetrics, r.writeLearning, r.writeRobustness} {
+	for _, table := range []func(io.Writer) error{r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
 		if err := table(w); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,10 +48,14 @@ func (e *evaluation) contenders() ([]contender, error) {
 			out = append(out, contender{eval.Own{Label: e.named(text, embedder), Spec: partsFor(spec, embedder)}, embedder, nil})
 		}
 	}
-	if e.Rivals == "" {
+	names := e.Rivals
+	if e.Protocol != "" && !slices.ContainsFunc(strings.Split(names, ","), func(n string) bool { return n == "all" || n == "fast" || n == "carrot-knn" }) {
+		names = strings.TrimPrefix(names+",carrot-knn", ",") // the paper's router
+	}
+	if names == "" {
 		return out, nil
 	}
-	methods, cascades, err := parseRivals(e.Rivals)
+	methods, cascades, err := parseRivals(names)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +183,27 @@ func (e *evaluation) learn(ctx context.Context, c contender, t *train.Task, whol
 		out = append(out, eval.LearningPoint{Queries: int(share*float64(fitted)) / len(e.parts), AIQ: eval.Number(m.AIQ), Peak: eval.Number(m.Peak)})
 	}
 	return out, nil
+}
+
+// protocols measures the contenders that forecast qualities by the protocol of
+// the paper's code and by ours. entries are theirs, in order.
+func (e *evaluation) protocols(ctx context.Context, base *train.Task, contenders []contender, entries []*eval.Entry) (*eval.ProtocolReport, error) {
+	if len(e.parts) == 0 {
+		return nil, nil
+	}
+	var measured, outOfFold []*eval.Entry
+	for k, c := range contenders {
+		if c.Worth() != rivals.Quality {
+			continue
+		}
+		entry, err := eval.RunOutOfFold(ctx, c, entries[k].Task, e.parts[0].Fit, eval.RunOptions{Cache: e.cache,
+			Progress: func(doing string, _, _ int) { e.p.say(c.Name() + " out of fold: " + doing) }})
+		if err != nil {
+			return nil, err
+		}
+		measured, outOfFold = append(measured, entries[k]), append(outOfFold, entry)
+	}
+	return eval.Protocols(base, e.rows, measured, outOfFold)
 }
 
 // plan knows how much of the fitting is done, by the contenders' weights.

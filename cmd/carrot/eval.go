@@ -35,6 +35,7 @@ type evalCommand struct {
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
 	LearningCurve bool     `help:"Fit on growing shares of the queries too."`
 	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and see what becomes of the choices."`
+	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Measure by the protocol of the paper's code too, beside ours (docs/protocol.md)."`
 	Objective     []string `placeholder:"NAME" help:"Objectives at which --details tell regret: mu=0.3, usd-per-quality=0.01; else what 1, 10 and 100 calls of the dearest model cost."`
 	Details       bool     `help:"Print the settings chosen, regret, calibration, traffic and sources too."`
 
@@ -42,6 +43,8 @@ type evalCommand struct {
 	Seed      uint64 `placeholder:"N" help:"Seed of fits and resamples."`
 	NoCache   bool   `help:"Fit anew, and keep no fitted router."`
 	JSON      string `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.eval/1); - for standard output."`
+
+	reportFlags
 }
 
 func (c *evalCommand) Help() string {
@@ -88,8 +91,12 @@ func (c *evalCommand) check() error {
 		return usagef("--folds and --leave-out are two ways to hold queries out: give one")
 	case c.outOfFold() && len(c.Router) > 0:
 		return usagef("--router is fitted already; --folds and --leave-out fit: use --predictor")
+	case c.Protocol != "" && (c.outOfFold() || len(c.Router) > 0):
+		return usagef("--protocol paper fits on one split and measures on another: use --split, and --predictor or --rivals")
 	case c.Bootstrap < 0:
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
+	case c.OutOfDomain != "" && c.HTML == "" && c.Markdown == "":
+		return usagef("--out-of-domain is shown by --html and --markdown: give one")
 	case len(c.Pair) != 0 && len(c.Pair) != 2:
 		return usagef("--pair: want two models, as in --pair gpt-4,mixtral")
 	}
@@ -117,6 +124,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if err := c.reportFlags.open(); err != nil {
+		return err
+	}
 	if e.book, err = openBook(c.Prices); err != nil {
 		return err
 	}
@@ -135,6 +145,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	e.p.done()
+	if err := c.reportFlags.write(report); err != nil {
+		return err
+	}
 	return c.write(t.out, report)
 }
 
@@ -253,6 +266,11 @@ func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval
 	for k := range report.Routers {
 		report.Routers[k].LearningCurve = curves[report.Routers[k].Name]
 	}
+	if e.Protocol != "" {
+		if report.Protocols, err = e.protocols(ctx, base, contenders, entries); err != nil {
+			return nil, err
+		}
+	}
 	report.Notes = e.notes
 	report.Provenance.Command, report.Provenance.Version = e.command(), version
 	return report, nil
@@ -289,6 +307,7 @@ func (e *evaluation) command() string {
 	if e.Caution > 0 {
 		add("caution", fmt.Sprint(e.Caution))
 	}
+	add("protocol", e.Protocol)
 	add("pair", strings.Join(e.Pair, ","))
 	add("count-calls", e.CountCalls)
 	if e.Prices != "" {

@@ -1,0 +1,175 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/train"
+)
+
+// Protocol says what a router reaches by the protocol of the paper's code and
+// by ours: the same predictions, another way of choosing the setting
+// (docs/protocol.md).
+type Protocol struct {
+	Router string       `json:"router"`
+	Paper  ProtocolLine `json:"paper"`
+	Ours   ProtocolLine `json:"ours"`
+}
+
+// ProtocolLine is what one protocol reports.
+type ProtocolLine struct {
+	// RoutedAccuracy is the mean score where cost does not matter (μ = 0).
+	RoutedAccuracy Number `json:"routed_accuracy"`
+	// Quality and Cost are of the setting that is to match the best single
+	// model at the least cost, over that model's; null where none does. The
+	// paper's code picks it on the measured queries themselves, we out of fold
+	// on the queries fitted on.
+	Quality Number `json:"quality_of_best_single"`
+	Cost    Number `json:"cost_of_best_single"`
+	// Setting names it: μ or the willingness to pay.
+	Setting string `json:"setting"`
+}
+
+// ProtocolReport stands beside a comparison.
+type ProtocolReport struct {
+	BestSingleQuality float64    `json:"best_single_quality"`
+	OracleQuality     float64    `json:"oracle_quality"` // of the best answer to each query
+	Routers           []Protocol `json:"routers"`
+}
+
+// paperGrid is the number of steps of μ from 0 to 1 in the reference code.
+const paperGrid = 1000
+
+// Protocols measures routers by both protocols on the complete ones of rows. Of
+// each entry, outOfFold has the same contender's answers to the rows it was
+// fitted on, each out of fold.
+func Protocols(t *train.Task, rows []int, entries, outOfFold []*Entry) (*ProtocolReport, error) {
+	complete := slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
+	if len(complete) == 0 {
+		return nil, ErrNoRows
+	}
+	scale := frontier.NewScale(t.Trace(complete, len(t.Set.Models), func(_, m int) int { return m }).Curve(nil))
+	r := &ProtocolReport{BestSingleQuality: scale.Single.Quality,
+		OracleQuality: frontier.Peak(oracle(t, complete).Curve(nil))}
+	for k, e := range entries {
+		p := Protocol{Router: e.Name}
+		var err error
+		if p.Paper, err = e.paper(complete, scale); err != nil {
+			return nil, err
+		}
+		if p.Ours, err = e.ours(complete, scale, outOfFold[k]); err != nil {
+			return nil, err
+		}
+		r.Routers = append(r.Routers, p)
+	}
+	return r, nil
+}
+
+// estimates are a router's qualities and costs on some rows.
+func (e *Entry) estimates(rows []int) (quality, cost [][]float64, err error) {
+	for _, i := range rows {
+		f := e.Predictions[i].Forecasts
+		if f == nil {
+			return nil, nil, fmt.Errorf("router %s has no forecast for query %q", e.Name, e.Task.Set.Queries[i].ID)
+		}
+		q, c := make([]float64, len(f)), make([]float64, len(f))
+		for m := range f {
+			q[m], c[m] = f[m].Quality, e.Task.PredictedCost(i, m, &f[m])
+		}
+		quality, cost = append(quality, q), append(cost, c)
+	}
+	return quality, cost, nil
+}
+
+// paper follows the reference code: argmax of (1-μ)·q - μ·K·c at μ = 0, .001,
+// …, 1, of equals the first, and the cheapest point that matches the best single
+// on the very queries it is measured on.
+func (e *Entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
+	quality, cost, err := e.estimates(rows)
+	if err != nil {
+		return ProtocolLine{}, err
+	}
+	curve := e.Task.Trace(rows, paperGrid+1, func(k, s int) int {
+		mu, best := float64(s)/paperGrid, 0
+		utility := func(m int) float64 { return (1-mu)*quality[k][m] - mu*carrot.K*cost[k][m] }
+		for m := range quality[k] {
+			if utility(m) > utility(best) {
+				best = m
+			}
+		}
+		return best
+	}).Curve(nil)
+	line := ProtocolLine{RoutedAccuracy: Number(curve[0].Quality), Quality: Number(math.NaN()), Cost: Number(math.NaN()), Setting: "none"}
+	least := math.Inf(1)
+	for s, p := range curve {
+		if p.Quality >= scale.Single.Quality-1e-12 && p.Cost < least {
+			least = p.Cost
+			line.Quality, line.Cost = Number(p.Quality/scale.Single.Quality), Number(p.Cost/scale.Single.Cost)
+			line.Setting = fmt.Sprintf("mu=%g", float64(s)/paperGrid)
+		}
+	}
+	return line, nil
+}
+
+// ours picks the setting that matched the best single at the least cost out of
+// fold on the queries fitted on, and measures it on others.
+func (e *Entry) ours(rows []int, scale frontier.Scale, outOfFold *Entry) (ProtocolLine, error) {
+	var fitted []int
+	var predictions []carrot.Prediction
+	for i, p := range outOfFold.Predictions {
+		if p.Forecasts != nil {
+			fitted, predictions = append(fitted, i), append(predictions, p)
+		}
+	}
+	w, err := carrot.Target(1).Resolve(outOfFold.Task.Frontier(fitted, predictions))
+	if err != nil {
+		return ProtocolLine{}, fmt.Errorf("router %s: %w", e.Name, err)
+	}
+	quality, cost, err := e.estimates(rows)
+	if err != nil {
+		return ProtocolLine{}, err
+	}
+	settings := []float64{math.Inf(1), w}
+	curve := e.Task.Trace(rows, 2, func(k, s int) int { return carrot.Choose(quality[k], cost[k], settings[s]) }).Curve(nil)
+	return ProtocolLine{RoutedAccuracy: Number(curve[0].Quality), Quality: Number(curve[1].Quality / scale.Single.Quality),
+		Cost: Number(curve[1].Cost / scale.Single.Cost), Setting: carrot.USDPerQuality(w).String()}, nil
+}
+
+// RunOutOfFold lets the contender answer the rows it is fitted on, by folds of
+// prompt hash, for [Protocols].
+func RunOutOfFold(ctx context.Context, who Contender, t *train.Task, rows []int, o RunOptions) (*Entry, error) {
+	parts, err := foldsOf(t.Set, rows, protocolFolds)
+	if err != nil {
+		return nil, err
+	}
+	o.Variants = nil
+	return Run(ctx, who, t, parts, o)
+}
+
+// protocolFolds is how many folds a setting is picked on.
+const protocolFolds = 5
+
+// writeProtocols writes both protocols side by side.
+func (r *Report) writeProtocols(w io.Writer) error {
+	if r.Protocols == nil {
+		return nil
+	}
+	fmt.Fprintf(w, "\nthe paper's protocol beside ours: best single %.4f, oracle %.4f\n", r.Protocols.BestSingleQuality, r.Protocols.OracleQuality)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tprotocol\trouted accuracy at mu=0\tto match the best single: quality\tcost\tsetting\tpicked on")
+	for _, p := range r.Protocols.Routers {
+		for _, l := range []struct {
+			name, on string
+			ProtocolLine
+		}{{"paper", "the measured queries", p.Paper}, {"ours", "the queries fitted on, out of fold", p.Ours}} {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Router, l.name, l.RoutedAccuracy, percent(l.Quality), percent(l.Cost), l.Setting, l.on)
+		}
+	}
+	return tw.Flush()
+}
