@@ -138,7 +138,7 @@ func (e *Entry) ours(rows []int, scale frontier.Scale, outOfFold *Entry) (Protoc
 	settings := []float64{math.Inf(1), w}
 	curve := e.Task.Trace(rows, 2, func(k, s int) int { return carrot.Choose(quality[k], cost[k], settings[s]) }).Curve(nil)
 	return ProtocolLine{RoutedAccuracy: Number(curve[0].Quality), Quality: Number(curve[1].Quality / scale.Single.Quality),
-		Cost: Number(curve[1].Cost / scale.Single.Cost), Setting: carrot.USDPerQuality(w).String()}, nil
+		Cost: Number(curve[1].Cost / scale.Single.Cost), Setting: fmt.Sprintf("usd-per-quality=%.3g", w)}, nil
 }
 
 // RunOutOfFold lets the contender answer the rows it is fitted on, by folds of
