@@ -118,21 +118,27 @@ func (r *Router) Predict(x []carrot.Representation, dst []carrot.Prediction) err
 			return fmt.Errorf("predict: query %d: %w", i, err)
 		}
 	}
-	parallel.Ranges(len(x), func(lo, hi int) {
-		w, ok := r.scratch.Get().(*workspace)
-		if !ok {
-			w = &workspace{}
-		}
-		defer r.scratch.Put(w)
-		for i := lo; i < hi; i++ {
-			p := &dst[i]
-			p.Forecasts = slices.Grow(p.Forecasts[:0], len(r.Columns))[:len(r.Columns)]
-			clear(p.Forecasts)
-			p.Novelty = 0
-			p.Abstained = r.Fitted.forecast(&x[i], w, p.Forecasts)
-		}
-	})
+	if len(x) == 1 { // the hot path: no goroutines
+		r.forecast(x, dst)
+		return nil
+	}
+	parallel.Ranges(len(x), func(lo, hi int) { r.forecast(x[lo:hi], dst[lo:hi]) })
 	return nil
+}
+
+func (r *Router) forecast(x []carrot.Representation, dst []carrot.Prediction) {
+	w, ok := r.scratch.Get().(*workspace)
+	if !ok {
+		w = &workspace{}
+	}
+	for i := range x {
+		p := &dst[i]
+		p.Forecasts = slices.Grow(p.Forecasts[:0], len(r.Columns))[:len(r.Columns)]
+		clear(p.Forecasts)
+		p.Novelty = 0
+		p.Abstained = r.Fitted.forecast(&x[i], w, p.Forecasts)
+	}
+	r.scratch.Put(w)
 }
 
 // Save writes the fitted router; Load reads it and predicts the same bits.
