@@ -29,11 +29,13 @@ type routerFlags struct {
 
 type routeCommand struct {
 	routerFlags
-	Objective string   `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
-	Models    []string `placeholder:"NAME" help:"Choose among these models only."`
-	Batch     string   `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
-	JSON      bool     `name:"json" help:"Write the decision as JSON (carrot.decision/1)."`
-	Prompt    string   `arg:"" optional:"" help:"The prompt; - reads standard input."`
+	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
+	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
+	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
+	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
+	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it is another; may be given again."`
+	JSON      bool              `name:"json" help:"Write the decision as JSON (carrot.decision/1)."`
+	Prompt    string            `arg:"" optional:"" help:"The prompt; - reads standard input."`
 }
 
 func (c *routeCommand) Help() string {
@@ -43,7 +45,8 @@ and cost, marks the choice and says why.
 Examples:
   carrot route "A train leaves at 3 pm at 60 mph. When has it gone 90 miles?"
   carrot route --objective cheap --json - < prompt.txt
-  carrot route --batch prompts.jsonl > decisions.jsonl`
+  carrot route --batch prompts.jsonl > decisions.jsonl
+  carrot route --batch router_data.json --format routerarena > carrot.json`
 }
 
 // open loads the router that the flags name.
@@ -132,9 +135,15 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if (c.Prompt == "") == (c.Batch == "") {
 		return usagef("give a prompt, - for standard input, or --batch FILE")
 	}
+	if err := c.checkFormat(); err != nil {
+		return err
+	}
 	router, a, err := c.open()
 	if err != nil {
 		return err
+	}
+	if c.Format == arenaFormat {
+		return c.arena(ctx, t, router, objective)
 	}
 	if c.Batch != "" {
 		return c.batch(ctx, t, router, objective)

@@ -1,0 +1,75 @@
+# Sourced by sprout.sh, routerbench.sh and openllm.sh, not run: from downloaded
+# files to tables and pictures, with the paper's figures beside. Settings, all
+# from the environment:
+#
+#   SOURCE    the downloaded files             OUT      folder for what is made
+#   RIVALS    all, fast or names               EMBEDDER static, bert:DIR, openai:URL
+#   CARROT    the program, if built already    INVENTED 1 if SOURCE is of runs/tiny.sh
+#
+# The paper's figures are those of plots/knn_accuracy_table.md in its code
+# (github.com/somerstep/CARROT): CARROT-KNN on text-embedding-3-small. With
+# another EMBEDDER, and where the paper's split is not published, equal figures
+# are not to be expected; the single models and the oracle depend on the split
+# alone.
+
+# published FORMAT ROUTED SINGLE ORACLE [HEADLINE]
+published() {
+  local carrot=${CARROT:-} data=$OUT/$1 embedder=${EMBEDDER:-static} import=()
+  if [ ! -e "$SOURCE" ]; then
+    echo "$0: there is no $SOURCE: download it there, or say SOURCE=FOLDER $0" >&2
+    return 1
+  fi
+  mkdir -p "$OUT"
+  if [ -z "$carrot" ]; then
+    carrot=.cache/carrot
+    go build -o "$carrot" ./cmd/carrot
+  fi
+  [ "$1" = routerbench ] || import=(--prices runs/paper-prices.json) # its costs are recorded
+  "$carrot" data import "$1" "$SOURCE" "$data" --force ${import[@]+"${import[@]}"}
+  "$carrot" data describe "$data" >"$OUT/data.txt"
+  "$carrot" eval --data "$data" --split test --predictor blend,knn --embedder "$embedder" \
+    --rivals "${RIVALS:-all}" --protocol paper --details --json "$OUT/report.json" \
+    --html "$OUT/report.html" --svg "$OUT/curves.svg" --csv "$OUT/report.csv" --markdown "$OUT/report.md" >"$OUT/report.txt"
+  cat "$OUT/data.txt" "$OUT/report.txt"
+  compare "$embedder" "${@:2}" <"$OUT/report.txt" | tee "$OUT/paper.txt"
+  echo "made in $OUT: $(cd "$OUT" && echo ./*.*)"
+}
+
+# compare EMBEDDER ROUTED SINGLE ORACLE [HEADLINE] reads the part of a report
+# that --protocol paper adds and puts the paper's figures beside it.
+compare() {
+  awk -v embedder="$1" -v routed="$2" -v single="$3" -v oracle="$4" -v headline="${5:--}" -v invented="${INVENTED:-}" '
+    function column(from, to) { # what the row has under from and before to
+      from = index(head, from); to = index(head, to)
+      from = substr($0, from, to - from)
+      gsub(/^ +| +$/, "", from)
+      return from
+    }
+    function line(what, paper, here, note) { printf "%-45s  %-9s  %-6s  %s\n", what, paper, here, note }
+    function matched(who, paper, note,  key) {
+      key = who SUBSEP "paper"
+      line("cost of matching the best single, " who, paper, cost[key] == "" ? "never" : cost[key], "picked on the measured queries" note)
+      key = who SUBSEP "ours"
+      line("  picked out of fold", "-", cost[key], "reaches " quality[key] " of its quality")
+    }
+    /^the paper.s protocol beside ours: / { part = 1; split($0, n, /best single |, oracle /); next }
+    part && $1 == "router" { head = $0 }
+    part && head != "" && ($1 == "knn" || $1 == "blend") {
+      accuracy[$1] = $3
+      quality[$1, $2] = column("to match", "cost  "); cost[$1, $2] = column("cost  ", "setting")
+    }
+    part && $0 == "" { part = 0 }
+    END {
+      if (!("knn" in accuracy)) { print "the report has no part of --protocol paper" > "/dev/stderr"; exit 1 }
+      print ""
+      if (invented) print "INVENTED DATA: what is measured here says nothing of the paper or of the method."
+      line("", "paper", "here", "")
+      line("routed accuracy at mu=0, knn", routed, accuracy["knn"], "on " embedder "; the paper on text-embedding-3-small")
+      line("routed accuracy at mu=0, blend", "-", accuracy["blend"], "")
+      line("best single", single, n[2], "")
+      line("oracle", oracle, n[3], "")
+      matched("knn", headline, ", as in the paper")
+      matched("blend", "-", "")
+      print ""
+    }'
+}
