@@ -27,7 +27,7 @@ published() {
   [ "$1" = routerbench ] || import=(--prices runs/paper-prices.json) # its costs are recorded
   "$carrot" data import "$1" "$SOURCE" "$data" --force ${import[@]+"${import[@]}"}
   "$carrot" data describe "$data" >"$OUT/data.txt"
-  "$carrot" eval --data "$data" --split test --predictor blend,knn --embedder "$embedder" \
+  "$carrot" eval --data "$data" --split test --predictor blend --embedder "$embedder" \
     --rivals "${RIVALS:-all}" --protocol paper --details --json "$OUT/report.json" \
     --html "$OUT/report.html" --svg "$OUT/curves.svg" --csv "$OUT/report.csv" --markdown "$OUT/report.md" >"$OUT/report.txt"
   cat "$OUT/data.txt" "$OUT/report.txt"
@@ -54,21 +54,22 @@ compare() {
     }
     /^the paper.s protocol beside ours: / { part = 1; split($0, n, /best single |, oracle /); next }
     part && $1 == "router" { head = $0 }
-    part && head != "" && ($1 == "knn" || $1 == "blend") {
-      accuracy[$1] = $3
-      quality[$1, $2] = column("to match", "cost  "); cost[$1, $2] = column("cost  ", "setting")
+    { who = $1; sub("/.*", "", who) } # carrot-knn/bert
+    part && head != "" && (who == "carrot-knn" || who == "blend") {
+      accuracy[who] = $3
+      quality[who, $2] = column("to match", "cost  "); cost[who, $2] = column("cost  ", "setting")
     }
     part && $0 == "" { part = 0 }
     END {
-      if (!("knn" in accuracy)) { print "the report has no part of --protocol paper" > "/dev/stderr"; exit 1 }
+      if (!("carrot-knn" in accuracy)) { print "the report has no part of --protocol paper" > "/dev/stderr"; exit 1 }
       print ""
       if (invented) print "INVENTED DATA: what is measured here says nothing of the paper or of the method."
       line("", "paper", "here", "")
-      line("routed accuracy at mu=0, knn", routed, accuracy["knn"], "on " embedder "; the paper on text-embedding-3-small")
+      line("routed accuracy at mu=0, carrot-knn", routed, accuracy["carrot-knn"], "on " embedder "; the paper on text-embedding-3-small")
       line("routed accuracy at mu=0, blend", "-", accuracy["blend"], "")
       line("best single", single, n[2], "")
       line("oracle", oracle, n[3], "")
-      matched("knn", headline, ", as in the paper")
+      matched("carrot-knn", headline, ", as in the paper")
       matched("blend", "-", "")
       print ""
     }'
