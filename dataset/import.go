@@ -160,6 +160,9 @@ func (im *importer) write(at place, id string, outcomes []Outcome) error {
 		if !math.IsNaN(o.Score) {
 			im.report.Scores++
 		}
+		if !math.IsNaN(o.CostUSD) {
+			im.report.Costs++
+		}
 	}
 	return nil
 }
@@ -291,6 +294,7 @@ type ImportReport struct {
 	Rejected int64    `json:"rejected"` // rows left out as bad
 	Skipped  int64    `json:"skipped"`  // rows that hold no outcome by design: failed calls, second scorings
 	Scores   int64    `json:"scores"`   // outcomes with a score; without any there is nothing to train on
+	Costs    int64    `json:"costs"`    // outcomes with a recorded cost, which need no price
 	Models   []string `json:"models"`
 	Unpriced []string `json:"unpriced"` // models written without prices
 	IDs      string   `json:"ids"`      // what the ids of the queries were made of

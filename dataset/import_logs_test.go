@@ -34,13 +34,13 @@ r1 gpt-4o - 20 10 0.0021 8 4
 r4 litellm "Hi"
 r4 gpt-4o - 3 2 - - -
 `,
-		report: ImportReport{Rows: 4, Skipped: 2, Queries: 2, Outcomes: 2},
+		report: ImportReport{Rows: 4, Skipped: 2, Queries: 2, Outcomes: 2, Costs: 1},
 	}, {
 		name: "litellm, CSV", format: "litellm", src: "log.csv",
 		files: map[string]string{"log.csv": liteLLMHead +
 			`r1,acompletion,0.5,20,10,claude,{},"{""additional_usage_values"":{""cache_read_input_tokens"":6}}","{""messages"":[{""role"":""user"",""content"":""Hi, you""}]}",` + "\n"},
 		want:   "r1 litellm \"Hi, you\"\nr1 claude - 20 10 0.5 6 -\n",
-		report: ImportReport{Rows: 1, Queries: 1, Outcomes: 1},
+		report: ImportReport{Rows: 1, Queries: 1, Outcomes: 1, Costs: 1},
 	}, {
 		name: "openai-batch, a folder", format: "openai-batch",
 		files: map[string]string{"z-input.jsonl": batchInput, "a-output.jsonl": batchOutput,
@@ -67,7 +67,7 @@ r4 gpt-4o - 3 2 - - -
 2673ce8234cc65bf gpt-4 1 - - 0.01 - -
 2673ce8234cc65bf small:7b 0 - - - - -
 `,
-		report: ImportReport{Rows: 1, Queries: 1, Outcomes: 2, Scores: 2},
+		report: ImportReport{Rows: 1, Queries: 1, Outcomes: 2, Scores: 2, Costs: 1},
 	}, {
 		name: "table, equal prompts", format: "table", src: "t.csv",
 		files:  map[string]string{"t.csv": "id,prompt,model,score,split\n1,2+2?,a,1,test\n2,2+2?,a,0,train\n3,2+2?,a,0,\n1,2+2?,b,0,train\n"},

@@ -42,7 +42,7 @@ func checkRouterBench(t *testing.T, src string) {
 		t.Fatal(err)
 	}
 	want := routerBenchWant
-	wantReport := &ImportReport{Rows: 4, Queries: 4, Outcomes: 10, Scores: 10, Models: want.models, Unpriced: want.models, IDs: "sample_id"}
+	wantReport := &ImportReport{Rows: 4, Queries: 4, Outcomes: 10, Scores: 10, Costs: 10, Models: want.models, Unpriced: want.models, IDs: "sample_id"}
 	if diff := cmp.Diff(wantReport, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -128,7 +128,7 @@ func TestRouterBenchFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &ImportReport{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2, Models: []string{"n", "m"}, Unpriced: []string{"n", "m"}, IDs: "sample_id"}
+	want := &ImportReport{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2, Costs: 2, Models: []string{"n", "m"}, Unpriced: []string{"n", "m"}, IDs: "sample_id"}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

@@ -50,7 +50,7 @@ var rules = map[string]rule{
 	"theory":            {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"report":            {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":          {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "rivals", "safetensors", "theory", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "report", "rivals", "safetensors", "theory", "train",
 		"github.com/alecthomas/kong"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

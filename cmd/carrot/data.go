@@ -136,7 +136,11 @@ func (c *importCommand) print(out io.Writer, r *dataset.ImportReport) {
 	if r.Rejected > 0 {
 		fmt.Fprintf(out, "%d bad rows are listed in %s/rejected.jsonl\n", r.Rejected, c.Dir)
 	}
-	if len(r.Unpriced) > 0 {
+	switch {
+	case len(r.Unpriced) == 0:
+	case r.Costs == r.Outcomes:
+		fmt.Fprintln(out, "costs are recorded with the outcomes, so no prices are needed; another price needs tokens")
+	default:
 		fmt.Fprintf(out, "no price known for %s: add them to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
 	}
 	if r.Scores == 0 {

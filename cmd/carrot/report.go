@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/carrot-router/carrot/eval"
+	render "github.com/carrot-router/carrot/report"
+)
+
+// reportFlags name the files that carrot eval shows its report in.
+type reportFlags struct {
+	HTML        string `name:"html" placeholder:"FILE" help:"Write the report as one HTML page that needs no network."`
+	CSV         string `name:"csv" placeholder:"FILE" help:"Write a line for every router as CSV."`
+	Markdown    string `placeholder:"FILE" help:"Write the report's tables as Markdown."`
+	SVG         string `name:"svg" placeholder:"FILE" help:"Write the curves as one SVG for papers."`
+	OutOfDomain string `placeholder:"FILE" help:"A report saved with --json, of --leave-out source, to show beside this one in --html and --markdown."`
+
+	outOfDomain *eval.Report
+}
+
+// open reads the report to show beside, and sees that there are folders to
+// write to, before anything long begins.
+func (f *reportFlags) open() error {
+	for _, path := range []string{f.HTML, f.CSV, f.Markdown, f.SVG} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("write report %s: %w", path, err)
+		}
+	}
+	if f.OutOfDomain == "" {
+		return nil
+	}
+	file, err := os.Open(f.OutOfDomain)
+	if err != nil {
+		return fmt.Errorf("read report: %w", err)
+	}
+	defer file.Close()
+	if f.outOfDomain, err = render.Read(file); errors.Is(err, render.ErrSchema) {
+		return hinted{fmt.Errorf("read report %s: %w", f.OutOfDomain, err), "make one with carrot eval --leave-out source --json FILE"}
+	} else if err != nil {
+		return fmt.Errorf("read report %s: %w", f.OutOfDomain, err)
+	}
+	return nil
+}
+
+// write writes the files asked for.
+func (f *reportFlags) write(r *eval.Report) error {
+	o := render.Options{OutOfDomain: f.outOfDomain}
+	for _, out := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{
+		{f.HTML, func(w io.Writer) error { return render.HTML(w, r, o) }},
+		{f.CSV, func(w io.Writer) error { return render.CSV(w, r) }},
+		{f.Markdown, func(w io.Writer) error { return render.Markdown(w, r, o) }},
+		{f.SVG, func(w io.Writer) error { return render.CurvesSVG(w, r, render.SVGOptions{}) }},
+	} {
+		if out.path == "" {
+			continue
+		}
+		if err := replaceFile(out.path, out.write); err != nil {
+			return fmt.Errorf("write report %s: %w", out.path, err)
+		}
+	}
+	return nil
+}
+
+// replaceFile writes a file beside path and renames it, so that path holds the
+// whole of the old or of the new.
+func replaceFile(path string, write func(io.Writer) error) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	err = write(tmp)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err := errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

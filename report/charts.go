@@ -1,0 +1,238 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot/eval"
+)
+
+// layers is how many models the traffic chart tells apart; the others share
+// one layer.
+const layers = 8
+
+// traffic draws who answers along the curve of the first router that has it.
+func (b *board) traffic() (section, bool) {
+	s := section{ID: "traffic", Title: "Who answers"}
+	for k := range b.Routers {
+		l := &b.Routers[k]
+		at := steps(l)
+		if len(at) < 2 {
+			continue
+		}
+		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models stand in the order of their cost, the cheapest at the bottom.", l.Name)}
+		s.Figures = []figure{{SVG: b.area(l, at, wide), Class: "wide"}, {SVG: b.area(l, at, narrow), Class: "narrow"}}
+		s.More = []table{b.settings(l, at)} // no title: the page has it under the slider
+		s.Notes = []string{"The same numbers stand in the table of recorded settings."}
+		return s, true
+	}
+	return s, false
+}
+
+// layer is a model's share at every step.
+type layer struct {
+	name   string
+	shares []float64
+}
+
+func (b *board) layers(at []eval.TrafficPoint) []layer {
+	most := func(m int) float64 {
+		top := 0.0
+		for _, p := range at {
+			top = max(top, part(p, m))
+		}
+		return top
+	}
+	used := b.used(at)
+	ranked := slices.Clone(used)
+	slices.SortStableFunc(ranked, func(i, j int) int { return -cmp.Compare(most(i), most(j)) })
+	kept := ranked[:min(len(ranked), layers-1)]
+	var out []layer
+	rest := layer{name: "others", shares: make([]float64, len(at))}
+	for s := range at {
+		rest.shares[s] = 1
+	}
+	for _, m := range used {
+		if !slices.Contains(kept, m) {
+			continue
+		}
+		l := layer{name: b.Models[m]}
+		for s, p := range at {
+			l.shares = append(l.shares, part(p, m))
+			rest.shares[s] -= part(p, m)
+		}
+		out = append(out, l)
+	}
+	if slices.Max(rest.shares) >= 0.005 {
+		out = append(out, rest)
+	}
+	return out
+}
+
+// area draws stacked shares with patterns, names where there is room, and a
+// legend.
+func (b *board) area(l *eval.RouterLine, at []eval.TrafficPoint, g geometry) template.HTML {
+	g.right, g.height = 14, g.height*0.8
+	size := "wide"
+	if g.narrow {
+		size = "narrow"
+	}
+	stack := b.layers(at)
+	var legend canvas
+	bottom := legend.layerLegend(stack, size, g, g.height+30)
+	var c canvas
+	c.open(g.width, bottom, "chart area", fmt.Sprintf("Traffic of %s by model along its curve; the same in the table of its recorded settings", l.Name))
+	x := axis{0, float64(len(at) - 1), g.left, g.width - g.right, false}
+	y := axis{0, 1, g.height - g.bottom, g.top, false}
+	c.patterns(size)
+	base := make([]float64, len(at))
+	var labels canvas
+	for k, layer := range stack {
+		labels.layer(&c, layer, base, x, y, size, k)
+	}
+	c.WriteString(labels.String())
+	for _, v := range []float64{0, 0.25, 0.5, 0.75, 1} {
+		c.line(x.from-4, y.at(v), x.from, y.at(v), "axis")
+		c.text(x.from-7, y.at(v)+4, "tick", "end", share(v))
+	}
+	n := 7
+	if g.narrow {
+		n = 4
+	}
+	for k := range n {
+		s := int(math.Round(float64(k) * float64(len(at)-1) / float64(n-1)))
+		anchor := "middle"
+		if k == n-1 {
+			anchor = "end"
+		}
+		c.line(x.at(float64(s)), y.from, x.at(float64(s)), y.from+5, "axis")
+		c.text(x.at(float64(s)), y.from+19, "tick", anchor, significant(1000*at[s].CostUSD))
+		c.text(x.at(float64(s)), y.from+34, "tick quiet", anchor, decimals(at[s].Quality, 3))
+	}
+	c.text((x.from+x.to)/2, g.height+12, "title", "middle", b.unit.axis()+", and mean quality below")
+	c.WriteString(legend.String())
+	return c.close()
+}
+
+// layerLegend writes the layers' names from the given height on and returns
+// where it ends.
+func (c *canvas) layerLegend(stack []layer, size string, g geometry, top float64) float64 {
+	x, y := g.left, top
+	for k, l := range stack {
+		text := clipped(l.name, 40)
+		width := 34 + 6.8*float64(len([]rune(text)))
+		if x > g.left && x+width > g.width {
+			x, y = g.left, y+20
+		}
+		c.rect(x, y-1, 20, 13, fmt.Sprintf(`fill="url(#%s-p%d)" class="layer framed"`, size, k))
+		c.text(x+26, y+10, "tick", "start", text)
+		x += width + 14
+	}
+	return y + 20
+}
+
+// layer draws one layer into chart on top of base, which it raises, and its
+// name into the receiver.
+func (c *canvas) layer(chart *canvas, l layer, base []float64, x, y axis, size string, index int) {
+	fmt.Fprintf(chart, `<path class="layer" fill="url(#%s-p%d)" d="`, size, index)
+	command := "M"
+	for s := range base {
+		chart.WriteString(command + px(x.at(float64(s))) + " " + px(y.at(base[s])))
+		command = "L"
+	}
+	for s := len(base) - 1; s >= 0; s-- {
+		chart.WriteString(command + px(x.at(float64(s))) + " " + px(y.at(base[s]+l.shares[s])))
+	}
+	fmt.Fprintf(chart, `Z"><title>%s</title></path>`, esc(l.name))
+	text := clipped(l.name, 32)
+	if at, ok := l.room(base, x, y, 3.9*float64(len([]rune(text)))+4); ok {
+		c.text(at.x, at.y+4, "label", "middle", text)
+	}
+	for s := range base {
+		base[s] += l.shares[s]
+	}
+}
+
+// room finds the middle of the place within a layer that is half wide to both
+// sides and highest; ok is false if a line of text fits nowhere.
+func (l layer) room(base []float64, x, y axis, half float64) (at xy, ok bool) {
+	most := 16.0
+	for s := range base {
+		middle := x.at(float64(s))
+		if middle-half < x.from || middle+half > x.to {
+			continue
+		}
+		top, bottom := y.to, y.from
+		for k := range base {
+			// A step beside the text still bounds the edge that slants over it.
+			if step := (x.to - x.from) / float64(len(base)-1); math.Abs(x.at(float64(k))-middle) < half+step {
+				top, bottom = max(top, y.at(base[k]+l.shares[k])), min(bottom, y.at(base[k]))
+			}
+		}
+		if bottom-top > most {
+			most, at, ok = bottom-top, xy{middle, (top + bottom) / 2}, true
+		}
+	}
+	return at, ok
+}
+
+// patterns defines the fills of layers: a tint and a texture each.
+func (c *canvas) patterns(prefix string) {
+	textures := [layers]string{"", `<path d="M0 8L8 0"/>`, `<circle cx="4" cy="4" r="1.1"/>`, `<path d="M0 0L8 8"/>`, `<path d="M0 4H8"/>`,
+		`<path d="M0 8L8 0M0 0L8 8"/>`, `<path d="M4 0V8"/>`, `<path d="M0 4H8M4 0V8"/>`}
+	c.WriteString("<defs>")
+	for k, texture := range textures {
+		fmt.Fprintf(c, `<pattern id="%s-p%d" width="8" height="8" patternUnits="userSpaceOnUse" class="texture t%d"><rect width="8" height="8"/>%s</pattern>`, prefix, k, k, texture)
+	}
+	c.WriteString("</defs>")
+}
+
+// calibration shows how forecasts of quality agree with outcomes.
+func (b *board) calibration() (section, bool) {
+	s := section{ID: "calibration", Title: "Calibration", Lead: []string{
+		"Where a router forecasts quality: what it forecast (across) and what was observed (up), in bins of equal width; a dot's area is its share of the forecasts. On the diagonal, forecasts mean what they say."}}
+	t := table{Caption: "Calibration", Head: head("router", "Brier", "ECE", "R²", "residual / deviation", "tokens: error", "bias", "within p90", "cost: error", "bias", "rank correlation")}
+	for _, i := range b.order {
+		l := &b.Routers[i]
+		c := l.Calibration
+		if c == nil {
+			continue
+		}
+		if len(c.Reliability) > 0 {
+			s.Figures = append(s.Figures, figure{reliability(l), l.Name + ", ECE " + decimals(c.ECE, 3), "small"})
+		}
+		t.Rows = append(t.Rows, row{"", []cell{name(l.Name), num(decimals(c.Brier, 4)), num(decimals(c.ECE, 3)), num(decimals(c.R2, 3)), num(decimals(c.QualityZ, 2)),
+			num(shareFine(c.OutputTokensRelativeMAE)), num(shareFine(c.OutputTokensBias)), num(shareFine(c.OutputTokensP90)),
+			num(shareFine(c.CostRelativeMAE)), num(shareFine(c.CostBias)), num(decimals(c.CostRankCorrelation, 3))}})
+	}
+	s.Tables = []table{t}
+	return s, len(t.Rows) > 0
+}
+
+// reliability draws the bins of one router.
+func reliability(l *eval.RouterLine) template.HTML {
+	var c canvas
+	c.open(200, 200, "chart reliability", fmt.Sprintf("Reliability of %s: Brier score %s, ECE %s", l.Name, decimals(l.Calibration.Brier, 4), decimals(l.Calibration.ECE, 3)))
+	x, y := axis{0, 1, 30, 192, false}, axis{0, 1, 172, 10, false}
+	for _, v := range []float64{0, 0.5, 1} {
+		c.line(x.from, y.at(v), x.to, y.at(v), "grid")
+		c.line(x.at(v), y.from, x.at(v), y.to, "grid")
+		c.text(x.from-5, y.at(v)+4, "tick", "end", tick(v))
+		c.text(x.at(v), y.from+16, "tick", "middle", tick(v))
+	}
+	c.line(x.from, y.from, x.to, y.to, "diagonal")
+	total := 0
+	var places []xy
+	for _, bin := range l.Calibration.Reliability {
+		total += bin.Count
+		places = append(places, xy{x.at(bin.Predicted), y.at(bin.Observed)})
+	}
+	c.polyline(places, "joined")
+	for k, bin := range l.Calibration.Reliability {
+		c.marker(1, places[k], 2+9*math.Sqrt(float64(bin.Count)/float64(total)))
+	}
+	return c.close()
+}

@@ -1,0 +1,353 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot/frontier"
+)
+
+// geometry is the shape of a chart: wide for screens and paper, narrow for
+// phones, where the labels beside the curves are their numbers only.
+type geometry struct {
+	width, height            float64
+	left, right, top, bottom float64
+	narrow                   bool
+}
+
+var (
+	wide   = geometry{960, 540, 58, 196, 14, 46, false}
+	narrow = geometry{380, 430, 42, 24, 12, 44, true}
+)
+
+// view is one way to look at the curves.
+type view struct {
+	log, near bool
+	geometry
+}
+
+func (v view) name() string {
+	name := "linear"
+	if v.log {
+		name = "log"
+	}
+	if v.near {
+		return name + " near"
+	}
+	return name + " all"
+}
+
+// plot draws the curves in a view.
+type plot struct {
+	canvas
+	b    *board
+	view view
+	x, y axis
+	id   string
+}
+
+func (b *board) newPlot(all []series, v view) *plot {
+	w := b.window(all, v.log, v.near)
+	size := "wide"
+	if v.narrow {
+		size = "narrow"
+	}
+	return &plot{b: b, view: v, id: size + "-" + v.name(),
+		x: axis{w.x0, w.x1, v.left, v.width - v.right, v.log},
+		y: axis{w.y0, w.y1, v.height - v.bottom, v.top, false}}
+}
+
+// curves draws all series as inline SVG.
+func (b *board) curves(all []series, v view) template.HTML {
+	p := b.newPlot(all, v)
+	p.begin()
+	p.draw(all)
+	return p.close()
+}
+
+func (p *plot) draw(all []series) {
+	p.grid()
+	p.body(all)
+	p.edgeLabels(all)
+}
+
+func (p *plot) begin() {
+	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" class="chart curves" role="img" aria-label="%s" data-x="%s %s %s %s" data-y="%s %s %s %s" data-log="%t">`,
+		px(p.view.width), px(p.view.height), esc(p.summary()),
+		number(p.x.low), number(p.x.high), px(p.x.from), px(p.x.to), number(p.y.low), number(p.y.high), px(p.y.from), px(p.y.to), p.view.log)
+	p.window()
+}
+
+// summary says what the chart shows, for those who do not see it.
+func (p *plot) summary() string {
+	scale := "linear"
+	if p.view.log {
+		scale = "logarithmic"
+	}
+	return fmt.Sprintf("Mean quality against mean cost of %s; %s cost axis", plural(len(p.b.Routers), "row"), scale)
+}
+
+// window defines what curves are cut off at.
+func (p *plot) window() {
+	id := p.clip()
+	fmt.Fprintf(p, `<clipPath id="%s">`, id)
+	p.rect(p.x.from, p.y.to, p.x.to-p.x.from, p.y.from-p.y.to, "")
+	p.WriteString("</clipPath>")
+}
+
+func (p *plot) clip() string {
+	id := []byte("clip-" + p.id)
+	for i, c := range id {
+		if c == ' ' {
+			id[i] = '-'
+		}
+	}
+	return string(id)
+}
+
+// grid draws the axes.
+func (p *plot) grid() {
+	across, up := 9, 8
+	if p.view.narrow {
+		across = 5
+	}
+	for _, v := range p.y.ticks(up) {
+		y := p.y.at(v)
+		p.line(p.x.from, y, p.x.to, y, "grid")
+		p.text(p.x.from-7, y+4, "tick", "end", tick(v))
+	}
+	for _, v := range p.x.ticks(across) {
+		x := p.x.at(v)
+		p.line(x, p.y.from, x, p.y.from+5, "axis")
+		p.text(x, p.y.from+19, "tick", "middle", tick(v))
+	}
+	p.line(p.x.from, p.y.from, p.x.to, p.y.from, "axis")
+	title := p.b.unit.axis()
+	if p.view.log {
+		title += ", log scale"
+	}
+	p.text((p.x.from+p.x.to)/2, p.view.height-6, "title", "middle", title)
+	p.text(p.x.from+6, p.y.to+12, "title", "start", "mean quality")
+}
+
+// body draws the curves, thin ones first and the report's first router last.
+func (p *plot) body(all []series) {
+	fmt.Fprintf(p, `<g clip-path="url(#%s)">`, p.clip())
+	layers := map[string]int{"thin": 0, "oracle": 1, "mean": 1, "zero": 2, "s1": 8}
+	ordered := slices.Clone(all)
+	slices.SortStableFunc(ordered, func(a, b series) int {
+		layer := func(s series) int {
+			if l, ok := layers[s.class]; ok {
+				return l
+			}
+			return 7 - s.shape
+		}
+		return cmp.Compare(layer(a), layer(b))
+	})
+	for _, s := range ordered {
+		if len(s.points) == 0 {
+			continue
+		}
+		fmt.Fprintf(p, `<g class="curve %s" data-r="%d">`, s.class, s.index)
+		p.curve(s)
+		p.WriteString("</g>")
+	}
+	p.WriteString("</g>")
+	for _, s := range all {
+		if s.class == "zero" {
+			p.singles(s)
+		}
+	}
+}
+
+func (p *plot) place(q frontier.Point) xy { return xy{p.x.at(1000 * q.Cost), p.y.at(q.Quality)} }
+
+func (p *plot) curve(s series) {
+	line := pointsOf(s)
+	if s.class == "zero" {
+		line = p.mixtures(frontier.Hull(line))
+	}
+	places := make([]xy, len(line))
+	for k, q := range line {
+		places[k] = p.place(q)
+	}
+	switch {
+	case s.class == "single":
+		p.marker(4, places[0], 6)
+	case len(places) == 1:
+		p.marker(1, places[0], 3)
+	default:
+		p.polyline(places, "line")
+		p.markers(s.shape, places)
+	}
+}
+
+// mixtures puts points along the straight lines of a hull, which a log axis
+// bends.
+func (p *plot) mixtures(hull []frontier.Point) []frontier.Point {
+	if !p.view.log {
+		return hull
+	}
+	const steps = 12
+	var out []frontier.Point
+	for k, q := range hull {
+		if k > 0 {
+			before := hull[k-1]
+			for s := 1; s < steps; s++ {
+				t := float64(s) / steps
+				out = append(out, frontier.Point{Cost: before.Cost + t*(q.Cost-before.Cost), Quality: before.Quality + t*(q.Quality-before.Quality)})
+			}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// markers puts a series' shape along its line at even distances.
+func (p *plot) markers(shape int, places []xy) {
+	if shape == 0 {
+		return
+	}
+	gap := 95.0
+	if p.view.narrow {
+		gap = 70
+	}
+	walked := gap * float64(shape) / (emphasised + 1)
+	for k, at := range places {
+		if k > 0 {
+			walked += math.Hypot(at.x-places[k-1].x, at.y-places[k-1].y)
+		}
+		if walked >= gap {
+			p.marker(shape, at, 4)
+			walked = 0
+		}
+	}
+}
+
+// singles draws the single models, with names where there is room.
+func (p *plot) singles(s series) {
+	fmt.Fprintf(p, `<g class="singles" data-r="%d">`, s.index)
+	var taken [][4]float64
+	free := func(r [4]float64) bool {
+		return r[0] > p.x.from && r[2] < p.x.to && r[1] > p.y.to && r[3] < p.y.from &&
+			!slices.ContainsFunc(taken, func(t [4]float64) bool { return r[0] < t[2] && t[0] < r[2] && r[1] < t[3] && t[1] < r[3] })
+	}
+	for _, q := range s.points {
+		if at := p.place(frontier.Point{Cost: q.CostUSD, Quality: q.Quality}); p.inside(at) {
+			p.marker(4, at, 3.4)
+			taken = append(taken, [4]float64{at.x - 5, at.y - 5, at.x + 5, at.y + 5})
+		}
+	}
+	for _, q := range s.points {
+		at := p.place(frontier.Point{Cost: q.CostUSD, Quality: q.Quality})
+		if !p.inside(at) || p.view.narrow && q.Model != p.b.BestSingle {
+			continue
+		}
+		width := 6.3 * float64(len([]rune(q.Model)))
+		for _, try := range []struct {
+			anchor string
+			x, y   float64
+		}{{"start", 8, 4}, {"end", -8, 4}, {"start", 4, 18}, {"end", -4, 18}, {"end", -4, -9}, {"start", 4, -9}} {
+			x := at.x + try.x
+			if try.anchor == "end" {
+				x -= width
+			}
+			if r := [4]float64{x, at.y + try.y - 10, x + width, at.y + try.y + 3}; free(r) {
+				taken = append(taken, r)
+				p.text(at.x+try.x, at.y+try.y, "name", try.anchor, q.Model)
+				break
+			}
+		}
+	}
+	p.WriteString("</g>")
+}
+
+func (p *plot) inside(at xy) bool {
+	return at.x >= p.x.from-0.1 && at.x <= p.x.to+0.1 && at.y >= p.y.to-0.1 && at.y <= p.y.from+0.1
+}
+
+// edgeLabel names a series at the right edge.
+type edgeLabel struct {
+	s     series
+	from  xy // the last of its points in the window
+	text  string
+	above bool // the series leaves the window at the top
+}
+
+// edgeLabel finds where a series is to be named; ok is false for one that is
+// named on demand only.
+func (p *plot) edgeLabel(s series) (l edgeLabel, ok bool) {
+	l = edgeLabel{s: s, text: s.label}
+	l.above = finite(s.line.Peak) && float64(s.line.Peak) > p.y.high
+	if len(s.points) == 0 || s.label == "" && !l.above || p.view.narrow && s.shape == 0 {
+		return l, false
+	}
+	if l.above {
+		if l.text == "" {
+			l.text = s.line.Name
+		}
+		l.text, l.from = "↑ "+l.text+", "+decimals(s.line.Peak, 3), xy{p.x.to, p.y.to}
+		return l, true
+	}
+	if s.shape > 0 {
+		l.text = s.key() + " " + l.text
+	}
+	for _, q := range pointsOf(s) {
+		if at := p.place(q); p.inside(at) && (!ok || at.x > l.from.x) {
+			l.from, ok = at, true
+		}
+	}
+	return l, ok
+}
+
+// edgeLabels names the emphasised series, the references and what leaves the
+// window at the right edge.
+func (p *plot) edgeLabels(all []series) {
+	var labels []edgeLabel
+	for _, s := range all {
+		if l, ok := p.edgeLabel(s); ok {
+			labels = append(labels, l)
+		}
+	}
+	at := settle(labels, 18, p.y.to+2, p.y.from-4)
+	for k, l := range labels {
+		fmt.Fprintf(p, `<g class="edge %s" data-r="%d">`, l.s.class, l.s.index)
+		x := p.x.to + 8
+		switch {
+		case p.view.narrow:
+			p.text(x+4, at[k]+4, "label", "start", l.s.key())
+		case l.above:
+			p.text(x+8, at[k]+4, "label", "start", p.view.fit(l.text, 16))
+		default:
+			p.polyline([]xy{{l.from.x + 4, l.from.y}, {x, at[k]}, {x + 8, at[k]}}, "lead")
+			p.marker(l.s.shape, xy{x + 14, at[k]}, 4)
+			p.text(x+23, at[k]+4, "label", "start", p.view.fit(l.text, 31))
+		}
+		p.WriteString("</g>")
+	}
+}
+
+// settle sorts labels from the top and returns where they go, gap apart.
+func settle(labels []edgeLabel, gap, low, high float64) []float64 {
+	slices.SortStableFunc(labels, func(a, b edgeLabel) int { return cmp.Compare(a.from.y, b.from.y) })
+	at := make([]float64, len(labels))
+	for k := range labels {
+		at[k] = labels[k].from.y
+	}
+	spread(at, gap, low, high)
+	return at
+}
+
+// fit shortens a label to what is left of the right margin.
+func (g geometry) fit(s string, from float64) string { return clipped(s, int((g.right-from)/8.2)) }
+
+// clipped shortens a name to n characters.
+func clipped(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,196 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/carrot-router/carrot/eval"
+)
+
+// CSV writes a row for every router in the report's order. Fields are empty
+// where a figure is missing, was never reached or has no interval. A name that
+// a spreadsheet would take for a formula gets an apostrophe in front.
+func CSV(w io.Writer, r *eval.Report) error {
+	b := newBoard(r)
+	out := csv.NewWriter(w)
+	rows := [][]string{{"dataset", "split", "queries", "router", "reference", "forecasts", "group", "aiq", "aiq_low", "aiq_high", "peak", "peak_low", "peak_high",
+		"qnc", "qnc_low", "qnc_high", "cost95", "gap_closed", "audc", "routerarena_best", "brier", "ece", "r2", "output_tokens_relative_mae", "cost_relative_mae"}}
+	for k := range r.Routers {
+		l := &r.Routers[k]
+		group := ""
+		if g, ok := b.groups[l.Name]; ok && b.intervals() {
+			group = letter(g)
+		}
+		fields := []string{harmless(r.Dataset), harmless(r.Split), fmt.Sprint(r.Queries), harmless(l.Name), fmt.Sprint(isReference(l.Name)), harmless(l.Worth), group}
+		fields = append(fields, withInterval(l.AIQ, l.AIQInterval)...)
+		fields = append(fields, withInterval(l.Peak, l.PeakCI)...)
+		fields = append(fields, withInterval(l.QNC, l.QNCInterval)...)
+		fields = append(fields, field(l.Cost95), field(l.GapClosed), field(l.AUDC), field(l.Arena))
+		if c := l.Calibration; c != nil {
+			fields = append(fields, field(c.Brier), field(c.ECE), field(c.R2), field(c.OutputTokensRelativeMAE), field(c.CostRelativeMAE))
+		} else {
+			fields = append(fields, "", "", "", "", "")
+		}
+		rows = append(rows, fields)
+	}
+	return out.WriteAll(rows)
+}
+
+func field(n eval.Number) string {
+	if !finite(n) {
+		return ""
+	}
+	return number(n)
+}
+
+func withInterval(n eval.Number, ci []eval.Number) []string {
+	if len(ci) != 2 {
+		return []string{field(n), "", ""}
+	}
+	return []string{field(n), field(ci[0]), field(ci[1])}
+}
+
+// harmless keeps a spreadsheet from reading a name as a formula.
+func harmless(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+// Markdown writes the headline, the tables and the provenance.
+func Markdown(w io.Writer, r *eval.Report, o Options) error {
+	b := newBoard(r)
+	all := b.series()
+	var out strings.Builder
+	fmt.Fprintf(&out, "# %s, %s\n\n", plain(r.Dataset), plain(r.Split))
+	for k, s := range b.headline() {
+		if k == 0 {
+			s = "**" + plain(s) + "**"
+		} else {
+			s = plain(s)
+		}
+		out.WriteString(s + "\n")
+	}
+	for _, s := range b.sections(all, o) {
+		if len(s.Tables) == 0 && len(s.More) == 0 {
+			continue
+		}
+		fmt.Fprintf(&out, "\n## %s\n", plain(s.Title))
+		for _, text := range s.Lead {
+			fmt.Fprintf(&out, "\n%s\n", plain(text))
+		}
+		tables := s.Tables
+		if len(tables) == 0 {
+			tables = s.More
+		}
+		for _, t := range tables {
+			writeTable(&out, t)
+		}
+		for _, text := range s.Notes {
+			fmt.Fprintf(&out, "\n%s\n", plain(text))
+		}
+	}
+	out.WriteString("\n## Provenance\n\n")
+	for _, f := range b.facts() {
+		fmt.Fprintf(&out, "- %s: %s\n", plain(f.Name), plain(f.Text))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&out, "- Note: %s\n", plain(n))
+	}
+	if t := b.prices(); len(t.Rows) > 0 {
+		fmt.Fprintf(&out, "\n%s\n", plain(t.Caption))
+		writeTable(&out, t)
+	}
+	out.WriteString("\n## Words\n\n")
+	for _, f := range glossary {
+		fmt.Fprintf(&out, "- %s: %s\n", plain(f.Name), plain(f.Text))
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// writeTable writes a table without the columns that hold drawings only.
+func writeTable(out *strings.Builder, t table) {
+	keep := make([]bool, len(t.Head))
+	for _, r := range t.Rows {
+		for k, c := range r.Cells {
+			keep[k] = keep[k] || c.Text != "" && c.Text != beyond
+		}
+	}
+	out.WriteString("\n|")
+	for k, c := range t.Head {
+		if keep[k] {
+			out.WriteString(" " + plain(c.Text) + " |")
+		}
+	}
+	out.WriteString("\n|")
+	for k, c := range t.Head {
+		switch {
+		case !keep[k]:
+		case c.Class == "n" || c.Class == "tilt":
+			out.WriteString("---:|")
+		default:
+			out.WriteString("---|")
+		}
+	}
+	out.WriteString("\n")
+	for _, r := range t.Rows {
+		out.WriteString("|")
+		for k, c := range r.Cells {
+			if !keep[k] {
+				continue
+			}
+			text := plain(c.Text)
+			if c.Small != "" {
+				text += " (" + plain(c.Small) + ")"
+			}
+			out.WriteString(" " + text + " |")
+		}
+		out.WriteString("\n")
+	}
+}
+
+// plain escapes what Markdown would read as more than text.
+func plain(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	var out strings.Builder
+	for _, c := range s {
+		switch {
+		case c == '&':
+			out.WriteString("&amp;")
+		case c == '<':
+			out.WriteString("&lt;")
+		case strings.ContainsRune("\\`*_[]|>#~", c):
+			out.WriteString("\\" + string(c))
+		default:
+			out.WriteRune(c)
+		}
+	}
+	return out.String()
+}
+
+// SVGOptions say what CurvesSVG shows. The zero value has a logarithmic cost
+// axis and the qualities near the best single's.
+type SVGOptions struct {
+	Linear     bool // cost axis
+	Everything bool // the whole range of quality
+}
+
+// CurvesSVG writes the curves as one SVG file for papers: light, with its style
+// inside and all routers in it.
+func CurvesSVG(w io.Writer, r *eval.Report, o SVGOptions) error {
+	b := newBoard(r)
+	all := b.series()
+	p := b.newPlot(all, view{!o.Linear, !o.Everything, wide})
+	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img">`, px(wide.width), px(wide.height), px(wide.width), px(wide.height))
+	fmt.Fprintf(p, "<title>%s, %s</title><desc>%s. %s</desc>\n<style>\n%s</style>\n", esc(r.Dataset), esc(r.Split), esc(p.summary()), esc(strings.Join(b.headline(), " ")), asset("curves.css"))
+	p.rect(0, 0, wide.width, wide.height, `fill="#fff"`)
+	p.window()
+	p.draw(all)
+	p.WriteString("</svg>\n")
+	_, err := io.WriteString(w, p.String())
+	return err
+}

@@ -1,0 +1,230 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+
+	"github.com/carrot-router/carrot/eval"
+)
+
+func (b *board) regret() (section, bool) {
+	s := section{ID: "regret", Title: "Regret", Lead: []string{"Mean utility of the oracle minus that of the router, in units of quality, where a unit of quality is worth what the column says. Less is better."}}
+	t := table{Caption: "Regret"}
+	for k := range b.Routers {
+		if at := b.Routers[k].Regret; len(at) > 0 {
+			t.Head = head("router")
+			for _, a := range at {
+				text := a.Objective
+				if finite(a.USDPerQuality) {
+					text = "at " + b.unit.amount(float64(a.USDPerQuality)) + " per unit of quality"
+				}
+				t.Head = append(t.Head, cell{Text: text, Class: "n", Head: true})
+			}
+			break
+		}
+	}
+	tuned := false
+	for _, i := range b.order {
+		l := &b.Routers[i]
+		if len(l.Regret) == 0 {
+			continue
+		}
+		r := row{Cells: []cell{name(l.Name)}}
+		for _, a := range l.Regret {
+			text := decimals(a.Regret, 4)
+			if a.OracleTuned {
+				text, tuned = text+"*", true
+			}
+			r.Cells = append(r.Cells, num(text))
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	if tuned {
+		s.Notes = []string{"* Oracle-tuned: such a router's setting is no price of quality, so the best setting on these very queries was taken."}
+	}
+	s.Tables = []table{t}
+	return s, len(t.Rows) > 0
+}
+
+func (b *board) robustness() (section, bool) {
+	s := section{ID: "robustness", Title: "Robustness", Lead: []string{
+		"What becomes of the choices when prompts are changed in ways that do not change what is asked, at the setting that reaches 97% of the best single's quality: the share of choices kept, and the bill over the bill before."}}
+	t := table{Caption: "Robustness"}
+	for _, i := range b.order {
+		l := &b.Routers[i]
+		if len(l.Robustness) == 0 {
+			continue
+		}
+		if t.Head == nil {
+			t.Head = head("router")
+			for _, p := range l.Robustness {
+				t.Head = append(t.Head, cell{Text: p.Perturbation, Class: "n", Head: true})
+			}
+			t.Head = append(t.Head, cell{Text: "worst bill", Class: "n", Head: true})
+		}
+		r := row{Cells: []cell{name(l.Name)}}
+		for _, p := range l.Robustness {
+			r.Cells = append(r.Cells, cell{Text: share(p.Kept), Small: "bill ×" + decimals(p.Bill, 2), Class: "n"})
+		}
+		r.Cells = append(r.Cells, num("×"+decimals(l.Robustness[0].Worst, 2)))
+		t.Rows = append(t.Rows, r)
+	}
+	s.Tables = []table{t}
+	s.Notes = []string{"Worst bill: what it would be if every query went to the dearest model, the most that a suffix can force."}
+	return s, len(t.Rows) > 0
+}
+
+func (b *board) pairMetrics() (section, bool) {
+	s := section{ID: "pair", Title: "Two models (RouteLLM)"}
+	t := table{Caption: "RouteLLM's figures", Head: head("router", "APGR", "95% interval", "CPT(50%)", "CPT(80%)")}
+	for _, i := range b.order {
+		l := &b.Routers[i]
+		if l.Pair == nil || l.Name == singleName {
+			continue
+		}
+		if s.Lead == nil {
+			s.Lead = []string{fmt.Sprintf("%s against %s: APGR is the average share of the quality gap recovered; CPT the share of calls to %s that recovers half and 80%% of it.", l.Pair.Strong, l.Pair.Weak, l.Pair.Strong)}
+		}
+		t.Rows = append(t.Rows, row{"", []cell{name(l.Name), num(decimals(l.Pair.APGR, 4)), num(span(l.Pair.APGRCI, 3)), num(shareFine(l.Pair.CPT50)), num(shareFine(l.Pair.CPT80))}})
+	}
+	s.Tables = []table{t}
+	return s, len(t.Rows) > 0
+}
+
+// learning shows AIQ against the queries fitted on.
+func (b *board) learning(all []series) (section, bool) {
+	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on: where a curve still rises, more outcomes would help."}}
+	t := table{Caption: "AIQ by queries fitted on"}
+	var with []series
+	for _, i := range b.order {
+		l := &b.Routers[i]
+		if len(l.LearningCurve) == 0 {
+			continue
+		}
+		with = append(with, all[i])
+		if t.Head == nil {
+			t.Head = head("router")
+			for _, p := range l.LearningCurve {
+				t.Head = append(t.Head, cell{Text: grouped(p.Queries), Class: "n", Head: true})
+			}
+		}
+		r := row{Cells: []cell{routerName(&all[i])}}
+		for _, p := range l.LearningCurve {
+			r.Cells = append(r.Cells, num(decimals(p.AIQ, 4)))
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	if len(with) == 0 {
+		return s, false
+	}
+	s.Figures = []figure{{learningChart(with, wide), "", "wide"}, {learningChart(with, narrow), "", "narrow"}}
+	s.Tables = []table{t}
+	return s, true
+}
+
+// learningAxes span the learning curves of all series.
+func learningAxes(with []series, g geometry) (x, y axis) {
+	x = axis{math.Inf(1), 0, g.left, g.width - g.right, true}
+	y = axis{1, 0, g.height - g.bottom, g.top, false}
+	for _, s := range with {
+		for _, p := range s.line.LearningCurve {
+			x.low, x.high = min(x.low, max(1, float64(p.Queries))), max(x.high, float64(p.Queries))
+			if finite(p.AIQ) {
+				y.low, y.high = min(y.low, float64(p.AIQ)), max(y.high, float64(p.AIQ))
+			}
+		}
+	}
+	pad := max(0.002, (y.high-y.low)*0.08)
+	y.low, y.high, x.low, x.high = y.low-pad, y.high+pad, x.low/1.1, x.high*1.1
+	return x, y
+}
+
+func learningChart(with []series, g geometry) template.HTML {
+	g.height *= 0.75
+	x, y := learningAxes(with, g)
+	var c canvas
+	c.open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the same in the table")
+	for _, v := range y.ticks(6) {
+		c.line(x.from, y.at(v), x.to, y.at(v), "grid")
+		c.text(x.from-7, y.at(v)+4, "tick", "end", tick(v))
+	}
+	for _, p := range with[0].line.LearningCurve {
+		at := x.at(float64(p.Queries))
+		c.line(at, y.from, at, y.from+5, "axis")
+		c.text(at, y.from+19, "tick", "middle", grouped(p.Queries))
+	}
+	c.text((x.from+x.to)/2, g.height-6, "title", "middle", "queries fitted on, log scale")
+	c.text(x.from+6, y.to+12, "title", "start", "AIQ")
+	var ends []edgeLabel
+	for _, s := range with {
+		var places []xy
+		for _, p := range s.line.LearningCurve {
+			if finite(p.AIQ) {
+				places = append(places, xy{x.at(float64(p.Queries)), y.at(float64(p.AIQ))})
+			}
+		}
+		if len(places) == 0 {
+			continue
+		}
+		fmt.Fprintf(&c, `<g class="curve %s">`, s.class)
+		c.polyline(places, "line")
+		for _, p := range places {
+			c.marker(max(1, s.shape), p, 4)
+		}
+		c.WriteString("</g>")
+		l := edgeLabel{s: s, from: places[len(places)-1], text: g.fit(s.line.Name, 8)}
+		if g.narrow {
+			l.text = s.key()
+		}
+		ends = append(ends, l)
+	}
+	for k, at := range settle(ends, 16, y.to, y.from) {
+		fmt.Fprintf(&c, `<g class="edge %s">`, ends[k].s.class)
+		c.text(x.to+6, at+4, "label", "start", ends[k].text)
+		c.WriteString("</g>")
+	}
+	return c.close()
+}
+
+// outOfDomain puts a second report's rows beside this one's.
+func (b *board) outOfDomain(other *eval.Report) (section, bool) {
+	s := section{ID: "domain", Title: "Out of domain"}
+	if other == nil {
+		return s, false
+	}
+	o := newBoard(other)
+	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single %s (%s). A router that is ahead at home and behind here has learnt its sources, not its models.",
+		other.Dataset, other.Split, plural(other.Queries, "query"), other.BestSingle, o.singleQuality())}
+	t := table{Caption: "In and out of domain", Head: head("router", "AIQ in domain", "AIQ out of domain", "95% interval", "against the zero router there", "peak in", "peak out", "QNC out")}
+	for _, i := range o.order {
+		l := &o.Routers[i]
+		in, inPeak := none, none
+		if home := b.router(l.Name); home != nil {
+			in, inPeak = decimals(home.AIQ, 4), decimals(home.Peak, 4)
+		}
+		verdict := ""
+		if d, ok := o.difference(l.Name, zeroName); ok {
+			verdict = signed(d.value, 4) + " " + d.sign()
+		}
+		class := ""
+		if isReference(l.Name) {
+			class = "reference"
+		}
+		t.Rows = append(t.Rows, row{class, []cell{name(l.Name), num(in), num(decimals(l.AIQ, 4)), num(span(l.AIQInterval, 4)), num(verdict), num(inPeak), num(decimals(l.Peak, 4)), num(decimals(l.QNC, 3))}})
+	}
+	s.Tables = []table{t}
+	s.Notes = []string{"▲ better, ▼ worse, = cannot be told apart, by the paired interval."}
+	if p := other.Provenance; p.Command != "" {
+		s.Notes = append(s.Notes, "Made by: "+p.Command+" (seed "+strconv.FormatUint(p.Seed, 10)+", data "+other.Fingerprint+").")
+	}
+	return s, len(t.Rows) > 0
+}
+
+func (b *board) singleQuality() string {
+	if p, ok := b.single(); ok {
+		return decimals(p.Quality, 4)
+	}
+	return none
+}

@@ -1,0 +1,330 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carrot-router/carrot/eval"
+)
+
+var (
+	update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+	render = flag.String("render", "", "a report's JSON, to write in every form beside it")
+)
+
+// forms are what a report is written as, by the end of the file's name.
+var forms = []struct {
+	name  string
+	write func(io.Writer, *eval.Report) error
+}{
+	{".html", func(w io.Writer, r *eval.Report) error { return HTML(w, r, Options{}) }},
+	{".domain.html", func(w io.Writer, r *eval.Report) error { return HTML(w, r, Options{OutOfDomain: r}) }},
+	{".csv", CSV},
+	{".md", func(w io.Writer, r *eval.Report) error { return Markdown(w, r, Options{OutOfDomain: r}) }},
+	{".svg", func(w io.Writer, r *eval.Report) error { return CurvesSVG(w, r, SVGOptions{}) }},
+	{".linear.svg", func(w io.Writer, r *eval.Report) error {
+		return CurvesSVG(w, r, SVGOptions{Linear: true, Everything: true})
+	}},
+}
+
+func written(t *testing.T, write func(io.Writer, *eval.Report) error, r *eval.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestRender writes the report named by -render in every form, to look at.
+func TestRender(t *testing.T) {
+	if *render == "" {
+		t.Skip("no -render")
+	}
+	f, err := os.Open(*render)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range forms {
+		if err := os.WriteFile(strings.TrimSuffix(*render, ".json")+form.name, []byte(written(t, form.write, r)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// assets are the style and the script, which are files of their own.
+var assets = regexp.MustCompile(`(?s)(<style>|<script>).*?(</style>|</script>)|sha256-[A-Za-z0-9+/=]+`)
+
+// charts of a page are long; those of curves are in the golden SVG.
+var charts = regexp.MustCompile(`(?s)<svg [^>]*class="chart[^>]*>.*?</svg>`)
+
+func TestGolden(t *testing.T) {
+	for _, form := range forms {
+		if form.name == ".html" || form.name == ".linear.svg" {
+			continue // like others
+		}
+		got := written(t, form.write, synthetic(3))
+		if form.name == ".domain.html" {
+			got = charts.ReplaceAllString(assets.ReplaceAllString(got, "$1$2"), "<svg></svg>")
+		}
+		path := filepath.Join("testdata", "small"+form.name)
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+			t.Errorf("%s differs (-want +got); go test ./report -update writes it anew\n%s", path, diff)
+		}
+	}
+}
+
+// Equal reports give equal bytes, and one read back from its JSON is equal,
+// though null stands for both infinity and NaN there.
+func TestDeterministic(t *testing.T) {
+	data, err := json.Marshal(synthetic(8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range forms {
+		first := written(t, form.write, synthetic(8))
+		if again := written(t, form.write, synthetic(8)); again != first {
+			t.Errorf("%s differs from itself", form.name)
+		}
+		if again := written(t, form.write, read); again != first {
+			t.Errorf("%s differs after a round trip through JSON:\n%s", form.name, cmp.Diff(strings.Split(first, "\n"), strings.Split(again, "\n")))
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"schema":"carrot.eval/2"}`: "carrot.eval/2",
+		`[]`:                         "cannot unmarshal",
+		`{"schema":`:                 "unexpected end",
+		`{"schema":"carrot.eval/1","routers":[{"aiq":"high"}]}`: "cannot unmarshal",
+	} {
+		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Read(%s) = %v, want an error with %q", text, err, want)
+		}
+	}
+	if _, err := Read(strings.NewReader(`{}`)); !errors.Is(err, ErrSchema) {
+		t.Errorf("Read({}) = %v, want ErrSchema", err)
+	}
+}
+
+// Names are text wherever they stand.
+func TestHostileNames(t *testing.T) {
+	for _, text := range []string{`</script><script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onload='alert(1)`, "`${alert(1)}`", `</svg><script>alert(1)</script>`,
+		`]]><u>`, `<!--`, `{{.Report}}`, "a|b\n| c | d", "[x](javascript:alert(1))", "=1+1", "\u2028 \x00 \xff"} {
+		r := hostile(text)
+		for _, form := range forms {
+			got := written(t, form.write, r)
+			if form.name != ".csv" {
+				for _, bad := range []string{"<script>alert", "<img", "<u>", "<!--"} {
+					if strings.Contains(got, bad) {
+						t.Errorf("%s with %q has %s", form.name, text, bad)
+					}
+				}
+			}
+			switch {
+			case strings.HasSuffix(form.name, ".html"):
+				if visible := regexp.MustCompile(`(?s)<script.*?</script>`).ReplaceAllString(got, ""); strings.Contains(visible, `" onload=`) || strings.Contains(visible, `' onload='`) || strings.Contains(visible, `" onerror=`) {
+					t.Errorf("%s with %q breaks out of an attribute", form.name, text)
+				}
+				if n := strings.Count(got, "<script"); n != 2 {
+					t.Errorf("%s with %q has %d scripts, want 2", form.name, text, n)
+				}
+				if names := dataOf(t, got).Routers; names[0].Name != r.Routers[0].Name && strings.ToValidUTF8(r.Routers[0].Name, "\ufffd") != names[0].Name {
+					t.Errorf("%s: the script reads %q, want %q", form.name, names[0].Name, r.Routers[0].Name)
+				}
+			case strings.HasSuffix(form.name, ".svg"):
+				if err := wellFormed(got); err != nil && !strings.Contains(text, "\x00") {
+					t.Errorf("%s with %q: %v", form.name, text, err)
+				}
+			case form.name == ".md":
+				columns(t, got)
+			case form.name == ".csv" && text == "=1+1" && strings.Contains(got, "\n="):
+				t.Errorf("%s begins a field with a formula", form.name)
+			}
+		}
+	}
+}
+
+// dataOf is what the page's script reads.
+func dataOf(t *testing.T, page string) payload {
+	t.Helper()
+	_, after, _ := strings.Cut(page, `<script type="application/json" id="data">`)
+	text, _, _ := strings.Cut(after, "</script>")
+	var p payload
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func wellFormed(svg string) error {
+	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// columns checks that the rows of every table are as long as its head.
+func columns(t *testing.T, markdown string) {
+	t.Helper()
+	want := 0
+	for line := range strings.Lines(markdown) {
+		if !strings.HasPrefix(line, "|") {
+			want = 0
+			continue
+		}
+		n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+		if want == 0 {
+			want = n
+		}
+		if n != want {
+			t.Fatalf("row with %d bars in a table with %d: %s", n, want, line)
+		}
+	}
+}
+
+// The page loads nothing: the only addresses are names of namespaces.
+func TestNoNetwork(t *testing.T) {
+	for _, form := range forms {
+		got := written(t, form.write, synthetic(3))
+		for _, address := range regexp.MustCompile(`[a-z]+://[^"' ]*`).FindAllString(got, -1) {
+			if address != "http://www.w3.org/2000/svg" {
+				t.Errorf("%s has the address %s", form.name, address)
+			}
+		}
+		for _, pattern := range []string{`\ssrc=`, `<link`, `@import`, `url\([^#]`, `href="[^#]`, `fetch\(`, `XMLHttpRequest`} {
+			if found := regexp.MustCompile(pattern).FindString(got); found != "" {
+				t.Errorf("%s has %q", form.name, found)
+			}
+		}
+	}
+}
+
+// lacking are changes of a report that may lack about everything.
+var lacking = map[string]func(*eval.Report){
+	"no bootstrap": func(r *eval.Report) {
+		r.Provenance.Bootstrap = 0
+		for k := range r.Routers {
+			r.Routers[k].AIQInterval, r.Routers[k].PeakCI, r.Routers[k].QNCInterval = nil, nil, nil
+		}
+		for k := range r.Pairs {
+			r.Pairs[k].Interval = nil
+		}
+	},
+	"no pairs":        func(r *eval.Report) { r.Pairs = nil },
+	"no routers":      func(r *eval.Report) { r.Routers, r.Pairs = nil, nil },
+	"references only": func(r *eval.Report) { r.Routers, r.Pairs = r.Routers[3:], nil },
+	"no references":   func(r *eval.Report) { r.Routers = r.Routers[:3] },
+	"no models":       func(r *eval.Report) { r.Models, r.Provenance.Prices = nil, nil },
+	"calls":           func(r *eval.Report) { r.Provenance.PerCall = true },
+	"free models": func(r *eval.Report) {
+		r.CostRangeUSD = [2]float64{}
+		for k := range r.Routers {
+			for p := range r.Routers[k].Curve {
+				r.Routers[k].Curve[p].CostUSD = 0
+			}
+		}
+	},
+	"no traffic": each(func(l *eval.RouterLine) { l.Traffic = nil }),
+	"short traffic": each(func(l *eval.RouterLine) {
+		for k := range l.Traffic {
+			l.Traffic[k].Shares = nil
+		}
+	}),
+	"no sources":     each(func(l *eval.RouterLine) { l.Sources = nil }),
+	"no curve":       each(func(l *eval.RouterLine) { l.Curve = nil }),
+	"no calibration": each(func(l *eval.RouterLine) { l.Calibration = nil }),
+	"no bins": each(func(l *eval.RouterLine) {
+		if l.Calibration != nil {
+			l.Calibration.Reliability = nil
+		}
+	}),
+	"no numbers": each(func(l *eval.RouterLine) {
+		l.AIQ, l.Peak, l.QNC, l.Cost95, l.GapClosed, l.AUDC, l.Arena = nan, nan, inf, inf, nan, nan, -inf
+		l.AIQInterval, l.QNCInterval = []eval.Number{nan, nan}, []eval.Number{inf, inf}
+		for k := range l.Sources {
+			l.Sources[k].AIQ = nan
+		}
+		for k := range l.Curve {
+			l.Curve[k].Quality = math.NaN()
+		}
+		for k := range l.LearningCurve {
+			l.LearningCurve[k].AIQ = nan
+		}
+	}),
+}
+
+func each(f func(*eval.RouterLine)) func(*eval.Report) {
+	return func(r *eval.Report) {
+		for k := range r.Routers {
+			f(&r.Routers[k])
+		}
+	}
+}
+
+func TestMissing(t *testing.T) {
+	bad := regexp.MustCompile(`\bNaN\b|[+-]?\bInf\b|%!`)
+	for name, change := range lacking {
+		r := synthetic(3)
+		change(r)
+		for _, form := range forms {
+			got := written(t, form.write, r)
+			if found := bad.FindString(assets.ReplaceAllString(got, "")); found != "" {
+				t.Errorf("%s: %s has %q", name, form.name, found)
+			}
+			if strings.HasSuffix(form.name, ".svg") {
+				if err := wellFormed(got); err != nil {
+					t.Errorf("%s: %s: %v", name, form.name, err)
+				}
+			}
+		}
+	}
+}
+
+// Twenty routers, none of whose settings reach the same point, stay small.
+func TestSize(t *testing.T) {
+	r := synthetic(20)
+	for k := range r.Routers {
+		for p := range r.Routers[k].Curve {
+			r.Routers[k].Curve[p].Quality += 1e-5 * float64(p)
+		}
+	}
+	if n := len(written(t, forms[0].write, r)); n > 1_500_000 {
+		t.Errorf("the page of 20 routers has %d bytes, want at most 1,500,000", n)
+	}
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+)
+
+// table is a table for HTML and Markdown.
+type table struct {
+	Caption string
+	Class   string
+	Head    []cell
+	Rows    []row
+}
+
+type row struct {
+	Class string
+	Cells []cell
+}
+
+// cell is a cell of a table; one with a Figure draws it before the text.
+type cell struct {
+	Text   string
+	Small  string // under the text
+	Class  string
+	Title  string
+	Figure template.HTML
+	Head   bool
+}
+
+func head(texts ...string) []cell {
+	out := make([]cell, len(texts))
+	for k, t := range texts {
+		out[k] = cell{Text: t, Head: true}
+		if k > 0 {
+			out[k].Class = "n"
+		}
+	}
+	return out
+}
+
+// num is a cell with a number.
+func num(text string) cell { return cell{Text: text, Class: "n"} }
+
+// name is the cell that names a row.
+func name(text string) cell { return cell{Text: text, Head: true} }
+
+// routerName names a router with its marker, if it has one.
+func routerName(s *series) cell {
+	c := name(s.line.Name)
+	if s.shape > 0 || s.class != "thin" {
+		c.Figure = swatch(s)
+	}
+	return c
+}
+
+// swatch is a series' line and marker, for legends.
+func swatch(s *series) template.HTML {
+	var c canvas
+	fmt.Fprintf(&c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 34 12" class="swatch" aria-hidden="true"><g class="curve %s">`, s.class)
+	if s.class == "single" {
+		c.marker(4, xy{17, 6}, 4.5)
+	} else {
+		c.polyline([]xy{{1, 6}, {33, 6}}, "line")
+		if s.shape > 0 {
+			c.marker(s.shape, xy{17, 6}, 4)
+		}
+	}
+	c.WriteString("</g>")
+	return c.close()
+}
+
+// whisker draws a value and its interval on a common axis; a line marks zero
+// where the axis has it.
+func whisker(value, low, high float64, domain [2]float64, class string) template.HTML {
+	if !finite(value) {
+		return ""
+	}
+	var c canvas
+	a := axis{domain[0], domain[1], 6, 154, false}
+	c.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 16" class="whisker ` + class + `" aria-hidden="true">`)
+	if domain[0] < 0 && domain[1] > 0 {
+		c.line(a.at(0), 0, a.at(0), 16, "zeroline")
+	}
+	if finite(low) && finite(high) {
+		c.line(a.at(low), 8, a.at(high), 8, "bar")
+		c.line(a.at(low), 4, a.at(low), 12, "bar")
+		c.line(a.at(high), 4, a.at(high), 12, "bar")
+	}
+	c.marker(1, xy{a.at(value), 8}, 3.5)
+	return c.close()
+}
+
+// widen widens a domain by a value.
+func widen(domain [2]float64, values ...float64) [2]float64 {
+	for _, v := range values {
+		if finite(v) {
+			domain[0], domain[1] = min(domain[0], v), max(domain[1], v)
+		}
+	}
+	return domain
+}
