@@ -2,19 +2,45 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strconv"
+	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDocs runs the commands in the console blocks of docs/data.md and compares
-// what they print; with -update it writes the outputs.
+const docsDir = "../../docs"
+
+// TestDocs runs the commands in the console blocks of docs/data.md and of the
+// tour, each page in a folder of its own, and compares what they print; with
+// -update it writes the outputs.
 func TestDocs(t *testing.T) {
-	file, err := filepath.Abs("../../docs/data.md")
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no shell to run the commands with")
+	}
+	if raceEnabled() {
+		t.Skip("minutes, for commands that TestScripts runs under the race detector too")
+	}
+	pages, err := filepath.Glob(docsDir + "/tour/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("docs/tour holds no pages (%v)", err)
+	}
+	t.Setenv("CARROT_CACHE", t.TempDir())
+	for _, page := range append(pages, docsDir+"/data.md") {
+		t.Run(filepath.Base(page), func(t *testing.T) { testPage(t, page) })
+	}
+}
+
+func testPage(t *testing.T, page string) {
+	file, err := filepath.Abs(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +58,11 @@ func TestDocs(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(string(text), got); diff != "" {
-		t.Errorf("docs/data.md is stale (-file +commands): go test ./cmd/carrot -run TestDocs -update\n%s", diff)
+		t.Errorf("%s is stale (-file +commands): go test ./cmd/carrot -run TestDocs -update\n%s", filepath.Base(file), diff)
 	}
 }
 
-// prepareDocs makes the folders that docs/data.md speaks of.
+// prepareDocs makes the folders that docs/data.md and the tour speak of.
 func prepareDocs(t *testing.T) {
 	t.Helper()
 	check := func(err error) {
@@ -45,6 +71,7 @@ func prepareDocs(t *testing.T) {
 		}
 	}
 	check(writeSynthetic("benchmark", nil))
+	check(writeSynthetic("mydata", nil))
 	check(writeSynthetic("arithmetic", []string{"sums", "dates"}))
 	check(writeSynthetic("geography", []string{"capitals"}))
 	check(writeSynthetic("broken", nil))
@@ -59,7 +86,12 @@ func prepareDocs(t *testing.T) {
 	check(writeSPROUT("downloads/flawed.parquet", 0, 20, true))
 	check(os.WriteFile("downloads/runs.csv", []byte("question,llm,correct,output_tokens\nWhat is 2 + 2?,gpt-4,True,2\nWhat is 2 + 2?,small,False,9\n"), 0o644))
 	check(os.WriteFile("downloads/wide.csv", []byte("question,gpt4_ok,small_ok\nWhat is 2 + 2?,1,0\n"), 0o644))
+	check(os.WriteFile("prompts.jsonl", []byte(tourPrompts), 0o644))
 }
+
+const tourPrompts = `{"id":"sum","prompt":"What is 17 times 23?"}
+{"id":"clock","prompt":"Wie spät ist es in Berlin?"}
+`
 
 // runConsoleBlocks replaces what follows each "$ command" in a console block by
 // what the command prints.
@@ -76,8 +108,9 @@ func runConsoleBlocks(t *testing.T, text string) string {
 			inside = false
 		case isCommand:
 			out.WriteString(line)
-			printed := runConsole(t, strings.Fields(command))
-			out.WriteString(strings.TrimRight(printed, "\n") + "\n")
+			if printed := strings.TrimRight(runConsole(t, command), "\n"); printed != "" {
+				out.WriteString(printed + "\n")
+			}
 			continue
 		default:
 			continue // an old output
@@ -87,25 +120,84 @@ func runConsoleBlocks(t *testing.T, text string) string {
 	return out.String()
 }
 
-// runConsole runs carrot or head -N FILE.
-func runConsole(t *testing.T, args []string) string {
+// raceEnabled reports whether the race detector is on.
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// runConsole lets the shell run a command, where carrot is this test's own (see
+// TestMain), and returns what a terminal would show. A command may fail: that is
+// shown too.
+func runConsole(t *testing.T, command string) string {
 	t.Helper()
-	if args[0] == "carrot" {
-		var printed bytes.Buffer
-		run(t.Context(), args[1:], terminal{strings.NewReader(""), &printed, &printed})
-		return printed.String()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatal(err)
 	}
-	if len(args) != 3 || args[0] != "head" {
-		t.Fatalf("command %q: want carrot or head -N FILE", args)
-	}
-	n, err := strconv.Atoi(strings.TrimPrefix(args[1], "-"))
+	return string(out)
+}
+
+var (
+	fencedBlock = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	docLink     = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
+	heading     = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// TestDocLinks follows the links between README.md and the pages under docs: a
+// file must be there, and a heading in it.
+func TestDocLinks(t *testing.T) {
+	pages := []string{"../../README.md"}
+	err := filepath.WalkDir(docsDir, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			pages = append(pages, path)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(args[2])
+	for _, page := range pages {
+		for _, m := range docLink.FindAllStringSubmatch(readProse(t, page), -1) {
+			link, err := url.Parse(m[1] + m[2])
+			if err != nil {
+				t.Errorf("%s: %v", page, err)
+				continue
+			}
+			if link.IsAbs() {
+				continue
+			}
+			target := page
+			if link.Path != "" {
+				target = filepath.Join(filepath.Dir(page), link.Path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: link %s: %v", page, link, err)
+			} else if link.Fragment != "" && !hasAnchor(readProse(t, target), link.Fragment) {
+				t.Errorf("%s: link %s: no such heading", page, link)
+			}
+		}
+	}
+}
+
+// readProse reads a page without its code blocks.
+func readProse(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.SplitAfter(string(data), "\n")
-	return strings.Join(lines[:min(n, len(lines))], "")
+	return fencedBlock.ReplaceAllString(string(text), "")
+}
+
+// hasAnchor reports whether a page has the heading that an anchor names, made as
+// GitHub makes it.
+func hasAnchor(text, anchor string) bool {
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		if strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
 }
