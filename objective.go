@@ -186,7 +186,7 @@ func (f Frontier) within(usd float64) (float64, error) {
 		}
 	}
 	if best.Quality < 0 {
-		return 0, fmt.Errorf("budget %v USD a query: the cheapest mean cost is %.3g: %w", usd, cheapest, ErrBudget)
+		return 0, fmt.Errorf("%w: $%.3g a query, the cheapest mean cost is $%.3g: ask for more, or for usd-per-quality=0", ErrBudget, usd, cheapest)
 	}
 	return best.USDPerQuality, nil
 }

@@ -187,7 +187,7 @@ func TestResolveTargetOutOfReach(t *testing.T) {
 
 func TestResolveErrors(t *testing.T) {
 	_, err := carrot.Budget(0.5).Resolve(handmade)
-	if !errors.Is(err, carrot.ErrBudget) || !strings.Contains(err.Error(), "cheapest mean cost is 1") {
+	if !errors.Is(err, carrot.ErrBudget) || !strings.Contains(err.Error(), "cheapest mean cost is $1") {
 		t.Errorf("budget=0.5: %v, want ErrBudget naming the cheapest mean cost", err)
 	}
 	for _, o := range []carrot.Objective{{}, carrot.Quality, carrot.Target(0.5), carrot.Budget(1)} {

@@ -72,6 +72,7 @@ type evaluation struct {
 	*evalCommand
 	book       *price.Book
 	set        *dataset.Set
+	folder     string // fingerprint of the data as it was given
 	p          *progress
 	tasks      map[string]*train.Task // by embedder spec
 	variants   map[*train.Task][][]carrot.Representation
@@ -134,6 +135,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if e.set, _, err = loadSets(ctx, c.Data); err != nil {
 		return err
 	}
+	e.folder = e.set.Fingerprint
 	if err := e.choose(); err != nil {
 		return err
 	}
@@ -271,7 +273,7 @@ func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval
 			return nil, err
 		}
 	}
-	report.Notes = e.notes
+	report.Notes, report.Fingerprint = e.notes, e.folder
 	report.Provenance.Command, report.Provenance.Version = e.command(), version
 	return report, nil
 }

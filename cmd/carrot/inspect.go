@@ -58,6 +58,9 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	if len(m.Metrics) > 0 {
+		fmt.Fprintln(w, "out of fold: with settings chosen on these queries; carrot eval --folds measures without that")
+	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(tw, "model\tobserved\tmean score\ttokens within p90\tinput\toutput, USD per million tokens")
 	for _, model := range m.Models {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -95,9 +97,7 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	if err != nil {
 		return report(t.err, err, "carrot")
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = usual(args)
 	command, err := parser.Parse(args)
 	if err != nil {
 		if p, ok := errors.AsType[*kong.ParseError](err); ok {
@@ -107,6 +107,20 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return report(t.err, command.Run(t), pathOf(command))
+}
+
+// usual puts what people type by habit into our words.
+func usual(args []string) []string {
+	if len(args) == 0 {
+		return []string{"--help"}
+	}
+	switch args[0] {
+	case "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		return []string{"version"}
+	}
+	return args
 }
 
 // pathOf names the command that was given: "carrot data import".
@@ -141,6 +155,9 @@ func hintOf(err error, command string) string {
 		return f.Hint
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
+		if command == "carrot route" && strings.HasPrefix(err.Error(), "unexpected argument") {
+			return "a prompt of several words goes in quotes; see carrot route --help"
+		}
 		return "see " + command + " --help"
 	}
 	if errors.Is(err, context.Canceled) {
