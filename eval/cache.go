@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/carrot-router/carrot/train"
 )
@@ -51,6 +52,14 @@ func (c *Cache) load(who Contender, t *train.Task, rows []int) fitted {
 func (c *Cache) keep(who Contender, t *train.Task, rows []int, f fitted) error {
 	if c.Dir == "" {
 		return nil
+	}
+	// A killed run leaves its file half written, and nobody else writes for so long.
+	if old, err := filepath.Glob(filepath.Join(c.Dir, ".fitting-*")); err == nil {
+		for _, path := range old {
+			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
+				os.Remove(path)
+			}
+		}
 	}
 	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)

@@ -96,7 +96,7 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 		&contestant{name: "oracle", trace: oracle(t, complete), grid: frontier.Grid(), reference: true})
 	for _, c := range all {
 		c.metrics = scale.Measure(c.trace.Curve(nil))
-		if singles.Settings == 2 && !c.single {
+		if singles.Settings == 2 && !c.single && (t.PerCall == nil || t.PerCall[scale.Best] == 1) {
 			if shares, ok := callShares(c.trace, scale.Best, t.PerCall != nil); ok {
 				c.shares = &shares
 			}
@@ -107,6 +107,9 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 	}
 	r := newReport(t, all, scale, o)
 	r.Queries, r.Skipped = len(complete), len(rows)-len(complete)
+	if t.PerCall != nil && t.PerCall[scale.Best] != 1 {
+		r.Notes = append(r.Notes, fmt.Sprintf("no APGR and CPT: --count-calls should name %s, the better model on these queries", r.BestSingle))
+	}
 	d := details{t, complete, all, scale, singles}
 	return r, d.write(r, o)
 }

@@ -163,7 +163,7 @@ func (r rival) answer(e *Entry, rows []int, variants [][]carrot.Representation) 
 func rivalData(t *train.Task, rows []int, seed uint64) *rivals.Data {
 	view := t.Data(rows)
 	models := len(t.Set.Models)
-	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, Seed: seed}
+	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, PerCall: t.PerCall, Seed: seed}
 	for _, i := range rows {
 		d.InputTokens = append(d.InputTokens, t.Set.InputTokens.Row(i)...)
 		d.CostUSD = append(d.CostUSD, t.Cost.Row(i)...)

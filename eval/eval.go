@@ -40,6 +40,8 @@ type Entry struct {
 	Settings []string
 	// Notes are what a reader of the figures should know.
 	Notes []string
+	// Fitted is how many queries a fit saw, in the mean over parts.
+	Fitted int
 }
 
 // NewEntry returns an entry without answers.
@@ -136,6 +138,7 @@ type RunOptions struct {
 func Run(ctx context.Context, who Contender, t *train.Task, parts []Part, o RunOptions) (*Entry, error) {
 	e := NewEntry(who.Name(), t)
 	e.Worth = who.Worth()
+	fitted := 0
 	for p, part := range parts {
 		say := func(doing string) {
 			if o.Progress != nil {
@@ -146,6 +149,7 @@ func Run(ctx context.Context, who Contender, t *train.Task, parts []Part, o RunO
 			}
 		}
 		rows := thin(t.Set, part.Fit, o.Share)
+		fitted += len(rows)
 		f := o.Cache.load(who, t, rows)
 		if f == nil {
 			var err error
@@ -162,5 +166,6 @@ func Run(ctx context.Context, who Contender, t *train.Task, parts []Part, o RunO
 			return nil, fmt.Errorf("%s: %w", who.Name(), err)
 		}
 	}
+	e.Fitted = fitted / max(len(parts), 1)
 	return e, ctx.Err()
 }

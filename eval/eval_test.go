@@ -583,7 +583,7 @@ router       AIQ     95% interval      peak    QNC    cost@95  gap closed  R²  
 blend        0.8383  [0.8100, 0.8600]  0.8549  0.485  0.100    25.0%       0.123  0.046  90.0%
 best-single  none                      0.8000  1.000  none
 
-paired differences of AIQ (95% interval over queries)
+paired differences of AIQ (95% interval over queries, given these fits; not corrected for the number of pairs)
 blend - mean  +0.0200  [0.0100, 0.0300]    blend is better
 blend - knn   +0.0010  [-0.0100, 0.0100]   cannot be told apart
 blend - mlp   -0.0200  [-0.0300, -0.0100]  mlp is better

@@ -301,3 +301,72 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("Measure of no rows = %v", m)
 	}
 }
+
+// TestRecordedCosts: with costs recorded beside tokens and no list price, costs
+// are forecast as costs, not as free.
+func TestRecordedCosts(t *testing.T) {
+	priced := world(t, 300)
+	set := priced.Set.Subset(nil, nil)
+	set.CostUSD = dataset.NewMatrix(len(set.Queries), len(set.Models))
+	for m := range set.Models {
+		for i := range set.Queries {
+			set.CostUSD.Set(i, m, priced.Cost.At(i, m))
+		}
+		set.Models[m].InputUSDPerMillion, set.Models[m].OutputUSDPerMillion = math.NaN(), math.NaN()
+	}
+	set.Fingerprint = set.ComputeFingerprint()
+	static, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := train.Prepare(t.Context(), set, static, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []Contender{contender(t, "knn:k=8:k-tokens=8"), contender(t, "mean"), rivalOf(t, "carrot-knn"), rivalOf(t, "carrot-mlp")} {
+		r, err := Compare(t.Context(), task, train.Trainable(task.Set), []*Entry{run(t, task, who, parts(t, task))}, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bias := float64(r.Routers[0].Calibration.CostBias); !(math.Abs(bias) < 0.2) {
+			t.Errorf("%s: cost bias %v", who.Name(), bias)
+		}
+	}
+}
+
+// TestPairCountsStronger: figures of a pair are left out, with the reason, where
+// the calls that are counted are not the better model's.
+func TestPairCountsStronger(t *testing.T) {
+	set := world(t, 200).Set.Subset(nil, []int{0, 2})
+	static, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := train.PrepareCalls(t.Context(), set, static, "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Compare(t.Context(), task, train.Trainable(set), []*Entry{outOfFold(t, task, "mean")}, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Routers[0].Pair != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "--count-calls should name large") {
+		t.Errorf("pair %+v, notes %q", r.Routers[0].Pair, r.Notes)
+	}
+}
+
+// TestLearningTable: a router that could not be fitted on the smallest share
+// leaves its column empty.
+func TestLearningTable(t *testing.T) {
+	r := Report{Routers: []RouterLine{
+		{Name: "a", LearningCurve: []LearningPoint{{Queries: 50, AIQ: 0.5}, {Queries: 100, AIQ: 0.6}}},
+		{Name: "b", LearningCurve: []LearningPoint{{Queries: 100, AIQ: 0.7}}},
+	}}
+	var out strings.Builder
+	if err := r.writeLearning(&out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nlearning curve: AIQ by queries fitted on\nrouter  50      100\na       0.5000  0.6000\nb               0.7000\n"; out.String() != want {
+		t.Errorf("learning curve:\n%q\nwant\n%q", out.String(), want)
+	}
+}

@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -50,7 +51,7 @@ func (r *Report) writePairs(w io.Writer, firstOnly bool) error {
 	if len(r.Pairs) == 0 || r.Pairs[0].Interval == nil {
 		return nil
 	}
-	fmt.Fprintln(w, "\npaired differences of AIQ (95% interval over queries)")
+	fmt.Fprintln(w, "\npaired differences of AIQ (95% interval over queries, given these fits; not corrected for the number of pairs)")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, p := range r.Pairs {
 		if firstOnly && p.A != r.Pairs[0].A {
@@ -78,24 +79,36 @@ func (r *Report) writePairMetrics(w io.Writer) error {
 }
 
 func (r *Report) writeLearning(w io.Writer) error {
-	head := false
+	var sizes []int // of all routers: one may not have been fitted on the smallest
+	for _, l := range r.Routers {
+		for _, p := range l.LearningCurve {
+			sizes = append(sizes, p.Queries)
+		}
+	}
+	if len(sizes) == 0 {
+		return nil
+	}
+	slices.Sort(sizes)
+	sizes = slices.Compact(sizes)
+	fmt.Fprintln(w, "\nlearning curve: AIQ by queries fitted on")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "router")
+	for _, n := range sizes {
+		fmt.Fprintf(tw, "\t%d", n)
+	}
+	fmt.Fprintln(tw)
 	for _, l := range r.Routers {
 		if len(l.LearningCurve) == 0 {
 			continue
 		}
-		if !head {
-			fmt.Fprintln(w, "\nlearning curve: AIQ by queries fitted on")
-			fmt.Fprint(tw, "router")
-			for _, p := range l.LearningCurve {
-				fmt.Fprintf(tw, "\t%d", p.Queries)
-			}
-			fmt.Fprintln(tw)
-			head = true
-		}
 		fmt.Fprint(tw, l.Name)
-		for _, p := range l.LearningCurve {
-			fmt.Fprintf(tw, "\t%s", p.AIQ)
+		for _, n := range sizes {
+			at := slices.IndexFunc(l.LearningCurve, func(p LearningPoint) bool { return p.Queries == n })
+			if at < 0 {
+				fmt.Fprint(tw, "\t")
+				continue
+			}
+			fmt.Fprintf(tw, "\t%s", l.LearningCurve[at].AIQ)
 		}
 		fmt.Fprintln(tw)
 	}
@@ -110,7 +123,7 @@ func (r *Report) writeRobustness(w io.Writer) error {
 			continue
 		}
 		if !head {
-			fmt.Fprintf(w, "\nrobustness at 97%% of the best single's quality: share of choices kept, and the bill against the bill before\n")
+			fmt.Fprintf(w, "\nrobustness at 97%% of the best single's quality, the setting picked on these queries: share of choices kept, and the bill against the bill before\n")
 			fmt.Fprint(tw, "router")
 			for _, p := range l.Robustness {
 				fmt.Fprintf(tw, "\t%s", p.Perturbation)
@@ -220,7 +233,7 @@ func (r *Report) writeSources(w io.Writer) error {
 	if len(r.Routers) == 0 || len(r.Routers[0].Sources) == 0 {
 		return nil
 	}
-	fmt.Fprintln(w, "\nAIQ by source, each on its own scale")
+	fmt.Fprintln(w, "\nAIQ by source, each on its own scale, given these fits")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(tw, "source\tqueries")
 	for _, l := range r.Routers {

@@ -80,7 +80,7 @@ func (c *CARROTKNN) String() string { return fmt.Sprintf("k=%d:k-tokens=%d", c.K
 func (c *CARROTKNN) fit(ctx context.Context, d *Data) error {
 	c.Memory, c.Score, c.MeanScore = memory{d.dense}, d.Score, d.meanScore
 	c.Volume, c.MeanVolum = d.OutputTokens, d.meanTokens
-	c.Costs = slices.ContainsFunc(d.meanTokens, math.IsNaN)
+	c.Costs = d.forecastsCosts()
 	if c.Costs {
 		c.Volume, c.MeanVolum = d.CostUSD, d.meanCost
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/carrot-router/carrot"
 )
@@ -65,7 +64,7 @@ func (c *carrotMLP) fit(ctx context.Context, d *Data) error {
 	m := len(d.Models)
 	c.start(d, 2*m, relu)
 	volume := d.OutputTokens
-	if c.Costs = slices.ContainsFunc(d.meanTokens, math.IsNaN); c.Costs {
+	if c.Costs = d.forecastsCosts(); c.Costs {
 		volume = make([]float64, len(d.CostUSD))
 		for i, v := range d.CostUSD {
 			volume[i] = v * 1e6 // so that the logarithm has something to hold on to

@@ -20,15 +20,18 @@ import (
 // Data is what a rival is fitted on: n queries and the outcomes of M models on
 // them, row-major n×M, NaN where not observed.
 type Data struct {
-	Models                []string
-	X                     []carrot.Representation // n
-	Score                 []float64               // in [0,1]
-	InputTokens           []float64
-	OutputTokens          []float64
-	CostUSD               []float64 // what the call cost
-	Hash                  []uint64  // n; equal prompts share one. Nil: the row number
-	InputUSD, OutputUSD   []float64 // M: the price of a token; NaN where costs are recorded instead
-	Seed                  uint64
+	Models              []string
+	X                   []carrot.Representation // n
+	Score               []float64               // in [0,1]
+	InputTokens         []float64
+	OutputTokens        []float64
+	CostUSD             []float64 // what the call cost
+	Hash                []uint64  // n; equal prompts share one. Nil: the row number
+	InputUSD, OutputUSD []float64 // M: the price of a token; NaN where costs are recorded instead
+	Seed                uint64
+	// PerCall, if not nil, is what a call of each model costs, whatever its
+	// tokens: the share of calls.
+	PerCall               []float64
 	dense                 blas32.General // n×d, made by prepare
 	complete              []int          // rows on which all models have score and cost
 	meanScore, meanCost   []float64      // M, over the complete rows, or the observed where there are none
@@ -266,7 +269,7 @@ func (d *Data) means(table []float64) []float64 {
 // subset is the data of the given rows, prepared.
 func (d *Data) subset(rows []int) (*Data, error) {
 	m := len(d.Models)
-	s := &Data{Models: d.Models, InputUSD: d.InputUSD, OutputUSD: d.OutputUSD, Seed: d.Seed}
+	s := &Data{Models: d.Models, InputUSD: d.InputUSD, OutputUSD: d.OutputUSD, PerCall: d.PerCall, Seed: d.Seed}
 	for _, i := range rows {
 		s.X, s.Hash = append(s.X, d.X[i]), append(s.Hash, d.hash(i))
 		s.Score = append(s.Score, d.Score[i*m:][:m]...)
@@ -284,10 +287,20 @@ func (d *Data) hash(i int) uint64 {
 	return d.Hash[i]
 }
 
-// PredictedCost is the cost in USD that a forecast means for model j on row i:
+// forecastsCosts reports whether a rival that could forecast tokens has to
+// forecast costs: some model has no tokens, or no price to put on them.
+func (d *Data) forecastsCosts() bool {
+	return slices.ContainsFunc(d.meanTokens, math.IsNaN) ||
+		d.PerCall == nil && (slices.ContainsFunc(d.InputUSD, math.IsNaN) || slices.ContainsFunc(d.OutputUSD, math.IsNaN))
+}
+
+// predictedCost is the cost in USD that a forecast means for model j on row i:
 // its own where it forecasts costs, else the row's input tokens and the
 // forecast output tokens at the model's prices.
 func (d *Data) predictedCost(i, j int, f *carrot.Forecast) float64 {
+	if d.PerCall != nil {
+		return d.PerCall[j]
+	}
 	if f.Direct {
 		return f.CostUSD
 	}

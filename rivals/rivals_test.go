@@ -474,3 +474,29 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+// TestPerCall: where a call counts as it is and tokens have no price, settings
+// are still told apart.
+func TestPerCall(t *testing.T) {
+	d, _ := world(600, 95)
+	d.PerCall = []float64{0, 0, 0, 1}
+	for j := range d.InputUSD {
+		d.InputUSD[j], d.OutputUSD[j] = math.NaN(), math.NaN()
+	}
+	for i := range d.CostUSD {
+		d.CostUSD[i] = d.PerCall[i%testModels]
+	}
+	if err := d.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	out := judged{rows: []int{0, 1, 2}}
+	for range out.rows {
+		out.worth = append(out.worth, 0, 0, 0, 1)
+		for j := range testModels {
+			out.cost = append(out.cost, d.predictedCost(0, j, &carrot.Forecast{OutputTokens: 5}))
+		}
+	}
+	if !slices.Equal(out.cost[:testModels], d.PerCall) {
+		t.Errorf("costs %v, want %v", out.cost[:testModels], d.PerCall)
+	}
+}

@@ -236,6 +236,11 @@ func (t *Task) Data(rows []int) predict.Data {
 		if d.CostUSD != nil {
 			copy(d.CostUSD[k*models:], t.Set.CostUSD.Row(i))
 		}
+		for m, p := range t.Prices {
+			if p == nil && t.PerCall == nil { // tokens without a price forecast no cost: its own is forecast
+				d.OutputTokens[k*models+m] = math.NaN()
+			}
+		}
 		h := fnv.New64a()
 		h.Write([]byte(t.Set.Queries[i].Prompt))
 		d.Hash[k] = h.Sum64()

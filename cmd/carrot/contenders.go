@@ -71,8 +71,26 @@ func (e *evaluation) contenders() ([]contender, error) {
 	for _, c := range cascades {
 		out = append(out, contender{eval.Cascade{Label: c.Name(), Policy: c}, e.Embedder[0], nil})
 	}
-	return out, nil
+	return out, e.distinct(out)
 }
+
+// distinct refuses two routers of one name: nobody could tell their rows apart.
+func (e *evaluation) distinct(contenders []contender) error {
+	seen := map[string]bool{}
+	for _, path := range e.Router {
+		seen[stem(path)] = true
+	}
+	for _, c := range contenders {
+		if seen[c.Name()] {
+			return usagef("two routers would be named %s: leave one out, or measure them one by one", c.Name())
+		}
+		seen[c.Name()] = true
+	}
+	return nil
+}
+
+// stem is a file's name without its folder and ending.
+func stem(path string) string { return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) }
 
 // named is a router's name in the report: with its embedder if there are
 // several or another than the usual.
@@ -87,6 +105,11 @@ func (e *evaluation) named(name, embedder string) string {
 // parseRivals reads the names of --rivals.
 func parseRivals(text string) (methods []rivals.Method, cascades []rivals.Cascade, err error) {
 	var names []string
+	add := func(c rivals.Cascade) {
+		if !slices.ContainsFunc(cascades, func(o rivals.Cascade) bool { return o.Accuracy == c.Accuracy }) {
+			cascades = append(cascades, c)
+		}
+	}
 	for name := range strings.SplitSeq(text, ",") {
 		kind, accuracy, given := strings.Cut(name, "=")
 		if kind == "cascade" {
@@ -96,12 +119,12 @@ func parseRivals(text string) (methods []rivals.Method, cascades []rivals.Cascad
 					return nil, nil, usagef("--rivals %s: want the accuracy of the judge, a number in [0.5,1]", name)
 				}
 			}
-			cascades = append(cascades, c)
+			add(c)
 			continue
 		}
 		names = append(names, name)
 		if name == "all" || name == "fast" {
-			cascades = append(cascades, rivals.Cascade{Accuracy: rivals.DefaultAccuracy})
+			add(rivals.Cascade{Accuracy: rivals.DefaultAccuracy})
 		}
 	}
 	if len(names) > 0 {
@@ -139,8 +162,13 @@ func (e *evaluation) fitAll(ctx context.Context, base *train.Task, contenders []
 			return nil, nil, err
 		}
 		entry, err := e.run(ctx, c, t, 0)
-		if err != nil {
-			return nil, nil, err
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if err != nil { // an hour of others' figures is not thrown away for one
+			e.notes = append(e.notes, fmt.Sprintf("%s is absent: %v", c.Name(), err))
+			e.plan.done(c)
+			continue
 		}
 		*entries = append(*entries, entry)
 		e.notes = append(e.notes, entry.Notes...)
@@ -162,16 +190,14 @@ func (e *evaluation) run(ctx context.Context, c contender, t *train.Task, share 
 
 // learn fits the contender on growing shares of the queries.
 func (e *evaluation) learn(ctx context.Context, c contender, t *train.Task, whole *eval.Entry) ([]eval.LearningPoint, error) {
-	fitted := 0
-	for _, p := range e.parts {
-		fitted += len(p.Fit)
-	}
 	var out []eval.LearningPoint
 	for _, share := range learningShares {
 		entry := whole
 		if share < 1 {
 			var err error
-			if entry, err = e.run(ctx, c, t, share); err != nil {
+			if entry, err = e.run(ctx, c, t, share); ctx.Err() != nil {
+				return nil, ctx.Err()
+			} else if err != nil {
 				e.notes = append(e.notes, fmt.Sprintf("%s cannot be fitted on 1/%.0f of the queries: %v", c.Name(), 1/share, err))
 				continue
 			}
@@ -180,7 +206,7 @@ func (e *evaluation) learn(ctx context.Context, c contender, t *train.Task, whol
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, eval.LearningPoint{Queries: int(share*float64(fitted)) / len(e.parts), AIQ: eval.Number(m.AIQ), Peak: eval.Number(m.Peak)})
+		out = append(out, eval.LearningPoint{Queries: entry.Fitted, AIQ: eval.Number(m.AIQ), Peak: eval.Number(m.Peak)})
 	}
 	return out, nil
 }
@@ -255,7 +281,9 @@ func fittedCache() eval.Cache {
 			os.RemoveAll(filepath.Join(all, o.Name()))
 		}
 	}
-	return eval.Cache{Dir: filepath.Join(all, program)}
+	mine := filepath.Join(all, program)
+	os.Chtimes(mine, time.Time{}, time.Now()) // in use, also if it is only read; it may not exist yet
+	return eval.Cache{Dir: mine}
 }
 
 // programHash is the hash of the running binary, "" if it cannot be read.

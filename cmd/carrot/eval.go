@@ -98,6 +98,10 @@ func (c *evalCommand) check() error {
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
 	case c.OutOfDomain != "" && c.HTML == "" && c.Markdown == "":
 		return usagef("--out-of-domain is shown by --html and --markdown: give one")
+	case c.CountCalls != "" && c.Prices != "":
+		return usagef("--count-calls counts calls and needs no --prices: give one")
+	case len(c.Pair) == 2 && c.Pair[0] == c.Pair[1]:
+		return usagef("--pair %s: want two different models", strings.Join(c.Pair, ","))
 	case len(c.Pair) != 0 && len(c.Pair) != 2:
 		return usagef("--pair: want two models, as in --pair gpt-4,mixtral")
 	}
@@ -273,7 +277,7 @@ func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval
 			return nil, err
 		}
 	}
-	report.Notes, report.Fingerprint = e.notes, e.folder
+	report.Notes, report.Fingerprint = append(report.Notes, e.notes...), e.folder
 	report.Provenance.Command, report.Provenance.Version = e.command(), version
 	return report, nil
 }
@@ -315,6 +319,13 @@ func (e *evaluation) command() string {
 	if e.Prices != "" {
 		add("prices", filepath.Base(e.Prices))
 	}
+	add("objective", strings.Join(e.Objective, ","))
+	if e.LearningCurve {
+		text += " --learning-curve"
+	}
+	if e.Robustness {
+		text += " --robustness"
+	}
 	add("seed", fmt.Sprint(e.Seed))
 	return text
 }
@@ -349,7 +360,7 @@ func (e *evaluation) saved(ctx context.Context, path string) (*eval.Entry, error
 	if e.overlaps(a) {
 		e.notes = append(e.notes, fmt.Sprintf("%s was trained on this data: outside test its figures are optimistic", filepath.Base(path)))
 	}
-	entry := eval.NewEntry(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), t)
+	entry := eval.NewEntry(stem(path), t)
 	return entry, entry.PredictVaried(columnPredictor{a.Predictor, t.ModelNames(), columns}, e.rows, e.variants[t])
 }
 
