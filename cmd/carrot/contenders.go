@@ -53,7 +53,7 @@ func (e *evaluation) contenders() ([]contender, error) {
 		names = strings.TrimPrefix(names+",carrot-knn", ",") // the paper's router
 	}
 	if names == "" {
-		return out, nil
+		return out, e.distinct(out)
 	}
 	methods, cascades, err := parseRivals(names)
 	if err != nil {
