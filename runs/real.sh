@@ -29,6 +29,5 @@ zeroeval-folds   | --data $data/zeroeval --folds 5 --predictor blend,knn --rival
 mmlu-pro-folds   | --data $data/mmlu-pro --folds 5 --predictor blend,knn --rivals all --robustness
 routellm-folds   | --data $data/routellm --folds 5 --predictor blend,knn --rivals fast,carrot-mlp,routellm-mf,routellm-sw,rorf --pair gpt-4-1106-preview,mistralai/Mixtral-8x7B-Instruct-v0.1 --count-calls gpt-4-1106-preview
 zeroeval-sources | --data $data/zeroeval --leave-out source --predictor blend,knn --rivals all
-zeroeval-learning | --data $data/zeroeval --folds 5 --predictor blend,knn --rivals fast --learning-curve
 mmlu-pro-sources | --data $data/mmlu-pro --leave-out source --predictor blend,knn --rivals fast
 TABLE
