@@ -307,13 +307,18 @@ func (p *unpickler) text(n int) error {
 	return p.push(string(b))
 }
 
-// binary pushes bytes whose length has n bytes.
-func (p *unpickler) binary(n int) error {
+// sized reads bytes whose length has n bytes.
+func (p *unpickler) sized(n int) ([]byte, error) {
 	size, err := p.length(n)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b, err := p.bytes(size)
+	return p.bytes(size)
+}
+
+// binary pushes bytes whose length has n bytes.
+func (p *unpickler) binary(n int) error {
+	b, err := p.sized(n)
 	if err != nil {
 		return err
 	}
@@ -322,11 +327,7 @@ func (p *unpickler) binary(n int) error {
 
 // long pushes an integer of any size whose length has n bytes.
 func (p *unpickler) long(n int) error {
-	size, err := p.length(n)
-	if err != nil {
-		return err
-	}
-	b, err := p.bytes(size)
+	b, err := p.sized(n)
 	if err != nil {
 		return err
 	}

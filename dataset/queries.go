@@ -27,28 +27,13 @@ func ReadQueries(r io.Reader, name string, fn func(line int, q Query) error) err
 }
 
 func scanQueries(l *lineReader, report reporter, fn func(line int, q Query) error) error {
-	for {
-		text, err := l.next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
+	return l.objects(func(text []byte) error {
 		q, bad := l.parseQuery(text)
 		if bad != nil {
-			if err := report(bad); err != nil {
-				return err
-			}
-			continue
+			return report(bad)
 		}
-		if err := fn(l.line, q); err != nil {
-			return err
-		}
-	}
+		return fn(l.line, q)
+	})
 }
 
 func (l *lineReader) parseQuery(text []byte) (Query, *FormatError) {

@@ -63,12 +63,7 @@ func newContestant(e *Entry, complete []int) (*contestant, error) {
 // the caller; nil if it could not be fitted), best-single, zero-router and
 // oracle, on those of rows on which every model of the pool was observed.
 func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
-	var complete []int
-	for _, i := range rows {
-		if t.Complete(i) {
-			complete = append(complete, i)
-		}
-	}
+	complete := completeOf(t, rows)
 	if len(complete) == 0 {
 		return nil, fmt.Errorf("%w: of %d, none has a score and a cost for every model of the pool", ErrNoRows, len(rows))
 	}
@@ -112,6 +107,11 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 	}
 	d := details{t, complete, all, scale, singles}
 	return r, d.write(r, o)
+}
+
+// completeOf keeps the rows on which every model of the pool was observed.
+func completeOf(t *train.Task, rows []int) []int {
+	return slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
 }
 
 // oracle knows every outcome.

@@ -246,18 +246,13 @@ func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness 
 		return nil
 	}
 	s := d.balanced(curve)
-	dearest := d.singles.Curve(nil)
-	var worst float64
-	for _, p := range dearest {
-		worst = max(worst, p.Cost)
-	}
 	var out []Robustness
 	for v, p := range Perturbations {
 		changed := frontier.Trace{Settings: c.trace.Settings}
 		for _, i := range d.rows {
 			changed.Steps = append(changed.Steps, c.entry.Variants[v][i])
 		}
-		line := Robustness{Perturbation: p.Name, Worst: worst / curve[s].Cost}
+		line := Robustness{Perturbation: p.Name, Worst: d.scale.High / curve[s].Cost}
 		var cost float64
 		for k := range d.rows {
 			before, after := c.trace.At(k, s), changed.At(k, s)
@@ -309,12 +304,7 @@ func (d details) pair(c *contestant, models []string) *PairMetrics {
 // Measure returns the figures of one entry on those of rows on which the whole
 // pool was observed.
 func (e *Entry) Measure(rows []int) (frontier.Metrics, error) {
-	var complete []int
-	for _, i := range rows {
-		if e.Task.Complete(i) {
-			complete = append(complete, i)
-		}
-	}
+	complete := completeOf(e.Task, rows)
 	trace, err := e.trace(complete)
 	if err != nil {
 		return frontier.Metrics{}, err

@@ -42,11 +42,13 @@ type Entry struct {
 	Notes []string
 	// Fitted is how many queries a fit saw, in the mean over parts.
 	Fitted int
+
+	grid []float64 // of Steps
 }
 
 // NewEntry returns an entry without answers.
 func NewEntry(name string, t *train.Task) *Entry {
-	return &Entry{Name: name, Task: t, Predictions: make([]carrot.Prediction, len(t.X)), Steps: make([][]frontier.Step, len(t.X))}
+	return &Entry{Name: name, Task: t, Predictions: make([]carrot.Prediction, len(t.X)), Steps: make([][]frontier.Step, len(t.X)), grid: frontier.Grid()}
 }
 
 // Set gives the prediction for row i.
@@ -98,7 +100,7 @@ func (e *Entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Repr
 
 // steps records the choices for query i along the grid.
 func (e *Entry) steps(i int, p *carrot.Prediction) []frontier.Step {
-	t, grid := e.Task, frontier.Grid()
+	t, grid := e.Task, e.grid
 	models := len(t.Set.Models)
 	quality, cost := make([]float64, models), make([]float64, models)
 	for m := range models {

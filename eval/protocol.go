@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/carrot-router/carrot"
@@ -50,7 +49,7 @@ const paperGrid = 1000
 // each entry, outOfFold has the same contender's answers to the rows it was
 // fitted on, each out of fold.
 func Protocols(t *train.Task, rows []int, entries, outOfFold []*Entry) (*ProtocolReport, error) {
-	complete := slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
+	complete := completeOf(t, rows)
 	if len(complete) == 0 {
 		return nil, ErrNoRows
 	}
