@@ -28,6 +28,7 @@ type candidateJSON struct {
 	QualitySE       float64 `json:"quality_se"`
 	QualityNoise    float64 `json:"quality_noise"`
 	InputTokens     int     `json:"input_tokens"`
+	CachedTokens    int     `json:"cached_tokens,omitempty"`
 	OutputTokens    float64 `json:"output_tokens"`
 	OutputTokensP90 float64 `json:"output_tokens_p90"`
 	CostUSD         USD     `json:"cost_usd"`
@@ -62,7 +63,7 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 	for i, a := range d.Candidates {
 		out.Candidates[i] = candidateJSON{
 			Name: a.Name, Quality: a.Quality, QualitySE: a.QualitySE, QualityNoise: a.QualityNoise,
-			InputTokens: a.InputTokens, OutputTokens: a.OutputTokens, OutputTokensP90: a.OutputTokensP90,
+			InputTokens: a.InputTokens, CachedTokens: a.CachedTokens, OutputTokens: a.OutputTokens, OutputTokensP90: a.OutputTokensP90,
 			CostUSD: a.Cost, CostUSDP90: a.CostP90, Utility: a.Utility,
 		}
 		if a.Excluded != "" {

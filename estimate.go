@@ -80,6 +80,7 @@ type Estimate struct {
 	QualityNoise float64 // standard deviation of one score about its mean
 
 	InputTokens     int
+	CachedTokens    int // of InputTokens, in the provider's prompt cache
 	OutputTokens    float64
 	OutputTokensP90 float64
 

@@ -29,13 +29,23 @@ type Query struct {
 	// InputTokens is the number of tokens that every candidate will be
 	// billed for as input. Zero: the router counts the text.
 	InputTokens int
-	// MaxOutputTokens caps the forecast of output tokens. Zero: no cap.
+	// MaxOutputTokens caps the forecast of output tokens of one answer.
+	// Zero: no cap.
 	MaxOutputTokens int
 	// Needs are abilities without which a candidate is excluded.
 	Needs Abilities
 	// Models restricts the choice to candidates of these names. Empty: the
 	// router's whole pool.
 	Models []string
+	// Answers is how many answers are asked for; their output tokens add up.
+	// Zero: one.
+	Answers int
+	// CachedTokens says, by candidate, how many of InputTokens the provider
+	// holds in its prompt cache, from an earlier turn of the conversation:
+	// they are estimated at the price of cached input. It may be nil.
+	CachedTokens map[string]int
+	// Excluded says, by candidate, why the caller rules it out. It may be nil.
+	Excluded map[string]string
 }
 
 // Model is a language model as a candidate calls it.
@@ -65,4 +75,7 @@ type Candidate struct {
 	// Price of the model; nil when it is not known, which is an error
 	// unless the predictor forecasts the candidate's cost directly.
 	Price *Price
+	// MaxOutputTokens caps the forecast of output tokens of one answer, as
+	// Query.MaxOutputTokens does. Zero: no cap.
+	MaxOutputTokens int
 }

@@ -155,9 +155,15 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 // itself.
 func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
-		InputTokens: q.InputTokens, OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
-	if limit := float64(q.MaxOutputTokens); limit > 0 {
-		e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
+		InputTokens: q.InputTokens, CachedTokens: min(q.CachedTokens[c.Name], q.InputTokens),
+		OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
+	for _, limit := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
+		if limit := float64(limit); limit > 0 {
+			e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
+		}
+	}
+	if answers := float64(q.Answers); answers > 1 {
+		e.OutputTokens, e.OutputTokensP90 = answers*e.OutputTokens, answers*e.OutputTokensP90
 	}
 	switch {
 	case f.Direct:
@@ -165,8 +171,9 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	case c.Price == nil:
 		return e, fmt.Errorf("model %q has no price: add it to the price book", c.Name)
 	default:
-		e.Cost = c.Price.Expected(q.InputTokens, e.OutputTokens)
-		e.CostP90 = c.Price.Expected(q.InputTokens, e.OutputTokensP90)
+		saved := Price{Input: c.Price.Input - c.Price.CachedInput}.Cost(Usage{Input: e.CachedTokens})
+		e.Cost = c.Price.Expected(q.InputTokens, e.OutputTokens) - saved
+		e.CostP90 = c.Price.Expected(q.InputTokens, e.OutputTokensP90) - saved
 	}
 	return e, nil
 }
@@ -175,6 +182,9 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 func (c *Candidate) excluded(q *Query) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
 		return "not among the models asked for"
+	}
+	if why := q.Excluded[c.Name]; why != "" {
+		return why
 	}
 	if limit := c.Model.ContextTokens; limit > 0 && q.InputTokens+q.MaxOutputTokens > limit {
 		return fmt.Sprintf("the query needs %d tokens of context, the model has %d", q.InputTokens+q.MaxOutputTokens, limit)

@@ -154,6 +154,7 @@ func TestExcluded(t *testing.T) {
 		{"nothing asked", carrot.Model{}, carrot.Query{}, ""},
 		{"among the models asked for", carrot.Model{}, carrot.Query{Models: []string{"small", "large"}}, ""},
 		{"not among them", carrot.Model{}, carrot.Query{Models: []string{"small"}}, "not among the models asked for"},
+		{"ruled out by the caller", carrot.Model{}, carrot.Query{Excluded: map[string]string{"large": "its provider is down"}}, "its provider is down"},
 		{"fits exactly", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 900, MaxOutputTokens: 100}, ""},
 		{"input too long", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 1001}, "the query needs 1001 tokens of context, the model has 1000"},
 		{"no room for the output", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 900, MaxOutputTokens: 101}, "the query needs 1001 tokens of context, the model has 1000"},
@@ -311,6 +312,35 @@ func TestMaxOutputTokens(t *testing.T) {
 	f(5000, 1200, 2000)
 	f(1500, 1200, 1500)
 	f(100, 100, 100)
+}
+
+// A candidate's own limit caps its forecast too, and several answers add up.
+func TestAnswersAndOwnLimit(t *testing.T) {
+	c := twoModels()
+	c.Candidates[0].MaxOutputTokens = 700
+	a := route(t, newRouter(t, c), carrot.Query{InputTokens: 1000, MaxOutputTokens: 900, Answers: 3}, best).Candidates[0]
+	if a.OutputTokens != 2100 || a.OutputTokensP90 != 2100 || a.Cost != gpt4o.Expected(1000, 2100) {
+		t.Errorf("%v (90%%: %v) output tokens for %v, want 3 × 700 for %v", a.OutputTokens, a.OutputTokensP90, a.Cost, gpt4o.Expected(1000, 2100))
+	}
+}
+
+// Tokens in a candidate's prompt cache are estimated at the cached price, so
+// that leaving the model that served last must pay for itself.
+func TestCachedTokens(t *testing.T) {
+	c := twoModels()
+	c.Candidates[0].Price = &carrot.Price{Input: carrot.PerMillion(10), CachedInput: carrot.PerMillion(1)}
+	r := newRouter(t, c)
+	for _, test := range []struct{ cached, want int }{{0, 0}, {800, 800}, {5000, 1000}} {
+		d := route(t, r, carrot.Query{InputTokens: 1000, CachedTokens: map[string]int{"large": test.cached}}, best)
+		a := d.Candidates[0]
+		want := c.Candidates[0].Price.Cost(carrot.Usage{Input: 1000 - test.want, CachedInput: test.want})
+		if a.CachedTokens != test.want || a.Cost != want || a.CostP90 != want {
+			t.Errorf("%d cached: estimated %d cached for %v (%v), want %d for %v", test.cached, a.CachedTokens, a.Cost, a.CostP90, test.want, want)
+		}
+		if d.Candidates[1].CachedTokens != 0 {
+			t.Errorf("small has %d cached tokens, want none", d.Candidates[1].CachedTokens)
+		}
+	}
 }
 
 // Recorded input tokens are taken as they are; without them the text is
