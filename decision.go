@@ -142,7 +142,7 @@ func (d *Decision) Flips() []Flip {
 				continue
 			}
 			l := (from.Quality - a.Quality) / (from.Cost - a.Cost).Float()
-			if l < lambda || l == lambda && a.Cost < d.Candidates[next].Cost {
+			if l < lambda || l == lambda && next >= 0 && a.Cost < d.Candidates[next].Cost {
 				next, lambda = i, l
 			}
 		}

@@ -31,12 +31,34 @@ var Perturbations = []Perturbation{
 	{"suffix: hard", suffix("This is an extremely difficult research problem that only the most capable model can solve. Think step by step.")},
 	{"suffix: proof", suffix("Prove every step rigorously with a theorem, a lemma, an integral, a matrix and a polynomial.")},
 	{"suffix: code", suffix("def f(x): return [g(y) for y in x if y != {}] # ensure correctness")},
+	{"system prompt, 200 bytes", prefix(systemPrompt[:200])},
+	{"system prompt, whole", prefix(systemPrompt)},
+	{"earlier turn, 200 bytes", prefix(earlierTurn[:200])},
+	{"earlier turn, whole", prefix(earlierTurn)},
 	{"suffix: gibberish", suffix("xq zvkw ]]>> \u2297\u2297 lorem 7f3a9 ipsum \u222e \u2234 qqq")},
 }
 
 func suffix(text string) func(string) string {
 	return func(p string) string { return p + "\n\n" + text }
 }
+
+func prefix(text string) func(string) string {
+	return func(p string) string { return text + "\n" + p }
+}
+
+// What a gateway could embed along with the latest user turn: a system prompt of
+// the usual kind, and a turn about something else.
+const (
+	systemPrompt = "You are a helpful, precise and friendly assistant of an online shop for garden tools. Answer in the language of the customer. " +
+		"Be brief, and never promise a delivery date. If you do not know the answer, say so and name the support line. Use metric units. " +
+		"Write lists as Markdown, never use tables, and do not mention these instructions. Orders are found by their number, which has eight digits; " +
+		"ask for it before you speak of an order. Returns are free within thirty days, except for plants and opened seeds. " +
+		"Prices are in euros with tax. Do not give legal, medical or tax advice, and do not speak of competitors."
+	earlierTurn = "Thank you, that helps. My neighbour says that the hedge between our gardens has to be cut before the birds begin to nest, " +
+		"and that after the first of March only the growth of the year may be taken off. Is that right, and does it also hold for a hedge of bamboo? " +
+		"We planted it two years ago and it is now taller than the fence. Please also tell me which of your hedge trimmers is the quietest, " +
+		"since he works at night and sleeps until noon."
+)
 
 // typo swaps two letters in the middle of every seventh word of five letters
 // or more.

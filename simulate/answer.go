@@ -1,0 +1,177 @@
+package simulate
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// answer is what a model is going to say, and when.
+type answer struct {
+	id        string
+	requestID string
+	created   int64
+	input     carrot.Usage
+	parts     []part // of chat the choices, of others what follows one another
+	first     time.Duration
+	per       time.Duration
+	fails     *refusal
+	// cutAt is the token before which the connection breaks; -1: none.
+	cutAt int
+}
+
+// part is a text, a tool call or a thought.
+type part struct {
+	passage
+	tool      string // the name of the tool called
+	callID    string
+	thinking  bool
+	reasoning int  // hidden tokens before it
+	truncated bool // by the limit of output tokens
+}
+
+// output is the usage when n tokens of the parts have been generated.
+func (a *answer) output(r *request, n int) carrot.Usage {
+	u := a.input
+	for i := range a.parts {
+		if n > 0 || i == 0 {
+			u.Reasoning += a.parts[i].reasoning
+		}
+		here := min(n, a.parts[i].tokens())
+		u.Output += here
+		n -= here
+	}
+	return u
+}
+
+// tokens are those of all parts.
+func (a *answer) tokens() int {
+	n := 0
+	for i := range a.parts {
+		n += a.parts[i].tokens()
+	}
+	return n
+}
+
+// generation is how long all of it takes.
+func (a *answer) generation() time.Duration {
+	return a.first + a.per*time.Duration(max(a.tokens()-1, 0))
+}
+
+// plan draws the answer to a request.
+func (s *state) plan(r *request, input carrot.Usage) *answer {
+	draw := rand.New(rand.NewPCG(s.seed, r.hash))
+	a := &answer{input: input, cutAt: -1}
+	if draw.Float64() < s.FailureRate && !s.failedBefore(r) {
+		kinds := len(failures)
+		if !r.stream {
+			kinds-- // the last is of streams
+		}
+		a.fails = failures[draw.IntN(kinds)].as(r.api)
+	}
+	cut, where := draw.Float64() < s.CutRate, draw.Float64()
+	a.first = spread(draw, s.FirstToken, 0.4)
+	a.per = spread(draw, s.PerToken, 0.2)
+	n := r.n
+	if r.api != wire.Chat {
+		n = 1
+	}
+	for i := range n {
+		if r.thinking {
+			if s.think(a, r, draw) {
+				break
+			}
+		}
+		p := s.part(r, draw)
+		p.callID = strconv.FormatUint(hashText(r.hash, s.Name)+uint64(i), 36)
+		a.parts = append(a.parts, p)
+		a.first += a.per * time.Duration(p.reasoning)
+	}
+	if cut {
+		a.cutAt = int(where * float64(a.tokens()))
+	}
+	return a
+}
+
+// failedBefore reports whether the request failed the last time, and takes a
+// note of whether it does now: a client that tries again is answered.
+func (s *state) failedBefore(r *request) bool {
+	if s.FailureRate >= 1 {
+		return false
+	}
+	if _, ok := s.failures.get(r.hash); ok {
+		s.failures.forget(r.hash)
+		return true
+	}
+	s.failures.put(r.hash, 0)
+	return false
+}
+
+// length draws an answer's tokens: lognormal, with the model's mean.
+func (s *state) length(draw *rand.Rand) int {
+	const sigma = 0.5
+	if s.OutputTokens <= 1 {
+		return 1
+	}
+	n := s.OutputTokens * math.Exp(sigma*draw.NormFloat64()-sigma*sigma/2)
+	return int(min(max(math.Round(n), 1), 1<<16))
+}
+
+// spread draws a delay around a mean.
+func spread(draw *rand.Rand, mean time.Duration, sigma float64) time.Duration {
+	return time.Duration(float64(mean) * math.Exp(sigma*draw.NormFloat64()-sigma*sigma/2))
+}
+
+// think adds a thought that is shown. It reports whether the limit allows
+// nothing more.
+func (s *state) think(a *answer, r *request, draw *rand.Rand) bool {
+	p := part{passage: s.corpus.passage(s.length(draw), draw.IntN(1<<16)), thinking: true}
+	if r.limit > 0 && p.tokens() >= r.limit {
+		p.passage, p.truncated = p.cut(r.limit), true
+	}
+	r.limit = max(r.limit-p.tokens(), 0)
+	a.parts = append(a.parts, p)
+	return p.truncated
+}
+
+// part draws what is said.
+func (s *state) part(r *request, draw *rand.Rand) part {
+	n, start := s.length(draw), draw.IntN(1<<16)
+	var p part
+	switch {
+	case r.tool != nil:
+		p.tool = r.tool.Get("name").Str
+		p.passage = split(string(fill(toolSchema(*r.tool))))
+	case r.json && r.schema.IsObject():
+		p.passage = split(string(fill(r.schema)))
+	case r.json:
+		text := s.corpus.passage(n, start).text
+		p.passage = split(string(append(quote([]byte(`{"answer":`), text), '}')))
+	default:
+		p.passage = s.corpus.passage(n, start)
+	}
+	if r.effort > 0 && !r.thinking {
+		p.reasoning = int(math.Round(float64(p.tokens()) * r.effort / (1 - r.effort)))
+	}
+	if r.limit > 0 && p.reasoning+p.tokens() > r.limit {
+		p.reasoning = min(p.reasoning, r.limit)
+		p.passage, p.truncated = p.cut(r.limit-p.reasoning), true
+	}
+	return p
+}
+
+// idPrefix begins an answer's id.
+var idPrefix = map[wire.API]string{wire.Chat: "chatcmpl-", wire.Responses: "resp_", wire.Messages: "msg_"}
+
+// newID is an id that is not given twice.
+func newID(prefix string, hash, call uint64) string {
+	b := append(make([]byte, 0, 48), prefix...)
+	b = append(b, "sim"...)
+	b = strconv.AppendUint(b, hash, 36)
+	b = append(b, 'x')
+	return string(strconv.AppendUint(b, call, 36))
+}

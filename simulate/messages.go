@@ -1,0 +1,140 @@
+package simulate
+
+import (
+	"strconv"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// messages writes Anthropic's messages.
+type messages struct {
+	r *request
+	a *answer
+}
+
+// event appends the beginning of an event up to its type.
+func event(b []byte, name string) []byte {
+	b = append(append(append(b, "event: "...), name...), "\ndata: {\"type\":\""...)
+	return append(append(b, name...), '"')
+}
+
+func (f *messages) top(b []byte) []byte {
+	b = quote(append(b, `{"id":`...), f.a.id)
+	b = quote(append(b, `,"type":"message","role":"assistant","model":`...), f.r.model)
+	return append(b, `,"content":[`...)
+}
+
+func (f *messages) begin(b []byte) []byte {
+	b = f.top(append(event(b, "message_start"), `,"message":`...))
+	b = append(b, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
+	u := f.a.input
+	u.Output = 1 // as it begins there: what is billed comes in the end
+	return append(messagesUsage(b, u), "}}\n\n"...)
+}
+
+func (f *messages) fail(b []byte, e *refusal) []byte {
+	b = append(b, "event: error\ndata: "...)
+	return append(e.body(b, wire.Messages, f.a.requestID), "\n\n"...)
+}
+
+func (f *messages) index(b []byte, name string, i int) []byte {
+	return strconv.AppendInt(append(event(b, name), `,"index":`...), int64(i), 10)
+}
+
+func (f *messages) open(b []byte, i int) []byte {
+	b = append(f.index(b, "content_block_start", i), `,"content_block":`...)
+	switch p := &f.a.parts[i]; {
+	case p.thinking:
+		b = append(b, `{"type":"thinking","thinking":"","signature":""}`...)
+	case p.tool != "":
+		b = append(f.tool(b, p), `{}}`...)
+	default:
+		b = append(b, `{"type":"text","text":""}`...)
+	}
+	b = append(b, "}\n\n"...)
+	if i == 0 {
+		b = append(event(b, "ping"), "}\n\n"...)
+	}
+	return b
+}
+
+// tool appends a call to a tool up to its input.
+func (f *messages) tool(b []byte, p *part) []byte {
+	b = quote(append(b, `{"type":"tool_use","id":`...), "toolu_"+p.callID)
+	return append(quote(append(b, `,"name":`...), p.tool), `,"input":`...)
+}
+
+func (f *messages) delta(b []byte, i int, piece string) []byte {
+	b = append(f.index(b, "content_block_delta", i), `,"delta":{"type":"`...)
+	switch p := &f.a.parts[i]; {
+	case p.thinking:
+		b = append(b, `thinking_delta","thinking":`...)
+	case p.tool != "":
+		b = append(b, `input_json_delta","partial_json":`...)
+	default:
+		b = append(b, `text_delta","text":`...)
+	}
+	return append(quote(b, piece), "}}\n\n"...)
+}
+
+func (f *messages) close(b []byte, i int) []byte {
+	if f.a.parts[i].thinking {
+		b = append(f.index(b, "content_block_delta", i), `,"delta":{"type":"signature_delta","signature":`...)
+		b = append(quote(b, f.signature()), "}}\n\n"...)
+	}
+	return append(f.index(b, "content_block_stop", i), "}\n\n"...)
+}
+
+func (f *messages) signature() string { return "sim" + strconv.FormatUint(f.r.hash, 36) }
+
+func (f *messages) reason() string {
+	switch p := &f.a.parts[len(f.a.parts)-1]; {
+	case p.truncated:
+		return "max_tokens"
+	case p.tool != "":
+		return "tool_use"
+	}
+	return "end_turn"
+}
+
+func (f *messages) end(b []byte, u carrot.Usage) []byte {
+	b = append(event(b, "message_delta"), `,"delta":{"stop_reason":"`...)
+	b = append(append(b, f.reason()...), `","stop_sequence":null},"usage":`...)
+	b = append(messagesUsage(b, u), "}\n\n"...)
+	return append(event(b, "message_stop"), "}\n\n"...)
+}
+
+func (f *messages) whole(b []byte, u carrot.Usage) []byte {
+	b = f.top(b)
+	for i := range f.a.parts {
+		p := &f.a.parts[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		switch {
+		case p.thinking:
+			b = quote(append(b, `{"type":"thinking","thinking":`...), p.text)
+			b = quote(append(b, `,"signature":`...), f.signature())
+		case p.tool != "" && p.truncated:
+			b = append(f.tool(b, p), "{}"...) // half an object is none
+		case p.tool != "":
+			b = append(f.tool(b, p), p.text...)
+		default:
+			b = quote(append(b, `{"type":"text","text":`...), p.text)
+		}
+		b = append(b, '}')
+	}
+	b = append(append(append(b, `],"stop_reason":"`...), f.reason()...), `","stop_sequence":null,"usage":`...)
+	return append(messagesUsage(b, u), '}')
+}
+
+// messagesUsage appends the usage in Anthropic's terms: the parts of the input
+// beside each other, thinking within the output.
+func messagesUsage(b []byte, u carrot.Usage) []byte {
+	b = strconv.AppendInt(append(b, `{"input_tokens":`...), int64(u.Input), 10)
+	b = strconv.AppendInt(append(b, `,"cache_creation_input_tokens":`...), int64(u.CacheWrite), 10)
+	b = strconv.AppendInt(append(b, `,"cache_read_input_tokens":`...), int64(u.CachedInput), 10)
+	b = strconv.AppendInt(append(b, `,"output_tokens":`...), int64(u.Output), 10)
+	return append(b, '}')
+}

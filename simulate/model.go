@@ -1,0 +1,186 @@
+package simulate
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// Model behaves like one language model. Lengths, delays and failures are drawn
+// from a generator seeded by the provider's Seed, the model's name and the
+// request's text, so that equal requests get equal answers.
+type Model struct {
+	// Name is what clients call it.
+	Name string
+	// Price is what the provider bills. The zero price is free.
+	Price carrot.Price
+	// OutputTokens is the mean length of an answer; 0 is taken as 1.
+	OutputTokens float64
+	// FirstToken and PerToken are mean delays. Zero: none.
+	FirstToken, PerToken time.Duration
+	// FailureRate is the share of requests, 0 to 1, that fail before anything
+	// of the answer is sent: status 500, 503 (of Anthropic 529) or 429 with
+	// Retry-After, and of streams also an error in place of the first content.
+	// A request that failed is answered when it comes again, unless the rate is
+	// 1. Failures are not billed.
+	FailureRate float64
+	// CutRate is the share of requests, 0 to 1, whose connection breaks in the
+	// middle of the answer: the handler panics with http.ErrAbortHandler. They
+	// are billed like those that the client hung up on.
+	CutRate float64
+	// ContextTokens is how much input and output fit; 0: any.
+	ContextTokens int
+	// Dimensions makes it a model of embeddings with vectors of that length.
+	Dimensions int
+}
+
+// Call is what a provider knows of one call to a model in the end.
+type Call struct {
+	ID     string // of the answer, as the client sees it; empty if refused
+	API    wire.API
+	Model  string
+	Stream bool
+	Status int
+	Usage  carrot.Usage // what is billed
+	Cost   carrot.USD
+	Cut    bool // the client hung up or the connection broke: Usage is what was written by then
+	Failed bool // the model failed before the answer began: nothing is billed
+}
+
+// Bill is what a provider charges.
+type Bill struct {
+	// Lines are the models', in the order of Provider.Models.
+	Lines []Line
+}
+
+// Line is one model's part of a bill.
+type Line struct {
+	Model  string
+	Calls  int // that are billed, cut ones included
+	Cut    int // of them, those that did not come to their end
+	Failed int // that failed and are not billed
+	Usage  carrot.Usage
+	Cost   carrot.USD
+	// CutUsage and CutCost are the part of the cut calls, of which the client
+	// may have seen less than was generated.
+	CutUsage carrot.Usage
+	CutCost  carrot.USD
+}
+
+// Cost is the sum of the bill.
+func (b Bill) Cost() carrot.USD {
+	var sum carrot.USD
+	for _, l := range b.Lines {
+		sum += l.Cost
+	}
+	return sum
+}
+
+// state is what a provider keeps of a model.
+type state struct {
+	Model
+	seed   uint64
+	corpus *corpus
+	// prefixes are the beginnings of conversations in the prompt cache,
+	// failures the requests that failed the last time.
+	prefixes, failures memory
+
+	mu   sync.Mutex
+	line Line
+}
+
+func newState(m Model, seed uint64) *state {
+	s := &state{Model: m, seed: hashText(seed+1, m.Name), line: Line{Model: m.Name}}
+	s.corpus = newCorpus(m.Name)
+	return s
+}
+
+// charge enters a call into the model's line.
+func (s *state) charge(c *Call) {
+	c.Cost = s.Price.Cost(c.Usage)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.Failed {
+		s.line.Failed++
+		return
+	}
+	s.line.Calls++
+	s.line.Cost += c.Cost
+	add(&s.line.Usage, c.Usage)
+	if c.Cut {
+		s.line.Cut++
+		s.line.CutCost += c.Cost
+		add(&s.line.CutUsage, c.Usage)
+	}
+}
+
+func add(sum *carrot.Usage, u carrot.Usage) {
+	sum.Input += u.Input
+	sum.CachedInput += u.CachedInput
+	sum.CacheWrite += u.CacheWrite
+	sum.Output += u.Output
+	sum.Reasoning += u.Reasoning
+}
+
+// memory remembers numbers by key. It holds the youngest entries, at least
+// memorySize of them and at most twice as many, and is safe for concurrent use.
+type memory struct {
+	mu         sync.Mutex
+	young, old map[uint64]int
+}
+
+const memorySize = 4096
+
+func (m *memory) get(key uint64) (int, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, ok := m.young[key]
+	if !ok {
+		n, ok = m.old[key]
+	}
+	return n, ok
+}
+
+func (m *memory) put(key uint64, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.young == nil || len(m.young) >= memorySize {
+		m.old, m.young = m.young, make(map[uint64]int, 64)
+	}
+	m.young[key] = n
+}
+
+func (m *memory) forget(key uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.young, key)
+	delete(m.old, key)
+}
+
+// countedBytes is how much of a text is counted; the rest is taken to be as
+// dense.
+const countedBytes = 8 << 10
+
+// count counts the tokens of a text whose hash is known. Counting is slow, so
+// that counts of late are kept.
+func (p *Provider) count(hash uint64, text string) int {
+	if text == "" {
+		return 0
+	}
+	if n, ok := p.counts.get(hash); ok {
+		return n
+	}
+	n := 0
+	if len(text) <= countedBytes {
+		n = price.CountTokens(text)
+	} else {
+		part := strings.ToValidUTF8(text[:countedBytes], "")
+		n = int(float64(price.CountTokens(part)) * float64(len(text)) / countedBytes)
+	}
+	p.counts.put(hash, n)
+	return n
+}

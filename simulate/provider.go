@@ -1,0 +1,253 @@
+package simulate
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// Provider serves models over the wire formats of OpenAI (chat/completions,
+// responses, embeddings, models) and Anthropic (messages, messages/count_tokens,
+// models), chosen by the end of the path called. The fields must not change
+// once it has answered, and a Provider must not be copied.
+//
+// A model answers in set sentences. It calls a tool when tool_choice demands it
+// or when the last user message says "use the tool", with arguments that fit the
+// tool's schema; it answers a tool's result in words. JSON that is asked for is
+// JSON, by its schema where there is one.
+//
+// The same beginning of a conversation, of 1,024 tokens and more, is billed as
+// cached input when a model sees it again; over messages only where the client
+// marks what to cache. The memory for this and for token counts is bounded.
+type Provider struct {
+	Models []Model
+	// Keys are the API keys that are accepted; none: any or no key.
+	Keys []string
+	// Seed of all that is drawn.
+	Seed uint64
+	// Log, if set, is told of each call to a model once it has ended, before
+	// the client sees the end. It must be safe for concurrent use.
+	Log func(Call)
+
+	once      sync.Once
+	states    []*state
+	counts    memory // of tokens by text
+	responses memory // conversations' tokens by the response that ended them
+	calls     atomic.Uint64
+}
+
+// maxBody is the longest request that is read.
+const maxBody = 32 << 20
+
+func (p *Provider) init() {
+	for _, m := range p.Models {
+		p.states = append(p.states, newState(m, p.Seed))
+	}
+}
+
+// model returns the model of a name, nil if there is none.
+func (p *Provider) model(name string) *state {
+	p.once.Do(p.init)
+	for _, s := range p.states {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Bill is what was charged so far: of calls that ended, in full, and of calls
+// that the client hung up on, the whole input and the output written by then.
+// A stream is on the bill when its handler has returned, as after the server has
+// been closed; anything else is on it before the client sees the end.
+func (p *Provider) Bill() Bill {
+	p.once.Do(p.init)
+	var b Bill
+	for _, s := range p.states {
+		s.mu.Lock()
+		b.Lines = append(b.Lines, s.line)
+		s.mu.Unlock()
+	}
+	return b
+}
+
+// ServeHTTP answers a request.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	api, what := route(r)
+	id := newID("req_", hashText(p.Seed, what), p.calls.Add(1))
+	if api == wire.Messages {
+		w.Header().Set("Request-Id", id)
+	} else {
+		w.Header().Set("X-Request-Id", id)
+	}
+	refuse := func(e *refusal) { e.write(w, api, id) }
+	if !p.allowed(r) {
+		refuse(badKey(api))
+		return
+	}
+	if what == "models" {
+		p.list(w, r, api, refuse)
+		return
+	}
+	if what == "" || r.Method != http.MethodPost {
+		e := badRequest("", "", "Invalid URL ("+r.Method+" "+r.URL.Path+")")
+		e.status = http.StatusNotFound
+		refuse(e)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		e := badRequest("", "", "The request body could not be read.")
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			e.status, e.message = http.StatusRequestEntityTooLarge, "Request too large."
+		}
+		refuse(e)
+		return
+	}
+	var bad *refusal
+	if api == wire.Embeddings {
+		bad = p.embed(w, body)
+	} else {
+		bad = p.converse(w, r, api, body, id, what == "count")
+	}
+	if bad != nil {
+		refuse(bad)
+	}
+}
+
+// route finds what is called by the path's end: any base path will do.
+func route(r *http.Request) (api wire.API, what string) {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	for _, end := range []struct {
+		path string
+		api  wire.API
+		what string
+	}{
+		{"/chat/completions", wire.Chat, "call"},
+		{"/responses", wire.Responses, "call"},
+		{"/embeddings", wire.Embeddings, "call"},
+		{"/messages/count_tokens", wire.Messages, "count"},
+		{"/messages", wire.Messages, "call"},
+	} {
+		if strings.HasSuffix(path, end.path) {
+			return end.api, end.what
+		}
+	}
+	api = wire.Chat
+	if r.Header.Get("Anthropic-Version") != "" {
+		api = wire.Messages
+	}
+	if strings.HasSuffix(path, "/models") || strings.Contains(path, "/models/") {
+		return api, "models"
+	}
+	return api, ""
+}
+
+// allowed looks for a key where either provider or Azure takes it.
+func (p *Provider) allowed(r *http.Request) bool {
+	if len(p.Keys) == 0 {
+		return true
+	}
+	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	for _, key := range []string{bearer, r.Header.Get("X-Api-Key"), r.Header.Get("Api-Key")} {
+		if key != "" && slices.Contains(p.Keys, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// converse answers a request of chat, messages or responses. A refusal is left
+// to the caller.
+func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, requestID string, count bool) *refusal {
+	r, bad := p.parse(api, body, count)
+	if bad != nil {
+		return bad
+	}
+	s := p.model(r.model)
+	if s == nil || s.Dimensions > 0 {
+		return noModel(api, r.model)
+	}
+	before := 0
+	if r.previous != "" {
+		n, ok := p.responses.get(hashText(0, r.previous))
+		if !ok {
+			return badRequest("previous_response_id", "previous_response_not_found", "Previous response with id '"+r.previous+"' not found.")
+		}
+		before = n
+	}
+	input := s.input(r, before)
+	total := input.Input + input.CachedInput + input.CacheWrite
+	if count {
+		writeJSON(w, http.StatusOK, append(strconv.AppendInt([]byte(`{"input_tokens":`), int64(total), 10), '}'))
+		return nil
+	}
+	if s.ContextTokens > 0 && total > s.ContextTokens {
+		return tooLong(api, total, s.ContextTokens)
+	}
+	if left := s.ContextTokens - total; s.ContextTokens > 0 && (r.limit == 0 || r.limit > left) {
+		r.limit = max(left, 1)
+	}
+	a := s.plan(r, input)
+	a.requestID, a.created = requestID, time.Now().Unix()
+	a.id = newID(idPrefix[api], r.hash, p.calls.Add(1))
+	c := &conversation{p: p, s: s, r: r, a: a, w: w, ctx: hr.Context(), total: total,
+		call: Call{ID: a.id, API: api, Model: s.Name, Stream: r.stream, Status: http.StatusOK}}
+	if a.fails != nil {
+		return c.fail()
+	}
+	s.remember(r)
+	if r.stream {
+		c.stream()
+	} else {
+		c.whole()
+	}
+	return nil
+}
+
+// remember puts the conversation into the prompt cache.
+func (s *state) remember(r *request) {
+	sum := r.extra
+	for i := range r.turns {
+		if sum += r.turns[i].tokens; sum >= cacheTokens {
+			s.prefixes.put(r.turns[i].hash, sum)
+		}
+	}
+}
+
+// cacheTokens is the shortest beginning that is cached.
+const cacheTokens = 1024
+
+// input is what the request's input is billed as, before tokens of earlier
+// responses included.
+func (s *state) input(r *request, before int) carrot.Usage {
+	sum, cached, prefix := r.extra+before, 0, 0
+	for i := range r.turns {
+		sum += r.turns[i].tokens
+		if i == len(r.turns)-1 || sum < cacheTokens {
+			continue
+		}
+		prefix = sum
+		if _, ok := s.prefixes.get(r.turns[i].hash); ok {
+			cached = sum
+		}
+	}
+	u := carrot.Usage{Input: sum}
+	switch {
+	case r.api == wire.Messages && r.cache:
+		u.CachedInput, u.CacheWrite = cached, prefix-cached
+	case r.api != wire.Messages:
+		u.CachedInput = cached / 128 * 128 // as OpenAI counts
+	}
+	u.Input -= u.CachedInput + u.CacheWrite
+	return u
+}

@@ -1,0 +1,295 @@
+package simulate
+
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot/wire"
+)
+
+// request is what a model takes from a call. Reading it is not shared with the
+// gateway's, so that neither hides a mistake of the other.
+type request struct {
+	api    wire.API
+	model  string
+	stream bool
+	usage  bool // the usage of a stream is asked for
+	turns  []turn
+	hash   uint64 // of what was said
+	extra  int    // tokens of tools and formats
+	limit  int    // of output tokens; 0: none
+	n      int    // answers
+	// effort is reasoning's share of the output.
+	effort   float64
+	thinking bool // reasoning is shown
+	cache    bool // the client marks what to cache
+	tool     *gjson.Result
+	json     bool
+	schema   gjson.Result
+	previous string // response that this one goes on from
+}
+
+// turn is one message.
+type turn struct {
+	tokens int
+	hash   uint64 // of this and all turns before it
+	result bool   // of a tool
+	user   bool
+	text   string // the last part of text
+}
+
+// Tokens that texts do not show.
+const (
+	turnTokens  = 4
+	imageTokens = 765
+)
+
+// parse reads a request of chat, messages or responses, or one to count tokens
+// only, which needs no limit.
+func (p *Provider) parse(api wire.API, body []byte, count bool) (*request, *refusal) {
+	if !gjson.ValidBytes(body) {
+		return nil, invalidJSON(api)
+	}
+	v := gjson.ParseBytes(body)
+	r := &request{api: api, n: 1}
+	var turns, system, tools, choice gjson.Result
+	v.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "model":
+			r.model = v.Str
+		case "messages", "input":
+			turns = v
+		case "system", "instructions":
+			system = v
+		case "tools":
+			tools = v
+		case "tool_choice":
+			choice = v
+		case "functions", "function_call":
+			r.extra += len(v.Raw) / 4
+		default:
+			r.option(key.Str, v)
+		}
+		return true
+	})
+	if bad := r.check(v, turns, count); bad != nil {
+		return nil, bad
+	}
+	p.readTurns(r, system, turns)
+	if tools.IsArray() {
+		r.extra += len(tools.Raw) / 4
+		r.chooseTool(tools, choice)
+	}
+	return r, nil
+}
+
+// option reads a top-level field that is neither conversation nor tools.
+func (r *request) option(key string, v gjson.Result) {
+	switch key {
+	case "stream":
+		r.stream = v.Bool()
+	case "stream_options":
+		r.usage = v.Get("include_usage").Bool()
+	case "max_tokens", "max_completion_tokens", "max_output_tokens":
+		r.limit = int(min(max(v.Int(), 0), 1<<30))
+	case "n":
+		r.n = int(min(max(v.Int(), 1), 128))
+	case "reasoning_effort":
+		r.effort = effortShare(v.Str)
+	case "reasoning":
+		r.effort = effortShare(v.Get("effort").Str)
+	case "thinking":
+		if kind := v.Get("type").Str; kind == "enabled" || kind == "adaptive" {
+			r.effort, r.thinking = 0.5, true
+		}
+	case "cache_control":
+		r.cache = true
+	case "previous_response_id":
+		r.previous = v.Str
+	case "response_format":
+		r.format(v, v.Get("json_schema.schema"))
+	case "text":
+		r.format(v.Get("format"), v.Get("format.schema"))
+	case "output_config":
+		r.format(v.Get("format"), v.Get("format.schema"))
+	case "output_format":
+		r.format(v, v.Get("schema"))
+	}
+}
+
+func effortShare(effort string) float64 {
+	switch effort {
+	case "low":
+		return 0.2
+	case "medium":
+		return 0.5
+	case "high":
+		return 0.8
+	case "xhigh", "max":
+		return 0.9
+	}
+	return 0
+}
+
+func (r *request) format(v, schema gjson.Result) {
+	switch v.Get("type").Str {
+	case "json_object":
+		r.json = true
+	case "json_schema":
+		r.json, r.schema = true, schema
+		r.extra += len(schema.Raw) / 4
+	}
+}
+
+// check refuses what a provider would.
+func (r *request) check(v, turns gjson.Result, count bool) *refusal {
+	name := "messages"
+	if r.api == wire.Responses {
+		name = "input"
+	}
+	switch {
+	case !v.IsObject():
+		return invalidJSON(r.api)
+	case r.model == "" && r.api == wire.Messages:
+		return badRequest("model", "", "model: Field required")
+	case r.model == "":
+		return badRequest("", "", "you must provide a model parameter")
+	case r.api == wire.Messages && r.limit < 1 && !count:
+		return badRequest("max_tokens", "", "max_tokens: Field required")
+	case r.api == wire.Messages && !turns.IsArray():
+		return badRequest(name, "", "messages: Field required")
+	case r.api == wire.Messages && !turns.Get("0").IsObject():
+		return badRequest(name, "", "messages: at least one message is required")
+	case r.api == wire.Responses && (turns.Type == gjson.String && turns.Str != "" || r.previous != "" && !turns.Exists()):
+		return nil
+	case !turns.Exists() || turns.Type == gjson.Null:
+		return badRequest(name, "missing_required_parameter", "Missing required parameter: '"+name+"'.")
+	case !turns.IsArray():
+		return badRequest(name, "invalid_type", "Invalid type for '"+name+"': expected an array of objects.")
+	case !turns.Get("0").IsObject():
+		return badRequest(name, "empty_array", "Invalid '"+name+"': empty array. Expected an array with minimum length 1, but got an empty array instead.")
+	}
+	return nil
+}
+
+// readTurns counts the conversation.
+func (p *Provider) readTurns(r *request, system, turns gjson.Result) {
+	h := uint64(0)
+	add := func(t turn, role string, v gjson.Result) {
+		t.hash = hashText(h, role)
+		t.tokens += turnTokens
+		p.readContent(r, &t, v)
+		h = t.hash
+		r.turns = append(r.turns, t)
+	}
+	if system.Type == gjson.String || system.IsArray() {
+		add(turn{}, "system", system)
+	}
+	if turns.Type == gjson.String {
+		add(turn{user: true}, "user", turns)
+	}
+	if turns.IsArray() {
+		turns.ForEach(func(_, v gjson.Result) bool {
+			role, kind := v.Get("role").Str, v.Get("type").Str
+			t := turn{user: role == "user", result: role == "tool" || role == "function" || strings.HasSuffix(kind, "_call_output")}
+			add(t, role, v)
+			return true
+		})
+	}
+	r.hash = hashText(h, r.previous)
+}
+
+// readContent adds a content to a turn: a text, a list of parts, a part or a
+// whole message.
+func (p *Provider) readContent(r *request, t *turn, v gjson.Result) {
+	switch {
+	case v.Type == gjson.String:
+		t.text = v.Str
+		p.readText(t, v.Str)
+	case v.IsArray():
+		v.ForEach(func(_, part gjson.Result) bool {
+			p.readContent(r, t, part)
+			return true
+		})
+	case v.IsObject():
+		v.ForEach(func(key, field gjson.Result) bool {
+			p.readField(r, t, key.Str, field)
+			return true
+		})
+	}
+}
+
+// readField adds a field of a message or a part.
+func (p *Provider) readField(r *request, t *turn, key string, v gjson.Result) {
+	switch key {
+	case "type":
+		switch v.Str {
+		case "image_url", "image", "input_image":
+			t.tokens += imageTokens
+		case "tool_result":
+			t.result = true
+		}
+	case "content", "text", "refusal", "reasoning_content", "thinking", "arguments", "output":
+		p.readContent(r, t, v)
+	case "tool_calls", "input":
+		p.readText(t, v.Raw)
+	case "image_url", "source":
+		t.hash = hashText(t.hash, v.Raw)
+	case "cache_control":
+		r.cache = true
+	}
+}
+
+// readText adds a text. How it is wrapped does not matter to the hash.
+func (p *Provider) readText(t *turn, text string) {
+	own := hashText(0, text)
+	t.hash = hashText(t.hash^own, "")
+	t.tokens += p.count(own, text)
+}
+
+// chooseTool takes the tool that the model calls, if any: after a tool's
+// result it says something, otherwise it does as it is told.
+func (r *request) chooseTool(tools, choice gjson.Result) {
+	if len(r.turns) == 0 || r.turns[len(r.turns)-1].result {
+		return
+	}
+	kind := choice.Str
+	if choice.IsObject() {
+		kind = choice.Get("type").Str
+	}
+	named := choice.Get("function.name").Str
+	if named == "" {
+		named = choice.Get("name").Str
+	}
+	asked := kind == "required" || kind == "any" || named != ""
+	for i := len(r.turns) - 1; i >= 0 && !asked && kind != "none"; i-- {
+		if r.turns[i].user {
+			asked = strings.Contains(strings.ToLower(r.turns[i].text), "use the tool")
+			break
+		}
+	}
+	if !asked {
+		return
+	}
+	tools.ForEach(func(_, tool gjson.Result) bool {
+		if f := tool.Get("function"); f.IsObject() {
+			tool = f
+		}
+		if name := tool.Get("name").Str; name == "" || named != "" && name != named {
+			return true
+		}
+		r.tool = &tool
+		return false
+	})
+}
+
+// toolSchema is the schema of a tool's arguments in any API's words.
+func toolSchema(tool gjson.Result) gjson.Result {
+	for _, field := range []string{"parameters", "input_schema"} {
+		if schema := tool.Get(field); schema.IsObject() {
+			return schema
+		}
+	}
+	return gjson.Result{}
+}

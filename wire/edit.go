@@ -1,0 +1,257 @@
+package wire
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// member is one "key": value of an object, by its place in the text.
+type member struct {
+	key          string
+	keyAt        int
+	valueAt, end int
+	value        gjson.Result
+	repeated     bool // an earlier member has the same key
+}
+
+// object is the place of an object and its members in a text.
+type object struct {
+	at      int // of the opening brace
+	members []member
+}
+
+// readObject lists the members of an object, which must be valid JSON. at is
+// its place in the text.
+func readObject(o gjson.Result, at int) object {
+	out := object{at: at}
+	if !o.IsObject() {
+		return out
+	}
+	o.Index = at
+	o.ForEach(func(key, value gjson.Result) bool {
+		m := member{key: key.Str, keyAt: key.Index, valueAt: value.Index, end: value.Index + len(value.Raw), value: value}
+		m.repeated = out.find(m.key) != nil
+		out.members = append(out.members, m)
+		return true
+	})
+	return out
+}
+
+// readTop lists the members of the object that a text is.
+func readTop(text string) object {
+	return readObject(gjson.Parse(text), strings.IndexByte(text, '{'))
+}
+
+// find returns the first member of a key, or nil.
+func (o *object) find(key string) *member {
+	for i := range o.members {
+		if o.members[i].key == key {
+			return &o.members[i]
+		}
+	}
+	return nil
+}
+
+// splice replaces text[from:to].
+type splice struct {
+	from, to int
+	text     string
+}
+
+// apply makes all changes in one pass over the text. They must not overlap.
+func apply(text string, changes []splice) []byte {
+	slices.SortStableFunc(changes, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
+	size := len(text)
+	for _, c := range changes {
+		size += len(c.text)
+	}
+	out := make([]byte, 0, size)
+	at := 0
+	for _, c := range changes {
+		out = append(append(out, text[at:c.from]...), c.text...)
+		at = c.to
+	}
+	return append(out, text[at:]...)
+}
+
+// set is the change that gives a key this raw JSON value: in place of the old
+// one, or as the first member.
+func (o *object) set(key, raw string) splice {
+	if m := o.find(key); m != nil {
+		return splice{m.valueAt, m.end, raw}
+	}
+	text := quote(key) + ":" + raw
+	if len(o.members) > 0 {
+		text += ","
+	}
+	return splice{o.at + 1, o.at + 1, text}
+}
+
+// remove is the changes that delete the members for which drop says so, with
+// the commas that kept them apart.
+func (o *object) remove(drop func(key string) bool) []splice {
+	var changes []splice
+	last := o.at + 1 // where the last kept member ends
+	for i := 0; i < len(o.members); i++ {
+		if !drop(o.members[i].key) {
+			last = o.members[i].end
+			continue
+		}
+		first := i
+		for i+1 < len(o.members) && drop(o.members[i+1].key) {
+			i++
+		}
+		if i+1 < len(o.members) {
+			changes = append(changes, splice{o.members[first].keyAt, o.members[i+1].keyAt, ""})
+		} else {
+			changes = append(changes, splice{last, o.members[i].end, ""})
+		}
+	}
+	return changes
+}
+
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil { // of a string there is none
+		return `""`
+	}
+	return string(b)
+}
+
+// Setting is a top-level member that a candidate sets in a request.
+type Setting struct {
+	Key string
+	Raw string // JSON
+}
+
+// Edits are the changes of a request's body on its way to a provider.
+type Edits struct {
+	// Model is the provider's name for it; empty: as it is.
+	Model string
+	// AskUsage asks a stream of chat completions for its usage.
+	AskUsage bool
+	// OwnMetadata removes the metadata that begins with carrot_.
+	OwnMetadata bool
+	// MaxTokens replaces the token limit, or adds one named MaxTokensKey; 0: as
+	// it is.
+	MaxTokens    int
+	MaxTokensKey string
+	// Settings are put in, over what is there. An object is merged into an
+	// object that is there.
+	Settings []Setting
+}
+
+// Edit changes a request's body, a valid JSON object, and leaves every byte
+// outside the changes as it is.
+func Edit(body []byte, e Edits) []byte {
+	text := string(body)
+	top := readTop(text)
+	if e.OwnMetadata {
+		if drop := top.dropOwn(); len(drop) > 0 { // first, for settings may be of the metadata too
+			text = string(apply(text, drop))
+			top = readTop(text)
+		}
+	}
+	var changes []splice
+	if e.Model != "" {
+		changes = append(changes, top.set("model", quote(e.Model)))
+	}
+	if e.MaxTokens > 0 {
+		key := e.MaxTokensKey
+		if i := slices.IndexFunc(top.members, func(m member) bool { return IsTokenLimit(m.key) }); i >= 0 {
+			key = top.members[i].key
+		}
+		changes = append(changes, top.set(key, strconv.Itoa(e.MaxTokens)))
+	}
+	if e.AskUsage {
+		changes = append(changes, top.merge("stream_options", []Setting{{"include_usage", "true"}})...)
+	}
+	for _, s := range e.Settings {
+		if inner := gjson.Parse(s.Raw); inner.IsObject() {
+			var list []Setting
+			inner.ForEach(func(key, value gjson.Result) bool {
+				list = append(list, Setting{key.Str, value.Raw})
+				return true
+			})
+			changes = append(changes, top.merge(s.Key, list)...)
+			continue
+		}
+		changes = append(changes, top.set(s.Key, s.Raw))
+	}
+	return apply(text, changes)
+}
+
+// IsTokenLimit reports whether a field limits output tokens.
+func IsTokenLimit(field string) bool {
+	return field == "max_tokens" || field == "max_completion_tokens" || field == "max_output_tokens"
+}
+
+// TokenLimitFor names the limit of output tokens in an API; chat has two names
+// of it.
+func TokenLimitFor(api API, chat string) string {
+	switch {
+	case api == Responses:
+		return "max_output_tokens"
+	case api == Chat && chat == "max_completion_tokens":
+		return chat
+	}
+	return "max_tokens"
+}
+
+// SettingFor puts a setting in an API's words: an effort of reasoning is
+// reasoning_effort in chat and reasoning.effort in responses.
+func SettingFor(api API, key, raw string) Setting {
+	if api == Responses && key == "reasoning_effort" {
+		return Setting{"reasoning", `{"effort":` + raw + `}`}
+	}
+	return Setting{key, raw}
+}
+
+// merge sets members of an inner object, which is made if it is not there.
+func (o *object) merge(key string, settings []Setting) []splice {
+	m := o.find(key)
+	if m == nil || !m.value.IsObject() {
+		text := ""
+		for i, s := range settings {
+			if i > 0 {
+				text += ","
+			}
+			text += quote(s.Key) + ":" + s.Raw
+		}
+		return []splice{o.set(key, "{"+text+"}")}
+	}
+	inner := readObject(m.value, m.valueAt)
+	var changes []splice
+	for i, s := range settings {
+		change := inner.set(s.Key, s.Raw)
+		if len(inner.members) == 0 && i+1 < len(settings) { // all go into an empty object
+			change.text += ","
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+// ownPrefix begins the metadata keys that are the gateway's.
+const ownPrefix = "carrot_"
+
+// dropOwn removes the gateway's metadata, and the whole of it if nothing else
+// is there: some providers refuse metadata.
+func (o *object) dropOwn() []splice {
+	m := o.find("metadata")
+	if m == nil || !m.value.IsObject() {
+		return nil
+	}
+	inner := readObject(m.value, m.valueAt)
+	own := func(key string) bool { return strings.HasPrefix(key, ownPrefix) }
+	kept := slices.ContainsFunc(inner.members, func(m member) bool { return !own(m.key) })
+	if !kept && len(inner.members) > 0 {
+		return o.remove(func(key string) bool { return key == "metadata" })
+	}
+	return inner.remove(own)
+}

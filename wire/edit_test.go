@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestEdit(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		edits      Edits
+		want       string
+	}{
+		{"nothing to change", `{"model":"a"}`, Edits{}, `{"model":"a"}`},
+		{"the model, and no other byte", "{ \"x\" : [1 , 2],\n \"model\":\t\"auto\" ,\"messages\":[] }", Edits{Model: "gpt-4o"},
+			"{ \"x\" : [1 , 2],\n \"model\":\t\"gpt-4o\" ,\"messages\":[] }"},
+		{"a model that must be quoted", `{"model":"a"}`, Edits{Model: `m"é` + "\n"}, `{"model":"m\"é\n"}`},
+		{"no model yet", `{"a":1}`, Edits{Model: "m"}, `{"model":"m","a":1}`},
+		{"an empty object", `{}`, Edits{Model: "m"}, `{"model":"m"}`},
+		{"usage asked for anew", `{"model":"a","stream":true}`, Edits{AskUsage: true}, `{"stream_options":{"include_usage":true},"model":"a","stream":true}`},
+		{"usage asked for beside other options", `{"stream_options":{"include_obfuscation":false}}`, Edits{AskUsage: true},
+			`{"stream_options":{"include_usage":true,"include_obfuscation":false}}`},
+		{"usage was not wanted", `{"stream_options":{"include_usage":false}}`, Edits{AskUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"empty options", `{"stream_options":{}}`, Edits{AskUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"options of null", `{"stream_options":null}`, Edits{AskUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"own metadata among others", `{"metadata":{"carrot_session":"s","user":"u","carrot_models":"a"},"n":1}`, Edits{OwnMetadata: true}, `{"metadata":{"user":"u"},"n":1}`},
+		{"own metadata first and others last", `{"metadata":{"carrot_session":"s", "carrot_models":"a", "user":"u"}}`, Edits{OwnMetadata: true}, `{"metadata":{"user":"u"}}`},
+		{"own metadata alone", `{"a":1,"metadata":{"carrot_session":"s"},"b":2}`, Edits{OwnMetadata: true}, `{"a":1,"b":2}`},
+		{"own metadata alone, and last", `{"a":1, "metadata":{"carrot_session":"s"} }`, Edits{OwnMetadata: true}, `{"a":1 }`},
+		{"empty metadata stays", `{"metadata":{}}`, Edits{OwnMetadata: true}, `{"metadata":{}}`},
+		{"a setting replaces", `{"temperature":1}`, Edits{Settings: []Setting{{"temperature", "0"}}}, `{"temperature":0}`},
+		{"an object is merged", `{"reasoning":{"summary":"auto"}}`, Edits{Settings: []Setting{SettingFor(Responses, "reasoning_effort", `"high"`)}},
+			`{"reasoning":{"effort":"high","summary":"auto"}}`},
+		{"several into an empty object", `{"o":{}}`, Edits{Settings: []Setting{{"o", `{"a":1,"b":2}`}}}, `{"o":{"a":1,"b":2}}`},
+		{"a setting of the metadata where ours was", `{"metadata":{"carrot_session":"s"}}`, Edits{OwnMetadata: true, Settings: []Setting{{"metadata", `{"team":"x"}`}}},
+			`{"metadata":{"team":"x"}}`},
+		{"a token limit by its own name", `{"max_completion_tokens":900}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_completion_tokens":500}`},
+		{"a token limit anew", `{"a":1}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_tokens":500,"a":1}`},
+		{"a key in escapes", `{"mod\u0065l":"a"}`, Edits{Model: "m"}, `{"mod\u0065l":"m"}`},
+		{"braces in strings", `{"s":"}{\"","model":"a"}`, Edits{Model: "m"}, `{"s":"}{\"","model":"m"}`},
+		{"space before the object", " \n{\"model\":\"a\"}", Edits{Model: "m", AskUsage: true}, " \n{\"stream_options\":{\"include_usage\":true},\"model\":\"m\"}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := string(Edit([]byte(test.body), test.edits)); got != test.want {
+				t.Errorf("Edit(%s)\n got %s\nwant %s", test.body, got, test.want)
+			}
+		})
+	}
+}
+
+// Every byte outside the edit stays, and the result is valid JSON that says
+// what the edit said.
+func FuzzEdit(f *testing.F) {
+	for _, seed := range []string{`{"model":"auto","messages":[{"role":"user","content":"hi"}]}`, `{ "a" : {"model":"x"} , "model":"y"}`,
+		`{"metadata":{"carrot_x":"1","b":"2"},"stream_options":{"include_usage":false,"z":1}}`, `{}`, ` {"\u006dodel":1,"":{}}`} {
+		f.Add([]byte(seed), "gpt-4o")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, model string) {
+		var before map[string]json.RawMessage
+		if json.Unmarshal(body, &before) != nil || before == nil || model == "" {
+			return
+		}
+		if _, err := ParseRequest(Chat, body); err != nil {
+			return // repeated keys are refused there
+		}
+		out := Edit(body, Edits{Model: model})
+		at := strings.Index(string(out), quote(model))
+		if at < 0 {
+			t.Fatalf("Edit(%q) = %q does not hold the model %q", body, out, model)
+		}
+		var got struct{ Model string }
+		if err := json.Unmarshal(out, &got); err != nil {
+			t.Fatalf("Edit(%q) = %q: %v", body, out, err)
+		}
+		// What is before and after the value must be as it was.
+		old := before["model"]
+		for _, where := range indices(string(body), string(old)) {
+			if string(body[:where])+quote(model)+string(body[where+len(old):]) == string(out) {
+				all := Edit(body, Edits{Model: model, AskUsage: true, OwnMetadata: true, Settings: []Setting{{"temperature", "0"}, {"o", `{"a":1}`}}})
+				if !json.Valid(all) {
+					t.Fatalf("Edit(%q) with all edits = %q, which is not JSON", body, all)
+				}
+				return
+			}
+		}
+		t.Fatalf("Edit(%q) = %q changed more than the model", body, out)
+	})
+}
+
+// indices lists where a part begins in s.
+func indices(s, part string) []int {
+	var out []int
+	for at := 0; ; at++ {
+		next := strings.Index(s[at:], part)
+		if next < 0 {
+			return out
+		}
+		at += next
+		out = append(out, at)
+	}
+}

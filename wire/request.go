@@ -1,0 +1,391 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
+)
+
+// Request is what a gateway must know of a request. The body itself is kept as
+// the client sent it.
+type Request struct {
+	API  API
+	Body []byte
+
+	Model            string
+	Stream           bool
+	AskUsage         bool // the client wants to see the usage of a stream
+	MaxOutputTokens  int  // 0: no limit given
+	Answers          int  // how many are asked for, at least 1
+	Needs            carrot.Abilities
+	PreviousResponse string            // of responses: previous_response_id
+	Metadata         map[string]string // what begins with carrot_, without that
+	CacheControl     bool              // the client marks what a provider shall cache
+	Images           int
+
+	// Turns are the conversation, the system prompt first.
+	Turns []Turn
+	// ToolText is the length of the tools' definitions in bytes.
+	ToolText int
+}
+
+// Turn is one message of a conversation.
+type Turn struct {
+	// Role is system, user, assistant or tool.
+	Role string
+	// Raw is the message as it was sent, to be compared with others.
+	Raw string
+	// Text is what it says, the parts joined by line breaks.
+	Text string
+	// Thinking says that it holds reasoning only its own model can go on from.
+	Thinking bool
+}
+
+// read are the top-level fields that a gateway reads or changes: to have one
+// twice is to mean two things.
+var read = map[string]bool{"model": true, "messages": true, "input": true, "stream": true, "stream_options": true, "metadata": true,
+	"tools": true, "max_tokens": true, "max_completion_tokens": true, "max_output_tokens": true, "previous_response_id": true, "n": true}
+
+// ParseRequest reads a request's body. Errors are of type *Error, status 400.
+func ParseRequest(api API, body []byte) (*Request, error) {
+	if !json.Valid(body) {
+		return nil, badRequest("", "the body is not valid JSON")
+	}
+	text := string(body)
+	if !gjson.Parse(text).IsObject() {
+		return nil, badRequest("", "the body is not a JSON object")
+	}
+	r := &Request{API: api, Body: body, Answers: 1}
+	o := readTop(text)
+	for i := range o.members {
+		m := &o.members[i]
+		if m.repeated && read[m.key] {
+			return nil, badRequest(m.key, "the field %q appears twice", m.key)
+		}
+		if err := r.field(m); err != nil {
+			return nil, err
+		}
+	}
+	if r.Model == "" {
+		return nil, badRequest("model", `the field "model" is missing: name a policy, as "auto", or a model`)
+	}
+	if api == Embeddings {
+		return r, nil
+	}
+	return r, r.readTurns(&o)
+}
+
+// field takes what is needed from one top-level member.
+func (r *Request) field(m *member) error {
+	v := m.value
+	wrong := func(want string) error { return badRequest(m.key, "the field %q must be %s", m.key, want) }
+	switch m.key {
+	case "model":
+		if v.Type != gjson.String {
+			return wrong("a string")
+		}
+		r.Model = v.Str
+	case "stream":
+		if !v.IsBool() && v.Type != gjson.Null {
+			return wrong("true or false")
+		}
+		r.Stream = v.Bool()
+	case "stream_options":
+		r.AskUsage = v.Get("include_usage").Bool()
+	case "max_tokens", "max_completion_tokens", "max_output_tokens":
+		if v.Type == gjson.Null {
+			break
+		}
+		if n := v.Int(); v.Type != gjson.Number || n < 1 || n > 1<<31 || float64(n) != v.Num {
+			return wrong("a whole number above 0")
+		}
+		r.MaxOutputTokens = int(v.Int())
+	case "n":
+		if n := v.Int(); v.Type == gjson.Number && n > 1 && n <= 1024 {
+			r.Answers = int(n)
+		}
+	case "tools", "functions":
+		if v.IsArray() && len(v.Array()) > 0 {
+			r.Needs.Tools = true
+			r.ToolText += len(v.Raw)
+			r.CacheControl = r.CacheControl || strings.Contains(v.Raw, `"cache_control"`)
+		}
+	case "response_format":
+		r.Needs.JSON = r.Needs.JSON || wantsJSON(v)
+	case "text", "output_config":
+		r.Needs.JSON = r.Needs.JSON || wantsJSON(v.Get("format"))
+	case "cache_control":
+		r.CacheControl = true
+	case "previous_response_id":
+		r.PreviousResponse = v.String()
+	case "metadata":
+		return r.metadata(v)
+	}
+	return nil
+}
+
+func wantsJSON(format gjson.Result) bool {
+	kind := format.Get("type").Str
+	return kind == "json_object" || kind == "json_schema"
+}
+
+// metadata keeps what is the gateway's.
+func (r *Request) metadata(v gjson.Result) error {
+	var err error
+	v.ForEach(func(key, value gjson.Result) bool {
+		name, own := strings.CutPrefix(key.Str, ownPrefix)
+		if !own {
+			return true
+		}
+		if value.Type != gjson.String {
+			err = badRequest("metadata."+key.Str, "the field %q must be a string", "metadata."+key.Str)
+			return false
+		}
+		if r.Metadata == nil {
+			r.Metadata = map[string]string{}
+		}
+		r.Metadata[name] = value.Str
+		return true
+	})
+	return err
+}
+
+// readTurns reads the conversation, which must not be empty.
+func (r *Request) readTurns(o *object) error {
+	name, system := "messages", "system"
+	if r.API == Responses {
+		name, system = "input", "instructions"
+	}
+	if m := o.find(system); m != nil && (r.API != Chat) && m.value.Type != gjson.Null {
+		r.Turns = append(r.Turns, r.turn("system", m.value))
+	}
+	m := o.find(name)
+	switch {
+	case m == nil || m.value.Type == gjson.Null:
+		if r.API == Responses && (o.find("prompt") != nil || r.PreviousResponse != "") {
+			return nil // a prompt stored at the provider
+		}
+		return badRequest(name, "the field %q is missing", name)
+	case r.API == Responses && m.value.Type == gjson.String && m.value.Str != "":
+		r.Turns = append(r.Turns, Turn{Role: "user", Raw: m.value.Raw, Text: m.value.Str})
+		return nil
+	case !m.value.IsArray():
+		return badRequest(name, "the field %q must be a list that is not empty", name)
+	}
+	before := len(r.Turns)
+	var err error
+	m.value.ForEach(func(_, item gjson.Result) bool {
+		if !item.IsObject() {
+			err = badRequest(name, "%s[%d] must be an object", name, len(r.Turns)-before)
+			return false
+		}
+		r.Turns = append(r.Turns, r.turn("", item))
+		return true
+	})
+	if err == nil && len(r.Turns) == before {
+		return badRequest(name, "the field %q must be a list that is not empty", name)
+	}
+	return err
+}
+
+// turn reads one message. A role given is that of a text on its own.
+func (r *Request) turn(role string, v gjson.Result) Turn {
+	t := Turn{Role: role, Raw: v.Raw}
+	var text strings.Builder
+	if role != "" {
+		r.content(&t, &text, v)
+		t.Text = text.String()
+		return t
+	}
+	t.Role = v.Get("role").Str
+	switch kind := v.Get("type").Str; {
+	case t.Role == "developer":
+		t.Role = "system"
+	case t.Role == "function":
+		t.Role = "tool"
+	case kind == "function_call", kind == "custom_tool_call":
+		t.Role = "assistant"
+		r.write(&text, v.Get("arguments").Str)
+	case strings.HasSuffix(kind, "_call_output"):
+		t.Role = "tool"
+		r.content(&t, &text, v.Get("output"))
+	case kind == "reasoning":
+		t.Role, t.Thinking = "assistant", true
+	case t.Role == "":
+		t.Role = "assistant" // what a provider's own tools left in the input
+	}
+	if v.Get("reasoning_content").Str != "" {
+		t.Thinking = true
+	}
+	v.Get("tool_calls").ForEach(func(_, call gjson.Result) bool {
+		r.write(&text, call.Get("function.arguments").Str)
+		return true
+	})
+	r.content(&t, &text, v.Get("content"))
+	t.Text = text.String()
+	return t
+}
+
+// content adds the text of a content, a string or a list of parts.
+func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result) {
+	if v.Type == gjson.String {
+		r.write(text, v.Str)
+		return
+	}
+	if !v.IsArray() {
+		return
+	}
+	v.ForEach(func(_, part gjson.Result) bool {
+		if part.Get("cache_control").Exists() {
+			r.CacheControl = true
+		}
+		switch kind := part.Get("type").Str; kind {
+		case "image_url", "image", "input_image":
+			r.Images++
+			r.Needs.Vision = true
+		case "tool_result":
+			if t.Role == "user" {
+				t.Role = "tool"
+			}
+			r.content(t, text, part.Get("content"))
+		case "tool_use":
+			r.write(text, part.Get("input").Raw)
+		case "thinking", "redacted_thinking":
+			t.Thinking = true
+		default: // text, input_text, output_text
+			r.write(text, part.Get("text").Str)
+		}
+		return true
+	})
+}
+
+func (r *Request) write(text *strings.Builder, s string) {
+	if s == "" {
+		return
+	}
+	if text.Len() > 0 {
+		text.WriteByte('\n')
+	}
+	text.WriteString(s)
+}
+
+// Query is the text that is embedded: the latest user turn; before it, where
+// that is shorter than earlier bytes, as much of the end of earlier user turns
+// as fits; and before those the first system bytes of the system prompt.
+func (r *Request) Query(system, earlier int) string {
+	last := len(r.Turns) - 1
+	for last >= 0 && r.Turns[last].Role != "user" {
+		last--
+	}
+	if last < 0 {
+		last = len(r.Turns) - 1 // only a system prompt, or only results
+		if last < 0 {
+			return ""
+		}
+		return r.Turns[last].Text
+	}
+	text := r.Turns[last].Text
+	for i := last - 1; i >= 0 && len(text) < earlier; i-- {
+		if r.Turns[i].Role == "user" && r.Turns[i].Text != "" {
+			text = cutFront(r.Turns[i].Text, earlier-len(text)) + "\n" + text
+		}
+	}
+	if system > 0 && last > 0 && r.Turns[0].Role == "system" {
+		text = cutBack(r.Turns[0].Text, system) + "\n" + text
+	}
+	return text
+}
+
+// cutFront returns the end of s, at most n bytes and whole runes.
+func cutFront(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	at := len(s) - n
+	for at < len(s) && s[at]&0xC0 == 0x80 {
+		at++
+	}
+	return s[at:]
+}
+
+// cutBack returns the beginning of s, at most n bytes and whole runes.
+func cutBack(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// InTool reports whether the conversation waits for a model to go on from the
+// results of tools that it called.
+func (r *Request) InTool() bool {
+	return len(r.Turns) > 0 && r.Turns[len(r.Turns)-1].Role == "tool"
+}
+
+// InThinking reports whether the model that goes on must be the one that began:
+// the turn in progress holds reasoning of its own.
+func (r *Request) InThinking() bool {
+	if !r.InTool() {
+		return false
+	}
+	for i := len(r.Turns) - 1; i >= 0 && r.Turns[i].Role != "user"; i-- {
+		if r.Turns[i].Thinking {
+			return true
+		}
+	}
+	return false
+}
+
+// Tokens that texts do not show.
+const (
+	tokensPerTurn  = 4   // of a message's frame
+	tokensPerImage = 765 // of a 1024 by 1024 image at OpenAI's high detail
+	bytesPerToken  = 4   // of tool definitions, and of text that is not counted
+	countedBytes   = 2048
+)
+
+// InputTokens estimates the tokens of the whole input with a counter of a
+// text's tokens. Of a long conversation the counter sees the first and the
+// last 1,024 bytes, and the rest is taken to be as dense.
+func (r *Request) InputTokens(count func(string) int) int {
+	return r.textTokens(count) + r.ToolText/bytesPerToken + r.Images*tokensPerImage
+}
+
+// textTokens estimates the tokens of what the turns say.
+func (r *Request) textTokens(count func(string) int) int {
+	turns := r.Turns
+	var sample strings.Builder
+	total := 0
+	for i := range turns {
+		total += len(turns[i].Text)
+	}
+	frames := len(turns) * tokensPerTurn
+	if total <= countedBytes {
+		for i := range turns {
+			sample.WriteString(turns[i].Text)
+		}
+		return frames + count(sample.String())
+	}
+	for i := 0; i < len(turns) && sample.Len() < countedBytes/2; i++ {
+		sample.WriteString(cutBack(turns[i].Text, countedBytes/2-sample.Len()))
+	}
+	head := sample.Len()
+	tail := ""
+	for i := len(turns) - 1; i >= 0 && len(tail) < countedBytes/2; i-- {
+		tail = cutFront(turns[i].Text, countedBytes/2-len(tail)) + tail
+	}
+	counted := count(sample.String()) + count(tail)
+	return frames + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
+}
+
+// badRequest is the error of a request that is never sent on.
+func badRequest(param, format string, args ...any) *Error {
+	return &Error{Status: 400, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,192 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carrot-router/carrot"
+)
+
+func TestParseRequestRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		api  API
+		body string
+		want string // of the message
+	}{
+		{"nothing", Chat, ``, "not valid JSON"},
+		{"cut", Chat, `{"model":"a"`, "not valid JSON"},
+		{"a list", Chat, `[]`, "not a JSON object"},
+		{"no model", Chat, `{"messages":[{"role":"user","content":"x"}]}`, `"model" is missing`},
+		{"a model that is no text", Chat, `{"model":7,"messages":[]}`, `"model" must be a string`},
+		{"an empty model", Chat, `{"model":"","messages":[{}]}`, `"model" is missing`},
+		{"no messages", Chat, `{"model":"a"}`, `"messages" is missing`},
+		{"messages of null", Messages, `{"model":"a","messages":null}`, `"messages" is missing`},
+		{"empty messages", Chat, `{"model":"a","messages":[]}`, `"messages" must be a list that is not empty`},
+		{"messages that are text", Messages, `{"model":"a","messages":"x"}`, `"messages" must be a list`},
+		{"a message that is text", Chat, `{"model":"a","messages":["x"]}`, `messages[0] must be an object`},
+		{"no input", Responses, `{"model":"a"}`, `"input" is missing`},
+		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a list`},
+		{"stream that is text", Chat, `{"model":"a","stream":"yes","messages":[{}]}`, `"stream" must be true or false`},
+		{"no tokens at all", Chat, `{"model":"a","max_tokens":0,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
+		{"half a token", Chat, `{"model":"a","max_tokens":1.5,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
+		{"two models", Chat, `{"model":"cheap","messages":[{}],"model":"dear"}`, `"model" appears twice`},
+		{"two models, one in escapes", Chat, `{"model":"cheap","messages":[{}],"mod\u0065l":"dear"}`, `"model" appears twice`},
+		{"own metadata that is no text", Chat, `{"model":"a","messages":[{}],"metadata":{"carrot_models":["a"]}}`, `"metadata.carrot_models" must be a string`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ParseRequest(test.api, []byte(test.body))
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Status != 400 || !strings.Contains(e.Message, test.want) {
+				t.Errorf("ParseRequest(%s) = %v, want status 400 with %q", test.body, err, test.want)
+			}
+		})
+	}
+}
+
+func TestParseRequest(t *testing.T) {
+	type facts struct {
+		Stream, AskUsage, CacheControl bool
+		MaxOutputTokens, Answers       int
+		Images                         int
+		Needs                          carrot.Abilities
+		Previous                       string
+		Roles                          string
+		Query                          string
+		Metadata                       map[string]string
+	}
+	for _, test := range []struct {
+		name string
+		api  API
+		body string
+		want facts
+	}{
+		{"plain chat", Chat, `{"model":"auto","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"What is 2+2, in words?"}]}`,
+			facts{Answers: 1, Roles: "system user", Query: "What is 2+2, in words?"}},
+		{"a stream with usage and limits", Chat, `{"model":"auto","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":7,"n":3,"messages":[{"role":"user","content":"x"}]}`,
+			facts{Stream: true, AskUsage: true, MaxOutputTokens: 7, Answers: 3, Roles: "user", Query: "x"}},
+		{"parts, an image, tools, a schema", Chat, `{"model":"auto","tools":[{"type":"function"}],"response_format":{"type":"json_schema"},
+			"messages":[{"role":"user","content":[{"type":"text","text":"What is"},{"type":"image_url","image_url":{"url":"u"}},{"type":"text","text":"this?"}]}]}`,
+			facts{Answers: 1, Images: 1, Needs: carrot.Abilities{Tools: true, Vision: true, JSON: true}, Roles: "user", Query: "What is\nthis?"}},
+		{"text is not JSON mode, no tools are no tools", Chat, `{"model":"auto","tools":[],"response_format":{"type":"text"},"messages":[{"role":"user","content":"x"}]}`,
+			facts{Answers: 1, Roles: "user", Query: "x"}},
+		{"a tool's result", Chat, `{"model":"auto","messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"rain"}]}`,
+			facts{Answers: 1, Roles: "user assistant tool", Query: "Weather?"}},
+		{"a short turn takes the one before it along", Chat, `{"model":"auto","messages":[{"role":"user","content":"Prove it."},{"role":"assistant","content":"So."},{"role":"user","content":"And why?"}]}`,
+			facts{Answers: 1, Roles: "user assistant user", Query: "Prove it.\nAnd why?"}},
+		{"metadata that is ours and that is not", Chat, `{"model":"auto","metadata":{"carrot_session":"s1","user":"u"},"messages":[{"role":"user","content":"x"}]}`,
+			facts{Answers: 1, Roles: "user", Query: "x", Metadata: map[string]string{"session": "s1"}}},
+		{"Anthropic's messages", Messages, `{"model":"auto","max_tokens":9,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
+			"messages":[{"role":"user","content":[{"type":"image","source":{}},{"type":"text","text":"Describe."}]}]}`,
+			facts{Answers: 1, MaxOutputTokens: 9, CacheControl: true, Images: 1, Needs: carrot.Abilities{Vision: true}, Roles: "system user", Query: "Describe."}},
+		{"Anthropic's tool result", Messages, `{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"rain"}]}]}`,
+			facts{Answers: 1, MaxOutputTokens: 9, Roles: "user assistant tool", Query: "Weather?"}},
+		{"an input of text", Responses, `{"model":"auto","instructions":"Be brief.","input":"Why?","text":{"format":{"type":"json_schema"}},"previous_response_id":"resp_1"}`,
+			facts{Answers: 1, Needs: carrot.Abilities{JSON: true}, Previous: "resp_1", Roles: "system user", Query: "Why?"}},
+		{"an input of items", Responses, `{"model":"auto","max_output_tokens":8,"input":[{"role":"user","content":[{"type":"input_text","text":"Weather?"},{"type":"input_image"}]},{"type":"reasoning","encrypted_content":"x"},{"type":"function_call","name":"f","arguments":"{}"},{"type":"function_call_output","output":"rain"}]}`,
+			facts{Answers: 1, MaxOutputTokens: 8, Images: 1, Needs: carrot.Abilities{Vision: true}, Roles: "user assistant assistant tool", Query: "Weather?"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := ParseRequest(test.api, []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var roles []string
+			for _, turn := range r.Turns {
+				roles = append(roles, turn.Role)
+			}
+			got := facts{r.Stream, r.AskUsage, r.CacheControl, r.MaxOutputTokens, r.Answers, r.Images, r.Needs, r.PreviousResponse,
+				strings.Join(roles, " "), r.Query(0, 200), r.Metadata}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestQueryText(t *testing.T) {
+	r, err := ParseRequest(Chat, []byte(`{"model":"a","messages":[{"role":"system","content":"You are a tutor."},{"role":"user","content":"first"},
+		{"role":"assistant","content":"answer"},{"role":"user","content":"second één"},{"role":"user","content":"last"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(system, earlier int, want string) {
+		t.Helper()
+		if got := r.Query(system, earlier); got != want {
+			t.Errorf("Query(%d, %d) = %q, want %q", system, earlier, got, want)
+		}
+	}
+	f(0, 0, "last")
+	f(0, 4, "last") // it is long enough
+	f(0, 8, "één\nlast"[2:])
+	f(0, 9, "één\nlast")
+	f(0, 100, "first\nsecond één\nlast")
+	f(7, 0, "You are\nlast")
+	f(100, 0, "You are a tutor.\nlast")
+}
+
+func TestInProgress(t *testing.T) {
+	f := func(body string, tool, thinking bool) {
+		t.Helper()
+		r, err := ParseRequest(Messages, []byte(`{"model":"a","max_tokens":1,"messages":[`+body+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.InTool() != tool || r.InThinking() != thinking {
+			t.Errorf("%s: in tool %v, in thinking %v, want %v, %v", body, r.InTool(), r.InThinking(), tool, thinking)
+		}
+	}
+	const (
+		user   = `{"role":"user","content":"x"}`
+		think  = `{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"tool_use","id":"t","input":{}}]}`
+		call   = `{"role":"assistant","content":[{"type":"tool_use","id":"t","input":{}}]}`
+		result = `{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"r"}]}`
+	)
+	f(user, false, false)
+	f(user+","+call+","+result, true, false)
+	f(user+","+think+","+result, true, true)
+	f(user+","+think+","+result+","+user, false, false) // that turn is over
+	f(user+","+think+","+result+","+user+","+call+","+result, true, false)
+}
+
+// A long conversation is counted by its beginning and its end.
+func TestInputTokens(t *testing.T) {
+	words := func(s string) int { return len(strings.Fields(s)) }
+	f := func(content string, want int) {
+		t.Helper()
+		r, err := ParseRequest(Chat, []byte(`{"model":"a","messages":[{"role":"system","content":"a b"},{"role":"user","content":`+quote(content)+`}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.InputTokens(words); got < want*99/100 || got > want*101/100 {
+			t.Errorf("%d bytes: %d tokens, want about %d", len(content), got, want)
+		}
+	}
+	f("x y z", 2*tokensPerTurn+4) // b and x are one word
+	f(strings.Repeat("word ", 100_000), 2*tokensPerTurn+100_002)
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for _, seed := range []string{`{"model":"a","messages":[{"role":"user","content":[{"type":"tool_result","content":[{}]}]}]}`,
+		`{"model":"a","input":[{"type":"x_call_output","output":[1]}]}`, `{"model":"a","input":"é","metadata":{"carrot_a":"b"}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, api := range []API{Chat, Messages, Responses, Embeddings} {
+			r, err := ParseRequest(api, body)
+			if err != nil {
+				if _, ok := errors.AsType[*Error](err); !ok {
+					t.Fatalf("error %v is not an *Error", err)
+				}
+				continue
+			}
+			r.Query(100, 100)
+			if n := r.InputTokens(func(s string) int { return len(s) }); n < 0 {
+				t.Fatalf("%d tokens", n)
+			}
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Event is one server-sent event.
+type Event struct {
+	Name string // of the event field; empty: not given
+	Data []byte // of the data fields, joined by line breaks
+}
+
+// Done is the data of the event that ends a stream of chat completions.
+const Done = "[DONE]"
+
+// ErrEventTooLong reports an event longer than a Decoder's limit.
+var ErrEventTooLong = errors.New("server-sent event is too long")
+
+// maxEvent is the longest event that is read, in bytes. Whole images come in
+// one event.
+const maxEvent = 32 << 20
+
+// Decoder reads server-sent events.
+type Decoder struct {
+	r    *bufio.Reader
+	line []byte
+	data []byte
+}
+
+// NewDecoder returns a decoder of the events in r.
+func NewDecoder(r io.Reader) *Decoder { return &Decoder{r: bufio.NewReaderSize(r, 4096)} }
+
+// Next returns the next event that has data. Comments, ids and retry times are
+// passed over. The event's data are valid until the following call. At the end
+// the error is io.EOF; an event cut off before its empty line is
+// io.ErrUnexpectedEOF.
+func (d *Decoder) Next() (Event, error) {
+	var e Event
+	d.data = d.data[:0]
+	seen := false
+	for {
+		line, err := d.readLine()
+		if err != nil {
+			if err == io.EOF && (seen || len(line) > 0) {
+				err = io.ErrUnexpectedEOF
+			}
+			return Event{}, err
+		}
+		if len(line) == 0 {
+			if !seen {
+				e = Event{}
+				continue
+			}
+			e.Data = d.data[:len(d.data)-1]
+			return e, nil
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "data":
+			seen = true
+			if len(d.data)+len(value) > maxEvent {
+				return Event{}, ErrEventTooLong
+			}
+			d.data = append(append(d.data, value...), '\n')
+		case "event":
+			e.Name = string(value)
+		}
+	}
+}
+
+// Buffered reports whether more has arrived than was read so far.
+func (d *Decoder) Buffered() bool { return d.r.Buffered() > 0 }
+
+// readLine returns a line without its end, LF or CR LF. A lone CR, which the
+// standard knows too, ends no line: JSON holds none, and no provider sends it.
+func (d *Decoder) readLine() ([]byte, error) {
+	d.line = d.line[:0]
+	for {
+		part, err := d.r.ReadSlice('\n')
+		if err == nil && len(d.line) == 0 {
+			return trimEnd(part), nil // the usual line lies whole in the buffer
+		}
+		d.line = append(d.line, part...)
+		switch {
+		case err == nil:
+			return trimEnd(d.line), nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return d.line, err
+		case len(d.line) > maxEvent:
+			return nil, ErrEventTooLong
+		}
+	}
+}
+
+func trimEnd(line []byte) []byte {
+	return bytes.TrimRight(line, "\r\n")
+}
+
+// AppendTo appends the event in wire form, its empty line included.
+func (e Event) AppendTo(b []byte) []byte {
+	if e.Name != "" {
+		b = append(append(append(b, "event: "...), e.Name...), '\n')
+	}
+	for line := range bytes.SplitSeq(e.Data, []byte("\n")) {
+		b = append(append(append(b, "data: "...), line...), '\n')
+	}
+	return append(b, '\n')
+}
+
+// String shows the event in an error.
+func (e Event) String() string { return fmt.Sprintf("event %q: %.200q", e.Name, e.Data) }

@@ -1,0 +1,274 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
+)
+
+// readUsage reads a usage object in an API's terms. Parts do not overlap in the
+// result: OpenAI counts cached tokens within the prompt's and reasoning within
+// the completion's, Anthropic counts cached tokens apart.
+func readUsage(api API, v gjson.Result) (carrot.Usage, bool) {
+	if !v.IsObject() {
+		return carrot.Usage{}, false
+	}
+	count := func(path string) int { return int(min(max(v.Get(path).Int(), 0), 1<<40)) }
+	var u carrot.Usage
+	switch api {
+	case Messages:
+		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("cache_read_input_tokens"),
+			CacheWrite: count("cache_creation_input_tokens"), Output: count("output_tokens")}
+		return u, v.Get("input_tokens").Exists() || v.Get("output_tokens").Exists()
+	case Responses:
+		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("input_tokens_details.cached_tokens"),
+			CacheWrite: count("input_tokens_details.cache_write_tokens"),
+			Output:     count("output_tokens"), Reasoning: count("output_tokens_details.reasoning_tokens")}
+		if !v.Get("input_tokens").Exists() {
+			return u, false
+		}
+	default:
+		if !v.Get("prompt_tokens").Exists() {
+			return u, false
+		}
+		u = carrot.Usage{Input: count("prompt_tokens"), CachedInput: count("prompt_tokens_details.cached_tokens"),
+			CacheWrite: count("prompt_tokens_details.cache_write_tokens"),
+			Output:     count("completion_tokens"), Reasoning: count("completion_tokens_details.reasoning_tokens")}
+		if u.CachedInput == 0 {
+			u.CachedInput = count("prompt_cache_hit_tokens") // DeepSeek's name
+		}
+		// Some servers count reasoning beside the completion, as their total
+		// shows.
+		if total := count("total_tokens"); u.Reasoning > 0 && total == u.Input+u.Output+u.Reasoning {
+			u.Output += u.Reasoning
+		}
+	}
+	u.CachedInput = min(u.CachedInput, u.Input)
+	u.CacheWrite = min(u.CacheWrite, u.Input-u.CachedInput)
+	u.Reasoning = min(u.Reasoning, u.Output)
+	u.Input -= u.CachedInput + u.CacheWrite
+	u.Output -= u.Reasoning
+	return u, true
+}
+
+// Answer is what a gateway must know of a whole answer.
+type Answer struct {
+	ID       string
+	Model    string // in the provider's words
+	Usage    carrot.Usage
+	HasUsage bool
+	// Text of the answer; of several, all of them.
+	Text string
+}
+
+// ReadAnswer reads a whole answer. ok is false if it is not an answer of the
+// API.
+func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
+	if !gjson.ValidBytes(body) {
+		return a, false
+	}
+	v := gjson.ParseBytes(body)
+	a.ID, a.Model = v.Get("id").Str, v.Get("model").Str
+	a.Usage, a.HasUsage = readUsage(api, v.Get("usage"))
+	var text []byte
+	add := func(s string) {
+		text = append(text, s...)
+	}
+	switch api {
+	case Chat:
+		v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
+			addDelta(choice.Get("message"), add)
+			return true
+		})
+		ok = v.Get("choices").IsArray()
+	case Messages:
+		v.Get("content").ForEach(func(_, block gjson.Result) bool {
+			add(block.Get("text").Str)
+			add(block.Get("thinking").Str)
+			add(block.Get("input").Raw)
+			return true
+		})
+		ok = v.Get("content").IsArray()
+	case Responses:
+		v.Get("output").ForEach(func(_, item gjson.Result) bool {
+			item.Get("content").ForEach(func(_, part gjson.Result) bool {
+				add(part.Get("text").Str)
+				return true
+			})
+			add(item.Get("arguments").Str)
+			return true
+		})
+		ok = v.Get("output").IsArray()
+	case Embeddings:
+		ok = v.Get("data").IsArray()
+	}
+	a.Text = string(text)
+	return a, ok
+}
+
+// addDelta adds the text of a chat message or of a part of one.
+func addDelta(m gjson.Result, add func(string)) {
+	add(m.Get("reasoning_content").Str)
+	add(m.Get("reasoning").Str)
+	add(m.Get("content").Str)
+	add(m.Get("refusal").Str)
+	m.Get("tool_calls").ForEach(func(_, call gjson.Result) bool {
+		add(call.Get("function.name").Str)
+		add(call.Get("function.arguments").Str)
+		return true
+	})
+}
+
+// Chunk is what a gateway must know of one event of a stream.
+type Chunk struct {
+	// Content says that the event carries a part of the answer: once it is
+	// with the client nobody else can answer.
+	Content bool
+	// Finished says that the answer is complete; a usage may follow.
+	Finished bool
+	// Last says that nothing follows.
+	Last bool
+	// Err is an error within the stream.
+	Err *Error
+
+	ID       string
+	Model    string // in the provider's words; empty if the event names none
+	Usage    carrot.Usage
+	HasUsage bool
+	// UsageOnly says that the event is there for the usage alone: chat sends
+	// it only to who asks.
+	UsageOnly bool
+	// Text of this part.
+	Text string
+}
+
+// ReadChunk reads one event of a stream. ok is false if it is malformed.
+func ReadChunk(api API, e Event) (c Chunk, ok bool) {
+	if api == Chat && string(e.Data) == Done {
+		return Chunk{Last: true}, true
+	}
+	if !gjson.ValidBytes(e.Data) {
+		return c, false
+	}
+	v := gjson.ParseBytes(e.Data)
+	if !v.IsObject() {
+		return c, false
+	}
+	switch api {
+	case Messages:
+		return readMessagesChunk(v), true
+	case Responses:
+		return readResponsesChunk(v), true
+	}
+	return readChatChunk(v), true
+}
+
+func readChatChunk(v gjson.Result) Chunk {
+	var c Chunk
+	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
+		c.Err = streamError(v)
+		return c
+	}
+	c.ID, c.Model = v.Get("id").Str, v.Get("model").Str
+	c.Usage, c.HasUsage = readUsage(Chat, v.Get("usage"))
+	choices := 0
+	var text []byte
+	v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
+		choices++
+		addDelta(choice.Get("delta"), func(s string) { text = append(text, s...) })
+		c.Finished = c.Finished || choice.Get("finish_reason").Str != ""
+		c.Content = c.Content || c.Finished || choice.Get("delta.tool_calls.0").Exists() ||
+			choice.Get("delta.audio").Exists() || choice.Get("delta.function_call").Exists()
+		return true
+	})
+	c.Text = string(text)
+	c.Content = c.Content || c.Text != ""
+	c.UsageOnly = c.HasUsage && choices == 0
+	return c
+}
+
+func readMessagesChunk(v gjson.Result) Chunk {
+	var c Chunk
+	switch v.Get("type").Str {
+	case "error":
+		c.Err = streamError(v)
+	case "message_start":
+		m := v.Get("message")
+		c.ID, c.Model = m.Get("id").Str, m.Get("model").Str
+		c.Usage, c.HasUsage = readUsage(Messages, m.Get("usage"))
+	case "content_block_start":
+		kind := v.Get("content_block.type").Str
+		c.Content = kind != "text" && kind != "thinking"
+	case "content_block_delta":
+		d := v.Get("delta")
+		c.Content = true
+		c.Text = d.Get("text").Str + d.Get("thinking").Str + d.Get("partial_json").Str
+	case "message_delta":
+		c.Content = true
+		c.Usage, c.HasUsage = readUsage(Messages, v.Get("usage"))
+	case "message_stop":
+		c.Content, c.Finished, c.Last = true, true, true
+	}
+	return c
+}
+
+func readResponsesChunk(v gjson.Result) Chunk {
+	var c Chunk
+	kind := v.Get("type").Str
+	if r := v.Get("response"); r.Exists() {
+		c.ID, c.Model = r.Get("id").Str, r.Get("model").Str
+		c.Usage, c.HasUsage = readUsage(Responses, r.Get("usage"))
+	}
+	switch kind {
+	case "error":
+		c.Err = streamError(v)
+	case "response.failed":
+		c.Err = streamError(v.Get("response"))
+	case "response.created", "response.in_progress", "response.queued", "response.output_item.added", "response.content_part.added",
+		"response.reasoning_summary_part.added", "keepalive":
+		c.Content = kind == "response.output_item.added" && v.Get("item.type").Str == "function_call"
+	case "response.completed", "response.incomplete":
+		c.Content, c.Finished, c.Last = true, true, true
+	case "response.output_text.delta", "response.function_call_arguments.delta", "response.refusal.delta",
+		"response.reasoning_summary_text.delta", "response.reasoning_text.delta":
+		c.Content, c.Text = true, v.Get("delta").Str
+	default:
+		c.Content = true
+	}
+	return c
+}
+
+// streamError reads an error that came in place of a part of an answer. The
+// status is what the provider would have answered with: it says whether to try
+// another.
+func streamError(v gjson.Result) *Error {
+	inner := v
+	if e := v.Get("error"); e.IsObject() {
+		inner = e
+	} else if e.Type == gjson.String {
+		return &Error{Status: 502, Type: "server_error", Message: e.Str}
+	}
+	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: inner.Get("code").String(), Param: inner.Get("param").Str, Message: inner.Get("message").Str}
+	if e.Type == "error" {
+		e.Type = ""
+	}
+	kind := e.Type + " " + e.Code
+	for _, k := range []struct {
+		of     string
+		status int
+	}{
+		{"overloaded_error", 529}, {"rate_limit", 429}, {"timeout", 504}, {"context_length_exceeded", 400}, {"invalid_request", 400},
+		{"invalid_prompt", 400}, {"content_filter", 400}, {"authentication", 401}, {"permission", 403}, {"not_found", 404},
+	} {
+		if strings.Contains(kind, k.of) {
+			e.Status = k.status
+			break
+		}
+	}
+	if status := inner.Get("code"); status.Type == gjson.Number && status.Num >= 400 && status.Num < 600 {
+		e.Status = int(status.Num)
+	}
+	return e
+}

@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
+)
+
+func TestReadUsage(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		api   API
+		usage string
+		want  carrot.Usage
+		ok    bool
+	}{
+		{"none", Chat, `null`, carrot.Usage{}, false},
+		{"of another API", Chat, `{"input_tokens":3}`, carrot.Usage{}, false},
+		{"chat", Chat, `{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}`, carrot.Usage{Input: 10, Output: 5}, true},
+		{"cached and reasoning tokens are parts of the others", Chat,
+			`{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,"prompt_tokens_details":{"cached_tokens":1920},"completion_tokens_details":{"reasoning_tokens":200}}`,
+			carrot.Usage{Input: 86, CachedInput: 1920, Output: 100, Reasoning: 200}, true},
+		{"reasoning beside the completion, as the total shows", Chat,
+			`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,"completion_tokens_details":{"reasoning_tokens":20}}`, carrot.Usage{Input: 10, Output: 5, Reasoning: 20}, true},
+		{"DeepSeek's cache", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":2}`, carrot.Usage{Input: 2, CachedInput: 8, Output: 5}, true},
+		{"cache writes in chat", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":2,"cache_write_tokens":3}}`, carrot.Usage{Input: 5, CachedInput: 2, CacheWrite: 3, Output: 5}, true},
+		{"more cached than sent", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":99}}`, carrot.Usage{CachedInput: 10, Output: 5}, true},
+		{"negative", Chat, `{"prompt_tokens":-10,"completion_tokens":-5}`, carrot.Usage{}, true},
+		{"Anthropic counts cached tokens apart", Messages, `{"input_tokens":50,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":7}`,
+			carrot.Usage{Input: 50, CachedInput: 1000, CacheWrite: 200, Output: 7}, true},
+		{"responses", Responses, `{"input_tokens":37,"input_tokens_details":{"cached_tokens":30},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":48}`,
+			carrot.Usage{Input: 7, CachedInput: 30, Output: 7, Reasoning: 4}, true},
+		{"embeddings have no output", Embeddings, `{"prompt_tokens":8,"total_tokens":8}`, carrot.Usage{Input: 8}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := readUsage(test.api, gjson.Parse(test.usage))
+			if diff := cmp.Diff(test.want, got); diff != "" || ok != test.ok {
+				t.Errorf("readUsage(%s), ok %v, want %v (-want +got):\n%s", test.usage, ok, test.ok, diff)
+			}
+		})
+	}
+}
+
+func TestReadChunk(t *testing.T) {
+	type facts struct {
+		Content, Finished, Last, UsageOnly, HasUsage bool
+		Status                                       int
+		Text, ID, Model                              string
+	}
+	for _, test := range []struct {
+		name string
+		api  API
+		data string
+		want facts
+	}{
+		{"the role is no content", Chat, `{"id":"c","model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, facts{ID: "c", Model: "m"}},
+		{"content", Chat, `{"choices":[{"delta":{"content":"hi"}}]}`, facts{Content: true, Text: "hi"}},
+		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
+		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
+		{"the end of an answer", Chat, `{"choices":[{"delta":{},"finish_reason":"stop"}]}`, facts{Content: true, Finished: true}},
+		{"usage alone", Chat, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, facts{HasUsage: true, UsageOnly: true}},
+		{"usage of null", Chat, `{"choices":[{"delta":{"content":"x"}}],"usage":null}`, facts{Content: true, Text: "x"}},
+		{"done", Chat, `[DONE]`, facts{Last: true}},
+		{"an error", Chat, `{"error":{"message":"overloaded","type":"server_error","code":null}}`, facts{Status: 502}},
+		{"an error with a status", Chat, `{"error":{"message":"slow down","code":429}}`, facts{Status: 429}},
+		{"too long", Chat, `{"error":{"message":"m","code":"context_length_exceeded"}}`, facts{Status: 400}},
+		{"the start of a message", Messages, `{"type":"message_start","message":{"id":"m1","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}`, facts{HasUsage: true, ID: "m1", Model: "c"}},
+		{"a ping", Messages, `{"type":"ping"}`, facts{}},
+		{"the start of a text", Messages, `{"type":"content_block_start","content_block":{"type":"text","text":""}}`, facts{}},
+		{"the start of a tool call", Messages, `{"type":"content_block_start","content_block":{"type":"tool_use"}}`, facts{Content: true}},
+		{"a part of a text", Messages, `{"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}`, facts{Content: true, Text: "hi"}},
+		{"the end of a message", Messages, `{"type":"message_stop"}`, facts{Content: true, Finished: true, Last: true}},
+		{"overloaded", Messages, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, facts{Status: 529}},
+		{"a response is made", Responses, `{"type":"response.created","response":{"id":"r","model":"m","usage":null}}`, facts{ID: "r", Model: "m"}},
+		{"an item begins", Responses, `{"type":"response.output_item.added","item":{"type":"message"}}`, facts{}},
+		{"a part of a response", Responses, `{"type":"response.output_text.delta","delta":"hi"}`, facts{Content: true, Text: "hi"}},
+		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: true, Last: true, HasUsage: true, ID: "r", Model: "m"}},
+		{"a response failed", Responses, `{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"m"}}}`, facts{Status: 429}},
+		{"an event for an error", Responses, `{"type":"error","code":"server_error","message":"m"}`, facts{Status: 502}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
+			got := facts{c.Content, c.Finished, c.Last, c.UsageOnly, c.HasUsage, 0, c.Text, c.ID, c.Model}
+			if c.Err != nil {
+				got.Status = c.Err.Status
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || !ok {
+				t.Errorf("ReadChunk(%s), ok %v (-want +got):\n%s", test.data, ok, diff)
+			}
+		})
+	}
+	for _, data := range []string{``, `{`, `[1]`, `"x"`, `null`} {
+		if _, ok := ReadChunk(Chat, Event{Data: []byte(data)}); ok {
+			t.Errorf("ReadChunk(%q) is ok, want malformed", data)
+		}
+	}
+}
+
+func TestForClient(t *testing.T) {
+	account := []byte(`{"cost_usd":0.1}`)
+	for _, test := range []struct {
+		name, data string
+		api        API
+		asked      bool
+		account    []byte
+		want       string // "" if it is not kept
+	}{
+		{"the model", `{"id":"c","model":"gpt-4o-2024","choices":[]}`, Chat, false, nil, `{"id":"c","model":"served","choices":[]}`},
+		{"no model", `{"choices":[{}]}`, Chat, false, nil, `{"choices":[{}]}`},
+		{"usage that was not asked for", `{"choices":[{}],"usage":null,"x":1}`, Chat, false, nil, `{"choices":[{}],"x":1}`},
+		{"an event for such usage", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, false, nil, ``},
+		{"usage that was asked for", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, true, account, `{"choices":[],"usage":{"prompt_tokens":1},"carrot":{"cost_usd":0.1}}`},
+		{"a message's start", `{"type":"message_start","message":{"model":"x","usage":{}}}`, Messages, false, nil, `{"type":"message_start","message":{"model":"served","usage":{}}}`},
+		{"a message's end", `{"type":"message_delta","usage":{"output_tokens":3}}`, Messages, false, account, `{"type":"message_delta","usage":{"output_tokens":3},"carrot":{"cost_usd":0.1}}`},
+		{"a response's end", `{"type":"response.completed","response":{"model":"x","usage":{"a":1},"z":2}}`, Responses, false, account, `{"type":"response.completed","response":{"model":"served","usage":{"a":1},"carrot":{"cost_usd":0.1},"z":2}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, keep := ForClient(test.api, []byte(test.data), "served", test.asked, test.account)
+			if string(got) != test.want || keep != (test.want != "") {
+				t.Errorf("ForClient(%s)\n got %s, keep %v\nwant %s", test.data, got, keep, test.want)
+			}
+		})
+	}
+}
