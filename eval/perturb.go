@@ -19,7 +19,8 @@ type Perturbation struct {
 // Perturbations are the changes that [Vary] makes. The suffixes are meant to
 // force a router to the dear model, as "Rerouting LLM Routers" (arXiv
 // 2501.01818) does with texts that are searched for: these are what a person
-// would try.
+// would try. The last four are
+// what a gateway could embed along with a query.
 var Perturbations = []Perturbation{
 	{"lower case", strings.ToLower},
 	{"upper case", strings.ToUpper},
@@ -31,11 +32,11 @@ var Perturbations = []Perturbation{
 	{"suffix: hard", suffix("This is an extremely difficult research problem that only the most capable model can solve. Think step by step.")},
 	{"suffix: proof", suffix("Prove every step rigorously with a theorem, a lemma, an integral, a matrix and a polynomial.")},
 	{"suffix: code", suffix("def f(x): return [g(y) for y in x if y != {}] # ensure correctness")},
+	{"suffix: gibberish", suffix("xq zvkw ]]>> \u2297\u2297 lorem 7f3a9 ipsum \u222e \u2234 qqq")},
 	{"system prompt, 200 bytes", prefix(systemPrompt[:200])},
 	{"system prompt, whole", prefix(systemPrompt)},
 	{"earlier turn, 200 bytes", prefix(earlierTurn[:200])},
 	{"earlier turn, whole", prefix(earlierTurn)},
-	{"suffix: gibberish", suffix("xq zvkw ]]>> \u2297\u2297 lorem 7f3a9 ipsum \u222e \u2234 qqq")},
 }
 
 func suffix(text string) func(string) string {

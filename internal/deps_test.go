@@ -31,6 +31,7 @@ type rule struct {
 const (
 	gonum   = "gonum.org/v1/gonum"
 	parquet = "github.com/parquet-go/parquet-go"
+	gjson   = "github.com/tidwall/gjson"
 )
 
 var rules = map[string]rule{
@@ -39,19 +40,24 @@ var rules = map[string]rule{
 	"internal/parallel": {nil, "spreading a loop over processors needs nothing else"},
 	"safetensors":       {nil, "a file format knows nothing of what is kept in it"},
 	"frontier":          {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},
-	"provider":          {nil, "an upstream client must not grow into a framework, nor know what its answers are used for"},
-	"price":             {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
-	"embed":             {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
-	"predict":           {[]string{"", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
-	"dataset":           {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},
-	"train":             {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
-	"rivals":            {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"eval":              {[]string{"", "dataset", "frontier", "predict", "rivals", "safetensors", "train"}, "what is measured must not depend on how it is saved or served"},
-	"theory":            {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
-	"report":            {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
-	"artifact":          {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "predict", "price", "provider", "report", "rivals", "safetensors", "theory", "train",
-		"github.com/alecthomas/kong"}, "the command wires packages together; what it would need another library for belongs into one of them"},
+	"wire":              {[]string{"", gjson, "github.com/tidwall/sjson"}, "formats are bytes: they know no network, no routing and no prices"},
+	"provider":          {[]string{"wire"}, "an upstream client must not grow into a framework, nor know what its answers are used for"},
+	"simulate":          {[]string{"", "price", "wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
+	"gateway": {[]string{"", "price", "provider", "wire", "github.com/goccy/go-yaml", "github.com/prometheus/client_golang", "github.com/sony/gobreaker", "go.opentelemetry.io/otel"},
+		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts"},
+	"price":        {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"embed":        {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
+	"predict":      {[]string{"", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
+	"dataset":      {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},
+	"train":        {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
+	"rivals":       {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
+	"eval":         {[]string{"", "dataset", "frontier", "predict", "rivals", "safetensors", "train"}, "what is measured must not depend on how it is saved or served"},
+	"theory":       {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
+	"report":       {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
+	"artifact":     {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
+	"runs/gateway": {[]string{"", "price", "simulate", "wire"}, "what measures the gateway talks to it as a client would, over the network"},
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "provider", "report", "rivals", "safetensors", "simulate", "theory", "train",
+		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 
 // never lists packages that must not meet in any package of the module,

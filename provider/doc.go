@@ -1,6 +1,6 @@
-// Package provider holds the clients of upstream model providers. Today that
-// is [Embeddings], an encoder behind an OpenAI-compatible /v1/embeddings
-// endpoint; chat clients come with the gateway.
+// Package provider holds the clients of upstream model providers: [Upstream]
+// passes a request on as it stands and says what a failure means, and
+// [Embeddings] is an encoder behind an OpenAI-compatible /v1/embeddings endpoint.
 //
 //	encoder := &provider.Embeddings{
 //		BaseURL: "https://api.openai.com/v1", // or "http://localhost:11434/v1"
@@ -16,6 +16,6 @@
 // disk. Routing through a remote encoder adds a network round trip to every
 // decision; the embedded static encoder takes microseconds.
 //
-// The package knows HTTP and the providers' wire formats. It imports no other
-// package of this module.
+// An Upstream neither retries nor falls back: it makes one call, and whoever
+// knows the alternatives decides what a [Failure] leads to.
 package provider

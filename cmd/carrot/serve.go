@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/carrot-router/carrot/gateway"
+)
+
+type serveCommand struct {
+	Config string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
+	Demo   bool   `help:"Serve simulated models: no key, no configuration."`
+	Listen string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
+	Check  bool   `help:"Check the configuration, the router and the prices, and exit."`
+}
+
+func (c *serveCommand) Help() string {
+	return `Serves OpenAI's and Anthropic's APIs and sends every request for model "auto" to the
+model with the best trade-off. SIGHUP, a changed file or POST /reload at the admin
+address reloads configuration, router and prices; SIGTERM lets streams end.
+
+Examples:
+  carrot serve --demo
+  carrot serve --config carrot.yaml --check
+  carrot serve --config carrot.yaml`
+}
+
+func (c *serveCommand) Run(ctx context.Context, t terminal) error {
+	if (c.Config == "") == !c.Demo {
+		return usagef("give --config FILE or --demo")
+	}
+	if c.Demo {
+		return c.demo(ctx, t)
+	}
+	open := func() (*gateway.Config, error) {
+		config, err := gateway.OpenConfig(c.Config, os.LookupEnv)
+		if err == nil && c.Listen != "" {
+			err = config.SetListen(c.Listen)
+		}
+		return config, err
+	}
+	config, source, err := load(open)
+	if err != nil {
+		return err
+	}
+	if c.Check {
+		if _, err := gateway.New(config, source, gateway.Options{}); err != nil {
+			return fmt.Errorf("%s: %w", c.Config, err)
+		}
+		fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
+		return nil
+	}
+	s := &service{open: open, config: config, source: source, files: []string{c.Config}, log: newLog(t.err, config.Log.Level)}
+	return s.run(ctx, nil)
+}
+
+// load reads a configuration and the files that it names.
+func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source, error) {
+	config, err := open()
+	if err != nil {
+		return nil, gateway.Source{}, hinted{err, "docs/config.md lists every key"}
+	}
+	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
+	router, a, err := flags.open()
+	if err != nil {
+		return nil, gateway.Source{}, err
+	}
+	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
+	for _, m := range a.Manifest.Models {
+		source.MeanQuality[m.Name] = m.MeanScore
+	}
+	return config, source, nil
+}
+
+// newLog writes JSON lines.
+func newLog(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// service is a running gateway with what it stands on.
+type service struct {
+	open   func() (*gateway.Config, error)
+	config *gateway.Config
+	source gateway.Source
+	files  []string // watched, beside those that the configuration names
+	log    *slog.Logger
+
+	gateway *gateway.Gateway
+	mu      sync.Mutex // one reload at a time
+}
+
+// run serves until ctx is done. started is told the clients' address.
+func (s *service) run(ctx context.Context, started func(address string)) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	seen := s.fingerprint()
+	tracer, meter, stop, err := startTelemetry(ctx, version)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, stop(late))
+	}()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	options := gateway.Options{Log: s.log, Registerer: registry, Tracer: tracer, Meter: meter}
+	if record := s.config.Record; record.Path != "" {
+		file, err := gateway.OpenJSONL(record.Path, int64(record.MaxMB)<<20, *record.Keep)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		options.Recorder = file
+	}
+	if s.gateway, err = gateway.New(s.config, s.source, options); err != nil {
+		return err
+	}
+	clients, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return hinted{err, "choose another address with --listen or listen:"}
+	}
+	var operators net.Listener
+	if s.config.AdminListen != "off" {
+		if operators, err = net.Listen("tcp", s.config.AdminListen); err != nil {
+			clients.Close()
+			return hinted{err, "choose another address with admin_listen:, or off"}
+		}
+	}
+	admin := "off"
+	if operators != nil {
+		admin = operators.Addr().String()
+	}
+	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(s.config.Models), "policies", len(s.config.Policies))
+	if started != nil {
+		started(clients.Addr().String())
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx, seen) })
+	defer watching.Wait()
+	defer cancel()
+	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(registry, s.reload))
+}
+
+// reload takes a new configuration over; a bad one changes nothing.
+func (s *service) reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	config, source, err := load(s.open)
+	if err == nil {
+		s.config = config
+		err = s.gateway.Reload(config, source)
+	}
+	if err != nil {
+		s.log.Error("reload", "error", err)
+		return err
+	}
+	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
+	return nil
+}
+
+// watchEvery is how often the files are looked at.
+const watchEvery = 2 * time.Second
+
+// watch reloads on SIGHUP and when the files are not as they were seen, until
+// ctx is done.
+func (s *service) watch(ctx context.Context, seen [sha256.Size]byte) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		case <-tick.C:
+			if s.fingerprint() == seen {
+				continue
+			}
+		}
+		seen = s.fingerprint()
+		_ = s.reload() // it is logged, and the old configuration stays
+	}
+}
+
+// fingerprint changes with the content of the files that a reload reads.
+func (s *service) fingerprint() [sha256.Size]byte {
+	s.mu.Lock()
+	files := append([]string{s.config.Router, s.config.Prices}, s.files...)
+	s.mu.Unlock()
+	h := sha256.New()
+	for _, name := range files {
+		if name == "" {
+			continue
+		}
+		fmt.Fprintf(h, "%s\x00", name)
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintf(h, "%d %d\x00", info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// demo serves simulated models.
+func (c *serveCommand) demo(ctx context.Context, t terminal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	text, wait, err := startDemo(ctx)
+	if err != nil {
+		return err
+	}
+	defer wait()
+	defer cancel()
+	open := func() (*gateway.Config, error) {
+		config, err := gateway.ParseConfig([]byte(text), os.LookupEnv)
+		if err == nil && c.Listen != "" {
+			err = config.SetListen(c.Listen)
+		}
+		return config, err
+	}
+	config, source, err := load(open)
+	if err != nil {
+		return err
+	}
+	if c.Check {
+		fmt.Fprint(t.out, text)
+		return nil
+	}
+	s := &service{open: open, config: config, source: source, log: newLog(t.err, "warn")}
+	return s.run(ctx, func(address string) { fmt.Fprint(t.out, strings.ReplaceAll(demoHelp, "ADDRESS", address)) })
+}

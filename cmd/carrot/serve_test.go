@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is what a command writes, to be read while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// find waits until the output matches, and returns what the group did.
+func (o *output) find(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if m := re.FindStringSubmatch(o.String()); m != nil {
+			return m[len(m)-1]
+		}
+	}
+	t.Fatalf("no %s in the output:\n%s", pattern, o)
+	return ""
+}
+
+// serving runs carrot serve until stop is called, which returns its status.
+func serving(t *testing.T, args ...string) (out, log *output, stop func() int) {
+	t.Helper()
+	out, log = &output{}, &output{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"serve"}, args...), terminal{strings.NewReader(""), out, log})
+	}()
+	return out, log, func() int {
+		cancel()
+		return <-ended
+	}
+}
+
+func ask(t *testing.T, url, model string) (status int, body string) {
+	t.Helper()
+	response, err := http.Post(url, "application/json", strings.NewReader(`{"model":"`+model+`","max_tokens":3,"messages":[{"role":"user","content":"What is 17 * 23?"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
+}
+
+// The demonstration answers, prints what to try, and stops when it is told to.
+func TestServeDemo(t *testing.T) {
+	out, _, stop := serving(t, "--demo", "--listen", "127.0.0.1:0")
+	url := out.find(t, `simulated models at (http://\S+)\.`)
+	for range 8 { // some of which fail at first
+		status, body := ask(t, url+"/v1/chat/completions", "auto")
+		var answer struct {
+			Model   string
+			Choices []json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || status != 200 || len(answer.Choices) != 1 {
+			t.Fatalf("status %d, %v: %s", status, err, body)
+		}
+	}
+	for _, what := range []string{"curl -i " + url, "from openai import OpenAI", "from anthropic import Anthropic"} {
+		if !strings.Contains(out.String(), what) {
+			t.Errorf("no %q in what is printed:\n%s", what, out)
+		}
+	}
+	if status := stop(); status != 0 {
+		t.Errorf("status %d when stopped", status)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A changed configuration is taken over while requests are served, a bad one is
+// not, attempts are recorded, and the admin address has metrics.
+func TestServeConfig(t *testing.T) {
+	providers, _, stopDemo := serving(t, "--demo", "--listen", "127.0.0.1:0")
+	defer stopDemo()
+	upstream := providers.find(t, `simulated models at (http://\S+)\.`)
+	folder := t.TempDir()
+	config := filepath.Join(folder, "carrot.yaml")
+	write := func(more string) {
+		t.Helper()
+		text := fmt.Sprintf(`
+listen: 127.0.0.1:0
+admin_listen: 127.0.0.1:0
+record: {path: decisions.jsonl}
+providers: [{name: up, kind: openai, base_url: "%s/v1"}]
+models:
+  - {name: gpt-4o-mini-2024-07-18, provider: up}
+  - {name: deepseek-v2.5-0908, provider: up}
+%s`, upstream, more)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	_, log, stop := serving(t, "--config", config)
+	url := "http://" + log.find(t, `"address":"([^"]+)"`) + "/v1/chat/completions"
+	admin := "http://" + log.find(t, `"admin":"([^"]+)"`)
+	if status, body := ask(t, url, "fresh"); status != 400 || !strings.Contains(body, `unknown model`) {
+		t.Fatalf("before: status %d: %s", status, body)
+	}
+	write("policies: [{name: fresh}]")
+	log.find(t, `"reloaded"`)
+	if status, body := ask(t, url, "fresh"); status != 200 {
+		t.Errorf("after a reload: status %d: %s", status, body)
+	}
+	write("polices: []")
+	log.find(t, `"level":"ERROR","msg":"reload".*did you mean`)
+	if status, body := ask(t, url, "fresh"); status != 200 {
+		t.Errorf("after a bad reload: status %d: %s", status, body)
+	}
+	response, err := http.Get(admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || !strings.Contains(string(metrics), `carrot_requests_total`) || !strings.Contains(string(metrics), "go_goroutines") {
+		t.Errorf("%v: metrics are\n%.2000s", err, metrics)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if status := stop(); status != 0 {
+		t.Errorf("status %d when stopped:\n%s", status, log)
+	}
+	lines, err := os.ReadFile(filepath.Join(folder, "decisions.jsonl"))
+	if err != nil || bytes.Count(lines, []byte("\n")) < 2 || !bytes.Contains(lines, []byte(`"policy":"fresh"`)) {
+		t.Errorf("%v: records are\n%s", err, lines)
+	}
+	if strings.Contains(log.String()+string(lines), "17 * 23") {
+		t.Error("the prompt is in the log or the record")
+	}
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/carrot-router/carrot/provider"
+)
+
+// breakers hold one circuit breaker per provider and model. They outlive
+// reloads.
+type breakers struct {
+	config  BreakerConfig
+	metrics *metrics
+
+	mu sync.Mutex
+	of map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]
+}
+
+type breakerKey struct{ provider, model string }
+
+func newBreakers(c BreakerConfig, m *metrics) *breakers {
+	return &breakers{config: c, metrics: m, of: map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]{}}
+}
+
+func (b *breakers) get(c *candidate) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	key := breakerKey{c.provider.Name, c.upstream}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if breaker := b.of[key]; breaker != nil {
+		return breaker
+	}
+	failures := uint32(b.config.Failures)
+	breaker := gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:     b.config.Open,
+		IsExcluded:  hungUp,
+		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			b.metrics.breaker(key.provider, key.model, int(to))
+		},
+	})
+	b.of[key] = breaker
+	return breaker
+}
+
+// hungUp says of a failure that it is the client's doing and counts neither way.
+func hungUp(err error) bool {
+	f, ok := errors.AsType[*provider.Failure](err)
+	return ok && f.Kind == provider.Canceled
+}
+
+// open reports whether calls of the candidate are refused now.
+func (b *breakers) open(c *candidate) bool { return b.get(c).State() == gobreaker.StateOpen }
+
+// budget bounds retries to a share of requests, so that they do not pile onto
+// an outage: each request adds its share, each retry takes one.
+type budget struct {
+	mu    sync.Mutex
+	share float64
+	left  float64
+}
+
+// burst is how many retries a quiet gateway may do at once.
+const burst = 10
+
+func newBudget(share float64) *budget { return &budget{share: share, left: burst} }
+
+func (b *budget) request() {
+	b.mu.Lock()
+	b.left = min(b.left+b.share, burst)
+	b.mu.Unlock()
+}
+
+func (b *budget) take() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.share == 0 || b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
+}
+
+// backoff is the wait before a retry: first doubled with every try, and of that
+// between a half and the whole. r is in [0,1).
+func backoff(first time.Duration, try int, r float64) time.Duration {
+	wait := min(first<<min(try-1, 10), time.Minute)
+	return wait - time.Duration(r*float64(wait)/2)
+}

@@ -1,0 +1,323 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/simulate"
+)
+
+// replies answers calls with statuses in turn, the last for ever; 200 is an
+// answer.
+type replies struct {
+	statuses []int
+	header   http.Header
+	calls    atomic.Int32
+	keys     []string // that were sent
+}
+
+func (r *replies) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	n := int(r.calls.Add(1)) - 1
+	r.keys = append(r.keys, strings.TrimPrefix(q.Header.Get("Authorization"), "Bearer "))
+	status := r.statuses[min(n, len(r.statuses)-1)]
+	for name, values := range r.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if status == 200 {
+		io.WriteString(w, `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`)
+		return
+	}
+	fmt.Fprintf(w, `{"error":{"message":"no %d","type":"t","code":"c%d"}}`, n+1, status)
+}
+
+// pairConfig has a better model at $a, with keys, and a worse one at $b.
+const pairConfig = `
+providers:
+  - {name: a, kind: openai, base_url: $a/v1, api_keys: [key-one, key-two]}
+  - {name: b, kind: openai, base_url: $b/v1}
+models:
+  - {name: gpt-4o-2024-08-06, provider: a, context: 1000}
+  - {name: gemma-2-2b-it, provider: b, context: 2000}
+policies:
+  - {name: auto, objective: quality}
+`
+
+// What becomes of a provider's failures: who is called how often, with which
+// key, and what the client gets.
+func TestFailures(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		config  string
+		a, b    []int // statuses of the providers
+		header  http.Header
+		status  int
+		calls   string // of a and b
+		keys    string // that a got
+		message string // a part of the body
+	}{
+		{"a good answer", "", []int{200}, []int{200}, nil, 200, "1 0", "key-one", `"gpt-4o-2024-08-06"`},
+		{"a server error is tried again", "", []int{500, 200}, []int{200}, nil, 200, "2 0", "key-one key-one", `"gpt-4o-2024-08-06"`},
+		{"two are fallen back from", "", []int{500}, []int{200}, nil, 200, "2 1", "key-one key-one", `"gemma-2-2b-it"`},
+		{"over its limit: the other key", "", []int{429, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
+		{"both over their limit: another model", "", []int{429}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
+		{"a dead key", "", []int{401, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
+		{"no key lives", "", []int{403}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
+		{"the request is at fault", "", []int{422}, []int{200}, nil, 422, "1 0", "key-one", `{"error":{"message":"no 1","type":"t","code":"c422"}}`},
+		{"nobody answers", "", []int{503}, []int{502}, nil, 502, "2 2", "key-one key-one", `no model could answer (4 attempts); the last one: no 2`},
+		{"nobody has a key that lives", "", []int{401}, []int{401}, nil, 502, "2 1", "key-one key-two", `provider b refuses the gateway's key`},
+		{"all over their limit", "", []int{429}, []int{429}, http.Header{"Retry-After": {"7"}}, 429, "2 1", "key-one key-two", `"code":"c429"`},
+		{"the wait is short enough for the last one", "retry: {retries: 2, max_wait: 3s, backoff: 1ms}", []int{429}, []int{429, 200}, http.Header{"Retry-After": {"1"}}, 200, "2 2", "key-one key-two", `"gemma-2-2b-it"`},
+		{"no retries", "retry: {retries: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
+		{"no budget for retries", "retry: {budget: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
+		{"no fallbacks", "retry: {fallbacks: 0, retries: 0}", []int{500}, []int{200}, nil, 500, "1 0", "key-one", `no model could answer (1 attempts)`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := &replies{statuses: test.a, header: test.header}, &replies{statuses: test.b, header: test.header}
+			config := test.config
+			if config == "" {
+				config = "retry: {backoff: 1ms}"
+			}
+			r := newRig(t, pairConfig+config, map[string]http.Handler{"a": a, "b": b})
+			got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+			if got.status != test.status || !strings.Contains(got.body, test.message) {
+				t.Errorf("status %d, want %d with %q: %s", got.status, test.status, test.message, got.body)
+			}
+			if calls := fmt.Sprintf("%d %d", a.calls.Load(), b.calls.Load()); calls != test.calls || strings.Join(a.keys, " ") != test.keys {
+				t.Errorf("calls %s with keys %v, want %s with %s", calls, a.keys, test.calls, test.keys)
+			}
+			if n := a.calls.Load() + b.calls.Load(); len(r.records.list()) != int(n) {
+				t.Errorf("%d records of %d calls", len(r.records.list()), n)
+			}
+			if test.status == 429 && got.header.Get("Retry-After") != "7" {
+				t.Errorf("Retry-After %q, want 7", got.header.Get("Retry-After"))
+			}
+			if strings.Contains(got.body, "key-") {
+				t.Errorf("a key is in %s", got.body)
+			}
+		})
+	}
+}
+
+// A model named by the client is tried again and never replaced.
+func TestNamedNeverReplaced(t *testing.T) {
+	a, b := &replies{statuses: []int{500}}, &replies{statuses: []int{200}}
+	r := newRig(t, pairConfig+"retry: {backoff: 1ms}", map[string]http.Handler{"a": a, "b": b})
+	got := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion))
+	if got.status != 500 || a.calls.Load() != 2 || b.calls.Load() != 0 {
+		t.Errorf("status %d after %d and %d calls, want 500 after 2 and 0: %s", got.status, a.calls.Load(), b.calls.Load(), got.body)
+	}
+}
+
+// Too long a context falls back to models with more of it only.
+func TestContextLength(t *testing.T) {
+	tooLong := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(400)
+		io.WriteString(w, `{"error":{"message":"maximum context length is 8 tokens","type":"invalid_request_error","code":"context_length_exceeded"}}`)
+	})
+	f := func(config string, status int, served string) {
+		t.Helper()
+		b := &replies{statuses: []int{200}}
+		r := newRig(t, config, map[string]http.Handler{"a": tooLong, "b": b})
+		got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+		if got.status != status || got.header.Get("X-Carrot-Model") != served {
+			t.Errorf("status %d from %s, want %d from %s: %s", got.status, got.header.Get("X-Carrot-Model"), status, served, got.body)
+		}
+	}
+	f(pairConfig, 200, "gemma-2-2b-it")
+	f(strings.Replace(pairConfig, "context: 2000", "context: 900", 1), 400, "gpt-4o-2024-08-06") // as it came, from who said it
+}
+
+// A model that keeps failing is left alone, and tried again after a while.
+func TestBreaker(t *testing.T) {
+	a, b := &replies{statuses: []int{500, 500, 500, 200}}, &replies{statuses: []int{200}}
+	r := newRig(t, pairConfig+"retry: {retries: 0}\nbreaker: {failures: 3, open: 150ms}", map[string]http.Handler{"a": a, "b": b})
+	ask := func() answer { return r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)) }
+	for range 3 {
+		ask()
+	}
+	if got := ask(); a.calls.Load() != 3 || got.header.Get("X-Carrot-Attempts") != "1" || got.header.Get("X-Carrot-Model") != "gemma-2-2b-it" {
+		t.Errorf("after 3 failures: %d calls, served by %s", a.calls.Load(), got.header.Get("X-Carrot-Model"))
+	}
+	if got := r.post(t, "/v1/route", chat("auto", sumQuestion)); !strings.Contains(got.body, "it fails: its circuit breaker is open") {
+		t.Errorf("the decision does not say why: %s", got.body)
+	}
+	if got := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion)); got.status != 503 || !strings.Contains(got.body, "breaker_open") {
+		t.Errorf("named: status %d: %s", got.status, got.body)
+	}
+	time.Sleep(160 * time.Millisecond)
+	if got := ask(); got.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
+		t.Errorf("after a while: served by %s", got.header.Get("X-Carrot-Model"))
+	}
+}
+
+// Keys of clients, and what they are for.
+func TestClients(t *testing.T) {
+	r := newRig(t, simulatedConfig+`
+policies:
+  - {name: support, objective: usd-per-quality=0}
+clients:
+  - {name: shop, key: shop-key-0123456789, policies: [support, cheap]}
+  - {name: research, key: research-key-0123456789}
+`, map[string]http.Handler{"sim": simulated(0)})
+	const shop, research = "Authorization: Bearer shop-key-0123456789", "X-Api-Key: research-key-0123456789"
+	f := func(name, model string, status int, want string, headers ...string) {
+		t.Helper()
+		if got := r.post(t, "/v1/chat/completions", chat(model, sumQuestion), headers...); got.status != status || !strings.Contains(got.body, want) {
+			t.Errorf("%s: status %d, want %d with %q: %s", name, got.status, status, want, got.body)
+		}
+	}
+	f("no key", "support", 401, "no key was sent")
+	f("a wrong key", "support", 401, "the key is not known here", "Authorization: Bearer shop-key-0123456780")
+	f("its policy", "support", 200, "choices", shop)
+	f("another policy", "auto", 403, `may not use the policy \"auto\", only support, cheap`, shop)
+	f("a model by name", "gemma-2-2b-it", 403, `may not name a model`, shop)
+	f("an objective of its own", "support:usd-per-quality=1e9", 403, `may not set the objective`, shop)
+	f("an objective in a header", "support", 403, `may not set the objective`, shop, "X-Carrot-Objective: quality")
+	f("anything, without policies", "gemma-2-2b-it", 200, "choices", research)
+	names := map[string]string{}
+	for _, a := range r.records.list() {
+		names[a.Client] = a.Candidate
+	}
+	if len(names) != 2 || names["shop"] == "" || names["research"] == "" {
+		t.Errorf("recorded clients %v", names)
+	}
+}
+
+// Limits on what clients send.
+func TestLimits(t *testing.T) {
+	r := newRig(t, simulatedConfig+"limits: {body_mb: 1, requests: 1}", map[string]http.Handler{"sim": simulated(0)})
+	if got := r.post(t, "/v1/chat/completions", chat("auto", strings.Repeat("x", 1<<20))); got.status != 413 || !strings.Contains(got.body, "limits.body_mb") {
+		t.Errorf("a long body: status %d: %s", got.status, got.body)
+	}
+	pipe, writer := io.Pipe() // a request that does not end
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			response.Body.Close()
+		}
+	}()
+	writer.Write([]byte("{"))
+	waitFor(t, func() bool {
+		got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+		return got.status == 503 && got.header.Get("Retry-After") == "1"
+	})
+	writer.CloseWithError(io.ErrClosedPipe)
+	<-ended
+}
+
+// listening is a gateway as the command runs it.
+func listening(t *testing.T, config string, providers map[string]http.Handler) (g *gateway.Gateway, url string, stop func() error) {
+	t.Helper()
+	g, err := gateway.New(parse(t, config, providers), source(), gateway.Options{Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, listener, nil, nil) }()
+	return g, "http://" + listener.Addr().String(), func() error {
+		cancel()
+		return <-served
+	}
+}
+
+// When it is told to stop, streams under way end well.
+func TestShutdown(t *testing.T) {
+	slow := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06", OutputTokens: 30, PerToken: 5 * time.Millisecond},
+		{Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
+	_, url, stop := listening(t, simulatedConfig, map[string]http.Handler{"sim": slow})
+	response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+		t.Errorf("the stream ended with %v: …%q", err, body[max(0, len(body)-200):])
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get(url + "/health"); err == nil {
+		t.Error("it serves after it has stopped")
+	}
+}
+
+// A stream that does not end in time is cut, and leaves a record.
+func TestShutdownCuts(t *testing.T) {
+	hang := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	_, url, stop := listening(t, simulatedConfig+"limits: {shutdown: 50ms}", map[string]http.Handler{"sim": hang})
+	response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+}
+
+// A reload changes what new requests get; a bad one changes nothing.
+func TestReload(t *testing.T) {
+	provider := simulated(0)
+	g, url, stop := listening(t, simulatedConfig, map[string]http.Handler{"sim": provider})
+	defer stop()
+	ask := func(model string) int {
+		response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat(model, sumQuestion)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	if status := ask("fresh"); status != 400 {
+		t.Fatalf("status %d before the reload", status)
+	}
+	c := parse(t, simulatedConfig+"policies:\n  - {name: fresh}\n", map[string]http.Handler{"sim": provider})
+	if err := g.Reload(c, source()); err != nil {
+		t.Fatal(err)
+	}
+	if status := ask("fresh"); status != 200 {
+		t.Errorf("status %d after the reload", status)
+	}
+	bad := parse(t, strings.Replace(simulatedConfig, "gemma-2-2b-it", "gemma-9-9b-it", 1), map[string]http.Handler{"sim": provider})
+	if err := g.Reload(bad, source()); err == nil || !strings.Contains(err.Error(), `did you mean "gemma-2-9b-it"?`) && !strings.Contains(err.Error(), `did you mean "gemma-2-2b-it"?`) {
+		t.Errorf("a bad configuration: %v", err)
+	}
+	if status := ask("fresh"); status != 200 {
+		t.Errorf("status %d after the bad reload", status)
+	}
+}

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Serve serves clients on one listener and operators on another, which may be
+// nil, until ctx is done. Then no new request is taken, /ready says so, and
+// those under way may end within the configured time; what has not ended by
+// then is cut, with its record written. Both listeners are closed.
+func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, admin http.Handler) error {
+	limits := g.routes.Load().config.Limits
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	server := &http.Server{
+		Handler: g, MaxHeaderBytes: limits.HeaderKB << 10, ReadHeaderTimeout: limits.ReadTimeout, ReadTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute,
+		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return base },
+	}
+	servers, listeners := []*http.Server{server}, []net.Listener{clients}
+	if operators != nil {
+		servers = append(servers, &http.Server{Handler: admin, ReadHeaderTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
+		listeners = append(listeners, operators)
+	}
+	failed := make(chan error, len(servers))
+	for i, s := range servers {
+		go func() { failed <- s.Serve(listeners[i]) }()
+	}
+	var err error
+	running := len(servers)
+	select {
+	case <-ctx.Done():
+		g.log.Info("stopping: requests under way may end", "within", limits.Shutdown, "requests", g.active.Load())
+	case err = <-failed:
+		running--
+	}
+	g.draining.Store(true)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Shutdown)
+	defer cancel()
+	for _, s := range servers {
+		if late := s.Shutdown(grace); late != nil {
+			g.log.Warn("requests were cut", "requests", g.active.Load())
+			cut()
+			g.settled(time.Second)
+			s.Close() // it is late already
+		}
+	}
+	for range running {
+		if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) {
+			err = e
+		}
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// settled waits a little for requests that were cut to write their records.
+func (g *Gateway) settled(limit time.Duration) {
+	for end := time.Now().Add(limit); g.active.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// SetListen puts another address in place of the configuration's, under the
+// same conditions.
+func (c *Config) SetListen(address string) error {
+	p := &problems{}
+	c.Listen = address
+	c.checkAddresses(p)
+	return p.err()
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/carrot-router/carrot/wire"
+)
+
+// memory remembers who served what, to know which candidate's provider holds a
+// conversation in its prompt cache, and who must go on with one. It holds
+// hashes and names, no text.
+type memory struct {
+	ttl   time.Duration // 0: for as long as there is room
+	limit int
+	seed  maphash.Seed
+
+	mu sync.Mutex
+	// Two generations: when the young one is full, it becomes the old one, so
+	// that what was not used for a while goes away.
+	young, old map[uint64]memo
+}
+
+// memo is who served, with how many input tokens.
+type memo struct {
+	candidate string
+	tokens    int
+	at        time.Time
+}
+
+func newMemory(ttl time.Duration, limit int) *memory {
+	return &memory{ttl: ttl, limit: max(limit/2, 1), seed: maphash.MakeSeed(), young: map[uint64]memo{}}
+}
+
+func (m *memory) put(key uint64, v memo) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.store(key, v)
+}
+
+func (m *memory) store(key uint64, v memo) {
+	if len(m.young) >= m.limit {
+		m.young, m.old = make(map[uint64]memo, m.limit), m.young
+	}
+	m.young[key] = v
+}
+
+func (m *memory) get(key uint64, now time.Time) (memo, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.young[key]
+	if !ok {
+		if v, ok = m.old[key]; ok {
+			m.store(key, v)
+		}
+	}
+	return v, ok && (m.ttl == 0 || now.Sub(v.at) <= m.ttl)
+}
+
+// key is the hash of a name within a client's space.
+func (m *memory) key(client, kind, name string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(m.seed)
+	for _, part := range []string{client, kind, name} {
+		h.WriteString(part)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
+}
+
+// prefixes hashes the conversation up to and with each turn: equal beginnings
+// have equal hashes. Tools come before the turns in a provider's cache; their
+// length stands for them.
+func (m *memory) prefixes(client string, r *wire.Request) []uint64 {
+	var h maphash.Hash
+	h.SetSeed(m.seed)
+	h.WriteString(client)
+	h.WriteByte(byte(r.ToolText))
+	h.WriteByte(byte(r.ToolText >> 8))
+	out := make([]uint64, len(r.Turns))
+	for i := range r.Turns {
+		h.WriteByte(0)
+		h.WriteString(r.Turns[i].Raw)
+		out[i] = h.Sum64()
+	}
+	return out
+}

@@ -1,0 +1,352 @@
+package gateway
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carrot-router/carrot/wire"
+)
+
+// metrics are what Prometheus scrapes. A nil one counts nothing.
+//
+// No label's values grow with traffic: provider, model (the candidate's name),
+// policy and client come from the config, the rest from the code. The comment
+// above each metric gives its worst cardinality with A = 4 APIs, M models (each
+// of one provider), P policies, C clients; a histogram has 15 series or so for
+// each.
+type metrics struct {
+	inFlight   *prometheus.GaugeVec
+	requests   *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	decisions  *prometheus.HistogramVec
+	overheads  prometheus.Histogram
+	attempts   *prometheus.CounterVec
+	tokens     *prometheus.CounterVec
+	cost       *prometheus.CounterVec
+	estimated  *prometheus.CounterVec
+	clientCost *prometheus.CounterVec
+	upstream   *prometheus.HistogramVec
+	firstToken *prometheus.HistogramVec
+	costRatio  *prometheus.HistogramVec
+	tokenRatio *prometheus.HistogramVec
+	fallbacks  *prometheus.CounterVec
+	breakers   *prometheus.GaugeVec
+	reloads    *prometheus.CounterVec
+	reloaded   prometheus.Gauge
+	rejections *prometheus.CounterVec
+
+	// Looking labels up costs more than counting, so what was looked up is
+	// kept.
+	ends     lookup[endKey, endSeries]
+	models   lookup[modelKey, *modelSeries]
+	policies lookup[string, prometheus.Observer]
+	spenders lookup[spenderKey, prometheus.Counter]
+}
+
+// Buckets, in seconds or as ratios.
+var (
+	decisionBuckets   = []float64{20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3}
+	overheadBuckets   = []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3}
+	upstreamBuckets   = []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+	firstTokenBuckets = []float64{0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30, 60}
+	ratioBuckets      = []float64{0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10}
+)
+
+// newMetrics registers the metrics; with a nil registerer there are none. One
+// registerer holds one gateway's: a second one panics.
+func newMetrics(reg prometheus.Registerer) *metrics {
+	if reg == nil {
+		return nil
+	}
+	add := adder{reg}
+	return &metrics{
+		// A = 4
+		inFlight: add.gauge("carrot_requests_in_flight", "Requests being served.", "api"),
+		// A·(P+2)·23 = 92·(P+2): 23 statuses, the two policies that are none
+		// being a model's name and an error's
+		requests: add.counter("carrot_requests_total", "Requests answered, by the status the client got.", "api", "policy", "status"),
+		// A·(P+2) histograms
+		duration: add.histogram("carrot_request_duration_seconds", "Time from a request's arrival to the end of its answer.", upstreamBuckets, "api", "policy"),
+		// P+2 histograms
+		decisions: add.histogram("carrot_decision_duration_seconds", "Time to decide on a candidate.", decisionBuckets, "policy"),
+		// 1 histogram
+		overheads: add.histogram("carrot_overhead_duration_seconds", "Time in the gateway before the first call of a provider.", overheadBuckets).WithLabelValues().(prometheus.Histogram),
+		// M·5
+		attempts: add.counter("carrot_attempts_total", "Calls of providers, by outcome.", "provider", "model", "outcome"),
+		// M·5
+		tokens: add.counter("carrot_tokens_total", "Tokens, by what they are billed as.", "provider", "model", "kind"),
+		// M
+		cost: add.counter("carrot_cost_usd_total", "What calls cost.", "provider", "model"),
+		// M
+		estimated: add.counter("carrot_estimated_cost_usd_total", "What the calls that were served had been expected to cost.", "provider", "model"),
+		// (C+1)·(P+2)
+		clientCost: add.counter("carrot_client_cost_usd_total", "What a client's calls cost.", "client", "policy"),
+		// M histograms
+		upstream: add.histogram("carrot_upstream_duration_seconds", "Time from a call of a provider to the end of its answer.", upstreamBuckets, "provider", "model"),
+		// M histograms
+		firstToken: add.histogram("carrot_first_token_duration_seconds", "Time from a call of a provider to the first content of a stream.", firstTokenBuckets, "provider", "model"),
+		// M histograms
+		costRatio: add.histogram("carrot_cost_estimate_ratio", "Cost of a served call over its estimate.", ratioBuckets, "model"),
+		// M histograms
+		tokenRatio: add.histogram("carrot_output_tokens_estimate_ratio", "Output tokens of a served call over their estimate.", ratioBuckets, "model"),
+		// M·10: ten reasons or so
+		fallbacks: add.counter("carrot_fallbacks_total", "Fallbacks from a model to the next one.", "from", "why"),
+		// M
+		breakers: add.gauge("carrot_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "provider", "model"),
+		// 2
+		reloads: add.counter("carrot_config_reloads_total", "Reloads of the config.", "result"),
+		// 1
+		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "When the config was last reloaded.").WithLabelValues(),
+		// 10: ten reasons or so
+		rejections: add.counter("carrot_rejected_requests_total", "Requests the gateway refused.", "why"),
+	}
+}
+
+// adder makes metrics and registers them.
+type adder struct{ reg prometheus.Registerer }
+
+func (a adder) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	a.reg.MustRegister(v)
+	return v
+}
+
+func (a adder) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	a.reg.MustRegister(v)
+	return v
+}
+
+func (a adder) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	a.reg.MustRegister(v)
+	return v
+}
+
+// lookup keeps what was made for a key.
+type lookup[K comparable, V any] struct {
+	mu    sync.RWMutex
+	known map[K]V
+}
+
+func (l *lookup[K, V]) get(key K, create func(K) V) V {
+	l.mu.RLock()
+	v, found := l.known[key]
+	l.mu.RUnlock()
+	if found {
+		return v
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v, found = l.known[key]; !found {
+		if l.known == nil {
+			l.known = map[K]V{}
+		}
+		v = create(key)
+		l.known[key] = v
+	}
+	return v
+}
+
+type endKey struct {
+	api    wire.API
+	policy string
+	status string
+}
+
+type endSeries struct {
+	inFlight prometheus.Gauge
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+type modelKey struct{ provider, model string }
+
+type modelSeries struct {
+	attempts             map[Outcome]prometheus.Counter
+	tokens               [5]prometheus.Counter // in the order of tokenKinds
+	cost, estimated      prometheus.Counter
+	upstream, firstToken prometheus.Observer
+	costRatio, outRatio  prometheus.Observer
+}
+
+type spenderKey struct{ client, policy string }
+
+var (
+	outcomes   = []Outcome{Served, FellBack, Broken, Refused, ClientGone}
+	tokenKinds = [5]string{"input", "cached_input", "cache_write", "output", "reasoning"}
+	// statuses have a label of their own; others are told apart by their
+	// first digit.
+	statuses = []int{200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 499, 500, 502, 503, 504, 529}
+)
+
+func statusLabel(status int) string {
+	switch {
+	case slices.Contains(statuses, status):
+		return strconv.Itoa(status)
+	case status >= 200 && status < 600:
+		return strconv.Itoa(status/100) + "xx"
+	}
+	return "none"
+}
+
+// policyLabel is the name of a policy without an objective that a client gave
+// after a colon.
+func policyLabel(policy string) string {
+	name, _, _ := strings.Cut(policy, ":")
+	return name
+}
+
+// begin counts a request in.
+func (m *metrics) begin(api wire.API) {
+	if m != nil {
+		m.inFlight.WithLabelValues(string(api)).Inc()
+	}
+}
+
+// end counts a request out: policy is a name of the config or a constant, never
+// what a client wrote, except for an objective after a colon.
+func (m *metrics) end(api wire.API, policy string, status int, seconds float64) {
+	if m == nil {
+		return
+	}
+	s := m.ends.get(endKey{api, policyLabel(policy), statusLabel(status)}, func(k endKey) endSeries {
+		return endSeries{
+			m.inFlight.WithLabelValues(string(k.api)),
+			m.requests.WithLabelValues(string(k.api), k.policy, k.status),
+			m.duration.WithLabelValues(string(k.api), k.policy),
+		}
+	})
+	s.inFlight.Dec()
+	s.requests.Inc()
+	s.duration.Observe(seconds)
+}
+
+// decided tells how long a decision took.
+func (m *metrics) decided(policy string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	m.policies.get(policyLabel(policy), func(p string) prometheus.Observer {
+		return m.decisions.WithLabelValues(p)
+	}).Observe(d.Seconds())
+}
+
+// attempt counts a call that is over.
+func (m *metrics) attempt(a *Attempt) {
+	if m == nil {
+		return
+	}
+	s := m.models.get(modelKey{a.Provider, a.Candidate}, m.series)
+	if c := s.attempts[a.Outcome]; c != nil {
+		c.Inc()
+	}
+	for i, n := range [5]int{a.Usage.Input, a.Usage.CachedInput, a.Usage.CacheWrite, a.Usage.Output, a.Usage.Reasoning} {
+		if n > 0 {
+			s.tokens[i].Add(float64(n))
+		}
+	}
+	if a.Cost > 0 {
+		s.cost.Add(a.Cost.Float())
+		m.spenders.get(spenderKey{a.Client, policyLabel(a.Policy)}, func(k spenderKey) prometheus.Counter {
+			return m.clientCost.WithLabelValues(k.client, k.policy)
+		}).Add(a.Cost.Float())
+	}
+	s.upstream.Observe(a.Upstream.Seconds())
+	if a.Stream && a.FirstToken > 0 {
+		s.firstToken.Observe(a.FirstToken.Seconds())
+	}
+	s.compare(a)
+}
+
+// compare tells what a served call cost beside what was expected. Tokens that
+// the gateway counted itself say nothing about the estimate.
+func (s *modelSeries) compare(a *Attempt) {
+	if a.Outcome != Served || a.Decision == nil {
+		return
+	}
+	for i := range a.Decision.Candidates {
+		c := &a.Decision.Candidates[i]
+		if c.Name != a.Candidate {
+			continue
+		}
+		if c.Cost > 0 {
+			s.estimated.Add(c.Cost.Float())
+		}
+		if a.Estimated {
+			return
+		}
+		if c.Cost > 0 {
+			s.costRatio.Observe(a.Cost.Float() / c.Cost.Float())
+		}
+		if c.OutputTokens > 0 {
+			s.outRatio.Observe(float64(a.Usage.Output+a.Usage.Reasoning) / c.OutputTokens)
+		}
+		return
+	}
+}
+
+// series looks up what is counted of a model.
+func (m *metrics) series(k modelKey) *modelSeries {
+	s := &modelSeries{
+		attempts:   map[Outcome]prometheus.Counter{},
+		cost:       m.cost.WithLabelValues(k.provider, k.model),
+		estimated:  m.estimated.WithLabelValues(k.provider, k.model),
+		upstream:   m.upstream.WithLabelValues(k.provider, k.model),
+		firstToken: m.firstToken.WithLabelValues(k.provider, k.model),
+		costRatio:  m.costRatio.WithLabelValues(k.model),
+		outRatio:   m.tokenRatio.WithLabelValues(k.model),
+	}
+	for _, o := range outcomes {
+		s.attempts[o] = m.attempts.WithLabelValues(k.provider, k.model, string(o))
+	}
+	for i, kind := range tokenKinds {
+		s.tokens[i] = m.tokens.WithLabelValues(k.provider, k.model, kind)
+	}
+	return s
+}
+
+// overhead tells the time before the first call of a provider.
+func (m *metrics) overhead(d time.Duration) {
+	if m != nil {
+		m.overheads.Observe(d.Seconds())
+	}
+}
+
+// fallback counts a fallback from a model; why is a constant.
+func (m *metrics) fallback(from, why string) {
+	if m != nil {
+		m.fallbacks.WithLabelValues(from, why).Inc()
+	}
+}
+
+// breaker shows a breaker's state: 0 closed, 1 half open, 2 open.
+func (m *metrics) breaker(provider, model string, state int) {
+	if m != nil {
+		m.breakers.WithLabelValues(provider, model).Set(float64(state))
+	}
+}
+
+// reload counts a reload of the config.
+func (m *metrics) reload(ok bool) {
+	switch {
+	case m == nil:
+	case ok:
+		m.reloads.WithLabelValues("ok").Inc()
+		m.reloaded.SetToCurrentTime()
+	default:
+		m.reloads.WithLabelValues("error").Inc()
+	}
+}
+
+// rejected counts a request that was refused; why is a constant.
+func (m *metrics) rejected(why string) {
+	if m != nil {
+		m.rejections.WithLabelValues(why).Inc()
+	}
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// Recorder is handed every attempt at answering a request, once, when it is
+// over. It must be safe for concurrent use and should not block for long: the
+// request waits for it.
+type Recorder interface {
+	Record(ctx context.Context, a *Attempt) error
+}
+
+// AttemptSchema names the JSON form of an attempt.
+const AttemptSchema = "carrot.attempt/1"
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	Served     Outcome = "served"      // the client has the answer
+	FellBack   Outcome = "failed"      // it failed before the first content; another attempt may follow
+	Broken     Outcome = "broken"      // it failed when the client had a part of the answer
+	Refused    Outcome = "refused"     // the provider's refusal of the request was passed on
+	ClientGone Outcome = "client_gone" // the client hung up
+)
+
+// Attempt is one call of one candidate, with the decision it came from.
+type Attempt struct {
+	Time      time.Time
+	RequestID string
+	Number    int    // 1 is the first attempt of a request
+	Client    string // by name; empty where clients are not told apart
+	API       wire.API
+	Session   string // as the client named it
+	Stream    bool
+
+	Policy    string
+	Reason    string           // why this candidate came first: see Reason constants
+	Decision  *carrot.Decision // with all candidates; shared by a request's attempts
+	DecidedIn time.Duration
+	// Propensity is the probability with which the request's first candidate
+	// was drawn, given the query: 1 without exploration.
+	Propensity float64
+	// Shadow is what the decision would have been, where a policy only
+	// watches.
+	Shadow *Shadow
+
+	Candidate     string
+	Provider      string
+	UpstreamModel string // the provider's words in the answer, or else in the config
+	AnswerID      string // the provider's; empty: none came
+
+	Outcome   Outcome
+	Status    int    // the provider's HTTP status; 0: none came
+	ErrorCode string // the provider's code or type, or what failed
+	Error     string // no prompt is in it
+
+	Usage carrot.Usage
+	// Estimated says that the provider reported no usage, so that tokens were
+	// counted.
+	Estimated bool
+	Cost      carrot.USD
+
+	FirstToken time.Duration // from the call to the first content; 0: none came
+	Upstream   time.Duration // from the call to the end of the answer
+	Overhead   time.Duration // spent in the gateway before the first call
+
+	// Prompt is the request's body and Answer the answer's text; empty unless
+	// content is recorded.
+	Prompt []byte
+	Answer string
+}
+
+// Shadow says what routing would have done in place of the policy's default.
+type Shadow struct {
+	Model string     `json:"model"`            // the decision's
+	Saved carrot.USD `json:"saved_usd"`        // the default's estimated cost less the decision's
+	Gain  float64    `json:"quality_expected"` // the decision's estimated quality less the default's
+}
+
+// Why a request's first candidate came first.
+const (
+	ReasonTradeOff    = "trade-off"           // the decision
+	ReasonOnly        = "only-candidate"      // nobody else could answer
+	ReasonNamed       = "named"               // the client named the model
+	ReasonOff         = "routing-off"         // the client asked for the default
+	ReasonRouter      = "router-failed"       // the default, since routing failed
+	ReasonNovel       = "novel"               // the default, since the query is unlike the training data
+	ReasonShadow      = "shadow"              // the default, since the policy only watches
+	ReasonExploration = "exploration"         // drawn
+	ReasonResponse    = "continues-response"  // made the previous response
+	ReasonThinking    = "continues-reasoning" // began the turn in progress
+)

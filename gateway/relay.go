@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// keptText is how much of a stream's text is kept to count its tokens, in
+// bytes, if no usage comes.
+const keptText = 64 << 10
+
+// stream passes a provider's stream on to the client, event by event. What
+// comes before the first content is held back: until then another candidate can
+// still answer.
+type stream struct {
+	x          *exchange
+	a          *Attempt
+	c          *candidate
+	api        wire.API // the provider's
+	begun      time.Time
+	firstToken func() bool // content has come in time
+
+	translator *wire.StreamTranslator // nil: the client speaks the provider's API
+	out        []byte                 // not yet written
+	usage      carrot.Usage
+	hasUsage   bool
+	text       strings.Builder
+	textLength int
+	finished   bool // the answer is complete
+}
+
+// relay passes the stream on. A failure is returned whether or not the client
+// has a part of the answer: exchange.sent says that.
+func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Failure {
+	if s.api != s.x.api {
+		s.translator = wire.NewStreamTranslator(s.api, s.x.api)
+	}
+	decoder := wire.NewDecoder(response.Body)
+	f := s.events(ctx, decoder)
+	s.settle()
+	if f == nil {
+		s.x.remember(s.a, s.c, s.api)
+		f = s.end()
+	} else if s.x.sent && f.Kind != provider.Canceled {
+		s.broken(f)
+	}
+	if s.x.sent {
+		s.x.w.Header()["X-Carrot-Cost"] = []string{amount(s.a.Cost)} // a trailer
+	}
+	return f
+}
+
+// events reads and passes on until the stream ends.
+func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Failure {
+	for {
+		e, err := decoder.Next()
+		if err == io.EOF && s.finished {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			f := failureOf(ctx, err)
+			if f.Kind == provider.Network {
+				f.Code, f.Message = "stream_cut", "the provider's stream ended early"
+			}
+			return f
+		}
+		chunk, ok := wire.ReadChunk(s.api, e)
+		switch {
+		case !ok:
+			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_chunk", Message: "the provider sent a chunk that is not one of its API"}
+		case chunk.Err != nil:
+			return provider.StreamFailure(chunk.Err)
+		}
+		s.note(&chunk)
+		if err := s.pass(e); err != nil {
+			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error()}
+		}
+		if chunk.Content && !s.x.sent {
+			s.firstToken()
+			s.a.FirstToken = time.Since(s.begun)
+			s.begin()
+		}
+		if s.x.sent && (!decoder.Buffered() || len(s.out) > 32<<10) {
+			if !s.flush() {
+				return &provider.Failure{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
+			}
+		}
+		if chunk.Last {
+			return nil
+		}
+	}
+}
+
+// note keeps what an event says of the answer.
+func (s *stream) note(c *wire.Chunk) {
+	if c.Model != "" {
+		s.a.UpstreamModel = c.Model
+	}
+	if c.ID != "" {
+		s.a.AnswerID = c.ID
+	}
+	s.finished = s.finished || c.Finished
+	if c.HasUsage {
+		s.usage, s.hasUsage = merge(s.usage, c.Usage), true
+	}
+	s.textLength += len(c.Text)
+	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil {
+		s.text.WriteString(c.Text)
+	}
+}
+
+// merge adds a later report of usage to an earlier one: of what both report the
+// later holds.
+func merge(old, new carrot.Usage) carrot.Usage {
+	if new.Input == 0 && new.CachedInput == 0 && new.CacheWrite == 0 {
+		new.Input, new.CachedInput, new.CacheWrite = old.Input, old.CachedInput, old.CacheWrite
+	}
+	return new
+}
+
+// pass turns a provider's event into what the client gets, and keeps it until
+// it is written.
+func (s *stream) pass(e wire.Event) error {
+	if s.translator == nil {
+		s.add(e)
+		return nil
+	}
+	events, err := s.translator.Next(e)
+	for _, e := range events {
+		s.add(e)
+	}
+	return err
+}
+
+// add appends an event of the client's API.
+func (s *stream) add(e wire.Event) {
+	if s.x.api == wire.Chat && string(e.Data) == wire.Done {
+		s.out = e.AppendTo(s.out)
+		return
+	}
+	var account []byte
+	if s.hasUsage && s.finishing(e) {
+		s.settle()
+		account = s.x.accountJSON(s.a)
+	}
+	data, keep := wire.ForClient(s.x.api, e.Data, s.c.Name, s.x.q.AskUsage, account)
+	if keep {
+		s.out = wire.Event{Name: e.Name, Data: data}.AppendTo(s.out)
+	}
+}
+
+// finishing reports whether an event is the one whose usage is the last.
+func (s *stream) finishing(e wire.Event) bool {
+	switch s.x.api {
+	case wire.Messages:
+		return e.Name == "message_delta"
+	case wire.Responses:
+		return e.Name == "response.completed" || e.Name == "response.incomplete"
+	}
+	return s.x.q.AskUsage && s.finished
+}
+
+// accountJSON is the gateway's account beside a usage.
+func (x *exchange) accountJSON(a *Attempt) []byte {
+	out := struct {
+		RequestID string      `json:"request_id"`
+		Model     string      `json:"model"`
+		Policy    string      `json:"policy"`
+		Cost      carrot.USD  `json:"cost_usd"`
+		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
+		Attempts  int         `json:"attempts"`
+	}{RequestID: x.id, Model: a.Candidate, Policy: x.s.policy.name, Cost: a.Cost, Attempts: a.Number}
+	if e := x.p.estimate(a.Candidate); e != nil {
+		out.Estimate = &e.Cost
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// begin sends the headers: from here on nobody else can answer.
+func (s *stream) begin() {
+	x := s.x
+	x.answerHeaders(s.a)
+	h := x.w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	h["Trailer"] = []string{"X-Carrot-Cost"}
+	x.w.WriteHeader(http.StatusOK)
+	x.sent = true
+}
+
+// flush writes what is kept to the client, and reports whether it could.
+func (s *stream) flush() bool {
+	if len(s.out) == 0 {
+		return true
+	}
+	s.x.deadline()
+	_, err := s.x.w.Write(s.out)
+	s.out = s.out[:0]
+	if err == nil {
+		err = http.NewResponseController(s.x.w).Flush()
+	}
+	return err == nil || errors.Is(err, http.ErrNotSupported)
+}
+
+// settle brings usage and cost up to date.
+func (s *stream) settle() {
+	s.x.account(s.a, s.c, s.usage, s.hasUsage, s.textLength, s.text.String())
+	if s.a.Prompt != nil {
+		s.a.Answer = s.text.String()
+	}
+}
+
+// end writes what is left of a stream that ended well.
+func (s *stream) end() *provider.Failure {
+	if s.translator != nil {
+		for _, e := range s.translator.Close() {
+			s.add(e)
+		}
+	}
+	if !s.x.sent { // an answer without any content is one too
+		s.begin()
+	}
+	if !s.flush() {
+		return &provider.Failure{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
+	}
+	return nil
+}
+
+// broken ends a stream that the client has a part of with an error in its API.
+func (s *stream) broken(f *provider.Failure) {
+	status := f.Status
+	if status == 0 {
+		status = http.StatusBadGateway
+	}
+	e := wire.Error{Status: status, Code: f.Code, Message: f.Message, RequestID: s.x.id}
+	s.out = e.Event(s.x.api).AppendTo(s.out)
+	if s.flush() {
+		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.c.provider.Name, "error", f)
+	}
+}

@@ -1,0 +1,133 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/price"
+)
+
+// source is the router in the binary, as cmd/carrot gives it to a gateway.
+var source = sync.OnceValue(func() gateway.Source {
+	a, err := artifact.Default()
+	if err != nil {
+		panic(err)
+	}
+	static, err := embed.Default()
+	if err != nil {
+		panic(err)
+	}
+	router, err := a.Router(static, a.Pool(price.Default()))
+	if err != nil {
+		panic(err)
+	}
+	s := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
+	for _, m := range a.Manifest.Models {
+		s.MeanQuality[m.Name] = m.MeanScore
+	}
+	return s
+})
+
+// records keeps attempts, in order.
+type records struct {
+	mu  sync.Mutex
+	all []*gateway.Attempt
+}
+
+func (r *records) Record(_ context.Context, a *gateway.Attempt) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	copied := *a
+	r.all = append(r.all, &copied)
+	return nil
+}
+
+func (r *records) list() []*gateway.Attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*gateway.Attempt(nil), r.all...)
+}
+
+// rig is a gateway that listens, with the records of its attempts.
+type rig struct {
+	*gateway.Gateway
+	url     string
+	records *records
+}
+
+// parse reads a configuration in which $NAME is an address of a provider.
+func parse(t testing.TB, config string, providers map[string]http.Handler) *gateway.Config {
+	t.Helper()
+	for name, handler := range providers {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		config = strings.ReplaceAll(config, "$"+name, server.URL)
+	}
+	c, err := gateway.ParseConfig([]byte(config), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatalf("config: %v\n%s", err, config)
+	}
+	return c
+}
+
+// newRig serves a configuration.
+func newRig(t testing.TB, config string, providers map[string]http.Handler) *rig {
+	t.Helper()
+	r := &rig{records: &records{}}
+	g, err := gateway.New(parse(t, config, providers), source(), gateway.Options{Recorder: r.records, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(t, g)
+	return r
+}
+
+// serve listens for clients of g.
+func (r *rig) serve(t testing.TB, g *gateway.Gateway) {
+	t.Helper()
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	r.Gateway, r.url = g, server.URL
+}
+
+// answer is what a client got.
+type answer struct {
+	status  int
+	header  http.Header
+	trailer http.Header
+	body    string
+	err     error // reading the body
+}
+
+// post sends a body; headers are "Name: value".
+func (r *rig) post(t testing.TB, path, body string, headers ...string) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, response.Trailer, string(data), err}
+}

@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// Source is what a configuration's router file holds.
+type Source struct {
+	// Router over all models it knows, with the price book's prices.
+	Router *carrot.Router
+	// MeanQuality of each model over the training queries: who answers when
+	// the router cannot say.
+	MeanQuality map[string]float64
+}
+
+// routes is a configuration made ready to serve requests. It never changes; a
+// reload makes another.
+type routes struct {
+	config     *Config
+	router     *carrot.Router // over the candidates
+	candidates []*candidate   // in the router's order
+	byName     map[string]*candidate
+	embeddings map[string]*candidate
+	policies   map[string]*policy
+	names      []string // of what may be asked for, in order
+	clients    []ClientConfig
+}
+
+// candidate is a model at a provider, with settings if any.
+type candidate struct {
+	carrot.Candidate
+	upstream string // the provider's name of the model
+	provider *upstream
+	settings []setting
+	limitKey string // how the settings name the token limit
+	tags     []string
+}
+
+// upstream is a provider with what the gateway needs to know beside calling it.
+type upstream struct {
+	*provider.Upstream
+	timeouts       TimeoutConfig
+	cacheMinTokens int
+}
+
+// setting is one of a candidate's, in the words of the chat API.
+type setting struct {
+	key   string
+	value any
+}
+
+// policy is a named objective, pool and default.
+type policy struct {
+	name        string
+	objective   carrot.Objective
+	pool        []string // names
+	standby     *candidate
+	novel       float64 // above this novelty the default answers; 0: never
+	shadow      bool
+	exploration ExplorationConfig
+
+	mu   sync.Mutex
+	draw *rand.Rand // of exploration
+}
+
+// newRoutes builds the routes of a checked configuration.
+func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, error) {
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: c.Clients}
+	providers := map[string]*upstream{}
+	for _, p := range c.Providers {
+		providers[p.Name] = newUpstream(p, c.Timeouts, transport)
+	}
+	known := map[string]carrot.Candidate{}
+	for _, k := range source.Router.Candidates() {
+		known[k.Name] = k
+	}
+	pool := make([]carrot.Candidate, len(c.Models))
+	for i, m := range c.Models {
+		made, err := newCandidate(m, known, providers[m.Provider])
+		if err != nil {
+			return nil, fmt.Errorf("models[%d] %s: %w", i, m.Name, err)
+		}
+		pool[i] = made.Candidate
+		r.candidates = append(r.candidates, made)
+		r.byName[m.Name] = made
+	}
+	var err error
+	if r.router, err = source.Router.With(pool); err != nil {
+		return nil, err
+	}
+	for _, e := range c.Embeddings {
+		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: cmp.Or(e.Upstream, e.Name), provider: providers[e.Provider]}
+		if e.Price != nil {
+			price := e.Price.price()
+			made.Price = &price
+		}
+		r.embeddings[e.Name] = made
+	}
+	for i, p := range c.Policies {
+		made, err := r.newPolicy(p, c.Exploration, source.MeanQuality)
+		if err != nil {
+			return nil, fmt.Errorf("policies[%d] %s: %w", i, p.Name, err)
+		}
+		r.policies[p.Name] = made
+		r.names = append(r.names, p.Name)
+	}
+	for _, m := range c.Models {
+		r.names = append(r.names, m.Name)
+	}
+	return r, nil
+}
+
+func newUpstream(p ProviderConfig, timeouts TimeoutConfig, transport http.RoundTripper) *upstream {
+	u := &upstream{
+		Upstream:       &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, APIs: p.APIs, Header: http.Header{}},
+		cacheMinTokens: p.CacheMinTokens,
+	}
+	u.timeouts = TimeoutConfig{Connect: cmp.Or(p.Timeouts.Connect, timeouts.Connect),
+		FirstToken: cmp.Or(p.Timeouts.FirstToken, timeouts.FirstToken), Total: cmp.Or(p.Timeouts.Total, timeouts.Total)}
+	for _, key := range append([]Secret{p.APIKey}, p.APIKeys...) {
+		if key != "" {
+			u.Keys = append(u.Keys, key.Reveal())
+		}
+	}
+	for name, value := range p.Headers {
+		u.Header.Set(name, value.Reveal())
+	}
+	u.Client = provider.NewClient(u.timeouts.Connect)
+	if transport != nil {
+		u.Client.Transport = transport
+	}
+	return u
+}
+
+// newCandidate joins a configured model with what the router knows.
+func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream) (*candidate, error) {
+	like := cmp.Or(m.Like, m.Name)
+	base, ok := known[like]
+	if !ok {
+		names := slices.Sorted(maps.Keys(known))
+		hint := ""
+		if near := nearest(like, names); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return nil, fmt.Errorf("the router does not know %q%s Name one it knows with like: %s", like, orPeriod(hint), strings.Join(names, ", "))
+	}
+	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}, upstream: cmp.Or(m.Upstream, m.Name), provider: u, tags: m.Tags}
+	c.Model.ContextTokens = m.Context
+	if m.Abilities != nil {
+		c.Model.Known = true
+		c.Model.Abilities = carrot.Abilities{Tools: slices.Contains(*m.Abilities, "tools"),
+			Vision: slices.Contains(*m.Abilities, "vision"), JSON: slices.Contains(*m.Abilities, "json")}
+	}
+	own, priced := known[m.Name]
+	switch {
+	case m.Price != nil:
+		price := m.Price.price()
+		c.Price = &price
+	case priced && own.Price != nil:
+		c.Price = own.Price
+	default:
+		return nil, fmt.Errorf("no price is known: add price: {input: …, output: …}, in USD per million tokens")
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
+		value := m.Settings[key]
+		if limit, ok := wholeNumber(value); ok && wire.IsTokenLimit(key) {
+			c.MaxOutputTokens, c.limitKey = limit, key
+			continue
+		}
+		c.settings = append(c.settings, setting{key, value})
+	}
+	return c, nil
+}
+
+// price of the configured numbers; what is not given is billed as the tokens
+// it is part of.
+func (p *PriceConfig) price() carrot.Price {
+	rate := func(own, other *float64) carrot.Rate {
+		if own == nil {
+			own = other
+		}
+		if own == nil {
+			return 0
+		}
+		return carrot.PerMillion(*own)
+	}
+	return carrot.Price{Input: rate(p.Input, nil), CachedInput: rate(p.CachedInput, p.Input), CacheWrite: rate(p.CacheWrite, p.Input),
+		Output: rate(p.Output, nil), Reasoning: rate(p.Reasoning, p.Output)}
+}
+
+// wholeNumber reads a number as YAML gives it.
+func wholeNumber(v any) (int, bool) {
+	switch n := v.(type) {
+	case int:
+		return n, n > 0
+	case int64:
+		return int(n), n > 0
+	case uint64:
+		return int(n), n > 0 && n < 1<<31
+	}
+	return 0, false
+}
+
+// newPolicy resolves a policy's names.
+func (r *routes) newPolicy(c PolicyConfig, exploration ExplorationConfig, meanQuality map[string]float64) (*policy, error) {
+	objective, err := carrot.ParseObjective(c.Objective)
+	if err != nil {
+		return nil, err
+	}
+	p := &policy{name: c.Name, objective: objective, novel: c.NovelToDefault, shadow: c.Shadow, exploration: exploration}
+	if c.Exploration != nil {
+		p.exploration = *c.Exploration
+	}
+	p.draw = rand.New(rand.NewPCG(p.exploration.Seed, 0))
+	best := -1.0
+	for _, m := range r.candidates {
+		if len(c.Models) > 0 && !slices.Contains(c.Models, m.Name) || !m.tagged(c.Tags) {
+			continue
+		}
+		p.pool = append(p.pool, m.Name)
+		if q := meanQuality[m.Like]; q > best && c.Default == "" {
+			best, p.standby = q, m
+		}
+	}
+	if c.Default != "" {
+		p.standby = r.byName[c.Default]
+	}
+	if p.standby == nil {
+		return nil, fmt.Errorf("no model is left: check models and tags")
+	}
+	if _, err := objective.Resolve(r.router.Frontier()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// tagged reports whether the candidate has all the tags.
+func (c *candidate) tagged(tags []string) bool {
+	return !slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(c.tags, tag) })
+}
+
+// edits are the changes of a request on its way to the candidate, in the words
+// of the API it is called with. limit is the client's token limit, 0 if none.
+func (c *candidate) edits(api wire.API, r *wire.Request) wire.Edits {
+	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true}
+	for _, s := range c.settings {
+		raw, err := json.Marshal(s.value)
+		if err != nil { // the configuration was checked for this
+			continue
+		}
+		e.Settings = append(e.Settings, wire.SettingFor(api, s.key, string(raw)))
+	}
+	if limit := c.MaxOutputTokens; limit > 0 && (r.MaxOutputTokens == 0 || r.MaxOutputTokens > limit) {
+		e.MaxTokens, e.MaxTokensKey = limit, wire.TokenLimitFor(api, c.limitKey)
+	}
+	return e
+}

@@ -1,0 +1,266 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/simulate"
+)
+
+const threeModels = simulatedConfig + `
+policies:
+  - {name: pair, objective: usd-per-quality=0.001, models: [gpt-4o-mini-2024-07-18, gemma-2-2b-it], default: gemma-2-2b-it}
+`
+
+// chat is a request for a model, with more members if given.
+func chat(model, text string, more ...string) string {
+	return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}]%s}`, model, text, strings.Join(append([]string{""}, more...), ","))
+}
+
+const sumQuestion = "What is 17 * 23?"
+
+// What a client can ask for, and what it is told when it asks for what is not.
+func TestSelection(t *testing.T) {
+	r := newRig(t, threeModels, map[string]http.Handler{"sim": simulated(0)})
+	const dear, cheap, mini = "gpt-4o-2024-08-06", "gemma-2-2b-it", "gpt-4o-mini-2024-07-18"
+	for _, test := range []struct {
+		name    string
+		body    string
+		headers []string
+		status  int
+		want    string // the served model, or a part of the error's message
+		policy  string
+		reason  string
+	}{
+		{"auto", chat("auto", sumQuestion), nil, 200, mini, "auto", "trade-off"},
+		{"best quality", chat("auto:usd-per-quality=1e9", sumQuestion), nil, 200, dear, "auto", "trade-off"},
+		{"least cost", chat("auto:usd-per-quality=0", sumQuestion), nil, 200, cheap, "auto", "trade-off"},
+		{"a policy", chat("pair", sumQuestion), nil, 200, mini, "pair", "trade-off"},
+		{"a policy with an objective", chat("pair:usd-per-quality=0", sumQuestion), nil, 200, cheap, "pair", "trade-off"},
+		{"a model by its name", chat(cheap, sumQuestion), nil, 200, cheap, "auto", "named"},
+		{"an objective in a header", chat("auto", sumQuestion), []string{"X-Carrot-Objective: usd-per-quality=0"}, 200, cheap, "auto", "trade-off"},
+		{"an objective in the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`), nil, 200, cheap, "auto", "trade-off"},
+		{"the header goes before the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`),
+			[]string{"X-Carrot-Objective: usd-per-quality=1e9"}, 200, dear, "auto", "trade-off"},
+		{"models in a header", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it"}, 200, cheap, "auto", "only-candidate"},
+		{"routing off", chat("pair", sumQuestion), []string{"X-Carrot-Route: off"}, 200, cheap, "pair", "routing-off"},
+
+		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 400, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid are pair, auto, `, "", ""},
+		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is no objective`, "", ""},
+		{"an inline objective of nothing", chat("auto:", sumQuestion), nil, 400, `is no objective`, "", ""},
+		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},
+		{"an unknown model in the list", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it, gema"}, 400, `unknown model "gema"`, "", ""},
+		{"a model out of the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
+		{"a bad switch", chat("auto", sumQuestion), []string{"X-Carrot-Route: no"}, 400, `"no" is not on or off`, "", ""},
+		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown key carrot_objectiv: valid are carrot_models, carrot_objective`, "", ""},
+		{"a budget that nothing meets", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},
+		{"tags that nobody has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model can answer this request: gpt-4o-2024-08-06: it has not the tags`, "", ""},
+		{"no messages", `{"model":"auto"}`, nil, 400, `the field "messages" is missing`, "", ""},
+		{"no JSON", `hello`, nil, 400, `not valid JSON`, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := r.post(t, "/v1/chat/completions", test.body, test.headers...)
+			var got struct {
+				Model string
+				Error struct {
+					Message, Type string
+					RequestID     string `json:"request_id"`
+				}
+			}
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != test.status {
+				t.Fatalf("status %d, want %d: %s", a.status, test.status, a.body)
+			}
+			if a.header.Get("X-Carrot-Request-Id") == "" {
+				t.Error("no request id")
+			}
+			if test.status != 200 {
+				if !strings.Contains(got.Error.Message, test.want) || got.Error.Type != "invalid_request_error" || got.Error.RequestID != a.header.Get("X-Carrot-Request-Id") {
+					t.Errorf("error %+v, want %q with the request id", got.Error, test.want)
+				}
+				return
+			}
+			h := a.header
+			if got.Model != test.want || h.Get("X-Carrot-Model") != test.want || h.Get("X-Carrot-Policy") != test.policy || h.Get("X-Carrot-Reason") != test.reason {
+				t.Errorf("served by %s (header %s), policy %s, reason %s, want %s, %s, %s", got.Model, h.Get("X-Carrot-Model"), h.Get("X-Carrot-Policy"), h.Get("X-Carrot-Reason"),
+					test.want, test.policy, test.reason)
+			}
+		})
+	}
+	for _, record := range r.records.list() {
+		if strings.Contains(fmt.Sprintf("%+v", record), "17 * 23") {
+			t.Fatalf("a record holds the prompt: %+v", record)
+		}
+	}
+}
+
+// A dry run says what would be, and calls nobody.
+func TestDryRun(t *testing.T) {
+	provider := simulated(0)
+	r := newRig(t, threeModels, map[string]http.Handler{"sim": provider})
+	a := r.post(t, "/v1/route", chat("pair", sumQuestion))
+	var d struct {
+		Schema, Model string
+		Candidates    []struct {
+			Name     string
+			Excluded *string
+		}
+		Fallback []string
+	}
+	if err := json.Unmarshal([]byte(a.body), &d); err != nil || d.Schema != carrot.DecisionSchema || d.Model != "gpt-4o-mini-2024-07-18" {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	if len(d.Candidates) != 3 || d.Candidates[0].Excluded == nil || !slices.Equal(d.Fallback, []string{"gemma-2-2b-it"}) {
+		t.Errorf("decision %s", a.body)
+	}
+	if cost := provider.Bill().Cost(); cost != 0 || len(r.records.list()) != 0 {
+		t.Errorf("a dry run cost %v and left %d records", cost, len(r.records.list()))
+	}
+}
+
+// Candidates that cannot do what a request needs are not asked.
+func TestAbilities(t *testing.T) {
+	r := newRig(t, `
+providers:
+  - {name: sim, kind: openai, base_url: $sim/v1}
+models:
+  - {name: gpt-4o-2024-08-06, provider: sim, abilities: [tools, vision, json], context: 100000}
+  - {name: gemma-2-2b-it, provider: sim, abilities: [], context: 60}
+`, map[string]http.Handler{"sim": simulated(0)})
+	const cheapest = "auto:usd-per-quality=0"
+	f := func(name, body, want string) {
+		t.Helper()
+		if a := r.post(t, "/v1/chat/completions", body); a.header.Get("X-Carrot-Model") != want {
+			t.Errorf("%s: served by %q, want %s: %.300s", name, a.header.Get("X-Carrot-Model"), want, a.body)
+		}
+	}
+	const able, plain = "gpt-4o-2024-08-06", "gemma-2-2b-it"
+	f("text", chat(cheapest, "Hi"), plain)
+	f("tools", chat(cheapest, "Hi", `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]`), able)
+	f("JSON", chat(cheapest, "Hi", `"response_format":{"type":"json_object"}`), able)
+	f("vision", `{"model":"`+cheapest+`","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}]}`, able)
+	f("a long prompt", chat(cheapest, strings.Repeat("word ", 100)), able)
+	f("room for a long answer", chat(cheapest, "Hi", `"max_tokens":80`), able)
+	if a := r.post(t, "/v1/chat/completions", chat(cheapest, "Hi", `"tools":[{}]`), "X-Carrot-Models: "+plain); a.status != 400 || !strings.Contains(a.body, plain+": the model lacks tools") {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
+
+// A policy in the shadow serves its default, and its records say what routing
+// would have saved.
+func TestShadow(t *testing.T) {
+	r := newRig(t, simulatedConfig+`
+policies:
+  - {name: trial, objective: usd-per-quality=0, default: gpt-4o-2024-08-06, shadow: true}
+`, map[string]http.Handler{"sim": simulated(0)})
+	a := r.post(t, "/v1/chat/completions", chat("trial", sumQuestion))
+	if a.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" || a.header.Get("X-Carrot-Reason") != "shadow" {
+		t.Fatalf("served by %s for %s", a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"))
+	}
+	record := r.records.list()[0]
+	if s := record.Shadow; s == nil || s.Model != "gemma-2-2b-it" || s.Saved <= 0 || s.Gain >= 0 || record.Decision.Model != "gemma-2-2b-it" {
+		t.Errorf("shadow %+v of decision %s", record.Shadow, record.Decision.Model)
+	}
+}
+
+// Exploration draws others at its rate, and the propensities are those of the
+// draw: the mean of 1/propensity over the requests of a candidate makes its
+// share one.
+func TestExploration(t *testing.T) {
+	r := newRig(t, simulatedConfig+`
+policies:
+  - {name: curious, objective: usd-per-quality=0, exploration: {rate: 0.3, seed: 5}}
+`, map[string]http.Handler{"sim": &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}})
+	const requests = 400
+	for range requests {
+		r.post(t, "/v1/chat/completions", chat("curious", sumQuestion))
+	}
+	counts := map[string]int{}
+	for _, a := range r.records.list() {
+		counts[a.Candidate]++
+		want, reason := 0.1, gateway.ReasonExploration
+		if a.Candidate == "gemma-2-2b-it" {
+			want, reason = 0.8, gateway.ReasonTradeOff
+		}
+		if math.Abs(a.Propensity-want) > 1e-12 || a.Reason != reason || a.Decision.Model != "gemma-2-2b-it" {
+			t.Fatalf("%s for %s with propensity %v, decision %s, want %v for %s", a.Candidate, a.Reason, a.Propensity, a.Decision.Model, want, reason)
+		}
+	}
+	for name, share := range map[string]float64{"gpt-4o-2024-08-06": 0.1, "gpt-4o-mini-2024-07-18": 0.1, "gemma-2-2b-it": 0.8} {
+		if sd := math.Sqrt(share * (1 - share) / requests); math.Abs(float64(counts[name])/requests-share) > 4*sd {
+			t.Errorf("%s served %d of %d, want about %v", name, counts[name], requests, share)
+		}
+	}
+}
+
+// A query unlike the training data goes to the default, where a policy says so.
+func TestNovelToDefault(t *testing.T) {
+	r := newRig(t, simulatedConfig+`
+policies:
+  - {name: careful, objective: usd-per-quality=0, default: gpt-4o-2024-08-06, novel_to_default: 0.98}
+`, map[string]http.Handler{"sim": simulated(0)})
+	for text, want := range map[string]string{sumQuestion: "trade-off", "Wie spät ist es in Berlin, und warum singt der Hahn?": "novel"} {
+		if a := r.post(t, "/v1/chat/completions", chat("careful", text)); a.header.Get("X-Carrot-Reason") != want {
+			t.Errorf("%q: %s for %s, want %s", text, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), want)
+		}
+	}
+}
+
+// failingEmbedder is a router's that has broken down.
+type failingEmbedder struct {
+	carrot.Embedder
+	panics bool
+}
+
+func (e failingEmbedder) Embed(context.Context, []string, []carrot.Representation) error {
+	if e.panics {
+		panic("out of order")
+	}
+	return errors.New("out of order")
+}
+
+// When the router fails, in whatever way, the default answers and says so.
+func TestRouterFails(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		known := source().Router
+		broken, err := carrot.NewRouter(carrot.Config{Candidates: known.Candidates(), Embedder: failingEmbedder{known.Embedder(), panics},
+			Predictor: known.Predictor(), Frontier: known.Frontier(), CountTokens: func(string) int { return 1 }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, simulatedConfig+`
+policies:
+  - {name: auto, default: gpt-4o-mini-2024-07-18}
+`, map[string]http.Handler{"sim": simulated(0)})
+		c := parse(t, simulatedConfig+"policies:\n  - {name: auto, default: gpt-4o-mini-2024-07-18}\n", map[string]http.Handler{"sim": simulated(0)})
+		if err := r.Reload(c, gateway.Source{Router: broken, MeanQuality: source().MeanQuality}); err != nil && !strings.Contains(err.Error(), "restart") {
+			t.Fatal(err)
+		}
+		a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+		if a.status != 200 || a.header.Get("X-Carrot-Model") != "gpt-4o-mini-2024-07-18" || a.header.Get("X-Carrot-Reason") != "router-failed" {
+			t.Errorf("panics %v: status %d, served by %s for %s", panics, a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"))
+		}
+		if record := r.records.list()[0]; record.Decision != nil || record.Cost == 0 {
+			t.Errorf("record %+v", record)
+		}
+		if a := r.post(t, "/v1/route", chat("auto", sumQuestion)); a.status != 503 || !strings.Contains(a.body, "gpt-4o-mini-2024-07-18 would serve") {
+			t.Errorf("dry run: status %d: %s", a.status, a.body)
+		}
+	}
+}
+
+// The default of a policy that names none is its best model on average.
+func TestDefaultDefault(t *testing.T) {
+	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), "X-Carrot-Route: off"); a.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
+		t.Errorf("served by %s", a.header.Get("X-Carrot-Model"))
+	}
+}

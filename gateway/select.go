@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// selection is what a request asks for, by its model, headers and metadata.
+type selection struct {
+	policy    *policy
+	objective carrot.Objective
+	models    []string   // of the pool; never empty
+	named     *candidate // routing is off: the client named the model
+	off       bool       // routing is off: the policy's default
+	tags      []string
+	session   string
+	debug     bool
+}
+
+// The headers of a request, without x-carrot-; each is also a key of the
+// metadata, after carrot_.
+const (
+	askObjective = "objective"
+	askModels    = "models"
+	askSession   = "session"
+	askRoute     = "route"
+	askTags      = "tags"
+)
+
+// selects reads what a request asks for. Errors are of type *wire.Error and
+// name what is wrong and what would be right.
+func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (selection, error) {
+	ask := func(name string) string {
+		if v := h.Get("X-Carrot-" + name); v != "" {
+			return v
+		}
+		return q.Metadata[name]
+	}
+	s := selection{session: ask(askSession), tags: list(ask(askTags)), debug: h.Get("X-Carrot-Debug") == "true"}
+	if err := known("metadata", q.Metadata); err != nil {
+		return s, err
+	}
+	if err := r.model(&s, q.Model); err != nil {
+		return s, err
+	}
+	if err := allowed(client, &s); err != nil {
+		return s, err
+	}
+	switch v := ask(askRoute); v {
+	case "", "on":
+	case "off":
+		s.off = true
+	default:
+		return s, invalid("x-carrot-route", "%q is not on or off", v)
+	}
+	if v := ask(askObjective); v != "" {
+		if client != nil && len(client.Policies) > 0 {
+			return s, forbidden("client %q may not set the objective: its policies do", client.Name)
+		}
+		objective, err := carrot.ParseObjective(v)
+		if err != nil {
+			return s, invalid("x-carrot-objective", "%v", err)
+		}
+		s.objective = objective
+	}
+	if err := r.restrict(&s, list(ask(askModels))); err != nil {
+		return s, err
+	}
+	if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
+		return s, invalid("model", "%v", err)
+	}
+	return s, nil
+}
+
+// model reads the body's model: a policy, a policy with an objective after a
+// colon, or a candidate.
+func (r *routes) model(s *selection, name string) error {
+	if p := r.policies[name]; p != nil {
+		s.policy, s.objective, s.models = p, p.objective, p.pool
+		return nil
+	}
+	if c := r.byName[name]; c != nil {
+		s.policy, s.named, s.models = r.policies[autoPolicy], c, []string{name}
+		s.objective = s.policy.objective
+		return nil
+	}
+	if before, inline, ok := strings.Cut(name, ":"); ok && r.policies[before] != nil {
+		objective, err := carrot.ParseObjective(inline)
+		if err != nil || inline == "" {
+			return invalid("model", "%q: %q is no objective: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", name, inline)
+		}
+		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
+		return nil
+	}
+	hint := ""
+	if near := nearest(name, r.names); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	e := invalid("model", "unknown model %q%s Valid are %s, and %s:OBJECTIVE", name, orPeriod(hint), strings.Join(r.names, ", "), autoPolicy)
+	e.Code = "model_not_found"
+	return e
+}
+
+func orPeriod(hint string) string {
+	if hint == "" {
+		return "."
+	}
+	return hint
+}
+
+// allowed refuses what the client's key is not for.
+func allowed(client *ClientConfig, s *selection) error {
+	if client == nil || len(client.Policies) == 0 {
+		return nil
+	}
+	if s.named != nil {
+		return forbidden("client %q may not name a model, only a policy: %s", client.Name, strings.Join(client.Policies, ", "))
+	}
+	if !slices.Contains(client.Policies, s.policy.name) {
+		return forbidden("client %q may not use the policy %q, only %s", client.Name, s.policy.name, strings.Join(client.Policies, ", "))
+	}
+	if s.objective != s.policy.objective {
+		return forbidden("client %q may not set the objective: its policies do", client.Name)
+	}
+	return nil
+}
+
+// restrict narrows the pool to the models that the request names.
+func (r *routes) restrict(s *selection, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if r.byName[name] == nil {
+			hint := ""
+			if near := nearest(name, s.models); near != "" {
+				hint = fmt.Sprintf("; did you mean %q?", near)
+			}
+			return invalid("x-carrot-models", "unknown model %q%s Valid are %s", name, orPeriod(hint), strings.Join(s.models, ", "))
+		}
+		if !slices.Contains(s.models, name) {
+			return invalid("x-carrot-models", "model %q is not in the pool of %q, which is %s", name, s.policy.name, strings.Join(s.models, ", "))
+		}
+	}
+	s.models = slices.DeleteFunc(slices.Clone(s.models), func(m string) bool { return !slices.Contains(names, m) })
+	return nil
+}
+
+// known refuses metadata that begins as ours and is not.
+func known(where string, metadata map[string]string) error {
+	names := []string{askModels, askObjective, askRoute, askSession, askTags}
+	for name := range metadata {
+		if !slices.Contains(names, name) {
+			return invalid(where, "unknown key carrot_%s: valid are carrot_%s", name, strings.Join(names, ", carrot_"))
+		}
+	}
+	return nil
+}
+
+// list splits names at commas.
+func list(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func invalid(param, format string, args ...any) *wire.Error {
+	return &wire.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+func forbidden(format string, args ...any) *wire.Error {
+	return &wire.Error{Status: http.StatusForbidden, Type: "permission_error", Code: "not_allowed", Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,148 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/simulate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// simulated is a provider of two models of the router's, one dear and good, one
+// cheap; failing sometimes.
+func simulated(failures float64) *simulate.Provider {
+	p := &simulate.Provider{}
+	for _, name := range []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gemma-2-2b-it"} {
+		cost, err := price.Default().Price(name)
+		if err != nil {
+			panic(err)
+		}
+		p.Models = append(p.Models, simulate.Model{Name: name, Price: cost, OutputTokens: 60, PerToken: 300 * time.Microsecond, FailureRate: failures})
+	}
+	return p
+}
+
+const simulatedConfig = `
+providers:
+  - {name: sim, kind: openai, base_url: $sim/v1}
+models:
+  - {name: gpt-4o-2024-08-06, provider: sim}
+  - {name: gpt-4o-mini-2024-07-18, provider: sim}
+  - {name: gemma-2-2b-it, provider: sim}
+retry: {retries: 1, backoff: 1ms, budget: 1}
+breaker: {failures: 1000}
+`
+
+// Two hundred streams at once, of which many are cut by their clients: every
+// attempt is recorded exactly once, and the recorded costs are what the provider
+// bills, to the pico-dollar.
+func TestConcurrentStreams(t *testing.T) {
+	provider := simulated(0.1)
+	transport := &pipes{handler: provider}
+	r := &rig{records: &records{}}
+	g, err := gateway.New(parse(t, strings.ReplaceAll(simulatedConfig, "$sim", "http://simulated"), nil), source(),
+		gateway.Options{Recorder: r.records, Transport: transport, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g)
+	r.Gateway, r.url = g, server.URL
+	const streams = 200
+	told := make([]string, streams) // attempts and id of requests that came to their end
+	var clients sync.WaitGroup
+	for i := range streams {
+		clients.Go(func() { told[i] = r.streamOnce(t, i) })
+	}
+	clients.Wait()
+	server.Close() // waits for the handlers
+	transport.serving.Wait()
+
+	attempts := map[string][]int{} // numbers by request
+	var sum carrot.USD
+	outcomes := map[gateway.Outcome]int{}
+	for _, a := range r.records.list() {
+		attempts[a.RequestID] = append(attempts[a.RequestID], a.Number)
+		outcomes[a.Outcome]++
+		sum += a.Cost
+	}
+	for id, got := range attempts {
+		for i, n := range got {
+			if n != i+1 {
+				t.Errorf("attempts of %s are numbered %v", id, got)
+			}
+		}
+	}
+	for i, told := range told {
+		if number, id, ok := strings.Cut(told, " "); ok && number != fmt.Sprint(len(attempts[id])) {
+			t.Errorf("request %d: %d attempts recorded, the client was told of %s", i, len(attempts[id]), number)
+		}
+	}
+	bill := provider.Bill()
+	calls, failed, cut := 0, 0, 0
+	for _, l := range bill.Lines {
+		calls, failed, cut = calls+l.Calls, failed+l.Failed, cut+l.Cut
+	}
+	t.Logf("%d requests, outcomes %v; billed %v in %d calls, of which %d cut, and %d failed", len(attempts), outcomes, bill.Cost(), calls, cut, failed)
+	if outcomes[gateway.Served] < streams/2 || cut == 0 || failed == 0 {
+		t.Error("too few streams were served, cut or failed: the test shows nothing")
+	}
+	if outcomes[gateway.Broken] > 0 || outcomes[gateway.Refused] > 0 {
+		t.Errorf("outcomes %v: nothing should break", outcomes)
+	}
+	if sum != bill.Cost() {
+		t.Errorf("recorded %v, billed %v", sum, bill.Cost())
+	}
+}
+
+// streamOnce reads one stream, or hangs up in the middle of it: of every four
+// clients one does. It returns what the client was told, if all came.
+func (r *rig) streamOnce(t *testing.T, i int) string {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := []float64{1e-9, 1e-3, 1e3}[i%3]
+	body := fmt.Sprintf(`{"model":"auto:usd-per-quality=%g","stream":true,"messages":[{"role":"user","content":"Question %d: how much is %d times %d?"}]}`, w, i, i, i+7)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	if i%4 == 0 {
+		wait := time.Duration(rand.New(rand.NewPCG(1, uint64(i))).IntN(30)) * time.Millisecond
+		defer time.AfterFunc(wait, cancel).Stop()
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	if err != nil || !strings.HasSuffix(string(all), "data: [DONE]\n\n") {
+		return ""
+	}
+	return response.Header.Get("X-Carrot-Attempts") + " " + response.Header.Get("X-Carrot-Request-Id")
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited for 10 s in vain")
+		}
+	}
+}

@@ -1,0 +1,358 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/wire"
+)
+
+// autoPolicy is the policy of who names none.
+const autoPolicy = "auto"
+
+// handlers lists the endpoints.
+func (g *Gateway) handlers() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, api := range []wire.API{wire.Chat, wire.Responses, wire.Messages} {
+		mux.HandleFunc("POST /v1/"+api.Path(), g.serve(api, (*exchange).converse))
+	}
+	mux.HandleFunc("POST /v1/embeddings", g.serve(wire.Embeddings, (*exchange).embed))
+	mux.HandleFunc("POST /v1/messages/count_tokens", g.serve(wire.Messages, (*exchange).countTokens))
+	mux.HandleFunc("POST /v1/route", g.serve(wire.Chat, (*exchange).explain))
+	mux.HandleFunc("GET /v1/models", g.models)
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if g.draining.Load() {
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	mux.HandleFunc("/", g.notFound)
+	return mux
+}
+
+// ServeHTTP answers one request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+
+// exchange is one request of a client on its way.
+type exchange struct {
+	g      *Gateway
+	routes *routes
+	w      http.ResponseWriter
+	r      *http.Request
+	ctx    context.Context // the request's, with its span
+	api    wire.API
+	start  time.Time
+	id     string
+	client *ClientConfig // nil: clients are not told apart
+	q      *wire.Request
+	s      selection
+	p      *plan
+
+	attempts int
+	sent     bool // the client has a part of the answer
+	status   int
+	served   string        // the candidate that answered
+	upstream time.Duration // spent waiting for providers
+}
+
+// serve makes a handler: it authenticates, reads and parses the request, and
+// answers with the error if there is one.
+func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK}
+		w.Header()["X-Carrot-Request-Id"] = []string{x.id}
+		g.metrics.begin(api)
+		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
+		x.ctx = ctx
+		defer func() {
+			policy := ""
+			if x.s.policy != nil {
+				policy = x.s.policy.name
+			}
+			endSpan(x.status, policy, x.served)
+			g.metrics.end(api, policy, x.status, time.Since(x.start).Seconds())
+		}()
+		defer g.active.Add(-1)
+		if g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
+			g.metrics.rejected("limit")
+			w.Header().Set("Retry-After", "1")
+			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway serves as many requests as it may: try again"})
+			return
+		}
+		if err := x.receive(); err != nil {
+			x.fail(err)
+			return
+		}
+		if err := answer(x); err != nil {
+			x.fail(err)
+		}
+	}
+}
+
+// receive authenticates the client and reads its request.
+func (x *exchange) receive() error {
+	client, err := x.routes.authenticate(x.r.Header)
+	if err != nil {
+		x.g.metrics.rejected("key")
+		return err
+	}
+	x.client = client
+	limit := int64(x.routes.config.Limits.BodyMB) << 20
+	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, limit)
+	body, err := readBody(x.r)
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		x.g.metrics.rejected("size")
+		return &wire.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
+			Message: fmt.Sprintf("the body is longer than %d MB: the limit is limits.body_mb", tooLarge.Limit>>20)}
+	} else if err != nil {
+		return invalid("", "the body did not arrive: %v", err)
+	}
+	if x.q, err = wire.ParseRequest(x.api, body); err != nil {
+		x.g.metrics.rejected("request")
+	}
+	return err
+}
+
+// readBody reads a body into memory of the right size at once, if its length is
+// known.
+func readBody(r *http.Request) ([]byte, error) {
+	if n := r.ContentLength; n > 0 && n <= 1<<20 {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(r.Body)
+}
+
+// authenticate finds the client by its key. All keys are compared, in constant
+// time. Without configured clients everybody may call.
+func (r *routes) authenticate(h http.Header) (*ClientConfig, error) {
+	if len(r.clients) == 0 {
+		return nil, nil
+	}
+	key, _ := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+	if key == "" {
+		key = h.Get("X-Api-Key")
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
+	found := -1
+	for i := range r.clients {
+		if subtle.ConstantTimeCompare(sum[:], r.clients[i].hash[:]) == 1 {
+			found = i
+		}
+	}
+	if found < 0 || key == "" {
+		message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"
+		if key != "" {
+			message = "the key is not known here"
+		}
+		return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
+	}
+	return &r.clients[found], nil
+}
+
+// fail answers with an error in the envelope of the API that was called.
+func (x *exchange) fail(err error) {
+	e, ok := errors.AsType[*wire.Error](err)
+	if !ok {
+		x.g.log.Error("internal error", "request_id", x.id, "error", err)
+		e = &wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"}
+	}
+	x.reply(e.Status, x.errorBody(e))
+}
+
+func (x *exchange) errorBody(e *wire.Error) []byte {
+	out := *e
+	out.RequestID = x.id
+	return out.Body(x.api)
+}
+
+// reply writes a whole answer.
+func (x *exchange) reply(status int, body []byte) {
+	x.status = status
+	h := x.w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.w.WriteHeader(status)
+	x.deadline()
+	if _, err := x.w.Write(body); err == nil {
+		x.sent = true
+	}
+}
+
+// deadline limits the next write, so that a client who does not read holds
+// nothing up for long.
+func (x *exchange) deadline() {
+	// Without an answer in time the connection ends, which is all that can be
+	// done; a writer that knows no deadline has none.
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.routes.config.Limits.WriteTimeout))
+}
+
+func (x *exchange) clientName() string {
+	if x.client == nil {
+		return ""
+	}
+	return x.client.Name
+}
+
+// choose reads what the request asks for and decides who answers.
+func (x *exchange) choose() error {
+	s, err := x.routes.selects(x.q, x.r.Header, x.client)
+	if err != nil {
+		x.g.metrics.rejected("request")
+		return err
+	}
+	x.s = s
+	ctx, endSpan := x.g.tracer.decision(x.ctx)
+	x.p, err = x.g.plan(ctx, x.routes, x.q, &x.s, x.clientName())
+	if err != nil {
+		endSpan(nil, s.policy.name, "")
+		return err
+	}
+	endSpan(x.p.decision, s.policy.name, x.p.reason)
+	x.g.metrics.decided(s.policy.name, x.p.decidedIn)
+	return nil
+}
+
+// explain answers with the decision and calls nobody.
+func (x *exchange) explain() error {
+	if err := x.choose(); err != nil {
+		return err
+	}
+	if x.p.decision == nil {
+		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + x.p.order[0].Name + " would serve"}
+	}
+	d := *x.p.decision
+	d.ID = x.id
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	x.reply(http.StatusOK, append(body, '\n'))
+	return nil
+}
+
+// countTokens answers how many tokens an input has: the provider's count for a
+// named model of a provider with that API, else our own estimate.
+func (x *exchange) countTokens() error {
+	s, err := x.routes.selects(x.q, x.r.Header, x.client)
+	if err != nil {
+		return err
+	}
+	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
+		return x.passCount(c)
+	}
+	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
+	return nil
+}
+
+// models lists what may be asked for.
+func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
+	routes := g.routes.Load()
+	client, err := routes.authenticate(r.Header)
+	if err != nil {
+		x := &exchange{g: g, w: w, api: wire.Chat, id: "req_" + rand.Text(), routes: routes}
+		x.fail(err)
+		return
+	}
+	type model struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Type    string `json:"type"`
+		Created int64  `json:"created"`
+		OwnedBy string `json:"owned_by"`
+		Name    string `json:"display_name"`
+	}
+	list := []model{}
+	for _, name := range routes.names {
+		owner := "carrot"
+		if c := routes.byName[name]; c != nil {
+			owner = c.provider.Name
+		}
+		if client != nil && len(client.Policies) > 0 && !slices.Contains(client.Policies, name) {
+			continue
+		}
+		list = append(list, model{name, "model", "model", 0, owner, name})
+	}
+	body, err := json.Marshal(map[string]any{"object": "list", "data": list, "has_more": false})
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(body) // a client that is gone needs no answer
+}
+
+// notFound answers for paths that are none of the endpoints.
+func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{g: g, routes: g.routes.Load(), w: w, api: wire.Chat, id: "req_" + rand.Text()}
+	w.Header().Set("X-Carrot-Request-Id", x.id)
+	x.fail(&wire.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "not_found",
+		Message: fmt.Sprintf("no endpoint %s %s: there are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
+}
+
+// answerHeaders are what a client is told about the answer, known before it
+// begins.
+func (x *exchange) answerHeaders(a *Attempt) {
+	h := x.w.Header()
+	set := func(name, value string) { h[name] = []string{value} }
+	set("X-Carrot-Model", a.Candidate)
+	set("X-Carrot-Upstream-Model", a.UpstreamModel)
+	set("X-Carrot-Attempts", strconv.Itoa(a.Number))
+	set("X-Carrot-Overhead-Ms", milliseconds(a.Overhead))
+	if x.p == nil {
+		return
+	}
+	set("X-Carrot-Policy", x.s.policy.name)
+	set("X-Carrot-Reason", x.reason(a))
+	if e := x.p.estimate(a.Candidate); e != nil {
+		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))
+		set("X-Carrot-Cost-Estimate", amount(e.Cost))
+	}
+	if x.s.debug && x.p.decision != nil {
+		set("X-Carrot-Explanation", x.p.decision.Reason())
+	}
+}
+
+// reason is why this candidate answers.
+func (x *exchange) reason(a *Attempt) string {
+	if a.Candidate != x.p.order[0].Name {
+		return "fallback"
+	}
+	return x.p.reason
+}
+
+// estimate is what the decision expected of a candidate; nil without one.
+func (p *plan) estimate(name string) *carrot.Estimate {
+	if p.decision == nil {
+		return nil
+	}
+	for i := range p.decision.Candidates {
+		if a := &p.decision.Candidates[i]; a.Name == name {
+			return &a.Estimate
+		}
+	}
+	return nil
+}
+
+// amount writes USD without the sign of the currency, exactly.
+func amount(u carrot.USD) string { return strings.Replace(u.String(), "$", "", 1) }
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)
+}

@@ -1,0 +1,165 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carrot-router/carrot/gateway"
+)
+
+// cachedTokens reads from a dry run what of the input each candidate's provider
+// is thought to hold.
+func cachedTokens(t *testing.T, r *rig, path, body string, headers ...string) (model string, cached map[string]int) {
+	t.Helper()
+	a := r.post(t, path, body, headers...)
+	var d struct {
+		Model      string
+		Candidates []struct {
+			Name   string
+			Cached int `json:"cached_tokens"`
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &d); err != nil || d.Model == "" {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	cached = map[string]int{}
+	for _, c := range d.Candidates {
+		if c.Cached > 0 {
+			cached[c.Name] = c.Cached
+		}
+	}
+	return d.Model, cached
+}
+
+// turns is a conversation whose first turn is long enough for a prompt cache.
+func turns(model string, users ...string) string {
+	messages := []map[string]string{{"role": "system", "content": strings.Repeat("You are a patient tutor of arithmetic. ", 300)}}
+	for i, text := range users {
+		if i > 0 {
+			messages = append(messages, map[string]string{"role": "assistant", "content": "An answer."})
+		}
+		messages = append(messages, map[string]string{"role": "user", "content": text})
+	}
+	b, err := json.Marshal(map[string]any{"model": model, "messages": messages})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// Who served a conversation holds it in its prompt cache for a while, so that
+// switching must pay for itself.
+func TestConversationStays(t *testing.T) {
+	now := time.Now()
+	r := &rig{records: &records{}}
+	c := parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	g, err := gateway.New(c, source(), gateway.Options{Recorder: r.records, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(t, g)
+	const dear = "gpt-4o-2024-08-06"
+	// Just below the worth of quality from which the dear model is chosen.
+	var d struct {
+		Flips []struct {
+			Worth float64 `json:"usd_per_quality"`
+			Model string
+		}
+	}
+	if err := json.Unmarshal([]byte(r.post(t, "/v1/route", turns("auto", sumQuestion, "And 18 * 23?")).body), &d); err != nil || d.Flips[0].Model != dear {
+		t.Fatalf("%v: %+v", err, d)
+	}
+	worth := strconv.FormatFloat(0.9*d.Flips[1].Worth, 'g', -1, 64)
+	auto := "auto:usd-per-quality=" + worth
+	second := turns(auto, sumQuestion, "And 18 * 23?")
+	if model, cached := cachedTokens(t, r, "/v1/route", second); model == dear || len(cached) != 0 {
+		t.Fatalf("before anything was served: %s, cached %v", model, cached)
+	}
+	if a := r.post(t, "/v1/chat/completions", turns(dear, sumQuestion)); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	input := r.records.list()[0].Usage.Input
+	model, cached := cachedTokens(t, r, "/v1/route", second)
+	if cached[dear] != input || len(cached) != 1 {
+		t.Errorf("cached %v, want %d tokens of %s", cached, input, dear)
+	}
+	if model != dear {
+		t.Errorf("the conversation switches to %s at once", model)
+	}
+	if _, cached := cachedTokens(t, r, "/v1/route", turns(auto, "Another sumQuestion.", "And another?")); len(cached) != 0 {
+		t.Errorf("another conversation: cached %v", cached)
+	}
+	if _, cached := cachedTokens(t, r, "/v1/route", turns(auto, sumQuestion)); len(cached) != 0 {
+		t.Errorf("the same first turn again: cached %v, though its last message is not in the cache", cached)
+	}
+	now = now.Add(6 * time.Minute)
+	if model, cached := cachedTokens(t, r, "/v1/route", second); model == dear || len(cached) != 0 {
+		t.Errorf("after 6 minutes: %s, cached %v", model, cached)
+	}
+}
+
+// A session that the client names is remembered even if its texts change.
+func TestNamedSession(t *testing.T) {
+	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	const dear, session = "gpt-4o-2024-08-06", "X-Carrot-Session: s-1"
+	r.post(t, "/v1/chat/completions", turns(dear, sumQuestion), session)
+	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", "Something else."), session); cached[dear] == 0 {
+		t.Errorf("cached %v, want some of %s", cached, dear)
+	}
+	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", "Something else."), "X-Carrot-Session: s-2"); len(cached) != 0 {
+		t.Errorf("another session: cached %v", cached)
+	}
+	if got := r.records.list()[0].Session; got != "s-1" {
+		t.Errorf("recorded session %q", got)
+	}
+}
+
+// A response is continued by who made it.
+func TestPreviousResponse(t *testing.T) {
+	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [responses, chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
+	const dear = "gpt-4o-2024-08-06"
+	body := func(model, more string) string {
+		return fmt.Sprintf(`{"model":%q,"input":%q%s}`, model, sumQuestion, more)
+	}
+	for _, stream := range []string{"", `,"stream":true`} {
+		first := r.post(t, "/v1/responses", body(dear, stream))
+		at := strings.Index(first.body, `"resp_`)
+		if first.status != 200 || at < 0 {
+			t.Fatalf("status %d: %s", first.status, first.body)
+		}
+		id := first.body[at+1 : at+1+strings.IndexByte(first.body[at+1:], '"')]
+		next := r.post(t, "/v1/responses", body("auto:usd-per-quality=0", `,"previous_response_id":"`+id+`"`))
+		if next.status != 200 || next.header.Get("X-Carrot-Model") != dear || next.header.Get("X-Carrot-Reason") != "continues-response" {
+			t.Errorf("status %d, served by %s for %s: %.300s", next.status, next.header.Get("X-Carrot-Model"), next.header.Get("X-Carrot-Reason"), next.body)
+		}
+	}
+	if a := r.post(t, "/v1/responses", body("auto", `,"previous_response_id":"resp_unknown"`)); a.status != 400 || !strings.Contains(a.body, "unknown_previous_response") {
+		t.Errorf("an unknown response: status %d: %s", a.status, a.body)
+	}
+}
+
+// A turn in which a model thinks and calls tools is ended by that model.
+func TestThinkingStays(t *testing.T) {
+	r := newRig(t, strings.Replace(simulatedConfig, "kind: openai", "kind: anthropic", 1), map[string]http.Handler{"sim": simulated(0)})
+	const dear = "gpt-4o-2024-08-06"
+	const user = `{"role":"user","content":"Use the tool to look it up."}`
+	tools := `"tools":[{"name":"look","input_schema":{"type":"object"}}],"max_tokens":50,"messages":[` + user
+	if a := r.post(t, "/v1/messages", `{"model":"`+dear+`",`+tools+`]}`); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	result := `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"42"}]}`
+	for _, test := range []struct{ name, call, want string }{
+		{"with reasoning", `,{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"t1","name":"look","input":{}}]}`, "continues-reasoning"},
+		{"without", `,{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"look","input":{}}]}`, "trade-off"},
+	} {
+		a := r.post(t, "/v1/messages", `{"model":"auto:usd-per-quality=0",`+tools+test.call+result+`]}`)
+		if served := a.header.Get("X-Carrot-Model"); a.status != 200 || a.header.Get("X-Carrot-Reason") != test.want || (served == dear) != (test.want == "continues-reasoning") {
+			t.Errorf("%s: status %d, served by %s for %s, want %s", test.name, a.status, served, a.header.Get("X-Carrot-Reason"), test.want)
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
+)
+
+// answer is an answer of no API in particular, its strings plain.
+type answer struct {
+	head
+	parts    []said
+	stop     stop
+	sequence string // that ended the answer, if the provider says so
+	usage    carrot.Usage
+	hasUsage bool
+}
+
+// head is what an answer says of itself.
+type head struct {
+	id, model string
+	created   string // JSON, seconds since 1970; empty: the API has none
+}
+
+// said is a part of an answer.
+type said struct {
+	kind saidKind
+	text string // of a call: its arguments
+	id   string // of a call
+	name string // of a call
+}
+
+type saidKind int
+
+const (
+	saidText saidKind = iota
+	saidRefusal
+	saidThinking // never sent to Messages, see writeMessages
+	saidCall
+)
+
+// stop is why an answer ended.
+type stop int
+
+const (
+	stopNone   stop = iota // it has not
+	stopEnd                // all is said
+	stopLength             // no tokens are left
+	stopTool               // tools are called
+	stopFilter             // the provider or the model refuses
+)
+
+// chatStop reads why a choice ended. Words of other servers mean an end.
+func chatStop(word string) stop {
+	switch word {
+	case "":
+		return stopNone
+	case "length":
+		return stopLength
+	case "tool_calls", "function_call":
+		return stopTool
+	case "content_filter":
+		return stopFilter
+	}
+	return stopEnd
+}
+
+// chat is the word of chat completions.
+func (s stop) chat() string {
+	return map[stop]string{stopEnd: "stop", stopLength: "length", stopTool: "tool_calls", stopFilter: "content_filter"}[s]
+}
+
+// messagesStop reads why a message ended.
+func messagesStop(word string) stop {
+	switch word {
+	case "":
+		return stopNone
+	case "max_tokens", "model_context_window_exceeded":
+		return stopLength
+	case "tool_use":
+		return stopTool
+	case "refusal":
+		return stopFilter
+	}
+	return stopEnd // end_turn, stop_sequence, pause_turn
+}
+
+// messages is Anthropic's word.
+func (s stop) messages(sequence string) string {
+	if s == stopEnd && sequence != "" {
+		return "stop_sequence"
+	}
+	return map[stop]string{stopEnd: "end_turn", stopLength: "max_tokens", stopTool: "tool_use", stopFilter: "refusal"}[s]
+}
+
+// responsesStop reads why a response ended. It has no word for calls.
+func responsesStop(r gjson.Result) stop {
+	switch r.Get("status").Str {
+	case "completed":
+		return stopEnd
+	case "incomplete":
+		if r.Get("incomplete_details.reason").Str == "content_filter" {
+			return stopFilter
+		}
+		return stopLength
+	}
+	return stopNone
+}
+
+// settled is why an answer ended, given what it holds: who calls tools waits for
+// their results, whatever word the provider used. OpenAI marks a refusal in the
+// text, Anthropic here.
+func (s stop) settled(to API, calls, refused bool) stop {
+	switch {
+	case s == stopEnd && calls:
+		return stopTool
+	case s == stopTool && !calls, s == stopNone:
+		return stopEnd
+	case s == stopEnd && refused && to == Messages:
+		return stopFilter
+	}
+	return s
+}
+
+// readAnswer reads a whole answer.
+func readAnswer(api API, v gjson.Result) (*answer, error) {
+	if e := v.Get("error"); e.IsObject() {
+		return nil, streamError(v)
+	}
+	a := &answer{head: readHead(v)}
+	var err error
+	switch api {
+	case Chat:
+		err = a.readChat(v)
+	case Messages:
+		err = a.readMessages(v)
+	default:
+		err = a.readResponses(v)
+	}
+	a.usage, a.hasUsage = usageOf(api, v.Get("usage"))
+	return a, err
+}
+
+func readHead(v gjson.Result) head {
+	h := head{id: v.Get("id").Str, model: v.Get("model").Str}
+	for _, key := range []string{"created", "created_at"} {
+		if c := v.Get(key); c.Type == gjson.Number {
+			h.created = strconv.FormatInt(c.Int(), 10)
+		}
+	}
+	return h
+}
+
+// usageOf reads a usage, Anthropic's tokens of thinking included.
+func usageOf(api API, v gjson.Result) (carrot.Usage, bool) {
+	u, ok := readUsage(api, v)
+	if api == Messages && u.Reasoning == 0 {
+		u.Reasoning = min(u.Output, int(min(max(v.Get("output_tokens_details.thinking_tokens").Int(), 0), 1<<40)))
+		u.Output -= u.Reasoning
+	}
+	return u, ok
+}
+
+func (a *answer) add(s said) { a.parts = append(a.parts, s) }
+
+// addText adds a text unless it is empty.
+func (a *answer) addText(kind saidKind, v gjson.Result) {
+	if v.Str != "" {
+		a.add(said{kind: kind, text: v.Str})
+	}
+}
+
+func (a *answer) readChat(v gjson.Result) error {
+	choice := v.Get("choices.0")
+	m := choice.Get("message")
+	if !m.IsObject() {
+		return errors.New("it has no message")
+	}
+	a.stop = chatStop(choice.Get("finish_reason").Str)
+	a.addText(saidThinking, reasoningOf(m))
+	a.addText(saidText, m.Get("content"))
+	a.addText(saidRefusal, m.Get("refusal"))
+	m.Get("tool_calls").ForEach(func(_, c gjson.Result) bool {
+		a.add(said{kind: saidCall, id: c.Get("id").Str, name: c.Get("function.name").Str, text: c.Get("function.arguments").Str})
+		return true
+	})
+	return nil
+}
+
+// reasoningOf is the reasoning in a message of chat completions or a part of
+// one. OpenAI shows none; other servers have one of two names for it.
+func reasoningOf(m gjson.Result) gjson.Result {
+	if r := m.Get("reasoning_content"); r.Type == gjson.String {
+		return r
+	}
+	return m.Get("reasoning")
+}
+
+func (a *answer) readMessages(v gjson.Result) error {
+	if !v.Get("content").IsArray() {
+		return errors.New("it has no content")
+	}
+	a.stop, a.sequence = messagesStop(v.Get("stop_reason").Str), v.Get("stop_sequence").Str
+	v.Get("content").ForEach(func(_, block gjson.Result) bool {
+		switch block.Get("type").Str {
+		case "text":
+			a.addText(saidText, block.Get("text"))
+		case "thinking":
+			a.addText(saidThinking, block.Get("thinking"))
+		case "tool_use":
+			a.add(said{kind: saidCall, id: block.Get("id").Str, name: block.Get("name").Str, text: block.Get("input").Raw})
+		}
+		return true
+	})
+	return nil
+}
+
+func (a *answer) readResponses(v gjson.Result) error {
+	if !v.Get("output").IsArray() {
+		return errors.New("it has no output")
+	}
+	a.stop = responsesStop(v)
+	if status := v.Get("status").Str; a.stop == stopNone && status != "" {
+		return fmt.Errorf("its status is %s", status)
+	}
+	v.Get("output").ForEach(func(_, item gjson.Result) bool {
+		switch item.Get("type").Str {
+		case "message":
+			item.Get("content").ForEach(func(_, part gjson.Result) bool {
+				a.addText(saidText, part.Get("text"))
+				a.addText(saidRefusal, part.Get("refusal"))
+				return true
+			})
+		case "reasoning":
+			a.readReasoning(item)
+		case "function_call":
+			a.add(said{kind: saidCall, id: item.Get("call_id").Str, name: item.Get("name").Str, text: item.Get("arguments").Str})
+		}
+		return true
+	})
+	return nil
+}
+
+// readReasoning takes the summary of a reasoning, or where there is none the
+// reasoning itself, which open models show.
+func (a *answer) readReasoning(item gjson.Result) {
+	for _, key := range []string{"summary", "content"} {
+		var texts []string
+		item.Get(key).ForEach(func(_, part gjson.Result) bool {
+			texts = append(texts, part.Get("text").Str)
+			return true
+		})
+		if all := strings.Join(texts, "\n\n"); all != "" {
+			a.add(said{kind: saidThinking, text: all})
+			return
+		}
+	}
+}
+
+// has reports whether a part of a kind is there.
+func (a *answer) has(kind saidKind) bool {
+	for i := range a.parts {
+		if a.parts[i].kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// write writes the answer for a client of an API.
+func (a *answer) write(api API) ([]byte, error) {
+	a.stop = a.stop.settled(api, a.has(saidCall), a.has(saidRefusal))
+	switch api {
+	case Chat:
+		return a.writeChat(), nil
+	case Messages:
+		return a.writeMessages()
+	}
+	return a.writeResponses(), nil
+}
+
+// arguments are those of a call as a JSON object, as Anthropic has them. A
+// model can get them wrong.
+func (s *said) arguments() (string, error) {
+	if strings.TrimSpace(s.text) == "" {
+		return "{}", nil
+	}
+	if !json.Valid([]byte(s.text)) || !gjson.Parse(s.text).IsObject() {
+		return "", fmt.Errorf("the arguments of the call of %s are not a JSON object", s.name)
+	}
+	return s.text, nil
+}

@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+)
+
+// writeChat writes the answer as a chat completion.
+func (a *answer) writeChat() []byte {
+	var texts [saidCall]strings.Builder // of each kind that is a text
+	var calls []string
+	for i := range a.parts {
+		s := &a.parts[i]
+		if s.kind != saidCall {
+			texts[s.kind].WriteString(s.text)
+			continue
+		}
+		calls = append(calls, chatCall(s, cmp.Or(s.text, "{}")).String())
+	}
+	m := new(builder).str("role", "assistant")
+	if texts[saidText].Len() > 0 {
+		m.str("content", texts[saidText].String())
+	} else {
+		m.raw("content", "null")
+	}
+	if texts[saidRefusal].Len() > 0 {
+		m.str("refusal", texts[saidRefusal].String())
+	} else {
+		m.raw("refusal", "null")
+	}
+	if texts[saidThinking].Len() > 0 {
+		m.str("reasoning_content", texts[saidThinking].String())
+	}
+	if len(calls) > 0 {
+		m.raw("tool_calls", list(calls))
+	}
+	choice := new(builder).num("index", 0).raw("message", m.String()).raw("logprobs", "null").str("finish_reason", a.stop.chat())
+	b := a.head.chat("chat.completion").raw("choices", list([]string{choice.String()}))
+	if a.hasUsage {
+		b.raw("usage", chatUsage(a.usage))
+	}
+	return b.bytes()
+}
+
+// chat begins a chat completion or a chunk of one.
+func (h *head) chat(object string) *builder {
+	return new(builder).str("id", h.id).str("object", object).raw("created", cmp.Or(h.created, "0")).str("model", h.model)
+}
+
+// chatCall writes a call.
+func chatCall(s *said, arguments string) *builder {
+	function := new(builder).str("name", s.name).str("arguments", arguments)
+	return new(builder).str("id", s.id).str("type", "function").raw("function", function.String())
+}
+
+// chatUsage writes a usage: cached tokens are among the prompt's, those of
+// reasoning among the completion's.
+func chatUsage(u carrot.Usage) string {
+	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
+	return new(builder).num("prompt_tokens", in).num("completion_tokens", out).num("total_tokens", in+out).
+		raw("prompt_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.CacheWrite).String()).
+		raw("completion_tokens_details", new(builder).num("reasoning_tokens", u.Reasoning).String()).String()
+}
+
+// writeMessages writes the answer as a message of Anthropic's. Reasoning is
+// left out: a block of thinking without Anthropic's signature would stay in the
+// conversation, and Anthropic's models would refuse to go on with it.
+func (a *answer) writeMessages() ([]byte, error) {
+	var blocks []string
+	for i := range a.parts {
+		switch s := &a.parts[i]; s.kind {
+		case saidText, saidRefusal:
+			blocks = append(blocks, typed("text").str("text", s.text).String())
+		case saidCall:
+			input, err := s.arguments()
+			if err != nil {
+				return nil, err
+			}
+			blocks = append(blocks, messagesCall(s, input))
+		}
+	}
+	b := new(builder).str("id", a.id).str("type", "message").str("role", "assistant").str("model", a.model).raw("content", list(blocks))
+	return b.raw("stop_reason", quote(a.stop.messages(a.sequence))).raw("stop_sequence", stopSequence(a.sequence)).
+		raw("usage", messagesUsage(a.usage)).bytes(), nil
+}
+
+// messagesCall writes a call as a block.
+func messagesCall(s *said, input string) string {
+	return typed("tool_use").str("id", callID(s.id)).str("name", s.name).raw("input", input).String()
+}
+
+func stopSequence(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return quote(s)
+}
+
+// messagesUsage writes a usage: cached tokens are beside the input's.
+func messagesUsage(u carrot.Usage) string {
+	b := new(builder).num("input_tokens", u.Input).num("cache_creation_input_tokens", u.CacheWrite).
+		num("cache_read_input_tokens", u.CachedInput).num("output_tokens", u.Output+u.Reasoning)
+	if u.Reasoning > 0 {
+		b.raw("output_tokens_details", new(builder).num("thinking_tokens", u.Reasoning).String())
+	}
+	return b.String()
+}
+
+// writeResponses writes the answer as a response. Texts that follow each other
+// are parts of one message.
+func (a *answer) writeResponses() []byte {
+	var items []string
+	for i := 0; i < len(a.parts); i++ {
+		s := &a.parts[i]
+		id := a.itemID(s.kind, len(items))
+		switch s.kind {
+		case saidThinking:
+			items = append(items, reasoningItem(id, []string{summaryPart(s.text)}))
+		case saidCall:
+			items = append(items, callItem(id, s, cmp.Or(s.text, "{}"), "completed"))
+		default:
+			parts := []string{contentPart(s.kind, s.text)}
+			for i+1 < len(a.parts) && (a.parts[i+1].kind == saidText || a.parts[i+1].kind == saidRefusal) {
+				i++
+				parts = append(parts, contentPart(a.parts[i].kind, a.parts[i].text))
+			}
+			items = append(items, messageItem(id, parts, "completed"))
+		}
+	}
+	return []byte(a.response(items, a.stop, a.usageOrNull()))
+}
+
+func (a *answer) usageOrNull() string {
+	if !a.hasUsage {
+		return "null"
+	}
+	return responsesUsage(a.usage)
+}
+
+// itemID names an item of a response after the response. Clients send items back
+// to OpenAI, which wants the prefix and at most 64 characters.
+func (h *head) itemID(kind saidKind, i int) string {
+	id := callID(h.id)
+	prefix := map[saidKind]string{saidText: "msg_", saidRefusal: "msg_", saidThinking: "rs_", saidCall: "fc_"}[kind]
+	return prefix + id[max(0, len(id)-40):] + "_" + strconv.Itoa(i)
+}
+
+func reasoningItem(id string, summary []string) string {
+	return new(builder).str("id", id).str("type", "reasoning").raw("summary", list(summary)).String()
+}
+
+func messageItem(id string, parts []string, status string) string {
+	return new(builder).str("id", id).str("type", "message").str("status", status).str("role", "assistant").raw("content", list(parts)).String()
+}
+
+func callItem(id string, s *said, arguments, status string) string {
+	return new(builder).str("id", id).str("type", "function_call").str("status", status).
+		str("arguments", arguments).str("call_id", s.id).str("name", s.name).String()
+}
+
+func summaryPart(s string) string { return typed("summary_text").str("text", s).String() }
+
+func contentPart(kind saidKind, s string) string {
+	if kind == saidRefusal {
+		return typed("refusal").str("refusal", s).String()
+	}
+	return typed("output_text").raw("annotations", "[]").raw("logprobs", "[]").str("text", s).String()
+}
+
+// response writes a response. What it repeats of the request in OpenAI's own
+// words is not known any more, and is given as if nothing had been asked.
+func (h *head) response(items []string, s stop, usage string) string {
+	status, details := "completed", "null"
+	switch s {
+	case stopNone:
+		status = "in_progress"
+	case stopLength:
+		status, details = "incomplete", `{"reason":"max_output_tokens"}`
+	case stopFilter:
+		status, details = "incomplete", `{"reason":"content_filter"}`
+	}
+	return new(builder).str("id", h.id).str("object", "response").raw("created_at", cmp.Or(h.created, "0")).str("status", status).
+		raw("error", "null").raw("incomplete_details", details).raw("instructions", "null").raw("max_output_tokens", "null").
+		str("model", h.model).raw("output", list(items)).raw("parallel_tool_calls", "true").raw("previous_response_id", "null").
+		raw("reasoning", `{"effort":null,"summary":null}`).raw("store", "false").raw("temperature", "null").
+		raw("text", `{"format":{"type":"text"}}`).str("tool_choice", "auto").raw("tools", "[]").raw("top_p", "null").
+		str("truncation", "disabled").raw("usage", usage).raw("metadata", "{}").String()
+}
+
+// responsesUsage writes a usage, which counts as chat does.
+func responsesUsage(u carrot.Usage) string {
+	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
+	return new(builder).num("input_tokens", in).
+		raw("input_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.CacheWrite).String()).
+		num("output_tokens", out).raw("output_tokens_details", new(builder).num("reasoning_tokens", u.Reasoning).String()).
+		num("total_tokens", in+out).String()
+}

@@ -1,0 +1,267 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// responsesFields are read from OpenAI's responses.
+var responsesFields = map[string]fieldReader{
+	"instructions": func(p *prompt, v gjson.Result) error {
+		text, err := textOf(v, "instructions")
+		p.turns = append([]turn{{role: "system", parts: []part{{text: text}}}}, p.turns...)
+		return err
+	},
+	"input": func(p *prompt, v gjson.Result) error {
+		if v.Type == gjson.String {
+			p.turns = append(p.turns, turn{role: "user", parts: []part{{text: v.Raw}}})
+			return nil
+		}
+		return each(v, "input", p.responsesItem)
+	},
+	"tools":               func(p *prompt, v gjson.Result) error { return each(v, "tools", p.responsesTool) },
+	"tool_choice":         func(p *prompt, v gjson.Result) error { return p.openAIChoice(v, v.Get("name")) },
+	"parallel_tool_calls": readParallel,
+	"max_output_tokens":   readMaxTokens,
+	"user":                readUser,
+	// A summary of the reasoning is a wish, and comes where the provider gives one.
+	"reasoning": func(p *prompt, v gjson.Result) error {
+		if effort := v.Get("effort"); given(effort) {
+			return p.openAIEffort(effort, "reasoning.effort")
+		}
+		return nil
+	},
+	"text": func(p *prompt, v gjson.Result) error {
+		if verbosity := v.Get("verbosity"); given(verbosity) {
+			if err := readVerbosity(p, verbosity); err != nil {
+				return err
+			}
+		}
+		if f := v.Get("format"); given(f) {
+			return p.openAIFormat(f, f, "text.format")
+		}
+		return nil
+	},
+	// Encrypted reasoning comes from OpenAI only, and clients that ask for it
+	// do without. What else may be included is of tools that are refused.
+	"include": func(_ *prompt, v gjson.Result) error {
+		return each(v, "include", func(field string, v gjson.Result) error {
+			if strings.HasSuffix(v.Str, "logprobs") {
+				return refuse(field, "the other API gives no probabilities")
+			}
+			return nil
+		})
+	},
+	"store": func(_ *prompt, v gjson.Result) error {
+		if v.Bool() {
+			return refuse("store", "the answer would not be stored")
+		}
+		return boolean(v, "store")
+	},
+}
+
+// responsesTool reads a tool. One that does not say strict is strict to OpenAI
+// if its schema can be; elsewhere it is not.
+func (p *prompt) responsesTool(field string, v gjson.Result) error {
+	if kind := v.Get("type").Str; kind != "function" {
+		return refuse(field, "the tool %q is not in the other API", kind)
+	}
+	t, err := newTool(v, "parameters", field)
+	p.tools = append(p.tools, t)
+	return err
+}
+
+// responsesItem reads an item of the input. Reasoning is left out: it is
+// encrypted for the model it came from.
+func (p *prompt) responsesItem(field string, v gjson.Result) error {
+	t := turn{role: v.Get("role").Str}
+	var err error
+	switch kind := v.Get("type").Str; kind {
+	case "", "message":
+		switch t.role {
+		case "user", "assistant", "system":
+		case "developer":
+			t.role, t.developer = "system", true
+		default:
+			return refuse(field+".role", "the role %q is not in the other API", t.role)
+		}
+		t.parts, err = responsesContent(v.Get("content"), field+".content", t.role == "user")
+	case "function_call":
+		t.role = "assistant"
+		call := part{kind: callPart, id: v.Get("call_id").Str, input: v.Get("arguments").Str}
+		call.name, err = textOf(v.Get("name"), field+".name")
+		t.parts = []part{call}
+	case "function_call_output":
+		t.role = "user"
+		result := part{kind: resultPart, id: v.Get("call_id").Str}
+		result.result, err = responsesContent(v.Get("output"), field+".output", true)
+		t.parts = []part{result}
+	case "reasoning":
+		return nil
+	default:
+		return refuse(field, "an item of the type %q is not in the other API", kind)
+	}
+	p.turns = append(p.turns, t)
+	return err
+}
+
+// responsesContent reads a string or a list of parts.
+func responsesContent(v gjson.Result, field string, images bool) ([]part, error) {
+	if v.Type == gjson.String {
+		return []part{{text: v.Raw}}, nil
+	}
+	var parts []part
+	err := each(v, field, func(field string, v gjson.Result) error {
+		var next part
+		var err error
+		switch kind := v.Get("type").Str; {
+		case kind == "input_text" || kind == "output_text" || kind == "text":
+			next.text, err = textOf(v.Get("text"), field+".text")
+		case kind == "refusal":
+			next.text, err = textOf(v.Get("refusal"), field+".refusal")
+		case kind == "input_image" && images && !given(v.Get("file_id")):
+			next, err = image(v.Get("image_url"), field+".image_url")
+			next.detail = rawOf(v.Get("detail"))
+		default:
+			return refuse(field, "a part of the type %q is not in the other API", kind)
+		}
+		parts = append(parts, next)
+		return err
+	})
+	return parts, err
+}
+
+// writeResponses writes the prompt for OpenAI's responses. It keeps nothing
+// that the client did not ask to keep.
+func (p *prompt) writeResponses() ([]byte, error) {
+	if len(p.stop) > 0 {
+		return nil, refuse("stop", "responses has no texts that end an answer")
+	}
+	b := new(builder)
+	b.raw("model", p.model)
+	turns := p.turns
+	if first := turns[0]; len(turns) > 1 && first.role == "system" && len(first.parts) == 1 {
+		b.raw("instructions", first.parts[0].text)
+		turns = turns[1:]
+	}
+	var items []string
+	for i := range turns {
+		items = append(items, turns[i].responses()...)
+	}
+	b.raw("input", list(items))
+	if len(p.tools) > 0 {
+		var tools []string
+		for _, t := range p.tools {
+			if t.strict == "" {
+				t.strict = "false" // it is true for responses if it is not said
+			}
+			tools = append(tools, typed("function").raw("name", t.name).raw("description", t.description).raw("parameters", t.schema).raw("strict", t.strict).String())
+		}
+		b.raw("tools", list(tools))
+	}
+	switch {
+	case p.choice.kind == "tool":
+		b.raw("tool_choice", typed("function").raw("name", p.choice.name).String())
+	case p.choice.kind != "":
+		b.str("tool_choice", p.choice.kind)
+	}
+	if p.oneCall && len(p.tools) > 0 {
+		b.raw("parallel_tool_calls", "false")
+	}
+	b.raw("max_output_tokens", p.maxTokens).raw("temperature", rawOf(p.temperature)).raw("top_p", p.topP)
+	if p.effort != "" {
+		b.raw("reasoning", new(builder).str("effort", p.effort).String())
+	}
+	if text := p.responsesText(); len(text.b) > 0 {
+		b.raw("text", text.String())
+	}
+	b.raw("user", p.user)
+	for _, s := range p.shared {
+		b.raw(s.Key, s.Raw)
+	}
+	if p.store {
+		b.raw("store", "true")
+	} else {
+		b.raw("store", "false")
+	}
+	if p.stream {
+		b.raw("stream", "true")
+	}
+	return b.bytes(), nil
+}
+
+// responsesText writes the form of an answer.
+func (p *prompt) responsesText() *builder {
+	b := new(builder)
+	switch {
+	case p.format == nil:
+	case p.format.schema == "":
+		b.raw("format", `{"type":"json_object"}`)
+	default:
+		b.raw("format", p.format.members(typed("json_schema")).String())
+	}
+	return b.raw("verbosity", p.verbosity)
+}
+
+// responses writes a turn as the items it is: calls and results are items of
+// their own.
+func (t *turn) responses() []string {
+	var items []string
+	var said []part
+	flush := func() {
+		if len(said) == 0 {
+			return
+		}
+		role := t.role
+		if t.developer {
+			role = "developer"
+		}
+		// What a model said comes as strings: its parts have ids in this API.
+		if role == "assistant" {
+			for i := range said {
+				items = append(items, new(builder).str("role", role).raw("content", said[i].text).String())
+			}
+		} else {
+			items = append(items, new(builder).str("role", role).raw("content", responsesParts(said)).String())
+		}
+		said = nil
+	}
+	for i := range t.parts {
+		switch x := &t.parts[i]; x.kind {
+		case callPart:
+			flush()
+			items = append(items, typed("function_call").str("call_id", x.id).raw("name", x.name).str("arguments", x.input).String())
+		case resultPart:
+			flush()
+			items = append(items, typed("function_call_output").str("call_id", x.id).raw("output", responsesParts(x.results())).String())
+		default:
+			said = append(said, *x)
+		}
+	}
+	flush()
+	return items
+}
+
+// responsesParts writes a content: a string if it is one text.
+func responsesParts(parts []part) string {
+	switch {
+	case len(parts) == 0:
+		return `""`
+	case len(parts) == 1 && parts[0].kind == textPart:
+		return parts[0].text
+	}
+	var out []string
+	for i := range parts {
+		x := &parts[i]
+		if x.kind == imagePart {
+			if x.detail == "" {
+				x.detail = `"auto"`
+			}
+			out = append(out, typed("input_image").str("image_url", x.address()).raw("detail", x.detail).String())
+			continue
+		}
+		out = append(out, typed("input_text").raw("text", x.text).String())
+	}
+	return list(out)
+}

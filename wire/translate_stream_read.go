@@ -1,0 +1,249 @@
+package wire
+
+import (
+	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
+)
+
+// chatReader reads chunks of chat completions.
+type chatReader struct {
+	calls []chatCallState
+	begun int // of the calls
+}
+
+// chatCallState is a call whose parts come.
+type chatCallState struct {
+	index   int64
+	id      string
+	begun   bool   // its name has come
+	ordinal int    // among those that have begun
+	pending string // arguments that came before the name
+}
+
+func (r *chatReader) read(v gjson.Result, take func(delta)) error {
+	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
+		take(delta{kind: failDelta, err: streamError(v)})
+		return nil
+	}
+	h := readHead(v)
+	if v.Get("choices.0").Exists() || h.model != "" { // Azure's first chunk is only about the prompt
+		take(delta{kind: beginDelta, head: h})
+	}
+	v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
+		if choice.Get("index").Int() == 0 {
+			r.choice(choice, take)
+		}
+		return true
+	})
+	if u, ok := readUsage(Chat, v.Get("usage")); ok {
+		take(delta{kind: usageDelta, usage: u})
+	}
+	return nil
+}
+
+func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
+	d := choice.Get("delta")
+	take(delta{kind: saidDelta, said: saidThinking, text: reasoningOf(d).Str})
+	take(delta{kind: saidDelta, said: saidText, text: d.Get("content").Str})
+	take(delta{kind: saidDelta, said: saidRefusal, text: d.Get("refusal").Str})
+	d.Get("tool_calls").ForEach(func(_, c gjson.Result) bool {
+		r.call(c, take)
+		return true
+	})
+	if s := chatStop(choice.Get("finish_reason").Str); s != stopNone {
+		take(delta{kind: stopDelta, stop: s})
+	}
+}
+
+// call reads a part of a call. Some servers leave the index out, or give all
+// calls the same: then a new id is a new call.
+func (r *chatReader) call(c gjson.Result, take func(delta)) {
+	index, id := c.Get("index"), c.Get("id").Str
+	i := len(r.calls) - 1
+	if index.Exists() {
+		for i >= 0 && r.calls[i].index != index.Int() {
+			i--
+		}
+	}
+	if i < 0 || id != "" && r.calls[i].id != "" && r.calls[i].id != id {
+		r.calls = append(r.calls, chatCallState{index: index.Int()})
+		i = len(r.calls) - 1
+	}
+	state := &r.calls[i]
+	if state.id == "" {
+		state.id = id
+	}
+	text := c.Get("function.arguments").Str
+	if name := c.Get("function.name").Str; !state.begun && name != "" {
+		state.begun, state.ordinal = true, r.begun
+		r.begun++
+		take(delta{kind: callDelta, id: state.id, name: name})
+		text, state.pending = state.pending+text, ""
+	}
+	if !state.begun {
+		state.pending += text
+		return
+	}
+	take(delta{kind: argumentsDelta, call: state.ordinal, text: text})
+}
+
+// messagesReader reads the events of Anthropic's messages.
+type messagesReader struct {
+	usage carrot.Usage
+	calls int
+	block messagesBlock // the latest that is a call
+}
+
+type messagesBlock struct {
+	index int64
+	input string // given at the beginning
+	open  bool
+	parts bool // of the input have come
+}
+
+func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
+	switch v.Get("type").Str {
+	case "error":
+		take(delta{kind: failDelta, err: streamError(v)})
+	case "message_start":
+		m := v.Get("message")
+		take(delta{kind: beginDelta, head: readHead(m)})
+		r.count(m.Get("usage"), take)
+	case "content_block_start":
+		block := v.Get("content_block")
+		switch block.Get("type").Str {
+		case "text":
+			take(delta{kind: saidDelta, said: saidText, text: block.Get("text").Str})
+		case "thinking":
+			take(delta{kind: saidDelta, said: saidThinking, text: block.Get("thinking").Str})
+		case "tool_use":
+			take(delta{kind: callDelta, id: block.Get("id").Str, name: block.Get("name").Str})
+			r.calls++
+			r.block = messagesBlock{index: v.Get("index").Int(), open: true}
+			if input := block.Get("input"); input.IsObject() && len(input.Map()) > 0 {
+				r.block.input = input.Raw
+			}
+		}
+	case "content_block_delta":
+		r.part(v, take)
+	case "content_block_stop":
+		if r.block.open && r.block.index == v.Get("index").Int() {
+			if !r.block.parts {
+				take(delta{kind: argumentsDelta, call: r.calls - 1, text: r.block.input})
+			}
+			r.block.open = false
+		}
+	case "message_delta":
+		if s := messagesStop(v.Get("delta.stop_reason").Str); s != stopNone {
+			take(delta{kind: stopDelta, stop: s, sequence: v.Get("delta.stop_sequence").Str})
+		}
+		r.count(v.Get("usage"), take)
+	case "message_stop":
+		take(delta{kind: endDelta})
+	}
+	return nil
+}
+
+// part reads a part of a block. Signatures and citations are Anthropic's.
+func (r *messagesReader) part(v gjson.Result, take func(delta)) {
+	d := v.Get("delta")
+	switch d.Get("type").Str {
+	case "text_delta":
+		take(delta{kind: saidDelta, said: saidText, text: d.Get("text").Str})
+	case "thinking_delta":
+		take(delta{kind: saidDelta, said: saidThinking, text: d.Get("thinking").Str})
+	case "input_json_delta":
+		if r.block.open && r.block.index == v.Get("index").Int() {
+			text := d.Get("partial_json").Str
+			r.block.parts = r.block.parts || text != ""
+			take(delta{kind: argumentsDelta, call: r.calls - 1, text: text})
+		}
+	}
+}
+
+// count brings the usage up to date. The input's is told at the beginning, and
+// may be told again.
+func (r *messagesReader) count(v gjson.Result, take func(delta)) {
+	u, ok := usageOf(Messages, v)
+	if !ok {
+		return
+	}
+	for _, field := range []struct {
+		key       string
+		old, told *int
+	}{
+		{"input_tokens", &r.usage.Input, &u.Input},
+		{"cache_read_input_tokens", &r.usage.CachedInput, &u.CachedInput},
+		{"cache_creation_input_tokens", &r.usage.CacheWrite, &u.CacheWrite},
+	} {
+		if given(v.Get(field.key)) {
+			*field.old = *field.told
+		}
+	}
+	r.usage.Output, r.usage.Reasoning = u.Output, u.Reasoning
+	take(delta{kind: usageDelta, usage: r.usage})
+}
+
+// responsesReader reads the events of OpenAI's responses.
+type responsesReader struct {
+	calls []responsesCall
+}
+
+type responsesCall struct {
+	output int64 // its place among the items
+	parts  bool  // of the arguments have come
+}
+
+func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
+	response := v.Get("response")
+	switch v.Get("type").Str {
+	case "error":
+		take(delta{kind: failDelta, err: streamError(v)})
+	case "response.failed":
+		take(delta{kind: failDelta, err: streamError(response)})
+	case "response.created", "response.in_progress":
+		take(delta{kind: beginDelta, head: readHead(response)})
+	case "response.output_item.added":
+		if item := v.Get("item"); item.Get("type").Str == "function_call" {
+			take(delta{kind: callDelta, id: item.Get("call_id").Str, name: item.Get("name").Str})
+			r.calls = append(r.calls, responsesCall{output: v.Get("output_index").Int()})
+		}
+	case "response.output_text.delta":
+		take(delta{kind: saidDelta, said: saidText, text: v.Get("delta").Str})
+	case "response.refusal.delta":
+		take(delta{kind: saidDelta, said: saidRefusal, text: v.Get("delta").Str})
+	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
+		take(delta{kind: saidDelta, said: saidThinking, text: v.Get("delta").Str})
+	case "response.reasoning_summary_part.added":
+		if v.Get("summary_index").Int() > 0 {
+			take(delta{kind: saidDelta, said: saidThinking, text: "\n\n"})
+		}
+	case "response.function_call_arguments.delta":
+		r.arguments(v, v.Get("delta").Str, true, take)
+	case "response.function_call_arguments.done":
+		r.arguments(v, v.Get("arguments").Str, false, take)
+	case "response.completed", "response.incomplete":
+		take(delta{kind: beginDelta, head: readHead(response)})
+		if u, ok := readUsage(Responses, response.Get("usage")); ok {
+			take(delta{kind: usageDelta, usage: u})
+		}
+		take(delta{kind: stopDelta, stop: responsesStop(response)})
+		take(delta{kind: endDelta})
+	}
+	return nil
+}
+
+// arguments reads a part of a call's arguments, or all of them, which count if
+// no part came before.
+func (r *responsesReader) arguments(v gjson.Result, text string, part bool, take func(delta)) {
+	for i := range r.calls {
+		c := &r.calls[i]
+		if c.output != v.Get("output_index").Int() || !part && c.parts {
+			continue
+		}
+		c.parts = c.parts || text != ""
+		take(delta{kind: argumentsDelta, call: i, text: text})
+		return
+	}
+}
