@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -277,7 +278,8 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 	now := g.now()
 	note := func(m memo) {
 		c := r.byName[m.candidate]
-		if c == nil || out[m.candidate] > 0 || c.provider.cacheMinTokens < 0 || m.tokens < c.provider.cacheMinTokens {
+		tokens := int(m.tokens)
+		if c == nil || out[m.candidate] > 0 || c.provider.cacheMinTokens < 0 || tokens < c.provider.cacheMinTokens {
 			return
 		}
 		if c.provider.Speaks(wire.Messages) == wire.Messages && !q.CacheControl {
@@ -286,7 +288,7 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 		if out == nil {
 			out = map[string]int{}
 		}
-		out[m.candidate] = min(m.tokens, p.inputTokens)
+		out[m.candidate] = min(tokens, p.inputTokens)
 	}
 	for i := len(p.prefixes) - 2; i >= 0; i-- {
 		if m, ok := g.sessions.get(p.prefixes[i], now); ok {
@@ -303,8 +305,7 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 
 // remember notes who served a conversation.
 func (g *Gateway) remember(p *plan, s *selection, client string, c *candidate, inputTokens int, responseID string) {
-	now := g.now()
-	m := memo{candidate: c.Name, tokens: inputTokens, at: now}
+	m := memo{candidate: c.Name, tokens: int32(min(inputTokens, math.MaxInt32)), at: g.now().Unix()}
 	if n := len(p.prefixes); n > 0 {
 		g.sessions.put(p.prefixes[n-1], m)
 	}

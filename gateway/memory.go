@@ -24,9 +24,9 @@ type memory struct {
 
 // memo is who served, with how many input tokens.
 type memo struct {
-	candidate string
-	tokens    int
-	at        time.Time
+	candidate string // of the configuration: one string however many memos
+	tokens    int32
+	at        int64 // seconds since 1970
 }
 
 func newMemory(ttl time.Duration, limit int) *memory {
@@ -55,7 +55,7 @@ func (m *memory) get(key uint64, now time.Time) (memo, bool) {
 			m.store(key, v)
 		}
 	}
-	return v, ok && (m.ttl == 0 || now.Sub(v.at) <= m.ttl)
+	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
 }
 
 // key is the hash of a name within a client's space.

@@ -14,9 +14,201 @@ var o200k = sync.OnceValue(codec.NewO200kBase)
 // CountTokens counts the o200k tokens of a text. Text that the encoding cannot
 // split counts a token per four bytes. The first call builds the vocabulary in
 // some 30 ms.
+//
+// Text in ASCII is cut into pieces here, whose counts are remembered, since
+// nearly all of them come again: the same count in a tenth of the time.
 func CountTokens(text string) int {
+	n := 0
+	for at := 0; at < len(text); {
+		end := piece(text, at)
+		if end < 0 { // not ASCII from here on
+			return n + encode(text[at:])
+		}
+		n += counts.of(text[at:end])
+		at = end
+	}
+	return n
+}
+
+// encode counts the tokens of a text by the encoding.
+func encode(text string) int {
 	if n, err := o200k().Count(text); err == nil {
 		return n
 	}
 	return (len(text) + 3) / 4
+}
+
+// counts remembers the tokens of pieces.
+var counts = pieces{young: map[string]int{}}
+
+// pieces is a bounded memory: when the young generation is full it becomes the
+// old one, so that pieces which did not come again go.
+type pieces struct {
+	mu         sync.RWMutex
+	young, old map[string]int
+}
+
+// maxPieces and maxPiece bound the memory to some 10 MB.
+const (
+	maxPieces = 32 << 10
+	maxPiece  = 64 // bytes
+)
+
+func (p *pieces) of(text string) int {
+	p.mu.RLock()
+	n, ok := p.young[text]
+	p.mu.RUnlock()
+	if ok {
+		return n
+	}
+	n = encode(text)
+	if len(text) > maxPiece {
+		return n
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.young) >= maxPieces {
+		p.young, p.old = make(map[string]int, maxPieces), p.young
+	}
+	p.young[string([]byte(text))] = n // a copy, or the whole prompt would stay
+	return n
+}
+
+// The classes of ASCII bytes that the encoding tells apart.
+const (
+	other = iota // punctuation and control bytes
+	upper
+	lower
+	digit
+	space
+	newline
+	beyond
+)
+
+var classes = func() (c [256]uint8) {
+	for b := range c {
+		switch {
+		case b >= 'A' && b <= 'Z':
+			c[b] = upper
+		case b >= 'a' && b <= 'z':
+			c[b] = lower
+		case b >= '0' && b <= '9':
+			c[b] = digit
+		case b == '\n' || b == '\r':
+			c[b] = newline
+		case b == ' ' || b == '\t' || b == '\v' || b == '\f':
+			c[b] = space
+		case b >= 0x80:
+			c[b] = beyond
+		}
+	}
+	return c
+}()
+
+// class of the byte at i; past the end it is that of nothing in particular.
+func class(text string, i int) int {
+	if i >= len(text) {
+		return -1
+	}
+	return int(classes[text[i]])
+}
+
+// run returns the end of the bytes of some class that begin at i.
+func run(text string, i, of int) int {
+	for class(text, i) == of {
+		i++
+	}
+	return i
+}
+
+// piece returns the end of the piece that begins at i, or -1 if it is not ASCII
+// up to and with the byte after it. Pieces are those of o200k's pattern,
+//
+//	[^\r\n\p{L}\p{N}]?\p{Lu}*\p{Ll}+('s|'t|'re|'ve|'m|'ll|'d)?
+//	[^\r\n\p{L}\p{N}]?\p{Lu}+\p{Ll}*('s|'t|'re|'ve|'m|'ll|'d)?
+//	\p{N}{1,3}
+//	 ?[^\s\p{L}\p{N}]+[\r\n/]*
+//	\s*[\r\n]+
+//	\s+(?!\S)
+//	\s+
+//
+// of which the first that matches counts, in upper and lower case.
+func piece(text string, i int) int {
+	if class(text, i) == beyond {
+		return -1
+	}
+	end := pieceEnd(text, i)
+	if class(text, end) == beyond || class(text, end+1) == beyond && text[end] == '\'' { // the long s is an s too
+		return -1
+	}
+	return end
+}
+
+func pieceEnd(text string, i int) int {
+	first := class(text, i)
+	if first != newline && first != digit {
+		from := i
+		if first == other || first == space {
+			from++
+		}
+		if end := run(text, run(text, from, upper), lower); end > from {
+			return contraction(text, end)
+		}
+	}
+	switch {
+	case first == digit:
+		end := i + 1
+		for end < i+3 && class(text, end) == digit {
+			end++
+		}
+		return end
+	case first == other, text[i] == ' ' && class(text, i+1) == other:
+		end := run(text, i+1, other)
+		for end < len(text) && (text[end] == '\r' || text[end] == '\n' || text[end] == '/') {
+			end++
+		}
+		return end
+	}
+	return blank(text, i)
+}
+
+// contraction returns the end of what may be tied to a word that ends at i.
+func contraction(text string, i int) int {
+	if i+1 >= len(text) || text[i] != '\'' {
+		return i
+	}
+	switch text[i+1] | 0x20 {
+	case 's', 't', 'm', 'd':
+		return i + 2
+	case 'r', 'v':
+		if i+2 < len(text) && text[i+2]|0x20 == 'e' {
+			return i + 3
+		}
+	case 'l':
+		if i+2 < len(text) && text[i+2]|0x20 == 'l' {
+			return i + 3
+		}
+	}
+	return i
+}
+
+// blank returns the end of a piece of white space: up to its last line's end, or
+// else all of it but the byte that belongs to what follows.
+func blank(text string, i int) int {
+	end, lineEnd := i, -1
+	for c := class(text, end); c == space || c == newline; c = class(text, end) {
+		end++
+		if c == newline {
+			lineEnd = end
+		}
+	}
+	switch {
+	case class(text, end) == beyond: // which may be white space too
+		return end
+	case lineEnd >= 0:
+		return lineEnd
+	case end == len(text) || end == i+1:
+		return end
+	}
+	return end - 1
 }

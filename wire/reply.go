@@ -1,21 +1,19 @@
 package wire
 
-import "github.com/tidwall/gjson"
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
 
 // SetModel puts the served candidate's name into a whole answer, where the
 // provider's name of the model is.
 func SetModel(body []byte, model string) []byte {
-	return replaceModel(body, gjson.GetBytes(body, "model"), model)
-}
-
-func replaceModel(body []byte, v gjson.Result, model string) []byte {
+	v := gjson.GetBytes(body, "model")
 	if v.Type != gjson.String || v.Index == 0 {
 		return body
 	}
-	out := make([]byte, 0, len(body)-len(v.Raw)+len(model)+2)
-	out = append(out, body[:v.Index]...)
-	out = append(out, quote(model)...)
-	return append(out, body[v.Index+len(v.Raw):]...)
+	return apply(string(body), []splice{{v.Index, v.Index + len(v.Raw), quote(model)}})
 }
 
 // ForClient makes an event of a stream what the client shall see: the served
@@ -23,40 +21,71 @@ func replaceModel(body []byte, v gjson.Result, model string) []byte {
 // a usage the gateway's own account, unless that is nil. keep is false if
 // nothing is left of the event.
 func ForClient(api API, data []byte, model string, askUsage bool, account []byte) (out []byte, keep bool) {
-	path, usage := "model", "usage"
+	text := string(data)
+	var name, usage gjson.Result
+	empty := false // a chunk of chat without choices
+	inner := ""    // what holds model and usage
 	switch api {
 	case Messages:
-		path = "message.model"
+		inner = "message"
 	case Responses:
-		path, usage = "response.model", "response.usage"
+		inner = "response"
 	}
-	data = replaceModel(data, gjson.GetBytes(data, path), model)
-	u := gjson.GetBytes(data, usage)
-	switch {
-	case !u.Exists():
+	gjson.Parse(text).ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "model":
+			name = v
+		case "usage":
+			usage = v
+		case "choices":
+			empty = len(v.Raw) < 8 && len(v.Array()) == 0
+		case inner:
+			name = v.Get("model")
+			if u := v.Get("usage"); u.Exists() && api == Responses {
+				usage = u
+			}
+		}
+		return true
+	})
+	changes := make([]splice, 0, 2)
+	if name.Type == gjson.String && name.Index > 0 {
+		changes = append(changes, splice{name.Index, name.Index + len(name.Raw), quote(model)})
+	}
+	switch end := usage.Index + len(usage.Raw); {
+	case usage.Index == 0:
 	case api == Chat && !askUsage:
-		if u.IsObject() && gjson.GetBytes(data, "choices.#").Int() == 0 {
+		if usage.IsObject() && empty {
 			return nil, false
 		}
-		data = dropUsage(data)
-	case account != nil && u.IsObject():
-		data = addBeside(data, u, account)
+		changes = append(changes, withoutUsage(text, usage.Index, end))
+	case account != nil && usage.IsObject():
+		changes = append(changes, splice{end, end, `,"carrot":` + string(account)})
 	}
-	return data, true
+	if len(changes) == 0 {
+		return data, true
+	}
+	return apply(text, changes), true
 }
 
-// dropUsage removes the usage of a chunk of chat completions.
-func dropUsage(data []byte) []byte {
-	text := string(data)
+// withoutUsage is the change that removes the usage whose value is at text[at:end].
+func withoutUsage(text string, at, end int) splice {
+	const blanks = " \t\r\n"
+	before := strings.TrimRight(text[:at], blanks)
+	before = strings.TrimRight(strings.TrimSuffix(before, ":"), blanks)
+	if rest, ok := strings.CutSuffix(before, `"usage"`); ok {
+		rest = strings.TrimRight(rest, blanks)
+		if head, ok := strings.CutSuffix(rest, ","); ok {
+			return splice{len(head), end, ""}
+		}
+		after := strings.TrimLeft(text[end:], blanks)
+		if tail, ok := strings.CutPrefix(after, ","); ok && strings.HasSuffix(rest, "{") {
+			return splice{len(rest), len(text) - len(tail), ""}
+		}
+	}
+	// A key in escapes, or the only member.
 	top := readTop(text)
-	return apply(text, top.remove(func(key string) bool { return key == "usage" }))
-}
-
-// addBeside puts the gateway's account after a usage.
-func addBeside(data []byte, usage gjson.Result, account []byte) []byte {
-	end := usage.Index + len(usage.Raw)
-	if usage.Index == 0 {
-		return data
+	for _, change := range top.remove(func(key string) bool { return key == "usage" }) {
+		return change
 	}
-	return apply(string(data), []splice{{end, end, `,"carrot":` + string(account)}})
+	return splice{end, end, ""}
 }

@@ -143,7 +143,7 @@ func readAnswer(api API, v gjson.Result) (*answer, error) {
 	default:
 		err = a.readResponses(v)
 	}
-	a.usage, a.hasUsage = usageOf(api, v.Get("usage"))
+	a.usage, a.hasUsage = readUsage(api, v.Get("usage"))
 	return a, err
 }
 
@@ -155,16 +155,6 @@ func readHead(v gjson.Result) head {
 		}
 	}
 	return h
-}
-
-// usageOf reads a usage, Anthropic's tokens of thinking included.
-func usageOf(api API, v gjson.Result) (carrot.Usage, bool) {
-	u, ok := readUsage(api, v)
-	if api == Messages && u.Reasoning == 0 {
-		u.Reasoning = min(u.Output, int(min(max(v.Get("output_tokens_details.thinking_tokens").Int(), 0), 1<<40)))
-		u.Output -= u.Reasoning
-	}
-	return u, ok
 }
 
 func (a *answer) add(s said) { a.parts = append(a.parts, s) }

@@ -165,7 +165,7 @@ func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 // count brings the usage up to date. The input's is told at the beginning, and
 // may be told again.
 func (r *messagesReader) count(v gjson.Result, take func(delta)) {
-	u, ok := usageOf(Messages, v)
+	u, ok := readUsage(Messages, v)
 	if !ok {
 		return
 	}

@@ -21,6 +21,8 @@ func readUsage(api API, v gjson.Result) (carrot.Usage, bool) {
 	case Messages:
 		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("cache_read_input_tokens"),
 			CacheWrite: count("cache_creation_input_tokens"), Output: count("output_tokens")}
+		u.Reasoning = min(count("output_tokens_details.thinking_tokens"), u.Output)
+		u.Output -= u.Reasoning
 		return u, v.Get("input_tokens").Exists() || v.Get("output_tokens").Exists()
 	case Responses:
 		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("input_tokens_details.cached_tokens"),
@@ -167,26 +169,65 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 
 func readChatChunk(v gjson.Result) Chunk {
 	var c Chunk
-	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
-		c.Err = streamError(v)
-		return c
-	}
-	c.ID, c.Model = v.Get("id").Str, v.Get("model").Str
-	c.Usage, c.HasUsage = readUsage(Chat, v.Get("usage"))
-	choices := 0
-	var text []byte
-	v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
-		choices++
-		addDelta(choice.Get("delta"), func(s string) { text = append(text, s...) })
-		c.Finished = c.Finished || choice.Get("finish_reason").Str != ""
-		c.Content = c.Content || c.Finished || choice.Get("delta.tool_calls.0").Exists() ||
-			choice.Get("delta.audio").Exists() || choice.Get("delta.function_call").Exists()
+	choices, text := 0, []byte(nil)
+	v.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "error":
+			if value.IsObject() || value.Type == gjson.String {
+				c = Chunk{Err: streamError(v)}
+				return false
+			}
+		case "id":
+			c.ID = value.Str
+		case "model":
+			c.Model = value.Str
+		case "usage":
+			c.Usage, c.HasUsage = readUsage(Chat, value)
+		case "choices":
+			value.ForEach(func(_, choice gjson.Result) bool {
+				choices++
+				text = c.choice(choice, text)
+				return true
+			})
+		}
 		return true
 	})
+	if c.Err != nil {
+		return c
+	}
 	c.Text = string(text)
-	c.Content = c.Content || c.Text != ""
+	c.Content = c.Content || c.Finished || c.Text != ""
 	c.UsageOnly = c.HasUsage && choices == 0
 	return c
+}
+
+// choice reads one choice of a chunk, and appends its text.
+func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
+	choice.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "finish_reason":
+			c.Finished = c.Finished || value.Str != ""
+		case "delta":
+			value.ForEach(func(key, value gjson.Result) bool {
+				switch key.Str {
+				case "content", "reasoning_content", "reasoning", "refusal":
+					text = append(text, value.Str...)
+				case "tool_calls":
+					value.ForEach(func(_, call gjson.Result) bool {
+						c.Content = true
+						text = append(text, call.Get("function.name").Str...)
+						text = append(text, call.Get("function.arguments").Str...)
+						return true
+					})
+				case "audio", "function_call":
+					c.Content = true
+				}
+				return true
+			})
+		}
+		return true
+	})
+	return text
 }
 
 func readMessagesChunk(v gjson.Result) Chunk {

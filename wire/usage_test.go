@@ -31,6 +31,7 @@ func TestReadUsage(t *testing.T) {
 		{"negative", Chat, `{"prompt_tokens":-10,"completion_tokens":-5}`, carrot.Usage{}, true},
 		{"Anthropic counts cached tokens apart", Messages, `{"input_tokens":50,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":7}`,
 			carrot.Usage{Input: 50, CachedInput: 1000, CacheWrite: 200, Output: 7}, true},
+		{"Anthropic's thinking is a part of the output", Messages, `{"input_tokens":5,"output_tokens":70,"output_tokens_details":{"thinking_tokens":60}}`, carrot.Usage{Input: 5, Output: 10, Reasoning: 60}, true},
 		{"responses", Responses, `{"input_tokens":37,"input_tokens_details":{"cached_tokens":30},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":48}`,
 			carrot.Usage{Input: 7, CachedInput: 30, Output: 7, Reasoning: 4}, true},
 		{"embeddings have no output", Embeddings, `{"prompt_tokens":8,"total_tokens":8}`, carrot.Usage{Input: 8}, true},

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -111,6 +112,9 @@ type service struct {
 func (s *service) run(ctx context.Context, started func(address string)) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a server that lives long had rather be small
+	}
 	seen := s.fingerprint()
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
