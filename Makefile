@@ -65,6 +65,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -count $(COUNT) ./...
 
+.PHONY: speed
+speed: ## Measure the gateway beside a bare proxy, LiteLLM and Portkey (needs wrk; WITHOUT=litellm,portkey)
+	runs/gateway.sh
+
 .PHONY: benchstat
 benchstat: ## Compare benchmark outputs: FILES="old.txt new.txt"
 	$(TOOL) benchstat $(FILES)

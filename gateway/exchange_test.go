@@ -94,7 +94,7 @@ func transcript(a answer) string {
 	fmt.Fprintf(&b, "%d\n", a.status)
 	for _, name := range slices.Sorted(maps.Keys(a.header)) {
 		switch name {
-		case "Date", "X-Carrot-Request-Id", "X-Carrot-Overhead-Ms", "Content-Length":
+		case "Date", "X-Carrot-Request-Id", "X-Request-Id", "Request-Id", "X-Carrot-Overhead-Ms", "Content-Length":
 			continue
 		}
 		fmt.Fprintf(&b, "%s: %s\n", name, a.header.Get(name))

@@ -281,7 +281,7 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 	a.take(answer)
 	x.account(a, c, answer.Usage, answer.HasUsage, len(answer.Text), answer.Text)
 	if api != x.api {
-		if body, err = wire.TranslateAnswer(body, api, x.api); err != nil {
+		if body, err = wire.TranslateAnswer(body, api, x.api, time.Now().Unix()); err != nil {
 			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error()}
 		}
 	}
@@ -403,7 +403,7 @@ func (x *exchange) refuse(c *candidate, f *provider.Failure) error {
 		x.reply(f.Status, f.Body)
 		return nil
 	}
-	return &wire.Error{Status: f.Status, Type: "invalid_request_error", Code: f.Code, Message: f.Message}
+	return &wire.Error{Status: f.Status, Code: f.Code, Message: f.Message}
 }
 
 // exhausted is the error when nobody could answer; what the last one said is in

@@ -36,13 +36,14 @@ type stream struct {
 	text       strings.Builder
 	textLength int
 	finished   bool // the answer is complete
+	sent       int  // events that the client got or is about to
 }
 
 // relay passes the stream on. A failure is returned whether or not the client
 // has a part of the answer: exchange.sent says that.
 func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Failure {
 	if s.api != s.x.api {
-		s.translator = wire.NewStreamTranslator(s.api, s.x.api)
+		s.translator = wire.NewStreamTranslator(s.api, s.x.api, time.Now().Unix(), s.x.p.inputTokens)
 	}
 	decoder := wire.NewDecoder(response.Body)
 	f := s.events(ctx, decoder)
@@ -157,6 +158,7 @@ func (s *stream) add(e wire.Event) {
 	}
 	data, keep := wire.ForClient(s.x.api, e.Data, s.c.Name, s.x.q.AskUsage, account)
 	if keep {
+		s.sent++
 		s.out = wire.Event{Name: e.Name, Data: data}.AppendTo(s.out)
 	}
 }
@@ -250,7 +252,7 @@ func (s *stream) broken(f *provider.Failure) {
 		status = http.StatusBadGateway
 	}
 	e := wire.Error{Status: status, Code: f.Code, Message: f.Message, RequestID: s.x.id}
-	s.out = e.Event(s.x.api).AppendTo(s.out)
+	s.out = e.Event(s.x.api, s.sent).AppendTo(s.out)
 	if s.flush() {
 		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.c.provider.Name, "error", f)
 	}

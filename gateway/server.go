@@ -33,6 +33,7 @@ func (g *Gateway) handlers() *http.ServeMux {
 	mux.HandleFunc("POST /v1/messages/count_tokens", g.serve(wire.Messages, (*exchange).countTokens))
 	mux.HandleFunc("POST /v1/route", g.serve(wire.Chat, (*exchange).explain))
 	mux.HandleFunc("GET /v1/models", g.models)
+	mux.HandleFunc("GET /v1/models/{name...}", g.models)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
 		if g.draining.Load() {
@@ -75,7 +76,7 @@ type exchange struct {
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK}
-		w.Header()["X-Carrot-Request-Id"] = []string{x.id}
+		x.identify()
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
@@ -102,6 +103,13 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			x.fail(err)
 		}
 	}
+}
+
+// identify tells the client the request's id, also where its SDK looks for it.
+func (x *exchange) identify() {
+	id := []string{x.id}
+	h := x.w.Header()
+	h["X-Carrot-Request-Id"], h["X-Request-Id"], h["Request-Id"] = id, id, id
 }
 
 // receive authenticates the client and reads its request.
@@ -261,48 +269,67 @@ func (x *exchange) countTokens() error {
 	return nil
 }
 
-// models lists what may be asked for.
+// side is the exchange of a request that is no conversation, in the API of the
+// client that asks.
+func (g *Gateway) side(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: wire.Chat, id: "req_" + rand.Text()}
+	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(r.URL.Path, "/v1/messages") {
+		x.api = wire.Messages
+	}
+	x.identify()
+	return x
+}
+
+// listed is a model or policy in the lists of both APIs.
+type listed struct {
+	ID        string `json:"id"`
+	Object    string `json:"object"`
+	Type      string `json:"type"`
+	Created   int64  `json:"created"`
+	CreatedAt string `json:"created_at"`
+	OwnedBy   string `json:"owned_by"`
+	Name      string `json:"display_name"`
+}
+
+// models lists what may be asked for, or one of it.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
-	routes := g.routes.Load()
-	client, err := routes.authenticate(r.Header)
+	x := g.side(w, r)
+	client, err := x.routes.authenticate(r.Header)
 	if err != nil {
-		x := &exchange{g: g, w: w, api: wire.Chat, id: "req_" + rand.Text(), routes: routes}
 		x.fail(err)
 		return
 	}
-	type model struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Type    string `json:"type"`
-		Created int64  `json:"created"`
-		OwnedBy string `json:"owned_by"`
-		Name    string `json:"display_name"`
-	}
-	list := []model{}
-	for _, name := range routes.names {
-		owner := "carrot"
-		if c := routes.byName[name]; c != nil {
-			owner = c.provider.Name
-		}
+	list := []listed{}
+	for _, name := range x.routes.names {
 		if client != nil && len(client.Policies) > 0 && !slices.Contains(client.Policies, name) {
 			continue
 		}
-		list = append(list, model{name, "model", "model", 0, owner, name})
+		owner := "carrot"
+		if c := x.routes.byName[name]; c != nil {
+			owner = c.provider.Name
+		}
+		list = append(list, listed{name, "model", "model", 0, "1970-01-01T00:00:00Z", owner, name})
 	}
-	body, err := json.Marshal(map[string]any{"object": "list", "data": list, "has_more": false})
+	var answer any = map[string]any{"object": "list", "data": list, "has_more": false}
+	if name := r.PathValue("name"); name != "" {
+		at := slices.IndexFunc(list, func(m listed) bool { return m.ID == name })
+		if at < 0 {
+			x.fail(&wire.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: fmt.Sprintf("no model %q: GET /v1/models lists what may be asked for", name)})
+			return
+		}
+		answer = list[at]
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
-		http.Error(w, "internal error", http.StatusInternalServerError)
+		x.fail(err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(body) // a client that is gone needs no answer
+	x.reply(http.StatusOK, body)
 }
 
 // notFound answers for paths that are none of the endpoints.
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{g: g, routes: g.routes.Load(), w: w, api: wire.Chat, id: "req_" + rand.Text()}
-	w.Header().Set("X-Carrot-Request-Id", x.id)
-	x.fail(&wire.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "not_found",
+	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
 		Message: fmt.Sprintf("no endpoint %s %s: there are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
 }
 

@@ -55,7 +55,7 @@ var rules = map[string]rule{
 	"theory":       {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"report":       {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":     {[]string{"", "predict", "price", "safetensors"}, "a router must open without the code that trained it"},
-	"runs/gateway": {[]string{"", "price", "simulate", "wire"}, "what measures the gateway talks to it as a client would, over the network"},
+	"runs/gateway": {[]string{"simulate"}, "what measures the gateway talks to it as a client would, over the network"},
 	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "provider", "report", "rivals", "safetensors", "simulate", "theory", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }

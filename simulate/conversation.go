@@ -22,7 +22,7 @@ type conversation struct {
 	call  Call
 
 	buf       []byte
-	generated int // tokens so far, those in buf included
+	generated int // tokens so far whose text is written or in buf
 	sent      int // of them, those that were written
 	timer     *time.Timer
 }
@@ -149,14 +149,15 @@ func (c *conversation) stream() {
 				_ = c.send()
 				panic(http.ErrAbortHandler)
 			}
-			if c.generated = n; n > 0 && !c.pause() {
+			if n > 0 && !c.pause() {
 				c.broken(c.sent)
 				return
 			}
+			n++
 			if piece := c.a.parts[i].piece(j); piece != "" {
 				c.buf = f.delta(c.buf, i, piece)
+				c.generated = n
 			}
-			n++
 		}
 		c.buf = f.close(c.buf, i)
 	}

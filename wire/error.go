@@ -84,13 +84,14 @@ func (e *Error) fields() ordered {
 	return ordered{{"message", e.Message}, {"type", e.kind(Chat)}, {"param", orNull(e.Param)}, {"code", orNull(e.Code)}, {"request_id", e.RequestID}}
 }
 
-// Event is the error within a stream of an API that has begun.
-func (e *Error) Event(api API) Event {
+// Event is the error within a stream of an API that has begun; responses number
+// their events.
+func (e *Error) Event(api API, number int) Event {
 	switch api {
 	case Messages:
 		return Event{Name: "error", Data: e.Body(api)}
 	case Responses:
-		return Event{Name: "error", Data: marshal(append(ordered{{"type", "error"}, {"code", orNull(e.Code)}}, e.fields()[0], e.fields()[2], e.fields()[4]))}
+		return Event{Name: "error", Data: marshal(append(ordered{{"type", "error"}, {"code", orNull(e.Code)}}, e.fields()[0], e.fields()[2], ordered{{"sequence_number", number}}[0], e.fields()[4]))}
 	}
 	return Event{Data: e.Body(api)}
 }

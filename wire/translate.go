@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -65,8 +66,9 @@ func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 // TranslateAnswer rewrites a whole answer of the API that a provider speaks for
 // a client of another. It is an error if it is not an answer of that API, or
 // if the answer did not come about. The answer keeps its id and model. Where an
-// API wants a time that the provider's does not give, it is 0.
-func TranslateAnswer(body []byte, from, to API) ([]byte, error) {
+// API wants the time that the provider's does not give, it is created, in seconds
+// since 1970.
+func TranslateAnswer(body []byte, from, to API, created int64) ([]byte, error) {
 	if from == to {
 		return body, nil
 	}
@@ -78,6 +80,7 @@ func TranslateAnswer(body []byte, from, to API) ([]byte, error) {
 	}
 	a, err := readAnswer(from, gjson.ParseBytes(body))
 	if err == nil {
+		a.created = cmp.Or(a.created, strconv.FormatInt(created, 10))
 		body, err = a.write(to)
 	}
 	if err != nil {

@@ -26,6 +26,7 @@ type answer struct {
 type head struct {
 	id, model string
 	created   string // JSON, seconds since 1970; empty: the API has none
+	input     int    // tokens, of a stream that begins: an estimate
 }
 
 // said is a part of an answer.

@@ -47,7 +47,7 @@ func (a *answer) writeChat() []byte {
 
 // chat begins a chat completion or a chunk of one.
 func (h *head) chat(object string) *builder {
-	return new(builder).str("id", h.id).str("object", object).raw("created", cmp.Or(h.created, "0")).str("model", h.model)
+	return new(builder).str("id", h.id).str("object", object).raw("created", h.created).str("model", h.model)
 }
 
 // chatCall writes a call.
@@ -182,7 +182,7 @@ func (h *head) response(items []string, s stop, usage string) string {
 	case stopFilter:
 		status, details = "incomplete", `{"reason":"content_filter"}`
 	}
-	return new(builder).str("id", h.id).str("object", "response").raw("created_at", cmp.Or(h.created, "0")).str("status", status).
+	return new(builder).str("id", h.id).str("object", "response").raw("created_at", h.created).str("status", status).
 		raw("error", "null").raw("incomplete_details", details).raw("instructions", "null").raw("max_output_tokens", "null").
 		str("model", h.model).raw("output", list(items)).raw("parallel_tool_calls", "true").raw("previous_response_id", "null").
 		raw("reasoning", `{"effort":null,"summary":null}`).raw("store", "false").raw("temperature", "null").

@@ -46,7 +46,7 @@ func FuzzTranslate(f *testing.F) {
 			if out, err := TranslateRequest(body, pair[0], pair[1]); err == nil && !json.Valid(out) {
 				t.Errorf("TranslateRequest(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], out)
 			}
-			if out, err := TranslateAnswer(body, pair[0], pair[1]); err == nil && !json.Valid(out) {
+			if out, err := TranslateAnswer(body, pair[0], pair[1], 0); err == nil && !json.Valid(out) {
 				t.Errorf("TranslateAnswer(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], out)
 			}
 		}
@@ -64,7 +64,7 @@ func FuzzStreamTranslator(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		for _, pair := range pairs {
 			var out []Event
-			s := NewStreamTranslator(pair[0], pair[1])
+			s := NewStreamTranslator(pair[0], pair[1], 0, 0)
 			d := NewDecoder(strings.NewReader(string(stream)))
 			for {
 				e, err := d.Next()

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 // client's API. It is for one stream, and not for concurrent use.
 type StreamTranslator struct {
 	from, to API
+	created  string
+	input    int
 	reader   streamReader
 	writer   streamWriter
 
@@ -74,9 +77,11 @@ const (
 )
 
 // NewStreamTranslator returns a translator of one stream of the API that a
-// provider speaks for a client of another.
-func NewStreamTranslator(from, to API) *StreamTranslator {
-	t := &StreamTranslator{from: from, to: to}
+// provider speaks for a client of another. created and input stand in for what
+// the provider does not say at the beginning: the time, in seconds since 1970,
+// and the number of input tokens.
+func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslator {
+	t := &StreamTranslator{from: from, to: to, created: strconv.FormatInt(created, 10), input: input}
 	switch from {
 	case Chat:
 		t.reader = &chatReader{}
@@ -161,7 +166,7 @@ func (t *StreamTranslator) Close() []Event {
 		t.ended = true
 		e := &Error{Status: 502, Code: "stream_cut", Message: "the provider's stream ended early"}
 		if t.writer == nil {
-			return []Event{e.Event(t.to)}
+			return []Event{e.Event(t.to, 0)}
 		}
 		t.writer.fail(e)
 	case t.from == t.to:
@@ -229,6 +234,7 @@ func (t *StreamTranslator) arguments(i int, text string) error {
 func (t *StreamTranslator) begin(h head) {
 	if !t.begun {
 		t.begun = true
+		h.created, h.input = cmp.Or(h.created, t.created), t.input
 		t.writer.begin(h)
 	}
 }
@@ -261,10 +267,4 @@ func (o *output) events() []Event {
 	list := o.list
 	o.list = nil
 	return list
-}
-
-// numbered puts the place in a stream of responses into an event.
-func numbered(data []byte, n int) []byte {
-	top := readTop(string(data))
-	return apply(string(data), []splice{top.set("sequence_number", strconv.Itoa(n))})
 }

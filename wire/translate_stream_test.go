@@ -24,7 +24,7 @@ func TestStreamErrors(t *testing.T) {
 		{"the same API", Chat, Chat, []string{`{`}, "not one of its events"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := NewStreamTranslator(test.from, test.to)
+			s := NewStreamTranslator(test.from, test.to, 0, 0)
 			var err error
 			for _, data := range test.events {
 				_, err = s.Next(Event{Data: []byte(data)})
@@ -64,7 +64,7 @@ func TestStreamEvents(t *testing.T) {
 			"response.usage", `{"input_tokens":7,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":9}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := NewStreamTranslator(test.from, test.to)
+			s := NewStreamTranslator(test.from, test.to, 0, 0)
 			var last Event
 			for _, data := range test.events {
 				events, err := s.Next(Event{Data: []byte(data)})

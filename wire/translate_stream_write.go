@@ -56,7 +56,7 @@ func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 	w.add("", []byte(Done))
 }
 
-func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Event(Chat)) }
+func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Event(Chat, 0)) }
 
 // messagesWriter writes the events of Anthropic's messages. Its blocks do not
 // overlap.
@@ -71,7 +71,7 @@ func (w *messagesWriter) event(name string, b *builder) { w.add(name, b.bytes())
 
 func (w *messagesWriter) begin(h head) {
 	m := new(builder).str("id", h.id).str("type", "message").str("role", "assistant").str("model", h.model).raw("content", "[]").
-		raw("stop_reason", "null").raw("stop_sequence", "null").raw("usage", messagesUsage(carrot.Usage{}))
+		raw("stop_reason", "null").raw("stop_sequence", "null").raw("usage", messagesUsage(carrot.Usage{Input: h.input}))
 	w.event("message_start", typed("message_start").raw("message", m.String()))
 	w.event("ping", typed("ping"))
 }
@@ -122,7 +122,7 @@ func (w *messagesWriter) finish(s stop, sequence string, u carrot.Usage, _ bool)
 	w.event("message_stop", typed("message_stop"))
 }
 
-func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Event(Messages)) }
+func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Event(Messages, 0)) }
 
 // responsesWriter writes the events of OpenAI's responses.
 type responsesWriter struct {
@@ -294,7 +294,6 @@ func (w *responsesWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool
 }
 
 func (w *responsesWriter) fail(e *Error) {
-	event := e.Event(Responses)
-	w.add(event.Name, numbered(event.Data, w.n))
+	w.list = append(w.list, e.Event(Responses, w.n))
 	w.n++
 }

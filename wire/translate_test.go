@@ -72,7 +72,7 @@ func translateSection(t *testing.T, name string, in []byte, client, provider API
 		checkRequest(t, provider, got)
 		return append(got, '\n')
 	case "answer":
-		got, err := TranslateAnswer(in, provider, client)
+		got, err := TranslateAnswer(in, provider, client, 0)
 		if err != nil {
 			t.Fatalf("answer: %v", err)
 		}
@@ -91,7 +91,7 @@ func translateSection(t *testing.T, name string, in []byte, client, provider API
 func translateStream(t *testing.T, in []byte, from, to API) []byte {
 	t.Helper()
 	var out []byte
-	translator := NewStreamTranslator(from, to)
+	translator := NewStreamTranslator(from, to, 0, 0)
 	d := NewDecoder(bytes.NewReader(in))
 	for {
 		e, err := d.Next()
@@ -294,11 +294,11 @@ func TestAnswerRoundTrip(t *testing.T) {
 		`{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},{"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` +
 		`"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},"completion_tokens_details":{"reasoning_tokens":15}}}`
 	for _, via := range []API{Messages, Responses} {
-		there, err := TranslateAnswer([]byte(body), Chat, via)
+		there, err := TranslateAnswer([]byte(body), Chat, via, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := TranslateAnswer(there, via, Chat)
+		back, err := TranslateAnswer(there, via, Chat, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,7 +322,7 @@ func TestAnswerErrors(t *testing.T) {
 		{Responses, Chat, `{"output":[],"status":"in_progress"}`, "status is in_progress"},
 		{Embeddings, Chat, `{}`, "no translation"},
 	} {
-		if _, err := TranslateAnswer([]byte(test.body), test.from, test.to); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := TranslateAnswer([]byte(test.body), test.from, test.to, 0); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("TranslateAnswer(%s, %s, %s) = %v, want an error with %q", test.body, test.from, test.to, err, test.want)
 		}
 	}
@@ -358,7 +358,7 @@ func TestStopReasons(t *testing.T) {
 		{Responses, `"status":"incomplete","incomplete_details":{"reason":"content_filter"}`, Messages, "stop_reason", "refusal"},
 	} {
 		body := strings.Replace(in[test.from], "%", test.word, 1)
-		got, err := TranslateAnswer([]byte(body), test.from, test.to)
+		got, err := TranslateAnswer([]byte(body), test.from, test.to, 0)
 		if want := `"` + test.path + `":"` + test.want; err != nil || !strings.Contains(strings.ReplaceAll(string(got), `{"`, `"`), want) {
 			t.Errorf("TranslateAnswer(%s, %s, %s) = %s, %v, want %s", body, test.from, test.to, got, err, want)
 		}
@@ -371,12 +371,12 @@ func TestSameAPI(t *testing.T) {
 		if got, err := TranslateRequest(body, api, api); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("TranslateRequest(%s, %s) = %s, %v", api, api, got, err)
 		}
-		if got, err := TranslateAnswer(body, api, api); err != nil || !bytes.Equal(got, body) {
+		if got, err := TranslateAnswer(body, api, api, 0); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("TranslateAnswer(%s, %s) = %s, %v", api, api, got, err)
 		}
 	}
 	data := []byte(`{"choices":[{"delta":{"content":"x"}}]}`)
-	s := NewStreamTranslator(Chat, Chat)
+	s := NewStreamTranslator(Chat, Chat, 0, 0)
 	got, err := s.Next(Event{Data: data})
 	copy(data, "XXXX") // the data are valid during the call only
 	if err != nil || len(got) != 1 || !json.Valid(got[0].Data) {

@@ -45,15 +45,15 @@ func startDemo(ctx context.Context) (config string, wait func(), err error) {
 	models := &strings.Builder{}
 	var waits []func()
 	for _, p := range []struct {
-		name, kind string
-		provider   *simulate.Provider
-	}{{"simulated-openai", "openai", openAI}, {"simulated-anthropic", "anthropic", anthropic}} {
+		name, kind, apis string
+		provider         *simulate.Provider
+	}{{"simulated-openai", "openai", "chat, responses", openAI}, {"simulated-anthropic", "anthropic", "messages", anthropic}} {
 		address, wait, err := p.provider.Listen(ctx)
 		if err != nil {
 			return "", nil, err
 		}
 		waits = append(waits, wait)
-		fmt.Fprintf(&b, "  - {name: %s, kind: %s, base_url: \"http://%s/v1\"}\n", p.name, p.kind, address)
+		fmt.Fprintf(&b, "  - {name: %s, kind: %s, base_url: \"http://%s/v1\", apis: [%s]}\n", p.name, p.kind, address, p.apis)
 		for _, m := range p.provider.Models {
 			fmt.Fprintf(models, "  - {name: %s, provider: %s, context: %d, abilities: [tools, vision, json]}\n", m.Name, p.name, m.ContextTokens)
 		}

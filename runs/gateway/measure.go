@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// measurement is one run of everything.
+type measurement struct {
+	out     string
+	carrot  string // the binary
+	litellm string // the folder of a virtual environment; empty: skipped
+	portkey string // the folder that it is installed in; empty: skipped
+	skipped string // why, a line each
+	rounds  int
+	length  time.Duration
+	check   bool
+	profile string
+
+	targets    []*target
+	upstream   *target
+	runs       int
+	loadBefore string
+	records    int // lines that carrot wrote
+	attempts   int // that carrot's metrics count
+}
+
+const (
+	warmUp     = 3 * time.Second
+	short      = 3 // a streamed run, or one with a single connection, is so many times shorter
+	carrotName = "carrot"
+)
+
+func (m *measurement) flags(f *flag.FlagSet) {
+	f.StringVar(&m.out, "out", ".", "folder of the results")
+	f.StringVar(&m.carrot, "carrot", "", "carrot's binary")
+	f.StringVar(&m.litellm, "litellm", "", "virtual environment with LiteLLM's proxy")
+	f.StringVar(&m.portkey, "portkey", "", "folder that Portkey's gateway is installed in")
+	f.StringVar(&m.skipped, "skipped", "", "what is skipped and why, a line each")
+	f.IntVar(&m.rounds, "rounds", 3, "rounds")
+	f.DurationVar(&m.length, "length", 10*time.Second, "length of the longest runs")
+	f.BoolVar(&m.check, "check", false, "fail where carrot misses a target")
+	f.StringVar(&m.profile, "profile", "", "file for carrot's processor profile under load")
+}
+
+func (m *measurement) run(ctx context.Context) error {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err
+	}
+	m.loadBefore = strings.Join(strings.Fields(string(load))[:3], " ")
+	defer func() {
+		for _, t := range m.targets {
+			t.stop()
+		}
+	}()
+	work, err := os.MkdirTemp(m.out, "work-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	admin, err := m.startAll(ctx, work)
+	if err != nil {
+		return err
+	}
+	if err := m.all(ctx); err != nil {
+		return err
+	}
+	if m.profile != "" {
+		if err := m.takeProfile(ctx, admin); err != nil {
+			return err
+		}
+	}
+	if err := m.accounts(ctx, admin, filepath.Join(work, "decisions")); err != nil {
+		return err
+	}
+	return m.report()
+}
+
+// startAll starts the upstream, the bare proxy, carrot, whose admin address it
+// returns, and the peers.
+func (m *measurement) startAll(ctx context.Context, work string) (admin string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	addresses := make([]string, 6)
+	for i := range addresses {
+		if addresses[i], err = freeAddress(); err != nil {
+			return "", err
+		}
+	}
+	add := func(name, version string, address string, command ...string) *target {
+		t := &target{name: name, version: version, url: "http://" + address, samples: map[string][]sample{}}
+		t.command = exec.Command(command[0], command[1:]...)
+		m.targets = append(m.targets, t)
+		return t
+	}
+	m.upstream = add("upstream alone", "", addresses[0], self, "upstream", addresses[0])
+	upstream := m.upstream.url
+	if err := m.upstream.start(ctx, m.out, "/served", 10*time.Second); err != nil {
+		return "", fmt.Errorf("start upstream: %w", err)
+	}
+	bare := add("bare proxy", "", addresses[1], self, "bare", addresses[1], upstream)
+	if err := bare.start(ctx, m.out, "/served", 10*time.Second); err != nil {
+		return "", fmt.Errorf("start bare proxy: %w", err)
+	}
+	// The records have a folder of their own: they are rotated.
+	records := filepath.Join(work, "decisions")
+	if err := os.Mkdir(records, 0o700); err != nil {
+		return "", err
+	}
+	carrot := add(carrotName, versionOf(m.carrot, "--version"), addresses[2], m.carrot, "serve", "--config", "runs/gateway/carrot.yaml")
+	err = carrot.start(ctx, m.out, "/ready", 10*time.Second, "UPSTREAM="+upstream, "CARROT_ADDRESS="+addresses[2], "CARROT_ADMIN="+addresses[3],
+		"CARROT_RECORD="+filepath.Join(records, "decisions.jsonl"))
+	if err == nil {
+		err = errors.Join(carrot.probe(ctx, false), carrot.probe(ctx, true))
+	}
+	if err != nil {
+		return "", fmt.Errorf("start carrot: %w", err)
+	}
+	m.startPeers(ctx, add, addresses[4:], upstream)
+	return "http://" + addresses[3], ctx.Err()
+}
+
+// startPeers starts who else is installed. Who does not start or cannot answer
+// is skipped.
+func (m *measurement) startPeers(ctx context.Context, add func(name, version, address string, command ...string) *target, addresses []string, upstream string) {
+	skip := func(what string, err error) {
+		m.skipped = strings.TrimSpace(m.skipped + "\n" + what + ": " + err.Error())
+	}
+	begin := func(t *target, health string, wait time.Duration, environ ...string) {
+		err := t.start(ctx, m.out, health, wait, environ...)
+		if err == nil {
+			err = t.probe(ctx, false)
+		}
+		if err != nil {
+			t.stop()
+			m.targets = m.targets[:len(m.targets)-1]
+			skip(t.name, err)
+		} else if err := t.probe(ctx, true); err != nil {
+			t.whole = true
+			skip(t.name+", streamed", err)
+		}
+	}
+	if m.litellm != "" {
+		python := filepath.Join(m.litellm, "bin", "python")
+		version := versionOf(python, "-c", "from importlib.metadata import version; print(version('litellm'))")
+		_, port, _ := strings.Cut(addresses[0], ":")
+		t := add("LiteLLM", version, addresses[0], filepath.Join(m.litellm, "bin", "litellm"), "--config", "runs/gateway/litellm.yaml", "--host", "127.0.0.1", "--port", port,
+			"--num_workers", strconv.Itoa(runtime.NumCPU())) // as its makers advise
+		begin(t, "/health/liveliness", time.Minute, "UPSTREAM_V1="+upstream+"/v1", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_LOG=ERROR")
+	}
+	if m.portkey != "" {
+		folder := filepath.Join(m.portkey, "node_modules", "@portkey-ai", "gateway")
+		version := versionOf("node", "-p", fmt.Sprintf("require(%q).version", filepath.Join(folder, "package.json")))
+		_, port, _ := strings.Cut(addresses[1], ":")
+		t := add("Portkey", version, addresses[1], "node", filepath.Join(folder, "build", "start-server.js"), "--headless", "--port="+port)
+		t.header = fmt.Sprintf(`x-portkey-config: {"provider":"openai","api_key":"none-is-needed","custom_host":%q}`, upstream+"/v1")
+		begin(t, "/", 20*time.Second, "NODE_ENV=production", "TRUSTED_CUSTOM_HOSTS=127.0.0.1,localhost")
+	}
+}
+
+// versionOf is the first line that a command prints.
+func versionOf(name string, args ...string) string {
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimPrefix(line, "carrot ")
+}
+
+// all takes every sample: the targets take turns within a round, so that what
+// else the machine does meets all of them.
+func (m *measurement) all(ctx context.Context) error {
+	for _, t := range m.targets {
+		if _, err := m.load(ctx, t, rows[0], warmUp); err != nil {
+			return fmt.Errorf("warm up %s: %w", t.name, err)
+		}
+	}
+	for round := range m.rounds {
+		for i, r := range rows {
+			for _, t := range m.targets {
+				if r.stream && t.whole {
+					continue
+				}
+				length := m.length
+				if i > 0 || t == m.upstream {
+					length = max(length/short, 2*time.Second)
+				}
+				s, err := m.load(ctx, t, r, length)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", t.name, r.name, err)
+				}
+				t.samples[r.name] = append(t.samples[r.name], s)
+				fmt.Fprintf(os.Stderr, "round %d of %d  %-8s %-14s %8.0f requests/s  p50 %7.2f ms  %5.0f µs\n", round+1, m.rounds, r.name, t.name, s.PerSecond, s.P50, s.Processor)
+			}
+		}
+	}
+	carrot := m.find(carrotName)
+	for range 20 { // what is left to the last look at memory
+		if len(carrot.memory) == len(memoryMarks) {
+			return nil
+		}
+		if _, err := m.load(ctx, carrot, rows[0], warmUp); err != nil {
+			return fmt.Errorf("carrot, memory: %w", err)
+		}
+	}
+	return errors.New("carrot did not serve 100000 requests in a minute more")
+}
+
+func (m *measurement) find(name string) *target {
+	for _, t := range m.targets {
+		if t.name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// takeProfile asks carrot for its processor profile while it is under load.
+func (m *measurement) takeProfile(ctx context.Context, admin string) error {
+	const seconds = 10
+	type profile struct {
+		text []byte
+		err  error
+	}
+	got := make(chan profile, 1)
+	go func() {
+		time.Sleep(time.Second)
+		status, text, err := fetch(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", admin, seconds), "", "")
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("profile: status %d: %s", status, text)
+		}
+		got <- profile{text, err}
+	}()
+	if _, err := m.load(ctx, m.find(carrotName), rows[0], (seconds+2)*time.Second); err != nil {
+		return err
+	}
+	p := <-got
+	if p.err != nil {
+		return p.err
+	}
+	return os.WriteFile(m.profile, p.text, 0o644)
+}
+
+// accounts holds what carrot counted and recorded against what the load
+// generator was answered: a request that was not recorded makes the run void.
+func (m *measurement) accounts(ctx context.Context, admin, records string) error {
+	_, text, err := fetch(ctx, http.MethodGet, admin+"/metrics", "", "")
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(text) {
+		if bytes.HasPrefix(line, []byte("carrot_attempts_total{")) {
+			n, _ := strconv.ParseFloat(string(line[bytes.LastIndexByte(line, ' ')+1:len(line)-1]), 64)
+			m.attempts += int(n)
+		}
+	}
+	carrot := m.find(carrotName)
+	time.Sleep(1500 * time.Millisecond) // lines are written at least every second
+	files, err := filepath.Glob(filepath.Join(records, "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		n, err := countLines(name)
+		if err != nil {
+			return err
+		}
+		m.records += n
+	}
+	if m.records != m.attempts || m.records < carrot.served {
+		return fmt.Errorf("void: carrot answered %d requests, counted %d attempts and recorded %d", carrot.served, m.attempts, m.records)
+	}
+	return nil
+}
+
+func countLines(name string) (int, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n := 0
+	for r := bufio.NewReaderSize(f, 1<<20); ; n++ {
+		if _, err := r.ReadSlice('\n'); err != nil {
+			return n, nil
+		}
+	}
+}
