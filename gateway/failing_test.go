@@ -321,3 +321,60 @@ func TestReload(t *testing.T) {
 		t.Errorf("status %d after the bad reload", status)
 	}
 }
+
+// The limit on reading a request is none on answering it, and whoever is slow
+// to send a request, or does not read its answer, is not waited for.
+func TestSlowClients(t *testing.T) {
+	slow := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06", OutputTokens: 60, PerToken: 10 * time.Millisecond},
+		{Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
+	_, url, stop := listening(t, simulatedConfig+"limits: {read_timeout: 100ms}", map[string]http.Handler{"sim": slow})
+	defer stop()
+	response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") || time.Since(begun) < 200*time.Millisecond {
+		t.Errorf("a stream of %v ended with %v: …%q", time.Since(begun), err, body[max(0, len(body)-200):])
+	}
+	for _, half := range []string{"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"} {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(connection, half)
+		connection.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if answer, err := io.ReadAll(connection); err != nil {
+			t.Errorf("a request in halves is waited for: %v after %q", err, answer)
+		}
+		connection.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A client that does not read its answer is given up, with a record.
+func TestClientDoesNotRead(t *testing.T) {
+	flood := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		line := "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + strings.Repeat("x", 32<<10) + "\"}}]}\n\n"
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, line); err != nil {
+				return
+			}
+		}
+	})
+	r := newRig(t, simulatedConfig+"limits: {write_timeout: 200ms}", map[string]http.Handler{"sim": flood})
+	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	body := chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)
+	fmt.Fprintf(connection, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	waitFor(t, func() bool { return len(r.records.list()) == 1 })
+	if a := r.records.list()[0]; a.Outcome != gateway.ClientGone || a.Usage.Output == 0 || !a.Estimated {
+		t.Errorf("outcome %s with %+v", a.Outcome, a.Usage)
+	}
+}

@@ -126,3 +126,26 @@ func TestForClient(t *testing.T) {
 		})
 	}
 }
+
+// Whatever a provider sends in a stream is read without harm, and what becomes
+// of valid JSON is valid JSON.
+func FuzzForClient(f *testing.F) {
+	for _, seed := range []string{`{"id":"c","model":"m","choices":[{"delta":{"content":"x"}}],"usage":null}`, `{"usage" : {"prompt_tokens":1} , "choices":[]}`,
+		`{"\u0075sage":{},"a":1}`, `{"usage":1}`, `{"a":",\"usage\":","usage":{},"usage":null}`, `{"type":"message_start","message":{"model":"m","usage":{}}}`, `{"response":{"usage":{},"model":1}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, api := range []API{Chat, Messages, Responses} {
+			if _, ok := ReadChunk(api, Event{Data: data}); !ok || string(data) == Done {
+				continue
+			}
+			for _, asked := range []bool{false, true} {
+				out, keep := ForClient(api, data, "served", asked, []byte(`{"cost_usd":1}`))
+				if keep && !gjson.ValidBytes(out) {
+					t.Fatalf("ForClient(%s, %q) = %q, which is not JSON", api, data, out)
+				}
+			}
+			ReadAnswer(api, data)
+		}
+	})
+}
