@@ -78,4 +78,9 @@ type Candidate struct {
 	// MaxOutputTokens caps the forecast of output tokens of one answer, as
 	// Query.MaxOutputTokens does. Zero: no cap.
 	MaxOutputTokens int
+	// QualityShift is added to the forecast of quality, and OutputFactor
+	// multiplies that of output tokens: what a candidate with settings of its
+	// own, as a greater effort of reasoning, is thought to differ by from the
+	// model it is like. A factor of zero means one.
+	QualityShift, OutputFactor float64
 }

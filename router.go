@@ -157,6 +157,12 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
 		InputTokens: q.InputTokens, CachedTokens: min(q.CachedTokens[c.Name], q.InputTokens),
 		OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
+	if c.QualityShift != 0 {
+		e.Quality = min(max(e.Quality+c.QualityShift, 0), 1)
+	}
+	if c.OutputFactor > 0 {
+		e.OutputTokens, e.OutputTokensP90 = c.OutputFactor*e.OutputTokens, c.OutputFactor*e.OutputTokensP90
+	}
 	for _, limit := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
 		if limit := float64(limit); limit > 0 {
 			e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)

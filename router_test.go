@@ -324,6 +324,19 @@ func TestAnswersAndOwnLimit(t *testing.T) {
 	}
 }
 
+// A candidate with settings of its own differs from the model it is like by what
+// it is said to.
+func TestAdjusted(t *testing.T) {
+	for _, test := range []struct{ shift, factor, quality, output float64 }{{0, 0, 0.9, 1200}, {0.05, 2, 0.95, 2400}, {0.5, 1, 1, 1200}, {-2, 0.5, 0, 600}} {
+		c := twoModels()
+		c.Candidates[0].QualityShift, c.Candidates[0].OutputFactor = test.shift, test.factor
+		a := route(t, newRouter(t, c), carrot.Query{InputTokens: 1000}, best).Candidates[0]
+		if math.Abs(a.Quality-test.quality) > 1e-12 || a.OutputTokens != test.output || a.Cost != gpt4o.Expected(1000, test.output) {
+			t.Errorf("shift %v, factor %v: quality %v with %v output tokens for %v, want %v with %v", test.shift, test.factor, a.Quality, a.OutputTokens, a.Cost, test.quality, test.output)
+		}
+	}
+}
+
 // Tokens in a candidate's prompt cache are estimated at the cached price, so
 // that leaving the model that served last must pay for itself.
 func TestCachedTokens(t *testing.T) {

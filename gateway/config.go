@@ -123,6 +123,9 @@ type ModelConfig struct {
 	// Like is a model that the router knows, whose estimates this one borrows.
 	// Default: none, the router knows this one.
 	Like string `yaml:"like"`
+	// Adjust says by what this candidate differs from the model whose estimates
+	// it borrows.
+	Adjust AdjustConfig `yaml:"adjust"`
 	// Settings are fields of the request's body, set in every request to the
 	// model over what the client sent; of token limits the lower one holds. All
 	// but model, messages, input, stream and stream_options may be set. Default:
@@ -139,6 +142,16 @@ type ModelConfig struct {
 	// Tags that policies and requests may ask for, such as a region. Default:
 	// none.
 	Tags []string `yaml:"tags"`
+}
+
+// AdjustConfig is how a candidate's settings change what is expected of it. A
+// router trained on the candidate's own outcomes needs none.
+type AdjustConfig struct {
+	// Quality is added to the expected quality, from -1 to 1. Default 0.
+	Quality float64 `yaml:"quality"`
+	// OutputTokens multiplies the expected output tokens, from 0.01 to 100.
+	// Default 1.
+	OutputTokens float64 `yaml:"output_tokens"`
 }
 
 // PriceConfig is in USD per million tokens, from 0 to 100000. What is left out is

@@ -188,6 +188,8 @@ func (c *Config) checkModels(p *problems) {
 				p.add(at, "is not what JSON can hold")
 			}
 		}
+		checkRange(p, field+".adjust.quality", m.Adjust.Quality, -1, 1)
+		checkRange(p, field+".adjust.output_tokens", m.Adjust.OutputTokens, 0.01, 100)
 		m.Price.check(p, field+".price", "input", "output")
 		if m.Context != 0 || p.given(field+".context") {
 			checkRange(p, field+".context", m.Context, 1, maxContext)

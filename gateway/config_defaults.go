@@ -76,6 +76,7 @@ func (c *Config) fillDefaults(p *problems) {
 	}
 	for i := range c.Models {
 		or(p, element("models", i)+".upstream", &c.Models[i].Upstream, c.Models[i].Name)
+		or(p, element("models", i)+".adjust.output_tokens", &c.Models[i].Adjust.OutputTokens, 1)
 	}
 	for i := range c.Embeddings {
 		or(p, element("embeddings", i)+".upstream", &c.Embeddings[i].Upstream, c.Embeddings[i].Name)

@@ -128,7 +128,7 @@ func TestConfigDefaults(t *testing.T) {
 			APIs:     []wire.API{wire.Chat, wire.Responses, wire.Embeddings},
 			Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
 		}},
-		Models: []ModelConfig{{Name: "a", Provider: "openai", Upstream: "a"}},
+		Models: []ModelConfig{{Name: "a", Provider: "openai", Upstream: "a", Adjust: AdjustConfig{OutputTokens: 1}}},
 		Policies: []PolicyConfig{
 			{Name: "auto", Objective: "balanced", Exploration: none},
 			{Name: "balanced", Objective: "balanced", Exploration: none},

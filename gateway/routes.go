@@ -158,6 +158,7 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	}
 	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}, upstream: cmp.Or(m.Upstream, m.Name), provider: u, tags: m.Tags}
 	c.Model.ContextTokens = m.Context
+	c.QualityShift, c.OutputFactor = m.Adjust.Quality, m.Adjust.OutputTokens
 	if m.Abilities != nil {
 		c.Model.Known = true
 		c.Model.Abilities = carrot.Abilities{Tools: slices.Contains(*m.Abilities, "tools"),
