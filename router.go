@@ -134,7 +134,7 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
 		a.Name = c.Name
-		a.Excluded = c.excluded(q)
+		a.Excluded = c.Excludes(q)
 		estimate, err := c.Estimate(q, &p.Forecasts[r.columns[i]])
 		if err != nil && a.Excluded == "" {
 			return Decision{}, err
@@ -184,8 +184,9 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	return e, nil
 }
 
-// excluded says why the candidate may not answer q, or "".
-func (c *Candidate) excluded(q *Query) string {
+// Excludes says why the candidate may not answer q, whose InputTokens must be
+// set, or "".
+func (c *Candidate) Excludes(q *Query) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
 		return "not among the models asked for"
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -39,8 +38,7 @@ func (g *Gateway) Admin(metrics prometheus.Gatherer, reload func() error) http.H
 func (g *Gateway) adminOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := g.routes.Load().config.AdminKey.Reveal(); want != "" {
-			key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			given, wanted := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(want))
+			given, wanted := sha256.Sum256([]byte(bearer(r.Header))), sha256.Sum256([]byte(want))
 			if subtle.ConstantTimeCompare(given[:], wanted[:]) != 1 {
 				http.Error(w, "the admin key is missing or wrong: send it as Authorization: Bearer KEY", http.StatusUnauthorized)
 				return

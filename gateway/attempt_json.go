@@ -29,7 +29,7 @@ func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil 
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, one line
 // without its end. Keys come in this order and are left out where nothing is
-// known: client, session, shadow, answer_id, error_code, error, decision,
+// known: client, session, first, shadow, answer_id, error_code, error, decision,
 // prompt and answer. Costs are exact to a pico-dollar, times to a nanosecond; the decision
 // is whole, in the form carrot.decision/1. A prompt that is no JSON object is
 // written as a string.
@@ -45,6 +45,7 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = strconv.AppendBool(append(b, `,"stream":`...), a.Stream)
 
 	b = appendField(b, `,"policy":`, a.Policy)
+	b = appendKnown(b, `,"first":`, a.First)
 	b = appendField(b, `,"reason":`, a.Reason)
 	b = appendFloat(append(b, `,"propensity":`...), a.Propensity)
 	b = appendDecimal(append(b, `,"decided_us":`...), int64(a.DecidedIn), ofMicro)
@@ -169,6 +170,7 @@ type attemptJSON struct {
 	Session       string          `json:"session"`
 	Stream        bool            `json:"stream"`
 	Policy        string          `json:"policy"`
+	First         string          `json:"first"`
 	Reason        string          `json:"reason"`
 	Propensity    float64         `json:"propensity"`
 	DecidedUS     json.Number     `json:"decided_us"`
@@ -246,7 +248,7 @@ func ParseAttempt(line []byte) (*Attempt, error) {
 	}
 	a := &Attempt{
 		Time: in.Time.UTC(), RequestID: in.RequestID, Number: in.Number, Client: in.Client, API: in.API, Session: in.Session, Stream: in.Stream,
-		Policy: in.Policy, Reason: in.Reason, Propensity: in.Propensity,
+		Policy: in.Policy, First: in.First, Reason: in.Reason, Propensity: in.Propensity,
 		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID,
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{

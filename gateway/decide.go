@@ -78,7 +78,7 @@ func (g *Gateway) plan(ctx context.Context, r *routes, q *wire.Request, s *selec
 	}
 	p.decidedIn = time.Since(start)
 	if err != nil {
-		return p, g.withoutDecision(r, q, s, p, d, query.Excluded, err)
+		return p, g.withoutDecision(r, s, p, d, &query, err)
 	}
 	p.decision = &d
 	g.order(r, s, p)
@@ -105,9 +105,9 @@ func (g *Gateway) route(ctx context.Context, r *routes, query carrot.Query, o ca
 
 // withoutDecision fills the plan of a request that the router did not decide
 // on: the default answers if that can be.
-func (g *Gateway) withoutDecision(r *routes, q *wire.Request, s *selection, p *plan, d carrot.Decision, excluded map[string]string, err error) error {
+func (g *Gateway) withoutDecision(r *routes, s *selection, p *plan, d carrot.Decision, query *carrot.Query, err error) error {
 	p.reason = ReasonRouter
-	if s.named != nil && excluded[s.named.Name] == "" {
+	if s.named != nil && query.Excluded[s.named.Name] == "" {
 		p.order, p.reason = []*candidate{s.named}, ReasonNamed
 		if !errors.Is(err, carrot.ErrNoCandidate) {
 			g.log.Error("routing failed; the model named serves", "error", err)
@@ -118,7 +118,7 @@ func (g *Gateway) withoutDecision(r *routes, q *wire.Request, s *selection, p *p
 		return noCandidate(d, s)
 	}
 	for _, c := range r.candidates {
-		if slices.Contains(s.models, c.Name) && excluded[c.Name] == "" {
+		if c.Excludes(query) == "" {
 			p.order = append(p.order, c)
 		}
 	}
@@ -156,17 +156,18 @@ func (g *Gateway) order(r *routes, s *selection, p *plan) {
 	case s.named != nil:
 		p.reason = ReasonNamed
 	case s.off:
-		p.reason = ReasonOff
-		first(p, standby)
-	case s.policy.shadow:
-		p.reason = ReasonShadow
 		if first(p, standby) {
-			p.shadow = compare(d, standby.Name)
+			p.reason = ReasonOff
+		}
+	case s.policy.shadow:
+		if first(p, standby) {
+			p.reason, p.shadow = ReasonShadow, compare(d, standby.Name)
 		}
 	case s.policy.novel > 0 && d.Novelty > s.policy.novel:
-		p.reason = ReasonNovel
-		first(p, standby)
-	case s.policy.exploration.Rate > 0:
+		if first(p, standby) {
+			p.reason = ReasonNovel
+		}
+	case s.policy.exploration.Rate > 0 && !s.dry:
 		explore(s.policy, p)
 	}
 }
@@ -226,8 +227,8 @@ func (g *Gateway) excluded(r *routes, q *wire.Request, s *selection, models []st
 			why = err.Error()
 		case s.named == nil && !c.tagged(s.tags):
 			why = "it has not the tags asked for: " + strings.Join(s.tags, ", ")
-		case q.API == wire.Responses && q.PreviousResponse != "" && api != wire.Responses:
-			why = "its provider keeps no responses"
+		case q.InThinking() && api != q.API && s.named == nil:
+			why = "it cannot go on from another model's reasoning"
 		case breakers && s.named == nil && g.breakers.open(c):
 			why = "it fails: its circuit breaker is open"
 		default:
@@ -261,7 +262,8 @@ func (g *Gateway) pinned(r *routes, q *wire.Request, s *selection, client string
 		return nil, "", nil
 	}
 	for i := len(prefixes) - 2; i >= 0; i-- {
-		if m, ok := g.sessions.get(prefixes[i], g.now()); ok {
+		// The prompt cache may have forgotten it, the model has not.
+		if m, ok := g.sessions.peek(prefixes[i]); ok {
 			if c := r.byName[m.candidate]; c != nil {
 				return c, ReasonThinking, nil
 			}

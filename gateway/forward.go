@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
@@ -25,86 +25,88 @@ func (x *exchange) converse() error {
 		return err
 	}
 	x.g.retries.request()
-	order := x.p.order
-	if limit := 1 + *x.routes.config.Retry.Fallbacks; len(order) > limit && x.s.named == nil {
-		order = spread(order, limit)
-	}
-	var last *provider.Failure
-	var from *candidate // whose failure it is
-	smallest := 0       // a request was too long for a model with this context
-	for i, c := range order {
-		if last != nil && last.Kind == provider.ContextLength && !larger(c, smallest) {
-			continue
-		}
-		f := x.try(c, i+1 == len(order))
-		if f == nil {
+	t := trials{left: x.p.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
+	var f *provider.Failure
+	var c *candidate
+	for c = t.next(); c != nil; c = t.next() {
+		if f = x.try(c, t.last()); f == nil {
 			return nil
 		}
-		if f.Kind == provider.Canceled {
+		x.g.log.Warn("attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f.Public())
+		switch f.Kind {
+		case provider.Canceled:
 			x.status = 499 // nobody reads it
 			return nil
-		}
-		last, from = f, c
-		switch f.Kind {
 		case provider.Invalid:
 			return x.refuse(c, f)
 		case provider.ContextLength:
-			smallest = c.Model.ContextTokens
+			t.tooLong(c)
 		}
-		x.g.log.Warn("attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f)
-		if i+1 < len(order) {
+		if !t.last() {
 			x.g.metrics.fallback(c.Name, string(f.Kind))
 		}
+		t.from = c
 	}
-	if last.Kind == provider.ContextLength {
-		return x.refuse(from, last)
+	if f.Kind == provider.ContextLength {
+		return x.refuse(t.from, f)
 	}
-	return x.exhausted(from, last)
+	return x.exhausted(t.from, f)
 }
 
-// larger reports whether a candidate may take what was too long for one with
-// this context; 0: not known.
-func larger(c *candidate, than int) bool {
-	return than == 0 || c.Model.ContextTokens == 0 || c.Model.ContextTokens > than
+// trials are the candidates of a request, tried one after the other.
+type trials struct {
+	left  []*candidate // not tried yet
+	limit int          // of trials
+	tried []*candidate
+	from  *candidate // tried last
 }
 
-// spread keeps the first candidates of the order, and in place of the last of
-// them one of another provider, if they all share one: an outage of it must not
+// next takes the candidate to try, nil if there is none. The last trial is of
+// another provider, if those so far were all of one: an outage of it must not
 // take them all.
-func spread(order []*candidate, limit int) []*candidate {
-	kept := append([]*candidate(nil), order[:limit]...)
-	for _, c := range kept {
-		if c.provider != kept[0].provider {
-			return kept
-		}
+func (t *trials) next() *candidate {
+	if t.last() {
+		return nil
 	}
-	for _, c := range order[limit:] {
-		if limit > 1 && c.provider != kept[0].provider {
-			kept[limit-1] = c
-			break
-		}
+	at := 0
+	if len(t.tried) == t.limit-1 && len(t.tried) > 0 && !slices.ContainsFunc(t.tried, func(c *candidate) bool { return c.provider != t.tried[0].provider }) {
+		at = max(0, slices.IndexFunc(t.left, func(c *candidate) bool { return c.provider != t.tried[0].provider }))
 	}
-	return kept
+	c := t.left[at]
+	t.left = slices.Delete(slices.Clone(t.left), at, at+1)
+	t.tried = append(t.tried, c)
+	return c
+}
+
+// last reports whether nobody is left to try.
+func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
+
+// tooLong leaves those out that have no more context than one for which the
+// request was too long, as far as that is known.
+func (t *trials) tooLong(c *candidate) {
+	have := c.Model.ContextTokens
+	t.left = slices.DeleteFunc(slices.Clone(t.left), func(other *candidate) bool {
+		return have > 0 && other.Model.ContextTokens > 0 && other.Model.ContextTokens <= have
+	})
 }
 
 // try calls a candidate until it answers, or until trying again makes no sense.
 // It returns nil when the request is over.
 func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 	retry := &x.routes.config.Retry
-	keys := c.provider.KeyOrder()
+	keys := slices.DeleteFunc(c.provider.KeyOrder(), func(key int) bool { return x.dead[deadKey{c.provider, key}] })
+	if len(keys) == 0 {
+		return &provider.Failure{Kind: provider.KeyRefused, Code: "key_refused", Message: "all keys were refused before in this request"}
+	}
 	for key, retries := 0, 0; ; {
-		done, err := x.g.breakers.get(c).Allow()
-		if err != nil {
-			return &provider.Failure{Kind: provider.Server, Status: http.StatusServiceUnavailable, Code: "breaker_open", Message: c.Name + " failed too often lately and is left alone for a while"}
-		}
-		f := x.call(c, keys[key])
-		done(breakerError(f))
+		f := x.guarded(c, keys[key])
 		if f == nil || x.sent {
 			return nil
 		}
 		switch f.Kind {
 		case provider.KeyRefused:
-			x.g.log.Error("a provider refuses its key", "provider", c.provider.Name, "key", keys[key], "status", f.Status)
+			x.g.log.Error("a provider refuses its key", "request_id", x.id, "provider", c.provider.Name, "key", keys[key], "status", f.Status)
+			x.dead[deadKey{c.provider, keys[key]}] = true
 			if key++; key == len(keys) {
 				return f
 			}
@@ -118,18 +120,50 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 				return f
 			}
 		case provider.Network, provider.Server:
+			if f.Code == breakerOpen {
+				return f
+			}
 		default:
 			return f
 		}
-		wait := max(backoff(retry.Backoff, retries+1, jitter()), f.RetryAfter)
-		if retries >= *retry.Retries || wait > retry.MaxWait || !x.g.retries.take() {
+		if retries >= *retry.Retries || f.RetryAfter > retry.MaxWait || !x.g.retries.take() {
 			return f
 		}
 		retries++
-		if !sleep(x.ctx, wait) {
+		if !sleep(x.ctx, max(min(backoff(retry.Backoff, retries, jitter()), retry.MaxWait), f.RetryAfter)) {
 			return &provider.Failure{Kind: provider.Canceled, Code: "canceled"}
 		}
 	}
+}
+
+// deadKey is a key that a provider refused.
+type deadKey struct {
+	provider *upstream
+	key      int
+}
+
+// breakerOpen is the code of a failure for which nobody was called.
+const breakerOpen = "breaker_open"
+
+// guarded makes a call unless the candidate's circuit breaker is open, and tells
+// the breaker as soon as it is known whether the provider is well: at the first
+// content, or with the failure.
+func (x *exchange) guarded(c *candidate, key int) *provider.Failure {
+	done, err := x.g.breakers.get(c).Allow()
+	if err != nil {
+		return &provider.Failure{Kind: provider.Server, Status: http.StatusServiceUnavailable, Code: breakerOpen, Message: c.Name + " failed too often lately and is left alone for a while"}
+	}
+	told := false
+	tell := func(err error) {
+		if !told {
+			told = true
+			done(err)
+		}
+	}
+	x.answered = func() { tell(nil) }
+	f := x.call(c, key)
+	tell(breakerError(f))
+	return f
 }
 
 // breakerError is what a circuit breaker is told of a failure: only what says
@@ -185,7 +219,8 @@ func (x *exchange) call(c *candidate, key int) *provider.Failure {
 	} else {
 		a.Overhead = begun.Sub(x.start) - x.upstream
 	}
-	f := x.exchangeWith(ctx, cancel, c, api, key, body, a, begun)
+	x.reported = false
+	f := x.contained(func() *provider.Failure { return x.exchangeWith(ctx, cancel, c, api, key, body, a, begun) })
 	a.Upstream = time.Since(begun)
 	x.upstream += a.Upstream
 	if f == nil && !a.Stream {
@@ -197,6 +232,18 @@ func (x *exchange) call(c *candidate, key int) *provider.Failure {
 	return f
 }
 
+// contained turns a panic into a failure: one broken answer must not cost the
+// record, nor the breaker's count.
+func (x *exchange) contained(f func() *provider.Failure) (failure *provider.Failure) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			failure = &provider.Failure{Kind: provider.Server, Status: http.StatusInternalServerError, Code: "panic", Message: "internal error"}
+		}
+	}()
+	return f()
+}
+
 // attempt is the record of a call that is about to be made.
 func (x *exchange) attempt(c *candidate) *Attempt {
 	a := &Attempt{
@@ -204,6 +251,7 @@ func (x *exchange) attempt(c *candidate) *Attempt {
 		Propensity: 1, Candidate: c.Name, Provider: c.provider.Name, UpstreamModel: c.upstream,
 	}
 	if p := x.p; p != nil {
+		a.First = p.order[0].Name
 		a.Policy, a.Reason, a.Decision, a.DecidedIn, a.Propensity, a.Shadow = x.s.policy.name, p.reason, p.decision, p.decidedIn, p.propensity, p.shadow
 	}
 	if x.routes.config.Record.Content {
@@ -218,7 +266,11 @@ func (x *exchange) body(c *candidate, api wire.API) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wire.Edit(body, c.edits(api, x.q)), nil
+	e := c.edits(api, x.q)
+	if api == wire.Chat && x.api != wire.Chat {
+		e.RenameLimit = c.provider.limitKey
+	}
+	return wire.Edit(body, e), nil
 }
 
 // exchangeWith makes the call and passes on what comes.
@@ -276,15 +328,23 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 	}
 	answer, ok := wire.ReadAnswer(api, body)
 	if !ok {
+		if e := wire.ReadError(body); e != nil {
+			return c.provider.ErrorFailure(e)
+		}
 		return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: "the provider's answer is not one of its API"}
 	}
 	a.take(answer)
-	x.account(a, c, answer.Usage, answer.HasUsage, len(answer.Text), answer.Text)
+	known := nothing
+	if answer.HasUsage {
+		known = everything
+	}
+	x.account(a, c, answer.Usage, known, len(answer.Text), answer.Text)
 	if api != x.api {
 		if body, err = wire.TranslateAnswer(body, api, x.api, time.Now().Unix()); err != nil {
-			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error()}
+			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
 		}
 	}
+	x.answered()
 	x.remember(a, c, api)
 	x.answerHeaders(a)
 	x.w.Header()["X-Carrot-Cost"] = []string{amount(a.Cost)}
@@ -320,24 +380,6 @@ func (a *Attempt) take(answer wire.Answer) {
 	}
 }
 
-// account sets usage and cost. What the provider did not report is counted: of
-// text of length bytes, sample is the beginning.
-func (x *exchange) account(a *Attempt, c *candidate, u carrot.Usage, reported bool, length int, sample string) {
-	if !reported {
-		a.Estimated = true
-		if x.p != nil {
-			u.Input = x.p.inputTokens
-		}
-		if len(sample) > 0 {
-			u.Output = max(1, price.CountTokens(sample)*length/len(sample))
-		}
-	}
-	a.Usage = u
-	if c.Price != nil {
-		a.Cost = c.Price.Cost(u)
-	}
-}
-
 // remember notes who served the conversation.
 func (x *exchange) remember(a *Attempt, c *candidate, api wire.API) {
 	id := ""
@@ -346,53 +388,6 @@ func (x *exchange) remember(a *Attempt, c *candidate, api wire.API) {
 	}
 	u := a.Usage
 	x.g.remember(x.p, &x.s, a.Client, c, u.Input+u.CachedInput+u.CacheWrite, id)
-}
-
-// finish decides how an attempt ended and records it.
-func (x *exchange) finish(a *Attempt, c *candidate, f *provider.Failure) {
-	switch {
-	case f == nil:
-		a.Outcome = Served
-		x.served = c.Name
-	case f.Kind == provider.Canceled:
-		a.Outcome = ClientGone
-	case x.sent:
-		a.Outcome = Broken
-	case f.Kind == provider.Invalid:
-		a.Outcome = Refused
-	default:
-		a.Outcome = FellBack
-	}
-	switch a.Outcome {
-	case FellBack, Refused: // providers bill no failures
-		a.Usage, a.Estimated, a.Cost = carrot.Usage{}, false, 0
-	case ClientGone:
-		if a.Usage == (carrot.Usage{}) { // it has the whole input and perhaps bills it
-			x.account(a, c, carrot.Usage{}, false, 0, "")
-		}
-	}
-	if f != nil {
-		a.ErrorCode, a.Error = f.Code, f.Message
-		if a.Status == 0 || f.Status >= 400 && !x.sent {
-			a.Status = f.Status
-		}
-		if a.ErrorCode == "" {
-			a.ErrorCode = string(f.Kind)
-		}
-	}
-	x.g.record(a)
-}
-
-// record hands an attempt to who keeps it.
-func (g *Gateway) record(a *Attempt) {
-	g.metrics.attempt(a)
-	if g.recorder == nil {
-		return
-	}
-	// The client may be gone; its record is not.
-	if err := g.recorder.Record(context.Background(), a); err != nil {
-		g.log.Error("an attempt was not recorded", "request_id", a.RequestID, "attempt", a.Number, "error", err)
-	}
 }
 
 // refuse passes on what the provider has against the request: as it came, if
@@ -418,8 +413,8 @@ func (x *exchange) exhausted(c *candidate, f *provider.Failure) error {
 		if f.RetryAfter > 0 {
 			x.w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 		}
-	case provider.KeyRefused: // the gateway's key, not the client's
-		e.Status, e.Message = http.StatusBadGateway, fmt.Sprintf("provider %s refuses the gateway's key: %s", c.provider.Name, f.Message)
+	case provider.KeyRefused: // the gateway's key, not the client's, and what is said of it neither
+		e.Status, e.Code, e.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refuses the gateway's key", c.provider.Name)
 	case provider.Timeout:
 		e.Status = http.StatusGatewayTimeout
 	default:
@@ -434,6 +429,6 @@ func (x *exchange) exhausted(c *candidate, f *provider.Failure) error {
 func (x *exchange) failureHeaders(c *candidate) {
 	h := x.w.Header()
 	h["X-Carrot-Model"] = []string{c.Name}
-	h["X-Carrot-Policy"] = []string{x.s.policy.name}
+	h["X-Carrot-Policy"] = []string{x.q.Model}
 	h["X-Carrot-Attempts"] = []string{strconv.Itoa(x.attempts)}
 }

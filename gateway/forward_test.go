@@ -33,7 +33,7 @@ models:
 		{"our metadata goes", `{"model":"gpt-4o-2024-08-06","metadata":{"carrot_session":"s","k":"v"},"messages":[{"role":"user","content":"x"}]}`,
 			`{"model":"deployed-name","metadata":{"k":"v"},"messages":[{"role":"user","content":"x"}]}`},
 		{"settings come in, of token limits the lower one", `{"model":"high","temperature":1,"max_tokens":500,"messages":[{"role":"user","content":"x"}]}`,
-			`{"extra_body":{"k":[1,"two"]},"reasoning_effort":"high","model":"deployed-name","temperature":0,"max_tokens":300,"messages":[{"role":"user","content":"x"}]}`},
+			`{"reasoning_effort":"high","extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":300,"messages":[{"role":"user","content":"x"}]}`},
 		{"a lower limit of the client stays", `{"model":"high","temperature":1,"max_tokens":50,"reasoning_effort":"low","messages":[{"role":"user","content":"x"}]}`,
 			`{"extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":50,"reasoning_effort":"high","messages":[{"role":"user","content":"x"}]}`},
 	} {

@@ -20,7 +20,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	defer cut()
 	server := &http.Server{
 		Handler: g, MaxHeaderBytes: limits.HeaderKB << 10, ReadHeaderTimeout: limits.ReadTimeout, ReadTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute,
-		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	servers, listeners := []*http.Server{server}, []net.Listener{clients}

@@ -46,7 +46,8 @@ func (m *memory) store(key uint64, v memo) {
 	m.young[key] = v
 }
 
-func (m *memory) get(key uint64, now time.Time) (memo, bool) {
+// peek returns a memo however old it is.
+func (m *memory) peek(key uint64) (memo, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, ok := m.young[key]
@@ -55,6 +56,12 @@ func (m *memory) get(key uint64, now time.Time) (memo, bool) {
 			m.store(key, v)
 		}
 	}
+	return v, ok
+}
+
+// get returns a memo that is not older than the memory's limit.
+func (m *memory) get(key uint64, now time.Time) (memo, bool) {
+	v, ok := m.peek(key)
 	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
 }
 

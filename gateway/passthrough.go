@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"fmt"
-	"io"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
@@ -27,6 +25,7 @@ func (x *exchange) embed() error {
 	if x.client != nil && len(x.client.Policies) > 0 && !slices.Contains(x.client.Policies, c.Name) {
 		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Policies, ", "))
 	}
+	x.q.Stream = false // there is no stream of embeddings
 	x.g.retries.request()
 	x.p = &plan{order: []*candidate{c}, reason: ReasonNamed, propensity: 1}
 	x.s.policy = &policy{}
@@ -52,25 +51,34 @@ func (r *routes) embeddingNames() []string {
 	return names
 }
 
-// passCount asks a provider of the messages API to count the tokens.
-func (x *exchange) passCount(c *candidate) error {
+// passCount asks a provider of the messages API to count the tokens, and answers
+// with what it says. A failure leaves the client without an answer yet.
+func (x *exchange) passCount(c *candidate) *provider.Failure {
+	ctx, cancel := context.WithTimeout(x.ctx, c.provider.timeouts.Total)
+	defer cancel()
 	body := wire.Edit(x.q.Body, wire.Edits{Model: c.upstream, OwnMetadata: true})
-	response, err := c.provider.Do(x.ctx, provider.Call{API: wire.Messages, Path: "count_tokens", Model: c.upstream,
+	response, err := c.provider.Do(ctx, provider.Call{API: wire.Messages, Path: "count_tokens", Model: c.upstream,
 		Key: c.provider.KeyOrder()[0], Body: body, Header: x.passedOn(wire.Messages)})
-	x.s.policy = x.routes.policies[autoPolicy]
 	if err != nil {
-		f := failureOf(x.ctx, err)
-		if f.Kind == provider.Invalid {
-			return x.refuse(c, f)
-		}
-		return x.exhausted(c, f)
+		return failureOf(ctx, err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	answer, err := readAnswer(response)
 	if err != nil {
-		return &wire.Error{Status: http.StatusBadGateway, Type: "server_error", Message: fmt.Sprintf("the provider's count did not arrive: %v", err)}
+		return failureOf(ctx, err)
 	}
-	x.upstream = time.Since(x.start)
+	if !wire.Has(answer, "input_tokens") {
+		return &provider.Failure{Kind: provider.Server, Code: "malformed_answer", Message: "the provider's answer is no count"}
+	}
 	x.reply(http.StatusOK, answer)
 	return nil
+}
+
+// countRefused passes on what the provider has against the request, if anything.
+func (x *exchange) countRefused(c *candidate, f *provider.Failure) error {
+	if f == nil {
+		return nil
+	}
+	x.s.policy = x.routes.policies[autoPolicy]
+	return x.refuse(c, f)
 }

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
 
@@ -41,7 +44,8 @@ type Attempt struct {
 	Stream    bool
 
 	Policy    string
-	Reason    string           // why this candidate came first: see Reason constants
+	First     string           // the candidate that came first; another one's attempt is a fallback
+	Reason    string           // why it came first: see the Reason constants
 	Decision  *carrot.Decision // with all candidates; shared by a request's attempts
 	DecidedIn time.Duration
 	// Propensity is the probability with which the request's first candidate
@@ -59,7 +63,7 @@ type Attempt struct {
 	Outcome   Outcome
 	Status    int    // the provider's HTTP status; 0: none came
 	ErrorCode string // the provider's code or type, or what failed
-	Error     string // no prompt is in it
+	Error     string // the provider's words, which may quote the prompt, only where content is recorded
 
 	Usage carrot.Usage
 	// Estimated says that the provider reported no usage, so that tokens were
@@ -69,7 +73,7 @@ type Attempt struct {
 
 	FirstToken time.Duration // from the call to the first content; 0: none came
 	Upstream   time.Duration // from the call to the end of the answer
-	Overhead   time.Duration // spent in the gateway before the first call
+	Overhead   time.Duration // spent in the gateway before the call, waits between attempts included
 
 	// Prompt is the request's body and Answer the answer's text; empty unless
 	// content is recorded.
@@ -97,3 +101,90 @@ const (
 	ReasonResponse    = "continues-response"  // made the previous response
 	ReasonThinking    = "continues-reasoning" // began the turn in progress
 )
+
+// What is known of a usage from the provider.
+type known int
+
+const (
+	nothing   known = iota
+	inputOnly       // of a stream that did not come to its end
+	everything
+)
+
+// account sets usage and cost. What the provider did not report is counted: of
+// text of length bytes, sample is the beginning.
+func (x *exchange) account(a *Attempt, c *candidate, u carrot.Usage, k known, length int, sample string) {
+	x.reported = x.reported || k > nothing
+	if k == nothing {
+		u.Input = x.p.inputTokens
+	}
+	if a.Estimated = k < everything; a.Estimated {
+		u.Output, u.Reasoning = 0, 0
+		if len(sample) > 0 {
+			u.Output = max(1, price.CountTokens(sample)*length/len(sample))
+		}
+	}
+	a.Usage = u
+	if c.Price != nil {
+		a.Cost = c.Price.Cost(u)
+	}
+}
+
+// finish decides how an attempt ended and records it.
+func (x *exchange) finish(a *Attempt, c *candidate, f *provider.Failure) {
+	switch {
+	case f == nil:
+		a.Outcome = Served
+		x.served = c.Name
+	case f.Kind == provider.Canceled:
+		a.Outcome = ClientGone
+	case x.sent:
+		a.Outcome = Broken
+	case f.Kind == provider.Invalid:
+		a.Outcome = Refused
+	default:
+		a.Outcome = FellBack
+	}
+	switch a.Outcome {
+	case FellBack, Refused:
+		// What a provider calls a failure it does not bill. What it began to
+		// answer, and the gateway gave up, it bills as far as it says so.
+		if a.Status/100 != 2 || f.Quoted || !x.reported {
+			a.Usage, a.Estimated, a.Cost = carrot.Usage{}, false, 0
+		}
+	case ClientGone:
+		if a.Usage == (carrot.Usage{}) { // it has the whole input and perhaps bills it
+			x.account(a, c, carrot.Usage{}, nothing, 0, "")
+		}
+	}
+	if f != nil {
+		a.ErrorCode, a.Error = f.Code, f.Message
+		if f.Quoted && a.Prompt == nil {
+			a.Error = ""
+		}
+		if a.Status == 0 || f.Status >= 400 && !x.sent {
+			a.Status = f.Status
+		}
+		if a.ErrorCode == "" {
+			a.ErrorCode = string(f.Kind)
+		}
+	}
+	x.g.record(a)
+}
+
+// record hands an attempt to who keeps it.
+func (g *Gateway) record(a *Attempt) {
+	g.metrics.attempt(a)
+	if g.recorder == nil {
+		return
+	}
+	defer func() { // a recorder that panics must not cost the answer
+		if v := recover(); v != nil {
+			g.log.Error("the recorder panicked", "request_id", a.RequestID, "attempt", a.Number, "panic", fmt.Sprintf("%T", v))
+		}
+	}()
+	// The client may be gone; its record is not.
+	if err := g.recorder.Record(context.Background(), a); err != nil {
+		g.log.Error("an attempt was not recorded", "request_id", a.RequestID, "attempt", a.Number, "error", err)
+	}
+}

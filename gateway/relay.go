@@ -32,25 +32,29 @@ type stream struct {
 	translator *wire.StreamTranslator // nil: the client speaks the provider's API
 	out        []byte                 // not yet written
 	usage      carrot.Usage
-	hasUsage   bool
+	known      known
 	text       strings.Builder
 	textLength int
-	finished   bool // the answer is complete
+	finished   int  // answers that are complete
+	done       bool // the client has the mark that ends a chat's stream
 	sent       int  // events that the client got or is about to
 }
 
 // relay passes the stream on. A failure is returned whether or not the client
 // has a part of the answer: exchange.sent says that.
 func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Failure {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
+		return s.noStream(ctx, response)
+	}
 	if s.api != s.x.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.api, time.Now().Unix(), s.x.p.inputTokens)
 	}
-	decoder := wire.NewDecoder(response.Body)
-	f := s.events(ctx, decoder)
+	f := s.events(ctx, wire.NewDecoder(flushing{response.Body, s}))
 	s.settle()
 	if f == nil {
 		s.x.remember(s.a, s.c, s.api)
 		f = s.end()
+		drain(response.Body)
 	} else if s.x.sent && f.Kind != provider.Canceled {
 		s.broken(f)
 	}
@@ -60,11 +64,51 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.F
 	return f
 }
 
+// noStream is the failure of an answer that should have been a stream: an error
+// with a good status.
+func (s *stream) noStream(ctx context.Context, response *http.Response) *provider.Failure {
+	body, err := readAnswer(response)
+	if err != nil {
+		return failureOf(ctx, err)
+	}
+	if e := wire.ReadError(body); e != nil {
+		return s.c.provider.ErrorFailure(e)
+	}
+	return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not stream"}
+}
+
+// flushing is a provider's stream that lets the client have what has come before
+// it waits for more.
+type flushing struct {
+	from io.Reader
+	s    *stream
+}
+
+func (f flushing) Read(b []byte) (int, error) {
+	if f.s.x.sent && !f.s.flush() {
+		return 0, errHungUp
+	}
+	return f.from.Read(b)
+}
+
+// errHungUp is that a client cannot be written to.
+var errHungUp = &provider.Failure{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
+
+// drainFor is how long is waited for the end of a stream after its last event,
+// so that the connection can be used again.
+const drainFor = 5 * time.Millisecond
+
+func drain(body io.ReadCloser) {
+	late := time.AfterFunc(drainFor, func() { body.Close() })
+	defer late.Stop()
+	_, _ = io.CopyN(io.Discard, body, 4096) // what is wrong with it does not matter any more
+}
+
 // events reads and passes on until the stream ends.
 func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Failure {
 	for {
 		e, err := decoder.Next()
-		if err == io.EOF && s.finished {
+		if err != nil && s.complete() && errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && s.complete() {
 			return nil
 		}
 		if err != nil {
@@ -82,26 +126,30 @@ func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Fa
 		case !ok:
 			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_chunk", Message: "the provider sent a chunk that is not one of its API"}
 		case chunk.Err != nil:
-			return provider.StreamFailure(chunk.Err)
+			return s.c.provider.ErrorFailure(chunk.Err)
 		}
 		s.note(&chunk)
 		if err := s.pass(e); err != nil {
-			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error()}
+			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error(), Quoted: true}
 		}
 		if chunk.Content && !s.x.sent {
 			s.firstToken()
+			s.x.answered()
 			s.a.FirstToken = time.Since(s.begun)
 			s.begin()
 		}
-		if s.x.sent && (!decoder.Buffered() || len(s.out) > 32<<10) {
-			if !s.flush() {
-				return &provider.Failure{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
-			}
+		if s.x.sent && len(s.out) > 32<<10 && !s.flush() {
+			return errHungUp
 		}
 		if chunk.Last {
 			return nil
 		}
 	}
+}
+
+// complete reports whether all answers that were asked for have come.
+func (s *stream) complete() bool {
+	return s.finished > 0 && (s.api != wire.Chat || s.finished >= s.x.q.Answers)
 }
 
 // note keeps what an event says of the answer.
@@ -112,23 +160,19 @@ func (s *stream) note(c *wire.Chunk) {
 	if c.ID != "" {
 		s.a.AnswerID = c.ID
 	}
-	s.finished = s.finished || c.Finished
+	s.finished += c.Finished
 	if c.HasUsage {
-		s.usage, s.hasUsage = merge(s.usage, c.Usage), true
+		s.usage = wire.MergeUsage(s.usage, c.Usage)
+		if c.InputOnly {
+			s.known = max(s.known, inputOnly)
+		} else {
+			s.known = everything
+		}
 	}
 	s.textLength += len(c.Text)
 	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil {
 		s.text.WriteString(c.Text)
 	}
-}
-
-// merge adds a later report of usage to an earlier one: of what both report the
-// later holds.
-func merge(old, new carrot.Usage) carrot.Usage {
-	if new.Input == 0 && new.CachedInput == 0 && new.CacheWrite == 0 {
-		new.Input, new.CachedInput, new.CacheWrite = old.Input, old.CachedInput, old.CacheWrite
-	}
-	return new
 }
 
 // pass turns a provider's event into what the client gets, and keeps it until
@@ -148,30 +192,21 @@ func (s *stream) pass(e wire.Event) error {
 // add appends an event of the client's API.
 func (s *stream) add(e wire.Event) {
 	if s.x.api == wire.Chat && string(e.Data) == wire.Done {
+		s.done = true
 		s.out = e.AppendTo(s.out)
 		return
 	}
-	var account []byte
-	if s.hasUsage && s.finishing(e) {
+	data, keep := wire.ForClient(s.x.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
+		if s.known < everything || s.finished == 0 && s.x.api == wire.Chat {
+			return nil
+		}
 		s.settle()
-		account = s.x.accountJSON(s.a)
-	}
-	data, keep := wire.ForClient(s.x.api, e.Data, s.c.Name, s.x.q.AskUsage, account)
+		return s.x.accountJSON(s.a)
+	})
 	if keep {
 		s.sent++
 		s.out = wire.Event{Name: e.Name, Data: data}.AppendTo(s.out)
 	}
-}
-
-// finishing reports whether an event is the one whose usage is the last.
-func (s *stream) finishing(e wire.Event) bool {
-	switch s.x.api {
-	case wire.Messages:
-		return e.Name == "message_delta"
-	case wire.Responses:
-		return e.Name == "response.completed" || e.Name == "response.incomplete"
-	}
-	return s.x.q.AskUsage && s.finished
 }
 
 // accountJSON is the gateway's account beside a usage.
@@ -183,7 +218,7 @@ func (x *exchange) accountJSON(a *Attempt) []byte {
 		Cost      carrot.USD  `json:"cost_usd"`
 		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
 		Attempts  int         `json:"attempts"`
-	}{RequestID: x.id, Model: a.Candidate, Policy: x.s.policy.name, Cost: a.Cost, Attempts: a.Number}
+	}{RequestID: x.id, Model: a.Candidate, Policy: x.q.Model, Cost: a.Cost, Attempts: a.Number}
 	if e := x.p.estimate(a.Candidate); e != nil {
 		out.Estimate = &e.Cost
 	}
@@ -223,7 +258,7 @@ func (s *stream) flush() bool {
 
 // settle brings usage and cost up to date.
 func (s *stream) settle() {
-	s.x.account(s.a, s.c, s.usage, s.hasUsage, s.textLength, s.text.String())
+	s.x.account(s.a, s.c, s.usage, s.known, s.textLength, s.text.String())
 	if s.a.Prompt != nil {
 		s.a.Answer = s.text.String()
 	}
@@ -236,11 +271,14 @@ func (s *stream) end() *provider.Failure {
 			s.add(e)
 		}
 	}
+	if s.x.api == wire.Chat && !s.done { // not all servers send it
+		s.add(wire.Event{Data: []byte(wire.Done)})
+	}
 	if !s.x.sent { // an answer without any content is one too
 		s.begin()
 	}
 	if !s.flush() {
-		return &provider.Failure{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
+		return errHungUp
 	}
 	return nil
 }
@@ -254,6 +292,6 @@ func (s *stream) broken(f *provider.Failure) {
 	e := wire.Error{Status: status, Code: f.Code, Message: f.Message, RequestID: s.x.id}
 	s.out = e.Event(s.x.api, s.sent).AppendTo(s.out)
 	if s.flush() {
-		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.c.provider.Name, "error", f)
+		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.c.provider.Name, "error", f.Public())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -53,6 +54,7 @@ type upstream struct {
 	*provider.Upstream
 	timeouts       TimeoutConfig
 	cacheMinTokens int
+	limitKey       string // how its chat API calls the limit of output tokens
 }
 
 // setting is one of a candidate's, in the words of the chat API.
@@ -102,10 +104,11 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 	}
 	for _, e := range c.Embeddings {
 		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: cmp.Or(e.Upstream, e.Name), provider: providers[e.Provider]}
-		if e.Price != nil {
-			price := e.Price.price()
-			made.Price = &price
+		if e.Price == nil {
+			return nil, fmt.Errorf("embeddings %s: no price is known: add price: {input: …}, in USD per million tokens", e.Name)
 		}
+		price := e.Price.price()
+		made.Price = &price
 		r.embeddings[e.Name] = made
 	}
 	for i, p := range c.Policies {
@@ -140,6 +143,12 @@ func newUpstream(p ProviderConfig, timeouts TimeoutConfig, transport http.RoundT
 	u.Client = provider.NewClient(u.timeouts.Connect)
 	if transport != nil {
 		u.Client.Transport = transport
+	}
+	// OpenAI's newer models know only the longer name, other servers often only
+	// the older one.
+	u.limitKey = "max_tokens"
+	if p.Kind == string(provider.Azure) || strings.HasPrefix(p.BaseURL, "https://api.openai.com/") {
+		u.limitKey = "max_completion_tokens"
 	}
 	return u
 }
@@ -224,7 +233,9 @@ func (r *routes) newPolicy(c PolicyConfig, exploration ExplorationConfig, meanQu
 	if c.Exploration != nil {
 		p.exploration = *c.Exploration
 	}
-	p.draw = rand.New(rand.NewPCG(p.exploration.Seed, 0))
+	name := fnv.New64a()
+	name.Write([]byte(c.Name)) // so that policies of one seed do not draw in step
+	p.draw = rand.New(rand.NewPCG(p.exploration.Seed, name.Sum64()))
 	best := -1.0
 	for _, m := range r.candidates {
 		if len(c.Models) > 0 && !slices.Contains(c.Models, m.Name) || !m.tagged(c.Tags) {
@@ -263,8 +274,8 @@ func (c *candidate) edits(api wire.API, r *wire.Request) wire.Edits {
 		}
 		e.Settings = append(e.Settings, wire.SettingFor(api, s.key, string(raw)))
 	}
-	if limit := c.MaxOutputTokens; limit > 0 && (r.MaxOutputTokens == 0 || r.MaxOutputTokens > limit) {
-		e.MaxTokens, e.MaxTokensKey = limit, wire.TokenLimitFor(api, c.limitKey)
+	if c.MaxOutputTokens > 0 {
+		e.MaxTokens, e.MaxTokensKey = c.MaxOutputTokens, wire.TokenLimitFor(api, c.limitKey)
 	}
 	return e
 }

@@ -20,6 +20,7 @@ type selection struct {
 	tags      []string
 	session   string
 	debug     bool
+	dry       bool // only the decision is wanted
 }
 
 // The headers of a request, without x-carrot-; each is also a key of the
@@ -42,7 +43,10 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 		return q.Metadata[name]
 	}
 	s := selection{session: ask(askSession), tags: list(ask(askTags)), debug: h.Get("X-Carrot-Debug") == "true"}
-	if err := known("metadata", q.Metadata); err != nil {
+	if v := h.Get("X-Carrot-Debug"); v != "" && v != "true" && v != "false" {
+		return s, invalid("x-carrot-debug", "%q is not true or false", v)
+	}
+	if err := ownKeys(q.Metadata, h); err != nil {
 		return s, err
 	}
 	if err := r.model(&s, q.Model); err != nil {
@@ -151,12 +155,20 @@ func (r *routes) restrict(s *selection, names []string) error {
 	return nil
 }
 
-// known refuses metadata that begins as ours and is not.
-func known(where string, metadata map[string]string) error {
-	names := []string{askModels, askObjective, askRoute, askSession, askTags}
+// asks are the names of what a request may ask for.
+var asks = []string{askModels, askObjective, askRoute, askSession, askTags}
+
+// ownKeys refuses metadata and headers that begin as ours and are not.
+func ownKeys(metadata map[string]string, h http.Header) error {
 	for name := range metadata {
-		if !slices.Contains(names, name) {
-			return invalid(where, "unknown key carrot_%s: valid are carrot_%s", name, strings.Join(names, ", carrot_"))
+		if !slices.Contains(asks, name) {
+			return invalid("metadata", "unknown key carrot_%s: valid are carrot_%s", name, strings.Join(asks, ", carrot_"))
+		}
+	}
+	for name := range h {
+		own, found := strings.CutPrefix(strings.ToLower(name), "x-carrot-")
+		if found && own != "debug" && own != "request-id" && !slices.Contains(asks, own) {
+			return invalid("x-carrot-"+own, "unknown header x-carrot-%s: valid are x-carrot-%s, x-carrot-debug", own, strings.Join(asks, ", x-carrot-"))
 		}
 	}
 	return nil

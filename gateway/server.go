@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,12 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
+
+// routePath is that of dry runs.
+const routePath = "/v1/route"
 
 // autoPolicy is the policy of who names none.
 const autoPolicy = "auto"
@@ -31,7 +36,7 @@ func (g *Gateway) handlers() *http.ServeMux {
 	}
 	mux.HandleFunc("POST /v1/embeddings", g.serve(wire.Embeddings, (*exchange).embed))
 	mux.HandleFunc("POST /v1/messages/count_tokens", g.serve(wire.Messages, (*exchange).countTokens))
-	mux.HandleFunc("POST /v1/route", g.serve(wire.Chat, (*exchange).explain))
+	mux.HandleFunc("POST "+routePath, g.serve(wire.Chat, (*exchange).explain))
 	mux.HandleFunc("GET /v1/models", g.models)
 	mux.HandleFunc("GET /v1/models/{name...}", g.models)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
@@ -65,7 +70,10 @@ type exchange struct {
 	p      *plan
 
 	attempts int
-	sent     bool // the client has a part of the answer
+	dead     map[deadKey]bool // keys that providers refused
+	answered func()           // the provider of the present attempt is well
+	reported bool             // and it said what it bills
+	sent     bool             // the client has a part of the answer
 	status   int
 	served   string        // the candidate that answered
 	upstream time.Duration // spent waiting for providers
@@ -75,8 +83,9 @@ type exchange struct {
 // answers with the error if there is one.
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK}
+		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK, dead: map[deadKey]bool{}}
 		x.identify()
+		defer x.recovered()
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
@@ -105,6 +114,21 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 	}
 }
 
+// recovered answers for a handler that panicked.
+func (x *exchange) recovered() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	if !x.sent {
+		x.fail(&wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"})
+	}
+}
+
 // identify tells the client the request's id, also where its SDK looks for it.
 func (x *exchange) identify() {
 	id := []string{x.id}
@@ -130,6 +154,9 @@ func (x *exchange) receive() error {
 	} else if err != nil {
 		return invalid("", "the body did not arrive: %v", err)
 	}
+	if x.r.URL.Path == routePath {
+		x.api = spoken(body, x.r.Header)
+	}
 	if x.q, err = wire.ParseRequest(x.api, body); err != nil {
 		x.g.metrics.rejected("request")
 	}
@@ -153,25 +180,36 @@ func (r *routes) authenticate(h http.Header) (*ClientConfig, error) {
 	if len(r.clients) == 0 {
 		return nil, nil
 	}
-	key, _ := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
-	if key == "" {
-		key = h.Get("X-Api-Key")
-	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	found := -1
-	for i := range r.clients {
-		if subtle.ConstantTimeCompare(sum[:], r.clients[i].hash[:]) == 1 {
-			found = i
+	found, sent := -1, false
+	for _, key := range []string{bearer(h), h.Get("X-Api-Key")} {
+		if key = strings.TrimSpace(key); key == "" {
+			continue
+		}
+		sent = true
+		sum := sha256.Sum256([]byte(key))
+		for i := range r.clients {
+			if subtle.ConstantTimeCompare(sum[:], r.clients[i].hash[:]) == 1 {
+				found = i
+			}
 		}
 	}
-	if found < 0 || key == "" {
+	if found < 0 {
 		message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"
-		if key != "" {
+		if sent {
 			message = "the key is not known here"
 		}
 		return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
 	}
 	return &r.clients[found], nil
+}
+
+// bearer is the token of an Authorization header.
+func bearer(h http.Header) string {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return token
 }
 
 // fail answers with an error in the envelope of the API that was called.
@@ -225,6 +263,7 @@ func (x *exchange) choose() error {
 		x.g.metrics.rejected("request")
 		return err
 	}
+	s.dry = x.s.dry
 	x.s = s
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
 	x.p, err = x.g.plan(ctx, x.routes, x.q, &x.s, x.clientName())
@@ -237,10 +276,15 @@ func (x *exchange) choose() error {
 	return nil
 }
 
-// explain answers with the decision and calls nobody.
+// explain answers with the decision and calls nobody. Who would serve, which a
+// shadow or a default may change, is in the headers.
 func (x *exchange) explain() error {
+	x.s.dry = true
 	if err := x.choose(); err != nil {
 		return err
+	}
+	if x.p.decision == nil && x.p.reason == ReasonNamed {
+		return invalid("", "the router would not choose %s for this request, which names it; it would be tried", x.p.order[0].Name)
 	}
 	if x.p.decision == nil {
 		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + x.p.order[0].Name + " would serve"}
@@ -251,8 +295,22 @@ func (x *exchange) explain() error {
 	if err != nil {
 		return err
 	}
+	h := x.w.Header()
+	h["X-Carrot-Model"], h["X-Carrot-Policy"], h["X-Carrot-Reason"] = []string{x.p.order[0].Name}, []string{x.q.Model}, []string{x.p.reason}
 	x.reply(http.StatusOK, append(body, '\n'))
 	return nil
+}
+
+// spoken is the API of a dry run's body: input is of responses, a system prompt
+// of its own of messages.
+func spoken(body []byte, h http.Header) wire.API {
+	switch {
+	case wire.Has(body, "input"):
+		return wire.Responses
+	case wire.Has(body, "system") || h.Get("Anthropic-Version") != "":
+		return wire.Messages
+	}
+	return wire.Chat
 }
 
 // countTokens answers how many tokens an input has: the provider's count for a
@@ -263,7 +321,9 @@ func (x *exchange) countTokens() error {
 		return err
 	}
 	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
-		return x.passCount(c)
+		if f := x.passCount(c); f == nil || f.Kind == provider.Invalid {
+			return x.countRefused(c, f)
+		}
 	}
 	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
 	return nil
@@ -327,8 +387,16 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x.reply(http.StatusOK, body)
 }
 
+// posts are the endpoints that want POST.
+var posts = []string{"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", routePath}
+
 // notFound answers for paths that are none of the endpoints.
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
+	if slices.Contains(posts, r.URL.Path) {
+		w.Header().Set("Allow", http.MethodPost)
+		g.side(w, r).fail(&wire.Error{Status: http.StatusMethodNotAllowed, Message: r.URL.Path + " wants POST"})
+		return
+	}
 	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
 		Message: fmt.Sprintf("no endpoint %s %s: there are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
 }
@@ -345,7 +413,7 @@ func (x *exchange) answerHeaders(a *Attempt) {
 	if x.p == nil {
 		return
 	}
-	set("X-Carrot-Policy", x.s.policy.name)
+	set("X-Carrot-Policy", x.q.Model) // the policy or alias asked for
 	set("X-Carrot-Reason", x.reason(a))
 	if e := x.p.estimate(a.Candidate); e != nil {
 		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))

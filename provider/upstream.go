@@ -209,7 +209,7 @@ const (
 	Timeout       FailureKind = "timeout"        // none in time: another
 	Server        FailureKind = "server"         // 5xx: try again, then another
 	RateLimited   FailureKind = "rate_limited"   // 429: another key, then another candidate
-	KeyRefused    FailureKind = "key_refused"    // 401, 403: the key is dead for this request
+	KeyRefused    FailureKind = "key_refused"    // 401, 402, 403: the key is dead for this request
 	ContextLength FailureKind = "context_length" // the request is too long for the model
 	Invalid       FailureKind = "refused"        // the request is at fault: tell the client
 	Canceled      FailureKind = "canceled"       // the client has hung up
@@ -220,9 +220,20 @@ type Failure struct {
 	Kind       FailureKind
 	Status     int           // 0: no HTTP answer
 	Code       string        // the provider's code or type, or what failed
-	Message    string        // the provider's text, without keys
+	Message    string        // without keys
+	Quoted     bool          // the message is the provider's, which may quote the prompt
 	RetryAfter time.Duration // the provider asked for this wait; 0: it did not
 	Body       []byte        // the provider's report, as it came
+}
+
+// Public is the failure without what a provider said in words: fit for a log.
+func (f *Failure) Public() string {
+	if !f.Quoted {
+		return f.Error()
+	}
+	public := *f
+	public.Message = ""
+	return public.Error()
 }
 
 // Error reads "rate_limited: status 429: rate_limit_exceeded: slow down".
@@ -257,28 +268,39 @@ func NetworkFailure(ctx context.Context, err error) *Failure {
 	return &Failure{Kind: Network, Code: "network", Message: err.Error()}
 }
 
-// StreamFailure is an error that a provider sent within a stream.
-func StreamFailure(e *wire.Error) *Failure {
-	f := &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message}
-	if f.Code == "" {
-		f.Code = e.Type
+// ErrorFailure is an error that the provider sent with a good status: within a
+// stream, or in place of an answer.
+func (u *Upstream) ErrorFailure(e *wire.Error) *Failure {
+	said := &Error{Status: e.Status, Code: e.Code, Message: e.Message}
+	if said.Code == "" {
+		said.Code = e.Type
 	}
-	return f
+	return u.failure(said)
 }
+
+// failure is what a provider's error means.
+func (u *Upstream) failure(e *Error) *Failure {
+	e.clean(u.Keys)
+	if len(e.Code) > maxCode || strings.ContainsRune(e.Code, ' ') {
+		e.Code = "" // a code of words may quote anything
+	}
+	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true}
+}
+
+// maxCode is how long a provider's error code may be.
+const maxCode = 64
 
 // refusal is the failure of an answer with a bad status.
 func (u *Upstream) refusal(response *http.Response, report []byte) *Failure {
 	e := &Error{Status: response.StatusCode}
 	e.Code, e.Message = parseError(report)
-	e.clean(u.Keys)
 	for _, key := range u.Keys {
 		if key != "" {
 			report = bytes.ReplaceAll(report, []byte(key), []byte("***"))
 		}
 	}
-	f := &Failure{Status: e.Status, Code: e.Code, Message: e.Message, Body: report,
-		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
-	f.Kind = kindOf(e.Status, e.Code, e.Message)
+	f := u.failure(e)
+	f.Body, f.RetryAfter = report, retryAfter(response.Header.Get("Retry-After"), time.Now())
 	return f
 }
 
@@ -287,7 +309,7 @@ func kindOf(status int, code, message string) FailureKind {
 	switch {
 	case status == http.StatusTooManyRequests:
 		return RateLimited
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
 		return KeyRefused
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly || status >= 500 || status < 400:
 		return Server

@@ -82,6 +82,7 @@ func TestFailureKinds(t *testing.T) {
 		{413, `{"error":{"message":"Input is too long for requested model."}}`, ContextLength, ""},
 		{401, `{"error":{"message":"Incorrect API key provided: secret-key"}}`, KeyRefused, ""},
 		{403, ``, KeyRefused, ""},
+		{402, `{"error":{"message":"Insufficient Balance","code":"a code of words"}}`, KeyRefused, ""},
 		{404, `{"error":{"message":"no such model","code":"model_not_found"}}`, Invalid, "model_not_found"},
 		{422, `{"detail":"bad"}`, Invalid, ""},
 		{408, ``, Server, ""},

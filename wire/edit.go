@@ -16,7 +16,6 @@ type member struct {
 	keyAt        int
 	valueAt, end int
 	value        gjson.Result
-	repeated     bool // an earlier member has the same key
 }
 
 // object is the place of an object and its members in a text.
@@ -34,9 +33,7 @@ func readObject(o gjson.Result, at int) object {
 	}
 	o.Index = at
 	o.ForEach(func(key, value gjson.Result) bool {
-		m := member{key: key.Str, keyAt: key.Index, valueAt: value.Index, end: value.Index + len(value.Raw), value: value}
-		m.repeated = out.find(m.key) != nil
-		out.members = append(out.members, m)
+		out.members = append(out.members, member{key: key.Str, keyAt: key.Index, valueAt: value.Index, end: value.Index + len(value.Raw), value: value})
 		return true
 	})
 	return out
@@ -45,6 +42,23 @@ func readObject(o gjson.Result, at int) object {
 // readTop lists the members of the object that a text is.
 func readTop(text string) object {
 	return readObject(gjson.Parse(text), strings.IndexByte(text, '{'))
+}
+
+// repeated returns a key that two members have, also if only their case differs
+// and the key is one that is read here: some servers take either for it.
+func (o *object) repeated() (string, bool) {
+	seen := make(map[string]bool, len(o.members))
+	for i := range o.members {
+		key := o.members[i].key
+		if lower := strings.ToLower(key); read[lower] {
+			key = lower
+		}
+		if seen[key] {
+			return o.members[i].key, true
+		}
+		seen[key] = true
+	}
+	return "", false
 }
 
 // find returns the first member of a key, or nil.
@@ -137,10 +151,13 @@ type Edits struct {
 	AskUsage bool
 	// OwnMetadata removes the metadata that begins with carrot_.
 	OwnMetadata bool
-	// MaxTokens replaces the token limit, or adds one named MaxTokensKey; 0: as
-	// it is.
+	// MaxTokens bounds every token limit that is there, or adds one named
+	// MaxTokensKey; 0: as it is.
 	MaxTokens    int
 	MaxTokensKey string
+	// RenameLimit is the name that chat's token limit gets, if there is one under
+	// another name; empty: as it is.
+	RenameLimit string
 	// Settings are put in, over what is there. An object is merged into an
 	// object that is there.
 	Settings []Setting
@@ -157,33 +174,65 @@ func Edit(body []byte, e Edits) []byte {
 			top = readTop(text)
 		}
 	}
+	for _, s := range e.Settings { // one after the other: two may be of one object
+		text = string(apply(text, top.setting(s)))
+		top = readTop(text)
+	}
 	var changes []splice
 	if e.Model != "" {
 		changes = append(changes, top.set("model", quote(e.Model)))
 	}
-	if e.MaxTokens > 0 {
-		key := e.MaxTokensKey
-		if i := slices.IndexFunc(top.members, func(m member) bool { return IsTokenLimit(m.key) }); i >= 0 {
-			key = top.members[i].key
-		}
-		changes = append(changes, top.set(key, strconv.Itoa(e.MaxTokens)))
-	}
+	changes = append(changes, top.limit(&e)...)
 	if e.AskUsage {
 		changes = append(changes, top.merge("stream_options", []Setting{{"include_usage", "true"}})...)
 	}
-	for _, s := range e.Settings {
-		if inner := gjson.Parse(s.Raw); inner.IsObject() {
-			var list []Setting
-			inner.ForEach(func(key, value gjson.Result) bool {
-				list = append(list, Setting{key.Str, value.Raw})
-				return true
-			})
-			changes = append(changes, top.merge(s.Key, list)...)
+	return apply(text, changes)
+}
+
+// limit is the changes that bound the token limits, or rename one.
+func (o *object) limit(e *Edits) []splice {
+	var changes []splice
+	found := false
+	for i := range o.members {
+		m := &o.members[i]
+		if !IsTokenLimit(m.key) || m.value.Type == gjson.Null {
 			continue
 		}
-		changes = append(changes, top.set(s.Key, s.Raw))
+		found = true
+		if e.MaxTokens > 0 && m.value.Int() > int64(e.MaxTokens) {
+			changes = append(changes, splice{m.valueAt, m.end, strconv.Itoa(e.MaxTokens)})
+		}
+		if e.RenameLimit != "" && m.key != e.RenameLimit {
+			changes = append(changes, splice{m.keyAt, m.keyAt + len(quote(m.key)), quote(e.RenameLimit)})
+		}
 	}
-	return apply(text, changes)
+	if !found && e.MaxTokens > 0 {
+		changes = append(changes, o.set(e.MaxTokensKey, strconv.Itoa(e.MaxTokens)))
+	}
+	return changes
+}
+
+// setting is the changes that put a setting in.
+func (o *object) setting(s Setting) []splice {
+	inner := gjson.Parse(s.Raw)
+	if !inner.IsObject() {
+		return []splice{o.set(s.Key, s.Raw)}
+	}
+	var list []Setting
+	inner.ForEach(func(key, value gjson.Result) bool {
+		list = append(list, Setting{key.Str, value.Raw})
+		return true
+	})
+	return o.merge(s.Key, list)
+}
+
+// Has reports whether a JSON object has a member of this key.
+func Has(body []byte, key string) bool {
+	if !json.Valid(body) {
+		return false
+	}
+	o := readTop(string(body))
+	return o.find(key) != nil
 }
 
 // IsTokenLimit reports whether a field limits output tokens.
@@ -204,12 +253,16 @@ func TokenLimitFor(api API, chat string) string {
 }
 
 // SettingFor puts a setting in an API's words: an effort of reasoning is
-// reasoning_effort in chat and reasoning.effort in responses.
+// reasoning_effort in chat, reasoning.effort in responses and
+// output_config.effort in messages.
 func SettingFor(api API, key, raw string) Setting {
-	if api == Responses && key == "reasoning_effort" {
-		return Setting{"reasoning", `{"effort":` + raw + `}`}
+	switch {
+	case key != "reasoning_effort" || api == Chat:
+		return Setting{key, raw}
+	case api == Messages:
+		return Setting{"output_config", `{"effort":` + raw + `}`}
 	}
-	return Setting{key, raw}
+	return Setting{"reasoning", `{"effort":` + raw + `}`}
 }
 
 // merge sets members of an inner object, which is made if it is not there.

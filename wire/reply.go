@@ -18,13 +18,14 @@ func SetModel(body []byte, model string) []byte {
 
 // ForClient makes an event of a stream what the client shall see: the served
 // candidate's name as the model, the usage only if it was asked for, and beside
-// a usage the gateway's own account, unless that is nil. keep is false if
-// nothing is left of the event.
-func ForClient(api API, data []byte, model string, askUsage bool, account []byte) (out []byte, keep bool) {
+// the last usage the gateway's own account, unless that gives nil. keep is false
+// if nothing is left of the event.
+func ForClient(api API, data []byte, model string, askUsage bool, account func() []byte) (out []byte, keep bool) {
 	text := string(data)
 	var name, usage gjson.Result
 	empty := false // a chunk of chat without choices
-	inner := ""    // what holds model and usage
+	last := api == Chat
+	inner := "" // what holds model and usage
 	switch api {
 	case Messages:
 		inner = "message"
@@ -37,6 +38,8 @@ func ForClient(api API, data []byte, model string, askUsage bool, account []byte
 			name = v
 		case "usage":
 			usage = v
+		case "type":
+			last = last || v.Str == "message_delta" || v.Str == "response.completed" || v.Str == "response.incomplete"
 		case "choices":
 			empty = len(v.Raw) < 8 && len(v.Array()) == 0
 		case inner:
@@ -58,8 +61,10 @@ func ForClient(api API, data []byte, model string, askUsage bool, account []byte
 			return nil, false
 		}
 		changes = append(changes, withoutUsage(text, usage.Index, end))
-	case account != nil && usage.IsObject():
-		changes = append(changes, splice{end, end, `,"carrot":` + string(account)})
+	case last && usage.IsObject():
+		if own := account(); own != nil {
+			changes = append(changes, splice{end, end, `,"carrot":` + string(own)})
+		}
 	}
 	if len(changes) == 0 {
 		return data, true

@@ -45,8 +45,7 @@ type Turn struct {
 	Thinking bool
 }
 
-// read are the top-level fields that a gateway reads or changes: to have one
-// twice is to mean two things.
+// read are the top-level fields that a gateway reads or changes.
 var read = map[string]bool{"model": true, "messages": true, "input": true, "stream": true, "stream_options": true, "metadata": true,
 	"tools": true, "max_tokens": true, "max_completion_tokens": true, "max_output_tokens": true, "previous_response_id": true, "n": true}
 
@@ -61,11 +60,11 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 	}
 	r := &Request{API: api, Body: body, Answers: 1}
 	o := readTop(text)
+	if key, twice := o.repeated(); twice {
+		return nil, badRequest(key, "the field %q appears twice", key)
+	}
 	for i := range o.members {
 		m := &o.members[i]
-		if m.repeated && read[m.key] {
-			return nil, badRequest(m.key, "the field %q appears twice", m.key)
-		}
 		if err := r.field(m); err != nil {
 			return nil, err
 		}
@@ -95,6 +94,10 @@ func (r *Request) field(m *member) error {
 		}
 		r.Stream = v.Bool()
 	case "stream_options":
+		inner := readObject(v, m.valueAt)
+		if key, twice := inner.repeated(); twice {
+			return badRequest("stream_options", "the field %q appears twice", "stream_options."+key)
+		}
 		r.AskUsage = v.Get("include_usage").Bool()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
 		if v.Type == gjson.Null {
@@ -103,10 +106,12 @@ func (r *Request) field(m *member) error {
 		if n := v.Int(); v.Type != gjson.Number || n < 1 || n > 1<<31 || float64(n) != v.Num {
 			return wrong("a whole number above 0")
 		}
-		r.MaxOutputTokens = int(v.Int())
+		if r.MaxOutputTokens == 0 || int(v.Int()) < r.MaxOutputTokens {
+			r.MaxOutputTokens = int(v.Int())
+		}
 	case "n":
-		if n := v.Int(); v.Type == gjson.Number && n > 1 && n <= 1024 {
-			r.Answers = int(n)
+		if n := v.Int(); v.Type == gjson.Number && n > 1 {
+			r.Answers = int(min(n, 1<<16))
 		}
 	case "tools", "functions":
 		if v.IsArray() && len(v.Array()) > 0 {
@@ -197,7 +202,7 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	t := Turn{Role: role, Raw: v.Raw}
 	var text strings.Builder
 	if role != "" {
-		r.content(&t, &text, v)
+		r.content(&t, &text, v, 0)
 		t.Text = text.String()
 		return t
 	}
@@ -212,7 +217,7 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 		r.write(&text, v.Get("arguments").Str)
 	case strings.HasSuffix(kind, "_call_output"):
 		t.Role = "tool"
-		r.content(&t, &text, v.Get("output"))
+		r.content(&t, &text, v.Get("output"), 0)
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 	case t.Role == "":
@@ -225,13 +230,14 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 		r.write(&text, call.Get("function.arguments").Str)
 		return true
 	})
-	r.content(&t, &text, v.Get("content"))
+	r.content(&t, &text, v.Get("content"), 0)
 	t.Text = text.String()
 	return t
 }
 
-// content adds the text of a content, a string or a list of parts.
-func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result) {
+// content adds the text of a content, a string or a list of parts. Only results
+// of tools hold another content, of texts and images.
+func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result, depth int) {
 	if v.Type == gjson.String {
 		r.write(text, v.Str)
 		return
@@ -251,7 +257,9 @@ func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result) {
 			if t.Role == "user" {
 				t.Role = "tool"
 			}
-			r.content(t, text, part.Get("content"))
+			if depth == 0 {
+				r.content(t, text, part.Get("content"), depth+1)
+			}
 		case "tool_use":
 			r.write(text, part.Get("input").Raw)
 		case "thinking", "redacted_thinking":

@@ -29,6 +29,7 @@ type Decoder struct {
 	r    *bufio.Reader
 	line []byte
 	data []byte
+	used bool // a line was read
 }
 
 // NewDecoder returns a decoder of the events in r.
@@ -36,7 +37,8 @@ func NewDecoder(r io.Reader) *Decoder { return &Decoder{r: bufio.NewReaderSize(r
 
 // Next returns the next event that has data. Comments, ids and retry times are
 // passed over. The event's data are valid until the following call. At the end
-// the error is io.EOF; an event cut off before its empty line is
+// the error is io.EOF. An event of whole lines at the end counts though its
+// empty line is missing, as some servers leave it; within a line the error is
 // io.ErrUnexpectedEOF.
 func (d *Decoder) Next() (Event, error) {
 	var e Event
@@ -45,10 +47,17 @@ func (d *Decoder) Next() (Event, error) {
 	for {
 		line, err := d.readLine()
 		if err != nil {
-			if err == io.EOF && (seen || len(line) > 0) {
+			switch {
+			case err == io.EOF && len(line) > 0:
 				err = io.ErrUnexpectedEOF
+			case err == io.EOF && seen:
+				e.Data = d.data[:len(d.data)-1]
+				return e, nil
 			}
 			return Event{}, err
+		}
+		if !d.used {
+			d.used, line = true, bytes.TrimPrefix(line, []byte("\ufeff"))
 		}
 		if len(line) == 0 {
 			if !seen {
@@ -72,9 +81,6 @@ func (d *Decoder) Next() (Event, error) {
 		}
 	}
 }
-
-// Buffered reports whether more has arrived than was read so far.
-func (d *Decoder) Buffered() bool { return d.r.Buffered() > 0 }
 
 // readLine returns a line without its end, LF or CR LF. A lone CR, which the
 // standard knows too, ends no line: JSON holds none, and no provider sends it.

@@ -40,7 +40,8 @@ func TestDecoder(t *testing.T) {
 		{"a name without data is no event", "event: x\n\ndata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
 		{"empty data is one", "data:\n\n", []Event{{"", []byte{}}}, io.EOF},
 		{"longer than the buffer", "data: " + long + "\n\ndata: b\n\n", []Event{{"", []byte(long)}, {"", []byte("b")}}, io.EOF},
-		{"cut within an event", "data: a\n\ndata: b\n", []Event{{"", []byte("a")}}, io.ErrUnexpectedEOF},
+		{"no empty line at the end", "data: a\n\ndata: b\n", []Event{{"", []byte("a")}, {"", []byte("b")}}, io.EOF},
+		{"a byte order mark", "\ufeffdata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
 		{"cut within a line", "data: a", nil, io.ErrUnexpectedEOF},
 	} {
 		t.Run(test.name, func(t *testing.T) {

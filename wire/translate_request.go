@@ -81,9 +81,9 @@ type format struct {
 }
 
 // defaultMaxTokens is the limit of an answer for Anthropic, which demands one,
-// where the client gave none. Thinking counts towards it, and all current
-// models allow it.
-const defaultMaxTokens = "16384"
+// where the client gave none: what all of its models allow. A candidate's
+// settings may allow more.
+const defaultMaxTokens = "4096"
 
 // emptySchema is of a function without parameters.
 const emptySchema = `{"type":"object","properties":{}}`
@@ -205,11 +205,11 @@ func readPrompt(text string, from, to API) (*prompt, error) {
 		return nil, refuse("", "the body is not a JSON object")
 	}
 	top := readTop(text)
+	if key, twice := top.repeated(); twice {
+		return nil, refuse(key, "the field appears twice")
+	}
 	for i := range top.members {
 		m := &top.members[i]
-		if m.repeated {
-			return nil, refuse(m.key, "the field appears twice")
-		}
 		if given(m.value) {
 			if err := p.field(m.key, m.value); err != nil {
 				return nil, err

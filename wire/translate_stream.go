@@ -149,7 +149,7 @@ func (t *StreamTranslator) pass(e Event) ([]Event, error) {
 		return nil, err
 	}
 	t.ended = t.ended || c.Last || c.Err != nil
-	if c.Finished {
+	if c.Finished > 0 {
 		t.stop = stopEnd
 	}
 	return []Event{{Name: e.Name, Data: bytes.Clone(e.Data)}}, nil

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+	"encoding/json"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -55,6 +57,28 @@ func readUsage(api API, v gjson.Result) (carrot.Usage, bool) {
 	return u, true
 }
 
+// MergeUsage adds a later report of usage within a stream to an earlier one: of
+// the input a later report may leave parts out, of the output it is the whole.
+func MergeUsage(old, later carrot.Usage) carrot.Usage {
+	later.Input = cmp.Or(later.Input, old.Input)
+	later.CachedInput = cmp.Or(later.CachedInput, old.CachedInput)
+	later.CacheWrite = cmp.Or(later.CacheWrite, old.CacheWrite)
+	return later
+}
+
+// ReadError reads an error that came with a good status in place of an answer;
+// nil if it is none.
+func ReadError(body []byte) *Error {
+	if !json.Valid(body) {
+		return nil
+	}
+	v := gjson.ParseBytes(body)
+	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
+		return streamError(v)
+	}
+	return nil
+}
+
 // Answer is what a gateway must know of a whole answer.
 type Answer struct {
 	ID       string
@@ -68,7 +92,7 @@ type Answer struct {
 // ReadAnswer reads a whole answer. ok is false if it is not an answer of the
 // API.
 func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) { // which bounds the depth, as gjson does not
 		return a, false
 	}
 	v := gjson.ParseBytes(body)
@@ -102,7 +126,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 			add(item.Get("arguments").Str)
 			return true
 		})
-		ok = v.Get("output").IsArray()
+		ok = v.Get("output").IsArray() && v.Get("status").Str != "failed"
 	case Embeddings:
 		ok = v.Get("data").IsArray()
 	}
@@ -128,8 +152,8 @@ type Chunk struct {
 	// Content says that the event carries a part of the answer: once it is
 	// with the client nobody else can answer.
 	Content bool
-	// Finished says that the answer is complete; a usage may follow.
-	Finished bool
+	// Finished is how many answers are complete; a usage may follow.
+	Finished int
 	// Last says that nothing follows.
 	Last bool
 	// Err is an error within the stream.
@@ -139,9 +163,8 @@ type Chunk struct {
 	Model    string // in the provider's words; empty if the event names none
 	Usage    carrot.Usage
 	HasUsage bool
-	// UsageOnly says that the event is there for the usage alone: chat sends
-	// it only to who asks.
-	UsageOnly bool
+	// InputOnly says that of the usage only the input is known yet.
+	InputOnly bool
 	// Text of this part.
 	Text string
 }
@@ -151,7 +174,7 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 	if api == Chat && string(e.Data) == Done {
 		return Chunk{Last: true}, true
 	}
-	if !gjson.ValidBytes(e.Data) {
+	if !json.Valid(e.Data) {
 		return c, false
 	}
 	v := gjson.ParseBytes(e.Data)
@@ -169,7 +192,7 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 
 func readChatChunk(v gjson.Result) Chunk {
 	var c Chunk
-	choices, text := 0, []byte(nil)
+	var text []byte
 	v.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "error":
@@ -185,7 +208,6 @@ func readChatChunk(v gjson.Result) Chunk {
 			c.Usage, c.HasUsage = readUsage(Chat, value)
 		case "choices":
 			value.ForEach(func(_, choice gjson.Result) bool {
-				choices++
 				text = c.choice(choice, text)
 				return true
 			})
@@ -196,8 +218,7 @@ func readChatChunk(v gjson.Result) Chunk {
 		return c
 	}
 	c.Text = string(text)
-	c.Content = c.Content || c.Finished || c.Text != ""
-	c.UsageOnly = c.HasUsage && choices == 0
+	c.Content = c.Content || c.Finished > 0 || c.Text != ""
 	return c
 }
 
@@ -206,7 +227,9 @@ func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 	choice.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "finish_reason":
-			c.Finished = c.Finished || value.Str != ""
+			if value.Str != "" {
+				c.Finished++
+			}
 		case "delta":
 			value.ForEach(func(key, value gjson.Result) bool {
 				switch key.Str {
@@ -239,6 +262,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 		m := v.Get("message")
 		c.ID, c.Model = m.Get("id").Str, m.Get("model").Str
 		c.Usage, c.HasUsage = readUsage(Messages, m.Get("usage"))
+		c.InputOnly = true
 	case "content_block_start":
 		kind := v.Get("content_block.type").Str
 		c.Content = kind != "text" && kind != "thinking"
@@ -250,7 +274,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 		c.Content = true
 		c.Usage, c.HasUsage = readUsage(Messages, v.Get("usage"))
 	case "message_stop":
-		c.Content, c.Finished, c.Last = true, true, true
+		c.Content, c.Finished, c.Last = true, 1, true
 	}
 	return c
 }
@@ -271,7 +295,7 @@ func readResponsesChunk(v gjson.Result) Chunk {
 		"response.reasoning_summary_part.added", "keepalive":
 		c.Content = kind == "response.output_item.added" && v.Get("item.type").Str == "function_call"
 	case "response.completed", "response.incomplete":
-		c.Content, c.Finished, c.Last = true, true, true
+		c.Content, c.Finished, c.Last = true, 1, true
 	case "response.output_text.delta", "response.function_call_arguments.delta", "response.refusal.delta",
 		"response.reasoning_summary_text.delta", "response.reasoning_text.delta":
 		c.Content, c.Text = true, v.Get("delta").Str

@@ -47,9 +47,10 @@ func TestReadUsage(t *testing.T) {
 
 func TestReadChunk(t *testing.T) {
 	type facts struct {
-		Content, Finished, Last, UsageOnly, HasUsage bool
-		Status                                       int
-		Text, ID, Model                              string
+		Content, Last, InputOnly, HasUsage bool
+		Finished                           int
+		Status                             int
+		Text, ID, Model                    string
 	}
 	for _, test := range []struct {
 		name string
@@ -61,30 +62,30 @@ func TestReadChunk(t *testing.T) {
 		{"content", Chat, `{"choices":[{"delta":{"content":"hi"}}]}`, facts{Content: true, Text: "hi"}},
 		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
-		{"the end of an answer", Chat, `{"choices":[{"delta":{},"finish_reason":"stop"}]}`, facts{Content: true, Finished: true}},
-		{"usage alone", Chat, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, facts{HasUsage: true, UsageOnly: true}},
+		{"the end of an answer", Chat, `{"choices":[{"delta":{},"finish_reason":"stop"}]}`, facts{Content: true, Finished: 1}},
+		{"usage alone", Chat, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, facts{HasUsage: true}},
 		{"usage of null", Chat, `{"choices":[{"delta":{"content":"x"}}],"usage":null}`, facts{Content: true, Text: "x"}},
 		{"done", Chat, `[DONE]`, facts{Last: true}},
 		{"an error", Chat, `{"error":{"message":"overloaded","type":"server_error","code":null}}`, facts{Status: 502}},
 		{"an error with a status", Chat, `{"error":{"message":"slow down","code":429}}`, facts{Status: 429}},
 		{"too long", Chat, `{"error":{"message":"m","code":"context_length_exceeded"}}`, facts{Status: 400}},
-		{"the start of a message", Messages, `{"type":"message_start","message":{"id":"m1","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}`, facts{HasUsage: true, ID: "m1", Model: "c"}},
+		{"the start of a message", Messages, `{"type":"message_start","message":{"id":"m1","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}`, facts{HasUsage: true, InputOnly: true, ID: "m1", Model: "c"}},
 		{"a ping", Messages, `{"type":"ping"}`, facts{}},
 		{"the start of a text", Messages, `{"type":"content_block_start","content_block":{"type":"text","text":""}}`, facts{}},
 		{"the start of a tool call", Messages, `{"type":"content_block_start","content_block":{"type":"tool_use"}}`, facts{Content: true}},
 		{"a part of a text", Messages, `{"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}`, facts{Content: true, Text: "hi"}},
-		{"the end of a message", Messages, `{"type":"message_stop"}`, facts{Content: true, Finished: true, Last: true}},
+		{"the end of a message", Messages, `{"type":"message_stop"}`, facts{Content: true, Finished: 1, Last: true}},
 		{"overloaded", Messages, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, facts{Status: 529}},
 		{"a response is made", Responses, `{"type":"response.created","response":{"id":"r","model":"m","usage":null}}`, facts{ID: "r", Model: "m"}},
 		{"an item begins", Responses, `{"type":"response.output_item.added","item":{"type":"message"}}`, facts{}},
 		{"a part of a response", Responses, `{"type":"response.output_text.delta","delta":"hi"}`, facts{Content: true, Text: "hi"}},
-		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: true, Last: true, HasUsage: true, ID: "r", Model: "m"}},
+		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: 1, Last: true, HasUsage: true, ID: "r", Model: "m"}},
 		{"a response failed", Responses, `{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"m"}}}`, facts{Status: 429}},
 		{"an event for an error", Responses, `{"type":"error","code":"server_error","message":"m"}`, facts{Status: 502}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
-			got := facts{c.Content, c.Finished, c.Last, c.UsageOnly, c.HasUsage, 0, c.Text, c.ID, c.Model}
+			got := facts{c.Content, c.Last, c.InputOnly, c.HasUsage, c.Finished, 0, c.Text, c.ID, c.Model}
 			if c.Err != nil {
 				got.Status = c.Err.Status
 			}
@@ -119,7 +120,7 @@ func TestForClient(t *testing.T) {
 		{"a response's end", `{"type":"response.completed","response":{"model":"x","usage":{"a":1},"z":2}}`, Responses, false, account, `{"type":"response.completed","response":{"model":"served","usage":{"a":1},"carrot":{"cost_usd":0.1},"z":2}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, keep := ForClient(test.api, []byte(test.data), "served", test.asked, test.account)
+			got, keep := ForClient(test.api, []byte(test.data), "served", test.asked, func() []byte { return test.account })
 			if string(got) != test.want || keep != (test.want != "") {
 				t.Errorf("ForClient(%s)\n got %s, keep %v\nwant %s", test.data, got, keep, test.want)
 			}
@@ -140,7 +141,7 @@ func FuzzForClient(f *testing.F) {
 				continue
 			}
 			for _, asked := range []bool{false, true} {
-				out, keep := ForClient(api, data, "served", asked, []byte(`{"cost_usd":1}`))
+				out, keep := ForClient(api, data, "served", asked, func() []byte { return []byte(`{"cost_usd":1}`) })
 				if keep && !gjson.ValidBytes(out) {
 					t.Fatalf("ForClient(%s, %q) = %q, which is not JSON", api, data, out)
 				}
