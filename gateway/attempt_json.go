@@ -72,6 +72,7 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendInt(b, `,"reasoning_tokens":`, a.Usage.Reasoning)
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
 	b = appendDecimal(append(b, `},"cost_usd":`...), int64(a.Cost), picoDollars)
+	b = appendDecimal(append(b, `,"cost_estimate_usd":`...), int64(a.Expected), picoDollars)
 	b = appendDecimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
 	b = appendDecimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
 	b = appendDecimal(append(b, `,"overhead_ms":`...), int64(a.Overhead), ofMilli)
@@ -185,6 +186,7 @@ type attemptJSON struct {
 	Error         string          `json:"error"`
 	Usage         usageJSON       `json:"usage"`
 	CostUSD       json.Number     `json:"cost_usd"`
+	EstimateUSD   json.Number     `json:"cost_estimate_usd"`
 	FirstTokenMS  json.Number     `json:"first_token_ms"`
 	UpstreamMS    json.Number     `json:"upstream_ms"`
 	OverheadMS    json.Number     `json:"overhead_ms"`
@@ -286,6 +288,7 @@ func (in *attemptJSON) amounts(a *Attempt) error {
 		return v
 	}
 	a.Cost = carrot.USD(exact("cost_usd", in.CostUSD, picoDollars))
+	a.Expected = carrot.USD(exact("cost_estimate_usd", in.EstimateUSD, picoDollars))
 	a.DecidedIn = time.Duration(exact("decided_us", in.DecidedUS, ofMicro))
 	a.FirstToken = time.Duration(exact("first_token_ms", in.FirstTokenMS, ofMilli))
 	a.Upstream = time.Duration(exact("upstream_ms", in.UpstreamMS, ofMilli))

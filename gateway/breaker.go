@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type breakers struct {
 	config  BreakerConfig
 	metrics *metrics
+	log     *slog.Logger
 
 	mu sync.Mutex
 	of map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]
@@ -22,8 +24,8 @@ type breakers struct {
 
 type breakerKey struct{ provider, model string }
 
-func newBreakers(c BreakerConfig, m *metrics) *breakers {
-	return &breakers{config: c, metrics: m, of: map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]{}}
+func newBreakers(c BreakerConfig, m *metrics, log *slog.Logger) *breakers {
+	return &breakers{config: c, metrics: m, log: log, of: map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]{}}
 }
 
 func (b *breakers) get(c *candidate) *gobreaker.TwoStepCircuitBreaker[struct{}] {
@@ -38,7 +40,8 @@ func (b *breakers) get(c *candidate) *gobreaker.TwoStepCircuitBreaker[struct{}] 
 		Timeout:     b.config.Open,
 		IsExcluded:  hungUp,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
-		OnStateChange: func(_ string, _, to gobreaker.State) {
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			b.log.Warn("circuit breaker", "provider", key.provider, "upstream_model", key.model, "from", from.String(), "to", to.String())
 			b.metrics.breaker(key.provider, key.model, int(to))
 		},
 	})

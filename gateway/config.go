@@ -72,7 +72,8 @@ type RecordConfig struct {
 	Content bool `yaml:"content"`
 	// MaxMB is the size in MiB at which the file is rotated. Default 100.
 	MaxMB int `yaml:"max_mb"`
-	// Keep is how many rotated files are kept. Default 10; 0 keeps all.
+	// Keep is how many rotated files are kept, of some 30,000 attempts each by
+	// default. Default 10; 0 keeps all.
 	Keep *int `yaml:"keep"`
 }
 
@@ -127,8 +128,9 @@ type ModelConfig struct {
 	// it borrows.
 	Adjust AdjustConfig `yaml:"adjust"`
 	// Settings are fields of the request's body, set in every request to the
-	// model over what the client sent; of token limits the lower one holds. All
-	// but model, messages, input, stream and stream_options may be set. Default:
+	// model over what the client sent; of token limits the lower one holds,
+	// and lowers the cost that is expected and not the quality: see adjust. All but
+	// model, messages, input, stream and stream_options may be set. Default:
 	// none.
 	Settings map[string]any `yaml:"settings"`
 	// Price, in USD per million tokens. Default: the price book's.
@@ -180,8 +182,7 @@ type EmbeddingConfig struct {
 	Provider string `yaml:"provider"`
 	// Upstream is what the provider calls the model. Default: its name.
 	Upstream string `yaml:"upstream"`
-	// Price, in USD per million tokens; only input counts. Default: the price
-	// book's.
+	// Price, in USD per million tokens; only input counts. Required.
 	Price *PriceConfig `yaml:"price"`
 }
 
@@ -236,7 +237,9 @@ type ClientConfig struct {
 	// printf %s "$KEY" | sha256sum prints it. Default: none. [ParseConfig] sets it
 	// for every client.
 	KeySHA256 string `yaml:"key_sha256"`
-	// Policies the client may use. Default: all, and models by name too.
+	// Policies the client may use, and embeddings. Within a policy's pool it may
+	// still choose, by x-carrot-models, -tags and -route. Default: all, and models
+	// by name too.
 	Policies []string `yaml:"policies"`
 
 	hash [sha256.Size]byte // of the key
@@ -267,7 +270,9 @@ type TimeoutConfig struct {
 	// FirstToken limits the wait for the first content of a stream. Default
 	// 60s.
 	FirstToken time.Duration `yaml:"first_token"`
-	// Total limits a whole answer. Default 10m.
+	// Total limits a whole answer of one attempt. Without streaming it is also how
+	// long a provider that hangs is waited for before the next candidate: set it
+	// to the longest answer you expect. Default 10m.
 	Total time.Duration `yaml:"total"`
 }
 
@@ -313,6 +318,9 @@ type LimitConfig struct {
 	// Shutdown is how long streams may go on after a signal to stop. Default
 	// 30s.
 	Shutdown time.Duration `yaml:"shutdown"`
+	// Drain is how long requests are taken after a signal to stop, while /ready
+	// already fails. Default 0s.
+	Drain time.Duration `yaml:"drain"`
 }
 
 // LogConfig says what is logged.

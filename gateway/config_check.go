@@ -103,6 +103,9 @@ func (c *Config) checkNumbers(p *problems) {
 	checkDuration(p, "limits.read_timeout", c.Limits.ReadTimeout)
 	checkDuration(p, "limits.write_timeout", c.Limits.WriteTimeout)
 	checkDuration(p, "limits.shutdown", c.Limits.Shutdown)
+	if c.Limits.Drain < 0 {
+		p.add("limits.drain", "is %v: want 0s or more", c.Limits.Drain)
+	}
 	checkRange(p, "exploration.rate", c.Exploration.Rate, 0, 1)
 }
 
@@ -356,6 +359,9 @@ func (c *Config) checkClients(p *problems) {
 	policies := make([]string, len(c.Policies))
 	for i := range c.Policies {
 		policies[i] = c.Policies[i].Name
+	}
+	for i := range c.Embeddings {
+		policies = append(policies, c.Embeddings[i].Name)
 	}
 	taken, owners := make(map[string]string), make(map[[32]byte]string)
 	for i := range c.Clients {

@@ -73,6 +73,8 @@ func (c *ProviderConfig) checkURL(p *problems, field string) {
 		p.add(field, "has a name or password in it: use api_key or headers")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		p.add(field, "has a query or fragment: the API's paths are put behind it")
+	case slices.ContainsFunc([]string{"/chat/completions", "/messages", "/responses", "/embeddings"}, func(end string) bool { return strings.HasSuffix(strings.TrimRight(u.Path, "/"), end) }):
+		p.add(field, "ends in the path of an endpoint: leave that away, the gateway adds it")
 	}
 }
 

@@ -75,13 +75,13 @@ func TestFailures(t *testing.T) {
 		{"a dead key", "", []int{401, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
 		{"no key lives", "", []int{403}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
 		{"the request is at fault", "", []int{422}, []int{200}, nil, 422, "1 0", "key-one", `{"error":{"message":"no 1","type":"t","code":"c422"}}`},
-		{"nobody answers", "", []int{503}, []int{502}, nil, 502, "2 2", "key-one key-one", `no model could answer (4 attempts); the last one: no 2`},
+		{"nobody answers", "", []int{503}, []int{502}, nil, 502, "2 2", "key-one key-one", `no model could answer in 4 attempts, the last one: no 2`},
 		{"nobody has a key that lives", "", []int{401}, []int{401}, nil, 502, "2 1", "key-one key-two", `provider b refuses the gateway's key`},
 		{"all over their limit", "", []int{429}, []int{429}, http.Header{"Retry-After": {"7"}}, 429, "2 1", "key-one key-two", `"code":"c429"`},
 		{"the wait is short enough for the last one", "retry: {retries: 2, max_wait: 3s, backoff: 1ms}", []int{429}, []int{429, 200}, http.Header{"Retry-After": {"1"}}, 200, "2 2", "key-one key-two", `"gemma-2-2b-it"`},
 		{"no retries", "retry: {retries: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
 		{"no budget for retries", "retry: {budget: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
-		{"no fallbacks", "retry: {fallbacks: 0, retries: 0}", []int{500}, []int{200}, nil, 500, "1 0", "key-one", `no model could answer (1 attempts)`},
+		{"no fallbacks", "retry: {fallbacks: 0, retries: 0}", []int{500}, []int{200}, nil, 500, "1 0", "key-one", `no model could answer in one attempt: no 1`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -288,6 +288,9 @@ func TestShutdownCuts(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
+	if body, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(body), `"code":"shutting_down"`) {
+		t.Errorf("the stream that was cut ends with %v: %s", err, body)
+	}
 }
 
 // A reload changes what new requests get; a bad one changes nothing.
@@ -295,6 +298,10 @@ func TestReload(t *testing.T) {
 	provider := simulated(0)
 	g, url, stop := listening(t, simulatedConfig, map[string]http.Handler{"sim": provider})
 	defer stop()
+	moved := parse(t, strings.Replace(simulatedConfig, "breaker: {failures: 1000}", "breaker: {failures: 7}\nlisten: 127.0.0.1:9999", 1), map[string]http.Handler{"sim": provider})
+	if restart, err := g.Reload(moved, source()); err != nil || strings.Join(restart, " ") != "listen breaker" {
+		t.Errorf("what needs a restart: %v, %v", restart, err)
+	}
 	ask := func(model string) int {
 		response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat(model, sumQuestion)))
 		if err != nil {
@@ -307,14 +314,14 @@ func TestReload(t *testing.T) {
 		t.Fatalf("status %d before the reload", status)
 	}
 	c := parse(t, simulatedConfig+"policies:\n  - {name: fresh}\n", map[string]http.Handler{"sim": provider})
-	if err := g.Reload(c, source()); err != nil {
-		t.Fatal(err)
+	if restart, err := g.Reload(c, source()); err != nil || len(restart) > 0 {
+		t.Fatalf("%v, restart for %v", err, restart)
 	}
 	if status := ask("fresh"); status != 200 {
 		t.Errorf("status %d after the reload", status)
 	}
 	bad := parse(t, strings.Replace(simulatedConfig, "gemma-2-2b-it", "gemma-9-9b-it", 1), map[string]http.Handler{"sim": provider})
-	if err := g.Reload(bad, source()); err == nil || !strings.Contains(err.Error(), `did you mean "gemma-2-9b-it"?`) && !strings.Contains(err.Error(), `did you mean "gemma-2-2b-it"?`) {
+	if _, err := g.Reload(bad, source()); err == nil || !strings.Contains(err.Error(), `did you mean "gemma-2-9b-it"?`) && !strings.Contains(err.Error(), `did you mean "gemma-2-2b-it"?`) {
 		t.Errorf("a bad configuration: %v", err)
 	}
 	if status := ask("fresh"); status != 200 {

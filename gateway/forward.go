@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -32,7 +34,11 @@ func (x *exchange) converse() error {
 		if f = x.try(c, t.last()); f == nil {
 			return nil
 		}
-		x.g.log.Warn("attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f.Public())
+		level, why := slog.LevelWarn, string(f.Kind)
+		if f.Code == breakerOpen { // nobody was called
+			level, why = slog.LevelDebug, breakerOpen
+		}
+		x.g.log.Log(x.ctx, level, "attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f.Public())
 		switch f.Kind {
 		case provider.Canceled:
 			x.status = 499 // nobody reads it
@@ -43,7 +49,7 @@ func (x *exchange) converse() error {
 			t.tooLong(c)
 		}
 		if !t.last() {
-			x.g.metrics.fallback(c.Name, string(f.Kind))
+			x.g.metrics.fallback(c.Name, why)
 		}
 		t.from = c
 	}
@@ -252,7 +258,13 @@ func (x *exchange) attempt(c *candidate) *Attempt {
 	}
 	if p := x.p; p != nil {
 		a.First = p.order[0].Name
+		if e := p.estimate(c.Name); e != nil {
+			a.Expected = e.Cost
+		}
 		a.Policy, a.Reason, a.Decision, a.DecidedIn, a.Propensity, a.Shadow = x.s.policy.name, p.reason, p.decision, p.decidedIn, p.propensity, p.shadow
+	}
+	if a.First != "" && a.Candidate != a.First {
+		a.Reason = ReasonFallback
 	}
 	if x.routes.config.Record.Content {
 		a.Prompt = x.q.Body
@@ -405,24 +417,39 @@ func (x *exchange) refuse(c *candidate, f *provider.Failure) error {
 // it.
 func (x *exchange) exhausted(c *candidate, f *provider.Failure) error {
 	x.failureHeaders(c)
-	e := &wire.Error{Status: f.Status, Type: "server_error", Code: f.Code,
-		Message: fmt.Sprintf("no model could answer (%d attempts); the last one: %s", x.attempts, f.Message)}
+	said := "no model could answer in one attempt"
+	switch {
+	case x.attempts == 0:
+		said = "no model was called"
+	case x.attempts > 1:
+		said = fmt.Sprintf("no model could answer in %d attempts, the last one", x.attempts)
+	}
+	e := &wire.Error{Status: f.Status, Type: "server_error", Code: f.Code, Message: said + ": " + f.Message}
+	if f.Code == breakerOpen {
+		f.RetryAfter = x.routes.config.Breaker.Open
+		x.retryAfter(f)
+	}
 	switch f.Kind {
 	case provider.RateLimited:
 		e.Type = "rate_limit_error"
-		if f.RetryAfter > 0 {
-			x.w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
-		}
+		x.retryAfter(f)
 	case provider.KeyRefused: // the gateway's key, not the client's, and what is said of it neither
 		e.Status, e.Code, e.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refuses the gateway's key", c.provider.Name)
 	case provider.Timeout:
-		e.Status = http.StatusGatewayTimeout
+		e.Status = cmp.Or(f.Status, http.StatusGatewayTimeout)
 	default:
 		if e.Status < 500 || e.Status > 599 {
 			e.Status = http.StatusBadGateway
 		}
 	}
 	return e
+}
+
+// retryAfter tells the client when to come again, if that is known.
+func (x *exchange) retryAfter(f *provider.Failure) {
+	if f.RetryAfter > 0 {
+		x.w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+	}
 }
 
 // failureHeaders are what a client is told when there is no answer.

@@ -1,10 +1,16 @@
 package gateway_test
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/simulate"
@@ -104,3 +110,181 @@ func TestContentAndDebug(t *testing.T) {
 		}
 	}
 }
+
+// said answers every call with a status and a body.
+func said(status int, kind, body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	})
+}
+
+// What a provider says in an error may quote the prompt or a key: the client
+// hears it without the key, and neither log nor record holds it.
+func TestQuotedErrors(t *testing.T) {
+	const words = `bad key Bearer key-one for \"my secret prompt\"`
+	for name, handler := range map[string]http.Handler{
+		"a status":          said(422, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
+		"within a stream":   said(200, "text/event-stream", `data: {"error":{"message":"`+words+`","code":"invalid_request"}}`+"\n\n"),
+		"instead of one":    said(200, "application/json", `{"error":{"message":"`+words+`","code":422}}`),
+		"a server's errors": said(500, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			r := &rig{records: &records{}}
+			g, err := gateway.New(parse(t, pairConfig+"retry: {retries: 0, fallbacks: 0}", map[string]http.Handler{"a": handler, "b": handler}), source(),
+				gateway.Options{Recorder: r.records, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.serve(t, g)
+			a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
+			if a.status < 400 || !strings.Contains(a.body, "my secret prompt") || strings.Contains(a.body, "key-one") {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			record, err := json.Marshal(r.records.list()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := log.String() + string(record); strings.Contains(kept, "secret") || strings.Contains(kept, "key-one") {
+				t.Errorf("log and record hold it: %s", kept)
+			}
+		})
+	}
+}
+
+// The client has what has come before the gateway waits for more, whatever else
+// lies in the buffer.
+func TestFlushBeforeWait(t *testing.T) {
+	for _, after := range []string{"", ": keepalive\n\n", "\n", "data: {\"choices\""} {
+		seen := make(chan struct{})
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"first\"}}]}\n\n"+after)
+			w.(http.Flusher).Flush()
+			select {
+			case <-seen:
+			case <-r.Context().Done():
+			}
+		})
+		r := newRig(t, pairConfig, map[string]http.Handler{"a": handler, "b": handler})
+		response, err := http.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(chat("auto", sumQuestion, `"stream":true`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := make(chan string, 1)
+		go func() {
+			text, _ := bufio.NewReader(response.Body).ReadString('\n')
+			line <- text
+		}()
+		select {
+		case text := <-line:
+			if !strings.Contains(text, "first") {
+				t.Errorf("%q: the client got %q", after, text)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("%q: the client waits for what has come", after)
+		}
+		close(seen)
+		response.Body.Close()
+	}
+}
+
+// A chat stream ends with its mark, also if the provider leaves it away.
+func TestDoneIsAdded(t *testing.T) {
+	const chunk = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}` + "\n\n"
+	for _, stream := range []string{chunk, chunk + "data: [DONE]\n", chunk + "data: [DONE]\n\n"} {
+		handler := said(200, "text/event-stream", stream)
+		r := newRig(t, pairConfig, map[string]http.Handler{"a": handler, "b": handler})
+		a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
+		if a.body != chunk+"data: [DONE]\n\n" || r.records.list()[0].Outcome != gateway.Served {
+			t.Errorf("the provider sent %q, the client got %q, outcome %s", stream, a.body, r.records.list()[0].Outcome)
+		}
+	}
+}
+
+// A key that was refused is not shown again in the same request, and a context
+// that is too long reaches the one model that has more, however late it comes.
+func TestTrials(t *testing.T) {
+	const models = `
+models:
+  - {name: gpt-4o-2024-08-06, provider: a, context: 1000}
+  - {name: claude-3-5-sonnet-20241022, provider: a, context: 1000}
+  - {name: gpt-4o-mini-2024-07-18, provider: a, context: 1000}
+  - {name: Mistral-Large-2, provider: a, context: 1000}
+  - {name: gemma-2-2b-it, provider: b, context: 2000}
+policies: [{name: auto, objective: quality}]
+`
+	const providers = `
+providers:
+  - {name: a, kind: openai, base_url: $a/v1, api_key: key-one}
+  - {name: b, kind: openai, base_url: $b/v1}
+`
+	refused, answering := &replies{statuses: []int{401}}, &replies{statuses: []int{200}}
+	r := newRig(t, providers+models, map[string]http.Handler{"a": refused, "b": answering})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 200 || refused.calls.Load() != 1 {
+		t.Errorf("status %d after %d calls with one key", a.status, refused.calls.Load())
+	}
+	tooLong := said(400, "application/json", `{"error":{"message":"too long","code":"context_length_exceeded"}}`)
+	answering = &replies{statuses: []int{200}}
+	r = newRig(t, providers+models+"retry: {fallbacks: 1}", map[string]http.Handler{"a": tooLong, "b": answering})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 200 || a.header.Get("X-Carrot-Model") != "gemma-2-2b-it" || a.header.Get("X-Carrot-Attempts") != "2" {
+		t.Errorf("too long: status %d from %s in %s attempts: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Attempts"), a.body)
+	}
+}
+
+// While the trial of a breaker that was open still streams, others are served.
+func TestBreakerClosesAtFirstContent(t *testing.T) {
+	calls := 0
+	hold := make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls++; calls <= 2 {
+			w.WriteHeader(500)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}`+"\n\n")
+		w.(http.Flusher).Flush()
+		<-hold
+	})
+	r := newRig(t, pairConfig+"retry: {retries: 0}\nbreaker: {failures: 2, open: 50ms}", map[string]http.Handler{"a": handler, "b": &replies{statuses: []int{200}}})
+	for range 2 {
+		r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion))
+	}
+	time.Sleep(60 * time.Millisecond)
+	var streams []*http.Response
+	for range 2 {
+		response, err := http.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, response)
+	}
+	close(hold)
+	for i, s := range streams {
+		if s.StatusCode != 200 {
+			t.Errorf("stream %d: status %d", i, s.StatusCode)
+		}
+		s.Body.Close()
+	}
+}
+
+// A recorder that panics costs no answer.
+func TestRecorderPanics(t *testing.T) {
+	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), source(), gateway.Options{Recorder: panicking{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{records: &records{}}
+	r.serve(t, g)
+	for range 2 {
+		if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 200 {
+			t.Errorf("status %d: %s", a.status, a.body)
+		}
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Record(context.Context, *gateway.Attempt) error { panic("out of order") }

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -38,6 +36,7 @@ type Gateway struct {
 	metrics   *metrics
 	tracer    *tracer
 	transport http.RoundTripper
+	bound     *Config // what it was started with
 	now       func() time.Time
 
 	sessions  *memory // conversations
@@ -55,7 +54,7 @@ const responsesKept = 200_000
 // New returns a gateway for a configuration, which ParseConfig has checked,
 // and the router that it names.
 func New(c *Config, source Source, o Options) (*Gateway, error) {
-	g := &Gateway{log: o.Log, recorder: o.Recorder, transport: o.Transport, now: o.Now, tracer: newTracer(o.Tracer, o.Meter)}
+	g := &Gateway{bound: c, log: o.Log, recorder: o.Recorder, transport: o.Transport, now: o.Now, tracer: newTracer(o.Tracer, o.Meter)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -67,50 +66,55 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	}
 	g.sessions = newMemory(c.Sessions.TTL, c.Sessions.Entries)
 	g.responses = newMemory(0, responsesKept)
-	g.breakers = newBreakers(c.Breaker, g.metrics)
+	g.breakers = newBreakers(c.Breaker, g.metrics, g.log)
 	g.retries = newBudget(*c.Retry.Budget)
 	r, err := newRoutes(c, source, g.transport)
 	if err != nil {
 		return nil, err
 	}
 	g.routes.Store(r)
+	g.metrics.started()
 	price.CountTokens("warm") // the first count builds the vocabulary
 	g.mux = g.handlers()
 	return g, nil
 }
 
 // Reload serves new requests by another configuration; those under way end by
-// the one they began with. A configuration that does not hold changes nothing.
-// What is bound when the gateway starts stays: addresses, the record, limits on
-// reading, breakers and sessions; it is an error that names what would need
-// a restart, and the rest is taken over.
-func (g *Gateway) Reload(c *Config, source Source) error {
+// the one they began with. One that does not hold changes nothing and is an
+// error. What is bound when the gateway starts stays (addresses, the record,
+// limits on reading, breakers, sessions): the names of what differs from that and
+// would need a restart are returned.
+func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error) {
 	r, err := newRoutes(c, source, g.transport)
 	if err != nil {
-		g.metrics.reload(false)
-		return err
+		g.Refused()
+		return nil, err
 	}
 	old := g.routes.Swap(r)
 	g.metrics.reload(true)
 	for _, m := range old.byName {
 		m.provider.Client.CloseIdleConnections()
 	}
-	var fixed []error
 	for _, f := range []struct {
 		name    string
 		changed bool
 	}{
-		{"listen", old.config.Listen != c.Listen}, {"admin_listen", old.config.AdminListen != c.AdminListen},
-		{"record.path", old.config.Record.Path != c.Record.Path}, {"sessions", old.config.Sessions != c.Sessions},
-		{"breaker", old.config.Breaker != c.Breaker},
-		{"limits.header_kb", old.config.Limits.HeaderKB != c.Limits.HeaderKB}, {"limits.read_timeout", old.config.Limits.ReadTimeout != c.Limits.ReadTimeout}, {"retry.budget", *old.config.Retry.Budget != *c.Retry.Budget},
+		{"listen", g.bound.Listen != c.Listen}, {"admin_listen", g.bound.AdminListen != c.AdminListen},
+		{"record", g.bound.Record.Path != c.Record.Path || g.bound.Record.MaxMB != c.Record.MaxMB || *g.bound.Record.Keep != *c.Record.Keep},
+		{"sessions", g.bound.Sessions != c.Sessions}, {"breaker", g.bound.Breaker != c.Breaker}, {"retry.budget", *g.bound.Retry.Budget != *c.Retry.Budget},
+		{"limits.header_kb", g.bound.Limits.HeaderKB != c.Limits.HeaderKB}, {"limits.read_timeout", g.bound.Limits.ReadTimeout != c.Limits.ReadTimeout},
+		{"limits.drain", g.bound.Limits.Drain != c.Limits.Drain}, {"limits.shutdown", g.bound.Limits.Shutdown != c.Limits.Shutdown},
 	} {
 		if f.changed {
-			fixed = append(fixed, fmt.Errorf("%s changes only with a restart", f.name))
+			restart = append(restart, f.name)
 		}
 	}
-	return errors.Join(fixed...)
+	return restart, nil
 }
+
+// Refused counts a configuration that could not be read, for who watches
+// reloads.
+func (g *Gateway) Refused() { g.metrics.reload(false) }
 
 // jitter is a random number in [0,1).
 func jitter() float64 { return rand.Float64() }

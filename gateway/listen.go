@@ -8,16 +8,19 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/carrot-router/carrot/provider"
 )
 
 // Serve serves clients on one listener and operators on another, which may be
-// nil, until ctx is done. Then no new request is taken, /ready says so, and
-// those under way may end within the configured time; what has not ended by
-// then is cut, with its record written. Both listeners are closed.
+// nil, until ctx is done. Then /ready fails, after the configured pause no new
+// request is taken, and those under way may end within the configured time; what
+// has not ended by then ends with an error, its record written. Both listeners
+// are closed.
 func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, admin http.Handler) error {
 	limits := g.routes.Load().config.Limits
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
 	server := &http.Server{
 		Handler: g, MaxHeaderBytes: limits.HeaderKB << 10, ReadHeaderTimeout: limits.ReadTimeout, ReadTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute,
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
@@ -36,17 +39,18 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	running := len(servers)
 	select {
 	case <-ctx.Done():
-		g.log.Info("stopping: requests under way may end", "within", limits.Shutdown, "requests", g.active.Load())
+		g.draining.Store(true)
+		g.log.Info("stopping: requests under way may end", "within", limits.Shutdown.String(), "requests", g.active.Load())
+		time.Sleep(limits.Drain) // who balances the load has to notice
 	case err = <-failed:
 		running--
 	}
-	g.draining.Store(true)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Shutdown)
 	defer cancel()
 	for _, s := range servers {
 		if late := s.Shutdown(grace); late != nil {
 			g.log.Warn("requests were cut", "requests", g.active.Load())
-			cut()
+			cut(&provider.Failure{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: "shutting_down", Message: "the gateway is stopping"})
 			g.settled(time.Second)
 			s.Close() // it is late already
 		}

@@ -101,7 +101,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		// 2
 		reloads: add.counter("carrot_config_reloads_total", "Reloads of the config.", "result"),
 		// 1
-		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "When the config was last reloaded.").WithLabelValues(),
+		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "When the config was last taken over.").WithLabelValues(),
 		// 10: ten reasons or so
 		rejections: add.counter("carrot_rejected_requests_total", "Requests the gateway refused.", "why"),
 	}
@@ -329,6 +329,13 @@ func (m *metrics) fallback(from, why string) {
 func (m *metrics) breaker(provider, model string, state int) {
 	if m != nil {
 		m.breakers.WithLabelValues(provider, model).Set(float64(state))
+	}
+}
+
+// started notes when the first config was taken over.
+func (m *metrics) started() {
+	if m != nil {
+		m.reloaded.SetToCurrentTime()
 	}
 }
 

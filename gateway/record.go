@@ -45,7 +45,7 @@ type Attempt struct {
 
 	Policy    string
 	First     string           // the candidate that came first; another one's attempt is a fallback
-	Reason    string           // why it came first: see the Reason constants
+	Reason    string           // why it came first, or that this is a fallback: see the Reason constants
 	Decision  *carrot.Decision // with all candidates; shared by a request's attempts
 	DecidedIn time.Duration
 	// Propensity is the probability with which the request's first candidate
@@ -70,6 +70,7 @@ type Attempt struct {
 	// counted.
 	Estimated bool
 	Cost      carrot.USD
+	Expected  carrot.USD // the cost that the decision expected of this candidate
 
 	FirstToken time.Duration // from the call to the first content; 0: none came
 	Upstream   time.Duration // from the call to the end of the answer
@@ -88,8 +89,9 @@ type Shadow struct {
 	Gain  float64    `json:"quality_expected"` // the decision's estimated quality less the default's
 }
 
-// Why a request's first candidate came first.
+// Why a candidate is asked.
 const (
+	ReasonFallback    = "fallback"            // those before it failed
 	ReasonTradeOff    = "trade-off"           // the decision
 	ReasonOnly        = "only-candidate"      // nobody else could answer
 	ReasonNamed       = "named"               // the client named the model

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -89,14 +90,19 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 		known[k.Name] = k
 	}
 	pool := make([]carrot.Candidate, len(c.Models))
+	var problems []error
 	for i, m := range c.Models {
 		made, err := newCandidate(m, known, providers[m.Provider])
 		if err != nil {
-			return nil, fmt.Errorf("models[%d] %s: %w", i, m.Name, err)
+			problems = append(problems, fmt.Errorf("models[%d] %s: %w", i, m.Name, err))
+			continue
 		}
 		pool[i] = made.Candidate
 		r.candidates = append(r.candidates, made)
 		r.byName[m.Name] = made
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	var err error
 	if r.router, err = source.Router.With(pool); err != nil {
@@ -132,6 +138,9 @@ func newUpstream(p ProviderConfig, timeouts TimeoutConfig, transport http.RoundT
 	}
 	u.timeouts = TimeoutConfig{Connect: cmp.Or(p.Timeouts.Connect, timeouts.Connect),
 		FirstToken: cmp.Or(p.Timeouts.FirstToken, timeouts.FirstToken), Total: cmp.Or(p.Timeouts.Total, timeouts.Total)}
+	if p.Kind == string(provider.Anthropic) && strings.Count(strings.TrimRight(p.BaseURL, "/"), "/") == 2 {
+		u.BaseURL = strings.TrimRight(p.BaseURL, "/") + "/v1" // its SDKs give the address without
+	}
 	for _, key := range append([]Secret{p.APIKey}, p.APIKeys...) {
 		if key != "" {
 			u.Keys = append(u.Keys, key.Reveal())

@@ -52,10 +52,20 @@ breaker: {failures: 1000}
 // attempt is recorded exactly once, and the recorded costs are what the provider
 // bills, to the pico-dollar.
 func TestConcurrentStreams(t *testing.T) {
+	for _, api := range []string{"openai", "anthropic"} {
+		t.Run(api, func(t *testing.T) { concurrentStreams(t, api) })
+	}
+}
+
+func concurrentStreams(t *testing.T, kind string) {
+	path, end := "/v1/chat/completions", "data: [DONE]\n\n"
+	if kind == "anthropic" {
+		path, end = "/v1/messages", "data: {\"type\":\"message_stop\"}\n\n"
+	}
 	provider := simulated(0.1)
 	transport := &pipes{handler: provider}
 	r := &rig{records: &records{}}
-	g, err := gateway.New(parse(t, strings.ReplaceAll(simulatedConfig, "$sim", "http://simulated"), nil), source(),
+	g, err := gateway.New(parse(t, strings.NewReplacer("$sim", "http://simulated", "kind: openai", "kind: "+kind).Replace(simulatedConfig), nil), source(),
 		gateway.Options{Recorder: r.records, Transport: transport, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +76,7 @@ func TestConcurrentStreams(t *testing.T) {
 	told := make([]string, streams) // attempts and id of requests that came to their end
 	var clients sync.WaitGroup
 	for i := range streams {
-		clients.Go(func() { told[i] = r.streamOnce(t, i) })
+		clients.Go(func() { told[i] = r.streamOnce(t, i, path, end) })
 	}
 	clients.Wait()
 	server.Close() // waits for the handlers
@@ -111,12 +121,12 @@ func TestConcurrentStreams(t *testing.T) {
 
 // streamOnce reads one stream, or hangs up in the middle of it: of every four
 // clients one does. It returns what the client was told, if all came.
-func (r *rig) streamOnce(t *testing.T, i int) string {
+func (r *rig) streamOnce(t *testing.T, i int, path, end string) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w := []float64{1e-9, 1e-3, 1e3}[i%3]
-	body := fmt.Sprintf(`{"model":"auto:usd-per-quality=%g","stream":true,"messages":[{"role":"user","content":"Question %d: how much is %d times %d?"}]}`, w, i, i, i+7)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(body))
+	body := fmt.Sprintf(`{"model":"auto:usd-per-quality=%g","stream":true,"max_tokens":500,"messages":[{"role":"user","content":"Question %d: how much is %d times %d?"}]}`, w, i, i, i+7)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return ""
@@ -132,7 +142,7 @@ func (r *rig) streamOnce(t *testing.T, i int) string {
 	}
 	defer response.Body.Close()
 	all, err := io.ReadAll(response.Body)
-	if err != nil || !strings.HasSuffix(string(all), "data: [DONE]\n\n") {
+	if err != nil || !strings.HasSuffix(string(all), end) {
 		return ""
 	}
 	return response.Header.Get("X-Carrot-Attempts") + " " + response.Header.Get("X-Carrot-Request-Id")

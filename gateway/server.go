@@ -95,6 +95,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 				policy = x.s.policy.name
 			}
 			endSpan(x.status, policy, x.served)
+			g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
 			g.metrics.end(api, policy, x.status, time.Since(x.start).Seconds())
 		}()
 		defer g.active.Add(-1)
@@ -141,6 +142,7 @@ func (x *exchange) receive() error {
 	client, err := x.routes.authenticate(x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
+		x.g.log.Info("a client's key was refused", "request_id", x.id, "address", x.r.RemoteAddr)
 		return err
 	}
 	x.client = client
@@ -427,7 +429,7 @@ func (x *exchange) answerHeaders(a *Attempt) {
 // reason is why this candidate answers.
 func (x *exchange) reason(a *Attempt) string {
 	if a.Candidate != x.p.order[0].Name {
-		return "fallback"
+		return ReasonFallback
 	}
 	return x.p.reason
 }

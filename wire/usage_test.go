@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -125,6 +127,32 @@ func TestForClient(t *testing.T) {
 				t.Errorf("ForClient(%s)\n got %s, keep %v\nwant %s", test.data, got, keep, test.want)
 			}
 		})
+	}
+}
+
+// Neither depth nor number makes reading dear or deadly.
+func TestHostile(t *testing.T) {
+	deep := Event{Data: []byte(strings.Repeat("[", 1<<24))}
+	if _, ok := ReadChunk(Chat, deep); ok {
+		t.Error("a chunk of brackets is ok")
+	}
+	if _, ok := ReadAnswer(Messages, deep.Data); ok {
+		t.Error("an answer of brackets is ok")
+	}
+	var many strings.Builder
+	for i := range 200_000 {
+		fmt.Fprintf(&many, `"k%d":1,`, i)
+	}
+	if _, err := ParseRequest(Chat, []byte(`{`+many.String()+`"model":"m","messages":[{"role":"user","content":"x"}]}`)); err != nil {
+		t.Errorf("many fields: %v", err)
+	}
+	nested := `"` + strings.Repeat("x", 1<<20) + `"`
+	for range 4000 {
+		nested = `[{"type":"tool_result","content":` + nested + `}]`
+	}
+	r, err := ParseRequest(Messages, []byte(`{"model":"m","messages":[{"role":"user","content":`+nested+`}]}`))
+	if err != nil || len(r.Turns[0].Text) > 0 {
+		t.Errorf("nested results: %v with %d bytes of text", err, len(r.Turns[0].Text))
 	}
 }
 

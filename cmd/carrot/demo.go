@@ -58,7 +58,7 @@ func startDemo(ctx context.Context) (config string, wait func(), err error) {
 			fmt.Fprintf(models, "  - {name: %s, provider: %s, context: %d, abilities: [tools, vision, json]}\n", m.Name, p.name, m.ContextTokens)
 		}
 	}
-	fmt.Fprintf(&b, "models:\n%sretry: {retries: 0}\n", models) // without retries falling back is seen
+	fmt.Fprintf(&b, "models:\n%sretry: {retries: 0}\nlog: {level: error}\n", models) // without retries falling back is seen
 	return b.String(), func() {
 		for _, wait := range waits {
 			wait()

@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel"
 
 	"github.com/carrot-router/carrot/gateway"
 )
@@ -42,7 +45,7 @@ Examples:
 
 func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if (c.Config == "") == !c.Demo {
-		return usagef("give --config FILE or --demo")
+		return usagef("give --config FILE or --demo, one of them")
 	}
 	if c.Demo {
 		return c.demo(ctx, t)
@@ -62,10 +65,16 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 		if _, err := gateway.New(config, source, gateway.Options{}); err != nil {
 			return fmt.Errorf("%s: %w", c.Config, err)
 		}
+		if path := config.Record.Path; path != "" {
+			if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+				return hinted{fmt.Errorf("%s: record.path: there is no folder %s", c.Config, filepath.Dir(path)), "make it, or record elsewhere"}
+			}
+		}
 		fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
 		return nil
 	}
-	s := &service{open: open, config: config, source: source, files: []string{c.Config}, log: newLog(t.err, config.Log.Level)}
+	s := newService(t.err, open, config, source)
+	s.files = []string{c.Config}
 	return s.run(ctx, nil)
 }
 
@@ -87,13 +96,12 @@ func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source
 	return config, source, nil
 }
 
-// newLog writes JSON lines.
-func newLog(w io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
-	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+// newService returns a service that logs JSON lines.
+func newService(w io.Writer, open func() (*gateway.Config, error), config *gateway.Config, source gateway.Source) *service {
+	s := &service{open: open, config: config, source: source, level: &slog.LevelVar{}}
+	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
+	s.log = slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.level}))
+	return s
 }
 
 // service is a running gateway with what it stands on.
@@ -103,9 +111,12 @@ type service struct {
 	source gateway.Source
 	files  []string // watched, beside those that the configuration names
 	log    *slog.Logger
+	level  *slog.LevelVar
 
 	gateway *gateway.Gateway
-	mu      sync.Mutex // one reload at a time
+	reopen  func() error // of the record; nil: there is none
+	mu      sync.Mutex   // one reload at a time
+	watched []string     // files that the configuration names
 }
 
 // run serves until ctx is done. started is told the clients' address.
@@ -115,6 +126,7 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // a server that lives long had rather be small
 	}
+	s.watched = watched(s.config)
 	seen := s.fingerprint()
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
@@ -123,8 +135,11 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 	defer func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, stop(late))
+		if lost := stop(late); lost != nil { // no reason to have failed
+			s.log.Warn("telemetry was lost", "error", lost)
+		}
 	}()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { s.log.Warn("telemetry", "error", err) }))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options := gateway.Options{Log: s.log, Registerer: registry, Tracer: tracer, Meter: meter}
@@ -134,7 +149,7 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 			return err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		options.Recorder = file
+		options.Recorder, s.reopen = file, file.Reopen
 	}
 	if s.gateway, err = gateway.New(s.config, s.source, options); err != nil {
 		return err
@@ -170,16 +185,32 @@ func (s *service) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	config, source, err := load(s.open)
-	if err == nil {
-		s.config = config
-		err = s.gateway.Reload(config, source)
+	if err != nil {
+		s.gateway.Refused()
+		s.log.Error("reload", "error", err)
+		return err
 	}
+	s.watched = watched(config) // also if it does not hold: the mistake may be in them
+	restart, err := s.gateway.Reload(config, source)
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err
 	}
+	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
+	if len(restart) > 0 {
+		s.log.Warn("some changes need a restart", "keys", restart)
+	}
 	return nil
+}
+
+// watched are the files that a configuration names.
+func watched(c *gateway.Config) []string {
+	files := []string{c.Router, c.Prices}
+	for _, client := range c.Clients {
+		files = append(files, client.KeyFile)
+	}
+	return files
 }
 
 // watchEvery is how often the files are looked at.
@@ -198,20 +229,25 @@ func (s *service) watch(ctx context.Context, seen [sha256.Size]byte) {
 		case <-ctx.Done():
 			return
 		case <-hup:
+			if s.reopen != nil { // for who moves the record's file away
+				if err := s.reopen(); err != nil {
+					s.log.Error("reopen the record", "error", err)
+				}
+			}
 		case <-tick.C:
 			if s.fingerprint() == seen {
 				continue
 			}
 		}
-		seen = s.fingerprint()
 		_ = s.reload() // it is logged, and the old configuration stays
+		seen = s.fingerprint()
 	}
 }
 
 // fingerprint changes with the content of the files that a reload reads.
 func (s *service) fingerprint() [sha256.Size]byte {
 	s.mu.Lock()
-	files := append([]string{s.config.Router, s.config.Prices}, s.files...)
+	files := append(slices.Clone(s.watched), s.files...)
 	s.mu.Unlock()
 	h := sha256.New()
 	for _, name := range files {
@@ -251,6 +287,6 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 		fmt.Fprint(t.out, text)
 		return nil
 	}
-	s := &service{open: open, config: config, source: source, log: newLog(t.err, "warn")}
+	s := newService(t.err, open, config, source)
 	return s.run(ctx, func(address string) { fmt.Fprint(t.out, strings.ReplaceAll(demoHelp, "ADDRESS", address)) })
 }
