@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/carrot-router/carrot/provider"
@@ -57,43 +56,6 @@ func (x *exchange) converse() error {
 		return x.refuse(t.from, f)
 	}
 	return x.exhausted(t.from, f)
-}
-
-// trials are the candidates of a request, tried one after the other.
-type trials struct {
-	left  []*candidate // not tried yet
-	limit int          // of trials
-	tried []*candidate
-	from  *candidate // tried last
-}
-
-// next takes the candidate to try, nil if there is none. The last trial is of
-// another provider, if those so far were all of one: an outage of it must not
-// take them all.
-func (t *trials) next() *candidate {
-	if t.last() {
-		return nil
-	}
-	at := 0
-	if len(t.tried) == t.limit-1 && len(t.tried) > 0 && !slices.ContainsFunc(t.tried, func(c *candidate) bool { return c.provider != t.tried[0].provider }) {
-		at = max(0, slices.IndexFunc(t.left, func(c *candidate) bool { return c.provider != t.tried[0].provider }))
-	}
-	c := t.left[at]
-	t.left = slices.Delete(slices.Clone(t.left), at, at+1)
-	t.tried = append(t.tried, c)
-	return c
-}
-
-// last reports whether nobody is left to try.
-func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
-
-// tooLong leaves those out that have no more context than one for which the
-// request was too long, as far as that is known.
-func (t *trials) tooLong(c *candidate) {
-	have := c.Model.ContextTokens
-	t.left = slices.DeleteFunc(slices.Clone(t.left), func(other *candidate) bool {
-		return have > 0 && other.Model.ContextTokens > 0 && other.Model.ContextTokens <= have
-	})
 }
 
 // try calls a candidate until it answers, or until trying again makes no sense.
@@ -443,19 +405,4 @@ func (x *exchange) exhausted(c *candidate, f *provider.Failure) error {
 		}
 	}
 	return e
-}
-
-// retryAfter tells the client when to come again, if that is known.
-func (x *exchange) retryAfter(f *provider.Failure) {
-	if f.RetryAfter > 0 {
-		x.w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
-	}
-}
-
-// failureHeaders are what a client is told when there is no answer.
-func (x *exchange) failureHeaders(c *candidate) {
-	h := x.w.Header()
-	h["X-Carrot-Model"] = []string{c.Name}
-	h["X-Carrot-Policy"] = []string{x.q.Model}
-	h["X-Carrot-Attempts"] = []string{strconv.Itoa(x.attempts)}
 }

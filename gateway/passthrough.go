@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
@@ -49,6 +51,22 @@ func (r *routes) embeddingNames() []string {
 		names = append(names, e.Name)
 	}
 	return names
+}
+
+// countTokens answers how many tokens an input has: the provider's count for a
+// named model of a provider with that API, else our own estimate.
+func (x *exchange) countTokens() error {
+	s, err := x.routes.selects(x.q, x.r.Header, x.client)
+	if err != nil {
+		return err
+	}
+	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
+		if f := x.passCount(c); f == nil || f.Kind == provider.Invalid {
+			return x.countRefused(c, f)
+		}
+	}
+	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
+	return nil
 }
 
 // passCount asks a provider of the messages API to count the tokens, and answers

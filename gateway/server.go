@@ -16,9 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
 
@@ -278,59 +275,6 @@ func (x *exchange) choose() error {
 	return nil
 }
 
-// explain answers with the decision and calls nobody. Who would serve, which a
-// shadow or a default may change, is in the headers.
-func (x *exchange) explain() error {
-	x.s.dry = true
-	if err := x.choose(); err != nil {
-		return err
-	}
-	if x.p.decision == nil && x.p.reason == ReasonNamed {
-		return invalid("", "the router would not choose %s for this request, which names it; it would be tried", x.p.order[0].Name)
-	}
-	if x.p.decision == nil {
-		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + x.p.order[0].Name + " would serve"}
-	}
-	d := *x.p.decision
-	d.ID = x.id
-	body, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	h := x.w.Header()
-	h["X-Carrot-Model"], h["X-Carrot-Policy"], h["X-Carrot-Reason"] = []string{x.p.order[0].Name}, []string{x.q.Model}, []string{x.p.reason}
-	x.reply(http.StatusOK, append(body, '\n'))
-	return nil
-}
-
-// spoken is the API of a dry run's body: input is of responses, a system prompt
-// of its own of messages.
-func spoken(body []byte, h http.Header) wire.API {
-	switch {
-	case wire.Has(body, "input"):
-		return wire.Responses
-	case wire.Has(body, "system") || h.Get("Anthropic-Version") != "":
-		return wire.Messages
-	}
-	return wire.Chat
-}
-
-// countTokens answers how many tokens an input has: the provider's count for a
-// named model of a provider with that API, else our own estimate.
-func (x *exchange) countTokens() error {
-	s, err := x.routes.selects(x.q, x.r.Header, x.client)
-	if err != nil {
-		return err
-	}
-	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
-		if f := x.passCount(c); f == nil || f.Kind == provider.Invalid {
-			return x.countRefused(c, f)
-		}
-	}
-	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
-	return nil
-}
-
 // side is the exchange of a request that is no conversation, in the API of the
 // client that asks.
 func (g *Gateway) side(w http.ResponseWriter, r *http.Request) *exchange {
@@ -401,55 +345,4 @@ func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 	}
 	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
 		Message: fmt.Sprintf("no endpoint %s %s: there are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
-}
-
-// answerHeaders are what a client is told about the answer, known before it
-// begins.
-func (x *exchange) answerHeaders(a *Attempt) {
-	h := x.w.Header()
-	set := func(name, value string) { h[name] = []string{value} }
-	set("X-Carrot-Model", a.Candidate)
-	set("X-Carrot-Upstream-Model", a.UpstreamModel)
-	set("X-Carrot-Attempts", strconv.Itoa(a.Number))
-	set("X-Carrot-Overhead-Ms", milliseconds(a.Overhead))
-	if x.p == nil {
-		return
-	}
-	set("X-Carrot-Policy", x.q.Model) // the policy or alias asked for
-	set("X-Carrot-Reason", x.reason(a))
-	if e := x.p.estimate(a.Candidate); e != nil {
-		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))
-		set("X-Carrot-Cost-Estimate", amount(e.Cost))
-	}
-	if x.s.debug && x.p.decision != nil {
-		set("X-Carrot-Explanation", x.p.decision.Reason())
-	}
-}
-
-// reason is why this candidate answers.
-func (x *exchange) reason(a *Attempt) string {
-	if a.Candidate != x.p.order[0].Name {
-		return ReasonFallback
-	}
-	return x.p.reason
-}
-
-// estimate is what the decision expected of a candidate; nil without one.
-func (p *plan) estimate(name string) *carrot.Estimate {
-	if p.decision == nil {
-		return nil
-	}
-	for i := range p.decision.Candidates {
-		if a := &p.decision.Candidates[i]; a.Name == name {
-			return &a.Estimate
-		}
-	}
-	return nil
-}
-
-// amount writes USD without the sign of the currency, exactly.
-func amount(u carrot.USD) string { return strings.Replace(u.String(), "$", "", 1) }
-
-func milliseconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)
 }

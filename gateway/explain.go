@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/carrot-router/carrot/wire"
+)
+
+// explain answers with the decision and calls nobody. Who would serve, which a
+// shadow or a default may change, is in the headers.
+func (x *exchange) explain() error {
+	x.s.dry = true
+	if err := x.choose(); err != nil {
+		return err
+	}
+	if x.p.decision == nil && x.p.reason == ReasonNamed {
+		return invalid("", "the router would not choose %s for this request, which names it; it would be tried", x.p.order[0].Name)
+	}
+	if x.p.decision == nil {
+		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + x.p.order[0].Name + " would serve"}
+	}
+	d := *x.p.decision
+	d.ID = x.id
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	h := x.w.Header()
+	h["X-Carrot-Model"], h["X-Carrot-Policy"], h["X-Carrot-Reason"] = []string{x.p.order[0].Name}, []string{x.q.Model}, []string{x.p.reason}
+	x.reply(http.StatusOK, append(body, '\n'))
+	return nil
+}
+
+// spoken is the API of a dry run's body: input is of responses, a system prompt
+// of its own of messages.
+func spoken(body []byte, h http.Header) wire.API {
+	switch {
+	case wire.Has(body, "input"):
+		return wire.Responses
+	case wire.Has(body, "system") || h.Get("Anthropic-Version") != "":
+		return wire.Messages
+	}
+	return wire.Chat
+}

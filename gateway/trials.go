@@ -1,0 +1,40 @@
+package gateway
+
+import "slices"
+
+// trials are the candidates of a request, tried one after the other.
+type trials struct {
+	left  []*candidate // not tried yet
+	limit int          // of trials
+	tried []*candidate
+	from  *candidate // tried last
+}
+
+// next takes the candidate to try, nil if there is none. The last trial is of
+// another provider, if those so far were all of one: an outage of it must not
+// take them all.
+func (t *trials) next() *candidate {
+	if t.last() {
+		return nil
+	}
+	at := 0
+	if len(t.tried) == t.limit-1 && len(t.tried) > 0 && !slices.ContainsFunc(t.tried, func(c *candidate) bool { return c.provider != t.tried[0].provider }) {
+		at = max(0, slices.IndexFunc(t.left, func(c *candidate) bool { return c.provider != t.tried[0].provider }))
+	}
+	c := t.left[at]
+	t.left = slices.Delete(slices.Clone(t.left), at, at+1)
+	t.tried = append(t.tried, c)
+	return c
+}
+
+// last reports whether nobody is left to try.
+func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
+
+// tooLong leaves those out that have no more context than one for which the
+// request was too long, as far as that is known.
+func (t *trials) tooLong(c *candidate) {
+	have := c.Model.ContextTokens
+	t.left = slices.DeleteFunc(slices.Clone(t.left), func(other *candidate) bool {
+		return have > 0 && other.Model.ContextTokens > 0 && other.Model.ContextTokens <= have
+	})
+}

@@ -1,0 +1,43 @@
+package wire_test
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/carrot-router/carrot/wire"
+)
+
+// Only the bytes that must change do.
+func ExampleEdit() {
+	body := `{ "messages":[ {"role":"user","content":"Hi"} ],  "model":"auto","stream":true }`
+	fmt.Printf("%s", wire.Edit([]byte(body), wire.Edits{Model: "gpt-4o", AskUsage: true}))
+	// Output:
+	// {"stream_options":{"include_usage":true}, "messages":[ {"role":"user","content":"Hi"} ],  "model":"gpt-4o","stream":true }
+}
+
+func ExampleTranslateRequest() {
+	body := `{"model":"m","max_tokens":9,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}`
+	out, err := wire.TranslateRequest([]byte(body), wire.Chat, wire.Messages)
+	fmt.Printf("%s %v\n", out, err)
+	_, err = wire.TranslateRequest([]byte(strings.Replace(body, `"max_tokens":9`, `"logprobs":true`, 1)), wire.Chat, wire.Messages)
+	fmt.Println(err)
+	// Output:
+	// {"model":"m","max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":"Hi"}]} <nil>
+	// chat cannot be sent as messages: field logprobs: the other API gives no probabilities
+}
+
+func ExampleDecoder() {
+	events := wire.NewDecoder(strings.NewReader("event: ping\ndata: {}\n\n: a comment\n\ndata: [DONE]\n\n"))
+	for {
+		e, err := events.Next()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%q %s\n", e.Name, e.Data)
+	}
+	// Output:
+	// "ping" {}
+	// "" [DONE]
+	// EOF
+}
