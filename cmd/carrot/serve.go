@@ -78,7 +78,8 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	return s.run(ctx, nil)
 }
 
-// load reads a configuration and the files that it names.
+// load reads a configuration and the files that it names. If one of those is
+// wrong, the configuration is returned with the error.
 func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source, error) {
 	config, err := open()
 	if err != nil {
@@ -87,7 +88,7 @@ func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
 	router, a, err := flags.open()
 	if err != nil {
-		return nil, gateway.Source{}, err
+		return config, gateway.Source{}, err
 	}
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
 	for _, m := range a.Manifest.Models {
@@ -185,12 +186,14 @@ func (s *service) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	config, source, err := load(s.open)
+	if config != nil {
+		s.watched = watched(config) // also if it does not hold: the mistake may be in them
+	}
 	if err != nil {
 		s.gateway.Refused()
 		s.log.Error("reload", "error", err)
 		return err
 	}
-	s.watched = watched(config) // also if it does not hold: the mistake may be in them
 	restart, err := s.gateway.Reload(config, source)
 	if err != nil {
 		s.log.Error("reload", "error", err)

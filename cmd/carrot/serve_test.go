@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +66,12 @@ func serving(t *testing.T, args ...string) (out, log *output, stop func() int) {
 
 func ask(t *testing.T, url, model string) (status int, body string) {
 	t.Helper()
+	status, body, _ = askCost(t, url, model)
+	return status, body
+}
+
+func askCost(t *testing.T, url, model string) (status int, body, cost string) {
+	t.Helper()
 	response, err := http.Post(url, "application/json", strings.NewReader(`{"model":"`+model+`","max_tokens":3,"messages":[{"role":"user","content":"What is 17 * 23?"}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +81,16 @@ func ask(t *testing.T, url, model string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, string(data)
+	return response.StatusCode, string(data), response.Header.Get("X-Carrot-Cost")
+}
+
+func number(t *testing.T, s string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // The demonstration answers, prints what to try, and stops when it is told to.
@@ -101,8 +118,8 @@ func TestServeDemo(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A changed configuration is taken over while requests are served, a bad one is
-// not, attempts are recorded, and the admin address has metrics.
+// A changed configuration or price is taken over while requests are served, a bad
+// one is not, attempts are recorded, and the admin address has metrics.
 func TestServeConfig(t *testing.T) {
 	providers, _, stopDemo := serving(t, "--demo", "--listen", "127.0.0.1:0")
 	defer stopDemo()
@@ -140,6 +157,25 @@ models:
 	log.find(t, `"level":"ERROR","msg":"reload".*did you mean`)
 	if status, body := ask(t, url, "fresh"); status != 200 {
 		t.Errorf("after a bad reload: status %d: %s", status, body)
+	}
+	write("prices: prices.json\npolicies: [{name: fresh}]")
+	log.find(t, `"level":"ERROR","msg":"reload".*prices.json`) // it is not there yet
+	reloads := strings.Count(log.String(), `"reloaded"`)
+	set := func(price string) {
+		t.Helper()
+		if status := run(t.Context(), []string{"price", "set", filepath.Join(folder, "prices.json"), "deepseek-v2.5-0908", "--input", price, "--output", price, "--date", "2026-11-01", "--source", "test"},
+			terminal{strings.NewReader(""), io.Discard, os.Stderr}); status != 0 {
+			t.Fatal("carrot price set failed")
+		}
+		reloads++
+		log.find(t, fmt.Sprintf(`(?s)(?:"reloaded".*){%d}`, reloads))
+	}
+	set("1") // the file comes after the configuration that names it
+	_, _, one := askCost(t, url, "deepseek-v2.5-0908")
+	set("10")
+	_, _, ten := askCost(t, url, "deepseek-v2.5-0908")
+	if a, b := number(t, one), number(t, ten); a <= 0 || math.Abs(b-10*a) > 1e-12 {
+		t.Errorf("cost %s, and %s at ten times the price", one, ten)
 	}
 	response, err := http.Get(admin + "/metrics")
 	if err != nil {
