@@ -20,9 +20,7 @@ func (x *exchange) explain() error {
 	if x.p.decision == nil {
 		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + x.p.order[0].Name + " would serve"}
 	}
-	d := *x.p.decision
-	d.ID = x.id
-	body, err := json.Marshal(d)
+	body, err := json.Marshal(x.p.decision)
 	if err != nil {
 		return err
 	}

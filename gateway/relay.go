@@ -108,7 +108,7 @@ func drain(body io.ReadCloser) {
 func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Failure {
 	for {
 		e, err := decoder.Next()
-		if err != nil && s.complete() && errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && s.complete() {
+		if s.complete() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 			return nil
 		}
 		if err != nil {

@@ -270,6 +270,9 @@ func (x *exchange) choose() error {
 		endSpan(nil, s.policy.name, "")
 		return err
 	}
+	if x.p.decision != nil {
+		x.p.decision.ID = x.id
+	}
 	endSpan(x.p.decision, s.policy.name, x.p.reason)
 	x.g.metrics.decided(s.policy.name, x.p.decidedIn)
 	return nil
