@@ -98,7 +98,7 @@ dist: ## Build release binaries for PLATFORMS into dist/, with checksums
 	  os=$${platform%/*} arch=$${platform#*/}; name=carrot-$$os-$$arch; \
 	  if [ $$os = windows ]; then name=$$name.exe; fi; \
 	  echo "dist/$$name"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$name ./cmd/carrot; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -pgo=runs/gateway/carrot.pgo -ldflags '$(LDFLAGS)' -o dist/$$name ./cmd/carrot; \
 	done
 	@cd dist && { sha256sum carrot-* 2>/dev/null || shasum -a 256 carrot-*; } >SHA256SUMS
 

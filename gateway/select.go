@@ -75,8 +75,10 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	if err := r.restrict(&s, list(ask(askModels))); err != nil {
 		return s, err
 	}
-	if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
-		return s, invalid("model", "%v", err)
+	if s.objective != s.policy.objective { // those of policies were checked when they were read
+		if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
+			return s, invalid("model", "%v", err)
+		}
 	}
 	return s, nil
 }

@@ -111,32 +111,30 @@ func (n *novelty) norm(s *carrot.Sparse) float32 {
 // which skip is false.
 func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
 	w.sim = grow(w.sim, n.indexed)
-	w.touched = w.touched[:0]
 	norm := n.norm(s)
 	var common, best float32
+	from := 0 // both lists of words rise
 	for at, j := range words(s) {
-		k, ok := slices.BinarySearch(n.key, j)
-		if !ok {
+		k, ok := slices.BinarySearch(n.key[from:], j)
+		if from += k; !ok {
 			continue
 		}
-		v := s.Value[at] * n.idf[k] * norm
-		if n.start[k] == n.start[k+1] {
+		v := s.Value[at] * n.idf[from] * norm
+		rows := n.row[n.start[from]:n.start[from+1]]
+		if len(rows) == 0 {
 			common += v * v
 		}
-		for p := n.start[k]; p < n.start[k+1]; p++ {
-			row := n.row[p]
-			if w.sim[row] == 0 {
-				w.touched = append(w.touched, row)
-			}
-			w.sim[row] += v * n.value[p]
+		values := n.value[n.start[from]:n.start[from+1]][:len(rows)]
+		for p, row := range rows {
+			w.sim[row] += v * values[p]
 		}
 	}
-	for _, row := range w.touched {
-		if w.sim[row] > best && (skip == nil || !skip(row)) {
-			best = w.sim[row]
+	for row, sim := range w.sim[:n.indexed] {
+		if sim > best && (skip == nil || !skip(int32(row))) {
+			best = sim
 		}
-		w.sim[row] = 0
 	}
+	clear(w.sim)
 	return min(best+common, 1)
 }
 

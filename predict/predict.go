@@ -182,7 +182,6 @@ type workspace struct {
 	near          nearest.Heap
 	part          workspacePart
 	sim           []float32 // novelty
-	touched       []int32
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.

@@ -12,7 +12,8 @@
 # Results are OUT/gateway.md and OUT/gateway.json (.cache/gateway), logs beside
 # them. ROUNDS=3 and LENGTH=10s are the rounds and their longest runs; CHECK=1
 # fails where carrot misses a target; PROFILE=FILE keeps its processor profile
-# under load; CARROT=BINARY measures that; PEERS is the folder that peers are
+# under load (runs/gateway/carrot.pgo is one, which release binaries are built
+# with); CARROT=BINARY measures that; PEERS is the folder that peers are
 # installed in (.cache/peers). A peer that cannot be installed is skipped, and
 # the results say why.
 set -euo pipefail
@@ -26,7 +27,7 @@ out=$(cd "$out" && pwd) peers=$(cd "$peers" && pwd)
 go build -o "$out/measure" ./runs/gateway
 if [ -z "${CARROT:-}" ]; then
   CARROT=$out/carrot
-  go build -o "$CARROT" ./cmd/carrot
+  go build -trimpath -ldflags '-s -w' -pgo=runs/gateway/carrot.pgo -o "$CARROT" ./cmd/carrot # as make dist does
 fi
 
 skipped=""
