@@ -126,7 +126,9 @@ func (r *Request) field(m *member) error {
 	case "cache_control":
 		r.CacheControl = true
 	case "previous_response_id":
-		r.PreviousResponse = v.String()
+		if r.API == Responses {
+			r.PreviousResponse = v.Str
+		}
 	case "metadata":
 		return r.metadata(v)
 	}

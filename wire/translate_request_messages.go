@@ -191,7 +191,11 @@ func (p *prompt) writeMessages() ([]byte, error) {
 		}
 		b.raw("tools", list(tools)).raw("tool_choice", p.messagesChoice())
 	}
-	b.raw("temperature", rawOf(p.temperature)).raw("top_p", p.topP)
+	topP := p.topP
+	if p.temperature.Exists() && gjson.Parse(topP).Num == 1 {
+		topP = "" // it changes nothing, and newer models refuse the two together
+	}
+	b.raw("temperature", rawOf(p.temperature)).raw("top_p", topP)
 	if len(p.stop) > 0 {
 		b.raw("stop_sequences", list(p.stop))
 	}

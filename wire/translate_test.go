@@ -386,3 +386,18 @@ func TestSameAPI(t *testing.T) {
 		t.Errorf("Close() of a stream that was cut = %v, want an error", end)
 	}
 }
+
+// A top_p of 1 beside a temperature says nothing, and Anthropic's newer models
+// refuse both.
+func TestTopPOfOne(t *testing.T) {
+	f := func(more, want string) {
+		t.Helper()
+		got, err := TranslateRequest([]byte(`{"model":"m","max_tokens":1,`+more+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
+		if err != nil || strings.Contains(string(got), `"top_p"`) != (want != "") || want != "" && !strings.Contains(string(got), want) {
+			t.Errorf("%s became %s, %v, want %q", more, got, err, want)
+		}
+	}
+	f(`"temperature":0.5,"top_p":1,`, "")
+	f(`"temperature":0.5,"top_p":0.9,`, `"top_p":0.9`)
+	f(`"top_p":1,`, `"top_p":1`)
+}
