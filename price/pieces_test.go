@@ -12,6 +12,10 @@ func FuzzCountTokens(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := o200k().Count(text); err != nil {
+			CountTokens(text)
+			return // as "\x7f\"": then pieces are estimated one by one
+		}
 		if got, want := CountTokens(text), encode(text); got != want {
 			t.Fatalf("CountTokens(%q) = %d, the encoding says %d", text, got, want)
 		}
@@ -27,6 +31,9 @@ func TestPieces(t *testing.T) {
 		kinds := len(parts) - 6*random.IntN(2) // half of the texts are ASCII
 		for range random.IntN(12) {
 			text.WriteString(parts[random.IntN(kinds)])
+		}
+		if _, err := o200k().Count(text.String()); err != nil {
+			continue
 		}
 		if got, want := CountTokens(text.String()), encode(text.String()); got != want {
 			t.Fatalf("CountTokens(%q) = %d, the encoding says %d", text.String(), got, want)

@@ -11,8 +11,8 @@ import (
 // it, so that the other vocabularies stay out of the binary.
 var o200k = sync.OnceValue(codec.NewO200kBase)
 
-// CountTokens counts the o200k tokens of a text. Text that the encoding cannot
-// split counts a token per four bytes. The first call builds the vocabulary in
+// CountTokens counts the o200k tokens of a text. A piece that the encoding does
+// not know counts a token per four bytes. The first call builds the vocabulary in
 // some 30 ms.
 //
 // Text in ASCII is cut into pieces here, whose counts are remembered, since
