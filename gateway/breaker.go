@@ -38,7 +38,7 @@ func (b *breakers) get(c *candidate) *gobreaker.TwoStepCircuitBreaker[struct{}] 
 	failures := uint32(b.config.Failures)
 	breaker := gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:     b.config.Open,
-		IsExcluded:  hungUp,
+		IsExcluded:  notTheirs,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			b.log.Warn("circuit breaker", "provider", key.provider, "upstream_model", key.model, "from", from.String(), "to", to.String())
@@ -49,10 +49,11 @@ func (b *breakers) get(c *candidate) *gobreaker.TwoStepCircuitBreaker[struct{}] 
 	return breaker
 }
 
-// hungUp says of a failure that it is the client's doing and counts neither way.
-func hungUp(err error) bool {
+// notTheirs says of a failure that it is not the provider's doing and counts
+// neither way: the client has hung up, or the gateway stops or is at fault.
+func notTheirs(err error) bool {
 	f, ok := errors.AsType[*provider.Failure](err)
-	return ok && f.Kind == provider.Canceled
+	return ok && (f.Kind == provider.Canceled || f.Code == shuttingDown || f.Code == panicked)
 }
 
 // open reports whether calls of the candidate are refused now.

@@ -69,11 +69,12 @@ func (g *Gateway) plan(ctx context.Context, r *routes, q *wire.Request, s *selec
 	if pinned != nil {
 		query.Models = []string{pinned.Name}
 	}
-	query.Excluded = g.excluded(r, q, s, query.Models, &p.bodies, true)
+	query.Excluded = g.excluded(r, q, s, query.Models, &p.bodies, pinned, true)
 	d, err := g.route(ctx, r, query, s.objective)
 	if errors.Is(err, carrot.ErrNoCandidate) && s.named == nil {
-		// Better to try a failing model than to answer nothing.
-		query.Excluded = g.excluded(r, q, s, query.Models, &p.bodies, false)
+		// Better to try a failing model, or one that did not begin the turn, than
+		// to answer nothing.
+		query.Excluded = g.excluded(r, q, s, query.Models, &p.bodies, pinned, false)
 		d, err = g.route(ctx, r, query, s.objective)
 	}
 	p.decidedIn = time.Since(start)
@@ -211,8 +212,9 @@ func explore(s *policy, p *plan) {
 	p.propensity = 1 - s.exploration.Rate + s.exploration.Rate/float64(n)
 }
 
-// excluded says why candidates may not answer, beyond what the router knows.
-func (g *Gateway) excluded(r *routes, q *wire.Request, s *selection, models []string, b *bodies, breakers bool) map[string]string {
+// excluded says why candidates may not answer, beyond what the router knows; if
+// strict, also why they had better not.
+func (g *Gateway) excluded(r *routes, q *wire.Request, s *selection, models []string, b *bodies, pinned *candidate, strict bool) map[string]string {
 	var out map[string]string
 	for _, c := range r.candidates {
 		if !slices.Contains(models, c.Name) {
@@ -227,9 +229,9 @@ func (g *Gateway) excluded(r *routes, q *wire.Request, s *selection, models []st
 			why = err.Error()
 		case s.named == nil && !c.tagged(s.tags):
 			why = "it has not the tags asked for: " + strings.Join(s.tags, ", ")
-		case q.InThinking() && api != q.API && s.named == nil:
+		case strict && q.InThinking() && api != q.API && s.named == nil && c != pinned:
 			why = "it cannot go on from another model's reasoning"
-		case breakers && s.named == nil && g.breakers.open(c):
+		case strict && s.named == nil && g.breakers.open(c):
 			why = "it fails: its circuit breaker is open"
 		default:
 			continue

@@ -33,9 +33,17 @@ func (x *exchange) converse() error {
 		if f = x.try(c, t.last()); f == nil {
 			return nil
 		}
+		if x.ctx.Err() != nil { // nobody can be called any more
+			if f = provider.NetworkFailure(x.ctx, x.ctx.Err()); f.Kind != provider.Canceled {
+				return x.exhausted(c, f)
+			}
+		}
 		level, why := slog.LevelWarn, string(f.Kind)
-		if f.Code == breakerOpen { // nobody was called
+		switch {
+		case f.Code == breakerOpen: // nobody was called
 			level, why = slog.LevelDebug, breakerOpen
+		case f.Kind == provider.Canceled || f.Kind == provider.Invalid: // the client's doing
+			level = slog.LevelDebug
 		}
 		x.g.log.Log(x.ctx, level, "attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f.Public())
 		switch f.Kind {
@@ -74,7 +82,9 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 		switch f.Kind {
 		case provider.KeyRefused:
 			x.g.log.Error("a provider refuses its key", "request_id", x.id, "provider", c.provider.Name, "key", keys[key], "status", f.Status)
-			x.dead[deadKey{c.provider, keys[key]}] = true
+			if f.Status != http.StatusForbidden { // which may be of this model alone
+				x.dead[deadKey{c.provider, keys[key]}] = true
+			}
 			if key++; key == len(keys) {
 				return f
 			}
@@ -88,7 +98,7 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 				return f
 			}
 		case provider.Network, provider.Server:
-			if f.Code == breakerOpen {
+			if f.Code == breakerOpen || f.Code == panicked {
 				return f
 			}
 		default:
@@ -99,7 +109,7 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 		}
 		retries++
 		if !sleep(x.ctx, max(min(backoff(retry.Backoff, retries, jitter()), retry.MaxWait), f.RetryAfter)) {
-			return &provider.Failure{Kind: provider.Canceled, Code: "canceled"}
+			return provider.NetworkFailure(x.ctx, x.ctx.Err())
 		}
 	}
 }
@@ -129,6 +139,7 @@ func (x *exchange) guarded(c *candidate, key int) *provider.Failure {
 		}
 	}
 	x.answered = func() { tell(nil) }
+	defer func() { tell(errPanicked) }() // if nothing was told
 	f := x.call(c, key)
 	tell(breakerError(f))
 	return f
@@ -200,13 +211,19 @@ func (x *exchange) call(c *candidate, key int) *provider.Failure {
 	return f
 }
 
+// panicked is the code of the gateway's own fault.
+const panicked = "panic"
+
+// errPanicked is that a call did not come to an end that a breaker could judge.
+var errPanicked = &provider.Failure{Kind: provider.Server, Code: panicked}
+
 // contained turns a panic into a failure: one broken answer must not cost the
 // record, nor the breaker's count.
 func (x *exchange) contained(f func() *provider.Failure) (failure *provider.Failure) {
 	defer func() {
 		if v := recover(); v != nil {
 			x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-			failure = &provider.Failure{Kind: provider.Server, Status: http.StatusInternalServerError, Code: "panic", Message: "internal error"}
+			failure = &provider.Failure{Kind: provider.Server, Status: http.StatusInternalServerError, Code: panicked, Message: "internal error"}
 		}
 	}()
 	return f()
@@ -307,12 +324,7 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 		}
 		return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: "the provider's answer is not one of its API"}
 	}
-	a.take(answer)
-	known := nothing
-	if answer.HasUsage {
-		known = everything
-	}
-	x.account(a, c, answer.Usage, known, len(answer.Text), answer.Text)
+	x.take(a, c, answer)
 	if api != x.api {
 		if body, err = wire.TranslateAnswer(body, api, x.api, time.Now().Unix()); err != nil {
 			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
@@ -343,8 +355,13 @@ func readAnswer(response *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// take keeps what an answer says of itself.
-func (a *Attempt) take(answer wire.Answer) {
+// take keeps what a whole answer says of itself.
+func (x *exchange) take(a *Attempt, c *candidate, answer wire.Answer) {
+	known := nothing
+	if answer.HasUsage {
+		known = everything
+	}
+	x.account(a, c, answer.Usage, known, len(answer.Text), answer.Text)
 	a.AnswerID = answer.ID
 	if answer.Model != "" {
 		a.UpstreamModel = answer.Model

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/simulate"
 )
@@ -288,3 +289,61 @@ func TestRecorderPanics(t *testing.T) {
 type panicking struct{}
 
 func (panicking) Record(context.Context, *gateway.Attempt) error { panic("out of order") }
+
+// A key that may not use one model may use another of the same provider.
+func TestForbiddenModel(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(body), `"model":"gpt-4o-2024-08-06"`) {
+			w.WriteHeader(403)
+			io.WriteString(w, `{"error":{"message":"no access to this model"}}`)
+			return
+		}
+		(&replies{statuses: []int{200}}).ServeHTTP(w, r)
+	})
+	r := newRig(t, `
+providers: [{name: a, kind: openai, base_url: $a/v1, api_key: key-one}]
+models:
+  - {name: gpt-4o-2024-08-06, provider: a}
+  - {name: gemma-2-2b-it, provider: a}
+policies: [{name: auto, objective: quality}]
+`, map[string]http.Handler{"a": handler})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 200 || a.header.Get("X-Carrot-Model") != "gemma-2-2b-it" {
+		t.Errorf("status %d from %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
+	}
+}
+
+// An answer that the provider bills and the gateway cannot pass on costs what
+// the provider says.
+func TestBilledAndLost(t *testing.T) {
+	const usage = `"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}`
+	const badCall = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{no"}}]},"finish_reason":"tool_calls"}],` + usage + `}`
+	const whole = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],` + usage + `}`
+	for _, test := range []struct{ name, path, body, answer, code string }{
+		{"an answer that cannot be translated", "/v1/messages", `{"model":"auto","max_tokens":9,"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"x"}]}`, badCall, "untranslatable_answer"},
+		{"an answer that was to be a stream", "/v1/chat/completions", chat("auto", "x", `"stream":true`), whole, "no_stream"},
+	} {
+		handler := said(200, "application/json", test.answer)
+		r := newRig(t, strings.NewReplacer("/v1, api_keys: [key-one, key-two]}", "/v1, apis: [chat]}").Replace(pairConfig)+"retry: {retries: 0, fallbacks: 0}", map[string]http.Handler{"a": handler, "b": handler})
+		got := r.post(t, test.path, test.body)
+		a := r.records.list()[0]
+		if want := (carrot.Usage{Input: 1000, Output: 500}); got.status != 502 || a.ErrorCode != test.code || a.Usage != want || a.Cost == 0 || a.Estimated {
+			t.Errorf("%s: status %d, %s, recorded %s with %+v for %v, want %+v", test.name, got.status, got.body, a.ErrorCode, a.Usage, a.Cost, want)
+		}
+	}
+}
+
+// Who hangs up, and what is wrong with a request, is not worth a warning.
+func TestWarnings(t *testing.T) {
+	var log bytes.Buffer
+	handler := said(422, "application/json", `{"error":{"message":"no"}}`)
+	g, err := gateway.New(parse(t, pairConfig, map[string]http.Handler{"a": handler, "b": handler}), source(), gateway.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{}
+	r.serve(t, g)
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 422 || strings.Contains(log.String(), "WARN") {
+		t.Errorf("status %d, log %s", a.status, &log)
+	}
+}

@@ -50,7 +50,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	for _, s := range servers {
 		if late := s.Shutdown(grace); late != nil {
 			g.log.Warn("requests were cut", "requests", g.active.Load())
-			cut(&provider.Failure{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: "shutting_down", Message: "the gateway is stopping"})
+			cut(&provider.Failure{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: shuttingDown, Message: "the gateway is stopping"})
 			g.settled(time.Second)
 			s.Close() // it is late already
 		}
@@ -68,6 +68,9 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	}
 	return nil
 }
+
+// shuttingDown is the code of what a stop cuts.
+const shuttingDown = "shutting_down"
 
 // settled waits a little for requests that were cut to write their records.
 func (g *Gateway) settled(limit time.Duration) {

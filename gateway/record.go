@@ -151,7 +151,7 @@ func (x *exchange) finish(a *Attempt, c *candidate, f *provider.Failure) {
 	case FellBack, Refused:
 		// What a provider calls a failure it does not bill. What it began to
 		// answer, and the gateway gave up, it bills as far as it says so.
-		if a.Status/100 != 2 || f.Quoted || !x.reported {
+		if a.Status/100 != 2 || f.Said || !x.reported {
 			a.Usage, a.Estimated, a.Cost = carrot.Usage{}, false, 0
 		}
 	case ClientGone:

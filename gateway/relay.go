@@ -49,7 +49,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.F
 	if s.api != s.x.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.api, time.Now().Unix(), s.x.p.inputTokens)
 	}
-	f := s.events(ctx, wire.NewDecoder(flushing{response.Body, s}))
+	f := s.x.contained(func() *provider.Failure { return s.events(ctx, wire.NewDecoder(flushing{response.Body, s})) })
 	s.settle()
 	if f == nil {
 		s.x.remember(s.a, s.c, s.api)
@@ -73,6 +73,9 @@ func (s *stream) noStream(ctx context.Context, response *http.Response) *provide
 	}
 	if e := wire.ReadError(body); e != nil {
 		return s.c.provider.ErrorFailure(e)
+	}
+	if answer, ok := wire.ReadAnswer(s.api, body); ok {
+		s.x.take(s.a, s.c, answer)
 	}
 	return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not stream"}
 }
@@ -162,7 +165,7 @@ func (s *stream) note(c *wire.Chunk) {
 	}
 	s.finished += c.Finished
 	if c.HasUsage {
-		s.usage = wire.MergeUsage(s.usage, c.Usage)
+		s.usage = c.AddUsage(s.usage)
 		if c.InputOnly {
 			s.known = max(s.known, inputOnly)
 		} else {

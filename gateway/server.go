@@ -82,7 +82,6 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK, dead: map[deadKey]bool{}}
 		x.identify()
-		defer x.recovered()
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
@@ -95,6 +94,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
 			g.metrics.end(api, policy, x.status, time.Since(x.start).Seconds())
 		}()
+		defer x.recovered() // before that, which is told the status
 		defer g.active.Add(-1)
 		if g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
 			g.metrics.rejected("limit")
@@ -122,9 +122,11 @@ func (x *exchange) recovered() {
 		panic(v)
 	}
 	x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-	if !x.sent {
-		x.fail(&wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"})
+	if x.sent { // the client has a part of an answer, and must not take it for the whole
+		x.status = http.StatusInternalServerError
+		panic(http.ErrAbortHandler)
 	}
+	x.fail(&wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"})
 }
 
 // identify tells the client the request's id, also where its SDK looks for it.

@@ -163,3 +163,26 @@ func TestThinkingStays(t *testing.T) {
 		}
 	}
 }
+
+// Reasoning that was translated on its way to the client comes back with the
+// tool's result: who made it goes on, in whatever API it is called.
+func TestThinkingStaysTranslated(t *testing.T) {
+	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
+	const dear = "gpt-4o-2024-08-06"
+	const user = `{"role":"user","content":"Use the tool to look it up."}`
+	const tools = `"tools":[{"type":"function","name":"look","parameters":{"type":"object"},"strict":false}],"input":[` + user
+	const back = `,{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]},` +
+		`{"type":"function_call","call_id":"c1","name":"look","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"42"}]}`
+	// Nobody is known to have begun it, as after a restart: better to go on than
+	// to refuse.
+	if a := r.post(t, "/v1/responses", `{"model":"auto",`+tools+back); a.status != 200 {
+		t.Errorf("nobody known: status %d: %s", a.status, a.body)
+	}
+	if a := r.post(t, "/v1/responses", `{"model":"`+dear+`",`+tools+`]}`); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	a := r.post(t, "/v1/responses", `{"model":"auto:usd-per-quality=0",`+tools+back)
+	if a.status != 200 || a.header.Get("X-Carrot-Model") != dear || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
+		t.Errorf("status %d, served by %s for %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
+	}
+}

@@ -221,7 +221,8 @@ type Failure struct {
 	Status     int           // 0: no HTTP answer
 	Code       string        // the provider's code or type, or what failed
 	Message    string        // without keys
-	Quoted     bool          // the message is the provider's, which may quote the prompt
+	Quoted     bool          // the message may quote the prompt or the answer
+	Said       bool          // the provider itself says that it failed
 	RetryAfter time.Duration // the provider asked for this wait; 0: it did not
 	Body       []byte        // the provider's report, as it came
 }
@@ -284,7 +285,7 @@ func (u *Upstream) failure(e *Error) *Failure {
 	if len(e.Code) > maxCode || strings.ContainsRune(e.Code, ' ') {
 		e.Code = "" // a code of words may quote anything
 	}
-	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true}
+	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true, Said: true}
 }
 
 // maxCode is how long a provider's error code may be.

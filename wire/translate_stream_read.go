@@ -165,24 +165,12 @@ func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 // count brings the usage up to date. The input's is told at the beginning, and
 // may be told again.
 func (r *messagesReader) count(v gjson.Result, take func(delta)) {
-	u, ok := readUsage(Messages, v)
+	u, ok := addUsage(Messages, r.usage, v)
 	if !ok {
 		return
 	}
-	for _, field := range []struct {
-		key       string
-		old, told *int
-	}{
-		{"input_tokens", &r.usage.Input, &u.Input},
-		{"cache_read_input_tokens", &r.usage.CachedInput, &u.CachedInput},
-		{"cache_creation_input_tokens", &r.usage.CacheWrite, &u.CacheWrite},
-	} {
-		if given(v.Get(field.key)) {
-			*field.old = *field.told
-		}
-	}
-	r.usage.Output, r.usage.Reasoning = u.Output, u.Reasoning
-	take(delta{kind: usageDelta, usage: r.usage})
+	r.usage = u
+	take(delta{kind: usageDelta, usage: u})
 }
 
 // responsesReader reads the events of OpenAI's responses.

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -57,13 +56,30 @@ func readUsage(api API, v gjson.Result) (carrot.Usage, bool) {
 	return u, true
 }
 
-// MergeUsage adds a later report of usage within a stream to an earlier one: of
-// the input a later report may leave parts out, of the output it is the whole.
-func MergeUsage(old, later carrot.Usage) carrot.Usage {
-	later.Input = cmp.Or(later.Input, old.Input)
-	later.CachedInput = cmp.Or(later.CachedInput, old.CachedInput)
-	later.CacheWrite = cmp.Or(later.CacheWrite, old.CacheWrite)
-	return later
+// addUsage brings a stream's usage up to date with a later report of it. That
+// holds, but for what Anthropic leaves out of the input because it said so
+// before. ok is false if v is no usage.
+func addUsage(api API, old carrot.Usage, v gjson.Result) (u carrot.Usage, ok bool) {
+	u, ok = readUsage(api, v)
+	if !ok {
+		return old, false
+	}
+	if api != Messages {
+		return u, true
+	}
+	for _, part := range []struct {
+		key       string
+		old, told *int
+	}{
+		{"input_tokens", &old.Input, &u.Input},
+		{"cache_read_input_tokens", &old.CachedInput, &u.CachedInput},
+		{"cache_creation_input_tokens", &old.CacheWrite, &u.CacheWrite},
+	} {
+		if !given(v.Get(part.key)) {
+			*part.told = *part.old
+		}
+	}
+	return u, true
 }
 
 // ReadError reads an error that came with a good status in place of an answer;
@@ -161,12 +177,26 @@ type Chunk struct {
 
 	ID       string
 	Model    string // in the provider's words; empty if the event names none
-	Usage    carrot.Usage
-	HasUsage bool
+	HasUsage bool   // see AddUsage
 	// InputOnly says that of the usage only the input is known yet.
 	InputOnly bool
 	// Text of this part.
 	Text string
+
+	api   API
+	usage gjson.Result // as it came
+}
+
+// AddUsage brings the usage of a stream so far up to date with the chunk's.
+func (c *Chunk) AddUsage(sofar carrot.Usage) carrot.Usage {
+	u, _ := addUsage(c.api, sofar, c.usage)
+	return u
+}
+
+// report keeps a report of usage.
+func (c *Chunk) report(api API, v gjson.Result) {
+	c.api, c.usage = api, v
+	_, c.HasUsage = readUsage(api, v)
 }
 
 // ReadChunk reads one event of a stream. ok is false if it is malformed.
@@ -205,7 +235,7 @@ func readChatChunk(v gjson.Result) Chunk {
 		case "model":
 			c.Model = value.Str
 		case "usage":
-			c.Usage, c.HasUsage = readUsage(Chat, value)
+			c.report(Chat, value)
 		case "choices":
 			value.ForEach(func(_, choice gjson.Result) bool {
 				text = c.choice(choice, text)
@@ -261,7 +291,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 	case "message_start":
 		m := v.Get("message")
 		c.ID, c.Model = m.Get("id").Str, m.Get("model").Str
-		c.Usage, c.HasUsage = readUsage(Messages, m.Get("usage"))
+		c.report(Messages, m.Get("usage"))
 		c.InputOnly = true
 	case "content_block_start":
 		kind := v.Get("content_block.type").Str
@@ -272,7 +302,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 		c.Text = d.Get("text").Str + d.Get("thinking").Str + d.Get("partial_json").Str
 	case "message_delta":
 		c.Content = true
-		c.Usage, c.HasUsage = readUsage(Messages, v.Get("usage"))
+		c.report(Messages, v.Get("usage"))
 	case "message_stop":
 		c.Content, c.Finished, c.Last = true, 1, true
 	}
@@ -284,7 +314,7 @@ func readResponsesChunk(v gjson.Result) Chunk {
 	kind := v.Get("type").Str
 	if r := v.Get("response"); r.Exists() {
 		c.ID, c.Model = r.Get("id").Str, r.Get("model").Str
-		c.Usage, c.HasUsage = readUsage(Responses, r.Get("usage"))
+		c.report(Responses, r.Get("usage"))
 	}
 	switch kind {
 	case "error":

@@ -130,6 +130,42 @@ func TestForClient(t *testing.T) {
 	}
 }
 
+// Of several reports in a stream the last holds, but for what Anthropic's leave
+// out of the input because they said it before.
+func TestMergeUsage(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		api    API
+		events []string
+		want   carrot.Usage
+	}{
+		{"running counts of chat", Chat, []string{
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":80}}}`,
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`}, carrot.Usage{Input: 100, Output: 9}},
+		{"Anthropic says the input first", Messages, []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
+		{"and parts of it again", Messages, []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"input_tokens":50,"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
+		{"or corrects it", Messages, []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":1000,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":1000,"output_tokens":7}}`}, carrot.Usage{CachedInput: 1000, Output: 7}},
+	} {
+		var got carrot.Usage
+		for _, e := range test.events {
+			c, ok := ReadChunk(test.api, Event{Data: []byte(e)})
+			if !ok || !c.HasUsage {
+				t.Fatalf("%s: %s has no usage", test.name, e)
+			}
+			got = c.AddUsage(got)
+		}
+		if got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
 // Neither depth nor number makes reading dear or deadly.
 func TestHostile(t *testing.T) {
 	deep := Event{Data: []byte(strings.Repeat("[", 1<<24))}
