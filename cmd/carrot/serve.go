@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,45 +48,81 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if c.Demo {
 		return c.demo(ctx, t)
 	}
-	open := func() (*gateway.Config, error) {
-		config, err := gateway.OpenConfig(c.Config, os.LookupEnv)
+	s := &service{files: []string{c.Config}, open: c.listening(func() (*gateway.Config, error) { return gateway.OpenConfig(c.Config, os.LookupEnv) })}
+	config, source, err := s.load()
+	if err != nil {
+		return err
+	}
+	if c.Check {
+		return c.check(t, config, source)
+	}
+	return s.run(ctx, t.err, config, source, nil)
+}
+
+// listening reads a configuration with the address of --listen in it.
+func (c *serveCommand) listening(read func() (*gateway.Config, error)) func() (*gateway.Config, error) {
+	return func() (*gateway.Config, error) {
+		config, err := read()
 		if err == nil && c.Listen != "" {
 			err = config.SetListen(c.Listen)
 		}
 		return config, err
 	}
-	config, source, err := load(open)
-	if err != nil {
-		return err
-	}
-	if c.Check {
-		if _, err := gateway.New(config, source, gateway.Options{}); err != nil {
-			return fmt.Errorf("%s: %w", c.Config, err)
-		}
-		if path := config.Record.Path; path != "" {
-			if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-				return hinted{fmt.Errorf("%s: record.path: there is no folder %s", c.Config, filepath.Dir(path)), "make it, or record elsewhere"}
-			}
-		}
-		fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
-		return nil
-	}
-	s := newService(t.err, open, config, source)
-	s.files = []string{c.Config}
-	return s.run(ctx, nil)
 }
 
-// load reads a configuration and the files that it names. If one of those is
-// wrong, the configuration is returned with the error.
-func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source, error) {
-	config, err := open()
+// check says that nothing is wrong with a configuration, or what.
+func (c *serveCommand) check(t terminal, config *gateway.Config, source gateway.Source) error {
+	if _, err := gateway.New(config, source, gateway.Options{}); err != nil {
+		return fmt.Errorf("%s: %w", c.Config, err)
+	}
+	if path := config.Record.Path; path != "" {
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+			return hinted{fmt.Errorf("%s: record.path: there is no folder %s", c.Config, filepath.Dir(path)), "make it, or record elsewhere"}
+		}
+	}
+	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
+	return nil
+}
+
+// service is a running gateway with what it stands on.
+type service struct {
+	open  func() (*gateway.Config, error)
+	files []string // that open reads
+	log   *slog.Logger
+	level slog.LevelVar
+
+	gateway *gateway.Gateway
+	reopen  func() error      // of the record; nil: there is none
+	mu      sync.Mutex        // one reload at a time
+	seen    map[string]string // the files as they were just before they were read
+}
+
+// load reads the configuration and the files that it names. Each file is looked
+// at before it is read, so that a change meanwhile is seen as one; those that a
+// configuration names are looked at even if one of them is wrong, for that may be
+// mended.
+func (s *service) load() (*gateway.Config, gateway.Source, error) {
+	seen := map[string]string{}
+	look(seen, s.files...)
+	config, err := s.open()
 	if err != nil {
+		for name := range s.seen { // what is served goes on, and so do its files
+			if _, ok := seen[name]; !ok {
+				seen[name] = s.seen[name]
+			}
+		}
+		s.seen = seen
 		return nil, gateway.Source{}, hinted{err, "docs/config.md lists every key"}
 	}
+	look(seen, config.Router, config.Prices)
+	for _, client := range config.Clients {
+		look(seen, client.KeyFile)
+	}
+	s.seen = seen
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
 	router, a, err := flags.open()
 	if err != nil {
-		return config, gateway.Source{}, err
+		return nil, gateway.Source{}, err
 	}
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
 	for _, m := range a.Manifest.Models {
@@ -97,38 +131,46 @@ func load(open func() (*gateway.Config, error)) (*gateway.Config, gateway.Source
 	return config, source, nil
 }
 
-// newService returns a service that logs JSON lines.
-func newService(w io.Writer, open func() (*gateway.Config, error), config *gateway.Config, source gateway.Source) *service {
-	s := &service{open: open, config: config, source: source, level: &slog.LevelVar{}}
+// look notes how files are now.
+func look(seen map[string]string, names ...string) {
+	for _, name := range names {
+		if name != "" {
+			seen[name] = stamp(name)
+		}
+	}
+}
+
+// stamp changes with the content of a file.
+func stamp(name string) string {
+	info, err := os.Stat(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+}
+
+// changed reports whether a file is not as it was before it was read.
+func (s *service) changed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, was := range s.seen {
+		if stamp(name) != was {
+			return true
+		}
+	}
+	return false
+}
+
+// run serves what was loaded until ctx is done, and logs JSON lines. started is
+// told the clients' address.
+func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config, source gateway.Source, started func(address string)) (err error) {
 	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
-	s.log = slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.level}))
-	return s
-}
-
-// service is a running gateway with what it stands on.
-type service struct {
-	open   func() (*gateway.Config, error)
-	config *gateway.Config
-	source gateway.Source
-	files  []string // watched, beside those that the configuration names
-	log    *slog.Logger
-	level  *slog.LevelVar
-
-	gateway *gateway.Gateway
-	reopen  func() error // of the record; nil: there is none
-	mu      sync.Mutex   // one reload at a time
-	watched []string     // files that the configuration names
-}
-
-// run serves until ctx is done. started is told the clients' address.
-func (s *service) run(ctx context.Context, started func(address string)) (err error) {
+	s.log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: &s.level}))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // a server that lives long had rather be small
 	}
-	s.watched = watched(s.config)
-	seen := s.fingerprint()
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
 		return err
@@ -144,7 +186,7 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options := gateway.Options{Log: s.log, Registerer: registry, Tracer: tracer, Meter: meter}
-	if record := s.config.Record; record.Path != "" {
+	if record := config.Record; record.Path != "" {
 		file, err := gateway.OpenJSONL(record.Path, int64(record.MaxMB)<<20, *record.Keep)
 		if err != nil {
 			return err
@@ -152,16 +194,16 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 		defer func() { err = errors.Join(err, file.Close()) }()
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if s.gateway, err = gateway.New(s.config, s.source, options); err != nil {
+	if s.gateway, err = gateway.New(config, source, options); err != nil {
 		return err
 	}
-	clients, err := net.Listen("tcp", s.config.Listen)
+	clients, err := net.Listen("tcp", config.Listen)
 	if err != nil {
 		return hinted{err, "choose another address with --listen or listen:"}
 	}
 	var operators net.Listener
-	if s.config.AdminListen != "off" {
-		if operators, err = net.Listen("tcp", s.config.AdminListen); err != nil {
+	if config.AdminListen != "off" {
+		if operators, err = net.Listen("tcp", config.AdminListen); err != nil {
 			clients.Close()
 			return hinted{err, "choose another address with admin_listen:, or off"}
 		}
@@ -170,12 +212,12 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 	if operators != nil {
 		admin = operators.Addr().String()
 	}
-	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(s.config.Models), "policies", len(s.config.Policies))
+	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(config.Models), "policies", len(config.Policies))
 	if started != nil {
 		started(clients.Addr().String())
 	}
 	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(ctx, seen) })
+	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
 	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(registry, s.reload))
@@ -185,10 +227,7 @@ func (s *service) run(ctx context.Context, started func(address string)) (err er
 func (s *service) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	config, source, err := load(s.open)
-	if config != nil {
-		s.watched = watched(config) // also if it does not hold: the mistake may be in them
-	}
+	config, source, err := s.load()
 	if err != nil {
 		s.gateway.Refused()
 		s.log.Error("reload", "error", err)
@@ -207,21 +246,11 @@ func (s *service) reload() error {
 	return nil
 }
 
-// watched are the files that a configuration names.
-func watched(c *gateway.Config) []string {
-	files := []string{c.Router, c.Prices}
-	for _, client := range c.Clients {
-		files = append(files, client.KeyFile)
-	}
-	return files
-}
-
 // watchEvery is how often the files are looked at.
 const watchEvery = 2 * time.Second
 
-// watch reloads on SIGHUP and when the files are not as they were seen, until
-// ctx is done.
-func (s *service) watch(ctx context.Context, seen [sha256.Size]byte) {
+// watch reloads on SIGHUP and when a file has changed, until ctx is done.
+func (s *service) watch(ctx context.Context) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -238,31 +267,12 @@ func (s *service) watch(ctx context.Context, seen [sha256.Size]byte) {
 				}
 			}
 		case <-tick.C:
-			if s.fingerprint() == seen {
+			if !s.changed() {
 				continue
 			}
 		}
 		_ = s.reload() // it is logged, and the old configuration stays
-		seen = s.fingerprint()
 	}
-}
-
-// fingerprint changes with the content of the files that a reload reads.
-func (s *service) fingerprint() [sha256.Size]byte {
-	s.mu.Lock()
-	files := append(slices.Clone(s.watched), s.files...)
-	s.mu.Unlock()
-	h := sha256.New()
-	for _, name := range files {
-		if name == "" {
-			continue
-		}
-		fmt.Fprintf(h, "%s\x00", name)
-		if info, err := os.Stat(name); err == nil {
-			fmt.Fprintf(h, "%d %d\x00", info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // demo serves simulated models.
@@ -275,14 +285,8 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer wait()
 	defer cancel()
-	open := func() (*gateway.Config, error) {
-		config, err := gateway.ParseConfig([]byte(text), os.LookupEnv)
-		if err == nil && c.Listen != "" {
-			err = config.SetListen(c.Listen)
-		}
-		return config, err
-	}
-	config, source, err := load(open)
+	s := &service{open: c.listening(func() (*gateway.Config, error) { return gateway.ParseConfig([]byte(text), os.LookupEnv) })}
+	config, source, err := s.load()
 	if err != nil {
 		return err
 	}
@@ -290,6 +294,5 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 		fmt.Fprint(t.out, text)
 		return nil
 	}
-	s := newService(t.err, open, config, source)
-	return s.run(ctx, func(address string) { fmt.Fprint(t.out, strings.ReplaceAll(demoHelp, "ADDRESS", address)) })
+	return s.run(ctx, t.err, config, source, func(address string) { fmt.Fprint(t.out, strings.ReplaceAll(demoHelp, "ADDRESS", address)) })
 }

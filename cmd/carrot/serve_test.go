@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/carrot-router/carrot/gateway"
 )
 
 // output is what a command writes, to be read while it runs.
@@ -197,4 +199,51 @@ models:
 	if strings.Contains(log.String()+string(lines), "17 * 23") {
 		t.Error("the prompt is in the log or the record")
 	}
+}
+
+// A file that changes while it is read is read again.
+func TestServeChangedMeanwhile(t *testing.T) {
+	folder := t.TempDir()
+	prices, config := filepath.Join(folder, "prices.json"), filepath.Join(folder, "carrot.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text = `{providers: [{name: up, kind: openai, base_url: "http://127.0.0.1:9/v1"}], models: [{name: gpt-4o-mini-2024-07-18, provider: up}], prices: prices.json}`
+	var meanwhile func()
+	s := &service{files: []string{config}, open: func() (*gateway.Config, error) {
+		c, err := gateway.OpenConfig(config, os.LookupEnv)
+		meanwhile()
+		return c, err
+	}}
+	f := func(name string, change func(), loads, changed bool) {
+		t.Helper()
+		meanwhile = change
+		if _, _, err := s.load(); (err == nil) != loads {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := s.changed(); got != changed {
+			t.Errorf("%s: changed %v, want %v", name, got, changed)
+		}
+	}
+	nothing := func() {}
+	write(config, text)
+	f("prices that are not there", nothing, false, false)
+	write(prices, `{"schema":"carrot.prices/1","unit":"USD per million tokens","models":[]}`)
+	if !s.changed() {
+		t.Error("prices that come are not seen")
+	}
+	f("as it is", nothing, true, false)
+	f("a change while it is read", func() { write(config, text+"\n") }, true, true)
+	f("again", nothing, true, false)
+	write(config, "{")
+	f("a broken configuration", nothing, false, false)
+	write(prices, `{}`)
+	if !s.changed() {
+		t.Error("prices of what is still served are not watched")
+	}
+	write(config, text)
+	f("half written, and then whole", func() { write(config, text+"\n\n") }, false, true) // the prices are broken
 }
