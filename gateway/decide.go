@@ -265,7 +265,7 @@ func (g *Gateway) pinned(r *routes, q *wire.Request, s *selection, client string
 	}
 	for i := len(prefixes) - 2; i >= 0; i-- {
 		// The prompt cache may have forgotten it, the model has not.
-		if m, ok := g.sessions.peek(prefixes[i]); ok {
+		if m, ok := g.sessions.memos.Get(prefixes[i]); ok {
 			if c := r.byName[m.candidate]; c != nil {
 				return c, ReasonThinking, nil
 			}
@@ -311,12 +311,12 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 func (g *Gateway) remember(p *plan, s *selection, client string, c *candidate, inputTokens int, responseID string) {
 	m := memo{candidate: c.Name, tokens: int32(min(inputTokens, math.MaxInt32)), at: g.now().Unix()}
 	if n := len(p.prefixes); n > 0 {
-		g.sessions.put(p.prefixes[n-1], m)
+		g.sessions.memos.Put(p.prefixes[n-1], m)
 	}
 	if s.session != "" {
-		g.sessions.put(g.sessions.key(client, "session", s.session), m)
+		g.sessions.memos.Put(g.sessions.key(client, "session", s.session), m)
 	}
 	if responseID != "" {
-		g.responses.put(g.responses.key(client, "response", responseID), m)
+		g.responses.memos.Put(g.responses.key(client, "response", responseID), m)
 	}
 }

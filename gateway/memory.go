@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"hash/maphash"
-	"sync"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/recent"
 	"github.com/carrot-router/carrot/wire"
 )
 
@@ -13,13 +13,8 @@ import (
 // hashes and names, no text.
 type memory struct {
 	ttl   time.Duration // 0: for as long as there is room
-	limit int
 	seed  maphash.Seed
-
-	mu sync.Mutex
-	// Two generations: when the young one is full, it becomes the old one, so
-	// that what was not used for a while goes away.
-	young, old map[uint64]memo
+	memos recent.Map[uint64, memo]
 }
 
 // memo is who served, with how many input tokens.
@@ -29,39 +24,14 @@ type memo struct {
 	at        int64 // seconds since 1970
 }
 
+// newMemory returns a memory of at most so many memos.
 func newMemory(ttl time.Duration, limit int) *memory {
-	return &memory{ttl: ttl, limit: max(limit/2, 1), seed: maphash.MakeSeed(), young: map[uint64]memo{}}
-}
-
-func (m *memory) put(key uint64, v memo) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.store(key, v)
-}
-
-func (m *memory) store(key uint64, v memo) {
-	if len(m.young) >= m.limit {
-		m.young, m.old = make(map[uint64]memo, m.limit), m.young
-	}
-	m.young[key] = v
-}
-
-// peek returns a memo however old it is.
-func (m *memory) peek(key uint64) (memo, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	v, ok := m.young[key]
-	if !ok {
-		if v, ok = m.old[key]; ok {
-			m.store(key, v)
-		}
-	}
-	return v, ok
+	return &memory{ttl: ttl, seed: maphash.MakeSeed(), memos: recent.Map[uint64, memo]{Size: max(limit/2, 1)}}
 }
 
 // get returns a memo that is not older than the memory's limit.
 func (m *memory) get(key uint64, now time.Time) (memo, bool) {
-	v, ok := m.peek(key)
+	v, ok := m.memos.Get(key)
 	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
 }
 

@@ -1,9 +1,12 @@
 package price
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/tiktoken-go/tokenizer/codec"
+
+	"github.com/carrot-router/carrot/internal/recent"
 )
 
 // o200k is the encoding of GPT-4o and later, an approximation for models with
@@ -24,7 +27,7 @@ func CountTokens(text string) int {
 		if end < 0 { // not ASCII from here on
 			return n + encode(text[at:])
 		}
-		n += counts.of(text[at:end])
+		n += count(text[at:end])
 		at = end
 	}
 	return n
@@ -38,39 +41,20 @@ func encode(text string) int {
 	return (len(text) + 3) / 4
 }
 
-// counts remembers the tokens of pieces.
-var counts = pieces{young: map[string]int{}}
+// counts remembers the tokens of pieces, in some 10 MB at most.
+var counts = recent.Map[string, int]{Size: 32 << 10}
 
-// pieces is a bounded memory: when the young generation is full it becomes the
-// old one, so that pieces which did not come again go.
-type pieces struct {
-	mu         sync.RWMutex
-	young, old map[string]int
-}
+// maxPiece is the longest piece that is remembered, in bytes.
+const maxPiece = 64
 
-// maxPieces and maxPiece bound the memory to some 10 MB.
-const (
-	maxPieces = 32 << 10
-	maxPiece  = 64 // bytes
-)
-
-func (p *pieces) of(text string) int {
-	p.mu.RLock()
-	n, ok := p.young[text]
-	p.mu.RUnlock()
-	if ok {
+func count(piece string) int {
+	if n, ok := counts.Get(piece); ok {
 		return n
 	}
-	n = encode(text)
-	if len(text) > maxPiece {
-		return n
+	n := encode(piece)
+	if len(piece) <= maxPiece {
+		counts.Put(strings.Clone(piece), n) // or the whole prompt would stay
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.young) >= maxPieces {
-		p.young, p.old = make(map[string]int, maxPieces), p.young
-	}
-	p.young[string([]byte(text))] = n // a copy, or the whole prompt would stay
 	return n
 }
 

@@ -103,11 +103,11 @@ func (s *state) failedBefore(r *request) bool {
 	if s.FailureRate >= 1 {
 		return false
 	}
-	if _, ok := s.failures.get(r.hash); ok {
-		s.failures.forget(r.hash)
+	if _, ok := s.failures.Get(r.hash); ok {
+		s.failures.Forget(r.hash)
 		return true
 	}
-	s.failures.put(r.hash, 0)
+	s.failures.Put(r.hash, 0)
 	return false
 }
 

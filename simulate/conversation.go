@@ -63,7 +63,7 @@ func (c *conversation) settle() {
 // knows of it.
 func (c *conversation) keep(u carrot.Usage) {
 	if c.r.api == wire.Responses {
-		c.p.responses.put(hashText(0, c.a.id), c.total+u.Output)
+		c.p.responses.Put(hashText(0, c.a.id), c.total+u.Output)
 	}
 }
 

@@ -54,7 +54,7 @@ func (p *Provider) embed(w http.ResponseWriter, body []byte) *refusal {
 		if in.IsArray() {
 			tokens += len(in.Array())
 		} else {
-			tokens += p.count(hash, in.Str)
+			tokens += count(in.Str)
 		}
 		b = append(b, `{"object":"embedding","index":`...)
 		b = append(strconv.AppendInt(b, int64(i), 10), `,"embedding":`...)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/recent"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/wire"
 )
@@ -126,61 +127,18 @@ func add(sum *carrot.Usage, u carrot.Usage) {
 	sum.Reasoning += u.Reasoning
 }
 
-// memory remembers numbers by key. It holds the youngest entries, at least
-// memorySize of them and at most twice as many, and is safe for concurrent use.
-type memory struct {
-	mu         sync.Mutex
-	young, old map[uint64]int
-}
-
-const memorySize = 4096
-
-func (m *memory) get(key uint64) (int, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n, ok := m.young[key]
-	if !ok {
-		n, ok = m.old[key]
-	}
-	return n, ok
-}
-
-func (m *memory) put(key uint64, n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.young == nil || len(m.young) >= memorySize {
-		m.old, m.young = m.young, make(map[uint64]int, 64)
-	}
-	m.young[key] = n
-}
-
-func (m *memory) forget(key uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.young, key)
-	delete(m.old, key)
-}
+// memory remembers numbers by key.
+type memory = recent.Map[uint64, int]
 
 // countedBytes is how much of a text is counted; the rest is taken to be as
 // dense.
 const countedBytes = 8 << 10
 
-// count counts the tokens of a text whose hash is known. Counting is slow, so
-// that counts of late are kept.
-func (p *Provider) count(hash uint64, text string) int {
-	if text == "" {
-		return 0
-	}
-	if n, ok := p.counts.get(hash); ok {
-		return n
-	}
-	n := 0
+// count counts the tokens of a text.
+func count(text string) int {
 	if len(text) <= countedBytes {
-		n = price.CountTokens(text)
-	} else {
-		part := strings.ToValidUTF8(text[:countedBytes], "")
-		n = int(float64(price.CountTokens(part)) * float64(len(text)) / countedBytes)
+		return price.CountTokens(text)
 	}
-	p.counts.put(hash, n)
-	return n
+	part := strings.ToValidUTF8(text[:countedBytes], "")
+	return int(float64(price.CountTokens(part)) * float64(len(text)) / countedBytes)
 }

@@ -27,7 +27,7 @@ import (
 //
 // The same beginning of a conversation, of 1,024 tokens and more, is billed as
 // cached input when a model sees it again; over messages only where the client
-// marks what to cache. The memory for this and for token counts is bounded.
+// marks what to cache. The memory for this is bounded.
 type Provider struct {
 	Models []Model
 	// Keys are the API keys that are accepted; none: any or no key.
@@ -40,7 +40,6 @@ type Provider struct {
 
 	once      sync.Once
 	states    []*state
-	counts    memory // of tokens by text
 	responses memory // conversations' tokens by the response that ended them
 	calls     atomic.Uint64
 }
@@ -169,7 +168,7 @@ func (p *Provider) allowed(r *http.Request) bool {
 // converse answers a request of chat, messages or responses. A refusal is left
 // to the caller.
 func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, requestID string, count bool) *refusal {
-	r, bad := p.parse(api, body, count)
+	r, bad := parse(api, body, count)
 	if bad != nil {
 		return bad
 	}
@@ -179,7 +178,7 @@ func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.AP
 	}
 	before := 0
 	if r.previous != "" {
-		n, ok := p.responses.get(hashText(0, r.previous))
+		n, ok := p.responses.Get(hashText(0, r.previous))
 		if !ok {
 			return badRequest("previous_response_id", "previous_response_not_found", "Previous response with id '"+r.previous+"' not found.")
 		}
@@ -219,7 +218,7 @@ func (s *state) remember(r *request) {
 	sum := r.extra
 	for i := range r.turns {
 		if sum += r.turns[i].tokens; sum >= cacheTokens {
-			s.prefixes.put(r.turns[i].hash, sum)
+			s.prefixes.Put(r.turns[i].hash, sum)
 		}
 	}
 }
@@ -237,7 +236,7 @@ func (s *state) input(r *request, before int) carrot.Usage {
 			continue
 		}
 		prefix = sum
-		if _, ok := s.prefixes.get(r.turns[i].hash); ok {
+		if _, ok := s.prefixes.Get(r.turns[i].hash); ok {
 			cached = sum
 		}
 	}

@@ -47,7 +47,7 @@ const (
 
 // parse reads a request of chat, messages or responses, or one to count tokens
 // only, which needs no limit.
-func (p *Provider) parse(api wire.API, body []byte, count bool) (*request, *refusal) {
+func parse(api wire.API, body []byte, count bool) (*request, *refusal) {
 	if !gjson.ValidBytes(body) {
 		return nil, invalidJSON(api)
 	}
@@ -76,7 +76,7 @@ func (p *Provider) parse(api wire.API, body []byte, count bool) (*request, *refu
 	if bad := r.check(v, turns, count); bad != nil {
 		return nil, bad
 	}
-	p.readTurns(r, system, turns)
+	r.readTurns(system, turns)
 	if tools.IsArray() {
 		r.extra += len(tools.Raw) / 4
 		r.chooseTool(tools, choice)
@@ -174,12 +174,12 @@ func (r *request) check(v, turns gjson.Result, count bool) *refusal {
 }
 
 // readTurns counts the conversation.
-func (p *Provider) readTurns(r *request, system, turns gjson.Result) {
+func (r *request) readTurns(system, turns gjson.Result) {
 	h := uint64(0)
 	add := func(t turn, role string, v gjson.Result) {
 		t.hash = hashText(h, role)
 		t.tokens += turnTokens
-		p.readContent(r, &t, v)
+		r.readContent(&t, v)
 		h = t.hash
 		r.turns = append(r.turns, t)
 	}
@@ -202,26 +202,26 @@ func (p *Provider) readTurns(r *request, system, turns gjson.Result) {
 
 // readContent adds a content to a turn: a text, a list of parts, a part or a
 // whole message.
-func (p *Provider) readContent(r *request, t *turn, v gjson.Result) {
+func (r *request) readContent(t *turn, v gjson.Result) {
 	switch {
 	case v.Type == gjson.String:
 		t.text = v.Str
-		p.readText(t, v.Str)
+		readText(t, v.Str)
 	case v.IsArray():
 		v.ForEach(func(_, part gjson.Result) bool {
-			p.readContent(r, t, part)
+			r.readContent(t, part)
 			return true
 		})
 	case v.IsObject():
 		v.ForEach(func(key, field gjson.Result) bool {
-			p.readField(r, t, key.Str, field)
+			r.readField(t, key.Str, field)
 			return true
 		})
 	}
 }
 
 // readField adds a field of a message or a part.
-func (p *Provider) readField(r *request, t *turn, key string, v gjson.Result) {
+func (r *request) readField(t *turn, key string, v gjson.Result) {
 	switch key {
 	case "type":
 		switch v.Str {
@@ -231,9 +231,9 @@ func (p *Provider) readField(r *request, t *turn, key string, v gjson.Result) {
 			t.result = true
 		}
 	case "content", "text", "refusal", "reasoning_content", "thinking", "arguments", "output":
-		p.readContent(r, t, v)
+		r.readContent(t, v)
 	case "tool_calls", "input":
-		p.readText(t, v.Raw)
+		readText(t, v.Raw)
 	case "image_url", "source":
 		t.hash = hashText(t.hash, v.Raw)
 	case "cache_control":
@@ -242,10 +242,9 @@ func (p *Provider) readField(r *request, t *turn, key string, v gjson.Result) {
 }
 
 // readText adds a text. How it is wrapped does not matter to the hash.
-func (p *Provider) readText(t *turn, text string) {
-	own := hashText(0, text)
-	t.hash = hashText(t.hash^own, "")
-	t.tokens += p.count(own, text)
+func readText(t *turn, text string) {
+	t.hash = hashText(t.hash^hashText(0, text), "")
+	t.tokens += count(text)
 }
 
 // chooseTool takes the tool that the model calls, if any: after a tool's

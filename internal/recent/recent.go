@@ -1,0 +1,67 @@
+// Package recent remembers what was used of late, in bounded memory.
+package recent
+
+import "sync"
+
+// Map holds the entries that were put or got last: at least Size of them, and at
+// most twice as many. The zero Map works. It is safe for concurrent use as long
+// as Size is not changed.
+//
+// There are two generations: when the young one is full it becomes the old one,
+// and what is not used until the next is full goes.
+type Map[K comparable, V any] struct {
+	// Size of a generation. Zero means 4096.
+	Size int
+
+	mu         sync.RWMutex
+	young, old map[K]V
+}
+
+// Get returns the value of a key.
+func (m *Map[K, V]) Get(key K) (V, bool) {
+	m.mu.RLock()
+	v, ok := m.young[key]
+	_, aged := m.old[key]
+	m.mu.RUnlock()
+	if ok || !aged {
+		return v, ok
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v, ok = m.young[key]; ok {
+		return v, true
+	}
+	if v, ok = m.old[key]; ok {
+		m.put(key, v)
+	}
+	return v, ok
+}
+
+// Put gives a key a value.
+func (m *Map[K, V]) Put(key K, v V) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.put(key, v)
+}
+
+func (m *Map[K, V]) put(key K, v V) {
+	size := m.Size
+	if size <= 0 {
+		size = 4096
+	}
+	switch {
+	case m.young == nil:
+		m.young = map[K]V{}
+	case len(m.young) >= size:
+		m.young, m.old = make(map[K]V, size), m.young
+	}
+	m.young[key] = v
+}
+
+// Forget takes a key out.
+func (m *Map[K, V]) Forget(key K) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.young, key)
+	delete(m.old, key)
+}
