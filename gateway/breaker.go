@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/sony/gobreaker/v2"
 
@@ -86,11 +85,4 @@ func (b *budget) take() bool {
 	}
 	b.left--
 	return true
-}
-
-// backoff is the wait before a retry: first doubled with every try, and of that
-// between a half and the whole. r is in [0,1).
-func backoff(first time.Duration, try int, r float64) time.Duration {
-	wait := min(first<<min(try-1, 10), time.Minute)
-	return wait - time.Duration(r*float64(wait)/2)
 }

@@ -108,8 +108,8 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 			return f
 		}
 		retries++
-		if !sleep(x.ctx, max(min(backoff(retry.Backoff, retries, jitter()), retry.MaxWait), f.RetryAfter)) {
-			return provider.NetworkFailure(x.ctx, x.ctx.Err())
+		if err := provider.Sleep(x.ctx, max(min(provider.Backoff(retry.Backoff, retries), retry.MaxWait), f.RetryAfter)); err != nil {
+			return provider.NetworkFailure(x.ctx, err)
 		}
 	}
 }
@@ -156,17 +156,6 @@ func breakerError(f *provider.Failure) error {
 		return f
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // call is one attempt: it calls the candidate once, passes the answer on, and

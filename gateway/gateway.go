@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -115,6 +114,3 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 // Refused counts a configuration that could not be read, for who watches
 // reloads.
 func (g *Gateway) Refused() { g.metrics.reload(false) }
-
-// jitter is a random number in [0,1).
-func jitter() float64 { return rand.Float64() }

@@ -171,8 +171,8 @@ func (e *Embeddings) batch(ctx context.Context, u *url.URL, texts []string, dim 
 			}
 			return nil, err
 		}
-		wait := max(backoff(orDefault(e.Backoff, defaultBackoff), try), again.after)
-		if sleep(ctx, wait) != nil {
+		wait := max(Backoff(orDefault(e.Backoff, defaultBackoff), try), again.after)
+		if Sleep(ctx, wait) != nil {
 			return nil, fmt.Errorf("%w, while waiting to try again after: %w", ctx.Err(), err)
 		}
 	}

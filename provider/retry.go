@@ -46,9 +46,9 @@ func networkError(ctx context.Context, err error, timeout time.Duration) error {
 	return &retryable{err: err}
 }
 
-// backoff is the wait after the given try: first doubled with every try, at
+// Backoff is the wait after the given try: first doubled with every try, at
 // most maxWait, and of that between a half and the whole.
-func backoff(first time.Duration, try int) time.Duration {
+func Backoff(first time.Duration, try int) time.Duration {
 	wait := min(first, maxWait)
 	for range try - 1 {
 		wait = min(2*wait, maxWait)
@@ -71,8 +71,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// sleep waits, or returns the context's error as soon as it is done.
-func sleep(ctx context.Context, wait time.Duration) error {
+// Sleep waits, or returns the context's error as soon as it is done.
+func Sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -183,8 +183,8 @@ func TestBackoff(t *testing.T) {
 	for _, first := range []time.Duration{1, time.Second, time.Hour, math.MaxInt64} {
 		for _, try := range []int{1, 2, 5, 1000} {
 			whole := time.Duration(math.Min(float64(first)*math.Pow(2, float64(try-1)), float64(maxWait)))
-			if got := backoff(first, try); got < whole/2 || got > whole {
-				t.Errorf("backoff(%v, %d) = %v, want %v to %v", first, try, got, whole/2, whole)
+			if got := Backoff(first, try); got < whole/2 || got > whole {
+				t.Errorf("Backoff(%v, %d) = %v, want %v to %v", first, try, got, whole/2, whole)
 			}
 		}
 	}
