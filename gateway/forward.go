@@ -27,16 +27,14 @@ func (x *exchange) converse() error {
 	}
 	x.g.retries.request()
 	t := trials{left: x.p.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
-	var f *provider.Failure
-	var c *candidate
-	for c = t.next(); c != nil; c = t.next() {
-		if f = x.try(c, t.last()); f == nil {
+	for {
+		c := t.next()
+		f := x.try(c, t.last())
+		if f == nil {
 			return nil
 		}
 		if x.ctx.Err() != nil { // nobody can be called any more
-			if f = provider.NetworkFailure(x.ctx, x.ctx.Err()); f.Kind != provider.Canceled {
-				return x.exhausted(c, f)
-			}
+			return x.failed(c, provider.NetworkFailure(x.ctx, x.ctx.Err()))
 		}
 		level, why := slog.LevelWarn, string(f.Kind)
 		switch {
@@ -46,24 +44,26 @@ func (x *exchange) converse() error {
 			level = slog.LevelDebug
 		}
 		x.g.log.Log(x.ctx, level, "attempt failed", "request_id", x.id, "model", c.Name, "provider", c.provider.Name, "attempt", x.attempts, "error", f.Public())
-		switch f.Kind {
-		case provider.Canceled:
-			x.status = 499 // nobody reads it
-			return nil
-		case provider.Invalid:
-			return x.refuse(c, f)
-		case provider.ContextLength:
+		if f.Kind == provider.ContextLength {
 			t.tooLong(c)
 		}
-		if !t.last() {
-			x.g.metrics.fallback(c.Name, why)
+		if f.Kind == provider.Canceled || f.Kind == provider.Invalid || t.last() {
+			return x.failed(c, f)
 		}
-		t.from = c
+		x.g.metrics.fallback(c.Name, why)
 	}
-	if f.Kind == provider.ContextLength {
-		return x.refuse(t.from, f)
+}
+
+// failed ends a request whose last call failed.
+func (x *exchange) failed(c *candidate, f *provider.Failure) error {
+	switch f.Kind {
+	case provider.Canceled:
+		x.status = 499 // nobody reads it
+		return nil
+	case provider.Invalid, provider.ContextLength:
+		return x.refuse(c, f)
 	}
-	return x.exhausted(t.from, f)
+	return x.exhausted(c, f)
 }
 
 // try calls a candidate until it answers, or until trying again makes no sense.
@@ -83,7 +83,7 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 		case provider.KeyRefused:
 			x.g.log.Error("a provider refuses its key", "request_id", x.id, "provider", c.provider.Name, "key", keys[key], "status", f.Status)
 			if f.Status != http.StatusForbidden { // which may be of this model alone
-				x.dead[deadKey{c.provider, keys[key]}] = true
+				x.bury(deadKey{c.provider, keys[key]})
 			}
 			if key++; key == len(keys) {
 				return f
@@ -118,6 +118,13 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 type deadKey struct {
 	provider *upstream
 	key      int
+}
+
+func (x *exchange) bury(key deadKey) {
+	if x.dead == nil {
+		x.dead = map[deadKey]bool{}
+	}
+	x.dead[key] = true
 }
 
 // breakerOpen is the code of a failure for which nobody was called.
@@ -194,7 +201,6 @@ func (x *exchange) call(c *candidate, key int) *provider.Failure {
 	if f == nil && !a.Stream {
 		a.FirstToken = a.Upstream
 	}
-	span.answered(a.AnswerID)
 	x.finish(a, c, f)
 	span.end(a)
 	return f
@@ -220,19 +226,17 @@ func (x *exchange) contained(f func() *provider.Failure) (failure *provider.Fail
 
 // attempt is the record of a call that is about to be made.
 func (x *exchange) attempt(c *candidate) *Attempt {
+	p := x.p
 	a := &Attempt{
 		Time: time.Now(), RequestID: x.id, Client: x.clientName(), API: x.api, Session: x.s.session, Stream: x.q.Stream,
-		Propensity: 1, Candidate: c.Name, Provider: c.provider.Name, UpstreamModel: c.upstream,
+		Policy: x.s.policy.name, First: p.order[0].Name, Reason: p.reason, Decision: p.decision, DecidedIn: p.decidedIn, Propensity: p.propensity, Shadow: p.shadow,
+		Candidate: c.Name, Provider: c.provider.Name, UpstreamModel: c.upstream,
 	}
-	if p := x.p; p != nil {
-		a.First = p.order[0].Name
-		if e := p.estimate(c.Name); e != nil {
-			a.Expected = e.Cost
-		}
-		a.Policy, a.Reason, a.Decision, a.DecidedIn, a.Propensity, a.Shadow = x.s.policy.name, p.reason, p.decision, p.decidedIn, p.propensity, p.shadow
-	}
-	if a.First != "" && a.Candidate != a.First {
+	if a.Candidate != a.First {
 		a.Reason = ReasonFallback
+	}
+	if e := p.estimate(c.Name); e != nil {
+		a.Expected = e.Cost
 	}
 	if x.routes.config.Record.Content {
 		a.Prompt = x.q.Body

@@ -18,11 +18,8 @@ func (x *exchange) answerHeaders(a *Attempt) {
 	set("X-Carrot-Upstream-Model", a.UpstreamModel)
 	set("X-Carrot-Attempts", strconv.Itoa(a.Number))
 	set("X-Carrot-Overhead-Ms", milliseconds(a.Overhead))
-	if x.p == nil {
-		return
-	}
 	set("X-Carrot-Policy", x.q.Model) // the policy or alias asked for
-	set("X-Carrot-Reason", x.reason(a))
+	set("X-Carrot-Reason", a.Reason)
 	if e := x.p.estimate(a.Candidate); e != nil {
 		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))
 		set("X-Carrot-Cost-Estimate", amount(e.Cost))
@@ -30,14 +27,6 @@ func (x *exchange) answerHeaders(a *Attempt) {
 	if x.s.debug && x.p.decision != nil {
 		set("X-Carrot-Explanation", x.p.decision.Reason())
 	}
-}
-
-// reason is why this candidate answers.
-func (x *exchange) reason(a *Attempt) string {
-	if a.Candidate != x.p.order[0].Name {
-		return ReasonFallback
-	}
-	return x.p.reason
 }
 
 // estimate is what the decision expected of a candidate; nil without one.

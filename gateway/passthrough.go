@@ -32,17 +32,10 @@ func (x *exchange) embed() error {
 	x.p = &plan{order: []*candidate{c}, reason: ReasonNamed, propensity: 1}
 	x.s.policy = &policy{}
 	x.s.named = c
-	f := x.try(c, true)
-	switch {
-	case f == nil:
-		return nil
-	case f.Kind == provider.Canceled:
-		x.status = 499
-		return nil
-	case f.Kind == provider.Invalid || f.Kind == provider.ContextLength:
-		return x.refuse(c, f)
+	if f := x.try(c, true); f != nil {
+		return x.failed(c, f)
 	}
-	return x.exhausted(c, f)
+	return nil
 }
 
 func (r *routes) embeddingNames() []string {
@@ -61,8 +54,12 @@ func (x *exchange) countTokens() error {
 		return err
 	}
 	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
-		if f := x.passCount(c); f == nil || f.Kind == provider.Invalid {
-			return x.countRefused(c, f)
+		f := x.passCount(c)
+		if f == nil {
+			return nil
+		}
+		if f.Kind == provider.Invalid {
+			return x.refuse(c, f)
 		}
 	}
 	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
@@ -90,13 +87,4 @@ func (x *exchange) passCount(c *candidate) *provider.Failure {
 	}
 	x.reply(http.StatusOK, answer)
 	return nil
-}
-
-// countRefused passes on what the provider has against the request, if anything.
-func (x *exchange) countRefused(c *candidate, f *provider.Failure) error {
-	if f == nil {
-		return nil
-	}
-	x.s.policy = x.routes.policies[autoPolicy]
-	return x.refuse(c, f)
 }

@@ -45,8 +45,8 @@ type candidate struct {
 	carrot.Candidate
 	upstream string // the provider's name of the model
 	provider *upstream
-	settings []setting
-	limitKey string // how the settings name the token limit
+	settings []wire.Setting // in the words of the chat API
+	limitKey string         // how the settings name the token limit
 	tags     []string
 }
 
@@ -56,12 +56,6 @@ type upstream struct {
 	timeouts       TimeoutConfig
 	cacheMinTokens int
 	limitKey       string // how its chat API calls the limit of output tokens
-}
-
-// setting is one of a candidate's, in the words of the chat API.
-type setting struct {
-	key   string
-	value any
 }
 
 // policy is a named objective, pool and default.
@@ -83,7 +77,7 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: c.Clients}
 	providers := map[string]*upstream{}
 	for _, p := range c.Providers {
-		providers[p.Name] = newUpstream(p, c.Timeouts, transport)
+		providers[p.Name] = newUpstream(p, transport)
 	}
 	known := map[string]carrot.Candidate{}
 	for _, k := range source.Router.Candidates() {
@@ -109,7 +103,7 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 		return nil, err
 	}
 	for _, e := range c.Embeddings {
-		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: cmp.Or(e.Upstream, e.Name), provider: providers[e.Provider]}
+		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: e.Upstream, provider: providers[e.Provider]}
 		if e.Price == nil {
 			return nil, fmt.Errorf("embeddings %s: no price is known: add price: {input: …}, in USD per million tokens", e.Name)
 		}
@@ -118,7 +112,7 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 		r.embeddings[e.Name] = made
 	}
 	for i, p := range c.Policies {
-		made, err := r.newPolicy(p, c.Exploration, source.MeanQuality)
+		made, err := r.newPolicy(p, source.MeanQuality)
 		if err != nil {
 			return nil, fmt.Errorf("policies[%d] %s: %w", i, p.Name, err)
 		}
@@ -131,13 +125,12 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 	return r, nil
 }
 
-func newUpstream(p ProviderConfig, timeouts TimeoutConfig, transport http.RoundTripper) *upstream {
+func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	u := &upstream{
 		Upstream:       &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, APIs: p.APIs, Header: http.Header{}},
+		timeouts:       p.Timeouts,
 		cacheMinTokens: p.CacheMinTokens,
 	}
-	u.timeouts = TimeoutConfig{Connect: cmp.Or(p.Timeouts.Connect, timeouts.Connect),
-		FirstToken: cmp.Or(p.Timeouts.FirstToken, timeouts.FirstToken), Total: cmp.Or(p.Timeouts.Total, timeouts.Total)}
 	if p.Kind == string(provider.Anthropic) && strings.Count(strings.TrimRight(p.BaseURL, "/"), "/") == 2 {
 		u.BaseURL = strings.TrimRight(p.BaseURL, "/") + "/v1" // its SDKs give the address without
 	}
@@ -168,13 +161,9 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	base, ok := known[like]
 	if !ok {
 		names := slices.Sorted(maps.Keys(known))
-		hint := ""
-		if near := nearest(like, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		return nil, fmt.Errorf("the router does not know %q%s Name one it knows with like: %s", like, orPeriod(hint), strings.Join(names, ", "))
+		return nil, fmt.Errorf("the router does not know %q%s Name one it knows with like: %s", like, meant(like, names), strings.Join(names, ", "))
 	}
-	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}, upstream: cmp.Or(m.Upstream, m.Name), provider: u, tags: m.Tags}
+	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}, upstream: m.Upstream, provider: u, tags: m.Tags}
 	c.Model.ContextTokens = m.Context
 	c.QualityShift, c.OutputFactor = m.Adjust.Quality, m.Adjust.OutputTokens
 	if m.Abilities != nil {
@@ -198,7 +187,11 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 			c.MaxOutputTokens, c.limitKey = limit, key
 			continue
 		}
-		c.settings = append(c.settings, setting{key, value})
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("settings: %s: %w", key, err)
+		}
+		c.settings = append(c.settings, wire.Setting{Key: key, Raw: string(raw)})
 	}
 	return c, nil
 }
@@ -233,15 +226,12 @@ func wholeNumber(v any) (int, bool) {
 }
 
 // newPolicy resolves a policy's names.
-func (r *routes) newPolicy(c PolicyConfig, exploration ExplorationConfig, meanQuality map[string]float64) (*policy, error) {
+func (r *routes) newPolicy(c PolicyConfig, meanQuality map[string]float64) (*policy, error) {
 	objective, err := carrot.ParseObjective(c.Objective)
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{name: c.Name, objective: objective, novel: c.NovelToDefault, shadow: c.Shadow, exploration: exploration}
-	if c.Exploration != nil {
-		p.exploration = *c.Exploration
-	}
+	p := &policy{name: c.Name, objective: objective, novel: c.NovelToDefault, shadow: c.Shadow, exploration: *c.Exploration}
 	name := fnv.New64a()
 	name.Write([]byte(c.Name)) // so that policies of one seed do not draw in step
 	p.draw = rand.New(rand.NewPCG(p.exploration.Seed, name.Sum64()))
@@ -273,15 +263,11 @@ func (c *candidate) tagged(tags []string) bool {
 }
 
 // edits are the changes of a request on its way to the candidate, in the words
-// of the API it is called with. limit is the client's token limit, 0 if none.
+// of the API it is called with.
 func (c *candidate) edits(api wire.API, r *wire.Request) wire.Edits {
 	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true}
 	for _, s := range c.settings {
-		raw, err := json.Marshal(s.value)
-		if err != nil { // the configuration was checked for this
-			continue
-		}
-		e.Settings = append(e.Settings, wire.SettingFor(api, s.key, string(raw)))
+		e.Settings = append(e.Settings, wire.SettingFor(api, s.Key, s.Raw))
 	}
 	if c.MaxOutputTokens > 0 {
 		e.MaxTokens, e.MaxTokensKey = c.MaxOutputTokens, wire.TokenLimitFor(api, c.limitKey)

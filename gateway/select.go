@@ -103,20 +103,18 @@ func (r *routes) model(s *selection, name string) error {
 		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
 		return nil
 	}
-	hint := ""
-	if near := nearest(name, r.names); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	e := invalid("model", "unknown model %q%s Valid are %s, and %s:OBJECTIVE", name, orPeriod(hint), strings.Join(r.names, ", "), autoPolicy)
+	e := invalid("model", "unknown model %q%s Valid are %s, and %s:OBJECTIVE", name, meant(name, r.names), strings.Join(r.names, ", "), autoPolicy)
 	e.Code = "model_not_found"
 	return e
 }
 
-func orPeriod(hint string) string {
-	if hint == "" {
-		return "."
+// meant ends a sentence about a name that is not among valid: with the one that
+// is most likely meant, if there is one.
+func meant(name string, valid []string) string {
+	if near := nearest(name, valid); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return hint
+	return "."
 }
 
 // allowed refuses what the client's key is not for.
@@ -143,11 +141,7 @@ func (r *routes) restrict(s *selection, names []string) error {
 	}
 	for _, name := range names {
 		if r.byName[name] == nil {
-			hint := ""
-			if near := nearest(name, s.models); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
-			return invalid("x-carrot-models", "unknown model %q%s Valid are %s", name, orPeriod(hint), strings.Join(s.models, ", "))
+			return invalid("x-carrot-models", "unknown model %q%s Valid are %s", name, meant(name, s.models), strings.Join(s.models, ", "))
 		}
 		if !slices.Contains(s.models, name) {
 			return invalid("x-carrot-models", "model %q is not in the pool of %q, which is %s", name, s.policy.name, strings.Join(s.models, ", "))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -80,7 +81,7 @@ type exchange struct {
 // answers with the error if there is one.
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK, dead: map[deadKey]bool{}}
+		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK}
 		x.identify()
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
@@ -91,7 +92,9 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 				policy = x.s.policy.name
 			}
 			endSpan(x.status, policy, x.served)
-			g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
+			if g.log.Enabled(ctx, slog.LevelDebug) {
+				g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
+			}
 			g.metrics.end(api, policy, x.status, time.Since(x.start).Seconds())
 		}()
 		defer x.recovered() // before that, which is told the status

@@ -117,11 +117,10 @@ func endNoDecision(*carrot.Decision, string, string) {}
 // attemptSpan is the span and the metrics of one attempt. A nil one does
 // nothing.
 type attemptSpan struct {
-	t      *tracer
-	ctx    context.Context
-	span   trace.Span // nil: no spans
-	call   callKey
-	answer string // the provider's id of it
+	t    *tracer
+	ctx  context.Context
+	span trace.Span // nil: no spans
+	call callKey
 }
 
 // attempt begins the span of a call; it reads of a what is known before the
@@ -149,13 +148,6 @@ func (s *attemptSpan) calls(p *provider.Upstream) {
 	}
 	s.call.address, s.call.port = address(p.BaseURL)
 	s.call.provider = conventional(string(p.Kind), s.call.address, p.Name)
-}
-
-// answered keeps the provider's id of the answer.
-func (s *attemptSpan) answered(id string) {
-	if s != nil {
-		s.answer = id
-	}
 }
 
 // end ends the span with how the attempt ended and counts it.
@@ -213,7 +205,7 @@ func (s *attemptSpan) describe(a *Attempt) {
 	}
 	s.span.SetAttributes(set...)
 	setKnown(s.span, "gen_ai.conversation.id", a.Session)
-	setKnown(s.span, "gen_ai.response.id", s.answer)
+	setKnown(s.span, "gen_ai.response.id", a.AnswerID)
 	if label := failureLabel(a); label != "" {
 		failed(s.span, cmp.Or(a.ErrorCode, label))
 	}

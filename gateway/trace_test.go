@@ -53,7 +53,7 @@ func TestTraceOfRequest(t *testing.T) {
 	tr.inject(called, header)
 	a.UpstreamModel = "large-2026-11-01" // by the answer
 	span.calls(&provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"})
-	span.answered("chatcmpl-1")
+	a.AnswerID = "chatcmpl-1"
 	span.end(a)
 	endRequest(200, "balanced", "large")
 
@@ -241,7 +241,7 @@ func TestTracerOff(t *testing.T) {
 			endDecision(a.Decision, "p", "r")
 			ctx, span := tr.attempt(ctx, a)
 			span.calls(&provider.Upstream{})
-			span.answered("x")
+			a.AnswerID = "x"
 			header := http.Header{}
 			tr.inject(ctx, header)
 			span.end(a)

@@ -7,7 +7,6 @@ type trials struct {
 	left  []*candidate // not tried yet
 	limit int          // of trials
 	tried []*candidate
-	from  *candidate // tried last
 }
 
 // next takes the candidate to try, nil if there is none. The last trial is of
