@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,6 +180,27 @@ models:
 	if a, b := number(t, one), number(t, ten); a <= 0 || math.Abs(b-10*a) > 1e-12 {
 		t.Errorf("cost %s, and %s at ten times the price", one, ten)
 	}
+	if response, err := http.Post(admin+"/reload", "", nil); err != nil || response.StatusCode != 200 {
+		t.Errorf("POST /reload: %v, %v", response, err)
+	}
+	reloads++
+	// The record's file is moved away, as log rotation does, and opened anew.
+	records := filepath.Join(folder, "decisions.jsonl")
+	if err := os.Rename(records, records+".1"); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloads++
+	log.find(t, fmt.Sprintf(`(?s)(?:"reloaded".*){%d}`, reloads))
+	if status, body := ask(t, url, "fresh"); status != 200 {
+		t.Errorf("after SIGHUP: status %d: %s", status, body)
+	}
 	response, err := http.Get(admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -192,8 +214,11 @@ models:
 	if status := stop(); status != 0 {
 		t.Errorf("status %d when stopped:\n%s", status, log)
 	}
-	lines, err := os.ReadFile(filepath.Join(folder, "decisions.jsonl"))
-	if err != nil || bytes.Count(lines, []byte("\n")) < 2 || !bytes.Contains(lines, []byte(`"policy":"fresh"`)) {
+	if moved, err := os.ReadFile(records + ".1"); err != nil || bytes.Count(moved, []byte("\n")) < 2 {
+		t.Errorf("%v: records before SIGHUP are\n%s", err, moved)
+	}
+	lines, err := os.ReadFile(records)
+	if err != nil || bytes.Count(lines, []byte("\n")) < 1 || !bytes.Contains(lines, []byte(`"policy":"fresh"`)) {
 		t.Errorf("%v: records are\n%s", err, lines)
 	}
 	if strings.Contains(log.String()+string(lines), "17 * 23") {
