@@ -365,3 +365,16 @@ func BenchmarkChat(b *testing.B) {
 		})
 	}
 }
+
+// A body of nothing but brackets is refused, whatever its depth.
+func TestDeepBody(t *testing.T) {
+	p := one(Model{Dimensions: 8})
+	deep := strings.Repeat("[", 1<<24)
+	for _, path := range []string{"/v1/chat/completions", "/v1/embeddings"} {
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(deep)))
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+}

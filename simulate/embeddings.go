@@ -3,6 +3,7 @@ package simulate
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -21,7 +22,7 @@ const maxInputs = 2048
 // embed answers a request for embeddings: unit vectors drawn by the text, with
 // no meaning but that equal texts have equal vectors.
 func (p *Provider) embed(w http.ResponseWriter, body []byte) *refusal {
-	if !gjson.ValidBytes(body) || !gjson.ParseBytes(body).IsObject() {
+	if !json.Valid(body) || !gjson.ParseBytes(body).IsObject() {
 		return invalidJSON(wire.Embeddings)
 	}
 	v := gjson.ParseBytes(body)

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -48,7 +49,7 @@ const (
 // parse reads a request of chat, messages or responses, or one to count tokens
 // only, which needs no limit.
 func parse(api wire.API, body []byte, count bool) (*request, *refusal) {
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) { // which bounds the depth, as gjson does not
 		return nil, invalidJSON(api)
 	}
 	v := gjson.ParseBytes(body)

@@ -175,6 +175,9 @@ func TestHostile(t *testing.T) {
 	if _, ok := ReadAnswer(Messages, deep.Data); ok {
 		t.Error("an answer of brackets is ok")
 	}
+	if _, err := NewStreamTranslator(Chat, Messages, 0, 0).Next(deep); err == nil {
+		t.Error("a stream of brackets is translated")
+	}
 	var many strings.Builder
 	for i := range 200_000 {
 		fmt.Fprintf(&many, `"k%d":1,`, i)
