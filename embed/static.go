@@ -23,8 +23,9 @@ type Static struct {
 	id      string
 	tokens  *WordPiece
 	dim     int
-	vectors []int8    // V×d
+	vectors []byte    // V×d int8s, in the file's own memory
 	scale   []float32 // V: weight of the token times the step of its int8s
+	often   []float32 // the first rows of vectors times their scale, K×d
 	about   Provenance
 	ids     sync.Pool // of *[]int32
 }
@@ -87,9 +88,11 @@ func ParseStatic(data []byte) (*Static, error) {
 	if s.tokens, err = NewWordPiece(words, s.about.WordPiece); err != nil {
 		return nil, err
 	}
-	if s.vectors, err = file.Int8s("vectors", len(words), -1); err != nil {
-		return nil, err
+	vectors, ok := file.Tensor("vectors")
+	if !ok || vectors.DType != safetensors.I8 || len(vectors.Shape) != 2 || vectors.Shape[0] != len(words) {
+		return nil, fmt.Errorf("tensor vectors: missing or not I8 with a row for each of %d tokens", len(words))
 	}
+	s.vectors = vectors.Data
 	if s.scale, err = file.Float32s("scale", len(words)); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,12 @@ func ParseStatic(data []byte) (*Static, error) {
 		}
 	}
 	s.dim = len(s.vectors) / len(words)
+	s.often = make([]float32, 0, min(oftenUsed, len(words))*s.dim)
+	for id := range min(oftenUsed, len(words)) {
+		for _, v := range s.row(int32(id)) {
+			s.often = append(s.often, s.scale[id]*float32(int8(v)))
+		}
+	}
 	sum := sha256.Sum256(data)
 	s.id = "static@" + hex.EncodeToString(sum[:6])
 	return s, nil
@@ -150,15 +159,27 @@ func (s *Static) append(dst []float32, text string) []float32 {
 	}
 	sum := dst[start:]
 	for _, id := range *pooled {
+		if at := int(id) * s.dim; at < len(s.often) {
+			blas.Saxpy(s.dim, 1, s.often[at:], 1, sum, 1)
+			continue
+		}
 		scale := s.scale[id]
-		for k, v := range s.vectors[int(id)*s.dim:][:s.dim] {
-			sum[k] += scale * float32(v)
+		for k, v := range s.row(id) {
+			sum[k] += scale * float32(int8(v))
 		}
 	}
 	s.ids.Put(pooled)
 	normalize(sum)
 	return dst
 }
+
+// oftenUsed is how many rows are kept as they are summed, in 2 MB of the default
+// table: a vocabulary of BERT's begins with characters and the most frequent
+// words, four tokens in five of a text.
+const oftenUsed = 4096
+
+// row is the vector of a token, in steps of its scale.
+func (s *Static) row(id int32) []byte { return s.vectors[int(id)*s.dim:][:s.dim] }
 
 // normalize scales v to unit length; zeros stay.
 func normalize(v []float32) {

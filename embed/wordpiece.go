@@ -48,9 +48,7 @@ type AddedToken struct {
 type WordPiece struct {
 	cfg        WordPieceConfig
 	vocab      []string
-	head, tail map[string]int32 // pieces that begin a word, and that go on with one
-	headMax    int              // bytes of the longest piece of each
-	tailMax    int
+	head, tail pieceTable // pieces that begin a word, and that go on with one
 	unk        int32
 	cls, sep   int32 // -1 where Encode adds none
 	strip      bool
@@ -86,47 +84,55 @@ func NewWordPiece(vocab []string, cfg WordPieceConfig) (*WordPiece, error) {
 		t.strip = *cfg.StripAccents
 	}
 	t.pool.New = func() any { return new(cutter) }
-	t.index(cfg.Prefix)
+	head, tail := index(vocab, cfg.Prefix)
 	var ok bool
-	if t.unk, ok = t.head[cfg.Unknown]; !ok {
+	if t.unk, ok = head[cfg.Unknown]; !ok {
 		return nil, fmt.Errorf("make tokenizer: unknown token %q is not in the vocabulary", cfg.Unknown)
 	}
 	if !cfg.NoSpecials {
-		if t.cls, ok = t.head[cfg.CLS]; !ok {
+		if t.cls, ok = head[cfg.CLS]; !ok {
 			return nil, fmt.Errorf("make tokenizer: token %q is not in the vocabulary", cfg.CLS)
 		}
-		if t.sep, ok = t.head[cfg.SEP]; !ok {
+		if t.sep, ok = head[cfg.SEP]; !ok {
 			return nil, fmt.Errorf("make tokenizer: token %q is not in the vocabulary", cfg.SEP)
 		}
 	}
 	if cfg.Added == nil {
 		cfg.Added = []AddedToken{}
 		for _, text := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
-			if _, ok := t.head[text]; ok {
+			if _, ok := head[text]; ok {
 				cfg.Added = append(cfg.Added, AddedToken{Text: text})
 			}
 		}
 	}
 	t.cfg = cfg
 	t.classify()
-	if err := t.add(cfg.Added); err != nil {
+	if err := t.add(cfg.Added, head); err != nil {
 		return nil, err
 	}
+	for _, a := range cfg.Added {
+		if a.NotPiece {
+			delete(head, a.Text)
+			if piece, ok := strings.CutPrefix(a.Text, cfg.Prefix); ok {
+				delete(tail, piece)
+			}
+		}
+	}
+	t.head, t.tail = newPieceTable(head, t.vocab, 0), newPieceTable(tail, t.vocab, len(cfg.Prefix))
 	return t, nil
 }
 
-// index builds the two piece tables.
-func (t *WordPiece) index(prefix string) {
-	t.head = make(map[string]int32, len(t.vocab))
-	t.tail = make(map[string]int32)
-	for id, token := range t.vocab {
-		t.head[token] = int32(id)
-		t.headMax = max(t.headMax, len(token))
+// index finds the ids of the pieces that begin a word, and of those that go on
+// with one.
+func index(vocab []string, prefix string) (head, tail map[string]int32) {
+	head, tail = make(map[string]int32, len(vocab)), map[string]int32{}
+	for id, token := range vocab {
+		head[token] = int32(id)
 		if piece, ok := strings.CutPrefix(token, prefix); ok && piece != "" {
-			t.tail[piece] = int32(id)
-			t.tailMax = max(t.tailMax, len(piece))
+			tail[piece] = int32(id)
 		}
 	}
+	return head, tail
 }
 
 // classify fills the tables of the ASCII path.
@@ -148,10 +154,10 @@ func (t *WordPiece) classify() {
 	}
 }
 
-// add sets the added tokens up.
-func (t *WordPiece) add(tokens []AddedToken) error {
+// add sets the added tokens up, which must be among the vocabulary's ids.
+func (t *WordPiece) add(tokens []AddedToken, ids map[string]int32) error {
 	for _, a := range tokens {
-		id, ok := t.head[a.Text]
+		id, ok := ids[a.Text]
 		if !ok || a.Text == "" {
 			return fmt.Errorf("make tokenizer: added token %q is not in the vocabulary", a.Text)
 		}
@@ -162,14 +168,6 @@ func (t *WordPiece) add(tokens []AddedToken) error {
 		c := &cutter{t: t, collect: true}
 		c.text(a.Text)
 		t.normalized.add(string(c.word), id, a)
-	}
-	for _, a := range tokens {
-		if a.NotPiece {
-			delete(t.head, a.Text)
-			if piece, ok := strings.CutPrefix(a.Text, t.cfg.Prefix); ok {
-				delete(t.tail, piece)
-			}
-		}
 	}
 	t.raw.finish()
 	t.normalized.finish()

@@ -16,10 +16,11 @@ type cutter struct {
 	ids     []int32
 	stop    int // length of ids to stop at; 0 is none
 	word    []byte
-	chars   int    // characters of the word, also those beyond the longest
-	pending []mark // combining characters whose order is not settled
-	collect bool   // keep the normalised text in word instead of cutting it
-	classed bool   // the text is normalised already
+	hashes  []uint32 // of the beginnings of what is looked up
+	chars   int      // characters of the word, also those beyond the longest
+	pending []mark   // combining characters whose order is not settled
+	collect bool     // keep the normalised text in word instead of cutting it
+	classed bool     // the text is normalised already
 }
 
 type mark struct {
@@ -239,9 +240,15 @@ func (c *cutter) emit() {
 // pieces appends the longest piece at each place, or reports that some place
 // has none.
 func (c *cutter) pieces() bool {
-	table, longest := c.t.head, c.t.headMax
+	table := &c.t.head
 	for word := c.word; len(word) > 0; {
-		end := min(len(word), longest)
+		end := min(len(word), table.longest)
+		hash := uint32(pieceBasis)
+		c.hashes = c.hashes[:0] // of word[:1], word[:2] and so on
+		for _, b := range word[:end] {
+			hash = pieceHash(hash, b)
+			c.hashes = append(c.hashes, hash)
+		}
 		for ; ; end-- {
 			for end > 0 && end < len(word) && !utf8.RuneStart(word[end]) {
 				end--
@@ -249,13 +256,13 @@ func (c *cutter) pieces() bool {
 			if end == 0 {
 				return false
 			}
-			if id, ok := table[string(word[:end])]; ok {
+			if id, ok := table.find(word[:end], c.hashes[end-1]); ok {
 				c.ids = append(c.ids, id)
 				break
 			}
 		}
 		word = word[end:]
-		table, longest = c.t.tail, c.t.tailMax
+		table = &c.t.tail
 	}
 	return true
 }

@@ -20,7 +20,7 @@ import (
 // character pairs. Bytes that are not UTF-8 separate words.
 func Words(text string, dst *carrot.Sparse) {
 	index := appendHashes(dst.Index[:0], text)
-	slices.Sort(index)
+	index = sortHashes(index)
 	value := dst.Value[:0]
 	distinct := 0
 	for at := 0; at < len(index); {
@@ -34,6 +34,37 @@ func Words(text string, dst *carrot.Sparse) {
 		at = run
 	}
 	dst.Index, dst.Value = index[:distinct], value
+}
+
+// sortHashes sorts hashes by their first byte, through the list's spare capacity,
+// and then each of these groups, which are small: hardly any comparison is left
+// whose end a processor could not foresee.
+func sortHashes(list []uint32) []uint32 {
+	n := len(list)
+	list = slices.Grow(list, n)
+	var end [256]int
+	for _, h := range list {
+		end[h>>24]++
+	}
+	at := 0
+	for group, count := range end {
+		end[group] = at
+		at += count
+	}
+	moved := list[n : 2*n]
+	for _, h := range list {
+		moved[end[h>>24]] = h
+		end[h>>24]++
+	}
+	at = 0
+	for _, end := range end {
+		if end > at+1 {
+			slices.Sort(moved[at:end])
+		}
+		at = end
+	}
+	copy(list, moved)
+	return list
 }
 
 // logCounts holds 1 + ln(n) for the usual counts.

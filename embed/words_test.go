@@ -2,6 +2,7 @@ package embed
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -169,16 +170,42 @@ func FuzzWords(f *testing.F) {
 	})
 }
 
-// BenchmarkWords100 is the bag of a prompt of about 100 tokens.
+// BenchmarkWords100 is the bag of prompts of about 100 tokens.
 func BenchmarkWords100(b *testing.B) {
-	text, s := prompt100(), carrot.Sparse{}
+	texts, s := prompts100(), carrot.Sparse{}
 	b.ReportAllocs()
-	for b.Loop() {
-		Words(text, &s)
+	for i := 0; b.Loop(); i++ {
+		Words(texts[i%len(texts)], &s)
 	}
 }
 
-// prompt100 is a prompt of about 100 tokens.
-func prompt100() string {
-	return strings.Repeat("A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away. ", 4)
+// prompts100 are prompts of about 100 tokens, all of them different: of one
+// prompt again and again the processor would learn every branch.
+func prompts100() []string {
+	words := strings.Fields("A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away on the same road, at 9 am at 12 km/h towards her. " +
+		"Our nightly job copies 40 tables from one database to another with 11 workers, although the disks are idle most of the time. " +
+		"Write a function in Go that takes a list of intervals and returns the largest number of them that overlap at any point; return zero for an empty list. " +
+		"The scan of the left knee shows a small effusion and a horizontal tear in the posterior horn of the medial meniscus, without bone oedema.")
+	random := rand.New(rand.NewPCG(1, 2))
+	texts := make([]string, 512)
+	for i := range texts {
+		random.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		texts[i] = strings.Join(words[:85], " ")
+	}
+	return texts
+}
+
+// The hashes of a long text are sorted as those of a short one.
+func TestSortHashes(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{0, 1, 63, 64, 65, 1000, 70_000} {
+		list := make([]uint32, n)
+		for i := range list {
+			list[i] = random.Uint32() >> (8 * random.IntN(4)) // small ones and equal ones too
+		}
+		want := slices.Sorted(slices.Values(list))
+		if got := sortHashes(list); !slices.Equal(got, want) {
+			t.Errorf("%d hashes are not sorted", n)
+		}
+	}
 }

@@ -12,8 +12,11 @@ import (
 // answerHeaders are what a client is told about the answer, known before it
 // begins.
 func (x *exchange) answerHeaders(a *Attempt) {
-	h := x.w.Header()
-	set := func(name, value string) { h[name] = []string{value} }
+	h, values := x.w.Header(), make([]string, 0, 9) // one allocation for all
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	set("X-Carrot-Model", a.Candidate)
 	set("X-Carrot-Upstream-Model", a.UpstreamModel)
 	set("X-Carrot-Attempts", strconv.Itoa(a.Number))

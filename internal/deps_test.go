@@ -46,7 +46,7 @@ var rules = map[string]rule{
 	"simulate":          {[]string{"", "internal/recent", "price", "wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
 	"gateway": {[]string{"", "internal/recent", "price", "provider", "wire", "github.com/goccy/go-yaml", "github.com/prometheus/client_golang", "github.com/sony/gobreaker", "go.opentelemetry.io/otel"},
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts"},
-	"price":        {[]string{"", "internal/recent", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"price":        {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
 	"embed":        {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
 	"predict":      {[]string{"", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":      {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},

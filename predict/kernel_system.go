@@ -187,7 +187,7 @@ func (s *system) momentsWithout(out int) *mat.Dense {
 // errSingular is returned when a kernel matrix cannot be factored.
 var errSingular = errors.New("kernel matrix is singular: raise the noise")
 
-// solve returns the weights L×T and column means without one part (-1: none),
+// solve returns the weights T×L and column means without one part (-1: none),
 // for each side's noise; spread, if not nil, collects the variance factors.
 func (s *system) solve(out int, noise [3]float64, spread *[][]float32, class []int32) ([]float32, []float64, error) {
 	n, t := s.k.Cols, s.p.targets()
@@ -219,7 +219,7 @@ func (s *system) solve(out int, noise [3]float64, spread *[][]float32, class []i
 			}
 			for k, c := range columns {
 				for i := range n {
-					weights[i*t+c] = float32(w.At(i, k))
+					weights[c*n+i] = float32(w.At(i, k))
 				}
 			}
 		}

@@ -58,10 +58,11 @@ func newNovelty(texts []carrot.Sparse) novelty {
 	}
 	n.row, n.value = make([]int32, n.start[len(n.key)]), make([]float32, n.start[len(n.key)])
 	next := slices.Clone(n.start)
+	var place []int32
 	for i := range texts {
-		norm := n.norm(&texts[i])
-		for at, j := range words(&texts[i]) {
-			k, _ := slices.BinarySearch(n.key, j)
+		place = n.find(&texts[i], place)
+		norm := n.norm(&texts[i], place)
+		for at, k := range place {
 			if n.start[k] < n.start[k+1] {
 				n.row[next[k]], n.value[next[k]] = int32(i), texts[i].Value[at]*n.idf[k]*norm
 				next[k]++
@@ -89,14 +90,30 @@ func words(s *carrot.Sparse) []uint32 {
 	return s.Index[:end]
 }
 
-// norm is one over the length of a text's weighted vector of words, 0 if that
-// is zero.
-func (n *novelty) norm(s *carrot.Sparse) float32 {
+// find returns where the words of a text are in key, -1 for those never seen, in
+// the memory of place.
+func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
+	place = place[:0]
+	from := 0 // both lists rise
+	for _, j := range words(s) {
+		k, ok := slices.BinarySearch(n.key[from:], j)
+		if from += k; ok {
+			place = append(place, int32(from))
+		} else {
+			place = append(place, -1)
+		}
+	}
+	return place
+}
+
+// norm is one over the length of a text's weighted vector of words, found at
+// place, 0 if that is zero.
+func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
 	unseen := float32(inverseFrequency(n.rows, 0))
 	var sum float32
-	for at, j := range words(s) {
+	for at, k := range place {
 		weight := unseen
-		if k, ok := slices.BinarySearch(n.key, j); ok {
+		if k >= 0 {
 			weight = n.idf[k]
 		}
 		sum += s.Value[at] * s.Value[at] * weight * weight
@@ -107,24 +124,22 @@ func (n *novelty) norm(s *carrot.Sparse) float32 {
 	return float32(1 / math.Sqrt(float64(sum)))
 }
 
-// nearest returns the highest similarity of a text to a training query for
-// which skip is false.
-func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
+// nearest returns the highest similarity of a text, whose words were found at
+// place, to a training query for which skip is false.
+func (n *novelty) nearest(s *carrot.Sparse, place []int32, w *workspace, skip func(row int32) bool) float32 {
 	w.sim = grow(w.sim, n.indexed)
-	norm := n.norm(s)
+	norm := n.norm(s, place)
 	var common, best float32
-	from := 0 // both lists of words rise
-	for at, j := range words(s) {
-		k, ok := slices.BinarySearch(n.key[from:], j)
-		if from += k; !ok {
+	for at, k := range place {
+		if k < 0 {
 			continue
 		}
-		v := s.Value[at] * n.idf[from] * norm
-		rows := n.row[n.start[from]:n.start[from+1]]
+		v := s.Value[at] * n.idf[k] * norm
+		rows := n.row[n.start[k]:n.start[k+1]]
 		if len(rows) == 0 {
 			common += v * v
 		}
-		values := n.value[n.start[from]:n.start[from+1]][:len(rows)]
+		values := n.value[n.start[k]:n.start[k+1]][:len(rows)]
 		for p, row := range rows {
 			w.sim[row] += v * values[p]
 		}
@@ -145,7 +160,8 @@ func (n *novelty) heldOut(texts []carrot.Sparse, hash []uint64) []float64 {
 	parallel.Ranges(len(texts), func(lo, hi int) {
 		var w workspace
 		for i := lo; i < hi; i++ {
-			out[i] = 1 - float64(n.nearest(&texts[i], &w, func(row int32) bool {
+			w.place = n.find(&texts[i], w.place)
+			out[i] = 1 - float64(n.nearest(&texts[i], w.place, &w, func(row int32) bool {
 				return int(row) == i || hash != nil && hash[row] == hash[i]
 			}))
 		}
@@ -176,18 +192,11 @@ func (n *novelty) share(v float32) float64 {
 
 // of returns the novelty of a query; 1 if it has no word that was ever seen.
 func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
-	if !n.knows(s) {
+	w.place = n.find(s, w.place)
+	if !slices.ContainsFunc(w.place, func(k int32) bool { return k >= 0 }) {
 		return 1
 	}
-	return n.share(1 - n.nearest(s, w, nil))
-}
-
-// knows reports whether any word of a text was seen in training.
-func (n *novelty) knows(s *carrot.Sparse) bool {
-	return slices.ContainsFunc(words(s), func(j uint32) bool {
-		_, ok := slices.BinarySearch(n.key, j)
-		return ok
-	})
+	return n.share(1 - n.nearest(s, w.place, w, nil))
 }
 
 func (n *novelty) save(out *tensors, prefix string) {

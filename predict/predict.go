@@ -181,7 +181,8 @@ type workspace struct {
 	proj          []float32 // for the kernel's variance
 	near          nearest.Heap
 	part          workspacePart
-	sim           []float32 // novelty
+	place         []int32   // novelty: of the query's words
+	sim           []float32 // and of the training queries
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/parallel"
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
@@ -242,9 +243,7 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 	for k, j := range x.Sparse.Index {
 		j &= mask
 		v := x.Sparse.Value[k] * l.idf[j] * norm
-		for c, weight := range l.weights[int(j)*t:][:t] {
-			w.y[c] += v * weight
-		}
+		blas32.Axpy(v, blas32.Vector{N: t, Inc: 1, Data: l.weights[int(j)*t:][:t]}, blas32.Vector{N: t, Inc: 1, Data: w.y})
 	}
 	for c, y := range w.y {
 		raw[c] = l.mean[c] + float64(y)

@@ -1,12 +1,11 @@
 package price
 
 import (
-	"strings"
+	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tiktoken-go/tokenizer/codec"
-
-	"github.com/carrot-router/carrot/internal/recent"
 )
 
 // o200k is the encoding of GPT-4o and later, an approximation for models with
@@ -41,20 +40,27 @@ func encode(text string) int {
 	return (len(text) + 3) / 4
 }
 
-// counts remembers the tokens of pieces, in some 10 MB at most.
-var counts = recent.Map[string, int]{Size: 32 << 10}
+// counts remembers the tokens of pieces: each in the slot of its hash, the hash's
+// upper 48 bits above the count, until another piece takes the slot.
+var counts [1 << 16]atomic.Uint64
 
-// maxPiece is the longest piece that is remembered, in bytes.
+var seed = maphash.MakeSeed()
+
+// maxPiece is the longest piece that is remembered, in bytes. Its count fits in
+// 16 bits.
 const maxPiece = 64
 
 func count(piece string) int {
-	if n, ok := counts.Get(piece); ok {
-		return n
+	if len(piece) > maxPiece {
+		return encode(piece)
+	}
+	hash := maphash.String(seed, piece)
+	slot, tag := &counts[hash%uint64(len(counts))], hash>>16<<16
+	if v := slot.Load(); v != 0 && v>>16<<16 == tag {
+		return int(v - tag)
 	}
 	n := encode(piece)
-	if len(piece) <= maxPiece {
-		counts.Put(strings.Clone(piece), n) // or the whole prompt would stay
-	}
+	slot.Store(tag | uint64(n))
 	return n
 }
 

@@ -100,3 +100,28 @@ func indices(s, part string) []int {
 		out = append(out, at)
 	}
 }
+
+// FuzzValid takes for JSON what encoding/json does.
+func FuzzValid(f *testing.F) {
+	for _, s := range []string{`{"a":[1,-0.5e+3,"\u00e9\n",true,false,null]}`, " [] ", "", "01", "-", "1.", "1e", "\"\x00\"", "\"\xff\"", "tru", "{}}", "{,}", `{"a"}`, "[1,]", "\ufeff1", `"\ud800"`, `"\x"`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if got, want := valid(data), json.Valid(data); got != want {
+			t.Errorf("valid(%q) is %v, encoding/json says %v", data, got, want)
+		}
+	})
+}
+
+// What is nested deeper than a reader's stack should bear is not valid, however
+// many brackets there may be beside each other.
+func TestValidDepth(t *testing.T) {
+	for depth, want := range map[int]bool{9_999: true, 10_001: false, 1 << 24: false} {
+		if got := valid([]byte(strings.Repeat("[", depth) + strings.Repeat("]", depth))); got != want {
+			t.Errorf("a depth of %d is valid: %v", depth, got)
+		}
+	}
+	if !valid([]byte("[" + strings.Repeat("{},", 100_000) + "{}]")) {
+		t.Error("a long list is not valid")
+	}
+}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -51,7 +50,7 @@ var read = map[string]bool{"model": true, "messages": true, "input": true, "stre
 
 // ParseRequest reads a request's body. Errors are of type *Error, status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
-	if !json.Valid(body) {
+	if !valid(body) {
 		return nil, badRequest("", "the body is not valid JSON")
 	}
 	text := string(body)

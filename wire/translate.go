@@ -2,7 +2,6 @@ package wire
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 	if !translated(from) || !translated(to) {
 		return nil, refuse("there is no translation between them")
 	}
-	if !json.Valid(body) {
+	if !valid(body) {
 		return nil, refuse("the body is not valid JSON")
 	}
 	p, err := readPrompt(string(body), from, to)
@@ -75,7 +74,7 @@ func TranslateAnswer(body []byte, from, to API, created int64) ([]byte, error) {
 	if !translated(from) || !translated(to) {
 		return nil, fmt.Errorf("translate an answer of %s for %s: there is no translation between them", from, to)
 	}
-	if !json.Valid(body) {
+	if !valid(body) {
 		return nil, fmt.Errorf("translate an answer of %s: it is not valid JSON", from)
 	}
 	a, err := readAnswer(from, gjson.ParseBytes(body))

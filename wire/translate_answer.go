@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -282,7 +281,7 @@ func (s *said) arguments() (string, error) {
 	if strings.TrimSpace(s.text) == "" {
 		return "{}", nil
 	}
-	if !json.Valid([]byte(s.text)) || !gjson.Parse(s.text).IsObject() {
+	if !valid([]byte(s.text)) || !gjson.Parse(s.text).IsObject() {
 		return "", fmt.Errorf("the arguments of the call of %s are not a JSON object", s.name)
 	}
 	return s.text, nil

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -298,7 +297,7 @@ func (x *part) messages() (string, error) {
 		if strings.TrimSpace(input) == "" {
 			input = "{}"
 		}
-		if !json.Valid([]byte(input)) || !gjson.Parse(input).IsObject() {
+		if !valid([]byte(input)) || !gjson.Parse(input).IsObject() {
 			return "", refuse("messages", "the arguments of the call %q are not a JSON object", x.id)
 		}
 		return typed("tool_use").str("id", callID(x.id)).raw("name", x.name).raw("input", input).String(), nil

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -136,7 +135,7 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 // parse reads an event's data, which may change after the call.
 func (t *StreamTranslator) parse(e Event) (gjson.Result, error) {
 	v := gjson.ParseBytes(e.Data)
-	if !json.Valid(e.Data) || !v.IsObject() { // which bounds the depth, as gjson does not
+	if !valid(e.Data) || !v.IsObject() {
 		return v, fmt.Errorf("translate a stream of %s: %s is not one of its events", t.from, e)
 	}
 	return v, nil

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -85,7 +84,7 @@ func addUsage(api API, old carrot.Usage, v gjson.Result) (u carrot.Usage, ok boo
 // ReadError reads an error that came with a good status in place of an answer;
 // nil if it is none.
 func ReadError(body []byte) *Error {
-	if !json.Valid(body) {
+	if !valid(body) {
 		return nil
 	}
 	v := gjson.ParseBytes(body)
@@ -108,47 +107,52 @@ type Answer struct {
 // ReadAnswer reads a whole answer. ok is false if it is not an answer of the
 // API.
 func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
-	if !json.Valid(body) { // which bounds the depth, as gjson does not
+	if !valid(body) {
 		return a, false
 	}
-	v := gjson.ParseBytes(body)
-	a.ID, a.Model = v.Get("id").Str, v.Get("model").Str
-	a.Usage, a.HasUsage = readUsage(api, v.Get("usage"))
+	var parts, status gjson.Result
+	gjson.ParseBytes(body).ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "id":
+			a.ID = v.Str
+		case "model":
+			a.Model = v.Str
+		case "status":
+			status = v
+		case "usage":
+			a.Usage, a.HasUsage = readUsage(api, v)
+		case answerKey[api]:
+			parts = v
+		}
+		return true
+	})
 	var text []byte
 	add := func(s string) {
 		text = append(text, s...)
 	}
-	switch api {
-	case Chat:
-		v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
-			addDelta(choice.Get("message"), add)
-			return true
-		})
-		ok = v.Get("choices").IsArray()
-	case Messages:
-		v.Get("content").ForEach(func(_, block gjson.Result) bool {
-			add(block.Get("text").Str)
-			add(block.Get("thinking").Str)
-			add(block.Get("input").Raw)
-			return true
-		})
-		ok = v.Get("content").IsArray()
-	case Responses:
-		v.Get("output").ForEach(func(_, item gjson.Result) bool {
-			item.Get("content").ForEach(func(_, part gjson.Result) bool {
-				add(part.Get("text").Str)
+	parts.ForEach(func(_, part gjson.Result) bool {
+		switch api {
+		case Chat:
+			addDelta(part.Get("message"), add)
+		case Messages:
+			add(part.Get("text").Str)
+			add(part.Get("thinking").Str)
+			add(part.Get("input").Raw)
+		case Responses:
+			part.Get("content").ForEach(func(_, content gjson.Result) bool {
+				add(content.Get("text").Str)
 				return true
 			})
-			add(item.Get("arguments").Str)
-			return true
-		})
-		ok = v.Get("output").IsArray() && v.Get("status").Str != "failed"
-	case Embeddings:
-		ok = v.Get("data").IsArray()
-	}
+			add(part.Get("arguments").Str)
+		}
+		return api != Embeddings
+	})
 	a.Text = string(text)
-	return a, ok
+	return a, parts.IsArray() && !(api == Responses && status.Str == "failed")
 }
+
+// answerKey is what holds the parts of a whole answer.
+var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: "output", Embeddings: "data"}
 
 // addDelta adds the text of a chat message or of a part of one.
 func addDelta(m gjson.Result, add func(string)) {
@@ -204,7 +208,7 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 	if api == Chat && string(e.Data) == Done {
 		return Chunk{Last: true}, true
 	}
-	if !json.Valid(e.Data) {
+	if !valid(e.Data) {
 		return c, false
 	}
 	v := gjson.ParseBytes(e.Data)

@@ -21,7 +21,10 @@ type Map[K comparable, V any] struct {
 func (m *Map[K, V]) Get(key K) (V, bool) {
 	m.mu.RLock()
 	v, ok := m.young[key]
-	_, aged := m.old[key]
+	aged := false
+	if !ok {
+		_, aged = m.old[key]
+	}
 	m.mu.RUnlock()
 	if ok || !aged {
 		return v, ok
