@@ -165,7 +165,7 @@ func (d *Decision) Reason() string {
 		b.WriteString("abstained: unlike the training data, so by each model's mean alone: ")
 	}
 	switch {
-	case len(d.Fallback()) == 0:
+	case d.alone():
 		fmt.Fprintf(&b, "%s is the only candidate", c.Name)
 	case math.IsInf(d.USDPerQuality, 1):
 		fmt.Fprintf(&b, "%s has the best expected quality (%.3f)", c.Name, c.Quality)
@@ -178,6 +178,11 @@ func (d *Decision) Reason() string {
 		fmt.Fprintf(&b, ": %s would add %.3f quality for %s more", top.Name, top.Quality-c.Quality, short(top.Cost-c.Cost))
 	}
 	return b.String()
+}
+
+// alone reports whether no other candidate could answer.
+func (d *Decision) alone() bool {
+	return !slices.ContainsFunc(d.Candidates, func(a Assessed) bool { return a.Excluded == "" && a.Name != d.Model })
 }
 
 // best returns the candidate of the highest expected quality.

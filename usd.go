@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // USD is an amount of money in pico-dollars (1e-12 USD), so that sums of
@@ -36,13 +35,21 @@ func (u USD) Float() float64 { return float64(u) / float64(Dollar) }
 // String writes the amount in dollars, exactly and without trailing zeros:
 // "$0.00025".
 func (u USD) String() string {
-	sign, whole := "", uint64(u)
+	b, size := make([]byte, 0, 24), uint64(u)
 	if u < 0 {
-		sign, whole = "-", -whole
+		b, size = append(b, '-'), -size
 	}
-	text := fmt.Sprintf("%d.%012d", whole/uint64(Dollar), whole%uint64(Dollar))
-	text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
-	return sign + "$" + text
+	b = strconv.AppendUint(append(b, '$'), size/uint64(Dollar), 10)
+	part := size % uint64(Dollar)
+	if part == 0 {
+		return string(b)
+	}
+	b = append(b, '.')
+	for digit := uint64(Dollar) / 10; part > 0; digit /= 10 {
+		b = append(b, byte('0'+part/digit))
+		part %= digit
+	}
+	return string(b)
 }
 
 // MarshalJSON writes the amount as a number of dollars.

@@ -37,7 +37,7 @@ const (
 // name what is wrong and what would be right.
 func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (selection, error) {
 	ask := func(name string) string {
-		if v := h.Get("X-Carrot-" + name); v != "" {
+		if v := strings.Join(h[askHeaders[name]], ","); v != "" {
 			return v
 		}
 		return q.Metadata[name]
@@ -154,6 +154,15 @@ func (r *routes) restrict(s *selection, names []string) error {
 // asks are the names of what a request may ask for.
 var asks = []string{askModels, askObjective, askRoute, askSession, askTags}
 
+// askHeaders are the headers of them, as net/http spells those.
+var askHeaders = func() map[string]string {
+	headers := map[string]string{}
+	for _, name := range asks {
+		headers[name] = http.CanonicalHeaderKey("X-Carrot-" + name)
+	}
+	return headers
+}()
+
 // ownKeys refuses metadata and headers that begin as ours and are not.
 func ownKeys(metadata map[string]string, h http.Header) error {
 	for name := range metadata {
@@ -162,8 +171,11 @@ func ownKeys(metadata map[string]string, h http.Header) error {
 		}
 	}
 	for name := range h {
-		own, found := strings.CutPrefix(strings.ToLower(name), "x-carrot-")
-		if found && own != "debug" && own != "request-id" && !slices.Contains(asks, own) {
+		own, found := strings.CutPrefix(name, "X-Carrot-")
+		if !found {
+			continue
+		}
+		if own = strings.ToLower(own); own != "debug" && own != "request-id" && !slices.Contains(asks, own) {
 			return invalid("x-carrot-"+own, "unknown header x-carrot-%s: valid are x-carrot-%s, x-carrot-debug", own, strings.Join(asks, ", x-carrot-"))
 		}
 	}
