@@ -23,6 +23,7 @@ type Decision struct {
 	ID            string     // the query's
 	Model         string     // the chosen candidate's name
 	Objective     Objective  // what was asked for
+	Policy        string     // the name it was asked for by; empty: the objective's own
 	USDPerQuality float64    // the willingness to pay it came to; may be +Inf
 	Novelty       float64    // see Prediction
 	Abstained     bool       // see Prediction

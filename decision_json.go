@@ -1,6 +1,7 @@
 package carrot
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -24,7 +25,7 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	b = append(b, `,"model":`...)
 	b = appendString(b, d.Model)
 	b = append(b, `,"policy":`...)
-	b = appendString(b, d.Objective.String())
+	b = appendString(b, cmp.Or(d.Policy, d.Objective.String()))
 	b = append(b, `,"usd_per_quality":`...)
 	b = appendFloat(b, d.USDPerQuality)
 	b = append(b, `,"reason":`...)

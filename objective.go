@@ -107,7 +107,7 @@ func ParseObjective(s string) (Objective, error) {
 	case "target":
 		o, high = Target(value), 1
 	default:
-		return Objective{}, fmt.Errorf("objective %q: unknown %q, want mu, usd-per-quality, budget or target", s, key)
+		return Objective{}, fmt.Errorf("objective %q: unknown %q, want quality, balanced, cheap, or a number for mu, usd-per-quality, budget or target", s, key)
 	}
 	if key == "usd-per-quality" && value > 0 && value < leastWorth {
 		return Objective{}, fmt.Errorf("objective %q: want 0 or at least %g", s, leastWorth)

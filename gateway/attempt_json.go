@@ -303,16 +303,20 @@ func (in *decisionJSON) decision() (*carrot.Decision, error) {
 	if in.Schema != carrot.DecisionSchema {
 		return nil, fmt.Errorf("decision: schema %q, want %q", in.Schema, carrot.DecisionSchema)
 	}
-	objective, err := carrot.ParseObjective(in.Policy)
-	if err != nil {
-		return nil, fmt.Errorf("decision: %w", err)
-	}
 	d := &carrot.Decision{
-		ID: in.ID, Model: in.Model, Objective: objective, USDPerQuality: math.Inf(1),
+		ID: in.ID, Model: in.Model, USDPerQuality: math.Inf(1),
 		Novelty: in.Novelty, Abstained: in.Abstained, Candidates: make([]carrot.Assessed, len(in.Candidates)),
 	}
 	if in.USDPerQuality != nil {
 		d.USDPerQuality = *in.USDPerQuality
+	}
+	var err error
+	if d.Objective, err = carrot.ParseObjective(in.Policy); err != nil {
+		if name, _, _ := strings.Cut(in.Policy, ":"); strings.Contains(name, "=") {
+			return nil, fmt.Errorf("decision: %w", err)
+		}
+		// A policy of a configuration, and perhaps an objective after it.
+		d.Policy, d.Objective = in.Policy, carrot.USDPerQuality(d.USDPerQuality)
 	}
 	for i, c := range in.Candidates {
 		d.Candidates[i] = carrot.Assessed{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/wire"
 )
 
@@ -67,6 +68,9 @@ func (g *Gateway) plan(ctx context.Context, r *routes, q *wire.Request, s *selec
 		CachedTokens: g.cached(r, q, s, client, p),
 	}
 	if pinned != nil {
+		if !slices.Contains(s.models, pinned.Name) {
+			return nil, invalid("", "%s must go on with what it began, and is not among the models asked for: %s", pinned.Name, strings.Join(s.models, ", "))
+		}
 		query.Models = []string{pinned.Name}
 	}
 	query.Excluded = g.excluded(r, q, s, query.Models, &p.bodies, pinned, true)
@@ -98,7 +102,7 @@ func (g *Gateway) route(ctx context.Context, r *routes, query carrot.Query, o ca
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("the router panicked: %v", v)
+			err = fmt.Errorf("the router panicked: %T", v)
 		}
 	}()
 	return r.router.Route(ctx, query, o)
@@ -111,7 +115,7 @@ func (g *Gateway) withoutDecision(r *routes, s *selection, p *plan, d carrot.Dec
 	if s.named != nil && query.Excluded[s.named.Name] == "" {
 		p.order, p.reason = []*candidate{s.named}, ReasonNamed
 		if !errors.Is(err, carrot.ErrNoCandidate) {
-			g.log.Error("routing failed; the model named serves", "error", err)
+			g.log.Error("routing failed; the model named serves", "error", unquoted(err))
 		}
 		return nil
 	}
@@ -127,8 +131,17 @@ func (g *Gateway) withoutDecision(r *routes, s *selection, p *plan, d carrot.Dec
 		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed and no model of the pool can take the request"}
 	}
 	first(p, s.policy.standby)
-	g.log.Error("routing failed; the default serves", "error", err, "policy", s.policy.name, "model", p.order[0].Name)
+	g.log.Error("routing failed; the default serves", "error", unquoted(err), "policy", s.policy.name, "model", p.order[0].Name)
 	return nil
+}
+
+// unquoted is an error without what an embedder's server says, which may quote
+// the prompt.
+func unquoted(err error) error {
+	if refused, ok := errors.AsType[*provider.Error](err); ok {
+		return &provider.Error{Status: refused.Status, Code: refused.Code}
+	}
+	return err
 }
 
 // noCandidate says why nobody may answer.
@@ -156,13 +169,15 @@ func (g *Gateway) order(r *routes, s *selection, p *plan) {
 	switch {
 	case s.named != nil:
 		p.reason = ReasonNamed
-	case s.off:
-		if first(p, standby) {
-			p.reason = ReasonOff
+	case s.off, s.policy.shadow:
+		if !first(p, standby) {
+			break
 		}
-	case s.policy.shadow:
-		if first(p, standby) {
-			p.reason, p.shadow = ReasonShadow, compare(d, standby.Name)
+		if p.reason = ReasonOff; !s.off {
+			p.reason = ReasonShadow
+		}
+		if s.policy.shadow {
+			p.shadow = compare(d, standby.Name)
 		}
 	case s.policy.novel > 0 && d.Novelty > s.policy.novel:
 		if first(p, standby) {
@@ -253,9 +268,13 @@ func (g *Gateway) pinned(r *routes, q *wire.Request, s *selection, client string
 	if id := q.PreviousResponse; id != "" {
 		m, ok := g.responses.get(g.responses.key(client, "response", id), g.now())
 		c := r.byName[m.candidate]
-		if !ok || c == nil {
-			e := invalid("previous_response_id", "it is not known here which model made response %q: name that model instead of %q", id, q.Model)
-			e.Code = "unknown_previous_response"
+		e := invalid("previous_response_id", "it is not known here which model made response %q: name that model instead of %q", id, q.Model)
+		e.Code = "unknown_previous_response"
+		switch {
+		case !ok || c == nil:
+			return nil, "", e
+		case c.provider.Speaks(wire.Responses) != wire.Responses:
+			e.Message = fmt.Sprintf("%s made response %q by an API that keeps none: send the earlier turns in input", c.Name, id)
 			return nil, "", e
 		}
 		return c, ReasonResponse, nil

@@ -229,3 +229,14 @@ func TestHeaderLimit(t *testing.T) {
 		t.Errorf("answered %.60q", answer)
 	}
 }
+
+// Tokens are counted here where a provider of the messages API cannot.
+func TestCountTokensWithoutEndpoint(t *testing.T) {
+	r := newRig(t, `
+providers: [{name: a, kind: anthropic, base_url: $a}]
+models: [{name: gemma-2-2b-it, provider: a}]
+`, map[string]http.Handler{"a": http.NotFoundHandler()})
+	if a := r.post(t, "/v1/messages/count_tokens", `{"model":"gemma-2-2b-it","messages":[{"role":"user","content":"hello"}]}`); a.status != 200 || a.body != "{\"input_tokens\":5}\n" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}

@@ -183,6 +183,7 @@ clients:
 	f("a wrong key", "support", 401, "the key is not known here", "Authorization: Bearer shop-key-0123456780")
 	f("its policy", "support", 200, "choices", shop)
 	f("another policy", "auto", 403, `may not use the policy \"auto\", only support, cheap`, shop)
+	f("an unknown one", "suport", 400, `did you mean \"support\"? Valid are support, cheap"`, shop)
 	f("a model by name", "gemma-2-2b-it", 403, `may not name a model`, shop)
 	f("an objective of its own", "support:usd-per-quality=1e9", 403, `may not set the objective`, shop)
 	f("an objective in a header", "support", 403, `may not set the objective`, shop, "X-Carrot-Objective: quality")
@@ -329,6 +330,28 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// An address that other machines can reach keeps its keys, also when the new
+// configuration would listen elsewhere.
+func TestReloadKeepsKeys(t *testing.T) {
+	const clients, key = "clients: [{name: shop, key: shop-key-0123456789}]\n", "admin_key: admin-key-0123456789\n"
+	start := func(more string) *gateway.Config {
+		return parse(t, simulatedConfig+more, map[string]http.Handler{"sim": simulated(0)})
+	}
+	for _, test := range []struct{ name, bound, next, want string }{
+		{"clients' keys", "listen: 0.0.0.0:9300\n" + clients, "", "list clients with keys"},
+		{"the admin key", "admin_listen: 0.0.0.0:9301\n" + key, "", "set admin_key"},
+		{"neither", "listen: 0.0.0.0:9300\nadmin_listen: 0.0.0.0:9301\n" + clients + key, clients + key, ""},
+	} {
+		g, err := gateway.New(start(test.bound), source(), gateway.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Reload(start(test.next), source()); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
 // The limit on reading a request is none on answering it, and whoever is slow
 // to send a request, or does not read its answer, is not waited for.
 func TestSlowClients(t *testing.T) {
@@ -383,5 +406,46 @@ func TestClientDoesNotRead(t *testing.T) {
 	waitFor(t, func() bool { return len(r.records.list()) == 1 })
 	if a := r.records.list()[0]; a.Outcome != gateway.ClientGone || a.Usage.Output == 0 || !a.Estimated {
 		t.Errorf("outcome %s with %+v", a.Outcome, a.Usage)
+	}
+}
+
+// A stream that holds no answer is none, whatever it ends with.
+func TestEmptyStream(t *testing.T) {
+	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	r := newRig(t, pairConfig+"retry: {retries: 0}", map[string]http.Handler{"a": said(200, "text/event-stream", "data: [DONE]\n\n"), "b": said(200, "text/event-stream", whole)})
+	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
+		if got := r.post(t, path, chat("auto", sumQuestion, `"stream":true`, `"max_tokens":9`)); !strings.Contains(got.body, "hi") {
+			t.Errorf("%s: status %d from %s: %q", path, got.status, got.header.Get("X-Carrot-Model"), got.body)
+		}
+	}
+	if first := r.records.list()[0]; first.Outcome != gateway.FellBack || first.ErrorCode != "empty_stream" || first.Cost != 0 {
+		t.Errorf("record %+v", first)
+	}
+}
+
+// An answer that is complete is one, also where the provider neither marks the end
+// of its stream nor closes it well.
+func TestCompleteThenBroken(t *testing.T) {
+	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi there\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+	for name, after := range map[string]http.HandlerFunc{
+		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"reset": func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				c.(*net.TCPConn).SetLinger(0)
+				c.Close()
+			}
+		},
+	} {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			said(200, "text/event-stream", whole).ServeHTTP(w, r)
+			http.NewResponseController(w).Flush()
+			time.Sleep(50 * time.Millisecond)
+			after(w, r)
+		})
+		r := newRig(t, pairConfig+"timeouts: {total: 300ms}", map[string]http.Handler{"a": handler, "b": handler})
+		got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
+		if a := r.records.list()[0]; a.Outcome != gateway.Served || !strings.HasSuffix(got.body, "data: [DONE]\n\n") || strings.Contains(got.body, `"error"`) {
+			t.Errorf("%s: recorded as %s %s; the client got %s", name, a.Outcome, a.ErrorCode, got.body)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/provider"
@@ -33,7 +34,7 @@ func (x *exchange) converse() error {
 		if f == nil {
 			return nil
 		}
-		if x.ctx.Err() != nil { // nobody can be called any more
+		if x.ctx.Err() != nil && f.Kind != provider.Canceled { // nobody can be called any more
 			return x.failed(c, provider.NetworkFailure(x.ctx, x.ctx.Err()))
 		}
 		level, why := slog.LevelWarn, string(f.Kind)
@@ -82,7 +83,7 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 		switch f.Kind {
 		case provider.KeyRefused:
 			x.g.log.Error("a provider refuses its key", "request_id", x.id, "provider", c.provider.Name, "key", keys[key], "status", f.Status)
-			if f.Status != http.StatusForbidden { // which may be of this model alone
+			if f.Status != http.StatusForbidden || !ofModel(f) {
 				x.bury(deadKey{c.provider, keys[key]})
 			}
 			if key++; key == len(keys) {
@@ -118,6 +119,12 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 type deadKey struct {
 	provider *upstream
 	key      int
+}
+
+// ofModel reports whether a provider refuses its key for the model alone: then
+// its other models may still answer.
+func ofModel(f *provider.Failure) bool {
+	return strings.Contains(strings.ToLower(f.Code+" "+f.Message), "model")
 }
 
 func (x *exchange) bury(key deadKey) {
@@ -229,11 +236,8 @@ func (x *exchange) attempt(c *candidate) *Attempt {
 	p := x.p
 	a := &Attempt{
 		Time: time.Now(), RequestID: x.id, Client: x.clientName(), API: x.api, Session: x.s.session, Stream: x.q.Stream,
-		Policy: x.s.policy.name, First: p.order[0].Name, Reason: p.reason, Decision: p.decision, DecidedIn: p.decidedIn, Propensity: p.propensity, Shadow: p.shadow,
+		Policy: x.s.policy.name, First: p.order[0].Name, Reason: p.why(c), Decision: p.decision, DecidedIn: p.decidedIn, Propensity: p.propensity, Shadow: p.shadow,
 		Candidate: c.Name, Provider: c.provider.Name, UpstreamModel: c.upstream,
-	}
-	if a.Candidate != a.First {
-		a.Reason = ReasonFallback
 	}
 	if e := p.estimate(c.Name); e != nil {
 		a.Expected = e.Cost
@@ -324,7 +328,7 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 		}
 	}
 	x.answered()
-	x.remember(a, c, api)
+	x.remember(a, c)
 	x.answerHeaders(a)
 	x.w.Header()["X-Carrot-Cost"] = []string{amount(a.Cost)}
 	x.reply(http.StatusOK, wire.SetModel(body, c.Name))
@@ -365,9 +369,9 @@ func (x *exchange) take(a *Attempt, c *candidate, answer wire.Answer) {
 }
 
 // remember notes who served the conversation.
-func (x *exchange) remember(a *Attempt, c *candidate, api wire.API) {
+func (x *exchange) remember(a *Attempt, c *candidate) {
 	id := ""
-	if api == wire.Responses {
+	if x.api == wire.Responses {
 		id = a.AnswerID
 	}
 	u := a.Usage
@@ -378,7 +382,7 @@ func (x *exchange) remember(a *Attempt, c *candidate, api wire.API) {
 // the client speaks its API.
 func (x *exchange) refuse(c *candidate, f *provider.Failure) error {
 	x.failureHeaders(c)
-	if c.provider.Speaks(x.api) == x.api && len(f.Body) > 0 && f.Body[0] == '{' {
+	if c.provider.Speaks(x.api) == x.api && wire.Has(f.Body, "error") {
 		x.reply(f.Status, f.Body)
 		return nil
 	}

@@ -313,6 +313,20 @@ policies: [{name: auto, objective: quality}]
 	}
 }
 
+// A key that is refused for good is not tried with another model.
+func TestForbiddenKey(t *testing.T) {
+	r := newRig(t, `
+providers: [{name: a, kind: openai, base_url: $a/v1, api_key: key-one}]
+models:
+  - {name: gpt-4o-2024-08-06, provider: a}
+  - {name: gemma-2-2b-it, provider: a}
+policies: [{name: auto, objective: quality}]
+`, map[string]http.Handler{"a": said(403, "application/json", `{"error":{"message":"this account is suspended"}}`)})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 502 || len(r.records.list()) != 1 {
+		t.Errorf("status %d after %d calls: %s", a.status, len(r.records.list()), a.body)
+	}
+}
+
 // An answer that the provider bills and the gateway cannot pass on costs what
 // the provider says.
 func TestBilledAndLost(t *testing.T) {

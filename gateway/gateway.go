@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 // limits on reading, breakers, sessions): the names of what differs from that and
 // would need a restart are returned.
 func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error) {
-	r, err := newRoutes(c, source, g.transport)
+	r, err := g.reloaded(c, source)
 	if err != nil {
 		g.Refused()
 		return nil, err
@@ -109,6 +110,18 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 		}
 	}
 	return restart, nil
+}
+
+// reloaded makes the routes of another configuration, which must do for the
+// addresses that stay: one that other machines can reach needs keys.
+func (g *Gateway) reloaded(c *Config, source Source) (*routes, error) {
+	bound := *c
+	bound.Listen, bound.AdminListen = g.bound.Listen, g.bound.AdminListen
+	p := &problems{}
+	if bound.checkAddresses(p); p.err() != nil {
+		return nil, fmt.Errorf("the addresses stay as they are until a restart: %w", p.err())
+	}
+	return newRoutes(c, source, g.transport)
 }
 
 // Refused counts a configuration that could not be read, for who watches

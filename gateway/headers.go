@@ -45,6 +45,14 @@ func (p *plan) estimate(name string) *carrot.Estimate {
 	return nil
 }
 
+// why says why a candidate is asked.
+func (p *plan) why(c *candidate) string {
+	if c != p.order[0] {
+		return ReasonFallback
+	}
+	return p.reason
+}
+
 // amount writes USD without the sign of the currency, exactly.
 func amount(u carrot.USD) string { return strings.Replace(u.String(), "$", "", 1) }
 
@@ -64,5 +72,8 @@ func (x *exchange) failureHeaders(c *candidate) {
 	h := x.w.Header()
 	h["X-Carrot-Model"] = []string{c.Name}
 	h["X-Carrot-Policy"] = []string{x.q.Model}
+	if x.p != nil {
+		h["X-Carrot-Reason"] = []string{x.p.why(c)}
+	}
 	h["X-Carrot-Attempts"] = []string{strconv.Itoa(x.attempts)}
 }

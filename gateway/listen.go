@@ -51,8 +51,10 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 		if late := s.Shutdown(grace); late != nil {
 			g.log.Warn("requests were cut", "requests", g.active.Load())
 			cut(&provider.Failure{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: shuttingDown, Message: "the gateway is stopping"})
-			g.settled(time.Second)
-			s.Close() // it is late already
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			_ = s.Shutdown(last) // their records and errors may still be written
+			cancel()
+			s.Close()
 		}
 	}
 	for range running {
@@ -71,13 +73,6 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 
 // shuttingDown is the code of what a stop cuts.
 const shuttingDown = "shutting_down"
-
-// settled waits a little for requests that were cut to write their records.
-func (g *Gateway) settled(limit time.Duration) {
-	for end := time.Now().Add(limit); g.active.Load() > 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-}
 
 // SetListen puts another address in place of the configuration's, under the
 // same conditions.

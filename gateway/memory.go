@@ -58,7 +58,13 @@ func (m *memory) prefixes(client string, r *wire.Request) []uint64 {
 	out := make([]uint64, len(r.Turns))
 	for i := range r.Turns {
 		h.WriteByte(0)
-		h.WriteString(r.Turns[i].Raw)
+		if raw := r.Turns[i].Raw; raw[:min(len(raw), 1)] == `"` && r.Turns[i].Role == "user" { // what is sent next time as a list
+			h.WriteString(`{"role":"user","content":`)
+			h.WriteString(raw)
+			h.WriteByte('}')
+		} else {
+			h.WriteString(raw)
+		}
 		out[i] = h.Sum64()
 	}
 	return out

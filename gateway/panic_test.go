@@ -136,3 +136,27 @@ func TestPanicGivesTheTrialBack(t *testing.T) {
 		t.Errorf("after the panic: status %d: %s", a.status, a.body)
 	}
 }
+
+// What panics after a stream's last event does not make a whole answer of it
+// either.
+func TestPanicAfterStream(t *testing.T) {
+	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi there\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	var calls atomic.Int32
+	kept := &records{}
+	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": said(200, "text/event-stream", whole)}), source(),
+		gateway.Options{Recorder: kept, Now: func() time.Time {
+			if calls.Add(1) > 1 { // the first is of the decision
+				panic("out of order")
+			}
+			return time.Now()
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{}
+	r.serve(t, g)
+	a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
+	if !strings.Contains(a.body, `"code":"panic"`) || kept.list()[0].Outcome != gateway.Broken {
+		t.Errorf("recorded as %s; the client got %q, %v", kept.list()[0].Outcome, a.body, a.err)
+	}
+}

@@ -24,7 +24,10 @@ func (x *exchange) embed() error {
 		e.Code = "model_not_found"
 		return e
 	}
-	if x.client != nil && len(x.client.Policies) > 0 && !slices.Contains(x.client.Policies, c.Name) {
+	if err := ownKeys(x.q.Metadata, x.r.Header); err != nil {
+		return err
+	}
+	if x.client.restricted() && !slices.Contains(x.client.Policies, c.Name) {
 		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Policies, ", "))
 	}
 	x.q.Stream = false // there is no stream of embeddings
@@ -58,7 +61,7 @@ func (x *exchange) countTokens() error {
 		if f == nil {
 			return nil
 		}
-		if f.Kind == provider.Invalid {
+		if f.Kind == provider.Invalid && f.Status != http.StatusNotFound && f.Status != http.StatusMethodNotAllowed { // no such endpoint there
 			return x.refuse(c, f)
 		}
 	}

@@ -49,13 +49,17 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.F
 	if s.api != s.x.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.api, time.Now().Unix(), s.x.p.inputTokens)
 	}
-	f := s.x.contained(func() *provider.Failure { return s.events(ctx, wire.NewDecoder(flushing{response.Body, s})) })
-	s.settle()
-	if f == nil {
-		s.x.remember(s.a, s.c, s.api)
-		f = s.end()
-		drain(response.Body)
-	} else if s.x.sent && f.Kind != provider.Canceled {
+	f := s.x.contained(func() *provider.Failure { return s.events(ctx, response.Body) })
+	f = s.x.contained(func() *provider.Failure {
+		s.settle()
+		if f != nil {
+			return f
+		}
+		s.x.remember(s.a, s.c)
+		defer drain(response.Body)
+		return s.end()
+	})
+	if f != nil && s.x.sent && f.Kind != provider.Canceled {
 		s.broken(f)
 	}
 	if s.x.sent {
@@ -107,18 +111,23 @@ func drain(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, 4096) // what is wrong with it does not matter any more
 }
 
+// lateFor is how long is waited for what may follow a whole answer: its usage,
+// and the mark that ends the stream.
+const lateFor = 5 * time.Second
+
 // events reads and passes on until the stream ends.
-func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Failure {
+func (s *stream) events(ctx context.Context, body io.ReadCloser) *provider.Failure {
+	decoder := wire.NewDecoder(flushing{body, s})
 	for {
 		e, err := decoder.Next()
-		if s.complete() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-			return nil
-		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			f := failureOf(ctx, err)
+			if s.complete() && f.Kind != provider.Canceled {
+				return nil
+			}
 			if f.Kind == provider.Network {
 				f.Code, f.Message = "stream_cut", "the provider's stream ended early"
 			}
@@ -144,8 +153,15 @@ func (s *stream) events(ctx context.Context, decoder *wire.Decoder) *provider.Fa
 		if s.x.sent && len(s.out) > 32<<10 && !s.flush() {
 			return errHungUp
 		}
+		if chunk.Last && !s.x.sent {
+			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "empty_stream", Message: "the provider's stream holds no answer"}
+		}
 		if chunk.Last {
 			return nil
+		}
+		if chunk.Finished > 0 && s.complete() {
+			late := time.AfterFunc(lateFor, func() { body.Close() })
+			defer late.Stop()
 		}
 	}
 }
@@ -276,9 +292,6 @@ func (s *stream) end() *provider.Failure {
 	}
 	if s.x.api == wire.Chat && !s.done { // not all servers send it
 		s.add(wire.Event{Data: []byte(wire.Done)})
-	}
-	if !s.x.sent { // an answer without any content is one too
-		s.begin()
 	}
 	if !s.flush() {
 		return errHungUp

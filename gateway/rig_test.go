@@ -58,6 +58,24 @@ func (r *records) list() []*gateway.Attempt {
 	return append([]*gateway.Attempt(nil), r.all...)
 }
 
+// syncBuffer takes what several goroutines write.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // rig is a gateway that listens, with the records of its attempts.
 type rig struct {
 	*gateway.Gateway
@@ -121,7 +139,7 @@ func (r *rig) post(t testing.TB, path, body string, headers ...string) answer {
 	request.Header.Set("Content-Type", "application/json")
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		request.Header.Set(name, value)
+		request.Header.Add(name, value)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/carrot-router/carrot/provider"
+	"log/slog"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -66,7 +69,9 @@ func TestSelection(t *testing.T) {
 		{"a setting twice", chat("auto", sumQuestion, `"temperature":0,"temperature":2`), nil, 400, `"temperature" appears twice`, "", ""},
 		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown key carrot_objectiv: valid are carrot_models, carrot_objective`, "", ""},
 		{"a budget that nothing meets", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},
-		{"tags that nobody has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model can answer this request: gpt-4o-2024-08-06: it has not the tags`, "", ""},
+		{"tags that nobody has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model has the tag "eu". Valid are none`, "", ""},
+		{"an objective that is none", chat("auto", sumQuestion), []string{"X-Carrot-Objective: zzz=3"}, 400, `want quality, balanced, cheap, or a number for mu`, "", ""},
+		{"models in two headers", chat("auto", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06", "X-Carrot-Models: gema"}, 400, `unknown model "gema"`, "", ""},
 		{"no messages", `{"model":"auto"}`, nil, 400, `the field "messages" is missing`, "", ""},
 		{"no JSON", `hello`, nil, 400, `not valid JSON`, "", ""},
 	} {
@@ -265,5 +270,53 @@ func TestDefaultDefault(t *testing.T) {
 	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
 	if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), "X-Carrot-Route: off"); a.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
 		t.Errorf("served by %s", a.header.Get("X-Carrot-Model"))
+	}
+}
+
+// remote embeds by a server, under the name of the embedder that a router wants.
+type remote struct {
+	*provider.Embeddings
+	id string
+}
+
+func (r remote) ID() string { return r.id }
+
+func (r remote) Embed(ctx context.Context, texts []string, _ []carrot.Representation) error {
+	_, err := r.Encode(ctx, texts)
+	return err
+}
+
+// What an embedder's server says of a prompt is in no log.
+func TestRouterErrorQuotesNoPrompt(t *testing.T) {
+	server := httptest.NewServer(said(400, "application/json", `{"error":{"message":"invalid input: `+sumQuestion+`"}}`))
+	defer server.Close()
+	known, log := source().Router, &syncBuffer{}
+	broken, err := carrot.NewRouter(carrot.Config{Candidates: known.Candidates(), Embedder: remote{&provider.Embeddings{BaseURL: server.URL + "/v1", Model: "m"}, known.Embedder().ID()},
+		Predictor: known.Predictor(), Frontier: known.Frontier(), CountTokens: func(string) int { return 1 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), gateway.Source{Router: broken, MeanQuality: source().MeanQuality},
+		gateway.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{}
+	r.serve(t, g)
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.header.Get("X-Carrot-Reason") != "router-failed" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	if text := log.String(); strings.Contains(text, "17 * 23") || !strings.Contains(text, "status 400") {
+		t.Errorf("log %s", text)
+	}
+}
+
+// A decision names the policy that was asked for, and an objective beside it.
+func TestDecisionNamesPolicy(t *testing.T) {
+	r := newRig(t, threeModels, map[string]http.Handler{"sim": simulated(0)})
+	for model, want := range map[string]string{"pair": "pair", "cheap": "cheap", "pair:usd-per-quality=0": "pair:usd-per-quality=0", "gemma-2-2b-it": "auto"} {
+		if a := r.post(t, "/v1/route", chat(model, sumQuestion)); !strings.Contains(a.body, `"policy":"`+want+`"`) {
+			t.Errorf("%s: want %s: %s", model, want, a.body)
+		}
 	}
 }

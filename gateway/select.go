@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -49,7 +50,10 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	if err := ownKeys(q.Metadata, h); err != nil {
 		return s, err
 	}
-	if err := r.model(&s, q.Model); err != nil {
+	if err := r.model(&s, q.Model, client); err != nil {
+		return s, err
+	}
+	if err := r.tags(s.tags); err != nil {
 		return s, err
 	}
 	if err := allowed(client, &s); err != nil {
@@ -63,7 +67,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 		return s, invalid("x-carrot-route", "%q is not on or off", v)
 	}
 	if v := ask(askObjective); v != "" {
-		if client != nil && len(client.Policies) > 0 {
+		if client.restricted() {
 			return s, forbidden("client %q may not set the objective: its policies do", client.Name)
 		}
 		objective, err := carrot.ParseObjective(v)
@@ -77,7 +81,11 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	}
 	if s.objective != s.policy.objective { // those of policies were checked when they were read
 		if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
-			return s, invalid("model", "%v", err)
+			param := "model"
+			if ask(askObjective) != "" {
+				param = "x-carrot-objective"
+			}
+			return s, invalid(param, "%v", err)
 		}
 	}
 	return s, nil
@@ -85,7 +93,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 
 // model reads the body's model: a policy, a policy with an objective after a
 // colon, or a candidate.
-func (r *routes) model(s *selection, name string) error {
+func (r *routes) model(s *selection, name string, client *ClientConfig) error {
 	if p := r.policies[name]; p != nil {
 		s.policy, s.objective, s.models = p, p.objective, p.pool
 		return nil
@@ -103,7 +111,11 @@ func (r *routes) model(s *selection, name string) error {
 		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
 		return nil
 	}
-	e := invalid("model", "unknown model %q%s Valid are %s, and %s:OBJECTIVE", name, meant(name, r.names), strings.Join(r.names, ", "), autoPolicy)
+	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", autoPolicy)
+	if client.restricted() {
+		valid, more = client.Policies, ""
+	}
+	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), strings.Join(valid, ", "), more)
 	e.Code = "model_not_found"
 	return e
 }
@@ -119,7 +131,7 @@ func meant(name string, valid []string) string {
 
 // allowed refuses what the client's key is not for.
 func allowed(client *ClientConfig, s *selection) error {
-	if client == nil || len(client.Policies) == 0 {
+	if !client.restricted() {
 		return nil
 	}
 	if s.named != nil {
@@ -130,6 +142,28 @@ func allowed(client *ClientConfig, s *selection) error {
 	}
 	if s.objective != s.policy.objective {
 		return forbidden("client %q may not set the objective: its policies do", client.Name)
+	}
+	return nil
+}
+
+// restricted reports whether a client may only use the policies it lists.
+func (c *ClientConfig) restricted() bool { return c != nil && len(c.Policies) > 0 }
+
+// tags refuses those that no model has.
+func (r *routes) tags(asked []string) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	var valid []string
+	for _, c := range r.candidates {
+		valid = append(valid, c.tags...)
+	}
+	slices.Sort(valid)
+	valid = slices.Compact(valid)
+	for _, tag := range asked {
+		if !slices.Contains(valid, tag) {
+			return invalid("x-carrot-tags", "no model has the tag %q%s Valid are %s", tag, meant(tag, valid), cmp.Or(strings.Join(valid, ", "), "none"))
+		}
 	}
 	return nil
 }

@@ -275,8 +275,11 @@ func (x *exchange) choose() error {
 		endSpan(nil, s.policy.name, "")
 		return err
 	}
-	if x.p.decision != nil {
-		x.p.decision.ID = x.id
+	if d := x.p.decision; d != nil {
+		d.ID, d.Policy = x.id, s.policy.name
+		if s.objective != s.policy.objective {
+			d.Policy += ":" + s.objective.String()
+		}
 	}
 	endSpan(x.p.decision, s.policy.name, x.p.reason)
 	x.g.metrics.decided(s.policy.name, x.p.decidedIn)
@@ -315,7 +318,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	}
 	list := []listed{}
 	for _, name := range x.routes.names {
-		if client != nil && len(client.Policies) > 0 && !slices.Contains(client.Policies, name) {
+		if client.restricted() && !slices.Contains(client.Policies, name) {
 			continue
 		}
 		owner := "carrot"

@@ -186,3 +186,43 @@ func TestThinkingStaysTranslated(t *testing.T) {
 		t.Errorf("status %d, served by %s for %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
 	}
 }
+
+// Reasoning is found again where the first turn was a text and is an item now.
+func TestThinkingStaysAfterText(t *testing.T) {
+	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
+	const dear = "gpt-4o-2024-08-06"
+	const tools = `"tools":[{"type":"function","name":"look","parameters":{"type":"object"},"strict":false}],"input":`
+	r.post(t, "/v1/responses", `{"model":"`+dear+`",`+tools+`"hello"}`)
+	a := r.post(t, "/v1/responses", `{"model":"auto:usd-per-quality=0",`+tools+`[{"role":"user","content":"hello"},{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]},`+
+		`{"type":"function_call","call_id":"c1","name":"look","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"42"}]}`)
+	if a.header.Get("X-Carrot-Model") != dear || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
+		t.Errorf("status %d, served by %s for %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
+	}
+}
+
+// Who must go on with a response is not asked where the request leaves it out, or
+// where its provider keeps none.
+func TestPreviousResponseRefused(t *testing.T) {
+	r := newRig(t, `
+providers:
+  - {name: native, kind: openai, base_url: $sim/v1, apis: [responses]}
+  - {name: chat, kind: openai, base_url: $sim/v1, apis: [chat]}
+models:
+  - {name: gpt-4o-2024-08-06, provider: native}
+  - {name: gemma-2-2b-it, provider: chat}
+policies: [{name: small, models: [gemma-2-2b-it]}]
+`, map[string]http.Handler{"sim": simulated(0)})
+	for model, want := range map[string]string{
+		"gpt-4o-2024-08-06": "gpt-4o-2024-08-06 must go on with what it began, and is not among the models asked for: gemma-2-2b-it",
+		"gemma-2-2b-it":     "by an API that keeps none: send the earlier turns in input",
+	} {
+		first := r.post(t, "/v1/responses", `{"model":"`+model+`","input":"hello"}`)
+		var made struct{ ID string }
+		if err := json.Unmarshal([]byte(first.body), &made); err != nil || made.ID == "" {
+			t.Fatalf("%v: %s", err, first.body)
+		}
+		if a := r.post(t, "/v1/responses", `{"model":"small","input":"and?","previous_response_id":"`+made.ID+`"}`); a.status != 400 || !strings.Contains(a.body, want) {
+			t.Errorf("after %s: status %d, want %q: %s", model, a.status, want, a.body)
+		}
+	}
+}

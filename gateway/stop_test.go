@@ -2,7 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
+	"github.com/prometheus/client_golang/prometheus"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -16,6 +19,11 @@ import (
 // soon as a provider was called, and returns the client's answer and the records.
 func stopped(t *testing.T, config string, provider http.HandlerFunc) (answer, []*gateway.Attempt) {
 	t.Helper()
+	return stoppedLogging(t, config, provider, slog.DiscardHandler)
+}
+
+func stoppedLogging(t *testing.T, config string, provider http.HandlerFunc, log slog.Handler) (answer, []*gateway.Attempt) {
+	t.Helper()
 	called := make(chan struct{}, 100)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -23,7 +31,7 @@ func stopped(t *testing.T, config string, provider http.HandlerFunc) (answer, []
 		provider(w, r)
 	})
 	kept := &records{}
-	g, err := gateway.New(parse(t, config, map[string]http.Handler{"a": handler, "b": handler}), source(), gateway.Options{Recorder: kept})
+	g, err := gateway.New(parse(t, config, map[string]http.Handler{"a": handler, "b": handler}), source(), gateway.Options{Recorder: kept, Log: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,5 +79,68 @@ func TestStopMakesNoAttempts(t *testing.T) {
 	}
 	if len(all) != 1 || all[0].ErrorCode != "shutting_down" {
 		t.Errorf("%d records of one call: %+v", len(all), all)
+	}
+}
+
+// slowLog takes its time for the line of a request that has ended.
+type slowLog struct{ slog.Handler }
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (slowLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "request" {
+		time.Sleep(30 * time.Millisecond)
+	}
+	return nil
+}
+
+// The error of a stop reaches the client, however long what comes after it takes
+// the gateway.
+func TestStopIsTold(t *testing.T) {
+	got, _ := stoppedLogging(t, pairConfig+"limits: {shutdown: 50ms}", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, slowLog{slog.DiscardHandler})
+	if got.status != 503 || !strings.Contains(got.body, `"code":"shutting_down"`) {
+		t.Errorf("status %d: %q", got.status, got.body)
+	}
+}
+
+// A stop while a client takes its time to read is no second answer.
+func TestStopWhileWriting(t *testing.T) {
+	long := said(200, "application/json", `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"`+
+		strings.Repeat("x", 40<<20)+`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`)
+	log, kept, registry := &syncBuffer{}, &records{}, prometheus.NewRegistry()
+	g, err := gateway.New(parse(t, pairConfig+"limits: {shutdown: 50ms}", map[string]http.Handler{"a": long, "b": long}), source(),
+		gateway.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Recorder: kept, Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, listener, nil, nil) }()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	body := chat("auto", sumQuestion)
+	fmt.Fprintf(client, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	if _, err := io.ReadFull(client, make([]byte, 12)); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	for end := time.Now().Add(5 * time.Second); len(kept.list()) == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if all := kept.list(); len(all) != 1 || all[0].Outcome != gateway.ClientGone || all[0].Status != 200 {
+		t.Errorf("records %+v", all)
+	}
+	if n := statusCount(t, registry, "503"); n > 0 || strings.Contains(log.String(), "superfluous") {
+		t.Errorf("%v answers of 503 beside one of 200; log %s", n, log)
 	}
 }
