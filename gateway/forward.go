@@ -403,12 +403,11 @@ func (x *exchange) exhausted(c *candidate, f *provider.Failure) error {
 	e := &wire.Error{Status: f.Status, Type: "server_error", Code: f.Code, Message: said + ": " + f.Message}
 	if f.Code == breakerOpen {
 		f.RetryAfter = x.routes.config.Breaker.Open
-		x.retryAfter(f)
 	}
+	x.retryAfter(f)
 	switch f.Kind {
 	case provider.RateLimited:
 		e.Type = "rate_limit_error"
-		x.retryAfter(f)
 	case provider.KeyRefused: // the gateway's key, not the client's, and what is said of it neither
 		e.Status, e.Code, e.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refuses the gateway's key", c.provider.Name)
 	case provider.Timeout:

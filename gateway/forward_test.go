@@ -361,3 +361,34 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("status %d, log %s", a.status, &log)
 	}
 }
+
+// A client that asks for the usage gets what was counted where the provider
+// reports none, and is told so.
+func TestUsageIsCounted(t *testing.T) {
+	const whole = "data: {\"id\":\"c-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"The capital\"},\"finish_reason\":\"stop\"}]}\n\n"
+	for _, done := range []string{"", "data: [DONE]\n\n"} {
+		r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": said(200, "text/event-stream", whole+done)})
+		a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`, `"stream_options":{"include_usage":true}`))
+		events := strings.Split(strings.TrimSpace(a.body), "\n\n")
+		var last struct {
+			ID, Model string
+			Choices   []any
+			Usage     struct {
+				Completion int `json:"completion_tokens"`
+			}
+			Carrot struct {
+				Cost      float64 `json:"cost_usd"`
+				Estimated bool
+			}
+		}
+		if len(events) != 3 || json.Unmarshal([]byte(strings.TrimPrefix(events[1], "data: ")), &last) != nil {
+			t.Fatalf("events %q", events)
+		}
+		if last.ID != "c-1" || last.Model != "gpt-4o-2024-08-06" || last.Choices == nil || last.Usage.Completion != 2 || last.Carrot.Cost == 0 || !last.Carrot.Estimated {
+			t.Errorf("the last chunk is %s", events[1])
+		}
+		if a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)); strings.Contains(a.body, "usage") {
+			t.Errorf("nobody asked: %s", a.body)
+		}
+	}
+}

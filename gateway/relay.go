@@ -212,6 +212,9 @@ func (s *stream) pass(e wire.Event) error {
 func (s *stream) add(e wire.Event) {
 	if s.x.api == wire.Chat && string(e.Data) == wire.Done {
 		s.done = true
+		if s.x.q.AskUsage && s.known == nothing && s.translator == nil && s.complete() {
+			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
+		}
 		s.out = e.AppendTo(s.out)
 		return
 	}
@@ -228,6 +231,27 @@ func (s *stream) add(e wire.Event) {
 	}
 }
 
+// counted is the last chunk of a chat whose client asked for the usage and whose
+// provider reports none: what was counted here, which the account says.
+func (s *stream) counted() []byte {
+	s.settle()
+	u := s.a.Usage
+	b, err := json.Marshal(struct {
+		ID      string          `json:"id"`
+		Object  string          `json:"object"`
+		Created int64           `json:"created"`
+		Model   string          `json:"model"`
+		Choices []struct{}      `json:"choices"`
+		Usage   map[string]int  `json:"usage"`
+		Account json.RawMessage `json:"carrot"`
+	}{s.a.AnswerID, "chat.completion.chunk", time.Now().Unix(), s.c.Name, []struct{}{},
+		map[string]int{"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Input + u.Output}, s.x.accountJSON(s.a)})
+	if err != nil { // of strings and numbers there is none
+		return nil
+	}
+	return b
+}
+
 // accountJSON is the gateway's account beside a usage.
 func (x *exchange) accountJSON(a *Attempt) []byte {
 	out := struct {
@@ -237,7 +261,8 @@ func (x *exchange) accountJSON(a *Attempt) []byte {
 		Cost      carrot.USD  `json:"cost_usd"`
 		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
 		Attempts  int         `json:"attempts"`
-	}{RequestID: x.id, Model: a.Candidate, Policy: x.q.Model, Cost: a.Cost, Attempts: a.Number}
+		Estimated bool        `json:"estimated,omitempty"` // the tokens were counted here
+	}{RequestID: x.id, Model: a.Candidate, Policy: x.q.Model, Cost: a.Cost, Attempts: a.Number, Estimated: a.Estimated}
 	if e := x.p.estimate(a.Candidate); e != nil {
 		out.Estimate = &e.Cost
 	}
