@@ -273,6 +273,9 @@ func (x *exchange) exchangeWith(ctx context.Context, cancel context.CancelCauseF
 		firstToken = timer.Stop
 	}
 	header := x.passedOn(api)
+	if c != x.p.order[0] { // the key is of another request now
+		header.Del("Idempotency-Key")
+	}
 	x.g.tracer.inject(ctx, header)
 	response, err := c.provider.Do(ctx, provider.Call{API: api, Model: c.upstream, Key: key, Body: body, Header: header})
 	if err != nil {

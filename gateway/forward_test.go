@@ -392,3 +392,20 @@ func TestUsageIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// An idempotency key is of the request to the first candidate: what another one is
+// sent differs.
+func TestIdempotencyKey(t *testing.T) {
+	var keys []string
+	keep := func(status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			keys = append(keys, r.Header.Get("Idempotency-Key"))
+			(&replies{statuses: []int{status}}).ServeHTTP(w, r)
+		})
+	}
+	r := newRig(t, pairConfig+"retry: {retries: 1, backoff: 1ms}", map[string]http.Handler{"a": keep(500), "b": keep(200)})
+	r.post(t, "/v1/chat/completions", chat("auto", sumQuestion), "Idempotency-Key: i-1")
+	if got := strings.Join(keys, ","); got != "i-1,i-1," {
+		t.Errorf("keys %q", got)
+	}
+}

@@ -61,7 +61,7 @@ type Attempt struct {
 	AnswerID      string // the provider's; empty: none came
 
 	Outcome   Outcome
-	Status    int    // the provider's HTTP status; 0: none came
+	Status    int    // the provider's HTTP status, or what its failure amounts to; 0: none came
 	ErrorCode string // the provider's code or type, or what failed
 	Error     string // the provider's words, which may quote the prompt, only where content is recorded
 
