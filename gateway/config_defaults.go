@@ -148,8 +148,9 @@ const (
 	maxKeyFile   = 4 << 10
 )
 
-// hashKeys puts the SHA-256 of every client's key in its place.
-func (c *Config) hashKeys(p *problems) {
+// hashKeys puts the SHA-256 of every client's key in its place. It calls reading
+// with the name of each key file before it is read.
+func (c *Config) hashKeys(p *problems, reading func(name string)) {
 	for i := range c.Clients {
 		client, field := &c.Clients[i], element("clients", i)
 		var ways []string
@@ -168,6 +169,7 @@ func (c *Config) hashKeys(p *problems) {
 		default:
 			key, err := client.Key.Reveal(), error(nil)
 			if ways[0] == "key_file" {
+				reading(client.KeyFile)
 				key, err = readKeyFile(client.KeyFile)
 			}
 			if err == nil {

@@ -31,6 +31,14 @@ const (
 // OpenConfig reads a configuration file. See [ParseConfig]; errors begin with the
 // file's name, and relative paths in it are relative to its folder.
 func OpenConfig(path string, env func(string) (string, bool)) (*Config, error) {
+	return OpenConfigFiles(path, env, func(string) {})
+}
+
+// OpenConfigFiles is [OpenConfig] for programs that watch the files it reads, the
+// configuration and the clients' key files: it calls reading with the name of each
+// just before it is read, whether it is there or not.
+func OpenConfigFiles(path string, env func(string) (string, bool), reading func(name string)) (*Config, error) {
+	reading(path)
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open config: %w", err)
@@ -40,7 +48,7 @@ func OpenConfig(path string, env func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	return parseConfig(data, env, path)
+	return parseConfig(data, env, path, reading)
 }
 
 // ParseConfig reads a configuration: strict YAML without anchors and tags, in
@@ -54,10 +62,10 @@ func OpenConfig(path string, env func(string) (string, bool)) (*Config, error) {
 // checked for its meaning. No error shows a secret. Whether the router knows the
 // models is not checked here.
 func ParseConfig(data []byte, env func(string) (string, bool)) (*Config, error) {
-	return parseConfig(data, env, "")
+	return parseConfig(data, env, "", func(string) {})
 }
 
-func parseConfig(data []byte, env func(string) (string, bool), file string) (*Config, error) {
+func parseConfig(data []byte, env func(string) (string, bool), file string, reading func(name string)) (*Config, error) {
 	p := &problems{file: file, at: make(map[string]place)}
 	root := p.parse(data)
 	if root == nil {
@@ -69,7 +77,7 @@ func parseConfig(data []byte, env func(string) (string, bool), file string) (*Co
 		return nil, p.err()
 	}
 	c.resolvePaths(filepath.Dir(file))
-	c.hashKeys(p)
+	c.hashKeys(p, reading)
 	c.fillDefaults(p)
 	if c.check(p); len(p.list) > 0 {
 		return nil, p.err()

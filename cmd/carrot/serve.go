@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -48,7 +49,9 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if c.Demo {
 		return c.demo(ctx, t)
 	}
-	s := &service{files: []string{c.Config}, open: c.listening(func() (*gateway.Config, error) { return gateway.OpenConfig(c.Config, os.LookupEnv) })}
+	s := &service{open: c.listening(func(reading func(string)) (*gateway.Config, error) {
+		return gateway.OpenConfigFiles(c.Config, os.LookupEnv, reading)
+	})}
 	config, source, err := s.load()
 	if err != nil {
 		return err
@@ -60,9 +63,9 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 }
 
 // listening reads a configuration with the address of --listen in it.
-func (c *serveCommand) listening(read func() (*gateway.Config, error)) func() (*gateway.Config, error) {
-	return func() (*gateway.Config, error) {
-		config, err := read()
+func (c *serveCommand) listening(read openConfig) openConfig {
+	return func(reading func(string)) (*gateway.Config, error) {
+		config, err := read(reading)
 		if err == nil && c.Listen != "" {
 			err = config.SetListen(c.Listen)
 		}
@@ -84,10 +87,13 @@ func (c *serveCommand) check(t terminal, config *gateway.Config, source gateway.
 	return nil
 }
 
+// openConfig reads a configuration, and calls reading with the name of each file
+// just before it is read.
+type openConfig func(reading func(name string)) (*gateway.Config, error)
+
 // service is a running gateway with what it stands on.
 type service struct {
-	open  func() (*gateway.Config, error)
-	files []string // that open reads
+	open  openConfig
 	log   *slog.Logger
 	level slog.LevelVar
 
@@ -100,24 +106,20 @@ type service struct {
 // load reads the configuration and the files that it names. Each file is looked
 // at before it is read, so that a change meanwhile is seen as one; those that a
 // configuration names are looked at even if one of them is wrong, for that may be
-// mended.
+// mended. After a bad configuration those known before are watched too, as they
+// are now: what is served stands on them, but no change is worth a second failure.
 func (s *service) load() (*gateway.Config, gateway.Source, error) {
-	seen := map[string]string{}
-	look(seen, s.files...)
-	config, err := s.open()
+	known, seen := map[string]string{}, map[string]string{}
+	for name := range s.seen {
+		look(known, name)
+	}
+	config, err := s.open(func(name string) { look(seen, name) })
 	if err != nil {
-		for name := range s.seen { // what is served goes on, and so do its files
-			if _, ok := seen[name]; !ok {
-				seen[name] = s.seen[name]
-			}
-		}
-		s.seen = seen
+		maps.Copy(known, seen)
+		s.seen = known
 		return nil, gateway.Source{}, hinted{err, "docs/config.md lists every key"}
 	}
 	look(seen, config.Router, config.Prices)
-	for _, client := range config.Clients {
-		look(seen, client.KeyFile)
-	}
 	s.seen = seen
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
 	router, a, err := flags.open()
@@ -140,13 +142,14 @@ func look(seen map[string]string, names ...string) {
 	}
 }
 
-// stamp changes with the content of a file.
+// stamp changes with the content of a file and with who may read it, for that too
+// may mend a reload that failed.
 func stamp(name string) string {
 	info, err := os.Stat(name)
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+	return fmt.Sprint(info.Mode(), info.Size(), info.ModTime().UnixNano())
 }
 
 // changed reports whether a file is not as it was before it was read.
@@ -285,7 +288,7 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer wait()
 	defer cancel()
-	s := &service{open: c.listening(func() (*gateway.Config, error) { return gateway.ParseConfig([]byte(text), os.LookupEnv) })}
+	s := &service{open: c.listening(func(func(string)) (*gateway.Config, error) { return gateway.ParseConfig([]byte(text), os.LookupEnv) })}
 	config, source, err := s.load()
 	if err != nil {
 		return err

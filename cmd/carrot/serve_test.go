@@ -226,6 +226,73 @@ models:
 	}
 }
 
+// A client's key file is watched from before it is read and however wrong it is,
+// and what goes wrong goes wrong once a change.
+func TestServeKeyFileChanged(t *testing.T) {
+	folder := t.TempDir()
+	key, prices, config := filepath.Join(folder, "key"), filepath.Join(folder, "prices.json"), filepath.Join(folder, "carrot.yaml")
+	meanwhile := func() {}
+	s := &service{open: func(reading func(string)) (*gateway.Config, error) {
+		c, err := gateway.OpenConfigFiles(config, os.LookupEnv, reading)
+		meanwhile()
+		return c, err
+	}}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(name string, loads bool) {
+		t.Helper()
+		if s.seen != nil && !s.changed() {
+			t.Errorf("%s: is not seen", name)
+		}
+		if _, _, err := s.load(); (err == nil) != loads {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	once := func(name string, loads bool) {
+		t.Helper()
+		f(name, loads)
+		if s.changed() {
+			t.Errorf("%s: is seen again", name)
+		}
+	}
+	const good = "client-0123456789abcdef"
+	const noPrices = `{"schema":"carrot.prices/1","unit":"USD per million tokens","models":[]}`
+	write(prices, noPrices)
+	write(config, `{providers: [{name: up, kind: openai}], models: [{name: gpt-4o-mini-2024-07-18, provider: up}], prices: prices.json, clients: [{name: c, key_file: key}]}`)
+	once("a key that is not there", false)
+	write(key, good)
+	once("a key that comes", true)
+	write(key, "short")
+	write(prices, noPrices+"\n")
+	once("a broken key and other prices", false)
+	write(key, good)
+	once("the key of before", true)
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	once("a key that goes", false)
+	write(prices, noPrices)
+	once("other prices with no key", false)
+	write(key, good)
+	meanwhile = func() { write(key, good+"-2") }
+	f("a key that changes once it is read", true)
+	meanwhile = func() {}
+	once("the changed key", true)
+	s.seen = nil // as when the configuration is the first to name the file
+	meanwhile = func() { write(key, good) }
+	f("a key that changes once it is first read", true)
+	meanwhile = func() {}
+	once("the key changed so", true)
+	if err := os.Chmod(key, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	once("other permissions of the key", true)
+}
+
 // A file that changes while it is read is read again.
 func TestServeChangedMeanwhile(t *testing.T) {
 	folder := t.TempDir()
@@ -238,8 +305,8 @@ func TestServeChangedMeanwhile(t *testing.T) {
 	}
 	const text = `{providers: [{name: up, kind: openai, base_url: "http://127.0.0.1:9/v1"}], models: [{name: gpt-4o-mini-2024-07-18, provider: up}], prices: prices.json}`
 	var meanwhile func()
-	s := &service{files: []string{config}, open: func() (*gateway.Config, error) {
-		c, err := gateway.OpenConfig(config, os.LookupEnv)
+	s := &service{open: func(reading func(string)) (*gateway.Config, error) {
+		c, err := gateway.OpenConfigFiles(config, os.LookupEnv, reading)
 		meanwhile()
 		return c, err
 	}}
