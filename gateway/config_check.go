@@ -183,12 +183,23 @@ func (c *Config) checkModels(p *problems) {
 		checkName(p, field+".name", m.Name, "", taken)
 		c.checkProvider(p, field+".provider", m.Provider, wire.Chat, wire.Responses, wire.Messages)
 		checkUpstream(p, field, m.Upstream)
+		limit := ""
 		for _, key := range sortedKeys(m.Settings) {
 			at := child(field+".settings", key)
-			if slices.Contains(fixedSettings, key) {
+			raw, err := json.Marshal(m.Settings[key])
+			_, whole := wholeNumber(m.Settings[key])
+			switch {
+			case slices.Contains(fixedSettings, key):
 				p.add(at, "is not a setting: the gateway sets %s", key)
-			} else if _, err := json.Marshal(m.Settings[key]); err != nil {
+			case err != nil:
 				p.add(at, "is not what JSON can hold")
+			case !wire.IsTokenLimit(key):
+			case limit != "": // a request gets one, and which is not for the gateway to say
+				p.add(at, "limits tokens, as %s does: want one of them", limit)
+			default:
+				if limit = key; !whole {
+					p.add(at, "is %.40s: want a whole number above 0 and below 2^31", raw)
+				}
 			}
 		}
 		checkRange(p, field+".adjust.quality", m.Adjust.Quality, -1, 1)
