@@ -26,8 +26,11 @@ type Request struct {
 	CacheControl     bool              // the client marks what a provider shall cache
 	Images           int
 
-	// Turns are the conversation, the system prompt first.
+	// Turns are the conversation, the system prompt first; of embeddings, each
+	// text that is embedded.
 	Turns []Turn
+	// TokenNumbers is how many tokens of what is embedded came as their numbers.
+	TokenNumbers int
 	// ToolText is the length of the tools' definitions in bytes.
 	ToolText int
 }
@@ -72,7 +75,7 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 		return nil, badRequest("model", `the field "model" is missing: name a policy, as "auto", or a model`)
 	}
 	if api == Embeddings {
-		return r, nil
+		return r, r.readEmbedded(&o)
 	}
 	return r, r.readTurns(&o)
 }
@@ -126,6 +129,9 @@ func (r *Request) field(m *member) error {
 		r.CacheControl = true
 	case "previous_response_id":
 		if r.API == Responses {
+			if v.Type != gjson.String && v.Type != gjson.Null {
+				return wrong("a string")
+			}
 			r.PreviousResponse = v.Str
 		}
 	case "metadata":
@@ -172,7 +178,7 @@ func (r *Request) readTurns(o *object) error {
 	m := o.find(name)
 	switch {
 	case m == nil || m.value.Type == gjson.Null:
-		if r.API == Responses && (o.find("prompt") != nil || r.PreviousResponse != "") {
+		if prompt := o.find("prompt"); r.API == Responses && (prompt != nil && given(prompt.value) || r.PreviousResponse != "") {
 			return nil // a prompt stored at the provider
 		}
 		return badRequest(name, "the field %q is missing", name)
@@ -196,6 +202,36 @@ func (r *Request) readTurns(o *object) error {
 		return badRequest(name, "the field %q must be a list that is not empty", name)
 	}
 	return err
+}
+
+// readEmbedded reads what is embedded, which must not be empty: a text, texts,
+// the numbers of tokens or lists of them. What else some providers embed, as
+// images, is theirs to judge.
+func (r *Request) readEmbedded(o *object) error {
+	m := o.find("input")
+	if m == nil || !given(m.value) {
+		return badRequest("input", "the field %q is missing", "input")
+	}
+	if m.value.Str == "" && !(m.value.IsArray() && m.value.Get("0").Exists()) {
+		return badRequest("input", "the field %q must be a text or a list that is not empty", "input")
+	}
+	r.embedded(m.value, 0)
+	return nil
+}
+
+// embedded takes a text, the number of a token or a list of them.
+func (r *Request) embedded(v gjson.Result, depth int) {
+	switch {
+	case v.Type == gjson.String:
+		r.Turns = append(r.Turns, Turn{Role: "user", Raw: v.Raw, Text: v.Str})
+	case v.Type == gjson.Number:
+		r.TokenNumbers++
+	case v.IsArray() && depth < 2:
+		v.ForEach(func(_, inner gjson.Result) bool {
+			r.embedded(inner, depth+1)
+			return true
+		})
+	}
 }
 
 // turn reads one message. A role given is that of a text on its own.
@@ -364,7 +400,7 @@ const (
 // text's tokens. Of a long conversation the counter sees the first and the
 // last 1,024 bytes, and the rest is taken to be as dense.
 func (r *Request) InputTokens(count func(string) int) int {
-	return r.textTokens(count) + r.ToolText/bytesPerToken + r.Images*tokensPerImage
+	return r.textTokens(count) + r.TokenNumbers + r.ToolText/bytesPerToken + r.Images*tokensPerImage
 }
 
 // textTokens estimates the tokens of what the turns say.
@@ -375,12 +411,22 @@ func (r *Request) textTokens(count func(string) int) int {
 	for i := range turns {
 		total += len(turns[i].Text)
 	}
-	frames := len(turns) * tokensPerTurn
-	if total <= countedBytes {
+	tokens := len(turns) * tokensPerTurn
+	if r.API == Embeddings { // texts without a frame
+		tokens = 0
+	}
+	switch {
+	case total > countedBytes:
+	case r.API == Embeddings: // each text on its own
+		for i := range turns {
+			tokens += count(turns[i].Text)
+		}
+		return tokens
+	default:
 		for i := range turns {
 			sample.WriteString(turns[i].Text)
 		}
-		return frames + count(sample.String())
+		return tokens + count(sample.String())
 	}
 	for i := 0; i < len(turns) && sample.Len() < countedBytes/2; i++ {
 		sample.WriteString(cutBack(turns[i].Text, countedBytes/2-sample.Len()))
@@ -391,7 +437,7 @@ func (r *Request) textTokens(count func(string) int) int {
 		tail = cutFront(turns[i].Text, countedBytes/2-len(tail)) + tail
 	}
 	counted := count(sample.String()) + count(tail)
-	return frames + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
+	return tokens + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
 }
 
 // badRequest is the error of a request that is never sent on.

@@ -30,6 +30,13 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"a message that is text", Chat, `{"model":"a","messages":["x"]}`, `messages[0] must be an object`},
 		{"no input", Responses, `{"model":"a"}`, `"input" is missing`},
 		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a list`},
+		{"a prompt of null in place of the input", Responses, `{"model":"a","prompt":null}`, `"input" is missing`},
+		{"a previous response that is no text", Responses, `{"model":"a","input":"x","previous_response_id":5}`, `"previous_response_id" must be a string`},
+		{"nothing to embed", Embeddings, `{"model":"a"}`, `"input" is missing`},
+		{"null to embed", Embeddings, `{"model":"a","input":null}`, `"input" is missing`},
+		{"an empty text to embed", Embeddings, `{"model":"a","input":""}`, `"input" must be a text or a list that is not empty`},
+		{"an empty list to embed", Embeddings, `{"model":"a","input":[]}`, `"input" must be a text or a list that is not empty`},
+		{"a number to embed", Embeddings, `{"model":"a","input":7}`, `"input" must be a text or a list that is not empty`},
 		{"stream that is text", Chat, `{"model":"a","stream":"yes","messages":[{}]}`, `"stream" must be true or false`},
 		{"no tokens at all", Chat, `{"model":"a","max_tokens":0,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
 		{"half a token", Chat, `{"model":"a","max_tokens":1.5,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
@@ -167,6 +174,36 @@ func TestInputTokens(t *testing.T) {
 	}
 	f("x y z", 2*tokensPerTurn+4) // b and x are one word
 	f(strings.Repeat("word ", 100_000), 2*tokensPerTurn+100_002)
+}
+
+// What is embedded may come as texts or as the numbers of tokens.
+func TestInputTokensOfEmbeddings(t *testing.T) {
+	words := func(s string) int { return len(strings.Fields(s)) }
+	f := func(input string, want int) {
+		t.Helper()
+		r, err := ParseRequest(Embeddings, []byte(`{"model":"a","input":`+input+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.InputTokens(words); got != want {
+			t.Errorf("%.40s: %d tokens, want %d", input, got, want)
+		}
+	}
+	f(`"a b c"`, 3)
+	f(`["a b", "c", "d"]`, 4)
+	f(`[1, 2, 3, 4, 5]`, 5)
+	f(`[[1, 2], [], [3]]`, 3)
+	f(`[[[1, 2]], {"text":"a"}, null]`, 0) // what is not known is not counted
+	f(`[`+strings.Repeat(`"word",`, 400)+`"word"]`, 401)
+}
+
+// A response goes on from a stored prompt, or from another one, without input.
+func TestResponsesWithoutInput(t *testing.T) {
+	for _, body := range []string{`{"model":"a","prompt":{"id":"p"}}`, `{"model":"a","previous_response_id":"r"}`, `{"model":"a","previous_response_id":null,"input":"x"}`} {
+		if _, err := ParseRequest(Responses, []byte(body)); err != nil {
+			t.Errorf("ParseRequest(%s) = %v", body, err)
+		}
+	}
 }
 
 func FuzzParseRequest(f *testing.F) {
