@@ -263,6 +263,10 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	if v.Get("reasoning_content").Str != "" {
 		t.Thinking = true
 	}
+	// Who goes on from calls and results must know tools, also if it may call none.
+	if t.Role == "tool" || strings.HasSuffix(v.Get("type").Str, "_call") || v.Get("function_call").IsObject() || v.Get("tool_calls.0").Exists() {
+		r.Needs.Tools = true
+	}
 	v.Get("tool_calls").ForEach(func(_, call gjson.Result) bool {
 		r.write(&text, call.Get("function.arguments").Str)
 		return true
@@ -291,6 +295,7 @@ func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result, depth 
 			r.Images++
 			r.Needs.Vision = true
 		case "tool_result":
+			r.Needs.Tools = true
 			if t.Role == "user" {
 				t.Role = "tool"
 			}
@@ -298,6 +303,7 @@ func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result, depth 
 				r.content(t, text, part.Get("content"), depth+1)
 			}
 		case "tool_use":
+			r.Needs.Tools = true
 			r.write(text, part.Get("input").Raw)
 		case "thinking", "redacted_thinking":
 			t.Thinking = true

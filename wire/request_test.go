@@ -81,7 +81,7 @@ func TestParseRequest(t *testing.T) {
 		{"text is not JSON mode, no tools are no tools", Chat, `{"model":"auto","tools":[],"response_format":{"type":"text"},"messages":[{"role":"user","content":"x"}]}`,
 			facts{Answers: 1, Roles: "user", Query: "x"}},
 		{"a tool's result", Chat, `{"model":"auto","messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"rain"}]}`,
-			facts{Answers: 1, Roles: "user assistant tool", Query: "Weather?"}},
+			facts{Answers: 1, Needs: carrot.Abilities{Tools: true}, Roles: "user assistant tool", Query: "Weather?"}},
 		{"a short turn takes the one before it along", Chat, `{"model":"auto","messages":[{"role":"user","content":"Prove it."},{"role":"assistant","content":"So."},{"role":"user","content":"And why?"}]}`,
 			facts{Answers: 1, Roles: "user assistant user", Query: "Prove it.\nAnd why?"}},
 		{"metadata that is ours and that is not", Chat, `{"model":"auto","metadata":{"carrot_session":"s1","user":"u"},"messages":[{"role":"user","content":"x"}]}`,
@@ -90,11 +90,11 @@ func TestParseRequest(t *testing.T) {
 			"messages":[{"role":"user","content":[{"type":"image","source":{}},{"type":"text","text":"Describe."}]}]}`,
 			facts{Answers: 1, MaxOutputTokens: 9, CacheControl: true, Images: 1, Needs: carrot.Abilities{Vision: true}, Roles: "system user", Query: "Describe."}},
 		{"Anthropic's tool result", Messages, `{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"rain"}]}]}`,
-			facts{Answers: 1, MaxOutputTokens: 9, Roles: "user assistant tool", Query: "Weather?"}},
+			facts{Answers: 1, MaxOutputTokens: 9, Needs: carrot.Abilities{Tools: true}, Roles: "user assistant tool", Query: "Weather?"}},
 		{"an input of text", Responses, `{"model":"auto","instructions":"Be brief.","input":"Why?","text":{"format":{"type":"json_schema"}},"previous_response_id":"resp_1"}`,
 			facts{Answers: 1, Needs: carrot.Abilities{JSON: true}, Previous: "resp_1", Roles: "system user", Query: "Why?"}},
 		{"an input of items", Responses, `{"model":"auto","max_output_tokens":8,"input":[{"role":"user","content":[{"type":"input_text","text":"Weather?"},{"type":"input_image"}]},{"type":"reasoning","encrypted_content":"x"},{"type":"function_call","name":"f","arguments":"{}"},{"type":"function_call_output","output":"rain"}]}`,
-			facts{Answers: 1, MaxOutputTokens: 8, Images: 1, Needs: carrot.Abilities{Vision: true}, Roles: "user assistant assistant tool", Query: "Weather?"}},
+			facts{Answers: 1, MaxOutputTokens: 8, Images: 1, Needs: carrot.Abilities{Tools: true, Vision: true}, Roles: "user assistant assistant tool", Query: "Weather?"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := ParseRequest(test.api, []byte(test.body))
@@ -111,6 +111,42 @@ func TestParseRequest(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// A model that cannot call tools cannot go on from calls and results either,
+// whether or not there are tools to call.
+func TestNeedsTools(t *testing.T) {
+	for _, test := range []struct {
+		api  API
+		turn string
+		want bool
+	}{
+		{Chat, `{"role":"assistant","content":"x","tool_calls":[{"id":"c","function":{"name":"f"}}]}`, true},
+		{Chat, `{"role":"assistant","content":"x","tool_calls":[]}`, false},
+		{Chat, `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}}`, true},
+		{Chat, `{"role":"assistant","content":"x","tool_calls":null,"function_call":null}`, false},
+		{Chat, `{"role":"tool","tool_call_id":"c","content":"x"}`, true},
+		{Chat, `{"role":"function","name":"f","content":"x"}`, true},
+		{Messages, `{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]}`, true},
+		{Messages, `{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"x"}]}`, true},
+		{Messages, `{"role":"user","content":[{"type":"text","text":"x"}]}`, false},
+		{Responses, `{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}`, true},
+		{Responses, `{"type":"custom_tool_call","call_id":"c","name":"f","input":"x"}`, true},
+		{Responses, `{"type":"function_call_output","call_id":"c","output":"x"}`, true},
+		{Responses, `{"type":"message","role":"user","content":"x"}`, false},
+	} {
+		list := "messages"
+		if test.api == Responses {
+			list = "input"
+		}
+		r, err := ParseRequest(test.api, []byte(`{"model":"a","`+list+`":[`+test.turn+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Needs.Tools != test.want {
+			t.Errorf("%s %s: needs tools is %v, want %v", test.api, test.turn, r.Needs.Tools, test.want)
+		}
 	}
 }
 
