@@ -156,6 +156,9 @@ type Edits struct {
 	// MaxTokensKey; 0: as it is.
 	MaxTokens    int
 	MaxTokensKey string
+	// NoLimitAsked says that the client gave no limit: one that is there was put
+	// in by TranslateRequest, and MaxTokens takes its place even if it is higher.
+	NoLimitAsked bool
 	// RenameLimit is the name that chat's token limit gets, if there is one under
 	// another name; empty: as it is.
 	RenameLimit string
@@ -200,7 +203,7 @@ func (o *object) limit(e *Edits) []splice {
 			continue
 		}
 		found = true
-		if e.MaxTokens > 0 && m.value.Int() > int64(e.MaxTokens) {
+		if e.MaxTokens > 0 && (e.NoLimitAsked || m.value.Int() > int64(e.MaxTokens)) {
 			changes = append(changes, splice{m.valueAt, m.end, strconv.Itoa(e.MaxTokens)})
 		}
 		if e.RenameLimit != "" && m.key != e.RenameLimit {

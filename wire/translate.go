@@ -37,7 +37,8 @@ func translated(a API) bool { return a == Chat || a == Messages || a == Response
 // TranslateRequest rewrites a request's body of one API for another. What the
 // other API cannot say is an *Untranslatable, and so is a field that is not
 // known here: to leave it out might change what is asked for. The model's name
-// is carried as it is. A body of the API that is asked for is returned as it is.
+// is carried as it is, and messages, which demand a limit of tokens, get one if
+// there is none. A body of the API that is asked for is returned as it is.
 func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 	if from == to {
 		return body, nil

@@ -81,8 +81,8 @@ type format struct {
 }
 
 // defaultMaxTokens is the limit of an answer for Anthropic, which demands one,
-// where the client gave none: what all of its models allow. A candidate's
-// settings may allow more.
+// where the client gave none: what all of its models allow. Edits replace it
+// with a candidate's own limit, see NoLimitAsked.
 const defaultMaxTokens = "4096"
 
 // emptySchema is of a function without parameters.

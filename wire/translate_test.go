@@ -259,6 +259,27 @@ func TestUntranslatableContent(t *testing.T) {
 	}
 }
 
+// The limit that Anthropic wants and the client did not give is invented, and
+// gives way to a candidate's own, even to a higher one.
+func TestInventedLimit(t *testing.T) {
+	f := func(member string, edits Edits, want string) {
+		t.Helper()
+		body, err := TranslateRequest([]byte(`{"model":"m",`+member+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edits.MaxTokensKey = "max_tokens"
+		if got := Edit(body, edits); !strings.Contains(string(got), `"max_tokens":`+want+`,`) {
+			t.Errorf("%s with %+v became %s, want a limit of %s", member, edits, got, want)
+		}
+	}
+	f("", Edits{}, "4096")
+	f("", Edits{NoLimitAsked: true}, "4096")
+	f("", Edits{NoLimitAsked: true, MaxTokens: 16000}, "16000")
+	f("", Edits{NoLimitAsked: true, MaxTokens: 300}, "300")
+	f(`"max_tokens":4096,`, Edits{MaxTokens: 16000}, "4096")
+}
+
 // What a client may send comes back unchanged from a translation there and back.
 func TestRequestRoundTrip(t *testing.T) {
 	const tools = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object", "properties":{"b":{},"a":{}}},"strict":true}}]`
