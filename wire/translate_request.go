@@ -245,7 +245,23 @@ func (p *prompt) field(key string, v gjson.Result) error {
 		}
 		return refuse(key, "%s", r.reason)
 	}
-	return refuse(key, "the field is unknown, so it cannot be translated")
+	return refuse(key, unknownField)
+}
+
+const unknownField = "the field is unknown, so it cannot be translated"
+
+// onlyKnown refuses what is not an object, and one with other members than these.
+func onlyKnown(v gjson.Result, field string, known ...string) (err error) {
+	if !v.IsObject() {
+		return refuse(field, "an object is wanted")
+	}
+	v.ForEach(func(key, value gjson.Result) bool {
+		if given(value) && !slices.Contains(known, key.Str) {
+			err = refuse(field+"."+key.Str, unknownField)
+		}
+		return err == nil
+	})
+	return err
 }
 
 // finish brings the turns into the order that the other API wants.

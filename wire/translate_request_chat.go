@@ -16,12 +16,14 @@ var chatFields = map[string]fieldReader{
 	"max_completion_tokens": readMaxTokens,
 	"user":                  readUser,
 	"reasoning_effort":      func(p *prompt, v gjson.Result) error { return p.openAIEffort(v, "reasoning_effort") },
-	"verbosity":             readVerbosity,
+	"verbosity":             func(p *prompt, v gjson.Result) error { return p.openAIVerbosity(v, "verbosity") },
 	"response_format": func(p *prompt, v gjson.Result) error {
 		return p.openAIFormat(v, v.Get("json_schema"), "response_format")
 	},
 	"store": func(p *prompt, v gjson.Result) error {
-		p.store = v.Bool()
+		if p.store = v.Bool(); p.store && p.to == Messages {
+			return refuse("store", notStored)
+		}
 		return boolean(v, "store")
 	},
 	"stop": func(p *prompt, v gjson.Result) error {
@@ -60,8 +62,16 @@ func readUser(p *prompt, v gjson.Result) (err error) {
 	return err
 }
 
-func readVerbosity(p *prompt, v gjson.Result) (err error) {
-	p.verbosity, err = textOf(v, "verbosity")
+// notStored is why an answer that is to be kept cannot come from elsewhere.
+const notStored = "the answer would not be stored"
+
+// openAIVerbosity reads how long an answer is to be, as chat and responses have
+// it. medium is what it is if nothing is said.
+func (p *prompt) openAIVerbosity(v gjson.Result, field string) (err error) {
+	p.verbosity, err = textOf(v, field)
+	if err == nil && p.to == Messages && v.Str != "medium" {
+		return refuse(field, "how long an answer is to be cannot be said in the other API")
+	}
 	return err
 }
 

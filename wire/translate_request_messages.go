@@ -50,7 +50,7 @@ var messagesFields = map[string]fieldReader{
 			}
 			p.format = &format{schema: f.Get("schema").Raw, strict: "true"}
 		}
-		return nil
+		return onlyKnown(v, "output_config", "effort", "format")
 	},
 }
 

@@ -26,22 +26,27 @@ var responsesFields = map[string]fieldReader{
 	"max_output_tokens":   readMaxTokens,
 	"user":                readUser,
 	// A summary of the reasoning is a wish, and comes where the provider gives one.
+	// The context is of earlier reasoning, which is left out.
 	"reasoning": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
-			return p.openAIEffort(effort, "reasoning.effort")
+			if err := p.openAIEffort(effort, "reasoning.effort"); err != nil {
+				return err
+			}
 		}
-		return nil
+		return onlyKnown(v, "reasoning", "effort", "summary", "generate_summary", "context")
 	},
 	"text": func(p *prompt, v gjson.Result) error {
 		if verbosity := v.Get("verbosity"); given(verbosity) {
-			if err := readVerbosity(p, verbosity); err != nil {
+			if err := p.openAIVerbosity(verbosity, "text.verbosity"); err != nil {
 				return err
 			}
 		}
 		if f := v.Get("format"); given(f) {
-			return p.openAIFormat(f, f, "text.format")
+			if err := p.openAIFormat(f, f, "text.format"); err != nil {
+				return err
+			}
 		}
-		return nil
+		return onlyKnown(v, "text", "format", "verbosity")
 	},
 	// Encrypted reasoning comes from OpenAI only, and clients that ask for it
 	// do without. What else may be included is of tools that are refused.
@@ -55,7 +60,7 @@ var responsesFields = map[string]fieldReader{
 	},
 	"store": func(_ *prompt, v gjson.Result) error {
 		if v.Bool() {
-			return refuse("store", "the answer would not be stored")
+			return refuse("store", notStored)
 		}
 		return boolean(v, "store")
 	},
