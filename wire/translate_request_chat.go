@@ -127,8 +127,9 @@ func (p *prompt) chatTool(field string, v gjson.Result) error {
 	return err
 }
 
-// chatMessage reads a message. The name of who speaks is left out, and so is
-// reasoning, which is only of use to the model it came from.
+// chatMessage reads a message. Reasoning is left out, which is only of use to
+// the model it came from. The name of a tool is that of the call; any other tells
+// the model who speaks.
 func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	content := v.Get("content")
@@ -149,6 +150,9 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 		t.parts = []part{result}
 	default:
 		return refuse(field+".role", "the role %q is not in the other API", t.role)
+	}
+	if err == nil && given(v.Get("name")) && v.Get("role").Str != "tool" {
+		return refuse(field+".name", "who of several speaks cannot be said in the other API")
 	}
 	p.turns = append(p.turns, t)
 	return err
