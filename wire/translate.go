@@ -94,8 +94,17 @@ type fieldError struct{ field, reason string }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
-func refuse(field, format string, args ...any) error {
-	return &fieldError{field, fmt.Sprintf(format, args...)}
+// refuse takes no values: decisions, which hold the reason, are recorded and
+// must not quote what the client wrote.
+func refuse(field, reason string) error { return &fieldError{field, reason} }
+
+// fieldName is a key that the client chose, unless it is anything but a name.
+func fieldName(key string) string {
+	odd := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
+	if len(key) > 40 || strings.ContainsFunc(key, odd) {
+		return "?"
+	}
+	return key
 }
 
 // builder writes a JSON object, whose members keep the order they come in.

@@ -115,7 +115,11 @@ var dropped = map[string]bool{
 // nothing and can.
 type refusal struct{ reason, harmless string }
 
-const onlyThere = "only the API that the request was written for has it"
+const (
+	onlyThere   = "only the API that the request was written for has it"
+	unknownRole = "the role is not in the other API"
+	unknownType = "the type is not in the other API"
+)
 
 // refused are the fields that no other API can be told. Harmless values are
 // separated by spaces.
@@ -206,7 +210,7 @@ func readPrompt(text string, from, to API) (*prompt, error) {
 	}
 	top := readTop(text)
 	if key, twice := top.repeated(); twice {
-		return nil, refuse(key, "the field appears twice")
+		return nil, refuse(fieldName(key), "the field appears twice")
 	}
 	for i := range top.members {
 		m := &top.members[i]
@@ -243,9 +247,9 @@ func (p *prompt) field(key string, v gjson.Result) error {
 		if r.allows(v) {
 			return nil
 		}
-		return refuse(key, "%s", r.reason)
+		return refuse(key, r.reason)
 	}
-	return refuse(key, unknownField)
+	return refuse(fieldName(key), unknownField)
 }
 
 const unknownField = "the field is unknown, so it cannot be translated"
@@ -257,7 +261,7 @@ func onlyKnown(v gjson.Result, field string, known ...string) (err error) {
 	}
 	v.ForEach(func(key, value gjson.Result) bool {
 		if given(value) && !slices.Contains(known, key.Str) {
-			err = refuse(field+"."+key.Str, unknownField)
+			err = refuse(field+"."+fieldName(key.Str), unknownField)
 		}
 		return err == nil
 	})

@@ -149,7 +149,7 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 		result.result, err = chatContent(content, field+".content", false)
 		t.parts = []part{result}
 	default:
-		return refuse(field+".role", "the role %q is not in the other API", t.role)
+		return refuse(field+".role", unknownRole)
 	}
 	if err == nil && given(v.Get("name")) && v.Get("role").Str != "tool" {
 		return refuse(field+".name", "who of several speaks cannot be said in the other API")
@@ -207,7 +207,7 @@ func chatContent(v gjson.Result, field string, images bool) ([]part, error) {
 			next, err = image(v.Get("image_url.url"), field+".image_url.url")
 			next.detail = rawOf(v.Get("image_url.detail"))
 		default:
-			return refuse(field, "a part of the type %q is not in the other API", kind)
+			return refuse(field, unknownType)
 		}
 		parts = append(parts, next)
 		return err

@@ -25,7 +25,7 @@ var messagesFields = map[string]fieldReader{
 		case "any":
 			p.choice.kind = "required"
 		default:
-			return refuse("tool_choice", "the type %q is not in the other API", kind)
+			return refuse("tool_choice", unknownType)
 		}
 		if p.choice.kind == "tool" {
 			p.choice.name, err = textOf(v.Get("name"), "tool_choice.name")
@@ -83,7 +83,7 @@ func (p *prompt) thinking(v gjson.Result) error {
 // messagesTool reads a tool.
 func (p *prompt) messagesTool(field string, v gjson.Result) error {
 	if kind := v.Get("type").Str; kind != "" && kind != "custom" {
-		return refuse(field, "the tool %q is Anthropic's own", kind)
+		return refuse(field, "the tool is Anthropic's own")
 	}
 	t, err := newTool(v, "input_schema", field)
 	p.tools = append(p.tools, t)
@@ -94,7 +94,7 @@ func (p *prompt) messagesTool(field string, v gjson.Result) error {
 func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	if t.role != "user" && t.role != "assistant" && t.role != "system" {
-		return refuse(field+".role", "the role %q is not in the other API", t.role)
+		return refuse(field+".role", unknownRole)
 	}
 	var err error
 	t.parts, err = messagesContent(v.Get("content"), field+".content", map[string]bool{
@@ -120,7 +120,7 @@ func messagesContent(v gjson.Result, field string, may map[string]bool) ([]part,
 		case kind == "text":
 			next.text, err = textOf(v.Get("text"), field+".text")
 		case !may[kind]:
-			return refuse(field, "a block of the type %q is not in the other API", kind)
+			return refuse(field, unknownType)
 		case kind == "image":
 			next, err = messagesImage(v.Get("source"), field+".source")
 		case kind == "tool_use":
@@ -139,13 +139,13 @@ func messagesContent(v gjson.Result, field string, may map[string]bool) ([]part,
 }
 
 func messagesImage(v gjson.Result, field string) (part, error) {
-	switch kind := v.Get("type").Str; kind {
+	switch v.Get("type").Str {
 	case "base64":
 		return part{kind: imagePart, media: v.Get("media_type").Str, data: v.Get("data").Str}, nil
 	case "url":
 		return image(v.Get("url"), field+".url")
 	default:
-		return part{}, refuse(field, "a source of the type %q lies with one provider", kind)
+		return part{}, refuse(field, "the source lies with one provider")
 	}
 }
 
@@ -221,7 +221,7 @@ func (p *prompt) messagesOutput(b *builder) error {
 	case effort != "":
 		config.str("effort", effort)
 	case p.effort != "":
-		return refuse("reasoning_effort", "Anthropic has no effort %q", p.effort)
+		return refuse("reasoning_effort", "Anthropic has no such effort")
 	}
 	if p.format != nil {
 		if p.format.schema == "" {
@@ -298,7 +298,7 @@ func (x *part) messages() (string, error) {
 			input = "{}"
 		}
 		if !valid([]byte(input)) || !gjson.Parse(input).IsObject() {
-			return "", refuse("messages", "the arguments of the call %q are not a JSON object", x.id)
+			return "", refuse("messages", "the arguments of a call are not a JSON object")
 		}
 		return typed("tool_use").str("id", callID(x.id)).raw("name", x.name).raw("input", input).String(), nil
 	case resultPart:

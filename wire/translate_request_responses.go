@@ -69,8 +69,8 @@ var responsesFields = map[string]fieldReader{
 // responsesTool reads a tool. One that does not say strict is strict to OpenAI
 // if its schema can be; elsewhere it is not.
 func (p *prompt) responsesTool(field string, v gjson.Result) error {
-	if kind := v.Get("type").Str; kind != "function" {
-		return refuse(field, "the tool %q is not in the other API", kind)
+	if v.Get("type").Str != "function" {
+		return refuse(field, "the tool is not in the other API")
 	}
 	t, err := newTool(v, "parameters", field)
 	p.tools = append(p.tools, t)
@@ -82,14 +82,14 @@ func (p *prompt) responsesTool(field string, v gjson.Result) error {
 func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	var err error
-	switch kind := v.Get("type").Str; kind {
+	switch v.Get("type").Str {
 	case "", "message":
 		switch t.role {
 		case "user", "assistant", "system":
 		case "developer":
 			t.role, t.developer = "system", true
 		default:
-			return refuse(field+".role", "the role %q is not in the other API", t.role)
+			return refuse(field+".role", unknownRole)
 		}
 		t.parts, err = responsesContent(v.Get("content"), field+".content", t.role == "user")
 	case "function_call":
@@ -105,7 +105,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	case "reasoning":
 		return nil
 	default:
-		return refuse(field, "an item of the type %q is not in the other API", kind)
+		return refuse(field, unknownType)
 	}
 	p.turns = append(p.turns, t)
 	return err
@@ -129,7 +129,7 @@ func responsesContent(v gjson.Result, field string, images bool) ([]part, error)
 			next, err = image(v.Get("image_url"), field+".image_url")
 			next.detail = rawOf(v.Get("detail"))
 		default:
-			return refuse(field, "a part of the type %q is not in the other API", kind)
+			return refuse(field, unknownType)
 		}
 		parts = append(parts, next)
 		return err

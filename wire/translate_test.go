@@ -299,6 +299,44 @@ func TestInventedLimit(t *testing.T) {
 	f(`"max_tokens":4096,`, Edits{MaxTokens: 16000}, "4096")
 }
 
+// Decisions are recorded, and must not quote what a client wrote: reasons name
+// fields only.
+func TestReasonsQuoteNothing(t *testing.T) {
+	const secret = "SECRET"
+	for _, test := range []struct {
+		from, to API
+		body     string
+	}{
+		{Chat, Messages, `"messages":[{"role":"SECRET","content":"x"}]`},
+		{Chat, Messages, `"messages":[{"role":"user","name":"SECRET","content":"x"}]`},
+		{Chat, Messages, `"messages":[{"role":"user","content":[{"type":"SECRET"}]}]`},
+		{Chat, Messages, `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"SECRET"}}]}]`},
+		{Chat, Messages, `"messages":[{"role":"assistant","tool_calls":[{"id":"SECRET","type":"function","function":{"name":"SECRET","arguments":"SECRET"}}]}]`},
+		{Chat, Messages, `"reasoning_effort":"SECRET","messages":[{"role":"user","content":"x"}]`},
+		{Chat, Messages, `"verbosity":"SECRET","messages":[{"role":"user","content":"x"}]`},
+		{Chat, Messages, `"tool_choice":"SECRET","messages":[{"role":"user","content":"x"}]`},
+		{Chat, Messages, `"response_format":{"type":"SECRET"},"messages":[{"role":"user","content":"x"}]`},
+		{Chat, Messages, `"a SECRET":1,"messages":[{"role":"user","content":"x"}]`},
+		{Chat, Messages, `"a SECRET":1,"a SECRET":1,"messages":[{"role":"user","content":"x"}]`},
+		{Messages, Chat, `"output_config":{"a SECRET":1},"messages":[{"role":"user","content":"x"}]`},
+		{Messages, Chat, `"tools":[{"type":"SECRET"}],"messages":[{"role":"user","content":"x"}]`},
+		{Messages, Chat, `"tool_choice":{"type":"SECRET"},"messages":[{"role":"user","content":"x"}]`},
+		{Messages, Chat, `"messages":[{"role":"SECRET","content":"x"}]`},
+		{Messages, Chat, `"messages":[{"role":"user","content":[{"type":"SECRET"}]}]`},
+		{Messages, Chat, `"messages":[{"role":"user","content":[{"type":"image","source":{"type":"SECRET"}}]}]`},
+		{Responses, Chat, `"tools":[{"type":"SECRET"}],"input":"x"`},
+		{Responses, Chat, `"input":[{"role":"SECRET","content":"x"}]`},
+		{Responses, Chat, `"input":[{"type":"SECRET","content":"x"}]`},
+		{Responses, Chat, `"input":[{"role":"user","content":[{"type":"SECRET"}]}]`},
+		{Responses, Messages, `"reasoning":{"effort":"SECRET"},"input":"x"`},
+	} {
+		_, err := TranslateRequest([]byte(`{"model":"m",`+test.body+`}`), test.from, test.to)
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("TranslateRequest(%s, %s, %s) = %v, want an error that does not quote", test.body, test.from, test.to, err)
+		}
+	}
+}
+
 // What a client may send comes back unchanged from a translation there and back.
 func TestRequestRoundTrip(t *testing.T) {
 	const tools = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object", "properties":{"b":{},"a":{}}},"strict":true}}]`
