@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -83,8 +84,9 @@ func (e *Error) clean(secrets []string) {
 // parseError finds code and message in the report of an error. Besides
 // OpenAI's envelope, {"error":{"message","type","code"}}, it knows those of
 // servers that only resemble it: {"error":"message"}, the envelope's content
-// without the envelope, and {"detail":"message"}. Of other JSON and of HTML it
-// takes nothing, since that may repeat the prompt.
+// without the envelope, and detail or msg in place of message, also in a list, as
+// validators have it. Of other JSON and of HTML it takes nothing, since that may
+// repeat the prompt.
 func parseError(body []byte) (code, message string) {
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
@@ -97,19 +99,20 @@ func parseError(body []byte) (code, message string) {
 		return "", ""
 	}
 	fields := envelope.errorFields
+	var inner errorFields
 	if text := jsonText(envelope.Error); text != "" {
 		fields.Message = envelope.Error
-	} else if len(envelope.Error) > 0 {
-		var inner errorFields
-		if json.Unmarshal(envelope.Error, &inner) == nil {
-			fields = inner
-		}
+	} else if json.Unmarshal(envelope.Error, &inner) == nil && inner.code()+inner.words(0) != "" {
+		fields = inner
 	}
-	if code = jsonText(fields.Code); code == "" {
-		code = jsonText(fields.Type)
-	}
-	if message = jsonText(fields.Message); message == "" {
-		message = jsonText(fields.Detail)
+	return fields.code(), fields.words(0)
+}
+
+// parseReport is parseError for who is told in any case: where that finds no
+// message it is the beginning of the report, which may quote the prompt.
+func parseReport(body []byte) (code, message string) {
+	if code, message = parseError(body); message == "" {
+		message = cmp.Or(strings.TrimSpace(string(body)), "the provider does not say why")
 	}
 	return code, message
 }
@@ -121,6 +124,36 @@ type errorFields struct {
 	Type    json.RawMessage `json:"type"`
 	Code    json.RawMessage `json:"code"`
 	Detail  json.RawMessage `json:"detail"`
+	Msg     json.RawMessage `json:"msg"`
+}
+
+func (f *errorFields) code() string { return cmp.Or(jsonText(f.Code), jsonText(f.Type)) }
+
+// words is the message, by whichever name.
+func (f *errorFields) words(depth int) string {
+	return cmp.Or(jsonWords(f.Message, depth), jsonWords(f.Detail, depth), jsonWords(f.Msg, depth))
+}
+
+// jsonWords is the text of a message that may also be an object with a message
+// in it, or a list of either.
+func jsonWords(raw json.RawMessage, depth int) string {
+	var list []json.RawMessage
+	var fields errorFields
+	switch text := jsonText(raw); {
+	case text != "" || depth > 1:
+		return text
+	case json.Unmarshal(raw, &list) == nil:
+		var all []string
+		for _, element := range list {
+			if text := jsonWords(element, depth+1); text != "" {
+				all = append(all, text)
+			}
+		}
+		return strings.Join(all, "; ")
+	case json.Unmarshal(raw, &fields) == nil:
+		return fields.words(depth + 1)
+	}
+	return ""
 }
 
 // jsonText is a JSON string's or number's text, and empty for anything else.

@@ -20,7 +20,16 @@ func TestParseError(t *testing.T) {
 	check(`{"error":"too long","type":"Validation"}`, "Validation", "too long")
 	check(`{"object":"error","message":"m","type":"BadRequestError","code":400}`, "400", "m")
 	check(`{"detail":"Not Found"}`, "", "Not Found")
-	check(`{"detail":[{"msg":"bad","input":"a prompt"}]}`, "", "")
+	check(`{"detail":[{"loc":["body","n"],"msg":"bad","input":"a prompt"},{"msg":"worse","type":"missing"}]}`, "", "bad; worse")
+	check(`{"detail":["bad"]}`, "", "bad")
+	check(`{"detail":{"message":"m","code":"c"}}`, "", "m")
+	check(`{"error":{"msg":"m","code":7}}`, "7", "m")
+	check(`{"error":{"detail":[{"msg":"m"}]}}`, "", "m")
+	check(`{"error":null,"message":"m","code":"c"}`, "c", "m")
+	check(`{"error":{},"message":"m"}`, "", "m")
+	check(`{"msg":"m"}`, "", "m")
+	check(`{"other":"a prompt"}`, "", "")
+	check(`{"detail":[[["a prompt"]],{"input":"a prompt"},null]}`, "", "")
 	check(`{"error":[1]}`, "", "")
 	check(`{"error":null}`, "", "")
 	check(`["a prompt"]`, "", "")
@@ -29,6 +38,21 @@ func TestParseError(t *testing.T) {
 	check(`{"error": {"message": "cu`, "", "")
 	check(" upstream connect error\n", "", "upstream connect error")
 	check(``, "", "")
+}
+
+// A client hears something in any case.
+func TestParseReport(t *testing.T) {
+	check := func(body, wantCode, wantMessage string) {
+		t.Helper()
+		if code, message := parseReport([]byte(body)); code != wantCode || message != wantMessage {
+			t.Errorf("parseReport(%s) = %q, %q, want %q, %q", body, code, message, wantCode, wantMessage)
+		}
+	}
+	check(`{"error":{"message":"m","code":"c"}}`, "c", "m")
+	check(`{"error":{"code":"c"}}`, "c", `{"error":{"code":"c"}}`)
+	check(`{"reason":"r"}`, "", `{"reason":"r"}`)
+	check(` <html>a page</html>`, "", `<html>a page</html>`)
+	check(``, "", "the provider does not say why")
 }
 
 func TestErrorText(t *testing.T) {

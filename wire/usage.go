@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -347,9 +348,9 @@ func streamError(v gjson.Result) *Error {
 	if e := v.Get("error"); e.IsObject() {
 		inner = e
 	} else if e.Type == gjson.String {
-		return &Error{Status: 502, Type: "server_error", Message: e.Str}
+		return &Error{Status: 502, Type: "server_error", Message: cmp.Or(e.Str, errorText(v, v))}
 	}
-	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: inner.Get("code").String(), Param: inner.Get("param").Str, Message: inner.Get("message").Str}
+	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: inner.Get("code").String(), Param: inner.Get("param").Str, Message: errorText(inner, v)}
 	if e.Type == "error" {
 		e.Type = ""
 	}
@@ -370,4 +371,20 @@ func streamError(v gjson.Result) *Error {
 		e.Status = int(status.Num)
 	}
 	return e
+}
+
+// maxErrorText is how much is kept of an error that cannot be read, in bytes.
+const maxErrorText = 4096
+
+// errorText is what an error says, in it or beside it, by whichever name a
+// server has for that, and else the beginning of the whole.
+func errorText(inner, whole gjson.Result) string {
+	for _, v := range []gjson.Result{inner, whole} {
+		for _, path := range []string{"message", "detail", "detail.message", "detail.0.msg", "msg"} {
+			if text := v.Get(path).Str; text != "" {
+				return text
+			}
+		}
+	}
+	return cmp.Or(cutBack(strings.TrimSpace(whole.Raw), maxErrorText), "the provider does not say why")
 }

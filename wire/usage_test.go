@@ -217,3 +217,34 @@ func FuzzForClient(f *testing.F) {
 		}
 	})
 }
+
+// An error says something by whichever name, and in any case.
+func TestErrorMessage(t *testing.T) {
+	for _, test := range []struct{ body, want string }{
+		{`{"error":{"message":"m"}}`, "m"},
+		{`{"error":"m"}`, "m"},
+		{`{"error":{"detail":"m"}}`, "m"},
+		{`{"error":{"detail":[{"loc":["body"],"msg":"m"}]}}`, "m"},
+		{`{"error":{"msg":"m","code":7}}`, "m"},
+		{`{"error":{"code":7},"message":"m"}`, "m"},
+		{`{"error":"","detail":"m"}`, "m"},
+		{`{"error":{"message":null,"reason":"r"}}`, `{"error":{"message":null,"reason":"r"}}`},
+	} {
+		if e := ReadError([]byte(test.body)); e == nil || e.Message != test.want {
+			t.Errorf("ReadError(%s) = %v, want the message %q", test.body, e, test.want)
+		}
+	}
+	for _, test := range []struct {
+		api        API
+		data, want string
+	}{
+		{Messages, `{"type":"error"}`, `{"type":"error"}`},
+		{Responses, `{"type":"error","detail":"m"}`, "m"},
+		{Responses, `{"type":"response.failed"}`, "the provider does not say why"},
+	} {
+		c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
+		if !ok || c.Err == nil || c.Err.Message != test.want {
+			t.Errorf("ReadChunk(%s) = %+v, want an error with the message %q", test.data, c, test.want)
+		}
+	}
+}
