@@ -129,6 +129,7 @@ func TestQuotedErrors(t *testing.T) {
 		"a status":          said(422, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
 		"within a stream":   said(200, "text/event-stream", `data: {"error":{"message":"`+words+`","code":"invalid_request"}}`+"\n\n"),
 		"instead of one":    said(200, "application/json", `{"error":{"message":"`+words+`","code":422}}`),
+		"words of another":  said(422, "text/html", `<p>`+words+`</p>`),
 		"a server's errors": said(500, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
 	} {
 		t.Run(name, func(t *testing.T) {

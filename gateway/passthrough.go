@@ -32,7 +32,7 @@ func (x *exchange) embed() error {
 	}
 	x.q.Stream = false // there is no stream of embeddings
 	x.g.retries.request()
-	x.p = &plan{order: []*candidate{c}, reason: ReasonNamed, propensity: 1}
+	x.p = &plan{order: []*candidate{c}, reason: ReasonNamed, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}
 	x.s.policy = &policy{}
 	x.s.named = c
 	if f := x.try(c, true); f != nil {

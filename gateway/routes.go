@@ -265,7 +265,7 @@ func (c *candidate) tagged(tags []string) bool {
 // edits are the changes of a request on its way to the candidate, in the words
 // of the API it is called with.
 func (c *candidate) edits(api wire.API, r *wire.Request) wire.Edits {
-	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true}
+	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true, NoLimitAsked: r.MaxOutputTokens == 0}
 	for _, s := range c.settings {
 		e.Settings = append(e.Settings, wire.SettingFor(api, s.Key, s.Raw))
 	}

@@ -294,7 +294,7 @@ const maxCode = 64
 // refusal is the failure of an answer with a bad status.
 func (u *Upstream) refusal(response *http.Response, report []byte) *Failure {
 	e := &Error{Status: response.StatusCode}
-	e.Code, e.Message = parseError(report)
+	e.Code, e.Message = parseReport(report)
 	for _, key := range u.Keys {
 		if key != "" {
 			report = bytes.ReplaceAll(report, []byte(key), []byte("***"))
