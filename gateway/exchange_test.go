@@ -34,44 +34,51 @@ timeouts: {first_token: 300ms, total: 700ms}
 retry: {retries: 1, backoff: 1ms, max_wait: 1ms}
 `
 
-// Every script of the simulated providers, through the gateway: what the client
-// gets, and what is recorded. The expected files are written by -update.
+// eachScript runs a test of every script of the simulated providers of one API,
+// through a gateway of its own; request is the script's, of the policy auto.
+func eachScript(t *testing.T, api string, run func(t *testing.T, r *rig, name string, script *simulate.Script, request []byte)) {
+	files, err := filepath.Glob("../simulate/testdata/scripts/" + api + "/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d scripts of %s, %v", len(files), api, err)
+	}
+	kind := "openai"
+	if api == "messages" {
+		kind = "anthropic"
+	}
+	config := strings.NewReplacer("KIND", kind, "API", api).Replace(twoProviders)
+	for _, file := range files {
+		name := api + "/" + strings.TrimSuffix(filepath.Base(file), ".txt")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, err := simulate.ParseScript(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			standby := &simulate.Provider{Models: []simulate.Model{{Name: "gemma-2-2b-it", OutputTokens: 3}}}
+			r := newRig(t, config, map[string]http.Handler{"scripted": script, "standby": standby})
+			run(t, r, name, script, bytes.Replace(script.Request, []byte(`"model":"`+modelOf(script.Request)+`"`), []byte(`"model":"auto"`), 1))
+		})
+	}
+}
+
+// Every script through the gateway: what the client gets, and what is recorded.
+// The expected files are written by -update.
 func TestExchanges(t *testing.T) {
 	for api, path := range map[string]string{"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"} {
-		files, err := filepath.Glob("../simulate/testdata/scripts/" + api + "/*.txt")
-		if err != nil || len(files) < 10 {
-			t.Fatalf("%d scripts of %s, %v", len(files), api, err)
-		}
-		kind := "openai"
-		if api == "messages" {
-			kind = "anthropic"
-		}
-		config := strings.NewReplacer("KIND", kind, "API", api).Replace(twoProviders)
-		for _, file := range files {
-			name := api + "/" + strings.TrimSuffix(filepath.Base(file), ".txt")
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				data, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
+		eachScript(t, api, func(t *testing.T, r *rig, name string, script *simulate.Script, request []byte) {
+			a := r.post(t, path, string(request))
+			got := fmt.Sprintf("%s\n-- client --\n%s-- records --\n%s", script.Comment, transcript(a), summary(r.records.list()))
+			golden(t, filepath.Join("testdata", "exchange", filepath.FromSlash(name)+".txt"), got)
+			for i, received := range script.Requests() {
+				if want := bytes.Replace(script.Request, []byte(`"model":"`+modelOf(script.Request)), []byte(`"model":"gpt-4o-mini-2024-07-18`), 1); i == 0 && !sameButOptions(received.Body, want) {
+					t.Errorf("the provider got\n%s\nwant\n%s", received.Body, want)
 				}
-				script, err := simulate.ParseScript(data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				standby := &simulate.Provider{Models: []simulate.Model{{Name: "gemma-2-2b-it", OutputTokens: 3}}}
-				r := newRig(t, config, map[string]http.Handler{"scripted": script, "standby": standby})
-				request := bytes.Replace(script.Request, []byte(`"model":"`+modelOf(script.Request)+`"`), []byte(`"model":"auto"`), 1)
-				a := r.post(t, path, string(request))
-				got := fmt.Sprintf("%s\n-- client --\n%s-- records --\n%s", script.Comment, transcript(a), summary(r.records.list()))
-				golden(t, filepath.Join("testdata", "exchange", filepath.FromSlash(name)+".txt"), got)
-				for i, received := range script.Requests() {
-					if want := bytes.Replace(script.Request, []byte(`"model":"`+modelOf(script.Request)), []byte(`"model":"gpt-4o-mini-2024-07-18`), 1); i == 0 && !sameButOptions(received.Body, want) {
-						t.Errorf("the provider got\n%s\nwant\n%s", received.Body, want)
-					}
-				}
-			})
-		}
+			}
+		})
 	}
 }
 
