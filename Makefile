@@ -28,11 +28,11 @@ fmt: ## Fail if a file is not as gofmt writes it
 
 .PHONY: vet
 vet: ## Run go vet
-	$(GO) vet ./...
+	$(GO) vet ./... ./.ci/clients/scripted
 
 .PHONY: staticcheck
 staticcheck: ## Run staticcheck, pinned in tools/go.mod
-	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck ./... ./.ci/clients/scripted
 
 .PHONY: tidy-check
 tidy-check: ## Fail if go.mod or go.sum is not as go mod tidy writes it
