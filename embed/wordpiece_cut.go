@@ -243,7 +243,7 @@ func (c *cutter) pieces() bool {
 	table := &c.t.head
 	for word := c.word; len(word) > 0; {
 		end := min(len(word), table.longest)
-		hash := uint32(pieceBasis)
+		hash, first := uint32(pieceBasis), firstBytes(word)
 		c.hashes = c.hashes[:0] // of word[:1], word[:2] and so on
 		for _, b := range word[:end] {
 			hash = pieceHash(hash, b)
@@ -256,7 +256,7 @@ func (c *cutter) pieces() bool {
 			if end == 0 {
 				return false
 			}
-			if id, ok := table.find(word[:end], c.hashes[end-1]); ok {
+			if id, ok := table.find(word[:end], c.hashes[end-1], upTo(first, end)); ok {
 				c.ids = append(c.ids, id)
 				break
 			}

@@ -41,7 +41,7 @@ type Upstream struct {
 	Header http.Header `json:"-"`
 	// APIs that the provider serves, the preferred one first.
 	APIs []wire.API
-	// Client sends the calls. It must follow no redirects and have no timeout.
+	// Client holds the transport of the calls, the part of it that is used.
 	Client *http.Client
 
 	turn atomic.Uint32
@@ -124,10 +124,11 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	if err != nil {
 		return nil, &Failure{Kind: Network, Code: "bad_address", Message: err.Error()}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(c.Body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(c.Body))
 	if err != nil {
 		return nil, &Failure{Kind: Network, Code: "bad_address", Message: "base URL is not usable"}
 	}
+	request.URL, request.Host = address, address.Host
 	for name, values := range c.Header {
 		request.Header[name] = values
 	}
@@ -137,7 +138,7 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	for name, values := range u.Header {
 		request.Header[name] = values
 	}
-	response, err := u.Client.Do(request)
+	response, err := u.roundTrip(request)
 	if err != nil {
 		return nil, NetworkFailure(ctx, err)
 	}
@@ -148,6 +149,15 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	// What can be read of the report is enough.
 	report, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorAnswer))
 	return nil, u.refusal(response, report)
+}
+
+// roundTrip does without what a client adds: nothing is redirected, and nothing
+// sets cookies.
+func (u *Upstream) roundTrip(request *http.Request) (*http.Response, error) {
+	if u.Client.Transport == nil {
+		return http.DefaultTransport.RoundTrip(request)
+	}
+	return u.Client.Transport.RoundTrip(request)
 }
 
 // authorize puts a key where the provider looks for it.
@@ -173,10 +183,10 @@ func (u *Upstream) authorize(h http.Header, index int) {
 }
 
 // address is where a call goes.
-func (u *Upstream) address(c Call) (string, error) {
+func (u *Upstream) address(c Call) (*url.URL, error) {
 	base, err := url.Parse(u.BaseURL)
 	if err != nil || base.Host == "" {
-		return "", errors.New(`base URL is not of the form "https://host/v1"`)
+		return nil, errors.New(`base URL is not of the form "https://host/v1"`)
 	}
 	path := c.API.Path()
 	if u.Kind == Azure && c.API != wire.Responses {
@@ -190,14 +200,14 @@ func (u *Upstream) address(c Call) (string, error) {
 	// JoinPath would clean the escaped deployment's name.
 	base.RawPath = strings.TrimRight(base.EscapedPath(), "/") + "/" + path
 	if base.Path, err = url.PathUnescape(base.RawPath); err != nil {
-		return "", errors.New("base URL has a bad escape")
+		return nil, errors.New("base URL has a bad escape")
 	}
 	if u.Kind == Azure {
 		query := base.Query()
 		query.Set("api-version", u.APIVersion)
 		base.RawQuery = query.Encode()
 	}
-	return base.String(), nil
+	return base, nil
 }
 
 // FailureKind says what a failure means for what to do next.

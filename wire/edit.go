@@ -130,7 +130,11 @@ func (o *object) remove(drop func(key string) bool) []splice {
 	return changes
 }
 
+// quote writes a string as JSON.
 func quote(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("\"\\<>&", r) }) {
+		return `"` + s + `"`
+	}
 	b, err := json.Marshal(s)
 	if err != nil { // of a string there is none
 		return `""`
