@@ -23,11 +23,17 @@ type novelty struct {
 	key      []uint32  // the hashes of the words seen, rising
 	idf      []float32 // of each
 	start    []int32   // len(key)+1: the postings of each word
-	row      []int32
-	value    []float32
+	posting  []posting
 	rows     int       // training queries
 	indexed  int       // one more than the highest row with a posting
+	group    []int32   // where the words begin whose hashes have the same first bits
 	quantile []float32 // sorted novelties of held-out training queries
+}
+
+// posting is a word of a training query, with its share of the query's vector.
+type posting struct {
+	row   int32
+	value float32
 }
 
 const (
@@ -56,7 +62,8 @@ func newNovelty(texts []carrot.Sparse) novelty {
 			n.start[k+1] += df[j]
 		}
 	}
-	n.row, n.value = make([]int32, n.start[len(n.key)]), make([]float32, n.start[len(n.key)])
+	n.posting = make([]posting, n.start[len(n.key)])
+	n.setGroups()
 	next := slices.Clone(n.start)
 	var place []int32
 	for i := range texts {
@@ -64,7 +71,7 @@ func newNovelty(texts []carrot.Sparse) novelty {
 		norm := n.norm(&texts[i], place)
 		for at, k := range place {
 			if n.start[k] < n.start[k+1] {
-				n.row[next[k]], n.value[next[k]] = int32(i), texts[i].Value[at]*n.idf[k]*norm
+				n.posting[next[k]] = posting{int32(i), texts[i].Value[at] * n.idf[k] * norm}
 				next[k]++
 			}
 		}
@@ -76,8 +83,22 @@ func newNovelty(texts []carrot.Sparse) novelty {
 // setIndexed finds the highest row with a posting.
 func (n *novelty) setIndexed() {
 	n.indexed = 0
-	if len(n.row) > 0 {
-		n.indexed = int(slices.Max(n.row)) + 1
+	for _, p := range n.posting {
+		n.indexed = max(n.indexed, int(p.row)+1)
+	}
+}
+
+// groupBits is how many of a hash's first bits are told apart.
+const groupBits = 13
+
+// setGroups finds where each group of hashes begins.
+func (n *novelty) setGroups() {
+	n.group = make([]int32, 1<<groupBits+1)
+	for _, j := range n.key {
+		n.group[j>>(32-groupBits)+1]++
+	}
+	for g := range 1 << groupBits {
+		n.group[g+1] += n.group[g]
 	}
 }
 
@@ -94,14 +115,16 @@ func words(s *carrot.Sparse) []uint32 {
 // the memory of place.
 func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
 	place = place[:0]
-	from := 0 // both lists rise
 	for _, j := range words(s) {
-		k, ok := slices.BinarySearch(n.key[from:], j)
-		if from += k; ok {
-			place = append(place, int32(from))
-		} else {
-			place = append(place, -1)
+		g := j >> (32 - groupBits)
+		k, end := n.group[g], n.group[g+1]
+		for k < end && n.key[k] < j {
+			k++
 		}
+		if k == end || n.key[k] != j {
+			k = -1
+		}
+		place = append(place, k)
 	}
 	return place
 }
@@ -135,13 +158,12 @@ func (n *novelty) nearest(s *carrot.Sparse, place []int32, w *workspace, skip fu
 			continue
 		}
 		v := s.Value[at] * n.idf[k] * norm
-		rows := n.row[n.start[k]:n.start[k+1]]
-		if len(rows) == 0 {
+		postings := n.posting[n.start[k]:n.start[k+1]]
+		if len(postings) == 0 {
 			common += v * v
 		}
-		values := n.value[n.start[k]:n.start[k+1]][:len(rows)]
-		for p, row := range rows {
-			w.sim[row] += v * values[p]
+		for _, p := range postings {
+			w.sim[p.row] += v * p.value
 		}
 	}
 	for row, sim := range w.sim[:n.indexed] {
@@ -203,8 +225,12 @@ func (n *novelty) save(out *tensors, prefix string) {
 	out.uint32s(prefix+"key", n.key, len(n.key))
 	out.float32s(prefix+"idf", n.idf, len(n.idf))
 	out.int32s(prefix+"start", n.start, len(n.start))
-	out.int32s(prefix+"row", n.row, len(n.row))
-	out.float32s(prefix+"value", n.value, len(n.value))
+	row, value := make([]int32, len(n.posting)), make([]float32, len(n.posting))
+	for i, p := range n.posting {
+		row[i], value[i] = p.row, p.value
+	}
+	out.int32s(prefix+"row", row, len(row))
+	out.float32s(prefix+"value", value, len(value))
 	out.float32s(prefix+"quantile", n.quantile, len(n.quantile))
 	out.float64s(prefix+"settings", []float64{n.limit, float64(n.rows)}, 2)
 }
@@ -217,14 +243,22 @@ func (n *novelty) load(in *tensors, prefix string) error {
 	n.limit, n.rows = settings[0], int(settings[1])
 	n.key = in.getUint32s(prefix+"key", -1)
 	n.idf = in.getFloat32s(prefix+"idf", len(n.key))
-	n.value = in.getFloat32s(prefix+"value", -1)
+	value := in.getFloat32s(prefix+"value", -1)
 	n.quantile = in.getFloat32s(prefix+"quantile", noveltyQuantiles)
-	n.start = in.getIndices(prefix+"start", 0, len(n.value)+1, len(n.key)+1)
+	n.start = in.getIndices(prefix+"start", 0, len(value)+1, len(n.key)+1)
 	// A query has words, so a hostile row number costs no memory.
-	n.row = in.getIndices(prefix+"row", 0, min(n.rows, 64*len(n.value)+1), len(n.value))
+	row := in.getIndices(prefix+"row", 0, min(n.rows, 64*len(value)+1), len(value))
 	if in.err == nil && !(slices.IsSorted(n.start) && slices.IsSorted(n.key)) {
 		in.fail(prefix+"start", "keys or offsets fall")
 	}
+	if in.err != nil {
+		return in.err
+	}
+	n.posting = make([]posting, len(row))
+	for i := range row {
+		n.posting[i] = posting{row[i], value[i]}
+	}
 	n.setIndexed()
-	return in.err
+	n.setGroups()
+	return nil
 }

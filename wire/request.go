@@ -243,35 +243,57 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 		t.Text = text.String()
 		return t
 	}
-	t.Role = v.Get("role").Str
-	switch kind := v.Get("type").Str; {
+	var kind string
+	var arguments, output, reasoning, call, calls, content gjson.Result
+	v.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "role":
+			t.Role = v.Str
+		case "type":
+			kind = v.Str
+		case "arguments":
+			arguments = v
+		case "output":
+			output = v
+		case "reasoning_content":
+			reasoning = v
+		case "function_call":
+			call = v
+		case "tool_calls":
+			calls = v
+		case "content":
+			content = v
+		}
+		return true
+	})
+	switch {
 	case t.Role == "developer":
 		t.Role = "system"
 	case t.Role == "function":
 		t.Role = "tool"
 	case kind == "function_call", kind == "custom_tool_call":
 		t.Role = "assistant"
-		r.write(&text, v.Get("arguments").Str)
+		r.write(&text, arguments.Str)
 	case strings.HasSuffix(kind, "_call_output"):
 		t.Role = "tool"
-		r.content(&t, &text, v.Get("output"), 0)
+		r.content(&t, &text, output, 0)
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 	case t.Role == "":
 		t.Role = "assistant" // what a provider's own tools left in the input
 	}
-	if v.Get("reasoning_content").Str != "" {
+	if reasoning.Str != "" {
 		t.Thinking = true
 	}
 	// Who goes on from calls and results must know tools, also if it may call none.
-	if t.Role == "tool" || strings.HasSuffix(v.Get("type").Str, "_call") || v.Get("function_call").IsObject() || v.Get("tool_calls.0").Exists() {
+	if t.Role == "tool" || strings.HasSuffix(kind, "_call") || call.IsObject() || calls.Get("0").Exists() {
 		r.Needs.Tools = true
 	}
-	v.Get("tool_calls").ForEach(func(_, call gjson.Result) bool {
+	calls.ForEach(func(_, call gjson.Result) bool {
 		r.write(&text, call.Get("function.arguments").Str)
 		return true
 	})
-	r.content(&t, &text, v.Get("content"), 0)
+	r.content(&t, &text, content, 0)
 	t.Text = text.String()
 	return t
 }
