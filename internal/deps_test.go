@@ -36,6 +36,7 @@ const (
 
 var rules = map[string]rule{
 	"":                  {nil, "whoever imports the domain types must get nothing else with them"},
+	"internal/dot":      {[]string{"golang.org/x/sys/cpu"}, "products of numbers know nothing of what the numbers are"},
 	"internal/nearest":  {nil, "a heap of neighbours knows nothing of what they are neighbours of"},
 	"internal/recent":   {nil, "a bounded memory knows nothing of what is remembered"},
 	"internal/parallel": {nil, "spreading a loop over processors needs nothing else"},
@@ -48,7 +49,7 @@ var rules = map[string]rule{
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts"},
 	"price":        {[]string{"", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
 	"embed":        {[]string{"", "safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
-	"predict":      {[]string{"", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
+	"predict":      {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":      {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},
 	"train":        {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
 	"rivals":       {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},

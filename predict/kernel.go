@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -165,12 +166,6 @@ func (l *kernel) losses(ctx context.Context, p *problem, fold []int, noises []fl
 	return losses, ctx.Err()
 }
 
-// project writes Wk, for weights W of T×L.
-func project(k, weights, y []float32) {
-	blas32.Gemv(blas.NoTrans, 1, blas32.General{Rows: len(y), Cols: len(k), Stride: len(k), Data: weights},
-		blas32.Vector{N: len(k), Inc: 1, Data: k}, 0, blas32.Vector{N: len(y), Inc: 1, Data: y})
-}
-
 // flipped returns the columns of a row-major matrix as rows.
 func flipped(a []float32, columns int) []float32 {
 	rows, out := len(a)/columns, make([]float32, len(a))
@@ -229,12 +224,11 @@ func (l *kernel) predict(x *carrot.Representation, w *workspace, raw, variance [
 	n, t := l.z.Rows, len(l.mean)
 	w.kernel = grow(w.kernel, n)
 	if l.z.Cols > 0 {
-		blas32.Gemv(blas.NoTrans, 1, l.z, blas32.Vector{N: l.z.Cols, Inc: 1, Data: x.Dense}, 0,
-			blas32.Vector{N: n, Inc: 1, Data: w.kernel})
+		dot.Rows(w.kernel, l.z.Data, x.Dense)
 	}
 	l.apply(w.kernel)
 	w.y = grow(w.y, t)
-	project(w.kernel, l.w, w.y)
+	dot.Rows(w.y, l.w, w.kernel)
 	for c := range t {
 		raw[c] = l.mean[c] + float64(w.y[c])
 	}
@@ -246,8 +240,7 @@ func (l *kernel) variances(k []float32, w *workspace, variance []float64) {
 	for class, r := range l.spread {
 		v := min(varianceLandmarks, len(k))
 		w.proj = grow(w.proj, v)
-		blas32.Gemv(blas.NoTrans, 1, blas32.General{Rows: v, Cols: v, Stride: v, Data: r},
-			blas32.Vector{N: v, Inc: 1, Data: k[:v]}, 0, blas32.Vector{N: v, Inc: 1, Data: w.proj})
+		dot.Rows(w.proj, r, k[:v])
 		var known float64
 		for _, u := range w.proj {
 			known += float64(u) * float64(u)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -326,7 +327,7 @@ func (s *system) predict(f int, weights []float32, mean []float64, raw []float64
 	parallel.Ranges(len(rows), func(lo, hi int) {
 		y := make([]float32, t)
 		for _, i := range rows[lo:hi] {
-			project(s.k.Data[i*s.k.Stride:][:s.k.Cols], weights, y)
+			dot.Rows(y, weights, s.k.Data[i*s.k.Stride:][:s.k.Cols])
 			for c := range t {
 				raw[i*t+c] = mean[c] + float64(y[c])
 			}

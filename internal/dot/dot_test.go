@@ -1,0 +1,61 @@
+package dot
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func random(r *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.NormFloat64())
+	}
+	return v
+}
+
+// Rows is the product to float32's accuracy, and to the last bit what the loop in
+// Go gives.
+func TestRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, d := range []int{0, 1, 7, 31, 32, 33, 96, 128, 131, 1024} {
+		for _, n := range []int{0, 1, 2, 33} {
+			a, x := random(r, n*d+5), random(r, d) // more than is wanted
+			y := append(random(r, n), 42)
+			Rows(y[:n], a, x)
+			if y[n] != 42 {
+				t.Fatalf("%d rows of %d: written past the end", n, d)
+			}
+			for i := range n {
+				var want, size float64
+				for j, v := range a[i*d : (i+1)*d] {
+					want += float64(v) * float64(x[j])
+					size += math.Abs(float64(v) * float64(x[j]))
+				}
+				if math.Abs(float64(y[i])-want) > 1e-6*size {
+					t.Fatalf("%d rows of %d: row %d is %v, want %v", n, d, i, y[i], want)
+				}
+			}
+			whole := d / lanes * lanes
+			plain := make([]float32, n)
+			rows(plain, a, x, whole)
+			if whole == d && !slices.Equal(plain, y[:n]) {
+				t.Fatalf("%d rows of %d: %v in Go, %v here", n, d, plain, y[:n])
+			}
+		}
+	}
+}
+
+func BenchmarkRows(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, size := range [][2]int{{1024, 128}, {33, 1024}} {
+		a, x, y := random(r, size[0]*size[1]), random(r, size[1]), make([]float32, size[0])
+		b.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(b *testing.B) {
+			for b.Loop() {
+				Rows(y, a, x)
+			}
+		})
+	}
+}
