@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -285,6 +286,51 @@ func TestLikeBorrowsAColumn(t *testing.T) {
 	}
 	if r.Embedder() != known.Embedder() || r.Predictor() == nil || len(r.Frontier().Points) != len(handmade.Points) {
 		t.Error("With did not keep the embedder, the predictor and the frontier")
+	}
+}
+
+// narrowing is a predictor that can leave models out.
+type narrowing struct{ carrot.Predictor }
+
+func (n narrowing) Only(models []string) carrot.Predictor { return only{n.Predictor, models} }
+
+type only struct {
+	carrot.Predictor
+	models []string
+}
+
+func (o only) Models() []string { return o.models }
+
+func (o only) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+	if err := o.Predictor.Predict(x, dst); err != nil {
+		return err
+	}
+	for i := range dst {
+		var kept []carrot.Forecast
+		for _, model := range o.models {
+			kept = append(kept, dst[i].Forecasts[slices.Index(o.Predictor.Models(), model)])
+		}
+		dst[i].Forecasts = kept
+	}
+	return nil
+}
+
+// A narrow router decides as the whole one does, from the models of its pool.
+func TestNarrow(t *testing.T) {
+	c := twoModels()
+	whole := newRouter(t, c)
+	if whole.Narrow() != whole {
+		t.Error("a predictor that cannot leave models out is left alone")
+	}
+	c.Predictor = narrowing{c.Predictor}
+	c.Candidates = append(slices.Clone(c.Candidates[1:]), carrot.Candidate{Name: "new", Like: c.Candidates[1].Name, Price: c.Candidates[1].Price})
+	pool := newRouter(t, c)
+	narrow := pool.Narrow()
+	if got := narrow.Predictor().Models(); !slices.Equal(got, []string{c.Candidates[0].Name}) {
+		t.Errorf("it knows %v", got)
+	}
+	if got, want := route(t, narrow, carrot.Query{InputTokens: 1000}, best), route(t, pool, carrot.Query{InputTokens: 1000}, best); !reflect.DeepEqual(got, want) {
+		t.Errorf("decision %+v, want %+v", got, want)
 	}
 }
 

@@ -102,6 +102,7 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 	if r.router, err = source.Router.With(pool); err != nil {
 		return nil, err
 	}
+	r.router = r.router.Narrow()
 	for _, e := range c.Embeddings {
 		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: e.Upstream, provider: providers[e.Provider]}
 		if e.Price == nil {

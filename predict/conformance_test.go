@@ -170,6 +170,26 @@ func TestConformance(t *testing.T) {
 					t.Error("a refit remembers what was fitted before")
 				}
 			})
+			t.Run("only some models", func(t *testing.T) {
+				only := p.Only([]string{"c", "a"})
+				got := make([]carrot.Prediction, len(test.X))
+				if err := only.Predict(test.X, got); err != nil {
+					t.Fatal(err)
+				}
+				for i := range got {
+					for k, model := range only.Models() {
+						if at := slices.Index(p.Models(), model); got[i].Forecasts[k] != want[i].Forecasts[at] || got[i].Novelty != want[i].Novelty {
+							t.Fatalf("query %d, model %s: %+v, want %+v", i, model, got[i].Forecasts[k], want[i].Forecasts[at])
+						}
+					}
+				}
+				if narrowed := only != carrot.Predictor(p); narrowed != slices.Contains([]string{"kernel", "sparse", "blend"}, p.Spec().Name) && !strings.Contains(text, "parts") {
+					t.Errorf("left out: %v", narrowed)
+				}
+				if p.Only([]string{"nobody"}) != carrot.Predictor(p) {
+					t.Error("a model that is not there")
+				}
+			})
 			t.Run("batch equals rows", func(t *testing.T) {
 				for i := range test.X {
 					if got := predictAll(t, p, test.X[i:i+1]); !reflect.DeepEqual(got[0], want[i]) {
