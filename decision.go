@@ -1,10 +1,9 @@
 package carrot
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // Assessed is one candidate in a decision: what is expected of it and what
@@ -161,24 +160,31 @@ func (d *Decision) Reason() string {
 	if c == nil {
 		return ""
 	}
-	var b strings.Builder
+	b := make([]byte, 0, 256)
 	if d.Abstained {
-		b.WriteString("abstained: unlike the training data, so by each model's mean alone: ")
+		b = append(b, "abstained: unlike the training data, so by each model's mean alone: "...)
 	}
+	b = append(b, c.Name...)
 	switch {
 	case d.alone():
-		fmt.Fprintf(&b, "%s is the only candidate", c.Name)
+		b = append(b, " is the only candidate"...)
 	case math.IsInf(d.USDPerQuality, 1):
-		fmt.Fprintf(&b, "%s has the best expected quality (%.3f)", c.Name, c.Quality)
+		b = strconv.AppendFloat(append(b, " has the best expected quality ("...), c.Quality, 'f', 3, 64)
+		b = append(b, ')')
 	case d.USDPerQuality == 0:
-		fmt.Fprintf(&b, "%s has the least expected cost (%s)", c.Name, short(c.Cost))
+		b = appendShort(append(b, " has the least expected cost ("...), c.Cost)
+		b = append(b, ')')
 	default:
-		fmt.Fprintf(&b, "%s has the best trade-off at %s per unit of quality", c.Name, short(Dollars(d.USDPerQuality)))
+		b = appendShort(append(b, " has the best trade-off at "...), Dollars(d.USDPerQuality))
+		b = append(b, " per unit of quality"...)
 	}
 	if top := d.best(); top != nil && top.Quality > c.Quality && !math.IsInf(d.USDPerQuality, 1) {
-		fmt.Fprintf(&b, ": %s would add %.3f quality for %s more", top.Name, top.Quality-c.Quality, short(top.Cost-c.Cost))
+		b = append(append(append(b, ": "...), top.Name...), " would add "...)
+		b = strconv.AppendFloat(b, top.Quality-c.Quality, 'f', 3, 64)
+		b = appendShort(append(b, " quality for "...), top.Cost-c.Cost)
+		b = append(b, " more"...)
 	}
-	return b.String()
+	return string(b)
 }
 
 // alone reports whether no other candidate could answer.
@@ -197,12 +203,12 @@ func (d *Decision) best() *Assessed {
 	return top
 }
 
-// short writes an amount with three significant digits.
-func short(u USD) string {
+// appendShort writes an amount with three significant digits.
+func appendShort(b []byte, u USD) []byte {
 	v := u.Float()
 	if v == 0 {
-		return "$0"
+		return append(b, "$0"...)
 	}
 	digits := max(2, 2-int(math.Floor(math.Log10(math.Abs(v)))))
-	return fmt.Sprintf("$%.*f", digits, v)
+	return strconv.AppendFloat(append(b, '$'), v, 'f', digits, 64)
 }

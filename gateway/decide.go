@@ -160,7 +160,7 @@ func noCandidate(d carrot.Decision, s *selection) error {
 // order puts the decision's candidates in the order they are tried.
 func (g *Gateway) order(r *routes, s *selection, p *plan) {
 	d := p.decision
-	p.order = append(p.order, r.byName[d.Model])
+	p.order = append(make([]*candidate, 0, len(d.Candidates)), r.byName[d.Model])
 	for _, name := range d.Fallback() {
 		p.order = append(p.order, r.byName[name])
 	}

@@ -33,6 +33,7 @@ func readObject(o gjson.Result, at int) object {
 		return out
 	}
 	o.Index = at
+	out.members = make([]member, 0, 8)
 	o.ForEach(func(key, value gjson.Result) bool {
 		out.members = append(out.members, member{key: key.Str, keyAt: key.Index, valueAt: value.Index, end: value.Index + len(value.Raw), value: value})
 		return true
