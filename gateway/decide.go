@@ -267,7 +267,7 @@ func (g *Gateway) pinned(r *routes, q *wire.Request, s *selection, client string
 	}
 	if id := q.PreviousResponse; id != "" {
 		m, ok := g.responses.get(g.responses.key(client, "response", id), g.now())
-		c := r.byName[m.candidate]
+		c := r.byName[g.names.of(m)]
 		e := invalid("previous_response_id", "it is not known here which model made response %q: name that model instead of %q", id, q.Model)
 		e.Code = "unknown_previous_response"
 		switch {
@@ -285,7 +285,7 @@ func (g *Gateway) pinned(r *routes, q *wire.Request, s *selection, client string
 	for i := len(prefixes) - 2; i >= 0; i-- {
 		// The prompt cache may have forgotten it, the model has not.
 		if m, ok := g.sessions.memos.Get(prefixes[i]); ok {
-			if c := r.byName[m.candidate]; c != nil {
+			if c := r.byName[g.names.of(m)]; c != nil {
 				return c, ReasonThinking, nil
 			}
 		}
@@ -300,9 +300,9 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 	var out map[string]int
 	now := g.now()
 	note := func(m memo) {
-		c := r.byName[m.candidate]
+		c := r.byName[g.names.of(m)]
 		tokens := int(m.tokens)
-		if c == nil || out[m.candidate] > 0 || c.provider.cacheMinTokens < 0 || tokens < c.provider.cacheMinTokens {
+		if c == nil || out[c.Name] > 0 || c.provider.cacheMinTokens < 0 || tokens < c.provider.cacheMinTokens {
 			return
 		}
 		if c.provider.Speaks(wire.Messages) == wire.Messages && !q.CacheControl {
@@ -311,7 +311,7 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 		if out == nil {
 			out = map[string]int{}
 		}
-		out[m.candidate] = min(tokens, p.inputTokens)
+		out[c.Name] = min(tokens, p.inputTokens)
 	}
 	for i := len(p.prefixes) - 2; i >= 0; i-- {
 		if m, ok := g.sessions.get(p.prefixes[i], now); ok {
@@ -328,7 +328,7 @@ func (g *Gateway) cached(r *routes, q *wire.Request, s *selection, client string
 
 // remember notes who served a conversation.
 func (g *Gateway) remember(p *plan, s *selection, client string, c *candidate, inputTokens int, responseID string) {
-	m := memo{candidate: c.Name, tokens: int32(min(inputTokens, math.MaxInt32)), at: g.now().Unix()}
+	m := memo{candidate: g.names.number(c.Name), tokens: int32(min(inputTokens, math.MaxInt32)), at: g.now().Unix()}
 	if n := len(p.prefixes); n > 0 {
 		g.sessions.memos.Put(p.prefixes[n-1], m)
 	}

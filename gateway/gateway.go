@@ -41,6 +41,7 @@ type Gateway struct {
 
 	sessions  *memory // conversations
 	responses *memory // who made which response
+	names     names   // of the candidates in both
 	breakers  *breakers
 	retries   *budget
 	active    atomic.Int64 // requests under way

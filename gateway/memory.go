@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"hash/maphash"
+	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/recent"
@@ -17,11 +18,50 @@ type memory struct {
 	memos recent.Map[uint64, memo]
 }
 
-// memo is who served, with how many input tokens.
+// memo is who served, with how many input tokens. It holds no pointer: the
+// collector need not look at a hundred thousand of them.
 type memo struct {
-	candidate string // of the configuration: one string however many memos
+	candidate int32 // see names
 	tokens    int32
 	at        int64 // seconds since 1970
+}
+
+// names numbers the names of candidates, of all configurations so far.
+type names struct {
+	mu      sync.RWMutex
+	numbers map[string]int32
+	list    []string
+}
+
+// number returns a name's number, a new one for a new name.
+func (n *names) number(name string) int32 {
+	n.mu.RLock()
+	number, ok := n.numbers[name]
+	n.mu.RUnlock()
+	if ok {
+		return number
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if number, ok = n.numbers[name]; ok {
+		return number
+	}
+	if n.numbers == nil {
+		n.numbers = map[string]int32{}
+	}
+	number = int32(len(n.list))
+	n.numbers[name], n.list = number, append(n.list, name)
+	return number
+}
+
+// of returns the name that a memo means, empty for a number that there is not.
+func (n *names) of(m memo) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if int(m.candidate) >= len(n.list) {
+		return ""
+	}
+	return n.list[m.candidate]
 }
 
 // newMemory returns a memory of at most so many memos.

@@ -19,6 +19,8 @@ row:
 	MOVQ   R8, R10
 
 block:
+	PREFETCHT0 4096(SI) // a page ahead: the processor itself reads ahead only within one
+	PREFETCHT0 4160(SI)
 	VMOVUPS (R9), Y4
 	VMOVUPS 32(R9), Y5
 	VMOVUPS 64(R9), Y6

@@ -59,3 +59,12 @@ func BenchmarkRows(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRowsCold goes over matrices that are not in the nearer caches.
+func BenchmarkRowsCold(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	a, x, y := random(r, 64*1024*128), random(r, 128), make([]float32, 1024)
+	for i := 0; b.Loop(); i++ {
+		Rows(y, a[i%64*1024*128:], x)
+	}
+}
