@@ -172,7 +172,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(60) // a server that lives long had rather be small
+		debug.SetGCPercent(70) // a server that lives long had rather be small
 	}
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
