@@ -92,7 +92,9 @@ func (r *Router) With(candidates []Candidate) (*Router, error) {
 // and memory. A predictor without a method Only, which takes the models to keep,
 // stays whole.
 func (r *Router) Narrow() *Router {
-	whole, ok := r.config.Predictor.(interface{ Only(models []string) Predictor })
+	whole, ok := r.config.Predictor.(interface {
+		Only(models []string) Predictor
+	})
 	if !ok {
 		return r
 	}

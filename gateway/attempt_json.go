@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -312,7 +313,7 @@ func (in *decisionJSON) decision() (*carrot.Decision, error) {
 	}
 	var err error
 	if d.Objective, err = carrot.ParseObjective(in.Policy); err != nil {
-		if name, _, _ := strings.Cut(in.Policy, ":"); strings.Contains(name, "=") {
+		if key, _, found := strings.Cut(in.Policy, "="); found && slices.Contains([]string{"mu", "usd-per-quality", "budget", "target"}, key) {
 			return nil, fmt.Errorf("decision: %w", err)
 		}
 		// A policy of a configuration, and perhaps an objective after it.

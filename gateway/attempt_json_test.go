@@ -245,3 +245,17 @@ func BenchmarkParseAttempt(b *testing.B) {
 		}
 	}
 }
+
+// A policy may be called almost anything, and its record is read back.
+func TestParseAttemptPolicyNames(t *testing.T) {
+	for _, name := range []string{"support", "team=search", "support:usd-per-quality=0.01"} {
+		d := carrot.Decision{Policy: name, Objective: carrot.Cheap, USDPerQuality: 0.5, Candidates: []carrot.Assessed{{Name: "m"}}, Model: "m"}
+		line, err := json.Marshal(&Attempt{Decision: &d, Outcome: Served})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseAttempt(line); err != nil || back.Decision.Policy != name || back.Decision.USDPerQuality != 0.5 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/provider"
@@ -83,7 +82,7 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 		switch f.Kind {
 		case provider.KeyRefused:
 			x.g.log.Error("a provider refuses its key", "request_id", x.id, "provider", c.provider.Name, "key", keys[key], "status", f.Status)
-			if f.Status != http.StatusForbidden || !ofModel(f) {
+			if !f.OfModel {
 				x.bury(deadKey{c.provider, keys[key]})
 			}
 			if key++; key == len(keys) {
@@ -119,12 +118,6 @@ func (x *exchange) try(c *candidate, lastOne bool) *provider.Failure {
 type deadKey struct {
 	provider *upstream
 	key      int
-}
-
-// ofModel reports whether a provider refuses its key for the model alone: then
-// its other models may still answer.
-func ofModel(f *provider.Failure) bool {
-	return strings.Contains(strings.ToLower(f.Code+" "+f.Message), "model")
 }
 
 func (x *exchange) bury(key deadKey) {

@@ -108,15 +108,6 @@ func parseError(body []byte) (code, message string) {
 	return fields.code(), fields.words(0)
 }
 
-// parseReport is parseError for who is told in any case: where that finds no
-// message it is the beginning of the report, which may quote the prompt.
-func parseReport(body []byte) (code, message string) {
-	if code, message = parseError(body); message == "" {
-		message = cmp.Or(strings.TrimSpace(string(body)), "the provider does not say why")
-	}
-	return code, message
-}
-
 // errorFields is what describes an error. Servers differ in their types: a
 // code may be a string, a number or null.
 type errorFields struct {

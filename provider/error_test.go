@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -40,19 +41,25 @@ func TestParseError(t *testing.T) {
 	check(``, "", "")
 }
 
-// A client hears something in any case.
-func TestParseReport(t *testing.T) {
-	check := func(body, wantCode, wantMessage string) {
+// A client hears something in any case, and what the provider only echoes decides
+// nothing.
+func TestRefusal(t *testing.T) {
+	check := func(status int, body, code, message string, kind FailureKind, ofModel bool) {
 		t.Helper()
-		if code, message := parseReport([]byte(body)); code != wantCode || message != wantMessage {
-			t.Errorf("parseReport(%s) = %q, %q, want %q, %q", body, code, message, wantCode, wantMessage)
+		f := (&Upstream{Keys: []string{"secret-key"}}).refusal(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(body))
+		if f.Code != code || f.Message != message || f.Kind != kind || f.OfModel != ofModel || !f.Quoted {
+			t.Errorf("refusal of %s: %+v, want %q, %q, %s, of the model %v", body, f, code, message, kind, ofModel)
 		}
 	}
-	check(`{"error":{"message":"m","code":"c"}}`, "c", "m")
-	check(`{"error":{"code":"c"}}`, "c", `{"error":{"code":"c"}}`)
-	check(`{"reason":"r"}`, "", `{"reason":"r"}`)
-	check(` <html>a page</html>`, "", `<html>a page</html>`)
-	check(``, "", "the provider does not say why")
+	check(400, `{"error":{"message":"m","code":"c"}}`, "c", "m", Invalid, false)
+	check(400, `{"error":{"code":"c"}}`, "c", `{"error":{"code":"c"}}`, Invalid, false)
+	check(400, `{"reason":"secret-key"}`, "", `{"reason":"***"}`, Invalid, false)
+	check(400, ` <html>a page</html>`, "", `<html>a page</html>`, Invalid, false)
+	check(400, ``, "", "the provider does not say why", Invalid, false)
+	check(400, `{"error":{"message":"the prompt is too long"}}`, "", "the prompt is too long", ContextLength, false)
+	check(400, `{"errors":[{"input":"what is a context window"}]}`, "", `{"errors":[{"input":"what is a context window"}]}`, Invalid, false)
+	check(403, `{"error":{"message":"no access to this model"}}`, "", "no access to this model", KeyRefused, true)
+	check(403, `{"request":{"model":"m"}}`, "", `{"request":{"model":"m"}}`, KeyRefused, false)
 }
 
 func TestErrorText(t *testing.T) {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -233,6 +234,7 @@ type Failure struct {
 	Message    string        // without keys
 	Quoted     bool          // the message may quote the prompt or the answer
 	Said       bool          // the provider itself says that it failed
+	OfModel    bool          // the key is refused for this model, and perhaps not for others
 	RetryAfter time.Duration // the provider asked for this wait; 0: it did not
 	Body       []byte        // the provider's report, as it came
 }
@@ -295,7 +297,8 @@ func (u *Upstream) failure(e *Error) *Failure {
 	if len(e.Code) > maxCode || strings.ContainsRune(e.Code, ' ') {
 		e.Code = "" // a code of words may quote anything
 	}
-	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true, Said: true}
+	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true, Said: true,
+		OfModel: e.Status == http.StatusForbidden && strings.Contains(strings.ToLower(e.Code+" "+e.Message), "model")}
 }
 
 // maxCode is how long a provider's error code may be.
@@ -304,13 +307,18 @@ const maxCode = 64
 // refusal is the failure of an answer with a bad status.
 func (u *Upstream) refusal(response *http.Response, report []byte) *Failure {
 	e := &Error{Status: response.StatusCode}
-	e.Code, e.Message = parseReport(report)
+	e.Code, e.Message = parseError(report)
 	for _, key := range u.Keys {
 		if key != "" {
 			report = bytes.ReplaceAll(report, []byte(key), []byte("***"))
 		}
 	}
 	f := u.failure(e)
+	if f.Message == "" { // after it was judged: what is left may be the client's own words
+		e.Message = cmp.Or(strings.TrimSpace(string(report)), "the provider does not say why")
+		e.clean(u.Keys)
+		f.Message = e.Message
+	}
 	f.Body, f.RetryAfter = report, retryAfter(response.Header.Get("Retry-After"), time.Now())
 	return f
 }
