@@ -88,11 +88,9 @@ func ParseStatic(data []byte) (*Static, error) {
 	if s.tokens, err = NewWordPiece(words, s.about.WordPiece); err != nil {
 		return nil, err
 	}
-	vectors, ok := file.Tensor("vectors")
-	if !ok || vectors.DType != safetensors.I8 || len(vectors.Shape) != 2 || vectors.Shape[0] != len(words) {
-		return nil, fmt.Errorf("tensor vectors: missing or not I8 with a row for each of %d tokens", len(words))
+	if s.vectors, err = file.Bytes("vectors", safetensors.I8, len(words), -1); err != nil {
+		return nil, err
 	}
-	s.vectors = vectors.Data
 	if s.scale, err = file.Float32s("scale", len(words)); err != nil {
 		return nil, err
 	}

@@ -231,6 +231,13 @@ func listening(t *testing.T, config string, providers map[string]http.Handler) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	address, stop := serving(t, g)
+	return g, "http://" + address, stop
+}
+
+// serving lets a gateway serve at an address until it is told to stop.
+func serving(t *testing.T, g *gateway.Gateway) (address string, stop func() error) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +245,7 @@ func listening(t *testing.T, config string, providers map[string]http.Handler) (
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx, listener, nil, nil) }()
-	return g, "http://" + listener.Addr().String(), func() error {
+	return listener.Addr().String(), func() error {
 		cancel()
 		return <-served
 	}

@@ -291,6 +291,15 @@ type panicking struct{}
 
 func (panicking) Record(context.Context, *gateway.Attempt) error { panic("out of order") }
 
+// oneKey has two models at a provider with one key.
+const oneKey = `
+providers: [{name: a, kind: openai, base_url: $a/v1, api_key: key-one}]
+models:
+  - {name: gpt-4o-2024-08-06, provider: a}
+  - {name: gemma-2-2b-it, provider: a}
+policies: [{name: auto, objective: quality}]
+`
+
 // A key that may not use one model may use another of the same provider.
 func TestForbiddenModel(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -302,13 +311,7 @@ func TestForbiddenModel(t *testing.T) {
 		}
 		(&replies{statuses: []int{200}}).ServeHTTP(w, r)
 	})
-	r := newRig(t, `
-providers: [{name: a, kind: openai, base_url: $a/v1, api_key: key-one}]
-models:
-  - {name: gpt-4o-2024-08-06, provider: a}
-  - {name: gemma-2-2b-it, provider: a}
-policies: [{name: auto, objective: quality}]
-`, map[string]http.Handler{"a": handler})
+	r := newRig(t, oneKey, map[string]http.Handler{"a": handler})
 	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 200 || a.header.Get("X-Carrot-Model") != "gemma-2-2b-it" {
 		t.Errorf("status %d from %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
 	}
@@ -316,13 +319,7 @@ policies: [{name: auto, objective: quality}]
 
 // A key that is refused for good is not tried with another model.
 func TestForbiddenKey(t *testing.T) {
-	r := newRig(t, `
-providers: [{name: a, kind: openai, base_url: $a/v1, api_key: key-one}]
-models:
-  - {name: gpt-4o-2024-08-06, provider: a}
-  - {name: gemma-2-2b-it, provider: a}
-policies: [{name: auto, objective: quality}]
-`, map[string]http.Handler{"a": said(403, "application/json", `{"error":{"message":"this account is suspended"}}`)})
+	r := newRig(t, oneKey, map[string]http.Handler{"a": said(403, "application/json", `{"error":{"message":"this account is suspended"}}`)})
 	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 502 || len(r.records.list()) != 1 {
 		t.Errorf("status %d after %d calls: %s", a.status, len(r.records.list()), a.body)
 	}

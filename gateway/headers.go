@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot"
@@ -54,7 +53,7 @@ func (p *plan) why(c *candidate) string {
 }
 
 // amount writes USD without the sign of the currency, exactly.
-func amount(u carrot.USD) string { return strings.Replace(u.String(), "$", "", 1) }
+func amount(u carrot.USD) string { return string(appendDecimal(nil, int64(u), picoDollars)) }
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)

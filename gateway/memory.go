@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"hash/maphash"
-	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/recent"
@@ -28,36 +27,22 @@ type memo struct {
 
 // names numbers the names of candidates, of all configurations so far.
 type names struct {
-	mu      sync.RWMutex
-	numbers map[string]int32
-	list    []string
+	numbers lookup[string, int32]
+	list    []string // by number, under numbers' lock
 }
 
 // number returns a name's number, a new one for a new name.
 func (n *names) number(name string) int32 {
-	n.mu.RLock()
-	number, ok := n.numbers[name]
-	n.mu.RUnlock()
-	if ok {
-		return number
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if number, ok = n.numbers[name]; ok {
-		return number
-	}
-	if n.numbers == nil {
-		n.numbers = map[string]int32{}
-	}
-	number = int32(len(n.list))
-	n.numbers[name], n.list = number, append(n.list, name)
-	return number
+	return n.numbers.get(name, func(name string) int32 {
+		n.list = append(n.list, name)
+		return int32(len(n.list) - 1)
+	})
 }
 
 // of returns the name that a memo means, empty for a number that there is not.
 func (n *names) of(m memo) string {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
+	n.numbers.mu.RLock()
+	defer n.numbers.mu.RUnlock()
 	if int(m.candidate) >= len(n.list) {
 		return ""
 	}

@@ -37,6 +37,7 @@ type routes struct {
 	embeddings map[string]*candidate
 	policies   map[string]*policy
 	names      []string // of what may be asked for, in order
+	tags       []string // of the candidates, sorted
 	clients    []ClientConfig
 }
 
@@ -94,7 +95,10 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 		pool[i] = made.Candidate
 		r.candidates = append(r.candidates, made)
 		r.byName[m.Name] = made
+		r.tags = append(r.tags, made.tags...)
 	}
+	slices.Sort(r.tags)
+	r.tags = slices.Compact(r.tags)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/carrot-router/carrot/provider"
 	"log/slog"
 	"math"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/provider"
 	"github.com/carrot-router/carrot/simulate"
 )
 

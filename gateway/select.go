@@ -53,7 +53,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	if err := r.model(&s, q.Model, client); err != nil {
 		return s, err
 	}
-	if err := r.tags(s.tags); err != nil {
+	if err := r.knownTags(s.tags); err != nil {
 		return s, err
 	}
 	if err := allowed(client, &s); err != nil {
@@ -149,20 +149,11 @@ func allowed(client *ClientConfig, s *selection) error {
 // restricted reports whether a client may only use the policies it lists.
 func (c *ClientConfig) restricted() bool { return c != nil && len(c.Policies) > 0 }
 
-// tags refuses those that no model has.
-func (r *routes) tags(asked []string) error {
-	if len(asked) == 0 {
-		return nil
-	}
-	var valid []string
-	for _, c := range r.candidates {
-		valid = append(valid, c.tags...)
-	}
-	slices.Sort(valid)
-	valid = slices.Compact(valid)
+// knownTags refuses tags that no model has.
+func (r *routes) knownTags(asked []string) error {
 	for _, tag := range asked {
-		if !slices.Contains(valid, tag) {
-			return invalid("x-carrot-tags", "no model has the tag %q%s Valid are %s", tag, meant(tag, valid), cmp.Or(strings.Join(valid, ", "), "none"))
+		if !slices.Contains(r.tags, tag) {
+			return invalid("x-carrot-tags", "no model has the tag %q%s Valid are %s", tag, meant(tag, r.tags), cmp.Or(strings.Join(r.tags, ", "), "none"))
 		}
 	}
 	return nil

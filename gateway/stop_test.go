@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"fmt"
-	"github.com/prometheus/client_golang/prometheus"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/gateway"
 )
@@ -35,18 +36,13 @@ func stoppedLogging(t *testing.T, config string, provider http.HandlerFunc, log 
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	address, stop := serving(t, g)
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(ctx, listener, nil, nil) }()
 	go func() {
 		<-called
-		stop()
+		served <- stop()
 	}()
-	got := (&rig{url: "http://" + listener.Addr().String()}).post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+	got := (&rig{url: "http://" + address}).post(t, "/v1/chat/completions", chat("auto", sumQuestion))
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
@@ -113,14 +109,8 @@ func TestStopWhileWriting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(ctx, listener, nil, nil) }()
-	client, err := net.Dial("tcp", listener.Addr().String())
+	address, stop := serving(t, g)
+	client, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +120,7 @@ func TestStopWhileWriting(t *testing.T) {
 	if _, err := io.ReadFull(client, make([]byte, 12)); err != nil { // the answer has begun
 		t.Fatal(err)
 	}
-	stop()
-	if err := <-served; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	for end := time.Now().Add(5 * time.Second); len(kept.list()) == 0 && time.Now().Before(end); {

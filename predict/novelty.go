@@ -148,12 +148,12 @@ func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
 }
 
 // nearest returns the highest similarity of a text, whose words were found at
-// place, to a training query for which skip is false.
-func (n *novelty) nearest(s *carrot.Sparse, place []int32, w *workspace, skip func(row int32) bool) float32 {
+// w.place, to a training query for which skip is false.
+func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
 	w.sim = grow(w.sim, n.indexed)
-	norm := n.norm(s, place)
+	norm := n.norm(s, w.place)
 	var common, best float32
-	for at, k := range place {
+	for at, k := range w.place {
 		if k < 0 {
 			continue
 		}
@@ -183,7 +183,7 @@ func (n *novelty) heldOut(texts []carrot.Sparse, hash []uint64) []float64 {
 		var w workspace
 		for i := lo; i < hi; i++ {
 			w.place = n.find(&texts[i], w.place)
-			out[i] = 1 - float64(n.nearest(&texts[i], w.place, &w, func(row int32) bool {
+			out[i] = 1 - float64(n.nearest(&texts[i], &w, func(row int32) bool {
 				return int(row) == i || hash != nil && hash[row] == hash[i]
 			}))
 		}
@@ -218,7 +218,7 @@ func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
 	if !slices.ContainsFunc(w.place, func(k int32) bool { return k >= 0 }) {
 		return 1
 	}
-	return n.share(1 - n.nearest(s, w.place, w, nil))
+	return n.share(1 - n.nearest(s, w, nil))
 }
 
 func (n *novelty) save(out *tensors, prefix string) {

@@ -162,6 +162,16 @@ func (f *File) Float64s(name string, shape ...int) ([]float64, error) {
 	return convert(t.Data, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }), nil
 }
 
+// Bytes returns the data of a tensor of a type as it lies in the file, not a copy.
+// The shape is as in Float32s.
+func (f *File) Bytes(name string, dtype DType, shape ...int) ([]byte, error) {
+	t, err := f.find(name, shape, dtype)
+	if err != nil {
+		return nil, err
+	}
+	return t.Data, nil
+}
+
 // Int8s is Float32s for an I8 tensor.
 func (f *File) Int8s(name string, shape ...int) ([]int8, error) {
 	t, err := f.find(name, shape, I8)

@@ -73,6 +73,7 @@ func TestRoundTrip(t *testing.T) {
 	check(t, f.Float32s, "brain", []float32{1, -2.5})
 	check(t, f.Float64s, "f64", []float64{math.Pi}, -1)
 	check(t, f.Int8s, "i8", []int8{-128, 0, 127}, 3, 1)
+	check(t, func(name string, shape ...int) ([]byte, error) { return f.Bytes(name, I8, shape...) }, "i8", []byte{0x80, 0, 127}, 3, -1)
 	check(t, f.Uint8s, "u8", []uint8{1, 2, 255})
 	check(t, f.Int32s, "i32", []int32{-1, math.MaxInt32}, 2)
 	check(t, f.Uint32s, "u32", []uint32{7, math.MaxUint32}, 1, 2)

@@ -439,22 +439,20 @@ func (r *Request) textTokens(count func(string) int) int {
 	for i := range turns {
 		total += len(turns[i].Text)
 	}
-	tokens := len(turns) * tokensPerTurn
-	if r.API == Embeddings { // texts without a frame
-		tokens = 0
+	frames := len(turns) * tokensPerTurn
+	if r.API == Embeddings { // texts have none
+		frames = 0
 	}
-	switch {
-	case total > countedBytes:
-	case r.API == Embeddings: // each text on its own
+	if total <= countedBytes {
+		counted := 0
 		for i := range turns {
-			tokens += count(turns[i].Text)
+			if r.API == Embeddings { // each on its own
+				counted += count(turns[i].Text)
+			} else {
+				sample.WriteString(turns[i].Text)
+			}
 		}
-		return tokens
-	default:
-		for i := range turns {
-			sample.WriteString(turns[i].Text)
-		}
-		return tokens + count(sample.String())
+		return frames + counted + count(sample.String())
 	}
 	for i := 0; i < len(turns) && sample.Len() < countedBytes/2; i++ {
 		sample.WriteString(cutBack(turns[i].Text, countedBytes/2-sample.Len()))
@@ -465,7 +463,7 @@ func (r *Request) textTokens(count func(string) int) int {
 		tail = cutFront(turns[i].Text, countedBytes/2-len(tail)) + tail
 	}
 	counted := count(sample.String()) + count(tail)
-	return tokens + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
+	return frames + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
 }
 
 // badRequest is the error of a request that is never sent on.
