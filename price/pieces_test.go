@@ -8,14 +8,10 @@ import (
 
 // Counting by pieces gives what the encoding gives for the whole.
 func FuzzCountTokens(f *testing.F) {
-	for _, seed := range []string{"Hello, world! It's 12345 o'clock.", "a  b\t\tc \n\n d\r\n", "HELLOworld'LL x'Re 'm", "func f(x int) { return x/2 } // ok\n\n", "naïve café", "x é", "/path//to/\n/x", "   ", "\n \n", "$1,000.00 (approx.)", "é", "A\u0301b", "a'\u017f"} {
+	for _, seed := range []string{"Hello, world! It's 12345 o'clock.", "a  b\t\tc \n\n d\r\n", "HELLOworld'LL x'Re 'm", "func f(x int) { return x/2 } // ok\n\n", "naïve café", "x é", "/path//to/\n/x", "   ", "\n \n", "$1,000.00 (approx.)", "é", "A\u0301b", "a'\u017f", "a\x7f'ch00"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := o200k().Count(text); err != nil {
-			CountTokens(text)
-			return // as "\x7f\"": then pieces are estimated one by one
-		}
 		if got, want := CountTokens(text), encode(text); got != want {
 			t.Fatalf("CountTokens(%q) = %d, the encoding says %d", text, got, want)
 		}
@@ -26,14 +22,14 @@ func FuzzCountTokens(f *testing.F) {
 func TestPieces(t *testing.T) {
 	parts := []string{"a", "b", "Word", "WORD", "x", "7", "42", "12345", " ", "  ", "\t", "\n", "\r\n", "\n\n", ".", ",", "(", "/", "//", "'", "'s", "'LL", "'re", "'x", "-", "$", "\x00", "_", "é", "你", "\u0301", "🥕", "\u017f", "\u00a0"}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 4000 {
+	for range 20000 {
 		var text strings.Builder
 		kinds := len(parts) - 6*random.IntN(2) // half of the texts are ASCII
 		for range random.IntN(12) {
 			text.WriteString(parts[random.IntN(kinds)])
-		}
-		if _, err := o200k().Count(text.String()); err != nil {
-			continue
+			if random.IntN(4) == 0 {
+				text.WriteByte(byte(random.IntN(128)))
+			}
 		}
 		if got, want := CountTokens(text.String()), encode(text.String()); got != want {
 			t.Fatalf("CountTokens(%q) = %d, the encoding says %d", text.String(), got, want)
