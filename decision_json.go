@@ -2,9 +2,9 @@ package carrot
 
 import (
 	"cmp"
-	"encoding/json"
-	"math"
 	"strconv"
+
+	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
 // DecisionSchema names the JSON form of a decision.
@@ -21,17 +21,17 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 // A number that JSON cannot hold, NaN or an infinity, is written as null.
 func (d *Decision) AppendJSON(b []byte) []byte {
 	b = append(b, `{"schema":"`+DecisionSchema+`","id":`...)
-	b = appendString(b, d.ID)
+	b = appendjson.String(b, d.ID)
 	b = append(b, `,"model":`...)
-	b = appendString(b, d.Model)
+	b = appendjson.String(b, d.Model)
 	b = append(b, `,"policy":`...)
-	b = appendString(b, cmp.Or(d.Policy, d.Objective.String()))
+	b = appendjson.String(b, cmp.Or(d.Policy, d.Objective.String()))
 	b = append(b, `,"usd_per_quality":`...)
-	b = appendFloat(b, d.USDPerQuality)
+	b = appendjson.Float(b, d.USDPerQuality)
 	b = append(b, `,"reason":`...)
-	b = appendString(b, d.Reason())
+	b = appendjson.String(b, d.Reason())
 	b = append(b, `,"novelty":`...)
-	b = appendFloat(b, d.Novelty)
+	b = appendjson.Float(b, d.Novelty)
 	b = append(b, `,"abstained":`...)
 	b = strconv.AppendBool(b, d.Abstained)
 	b = append(b, `,"candidates":[`...)
@@ -40,27 +40,27 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	}
 	b = append(b, `],"fallback":[`...)
 	for i, name := range d.Fallback() {
-		b = appendString(comma(b, i), name)
+		b = appendjson.String(comma(b, i), name)
 	}
 	b = append(b, `],"flips":[`...)
 	for i, f := range d.Flips() {
 		b = append(comma(b, i), `{"usd_per_quality":`...)
-		b = appendFloat(b, f.USDPerQuality)
+		b = appendjson.Float(b, f.USDPerQuality)
 		b = append(b, `,"model":`...)
-		b = append(appendString(b, f.Model), '}')
+		b = append(appendjson.String(b, f.Model), '}')
 	}
 	return append(b, "]}"...)
 }
 
 func (a *Assessed) appendJSON(b []byte) []byte {
 	b = append(b, `{"name":`...)
-	b = appendString(b, a.Name)
+	b = appendjson.String(b, a.Name)
 	b = append(b, `,"quality":`...)
-	b = appendFloat(b, a.Quality)
+	b = appendjson.Float(b, a.Quality)
 	b = append(b, `,"quality_se":`...)
-	b = appendFloat(b, a.QualitySE)
+	b = appendjson.Float(b, a.QualitySE)
 	b = append(b, `,"quality_noise":`...)
-	b = appendFloat(b, a.QualityNoise)
+	b = appendjson.Float(b, a.QualityNoise)
 	b = append(b, `,"input_tokens":`...)
 	b = strconv.AppendInt(b, int64(a.InputTokens), 10)
 	if a.CachedTokens != 0 {
@@ -68,57 +68,26 @@ func (a *Assessed) appendJSON(b []byte) []byte {
 		b = strconv.AppendInt(b, int64(a.CachedTokens), 10)
 	}
 	b = append(b, `,"output_tokens":`...)
-	b = appendFloat(b, a.OutputTokens)
+	b = appendjson.Float(b, a.OutputTokens)
 	b = append(b, `,"output_tokens_p90":`...)
-	b = appendFloat(b, a.OutputTokensP90)
+	b = appendjson.Float(b, a.OutputTokensP90)
 	b = append(b, `,"cost_usd":`...)
-	b = strconv.AppendFloat(b, a.Cost.Float(), 'g', -1, 64)
+	b = a.Cost.appendJSON(b)
 	b = append(b, `,"cost_usd_p90":`...)
-	b = strconv.AppendFloat(b, a.CostP90.Float(), 'g', -1, 64)
+	b = a.CostP90.appendJSON(b)
 	b = append(b, `,"utility":`...)
-	b = appendFloat(b, a.Utility)
+	b = appendjson.Float(b, a.Utility)
 	b = append(b, `,"excluded":`...)
 	if a.Excluded == "" {
 		return append(b, "null}"...)
 	}
-	return append(appendString(b, a.Excluded), '}')
+	return append(appendjson.String(b, a.Excluded), '}')
 }
 
 // comma separates the element i of a list from the one before.
 func comma(b []byte, i int) []byte {
 	if i > 0 {
 		b = append(b, ',')
-	}
-	return b
-}
-
-// appendString quotes s as encoding/json does.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
-			quoted, _ := json.Marshal(s) // of a string it does not fail
-			return append(b, quoted...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
-}
-
-// appendFloat writes f as encoding/json does, and as null what it refuses.
-func appendFloat(b []byte, f float64) []byte {
-	size := math.Abs(f)
-	switch {
-	case math.IsNaN(f) || math.IsInf(f, 0):
-		return append(b, "null"...)
-	case size == 0 || size >= 1e-6 && size < 1e21:
-		return strconv.AppendFloat(b, f, 'f', -1, 64)
-	}
-	b = strconv.AppendFloat(b, f, 'e', -1, 64)
-	if n := len(b); b[n-4] == 'e' && b[n-3] == '-' && b[n-2] == '0' { // e-09 is e-9
-		b[n-2] = b[n-1]
-		b = b[:n-1]
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -176,8 +177,9 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 }
 
 // Estimate puts the candidate's price on a forecast for q, whose InputTokens
-// must be set. A missing price is an error unless the forecast is of the cost
-// itself.
+// must be set. Nine decimals are left of it: what is decided on can be written
+// down whole, and short. A missing price is an error unless the forecast is of the
+// cost itself.
 func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
 		InputTokens: q.InputTokens, CachedTokens: min(q.CachedTokens[c.Name], q.InputTokens),
@@ -195,6 +197,9 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	}
 	if answers := float64(q.Answers); answers > 1 {
 		e.OutputTokens, e.OutputTokensP90 = answers*e.OutputTokens, answers*e.OutputTokensP90
+	}
+	for _, v := range []*float64{&e.Quality, &e.QualitySE, &e.QualityNoise, &e.OutputTokens, &e.OutputTokensP90} {
+		*v = math.Round(*v*1e9) / 1e9
 	}
 	switch {
 	case f.Direct:

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
 // USD is an amount of money in pico-dollars (1e-12 USD), so that sums of
@@ -35,27 +37,21 @@ func (u USD) Float() float64 { return float64(u) / float64(Dollar) }
 // String writes the amount in dollars, exactly and without trailing zeros:
 // "$0.00025".
 func (u USD) String() string {
-	b, size := make([]byte, 0, 24), uint64(u)
+	b := u.appendJSON(make([]byte, 1, 24))
+	b[0] = '$'
 	if u < 0 {
-		b, size = append(b, '-'), -size
-	}
-	b = strconv.AppendUint(append(b, '$'), size/uint64(Dollar), 10)
-	part := size % uint64(Dollar)
-	if part == 0 {
-		return string(b)
-	}
-	b = append(b, '.')
-	for digit := uint64(Dollar) / 10; part > 0; digit /= 10 {
-		b = append(b, byte('0'+part/digit))
-		part %= digit
+		b[0], b[1] = '-', '$'
 	}
 	return string(b)
 }
 
-// MarshalJSON writes the amount as a number of dollars.
-func (u USD) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, u.Float(), 'g', -1, 64), nil
-}
+// MarshalJSON writes the amount as a number of dollars, exactly.
+func (u USD) MarshalJSON() ([]byte, error) { return u.appendJSON(nil), nil }
+
+// usdDecimals are the decimals of a pico-dollar.
+const usdDecimals = 12
+
+func (u USD) appendJSON(b []byte) []byte { return appendjson.Decimal(b, int64(u), usdDecimals) }
 
 // UnmarshalJSON reads a number of dollars.
 func (u *USD) UnmarshalJSON(b []byte) error {

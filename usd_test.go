@@ -87,7 +87,7 @@ func TestUSDJSON(t *testing.T) {
 		}
 	}
 	f(0, "0")
-	f(1, "1e-12")
+	f(1, "0.000000000001")
 	f(carrot.Dollar/2, "0.5")
 	f(-3*carrot.Dollar, "-3")
 	f(carrot.Dollars(0.00025), "0.00025")

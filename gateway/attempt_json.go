@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/appendjson"
 	"github.com/carrot-router/carrot/wire"
 )
 
@@ -48,12 +49,12 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendField(b, `,"policy":`, a.Policy)
 	b = appendKnown(b, `,"first":`, a.First)
 	b = appendField(b, `,"reason":`, a.Reason)
-	b = appendFloat(append(b, `,"propensity":`...), a.Propensity)
-	b = appendDecimal(append(b, `,"decided_us":`...), int64(a.DecidedIn), ofMicro)
+	b = appendjson.Float(append(b, `,"propensity":`...), a.Propensity)
+	b = appendjson.Decimal(append(b, `,"decided_us":`...), int64(a.DecidedIn), ofMicro)
 	if s := a.Shadow; s != nil {
 		b = appendField(b, `,"shadow":{"model":`, s.Model)
-		b = appendDecimal(append(b, `,"saved_usd":`...), int64(s.Saved), picoDollars)
-		b = appendFloat(append(b, `,"quality_expected":`...), s.Gain)
+		b = appendjson.Decimal(append(b, `,"saved_usd":`...), int64(s.Saved), picoDollars)
+		b = appendjson.Float(append(b, `,"quality_expected":`...), s.Gain)
 		b = append(b, '}')
 	}
 
@@ -72,11 +73,11 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendInt(b, `,"output_tokens":`, a.Usage.Output)
 	b = appendInt(b, `,"reasoning_tokens":`, a.Usage.Reasoning)
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
-	b = appendDecimal(append(b, `},"cost_usd":`...), int64(a.Cost), picoDollars)
-	b = appendDecimal(append(b, `,"cost_estimate_usd":`...), int64(a.Expected), picoDollars)
-	b = appendDecimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
-	b = appendDecimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
-	b = appendDecimal(append(b, `,"overhead_ms":`...), int64(a.Overhead), ofMilli)
+	b = appendjson.Decimal(append(b, `},"cost_usd":`...), int64(a.Cost), picoDollars)
+	b = appendjson.Decimal(append(b, `,"cost_estimate_usd":`...), int64(a.Expected), picoDollars)
+	b = appendjson.Decimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
+	b = appendjson.Decimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
+	b = appendjson.Decimal(append(b, `,"overhead_ms":`...), int64(a.Overhead), ofMilli)
 
 	if a.Decision != nil {
 		b = a.Decision.AppendJSON(append(b, `,"decision":`...))
@@ -92,7 +93,7 @@ func appendInt(b []byte, key string, n int) []byte {
 	return strconv.AppendInt(append(b, key...), int64(n), 10)
 }
 
-func appendField(b []byte, key, s string) []byte { return appendString(append(b, key...), s) }
+func appendField(b []byte, key, s string) []byte { return appendjson.String(append(b, key...), s) }
 
 // appendKnown appends a field unless it is empty.
 func appendKnown(b []byte, key, s string) []byte {
@@ -102,56 +103,10 @@ func appendKnown(b []byte, key, s string) []byte {
 	return appendField(b, key, s)
 }
 
-// appendString quotes s as encoding/json does.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
-			quoted, _ := json.Marshal(s) // of a string it does not fail
-			return append(b, quoted...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
-}
-
-// appendFloat writes null for what JSON has no number for.
-func appendFloat(b []byte, f float64) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(b, "null"...)
-	}
-	return strconv.AppendFloat(b, f, 'g', -1, 64)
-}
-
-// appendDecimal writes v/10^decimals exactly, without trailing zeros.
-func appendDecimal(b []byte, v int64, decimals int) []byte {
-	size := uint64(v)
-	if v < 0 {
-		b, size = append(b, '-'), -size
-	}
-	var digits [20]byte // of size, from the right; at least decimals+1 of them
-	at := len(digits)
-	for n := 0; n <= decimals || size > 0; n++ {
-		at--
-		digits[at], size = byte('0'+size%10), size/10
-	}
-	point := len(digits) - decimals
-	b = append(b, digits[at:point]...)
-	end := len(digits)
-	for end > point && digits[end-1] == '0' {
-		end--
-	}
-	if end == point {
-		return b
-	}
-	return append(append(b, '.'), digits[point:end]...)
-}
-
 // appendPrompt writes a body as it came, on one line.
 func appendPrompt(b, body []byte) []byte {
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || trimmed[0] != '{' || !json.Valid(trimmed) {
-		return appendString(b, string(body))
+		return appendjson.String(b, string(body))
 	}
 	if !bytes.ContainsAny(body, "\n\r") {
 		return append(b, bytes.TrimSpace(body)...)

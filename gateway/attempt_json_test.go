@@ -97,25 +97,6 @@ func TestAttemptRoundTrip(t *testing.T) {
 	}
 }
 
-func TestAppendDecimal(t *testing.T) {
-	f := func(v int64, decimals int, want string) {
-		t.Helper()
-		if got := string(appendDecimal(nil, v, decimals)); got != want {
-			t.Errorf("appendDecimal(%d, %d) = %q, want %q", v, decimals, got, want)
-		}
-	}
-	f(0, 12, "0")
-	f(1, 12, "0.000000000001")
-	f(-1, 12, "-0.000000000001")
-	f(250_000_000, 12, "0.00025")
-	f(int64(carrot.Dollar), 12, "1")
-	f(10*int64(carrot.Dollar), 12, "10")
-	f(math.MaxInt64, 12, "9223372.036854775807")
-	f(math.MinInt64, 12, "-9223372.036854775808")
-	f(71_234, 3, "71.234")
-	f(70, 3, "0.07")
-}
-
 func TestParseDecimal(t *testing.T) {
 	f := func(s string, want int64) {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/appendjson"
 	"github.com/carrot-router/carrot/provider"
 )
 
@@ -53,7 +54,7 @@ func (p *plan) why(c *candidate) string {
 }
 
 // amount writes USD without the sign of the currency, exactly.
-func amount(u carrot.USD) string { return string(appendDecimal(nil, int64(u), picoDollars)) }
+func amount(u carrot.USD) string { return string(appendjson.Decimal(nil, int64(u), picoDollars)) }
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)

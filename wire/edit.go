@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
 // member is one "key": value of an object, by its place in the text.
@@ -132,16 +134,7 @@ func (o *object) remove(drop func(key string) bool) []splice {
 }
 
 // quote writes a string as JSON.
-func quote(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("\"\\<>&", r) }) {
-		return `"` + s + `"`
-	}
-	b, err := json.Marshal(s)
-	if err != nil { // of a string there is none
-		return `""`
-	}
-	return string(b)
-}
+func quote(s string) string { return string(appendjson.String(nil, s)) }
 
 // Setting is a top-level member that a candidate sets in a request.
 type Setting struct {
