@@ -163,12 +163,19 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 			common += v * v
 		}
 		for _, p := range postings {
-			w.sim[p.row] += v * p.value
+			sim := w.sim[p.row] + v*p.value
+			w.sim[p.row] = sim
+			if sim > best { // it only grows: weights are positive
+				best = sim
+			}
 		}
 	}
-	for row, sim := range w.sim[:n.indexed] {
-		if sim > best && (skip == nil || !skip(int32(row))) {
-			best = sim
+	if skip != nil {
+		best = 0
+		for row, sim := range w.sim {
+			if sim > best && !skip(int32(row)) {
+				best = sim
+			}
 		}
 	}
 	clear(w.sim)

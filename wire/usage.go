@@ -9,52 +9,87 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
+// usageKeys are the names in a usage object.
+type usageKeys struct {
+	input, output           string
+	cached, written         string // counts beside the input
+	inputParts, outputParts string // objects of counts within input and output
+	reasoning               string // in outputParts
+}
+
+// none is the name of what an API does not have.
+const none = "\x00"
+
+var usageKeysOf = map[API]usageKeys{
+	Chat: {"prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", none, // the third is DeepSeek's
+		"prompt_tokens_details", "completion_tokens_details", "reasoning_tokens"},
+	Responses: {"input_tokens", "output_tokens", none, none,
+		"input_tokens_details", "output_tokens_details", "reasoning_tokens"},
+	Messages: {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+		none, "output_tokens_details", "thinking_tokens"},
+	Embeddings: {"prompt_tokens", none, none, none, none, none, none},
+}
+
 // readUsage reads a usage object in an API's terms. Parts do not overlap in the
 // result: OpenAI counts cached tokens within the prompt's and reasoning within
 // the completion's, Anthropic counts cached tokens apart.
-func readUsage(api API, v gjson.Result) (carrot.Usage, bool) {
+func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
 	if !v.IsObject() {
-		return carrot.Usage{}, false
+		return u, false
 	}
-	count := func(path string) int { return int(min(max(v.Get(path).Int(), 0), 1<<40)) }
-	var u carrot.Usage
-	switch api {
-	case Messages:
-		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("cache_read_input_tokens"),
-			CacheWrite: count("cache_creation_input_tokens"), Output: count("output_tokens")}
-		u.Reasoning = min(count("output_tokens_details.thinking_tokens"), u.Output)
+	keys := usageKeysOf[api]
+	cached, total := 0, 0
+	v.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case keys.input:
+			u.Input, ok = count(value), true
+		case keys.output:
+			u.Output, ok = count(value), ok || api == Messages
+		case keys.cached:
+			cached = count(value)
+		case keys.written:
+			u.CacheWrite = count(value)
+		case keys.inputParts:
+			value.ForEach(func(key, value gjson.Result) bool {
+				switch key.Str {
+				case "cached_tokens":
+					u.CachedInput = count(value)
+				case "cache_write_tokens":
+					u.CacheWrite = count(value)
+				}
+				return true
+			})
+		case keys.outputParts:
+			value.ForEach(func(key, value gjson.Result) bool {
+				if key.Str == keys.reasoning {
+					u.Reasoning = count(value)
+				}
+				return true
+			})
+		case "total_tokens":
+			total = count(value)
+		}
+		return true
+	})
+	if u.CachedInput == 0 {
+		u.CachedInput = cached
+	}
+	if api != Messages {
+		u.CachedInput = min(u.CachedInput, u.Input)
+		u.CacheWrite = min(u.CacheWrite, u.Input-u.CachedInput)
+		u.Input -= u.CachedInput + u.CacheWrite
+	}
+	// Some servers count reasoning beside the completion, as their total shows.
+	beside := api == Chat && u.Reasoning > 0 && total == u.Input+u.CachedInput+u.CacheWrite+u.Output+u.Reasoning
+	if !beside {
+		u.Reasoning = min(u.Reasoning, u.Output)
 		u.Output -= u.Reasoning
-		return u, v.Get("input_tokens").Exists() || v.Get("output_tokens").Exists()
-	case Responses:
-		u = carrot.Usage{Input: count("input_tokens"), CachedInput: count("input_tokens_details.cached_tokens"),
-			CacheWrite: count("input_tokens_details.cache_write_tokens"),
-			Output:     count("output_tokens"), Reasoning: count("output_tokens_details.reasoning_tokens")}
-		if !v.Get("input_tokens").Exists() {
-			return u, false
-		}
-	default:
-		if !v.Get("prompt_tokens").Exists() {
-			return u, false
-		}
-		u = carrot.Usage{Input: count("prompt_tokens"), CachedInput: count("prompt_tokens_details.cached_tokens"),
-			CacheWrite: count("prompt_tokens_details.cache_write_tokens"),
-			Output:     count("completion_tokens"), Reasoning: count("completion_tokens_details.reasoning_tokens")}
-		if u.CachedInput == 0 {
-			u.CachedInput = count("prompt_cache_hit_tokens") // DeepSeek's name
-		}
-		// Some servers count reasoning beside the completion, as their total
-		// shows.
-		if total := count("total_tokens"); u.Reasoning > 0 && total == u.Input+u.Output+u.Reasoning {
-			u.Output += u.Reasoning
-		}
 	}
-	u.CachedInput = min(u.CachedInput, u.Input)
-	u.CacheWrite = min(u.CacheWrite, u.Input-u.CachedInput)
-	u.Reasoning = min(u.Reasoning, u.Output)
-	u.Input -= u.CachedInput + u.CacheWrite
-	u.Output -= u.Reasoning
-	return u, true
+	return u, ok
 }
+
+// count is a number of tokens, within reason.
+func count(v gjson.Result) int { return int(min(max(v.Int(), 0), 1<<40)) }
 
 // addUsage brings a stream's usage up to date with a later report of it. That
 // holds, but for what Anthropic leaves out of the input because it said so
@@ -134,7 +169,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	parts.ForEach(func(_, part gjson.Result) bool {
 		switch api {
 		case Chat:
-			addDelta(part.Get("message"), add)
+			text, _ = addDelta(part.Get("message"), text)
 		case Messages:
 			add(part.Get("text").Str)
 			add(part.Get("thinking").Str)
@@ -155,17 +190,26 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 // answerKey is what holds the parts of a whole answer.
 var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: "output", Embeddings: "data"}
 
-// addDelta adds the text of a chat message or of a part of one.
-func addDelta(m gjson.Result, add func(string)) {
-	add(m.Get("reasoning_content").Str)
-	add(m.Get("reasoning").Str)
-	add(m.Get("content").Str)
-	add(m.Get("refusal").Str)
-	m.Get("tool_calls").ForEach(func(_, call gjson.Result) bool {
-		add(call.Get("function.name").Str)
-		add(call.Get("function.arguments").Str)
+// addDelta adds the text of a chat message or of a part of one, and reports
+// whether it holds more than text.
+func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
+	m.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "content", "reasoning_content", "reasoning", "refusal":
+			text = append(text, value.Str...)
+		case "tool_calls":
+			value.ForEach(func(_, call gjson.Result) bool {
+				more = true
+				text = append(text, call.Get("function.name").Str...)
+				text = append(text, call.Get("function.arguments").Str...)
+				return true
+			})
+		case "audio", "function_call":
+			more = true
+		}
 		return true
 	})
+	return text, more
 }
 
 // Chunk is what a gateway must know of one event of a stream.
@@ -266,22 +310,9 @@ func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 				c.Finished++
 			}
 		case "delta":
-			value.ForEach(func(key, value gjson.Result) bool {
-				switch key.Str {
-				case "content", "reasoning_content", "reasoning", "refusal":
-					text = append(text, value.Str...)
-				case "tool_calls":
-					value.ForEach(func(_, call gjson.Result) bool {
-						c.Content = true
-						text = append(text, call.Get("function.name").Str...)
-						text = append(text, call.Get("function.arguments").Str...)
-						return true
-					})
-				case "audio", "function_call":
-					c.Content = true
-				}
-				return true
-			})
+			var more bool
+			text, more = addDelta(value, text)
+			c.Content = c.Content || more
 		}
 		return true
 	})
