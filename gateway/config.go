@@ -128,7 +128,8 @@ type ModelConfig struct {
 	// it borrows.
 	Adjust AdjustConfig `yaml:"adjust"`
 	// Settings are fields of the request's body, set in every request to the
-	// model over what the client sent; of token limits, of which one may be set,
+	// model over what the client sent; null takes a field out that the model does
+	// not take, as {temperature: null}. Of token limits, of which one may be set,
 	// the lower one holds, and lowers the cost that is expected and not the
 	// quality: see adjust. All but model, messages, input, stream and
 	// stream_options may be set. Default: none.

@@ -31,7 +31,7 @@ providers:
 models:
   - {name: gpt-4o-2024-08-06, provider: a, upstream: deployed-name}
   - {name: high, like: gpt-4o-2024-08-06, provider: a, upstream: deployed-name, price: {input: 1, output: 2},
-     settings: {reasoning_effort: high, temperature: 0, max_completion_tokens: 300, extra_body: {k: [1, two]}}}
+     settings: {reasoning_effort: high, temperature: 0, max_completion_tokens: 300, extra_body: {k: [1, two]}, top_p: null}}
 `, map[string]http.Handler{"a": script})
 	for _, test := range []struct{ name, sent, got string }{
 		{"spaces, order, escapes and unknown fields",
@@ -41,6 +41,8 @@ models:
 			`{"model":"deployed-name","metadata":{"k":"v"},"messages":[{"role":"user","content":"x"}]}`},
 		{"settings come in, of token limits the lower one", `{"model":"high","temperature":1,"max_tokens":500,"messages":[{"role":"user","content":"x"}]}`,
 			`{"reasoning_effort":"high","extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":300,"messages":[{"role":"user","content":"x"}]}`},
+		{"a setting of null takes the client's out", `{"model":"high","top_p":0.5,"temperature":0,"reasoning_effort":"high","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`,
+			`{"extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"reasoning_effort":"high","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`},
 		{"a lower limit of the client stays", `{"model":"high","temperature":1,"max_tokens":50,"reasoning_effort":"low","messages":[{"role":"user","content":"x"}]}`,
 			`{"extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":50,"reasoning_effort":"high","messages":[{"role":"user","content":"x"}]}`},
 	} {

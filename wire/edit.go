@@ -161,7 +161,8 @@ type Edits struct {
 	// another name; empty: as it is.
 	RenameLimit string
 	// Settings are put in, over what is there. An object is merged into an
-	// object that is there.
+	// object that is there. What is null is taken out, as by a JSON merge patch
+	// (RFC 7396).
 	Settings []Setting
 }
 
@@ -170,15 +171,18 @@ type Edits struct {
 func Edit(body []byte, e Edits) []byte {
 	text := string(body)
 	top := readTop(text)
-	if e.OwnMetadata {
-		if drop := top.dropOwn(); len(drop) > 0 { // first, for settings may be of the metadata too
-			text = string(apply(text, drop))
+	change := func(changes []splice) {
+		if len(changes) > 0 {
+			text = string(apply(text, changes))
 			top = readTop(text)
 		}
 	}
+	if e.OwnMetadata { // first, for settings may be of the metadata too
+		change(top.dropOwn())
+	}
 	for _, s := range e.Settings { // one after the other: two may be of one object
-		text = string(apply(text, top.setting(s)))
-		top = readTop(text)
+		change(top.unset(s))
+		change(top.setting(s))
 	}
 	var changes []splice
 	if e.Model != "" {
@@ -214,17 +218,49 @@ func (o *object) limit(e *Edits) []splice {
 	return changes
 }
 
-// setting is the changes that put a setting in.
+// unset is the changes that take out what is null in a setting.
+func (o *object) unset(s Setting) []splice {
+	setting := gjson.Parse(s.Raw)
+	if setting.Type == gjson.Null {
+		return o.remove(func(key string) bool { return key == s.Key })
+	}
+	m := o.find(s.Key)
+	if m == nil || !m.value.IsObject() {
+		return nil
+	}
+	var keys []string
+	setting.ForEach(func(key, value gjson.Result) bool {
+		if value.Type == gjson.Null {
+			keys = append(keys, key.Str)
+		}
+		return true
+	})
+	inner := readObject(m.value, m.valueAt)
+	return inner.remove(func(key string) bool { return slices.Contains(keys, key) })
+}
+
+// setting is the changes that put a setting in, but for what is null.
 func (o *object) setting(s Setting) []splice {
-	inner := gjson.Parse(s.Raw)
-	if !inner.IsObject() {
+	setting := gjson.Parse(s.Raw)
+	switch {
+	case setting.Type == gjson.Null:
+		return nil
+	case !setting.IsObject():
 		return []splice{o.set(s.Key, s.Raw)}
 	}
 	var list []Setting
-	inner.ForEach(func(key, value gjson.Result) bool {
-		list = append(list, Setting{key.Str, value.Raw})
+	nulls := false
+	setting.ForEach(func(key, value gjson.Result) bool {
+		if value.Type == gjson.Null {
+			nulls = true
+		} else {
+			list = append(list, Setting{key.Str, value.Raw})
+		}
 		return true
 	})
+	if nulls && len(list) == 0 {
+		return nil
+	}
 	return o.merge(s.Key, list)
 }
 

@@ -35,6 +35,12 @@ func TestEdit(t *testing.T) {
 		{"several into an empty object", `{"o":{}}`, Edits{Settings: []Setting{{"o", `{"a":1,"b":2}`}}}, `{"o":{"a":1,"b":2}}`},
 		{"a setting of the metadata where ours was", `{"metadata":{"carrot_session":"s"}}`, Edits{OwnMetadata: true, Settings: []Setting{{"metadata", `{"team":"x"}`}}},
 			`{"metadata":{"team":"x"}}`},
+		{"a setting of null takes out", `{"a":1, "temperature":1,"b":2}`, Edits{Settings: []Setting{{"temperature", "null"}}}, `{"a":1, "b":2}`},
+		{"what is not there", `{"a":1}`, Edits{Settings: []Setting{{"temperature", "null"}, {"o", `{"b":null}`}}}, `{"a":1}`},
+		{"within an object, beside another", `{"o":{"a":1,"b":2}}`, Edits{Settings: []Setting{{"o", `{"c":3,"b":null}`}}}, `{"o":{"c":3,"a":1}}`},
+		{"the only member of an object", `{"reasoning":{"effort":"low"}}`, Edits{Settings: []Setting{SettingFor(Responses, "reasoning_effort", "null")}}, `{"reasoning":{}}`},
+		{"no object is made of nulls", `{"a":1}`, Edits{Settings: []Setting{SettingFor(Messages, "reasoning_effort", "null")}}, `{"a":1}`},
+		{"an empty object is set", `{"a":1}`, Edits{Settings: []Setting{{"o", `{}`}}}, `{"o":{},"a":1}`},
 		{"a token limit by its own name", `{"max_completion_tokens":900}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_completion_tokens":500}`},
 		{"a token limit anew", `{"a":1}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_tokens":500,"a":1}`},
 		{"a key in escapes", `{"mod\u0065l":"a"}`, Edits{Model: "m"}, `{"mod\u0065l":"m"}`},
@@ -77,7 +83,7 @@ func FuzzEdit(f *testing.F) {
 		old := before["model"]
 		for _, where := range indices(string(body), string(old)) {
 			if string(body[:where])+quote(model)+string(body[where+len(old):]) == string(out) {
-				all := Edit(body, Edits{Model: model, AskUsage: true, OwnMetadata: true, Settings: []Setting{{"temperature", "0"}, {"o", `{"a":1}`}}})
+				all := Edit(body, Edits{Model: model, AskUsage: true, OwnMetadata: true, Settings: []Setting{{"temperature", "0"}, {"o", `{"a":1,"b":null}`}, {"n", "null"}}})
 				if !json.Valid(all) {
 					t.Fatalf("Edit(%q) with all edits = %q, which is not JSON", body, all)
 				}
