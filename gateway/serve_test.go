@@ -119,8 +119,9 @@ func concurrentStreams(t *testing.T, kind string) {
 	}
 }
 
-// streamOnce reads one stream, or hangs up in the middle of it: of every four
-// clients one does. It returns what the client was told, if all came.
+// streamOnce reads one stream, or hangs up: of every eight clients one does so
+// after some milliseconds, wherever that is, and one when it has a part of the
+// answer. It returns what the client was told, if all came.
 func (r *rig) streamOnce(t *testing.T, i int, path, end string) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -131,9 +132,9 @@ func (r *rig) streamOnce(t *testing.T, i int, path, end string) string {
 		t.Error(err)
 		return ""
 	}
-	if i%4 == 0 {
-		wait := time.Duration(rand.New(rand.NewPCG(1, uint64(i))).IntN(30)) * time.Millisecond
-		defer time.AfterFunc(wait, cancel).Stop()
+	random := rand.New(rand.NewPCG(1, uint64(i)))
+	if i%8 == 0 {
+		defer time.AfterFunc(time.Duration(random.IntN(30))*time.Millisecond, cancel).Stop()
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -141,6 +142,10 @@ func (r *rig) streamOnce(t *testing.T, i int, path, end string) string {
 		return ""
 	}
 	defer response.Body.Close()
+	if i%8 == 4 {
+		_, _ = io.CopyN(io.Discard, response.Body, 1+random.Int64N(2000))
+		return ""
+	}
 	all, err := io.ReadAll(response.Body)
 	if err != nil || !strings.HasSuffix(string(all), end) {
 		return ""
