@@ -152,6 +152,17 @@ func at(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]"
 // given reports whether a value is there; null is not.
 func given(v gjson.Result) bool { return v.Type != gjson.Null }
 
+// elements calls f with the elements of a list, and not at all for what is no list:
+// some servers send null for one that is empty.
+func elements(list gjson.Result, f func(gjson.Result)) {
+	if list.IsArray() {
+		list.ForEach(func(_, element gjson.Result) bool {
+			f(element)
+			return true
+		})
+	}
+}
+
 // rawOf is a value's JSON, empty if it is not there.
 func rawOf(v gjson.Result) string {
 	if !given(v) {

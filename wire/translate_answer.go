@@ -176,9 +176,8 @@ func (a *answer) readChat(v gjson.Result) error {
 	a.addText(saidThinking, reasoningOf(m))
 	a.addText(saidText, m.Get("content"))
 	a.addText(saidRefusal, m.Get("refusal"))
-	m.Get("tool_calls").ForEach(func(_, c gjson.Result) bool {
+	elements(m.Get("tool_calls"), func(c gjson.Result) {
 		a.add(said{kind: saidCall, id: c.Get("id").Str, name: c.Get("function.name").Str, text: c.Get("function.arguments").Str})
-		return true
 	})
 	return nil
 }
@@ -197,7 +196,7 @@ func (a *answer) readMessages(v gjson.Result) error {
 		return errors.New("it has no content")
 	}
 	a.stop, a.sequence = messagesStop(v.Get("stop_reason").Str), v.Get("stop_sequence").Str
-	v.Get("content").ForEach(func(_, block gjson.Result) bool {
+	elements(v.Get("content"), func(block gjson.Result) {
 		switch block.Get("type").Str {
 		case "text":
 			a.addText(saidText, block.Get("text"))
@@ -206,7 +205,6 @@ func (a *answer) readMessages(v gjson.Result) error {
 		case "tool_use":
 			a.add(said{kind: saidCall, id: block.Get("id").Str, name: block.Get("name").Str, text: block.Get("input").Raw})
 		}
-		return true
 	})
 	return nil
 }
@@ -219,20 +217,18 @@ func (a *answer) readResponses(v gjson.Result) error {
 	if status := v.Get("status").Str; a.stop == stopNone && status != "" {
 		return fmt.Errorf("its status is %s", status)
 	}
-	v.Get("output").ForEach(func(_, item gjson.Result) bool {
+	elements(v.Get("output"), func(item gjson.Result) {
 		switch item.Get("type").Str {
 		case "message":
-			item.Get("content").ForEach(func(_, part gjson.Result) bool {
+			elements(item.Get("content"), func(part gjson.Result) {
 				a.addText(saidText, part.Get("text"))
 				a.addText(saidRefusal, part.Get("refusal"))
-				return true
 			})
 		case "reasoning":
 			a.readReasoning(item)
 		case "function_call":
 			a.add(said{kind: saidCall, id: item.Get("call_id").Str, name: item.Get("name").Str, text: item.Get("arguments").Str})
 		}
-		return true
 	})
 	return nil
 }
@@ -242,9 +238,8 @@ func (a *answer) readResponses(v gjson.Result) error {
 func (a *answer) readReasoning(item gjson.Result) {
 	for _, key := range []string{"summary", "content"} {
 		var texts []string
-		item.Get(key).ForEach(func(_, part gjson.Result) bool {
+		elements(item.Get(key), func(part gjson.Result) {
 			texts = append(texts, part.Get("text").Str)
-			return true
 		})
 		if all := strings.Join(texts, "\n\n"); all != "" {
 			a.add(said{kind: saidThinking, text: all})

@@ -30,11 +30,10 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 	if v.Get("choices.0").Exists() || h.model != "" { // Azure's first chunk is only about the prompt
 		take(delta{kind: beginDelta, head: h})
 	}
-	v.Get("choices").ForEach(func(_, choice gjson.Result) bool {
+	elements(v.Get("choices"), func(choice gjson.Result) {
 		if choice.Get("index").Int() == 0 {
 			r.choice(choice, take)
 		}
-		return true
 	})
 	if u, ok := readUsage(Chat, v.Get("usage")); ok {
 		take(delta{kind: usageDelta, usage: u})
@@ -47,9 +46,8 @@ func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
 	take(delta{kind: saidDelta, said: saidThinking, text: reasoningOf(d).Str})
 	take(delta{kind: saidDelta, said: saidText, text: d.Get("content").Str})
 	take(delta{kind: saidDelta, said: saidRefusal, text: d.Get("refusal").Str})
-	d.Get("tool_calls").ForEach(func(_, c gjson.Result) bool {
+	elements(d.Get("tool_calls"), func(c gjson.Result) {
 		r.call(c, take)
-		return true
 	})
 	if s := chatStop(choice.Get("finish_reason").Str); s != stopNone {
 		take(delta{kind: stopDelta, stop: s})

@@ -406,6 +406,34 @@ func TestAnswerErrors(t *testing.T) {
 	}
 }
 
+// Some servers send null for what is not there: it is no call.
+func TestNulls(t *testing.T) {
+	const message = `{"role":"assistant","content":"hi","refusal":null,"reasoning":null,"tool_calls":null,"function_call":null,"audio":null,"annotations":null}`
+	for _, to := range []API{Messages, Responses} {
+		got, err := TranslateAnswer([]byte(`{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":`+message+`,"logprobs":null,"finish_reason":"stop"}],"usage":null}`), Chat, to, 0)
+		if err != nil || bytes.Contains(got, []byte("tool_use")) || bytes.Contains(got, []byte("function_call")) {
+			t.Errorf("in %s it is %s, %v", to, got, err)
+		}
+		translator := NewStreamTranslator(Chat, to, 0, 0)
+		var all []byte
+		for _, data := range []string{
+			`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + message + `,"finish_reason":null}],"usage":null}`,
+			`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"tool_calls":null},"finish_reason":"stop"}]}`, Done,
+		} {
+			events, err := translator.Next(Event{Data: []byte(data)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				all = e.AppendTo(all)
+			}
+		}
+		if bytes.Contains(all, []byte("tool_use")) || bytes.Contains(all, []byte("function_call")) {
+			t.Errorf("in %s the stream is %s", to, all)
+		}
+	}
+}
+
 // Every word for the end of an answer.
 func TestStopReasons(t *testing.T) {
 	in := map[API]string{

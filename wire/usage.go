@@ -17,8 +17,8 @@ type usageKeys struct {
 	reasoning               string // in outputParts
 }
 
-// none is the name of what an API does not have.
-const none = "\x00"
+// none stands for the name of what an API does not have.
+const none = ""
 
 var usageKeysOf = map[API]usageKeys{
 	Chat: {"prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", none, // the third is DeepSeek's
@@ -41,6 +41,7 @@ func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
 	cached, total := 0, 0
 	v.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
+		case none:
 		case keys.input:
 			u.Input, ok = count(value), true
 		case keys.output:
@@ -166,7 +167,10 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	add := func(s string) {
 		text = append(text, s...)
 	}
-	parts.ForEach(func(_, part gjson.Result) bool {
+	if api == Embeddings { // long, and without text
+		return a, parts.IsArray()
+	}
+	elements(parts, func(part gjson.Result) {
 		switch api {
 		case Chat:
 			text, _ = addDelta(part.Get("message"), text)
@@ -175,13 +179,11 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 			add(part.Get("thinking").Str)
 			add(part.Get("input").Raw)
 		case Responses:
-			part.Get("content").ForEach(func(_, content gjson.Result) bool {
+			elements(part.Get("content"), func(content gjson.Result) {
 				add(content.Get("text").Str)
-				return true
 			})
 			add(part.Get("arguments").Str)
 		}
-		return api != Embeddings
 	})
 	a.Text = string(text)
 	return a, parts.IsArray() && !(api == Responses && status.Str == "failed")
@@ -190,24 +192,31 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 // answerKey is what holds the parts of a whole answer.
 var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: "output", Embeddings: "data"}
 
-// addDelta adds the text of a chat message or of a part of one, and reports
-// whether it holds more than text.
+// addDelta adds the text of a chat message or of a part of one, reasoning first,
+// and reports whether it holds more than text.
 func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
+	var thought, content, refusal string
+	var calls gjson.Result
 	m.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
-		case "content", "reasoning_content", "reasoning", "refusal":
-			text = append(text, value.Str...)
+		case "reasoning_content", "reasoning": // some servers say it under both names
+			thought = cmp.Or(thought, value.Str)
+		case "content":
+			content = value.Str
+		case "refusal":
+			refusal = value.Str
 		case "tool_calls":
-			value.ForEach(func(_, call gjson.Result) bool {
-				more = true
-				text = append(text, call.Get("function.name").Str...)
-				text = append(text, call.Get("function.arguments").Str...)
-				return true
-			})
+			calls = value
 		case "audio", "function_call":
-			more = true
+			more = more || given(value) // some servers send null with every chunk
 		}
 		return true
+	})
+	text = append(append(append(text, thought...), content...), refusal...)
+	elements(calls, func(call gjson.Result) {
+		more = true
+		text = append(text, call.Get("function.name").Str...)
+		text = append(text, call.Get("function.arguments").Str...)
 	})
 	return text, more
 }
@@ -286,9 +295,8 @@ func readChatChunk(v gjson.Result) Chunk {
 		case "usage":
 			c.report(Chat, value)
 		case "choices":
-			value.ForEach(func(_, choice gjson.Result) bool {
+			elements(value, func(choice gjson.Result) {
 				text = c.choice(choice, text)
-				return true
 			})
 		}
 		return true

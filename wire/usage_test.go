@@ -61,6 +61,8 @@ func TestReadChunk(t *testing.T) {
 		want facts
 	}{
 		{"the role is no content", Chat, `{"id":"c","model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, facts{ID: "c", Model: "m"}},
+		{"nulls are no content", Chat, `{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":null,"function_call":null,"audio":null,"reasoning":null}}]}`, facts{}},
+		{"reasoning under both names", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"content", Chat, `{"choices":[{"delta":{"content":"hi"}}]}`, facts{Content: true, Text: "hi"}},
 		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
@@ -162,6 +164,24 @@ func TestMergeUsage(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+// The text of an answer is what the model wrote, in the order it wrote it.
+func TestReadAnswerText(t *testing.T) {
+	for _, test := range []struct {
+		api        API
+		body, want string
+	}{
+		{Chat, `{"choices":[{"message":{"content":"answer","reasoning_content":"thought ","tool_calls":null}},{"message":{"content":" two"}}]}`, "thought answer two"},
+		{Chat, `{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}`, "f{}"},
+		{Messages, `{"content":[{"type":"thinking","thinking":"thought "},{"type":"text","text":"answer "},{"type":"tool_use","input":{"a":1}}]}`, `thought answer {"a":1}`},
+		{Responses, `{"output":[{"type":"reasoning","summary":[],"content":null},{"type":"message","content":[{"text":"answer "}]},{"type":"function_call","arguments":"{}"}]}`, "answer {}"},
+		{Embeddings, `{"data":[{"embedding":[1,2]}]}`, ""},
+	} {
+		if a, ok := ReadAnswer(test.api, []byte(test.body)); !ok || a.Text != test.want {
+			t.Errorf("%s: the text is %q, ok %v, want %q", test.body, a.Text, ok, test.want)
 		}
 	}
 }
