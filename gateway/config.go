@@ -128,10 +128,10 @@ type ModelConfig struct {
 	// it borrows.
 	Adjust AdjustConfig `yaml:"adjust"`
 	// Settings are fields of the request's body, set in every request to the
-	// model over what the client sent; null takes a field out that the model does
-	// not take, as {temperature: null}. Of token limits, of which one may be set,
-	// the lower one holds, and lowers the cost that is expected and not the
-	// quality: see adjust. All but model, messages, input, stream and
+	// model over what the client sent. null takes out a field that the model does
+	// not take, as {temperature: null}. Of token limits, of which one may be set
+	// and none taken out, the lower one holds, and lowers the cost that is expected
+	// and not the quality: see adjust. All but model, messages, input, stream and
 	// stream_options may be set. Default: none.
 	Settings map[string]any `yaml:"settings"`
 	// Price, in USD per million tokens. Default: the price book's.

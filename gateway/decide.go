@@ -33,25 +33,39 @@ type plan struct {
 }
 
 // bodies are a request's body in other APIs' words, translated once.
-type bodies struct {
-	of   map[wire.API][]byte
-	errs map[wire.API]error
+type bodies map[bodyKey]translated
+
+// bodyKey is an API, and the fields of the request that are left out.
+type bodyKey struct {
+	api     wire.API
+	without string
 }
 
-// in returns the body of q in the words of an API.
-func (b *bodies) in(api wire.API, q *wire.Request) ([]byte, error) {
+type translated struct {
+	body []byte
+	err  error
+}
+
+// in returns the body of q in the words of an API in which a candidate is called.
+func (b *bodies) in(api wire.API, q *wire.Request, c *candidate) ([]byte, error) {
 	if api == q.API {
 		return q.Body, nil
 	}
-	if body, ok := b.of[api]; ok {
-		return body, b.errs[api]
+	key := bodyKey{api, c.without}
+	if t, ok := (*b)[key]; ok {
+		return t.body, t.err
 	}
-	if b.of == nil {
-		b.of, b.errs = map[wire.API][]byte{}, map[wire.API]error{}
+	body := q.Body
+	if c.without != "" { // what it does not take must not stand in the way of a translation
+		body = wire.Edit(body, wire.Edits{Settings: c.nulls(q.API)})
 	}
-	body, err := wire.TranslateRequest(q.Body, q.API, api)
-	b.of[api], b.errs[api] = body, err
-	return body, err
+	var t translated
+	t.body, t.err = wire.TranslateRequest(body, q.API, api)
+	if *b == nil {
+		*b = bodies{}
+	}
+	(*b)[key] = t
+	return t.body, t.err
 }
 
 // plan decides who answers a request. The error is a *wire.Error.
@@ -237,7 +251,7 @@ func (g *Gateway) excluded(r *routes, q *wire.Request, s *selection, models []st
 		}
 		why := ""
 		api := c.provider.Speaks(q.API)
-		switch _, err := b.in(api, q); {
+		switch _, err := b.in(api, q, c); {
 		case api == "":
 			why = "its provider serves no conversations"
 		case err != nil:

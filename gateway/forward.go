@@ -243,7 +243,7 @@ func (x *exchange) attempt(c *candidate) *Attempt {
 
 // body is the request in the words of the candidate's provider.
 func (x *exchange) body(c *candidate, api wire.API) ([]byte, error) {
-	body, err := x.p.bodies.in(api, x.q)
+	body, err := x.p.bodies.in(api, x.q, c)
 	if err != nil {
 		return nil, err
 	}

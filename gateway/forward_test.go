@@ -92,6 +92,30 @@ models:
 	}
 }
 
+// A setting of null takes a field out before the request is translated, so that it
+// neither stands in the way nor comes through under another name.
+func TestNullBeforeTranslation(t *testing.T) {
+	script, err := simulate.ParseScript([]byte("-- response --\nHTTP/1.1 200 OK\nContent-Type: application/json\n\n" +
+		`{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}` + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, `
+providers: [{name: a, kind: anthropic, base_url: $a/v1}]
+models:
+  - {name: strict, like: gpt-4o-2024-08-06, provider: a, price: {input: 1, output: 2}}
+  - {name: lenient, like: gpt-4o-2024-08-06, provider: a, price: {input: 2, output: 3}, settings: {frequency_penalty: null, reasoning_effort: null, stop: null}}
+`, map[string]http.Handler{"a": script})
+	a := r.post(t, "/v1/chat/completions", chat("auto", "Hi", `"frequency_penalty":0.5,"reasoning_effort":"none","stop":["x"],"max_tokens":9`))
+	if a.status != 200 || a.header.Get("X-Carrot-Model") != "lenient" {
+		t.Fatalf("status %d by %q: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
+	}
+	const want = `{"model":"lenient","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`
+	if got := string(script.Requests()[0].Body); got != want {
+		t.Errorf("the provider got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Prompts and answers are recorded where the configuration says so, and the
 // explanation is there for who asks.
 func TestContentAndDebug(t *testing.T) {

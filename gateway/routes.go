@@ -47,6 +47,7 @@ type candidate struct {
 	upstream string // the provider's name of the model
 	provider *upstream
 	settings []wire.Setting // in the words of the chat API
+	without  string         // the settings that are null, which take fields out
 	limitKey string         // how the settings name the token limit
 	tags     []string
 }
@@ -196,6 +197,9 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 		if err != nil {
 			return nil, fmt.Errorf("settings: %s: %w", key, err)
 		}
+		if value == nil {
+			c.without += key + "\n"
+		}
 		c.settings = append(c.settings, wire.Setting{Key: key, Raw: string(raw)})
 	}
 	return c, nil
@@ -265,6 +269,17 @@ func (r *routes) newPolicy(c PolicyConfig, meanQuality map[string]float64) (*pol
 // tagged reports whether the candidate has all the tags.
 func (c *candidate) tagged(tags []string) bool {
 	return !slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(c.tags, tag) })
+}
+
+// nulls are the settings that take a field out of a request of an API.
+func (c *candidate) nulls(api wire.API) []wire.Setting {
+	var out []wire.Setting
+	for _, s := range c.settings {
+		if s.Raw == "null" {
+			out = append(out, wire.SettingFor(api, s.Key, s.Raw))
+		}
+	}
+	return out
 }
 
 // edits are the changes of a request on its way to the candidate, in the words

@@ -160,9 +160,8 @@ type Edits struct {
 	// RenameLimit is the name that chat's token limit gets, if there is one under
 	// another name; empty: as it is.
 	RenameLimit string
-	// Settings are put in, over what is there. An object is merged into an
-	// object that is there. What is null is taken out, as by a JSON merge patch
-	// (RFC 7396).
+	// Settings are put in, over what is there. An object's members are put into an
+	// object that is there. A setting or a member that is null is taken out.
 	Settings []Setting
 }
 

@@ -1,5 +1,5 @@
-// Package appendjson appends JSON values to bytes, as encoding/json writes
-// them, for what is written with every request.
+// Package appendjson appends JSON values to bytes, for what is written with every
+// request: strings and floats as encoding/json writes them, and decimals.
 package appendjson
 
 import (
@@ -27,7 +27,7 @@ const shortDecimals = 9
 
 // Float appends f in the fewest digits that tell it from other numbers, and null
 // for NaN and the infinities. A number of at most nine decimals and fifteen digits
-// takes a tenth of the time of others.
+// takes half the time of others.
 func Float(b []byte, f float64) []byte {
 	size := math.Abs(f)
 	// Fifteen digits name one number only, so none has fewer.
