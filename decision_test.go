@@ -153,7 +153,7 @@ func TestFlips(t *testing.T) {
 	}
 	t.Run("excluded candidates do not count", func(t *testing.T) {
 		d := decision([]float64{0.75, 0.5}, []float64{2, 1}, 1)
-		d.Candidates[0].Excluded = "not among the models asked for"
+		d.Candidates[0].Excluded = "not among the models to choose from"
 		if diff := cmp.Diff([]carrot.Flip{{inf, "b"}}, d.Flips()); diff != "" {
 			t.Errorf("Flips() (-want +got):\n%s", diff)
 		}

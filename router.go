@@ -218,7 +218,7 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 // set, or "".
 func (c *Candidate) Excludes(q *Query) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
-		return "not among the models asked for"
+		return "not among the models to choose from"
 	}
 	if why := q.Excluded[c.Name]; why != "" {
 		return why

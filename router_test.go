@@ -154,7 +154,7 @@ func TestExcluded(t *testing.T) {
 	}{
 		{"nothing asked", carrot.Model{}, carrot.Query{}, ""},
 		{"among the models asked for", carrot.Model{}, carrot.Query{Models: []string{"small", "large"}}, ""},
-		{"not among them", carrot.Model{}, carrot.Query{Models: []string{"small"}}, "not among the models asked for"},
+		{"not among them", carrot.Model{}, carrot.Query{Models: []string{"small"}}, "not among the models to choose from"},
 		{"ruled out by the caller", carrot.Model{}, carrot.Query{Excluded: map[string]string{"large": "its provider is down"}}, "its provider is down"},
 		{"fits exactly", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 900, MaxOutputTokens: 100}, ""},
 		{"input too long", carrot.Model{ContextTokens: 1000}, carrot.Query{InputTokens: 1001}, "the query needs 1001 tokens of context, the model has 1000"},

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // configDecoder fills a Config from YAML as the fields' types and tags say. All
@@ -168,7 +170,11 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 				v.SetFloat(float64(whole))
 			}
 		default:
-			d.mistyped(path, node, "a number", v)
+			f, ok := exponential(node)
+			if !ok {
+				d.mistyped(path, node, "a number", v)
+			}
+			v.SetFloat(f)
 		}
 	default:
 		d.integer(path, node, v)
@@ -234,6 +240,9 @@ func (d *configDecoder) free(path string, node ast.Node) (any, bool) {
 		})
 		return m, true
 	}
+	if f, ok := exponential(node); ok {
+		return f, true
+	}
 	if text, ok := textOf(node); ok {
 		return text, true
 	}
@@ -295,6 +304,17 @@ func textOf(node ast.Node) (string, bool) {
 		return n.Value.Value, true
 	}
 	return "", false
+}
+
+// exponential returns a number such as 1e-3, without a point, which the parser
+// takes for text. In quotes it is text.
+func exponential(node ast.Node) (float64, bool) {
+	n, ok := node.(*ast.StringNode)
+	if !ok || n.Token.Type != token.StringType || !json.Valid([]byte(n.Value)) {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(n.Value, 64)
+	return f, err == nil
 }
 
 // placeOfNode is where a node begins: of a mapping without braces its first key.

@@ -46,6 +46,20 @@ func mustParseConfig(t *testing.T, text string, env ...string) *Config {
 }
 
 // TestConfigRefused compares the errors of the configurations under testdata/config.
+// A number with an exponent is one without a point too, and text in quotes.
+func TestExponents(t *testing.T) {
+	c, err := ParseConfig([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: 2E3}, price: {input: 5e-1, output: 1.5e+1}}]"), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"x": 0.1, "y": "1e-1", "z": 2000.0}, c.Models[0].Settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if p := c.Models[0].Price; *p.Input != 0.5 || *p.Output != 15 {
+		t.Errorf("price %v and %v", *p.Input, *p.Output)
+	}
+}
+
 func TestConfigRefused(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/*.txtar")
 	if err != nil || len(files) == 0 {

@@ -183,22 +183,25 @@ func (g *Gateway) order(r *routes, s *selection, p *plan) {
 	switch {
 	case s.named != nil:
 		p.reason = ReasonNamed
-	case s.off, s.policy.shadow:
-		if !first(p, standby) {
-			break
-		}
-		if p.reason = ReasonOff; !s.off {
-			p.reason = ReasonShadow
-		}
-		if s.policy.shadow {
-			p.shadow = compare(d, standby.Name)
-		}
+	case s.off:
+		p.toDefault(standby, ReasonOff)
+	case s.policy.shadow:
+		p.toDefault(standby, ReasonShadow)
 	case s.policy.novel > 0 && d.Novelty > s.policy.novel:
-		if first(p, standby) {
-			p.reason = ReasonNovel
-		}
+		p.toDefault(standby, ReasonNovel)
 	case s.policy.exploration.Rate > 0 && !s.dry:
 		explore(s.policy, p)
+	}
+	if s.policy.shadow && s.named == nil {
+		p.shadow = compare(d, p.order[0].Name)
+	}
+}
+
+// toDefault lets the policy's default serve, or if it may not answer whom the
+// decision names.
+func (p *plan) toDefault(standby *candidate, reason string) {
+	if p.reason = reason; !first(p, standby) {
+		p.reason = ReasonFallback
 	}
 }
 

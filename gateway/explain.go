@@ -30,14 +30,11 @@ func (x *exchange) explain() error {
 	return nil
 }
 
-// spoken is the API of a dry run's body: input is of responses, a system prompt
-// of its own of messages.
+// spoken is the API of a dry run's body, which Anthropic's clients say in a
+// header.
 func spoken(body []byte, h http.Header) wire.API {
-	switch {
-	case wire.Has(body, "input"):
-		return wire.Responses
-	case wire.Has(body, "system") || h.Get("Anthropic-Version") != "":
+	if h.Get("Anthropic-Version") != "" {
 		return wire.Messages
 	}
-	return wire.Chat
+	return wire.Spoken(body)
 }

@@ -416,6 +416,32 @@ func TestClientDoesNotRead(t *testing.T) {
 	}
 }
 
+// A client of another API gets the tokens that were counted where the provider
+// says none.
+func TestCountedUsage(t *testing.T) {
+	const whole = `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"one two three"},"finish_reason":"stop"}]}`
+	const streamed = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	for _, test := range []struct{ path, body, want string }{
+		{"/v1/messages", `{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"Count."}]}`, `"usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3}`},
+		{"/v1/messages", `{"model":"auto","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Count."}]}`, `"usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3},"carrot":{`},
+		{"/v1/responses", `{"model":"auto","input":"Count."}`, `"usage":{"input_tokens":6,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":3`},
+		{"/v1/responses", `{"model":"auto","stream":true,"input":"Count."}`, `"usage":{"input_tokens":6,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":3`},
+	} {
+		kind, answer := "application/json", whole
+		if strings.Contains(test.body, `"stream"`) {
+			kind, answer = "text/event-stream", streamed
+		}
+		r := newRig(t, "providers: [{name: a, kind: openai, base_url: $a/v1, apis: [chat]}]\nmodels: [{name: gemma-2-2b-it, provider: a}]", map[string]http.Handler{"a": said(200, kind, answer)})
+		got := r.post(t, test.path, test.body)
+		if got.status != 200 || !strings.Contains(got.body, test.want) {
+			t.Errorf("%s: status %d: %s\nwant %s", test.path, got.status, got.body, test.want)
+		}
+		if a := r.records.list()[0]; a.Usage.Input != 6 || a.Usage.Output != 3 || !a.Estimated {
+			t.Errorf("recorded %+v, estimated %v", a.Usage, a.Estimated)
+		}
+	}
+}
+
 // A stream that holds no answer is none, whatever it ends with.
 func TestEmptyStream(t *testing.T) {
 	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"

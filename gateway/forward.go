@@ -229,7 +229,7 @@ func (x *exchange) attempt(c *candidate) *Attempt {
 	p := x.p
 	a := &Attempt{
 		Time: time.Now(), RequestID: x.id, Client: x.clientName(), API: x.api, Session: x.s.session, Stream: x.q.Stream,
-		Policy: x.s.policy.name, First: p.order[0].Name, Reason: p.why(c), Decision: p.decision, DecidedIn: p.decidedIn, Propensity: p.propensity, Shadow: p.shadow,
+		Policy: x.s.policyName(), First: p.order[0].Name, Reason: p.why(c), Decision: p.decision, DecidedIn: p.decidedIn, Propensity: p.propensity, Shadow: p.shadow,
 		Candidate: c.Name, Provider: c.provider.Name, UpstreamModel: c.upstream,
 	}
 	if e := p.estimate(c.Name); e != nil {
@@ -319,7 +319,7 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 	}
 	x.take(a, c, answer)
 	if api != x.api {
-		if body, err = wire.TranslateAnswer(body, api, x.api, time.Now().Unix()); err != nil {
+		if body, err = wire.TranslateAnswer(body, api, x.api, time.Now().Unix(), a.Usage); err != nil {
 			return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
 		}
 	}

@@ -64,7 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return nil
 	}
 	add := adder{reg}
-	return &metrics{
+	m := &metrics{
 		// A = 4
 		inFlight: add.gauge("carrot_requests_in_flight", "Requests being served.", "api"),
 		// A·(P+2)·23 = 92·(P+2): 23 statuses, the two policies that are none
@@ -105,6 +105,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		// 10: ten reasons or so
 		rejections: add.counter("carrot_rejected_requests_total", "Requests the gateway refused.", "why"),
 	}
+	for _, result := range []string{"ok", "error"} { // else the first one would be no rise
+		m.reloads.WithLabelValues(result)
+	}
+	return m
 }
 
 // adder makes metrics and registers them.

@@ -53,6 +53,7 @@ carrot_client_cost_usd_total{client="support",policy="auto"} 0.007000000004
 # HELP carrot_config_reloads_total Reloads of the config.
 # TYPE carrot_config_reloads_total counter
 carrot_config_reloads_total{result="error"} 1
+carrot_config_reloads_total{result="ok"} 0
 # HELP carrot_cost_usd_total What calls cost.
 # TYPE carrot_cost_usd_total counter
 carrot_cost_usd_total{model="large",provider="openai"} 0.007000000004

@@ -91,7 +91,7 @@ type Shadow struct {
 
 // Why a candidate is asked.
 const (
-	ReasonFallback    = "fallback"            // those before it failed
+	ReasonFallback    = "fallback"            // those before it failed, or the default could not answer
 	ReasonTradeOff    = "trade-off"           // the decision
 	ReasonOnly        = "only-candidate"      // nobody else could answer
 	ReasonNamed       = "named"               // the client named the model
@@ -142,6 +142,7 @@ func (x *exchange) finish(a *Attempt, c *candidate, f *provider.Failure) {
 		a.Outcome = ClientGone
 	case x.sent:
 		a.Outcome = Broken
+		x.served = c.Name
 	case f.Kind == provider.Invalid:
 		a.Outcome = Refused
 	default:

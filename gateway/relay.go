@@ -48,6 +48,10 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.F
 	}
 	if s.api != s.x.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.api, time.Now().Unix(), s.x.p.inputTokens)
+		s.translator.Counted = func() (carrot.Usage, bool) {
+			s.settle()
+			return s.a.Usage, s.known < everything
+		}
 	}
 	f := s.x.contained(func() *provider.Failure { return s.events(ctx, response.Body) })
 	f = s.x.contained(func() *provider.Failure {
@@ -219,7 +223,7 @@ func (s *stream) add(e wire.Event) {
 		return
 	}
 	data, keep := wire.ForClient(s.x.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
-		if s.known < everything || s.finished == 0 && s.x.api == wire.Chat {
+		if s.translator == nil && (s.known < everything || s.finished == 0 && s.x.api == wire.Chat) {
 			return nil
 		}
 		s.settle()

@@ -63,6 +63,7 @@ func TestSelection(t *testing.T) {
 		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},
 		{"an unknown model in the list", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it, gema"}, 400, `unknown model "gema"`, "", ""},
 		{"a model out of the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
+		{"another model than the one named", chat(cheap, sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `model "gpt-4o-2024-08-06" is not "gemma-2-2b-it", which the request names`, "", ""},
 		{"a bad switch", chat("auto", sumQuestion), []string{"X-Carrot-Route: no"}, 400, `"no" is not on or off`, "", ""},
 		{"an unknown header of ours", chat("auto", sumQuestion), []string{"X-Carrot-Objectiv: cheap"}, 400, `unknown header x-carrot-objectiv: valid are x-carrot-models`, "", ""},
 		{"the model twice, in two cases", `{"model":"auto","Model":"gpt-4o-2024-08-06","messages":[{"role":"user","content":"x"}]}`, nil, 400, `appears twice`, "", ""},
@@ -176,6 +177,40 @@ policies:
 	record := r.records.list()[0]
 	if s := record.Shadow; s == nil || s.Model != "gemma-2-2b-it" || s.Saved <= 0 || s.Gain >= 0 || record.Decision.Model != "gemma-2-2b-it" {
 		t.Errorf("shadow %+v of decision %s", record.Shadow, record.Decision.Model)
+	}
+}
+
+// Where the default may not answer, the decision is served, and the answer and the
+// record say so: nothing is saved that is not.
+func TestDefaultMayNot(t *testing.T) {
+	r := newRig(t, simulatedConfig+`
+policies:
+  - {name: trial, objective: usd-per-quality=0, default: gpt-4o-2024-08-06, shadow: true}
+  - {name: careful, objective: usd-per-quality=0, default: gpt-4o-2024-08-06, novel_to_default: 0.000001}
+`, map[string]http.Handler{"sim": simulated(0)})
+	const others = "X-Carrot-Models: gemma-2-2b-it,gpt-4o-mini-2024-07-18"
+	for _, test := range []struct {
+		policy  string
+		headers []string
+		shadow  bool
+	}{{"trial", []string{others}, true}, {"auto", []string{others, "X-Carrot-Objective: usd-per-quality=0", "X-Carrot-Route: off"}, false}, {"careful", []string{others}, false}} {
+		a := r.post(t, "/v1/chat/completions", chat(test.policy, sumQuestion), test.headers...)
+		if a.header.Get("X-Carrot-Model") != "gemma-2-2b-it" || a.header.Get("X-Carrot-Reason") != "fallback" {
+			t.Errorf("%s: status %d, served by %s for %s", test.policy, a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"))
+		}
+		list := r.records.list()
+		if s := list[len(list)-1].Shadow; (s != nil) != test.shadow || s != nil && (s.Saved != 0 || s.Gain != 0) {
+			t.Errorf("%s: shadow %+v", test.policy, s)
+		}
+	}
+}
+
+// A request that names a model is of no policy.
+func TestNamedIsOfNoPolicy(t *testing.T) {
+	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	a := r.post(t, "/v1/chat/completions", chat("gemma-2-2b-it", sumQuestion))
+	if policy := r.records.list()[0].Policy; a.status != 200 || policy != "" {
+		t.Errorf("status %d, recorded under policy %q", a.status, policy)
 	}
 }
 

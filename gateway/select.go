@@ -24,6 +24,15 @@ type selection struct {
 	dry       bool // only the decision is wanted
 }
 
+// policyName is the policy that decides; empty if the client named a model, or
+// has not been understood.
+func (s *selection) policyName() string {
+	if s.policy == nil || s.named != nil {
+		return ""
+	}
+	return s.policy.name
+}
+
 // The headers of a request, without x-carrot-; each is also a key of the
 // metadata, after carrot_.
 const (
@@ -111,9 +120,14 @@ func (r *routes) model(s *selection, name string, client *ClientConfig) error {
 		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
 		return nil
 	}
+	if r.embeddings[name] != nil {
+		e := invalid("model", "%q makes embeddings: ask for it at /v1/embeddings", name)
+		e.Code = "model_not_found"
+		return e
+	}
 	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", autoPolicy)
 	if client.restricted() {
-		valid, more = client.Policies, ""
+		valid, more = slices.DeleteFunc(slices.Clone(client.Policies), func(name string) bool { return r.policies[name] == nil }), ""
 	}
 	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), strings.Join(valid, ", "), more)
 	e.Code = "model_not_found"
@@ -168,7 +182,11 @@ func (r *routes) restrict(s *selection, names []string) error {
 		if r.byName[name] == nil {
 			return invalid("x-carrot-models", "unknown model %q%s Valid are %s", name, meant(name, s.models), strings.Join(s.models, ", "))
 		}
-		if !slices.Contains(s.models, name) {
+		switch {
+		case slices.Contains(s.models, name):
+		case s.named != nil:
+			return invalid("x-carrot-models", "model %q is not %q, which the request names as its model: leave one of them out", name, s.named.Name)
+		default:
 			return invalid("x-carrot-models", "model %q is not in the pool of %q, which is %s", name, s.policy.name, strings.Join(s.models, ", "))
 		}
 	}

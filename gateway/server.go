@@ -87,10 +87,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
 		defer func() {
-			policy := ""
-			if x.s.policy != nil {
-				policy = x.s.policy.name
-			}
+			policy := x.s.policyName()
 			endSpan(x.status, policy, x.served)
 			if g.log.Enabled(ctx, slog.LevelDebug) {
 				g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
@@ -272,17 +269,17 @@ func (x *exchange) choose() error {
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
 	x.p, err = x.g.plan(ctx, x.routes, x.q, &x.s, x.clientName())
 	if err != nil {
-		endSpan(nil, s.policy.name, "")
+		endSpan(nil, s.policyName(), "")
 		return err
 	}
 	if d := x.p.decision; d != nil {
-		d.ID, d.Policy = x.id, s.policy.name
+		d.ID, d.Policy = x.id, s.policy.name // also where a model was named: its objective weighs
 		if s.objective != s.policy.objective {
 			d.Policy += ":" + s.objective.String()
 		}
 	}
-	endSpan(x.p.decision, s.policy.name, x.p.reason)
-	x.g.metrics.decided(s.policy.name, x.p.decidedIn)
+	endSpan(x.p.decision, s.policyName(), x.p.reason)
+	x.g.metrics.decided(s.policyName(), x.p.decidedIn)
 	return nil
 }
 

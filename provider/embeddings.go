@@ -171,7 +171,7 @@ func (e *Embeddings) batch(ctx context.Context, u *url.URL, texts []string, dim 
 			}
 			return nil, err
 		}
-		wait := max(Backoff(orDefault(e.Backoff, defaultBackoff), try), again.after)
+		wait := max(Backoff(orDefault(e.Backoff, defaultBackoff), try), min(again.after, maxWait))
 		if Sleep(ctx, wait) != nil {
 			return nil, fmt.Errorf("%w, while waiting to try again after: %w", ctx.Err(), err)
 		}

@@ -15,6 +15,9 @@ import (
 // maxWait is the longest wait before a retry, whatever the provider asks for.
 const maxWait = time.Minute
 
+// maxRetryAfter is the longest wait that a provider is believed to ask for.
+const maxRetryAfter = 24 * time.Hour
+
 // retryable is an error that another try may mend.
 type retryable struct {
 	err   error
@@ -57,16 +60,16 @@ func Backoff(first time.Duration, try int) time.Duration {
 }
 
 // retryAfter reads a Retry-After header, seconds or an HTTP date, up to
-// maxWait. It is 0 if there is none to keep to.
+// maxRetryAfter. It is 0 if there is none to keep to.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxWait/time.Second))) * time.Second
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if errors.Is(err, strconv.ErrRange) {
-		return maxWait
+		return maxRetryAfter
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxWait)
+		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
 }

@@ -170,13 +170,13 @@ func TestRetryAfter(t *testing.T) {
 	}
 	check("", 0)
 	check(" 3 ", 3*time.Second)
-	check("61", time.Minute)
-	check("18446744073709551615", time.Minute)
-	check("99999999999999999999999", time.Minute)
+	check("61", 61*time.Second)
+	check("18446744073709551615", 24*time.Hour)
+	check("99999999999999999999999", 24*time.Hour)
 	check("1.5", 0)
 	check("Fri, 02 Jan 2026 03:04:35 GMT", 30*time.Second)
 	check("Fri, 02 Jan 2026 03:04:00 GMT", 0)
-	check("Sat, 02 Jan 2027 03:04:05 GMT", time.Minute)
+	check("Sat, 02 Jan 2027 03:04:05 GMT", 24*time.Hour)
 }
 
 func TestBackoff(t *testing.T) {

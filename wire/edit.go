@@ -285,6 +285,35 @@ func Has(body []byte, key string) bool {
 	return o.find(key) != nil
 }
 
+// Spoken guesses the API of a request's body: input is of responses; a system
+// prompt of its own, tools with an input_schema and blocks that only Anthropic has
+// are of messages.
+func Spoken(body []byte) API {
+	if !valid(body) {
+		return Chat
+	}
+	v := gjson.ParseBytes(body)
+	if v.Get("input").Exists() {
+		return Responses
+	}
+	messages := v.Get("system").Exists()
+	elements(v.Get("tools"), func(tool gjson.Result) {
+		messages = messages || tool.Get("input_schema").Exists()
+	})
+	elements(v.Get("messages"), func(m gjson.Result) {
+		elements(m.Get("content"), func(block gjson.Result) {
+			switch block.Get("type").Str {
+			case "tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document":
+				messages = true
+			}
+		})
+	})
+	if messages {
+		return Messages
+	}
+	return Chat
+}
+
 // IsTokenLimit reports whether a field limits output tokens.
 func IsTokenLimit(field string) bool {
 	return field == "max_tokens" || field == "max_completion_tokens" || field == "max_output_tokens"

@@ -185,6 +185,8 @@ func (r *Request) readTurns(o *object) error {
 	case r.API == Responses && m.value.Type == gjson.String && m.value.Str != "":
 		r.Turns = append(r.Turns, Turn{Role: "user", Raw: m.value.Raw, Text: m.value.Str})
 		return nil
+	case r.API == Responses && m.value.Type == gjson.String:
+		return badRequest(name, "the field %q must be a text or a list that is not empty", name)
 	case !m.value.IsArray():
 		return badRequest(name, "the field %q must be a list that is not empty", name)
 	}

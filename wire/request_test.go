@@ -10,6 +10,26 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
+func TestSpoken(t *testing.T) {
+	for body, want := range map[string]API{
+		`{"messages":[{"role":"user","content":"x"}]}`: Chat,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}],"tools":[{"type":"function","function":{"name":"f"}}]}`: Chat,
+		`{"input":"x"}`:                Responses,
+		`{"system":"s","messages":[]}`: Messages,
+		`{"tools":[{"name":"w","input_schema":{}}],"messages":[]}`:                Messages,
+		`{"messages":[{"role":"user","content":[{"type":"tool_result"}]}]}`:       Messages,
+		`{"messages":[{"role":"assistant","content":[{"type":"thinking"}]}]}`:     Messages,
+		`{"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}`: Messages,
+		`no JSON`:          Chat,
+		`{"messages":"x"}`: Chat,
+		`[]`:               Chat,
+	} {
+		if got := Spoken([]byte(body)); got != want {
+			t.Errorf("Spoken(%s) = %s, want %s", body, got, want)
+		}
+	}
+}
+
 func TestParseRequestRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -29,7 +49,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"messages that are text", Messages, `{"model":"a","messages":"x"}`, `"messages" must be a list`},
 		{"a message that is text", Chat, `{"model":"a","messages":["x"]}`, `messages[0] must be an object`},
 		{"no input", Responses, `{"model":"a"}`, `"input" is missing`},
-		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a list`},
+		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a text or a list`},
 		{"a prompt of null in place of the input", Responses, `{"model":"a","prompt":null}`, `"input" is missing`},
 		{"a previous response that is no text", Responses, `{"model":"a","input":"x","previous_response_id":5}`, `"previous_response_id" must be a string`},
 		{"nothing to embed", Embeddings, `{"model":"a"}`, `"input" is missing`},

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/carrot-router/carrot"
 )
 
 // The translation goes by way of forms that belong to no API: a prompt for
@@ -67,8 +69,8 @@ func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 // a client of another. It is an error if it is not an answer of that API, or
 // if the answer did not come about. The answer keeps its id and model. Where an
 // API wants the time that the provider's does not give, it is created, in seconds
-// since 1970.
-func TranslateAnswer(body []byte, from, to API, created int64) ([]byte, error) {
+// since 1970; where it wants the usage, counted, unless that is zero.
+func TranslateAnswer(body []byte, from, to API, created int64, counted carrot.Usage) ([]byte, error) {
 	if from == to {
 		return body, nil
 	}
@@ -80,6 +82,9 @@ func TranslateAnswer(body []byte, from, to API, created int64) ([]byte, error) {
 	}
 	a, err := readAnswer(from, gjson.ParseBytes(body))
 	if err == nil {
+		if !a.hasUsage && counted != (carrot.Usage{}) {
+			a.usage, a.hasUsage = counted, true
+		}
 		a.created = cmp.Or(a.created, strconv.FormatInt(created, 10))
 		body, err = a.write(to)
 	}

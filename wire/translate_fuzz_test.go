@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/carrot-router/carrot"
 )
 
 var pairs = [][2]API{{Chat, Messages}, {Chat, Responses}, {Messages, Chat}, {Messages, Responses}, {Responses, Chat}, {Responses, Messages}}
@@ -46,7 +48,7 @@ func FuzzTranslate(f *testing.F) {
 			if out, err := TranslateRequest(body, pair[0], pair[1]); err == nil && !json.Valid(out) {
 				t.Errorf("TranslateRequest(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], out)
 			}
-			if out, err := TranslateAnswer(body, pair[0], pair[1], 0); err == nil && !json.Valid(out) {
+			if out, err := TranslateAnswer(body, pair[0], pair[1], 0, carrot.Usage{}); err == nil && !json.Valid(out) {
 				t.Errorf("TranslateAnswer(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], out)
 			}
 		}

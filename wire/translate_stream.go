@@ -29,6 +29,10 @@ type StreamTranslator struct {
 	sequence      string
 	usage         carrot.Usage
 	hasUsage      bool
+
+	// Counted, if it is not nil, is asked at the end for the usage of a provider
+	// that has not reported all of it.
+	Counted func() (u carrot.Usage, ok bool)
 }
 
 // streamReader reads the events of one API. The data are a valid JSON object.
@@ -253,6 +257,11 @@ func (t *StreamTranslator) finish() {
 	t.ended = true
 	t.begin(head{})
 	t.endCall()
+	if t.Counted != nil {
+		if u, ok := t.Counted(); ok {
+			t.usage, t.hasUsage = u, true
+		}
+	}
 	t.writer.finish(t.stop.settled(t.to, t.calls > 0, t.refused), t.sequence, t.usage, t.hasUsage)
 }
 

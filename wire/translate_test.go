@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/carrot-router/carrot"
 )
 
 var update = flag.Bool("update", false, "rewrite the translations in testdata")
@@ -72,7 +74,7 @@ func translateSection(t *testing.T, name string, in []byte, client, provider API
 		checkRequest(t, provider, got)
 		return append(got, '\n')
 	case "answer":
-		got, err := TranslateAnswer(in, provider, client, 0)
+		got, err := TranslateAnswer(in, provider, client, 0, carrot.Usage{})
 		if err != nil {
 			t.Fatalf("answer: %v", err)
 		}
@@ -372,11 +374,11 @@ func TestAnswerRoundTrip(t *testing.T) {
 		`{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},{"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` +
 		`"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},"completion_tokens_details":{"reasoning_tokens":15}}}`
 	for _, via := range []API{Messages, Responses} {
-		there, err := TranslateAnswer([]byte(body), Chat, via, 0)
+		there, err := TranslateAnswer([]byte(body), Chat, via, 0, carrot.Usage{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := TranslateAnswer(there, via, Chat, 0)
+		back, err := TranslateAnswer(there, via, Chat, 0, carrot.Usage{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -400,7 +402,7 @@ func TestAnswerErrors(t *testing.T) {
 		{Responses, Chat, `{"output":[],"status":"in_progress"}`, "status is in_progress"},
 		{Embeddings, Chat, `{}`, "no translation"},
 	} {
-		if _, err := TranslateAnswer([]byte(test.body), test.from, test.to, 0); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := TranslateAnswer([]byte(test.body), test.from, test.to, 0, carrot.Usage{}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("TranslateAnswer(%s, %s, %s) = %v, want an error with %q", test.body, test.from, test.to, err, test.want)
 		}
 	}
@@ -410,7 +412,7 @@ func TestAnswerErrors(t *testing.T) {
 func TestNulls(t *testing.T) {
 	const message = `{"role":"assistant","content":"hi","refusal":null,"reasoning":null,"tool_calls":null,"function_call":null,"audio":null,"annotations":null}`
 	for _, to := range []API{Messages, Responses} {
-		got, err := TranslateAnswer([]byte(`{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":`+message+`,"logprobs":null,"finish_reason":"stop"}],"usage":null}`), Chat, to, 0)
+		got, err := TranslateAnswer([]byte(`{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":`+message+`,"logprobs":null,"finish_reason":"stop"}],"usage":null}`), Chat, to, 0, carrot.Usage{})
 		if err != nil || bytes.Contains(got, []byte("tool_use")) || bytes.Contains(got, []byte("function_call")) {
 			t.Errorf("in %s it is %s, %v", to, got, err)
 		}
@@ -464,7 +466,7 @@ func TestStopReasons(t *testing.T) {
 		{Responses, `"status":"incomplete","incomplete_details":{"reason":"content_filter"}`, Messages, "stop_reason", "refusal"},
 	} {
 		body := strings.Replace(in[test.from], "%", test.word, 1)
-		got, err := TranslateAnswer([]byte(body), test.from, test.to, 0)
+		got, err := TranslateAnswer([]byte(body), test.from, test.to, 0, carrot.Usage{})
 		if want := `"` + test.path + `":"` + test.want; err != nil || !strings.Contains(strings.ReplaceAll(string(got), `{"`, `"`), want) {
 			t.Errorf("TranslateAnswer(%s, %s, %s) = %s, %v, want %s", body, test.from, test.to, got, err, want)
 		}
@@ -477,7 +479,7 @@ func TestSameAPI(t *testing.T) {
 		if got, err := TranslateRequest(body, api, api); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("TranslateRequest(%s, %s) = %s, %v", api, api, got, err)
 		}
-		if got, err := TranslateAnswer(body, api, api, 0); err != nil || !bytes.Equal(got, body) {
+		if got, err := TranslateAnswer(body, api, api, 0, carrot.Usage{}); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("TranslateAnswer(%s, %s) = %s, %v", api, api, got, err)
 		}
 	}

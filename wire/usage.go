@@ -177,16 +177,22 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 		case Messages:
 			add(part.Get("text").Str)
 			add(part.Get("thinking").Str)
+			add(part.Get("name").Str)
 			add(part.Get("input").Raw)
 		case Responses:
 			elements(part.Get("content"), func(content gjson.Result) {
 				add(content.Get("text").Str)
 			})
+			add(part.Get("name").Str)
 			add(part.Get("arguments").Str)
 		}
 	})
 	a.Text = string(text)
-	return a, parts.IsArray() && !(api == Responses && status.Str == "failed")
+	switch {
+	case !parts.IsArray(), api == Responses && status.Str == "failed", api == Chat && !parts.Get("0").IsObject():
+		return a, false
+	}
+	return a, true
 }
 
 // answerKey is what holds the parts of a whole answer.

@@ -186,6 +186,15 @@ func TestReadAnswerText(t *testing.T) {
 	}
 }
 
+// A chat without a choice is no answer.
+func TestReadAnswerNot(t *testing.T) {
+	for body, api := range map[string]API{`{"choices":[]}`: Chat, `{"choices":[null]}`: Chat, `{"choices":null}`: Chat, `{"content":null}`: Messages, `{"output":[],"status":"failed"}`: Responses, `{"data":{}}`: Embeddings} {
+		if a, ok := ReadAnswer(api, []byte(body)); ok {
+			t.Errorf("%s is an answer: %+v", body, a)
+		}
+	}
+}
+
 // Neither depth nor number makes reading dear or deadly.
 func TestHostile(t *testing.T) {
 	deep := Event{Data: []byte(strings.Repeat("[", 1<<24))}

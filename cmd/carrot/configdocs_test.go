@@ -52,7 +52,8 @@ not edit.
 
 The file is one YAML mapping, read strictly: a key that is unknown, twice there or
 without a value is refused, and so is a value of the wrong type, an anchor, an alias
-or a tag. All problems are listed at once, one a line, as
+or a tag. All problems of one kind are listed at once (of form, then of values,
+then what the router does not know), one a line, as
 ` + "`FILE:LINE:COLUMN: FIELD: REASON`" + `. ` + "`carrot serve --check`" + ` reads the file and stops.
 
 - **Environment.** In secrets and where the type says ` + "`${ENV}`" + `, ` + "`${NAME}`" + ` stands for an

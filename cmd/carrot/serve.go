@@ -82,6 +82,9 @@ func (c *serveCommand) check(t terminal, config *gateway.Config, source gateway.
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 			return hinted{fmt.Errorf("%s: record.path: there is no folder %s", c.Config, filepath.Dir(path)), "make it, or record elsewhere"}
 		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
+		}
 	}
 	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
 	return nil
