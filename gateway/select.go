@@ -129,7 +129,7 @@ func (r *routes) model(s *selection, name string, client *ClientConfig) error {
 	if client.restricted() {
 		valid, more = slices.DeleteFunc(slices.Clone(client.Policies), func(name string) bool { return r.policies[name] == nil }), ""
 	}
-	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), strings.Join(valid, ", "), more)
+	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
 	e.Code = "model_not_found"
 	return e
 }
