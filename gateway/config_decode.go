@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -170,11 +171,16 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 				v.SetFloat(float64(whole))
 			}
 		default:
-			f, ok := exponential(node)
-			if !ok {
+			switch n, _ := exponential(node); n := n.(type) {
+			case uint64:
+				v.SetFloat(float64(n))
+			case int64:
+				v.SetFloat(float64(n))
+			case float64:
+				v.SetFloat(n)
+			default:
 				d.mistyped(path, node, "a number", v)
 			}
-			v.SetFloat(f)
 		}
 	default:
 		d.integer(path, node, v)
@@ -183,13 +189,15 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 
 // integer decodes a whole number.
 func (d *configDecoder) integer(path string, node ast.Node, v reflect.Value) {
-	n, ok := node.(*ast.IntegerNode)
-	if !ok {
+	var value any
+	if n, ok := node.(*ast.IntegerNode); ok {
+		value = n.Value
+	} else if value, ok = exponential(node); !ok {
 		d.mistyped(path, node, "a whole number", v)
 		return
 	}
-	signed, isSigned := n.Value.(int64)
-	unsigned, isUnsigned := n.Value.(uint64)
+	signed, isSigned := value.(int64)
+	unsigned, isUnsigned := value.(uint64)
 	switch {
 	case v.CanUint() && isUnsigned && !v.OverflowUint(unsigned):
 		v.SetUint(unsigned)
@@ -200,7 +208,7 @@ func (d *configDecoder) integer(path string, node ast.Node, v reflect.Value) {
 	case v.CanInt() && isUnsigned && int64(unsigned) >= 0 && !v.OverflowInt(int64(unsigned)):
 		v.SetInt(int64(unsigned))
 	default:
-		d.malform(path, node, "%s is out of range", n.Token.Value)
+		d.malform(path, node, "%s is out of range", node.GetToken().Value)
 	}
 }
 
@@ -240,8 +248,8 @@ func (d *configDecoder) free(path string, node ast.Node) (any, bool) {
 		})
 		return m, true
 	}
-	if f, ok := exponential(node); ok {
-		return f, true
+	if n, ok := exponential(node); ok {
+		return n, true
 	}
 	if text, ok := textOf(node); ok {
 		return text, true
@@ -307,14 +315,23 @@ func textOf(node ast.Node) (string, bool) {
 }
 
 // exponential returns a number such as 1e-3, without a point, which the parser
-// takes for text. In quotes it is text.
-func exponential(node ast.Node) (float64, bool) {
+// takes for text: a uint64 or int64 if it is whole, else a float64. In quotes it
+// is text.
+func exponential(node ast.Node) (any, bool) {
 	n, ok := node.(*ast.StringNode)
 	if !ok || n.Token.Type != token.StringType || !json.Valid([]byte(n.Value)) {
-		return 0, false
+		return nil, false
 	}
 	f, err := strconv.ParseFloat(n.Value, 64)
-	return f, err == nil
+	switch {
+	case err != nil:
+		return nil, false
+	case f != math.Trunc(f) || math.Abs(f) >= 1<<53:
+		return f, true
+	case f < 0:
+		return int64(f), true
+	}
+	return uint64(f), true
 }
 
 // placeOfNode is where a node begins: of a mapping without braces its first key.

@@ -45,21 +45,21 @@ func mustParseConfig(t *testing.T, text string, env ...string) *Config {
 	return c
 }
 
-// TestConfigRefused compares the errors of the configurations under testdata/config.
 // A number with an exponent is one without a point too, and text in quotes.
 func TestExponents(t *testing.T) {
-	c, err := ParseConfig([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: 2E3}, price: {input: 5e-1, output: 1.5e+1}}]"), func(string) (string, bool) { return "", false })
+	c, err := ParseConfig([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: -2E3, max_tokens: 1e3}, price: {input: 5e-1, output: 1.5e+1}, context: 1e6}]"), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]any{"x": 0.1, "y": "1e-1", "z": 2000.0}, c.Models[0].Settings); diff != "" {
+	if diff := cmp.Diff(map[string]any{"x": 0.1, "y": "1e-1", "z": int64(-2000), "max_tokens": uint64(1000)}, c.Models[0].Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if p := c.Models[0].Price; *p.Input != 0.5 || *p.Output != 15 {
-		t.Errorf("price %v and %v", *p.Input, *p.Output)
+	if p := c.Models[0].Price; *p.Input != 0.5 || *p.Output != 15 || c.Models[0].Context != 1_000_000 {
+		t.Errorf("price %v and %v, context %d", *p.Input, *p.Output, c.Models[0].Context)
 	}
 }
 
+// TestConfigRefused compares the errors of the configurations under testdata/config.
 func TestConfigRefused(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/*.txtar")
 	if err != nil || len(files) == 0 {

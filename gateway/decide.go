@@ -56,8 +56,12 @@ func (b *bodies) in(api wire.API, q *wire.Request, c *candidate) ([]byte, error)
 		return t.body, t.err
 	}
 	body := q.Body
-	if c.without != "" { // what it does not take must not stand in the way of a translation
-		body = wire.Edit(body, wire.Edits{Settings: c.nulls(q.API)})
+	if len(c.nulls) > 0 { // what it does not take must not stand in the way of a translation
+		var edits wire.Edits
+		for _, s := range c.nulls {
+			edits.Settings = append(edits.Settings, wire.SettingFor(q.API, s.Key, s.Raw))
+		}
+		body = wire.Edit(body, edits)
 	}
 	var t translated
 	t.body, t.err = wire.TranslateRequest(body, q.API, api)

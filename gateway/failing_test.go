@@ -199,28 +199,31 @@ clients:
 
 // Limits on what clients send.
 func TestLimits(t *testing.T) {
-	r := newRig(t, simulatedConfig+"limits: {body_mb: 1, requests: 1}", map[string]http.Handler{"sim": simulated(0)})
+	provider, entered, leave := simulated(0), make(chan struct{}), make(chan struct{})
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-leave
+		provider.ServeHTTP(w, r)
+	})
+	r := newRig(t, simulatedConfig+"limits: {body_mb: 1, requests: 1}", map[string]http.Handler{"sim": slow})
 	if got := r.post(t, "/v1/chat/completions", chat("auto", strings.Repeat("x", 1<<20))); got.status != 413 || !strings.Contains(got.body, "limits.body_mb") {
 		t.Errorf("a long body: status %d: %s", got.status, got.body)
-	}
-	pipe, writer := io.Pipe() // a request that does not end
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", pipe)
-	if err != nil {
-		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
+		response, err := http.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(chat("auto", sumQuestion)))
+		if err != nil || response.StatusCode != 200 {
+			t.Errorf("the first request: %v, %v", response, err)
+			return
 		}
+		response.Body.Close()
 	}()
-	writer.Write([]byte("{"))
-	waitFor(t, func() bool {
-		got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
-		return got.status == 503 && got.header.Get("Retry-After") == "1"
-	})
-	writer.CloseWithError(io.ErrClosedPipe)
+	<-entered
+	if got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); got.status != 503 || got.header.Get("Retry-After") != "1" {
+		t.Errorf("one more than the limit: status %d: %s", got.status, got.body)
+	}
+	close(leave)
 	<-ended
 }
 
@@ -439,6 +442,19 @@ func TestCountedUsage(t *testing.T) {
 		if a := r.records.list()[0]; a.Usage.Input != 6 || a.Usage.Output != 3 || !a.Estimated {
 			t.Errorf("recorded %+v, estimated %v", a.Usage, a.Estimated)
 		}
+	}
+}
+
+// What is billed is recorded, also for what is no answer.
+func TestNoAnswerIsBilled(t *testing.T) {
+	r := newRig(t, pairConfig+"retry: {retries: 0}", map[string]http.Handler{
+		"a": said(200, "application/json", `{"id":"c","choices":[],"usage":{"prompt_tokens":5000,"completion_tokens":900}}`),
+		"b": said(200, "application/json", `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)})
+	if got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); got.status != 200 || !strings.Contains(got.body, "hi") {
+		t.Errorf("status %d: %s", got.status, got.body)
+	}
+	if a := r.records.list()[0]; a.ErrorCode != "malformed_answer" || a.Usage.Input != 5000 || a.Usage.Output != 900 || a.Cost == 0 {
+		t.Errorf("recorded %s with %+v at %v", a.ErrorCode, a.Usage, a.Cost)
 	}
 }
 

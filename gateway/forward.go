@@ -315,6 +315,9 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 		if e := wire.ReadError(body); e != nil {
 			return c.provider.ErrorFailure(e)
 		}
+		if answer.HasUsage {
+			x.take(a, c, answer)
+		}
 		return &provider.Failure{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: "the provider's answer is not one of its API"}
 	}
 	x.take(a, c, answer)

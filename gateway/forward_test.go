@@ -104,15 +104,22 @@ func TestNullBeforeTranslation(t *testing.T) {
 providers: [{name: a, kind: anthropic, base_url: $a/v1}]
 models:
   - {name: strict, like: gpt-4o-2024-08-06, provider: a, price: {input: 1, output: 2}}
-  - {name: lenient, like: gpt-4o-2024-08-06, provider: a, price: {input: 2, output: 3}, settings: {frequency_penalty: null, reasoning_effort: null, stop: null}}
+  - {name: lenient, like: gpt-4o-2024-08-06, provider: a, price: {input: 2, output: 3}, settings: {frequency_penalty: null, reasoning_effort: null, stop: null, text: {verbosity: null}}}
 `, map[string]http.Handler{"a": script})
-	a := r.post(t, "/v1/chat/completions", chat("auto", "Hi", `"frequency_penalty":0.5,"reasoning_effort":"none","stop":["x"],"max_tokens":9`))
-	if a.status != 200 || a.header.Get("X-Carrot-Model") != "lenient" {
-		t.Fatalf("status %d by %q: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
-	}
 	const want = `{"model":"lenient","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`
-	if got := string(script.Requests()[0].Body); got != want {
-		t.Errorf("the provider got\n%s\nwant\n%s", got, want)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": chat("auto", "Hi", `"frequency_penalty":0.5,"reasoning_effort":"none","stop":["x"],"max_tokens":9`),
+		"/v1/responses":        `{"model":"auto","max_output_tokens":9,"input":"Hi","text":{"verbosity":"low"},"reasoning":{"effort":"high"}}`,
+	} {
+		script.Reset()
+		a := r.post(t, path, body)
+		if a.status != 200 || a.header.Get("X-Carrot-Model") != "lenient" {
+			t.Errorf("%s: status %d by %q: %s", path, a.status, a.header.Get("X-Carrot-Model"), a.body)
+			continue
+		}
+		if got := string(script.Requests()[0].Body); got != want {
+			t.Errorf("%s: the provider got\n%s\nwant\n%s", path, got, want)
+		}
 	}
 }
 

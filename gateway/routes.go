@@ -47,7 +47,8 @@ type candidate struct {
 	upstream string // the provider's name of the model
 	provider *upstream
 	settings []wire.Setting // in the words of the chat API
-	without  string         // the settings that are null, which take fields out
+	nulls    []wire.Setting // what of them is null, and takes fields out
+	without  string         // the same, as a key
 	limitKey string         // how the settings name the token limit
 	tags     []string
 }
@@ -197,8 +198,9 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 		if err != nil {
 			return nil, fmt.Errorf("settings: %s: %w", key, err)
 		}
-		if value == nil {
-			c.without += key + "\n"
+		if nulls := nullsOf(value); nulls != "" {
+			c.nulls = append(c.nulls, wire.Setting{Key: key, Raw: nulls})
+			c.without += key + nulls + "\n"
 		}
 		c.settings = append(c.settings, wire.Setting{Key: key, Raw: string(raw)})
 	}
@@ -271,15 +273,23 @@ func (c *candidate) tagged(tags []string) bool {
 	return !slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(c.tags, tag) })
 }
 
-// nulls are the settings that take a field out of a request of an API.
-func (c *candidate) nulls(api wire.API) []wire.Setting {
-	var out []wire.Setting
-	for _, s := range c.settings {
-		if s.Raw == "null" {
-			out = append(out, wire.SettingFor(api, s.Key, s.Raw))
-		}
+// nullsOf returns what of a setting is null, in JSON: the whole, or some members
+// of an object; empty if nothing is.
+func nullsOf(setting any) string {
+	if setting == nil {
+		return "null"
 	}
-	return out
+	members, _ := setting.(map[string]any)
+	nulls := maps.Clone(members)
+	maps.DeleteFunc(nulls, func(_ string, value any) bool { return value != nil })
+	if len(nulls) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(nulls)
+	if err != nil { // of nulls there is none
+		return ""
+	}
+	return string(raw)
 }
 
 // edits are the changes of a request on its way to the candidate, in the words

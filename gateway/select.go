@@ -65,7 +65,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	if err := r.knownTags(s.tags); err != nil {
 		return s, err
 	}
-	if err := allowed(client, &s); err != nil {
+	if err := r.allowed(client, &s); err != nil {
 		return s, err
 	}
 	switch v := ask(askRoute); v {
@@ -120,14 +120,14 @@ func (r *routes) model(s *selection, name string, client *ClientConfig) error {
 		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
 		return nil
 	}
-	if r.embeddings[name] != nil {
+	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Policies, name)) {
 		e := invalid("model", "%q makes embeddings: ask for it at /v1/embeddings", name)
 		e.Code = "model_not_found"
 		return e
 	}
 	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", autoPolicy)
 	if client.restricted() {
-		valid, more = slices.DeleteFunc(slices.Clone(client.Policies), func(name string) bool { return r.policies[name] == nil }), ""
+		valid, more = r.policiesOf(client), ""
 	}
 	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
 	e.Code = "model_not_found"
@@ -144,20 +144,27 @@ func meant(name string, valid []string) string {
 }
 
 // allowed refuses what the client's key is not for.
-func allowed(client *ClientConfig, s *selection) error {
+func (r *routes) allowed(client *ClientConfig, s *selection) error {
 	if !client.restricted() {
 		return nil
 	}
+	may := cmp.Or(strings.Join(r.policiesOf(client), ", "), "none")
 	if s.named != nil {
-		return forbidden("client %q may not name a model, only a policy: %s", client.Name, strings.Join(client.Policies, ", "))
+		return forbidden("client %q may not name a model, only a policy: %s", client.Name, may)
 	}
 	if !slices.Contains(client.Policies, s.policy.name) {
-		return forbidden("client %q may not use the policy %q, only %s", client.Name, s.policy.name, strings.Join(client.Policies, ", "))
+		return forbidden("client %q may not use the policy %q, only %s", client.Name, s.policy.name, may)
 	}
 	if s.objective != s.policy.objective {
 		return forbidden("client %q may not set the objective: its policies do", client.Name)
 	}
 	return nil
+}
+
+// policiesOf lists the policies of a restricted client, whose list may hold models
+// that make embeddings, too.
+func (r *routes) policiesOf(client *ClientConfig) []string {
+	return slices.DeleteFunc(slices.Clone(client.Policies), func(name string) bool { return r.policies[name] == nil })
 }
 
 // restricted reports whether a client may only use the policies it lists.

@@ -185,7 +185,7 @@ func (a *answer) readChat(v gjson.Result) error {
 // reasoningOf is the reasoning in a message of chat completions or a part of
 // one. OpenAI shows none; other servers have one of two names for it.
 func reasoningOf(m gjson.Result) gjson.Result {
-	if r := m.Get("reasoning_content"); r.Type == gjson.String {
+	if r := m.Get("reasoning_content"); r.Str != "" {
 		return r
 	}
 	return m.Get("reasoning")

@@ -63,6 +63,7 @@ func TestReadChunk(t *testing.T) {
 		{"the role is no content", Chat, `{"id":"c","model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, facts{ID: "c", Model: "m"}},
 		{"nulls are no content", Chat, `{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":null,"function_call":null,"audio":null,"reasoning":null}}]}`, facts{}},
 		{"reasoning under both names", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":"hm"}}]}`, facts{Content: true, Text: "hm"}},
+		{"reasoning under one of two names", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":""}}]}`, facts{Content: true, Text: "hm"}},
 		{"content", Chat, `{"choices":[{"delta":{"content":"hi"}}]}`, facts{Content: true, Text: "hi"}},
 		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
@@ -176,8 +177,8 @@ func TestReadAnswerText(t *testing.T) {
 	}{
 		{Chat, `{"choices":[{"message":{"content":"answer","reasoning_content":"thought ","tool_calls":null}},{"message":{"content":" two"}}]}`, "thought answer two"},
 		{Chat, `{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}`, "f{}"},
-		{Messages, `{"content":[{"type":"thinking","thinking":"thought "},{"type":"text","text":"answer "},{"type":"tool_use","input":{"a":1}}]}`, `thought answer {"a":1}`},
-		{Responses, `{"output":[{"type":"reasoning","summary":[],"content":null},{"type":"message","content":[{"text":"answer "}]},{"type":"function_call","arguments":"{}"}]}`, "answer {}"},
+		{Messages, `{"content":[{"type":"thinking","thinking":"thought "},{"type":"text","text":"answer "},{"type":"tool_use","name":"f","input":{"a":1}}]}`, `thought answer f{"a":1}`},
+		{Responses, `{"output":[{"type":"reasoning","summary":[],"content":null},{"type":"message","content":[{"text":"answer "}]},{"type":"function_call","name":"f","arguments":"{}"}]}`, "answer f{}"},
 		{Embeddings, `{"data":[{"embedding":[1,2]}]}`, ""},
 	} {
 		if a, ok := ReadAnswer(test.api, []byte(test.body)); !ok || a.Text != test.want {
