@@ -37,7 +37,7 @@ func (u USD) Float() float64 { return float64(u) / float64(Dollar) }
 // String writes the amount in dollars, exactly and without trailing zeros:
 // "$0.00025".
 func (u USD) String() string {
-	b := u.appendJSON(make([]byte, 1, 24))
+	b := u.AppendJSON(make([]byte, 1, 24))
 	b[0] = '$'
 	if u < 0 {
 		b[0], b[1] = '-', '$'
@@ -46,12 +46,13 @@ func (u USD) String() string {
 }
 
 // MarshalJSON writes the amount as a number of dollars, exactly.
-func (u USD) MarshalJSON() ([]byte, error) { return u.appendJSON(nil), nil }
+func (u USD) MarshalJSON() ([]byte, error) { return u.AppendJSON(nil), nil }
 
 // usdDecimals are the decimals of a pico-dollar.
 const usdDecimals = 12
 
-func (u USD) appendJSON(b []byte) []byte { return appendjson.Decimal(b, int64(u), usdDecimals) }
+// AppendJSON appends what MarshalJSON writes.
+func (u USD) AppendJSON(b []byte) []byte { return appendjson.Decimal(b, int64(u), usdDecimals) }
 
 // UnmarshalJSON reads a number of dollars.
 func (u *USD) UnmarshalJSON(b []byte) error {

@@ -53,7 +53,7 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendjson.Decimal(append(b, `,"decided_us":`...), int64(a.DecidedIn), ofMicro)
 	if s := a.Shadow; s != nil {
 		b = appendField(b, `,"shadow":{"model":`, s.Model)
-		b = appendjson.Decimal(append(b, `,"saved_usd":`...), int64(s.Saved), picoDollars)
+		b = s.Saved.AppendJSON(append(b, `,"saved_usd":`...))
 		b = appendjson.Float(append(b, `,"quality_expected":`...), s.Gain)
 		b = append(b, '}')
 	}
@@ -73,8 +73,8 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendInt(b, `,"output_tokens":`, a.Usage.Output)
 	b = appendInt(b, `,"reasoning_tokens":`, a.Usage.Reasoning)
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
-	b = appendjson.Decimal(append(b, `},"cost_usd":`...), int64(a.Cost), picoDollars)
-	b = appendjson.Decimal(append(b, `,"cost_estimate_usd":`...), int64(a.Expected), picoDollars)
+	b = a.Cost.AppendJSON(append(b, `},"cost_usd":`...))
+	b = a.Expected.AppendJSON(append(b, `,"cost_estimate_usd":`...))
 	b = appendjson.Decimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
 	b = appendjson.Decimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
 	b = appendjson.Decimal(append(b, `,"overhead_ms":`...), int64(a.Overhead), ofMilli)

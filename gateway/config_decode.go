@@ -160,27 +160,15 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 		}
 		v.SetBool(b.Value)
 	case reflect.Float64:
-		switch n := node.(type) {
-		case *ast.FloatNode:
-			v.SetFloat(n.Value)
-		case *ast.IntegerNode:
-			switch whole := n.Value.(type) {
-			case int64:
-				v.SetFloat(float64(whole))
-			case uint64:
-				v.SetFloat(float64(whole))
-			}
+		switch n := number(node).(type) {
+		case float64:
+			v.SetFloat(n)
+		case int64:
+			v.SetFloat(float64(n))
+		case uint64:
+			v.SetFloat(float64(n))
 		default:
-			switch n, _ := exponential(node); n := n.(type) {
-			case uint64:
-				v.SetFloat(float64(n))
-			case int64:
-				v.SetFloat(float64(n))
-			case float64:
-				v.SetFloat(n)
-			default:
-				d.mistyped(path, node, "a number", v)
-			}
+			d.mistyped(path, node, "a number", v)
 		}
 	default:
 		d.integer(path, node, v)
@@ -189,10 +177,8 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 
 // integer decodes a whole number.
 func (d *configDecoder) integer(path string, node ast.Node, v reflect.Value) {
-	var value any
-	if n, ok := node.(*ast.IntegerNode); ok {
-		value = n.Value
-	} else if value, ok = exponential(node); !ok {
+	value := number(node)
+	if value == nil || node.Type() == ast.FloatType {
 		d.mistyped(path, node, "a whole number", v)
 		return
 	}
@@ -248,7 +234,7 @@ func (d *configDecoder) free(path string, node ast.Node) (any, bool) {
 		})
 		return m, true
 	}
-	if n, ok := exponential(node); ok {
+	if n := number(node); n != nil {
 		return n, true
 	}
 	if text, ok := textOf(node); ok {
@@ -314,24 +300,31 @@ func textOf(node ast.Node) (string, bool) {
 	return "", false
 }
 
-// exponential returns a number such as 1e-3, without a point, which the parser
-// takes for text: a uint64 or int64 if it is whole, else a float64. In quotes it
-// is text.
-func exponential(node ast.Node) (any, bool) {
-	n, ok := node.(*ast.StringNode)
-	if !ok || n.Token.Type != token.StringType || !json.Valid([]byte(n.Value)) {
-		return nil, false
+// number returns the number that a node is: a uint64 or int64 if it is whole, else
+// a float64; nil if it is none. One such as 1e-3, without a point, the parser takes
+// for text, which it is in quotes.
+func number(node ast.Node) any {
+	switch n := node.(type) {
+	case *ast.FloatNode:
+		return n.Value
+	case *ast.IntegerNode:
+		return n.Value
+	case *ast.StringNode:
+		if n.Token.Type != token.StringType || !json.Valid([]byte(n.Value)) {
+			return nil
+		}
+		f, err := strconv.ParseFloat(n.Value, 64)
+		switch {
+		case err != nil:
+			return nil
+		case f != math.Trunc(f) || math.Abs(f) >= 1<<53:
+			return f
+		case f < 0:
+			return int64(f)
+		}
+		return uint64(f)
 	}
-	f, err := strconv.ParseFloat(n.Value, 64)
-	switch {
-	case err != nil:
-		return nil, false
-	case f != math.Trunc(f) || math.Abs(f) >= 1<<53:
-		return f, true
-	case f < 0:
-		return int64(f), true
-	}
-	return uint64(f), true
+	return nil
 }
 
 // placeOfNode is where a node begins: of a mapping without braces its first key.

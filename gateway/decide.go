@@ -57,11 +57,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, c *candidate) ([]byte, error)
 	}
 	body := q.Body
 	if len(c.nulls) > 0 { // what it does not take must not stand in the way of a translation
-		var edits wire.Edits
-		for _, s := range c.nulls {
-			edits.Settings = append(edits.Settings, wire.SettingFor(q.API, s.Key, s.Raw))
-		}
-		body = wire.Edit(body, edits)
+		body = wire.Edit(body, wire.Edits{Settings: settingsFor(q.API, c.nulls)})
 	}
 	var t translated
 	t.body, t.err = wire.TranslateRequest(body, q.API, api)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/internal/appendjson"
 	"github.com/carrot-router/carrot/provider"
 )
 
@@ -54,7 +53,7 @@ func (p *plan) why(c *candidate) string {
 }
 
 // amount writes USD without the sign of the currency, exactly.
-func amount(u carrot.USD) string { return string(appendjson.Decimal(nil, int64(u), picoDollars)) }
+func amount(u carrot.USD) string { return string(u.AppendJSON(nil)) }
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)

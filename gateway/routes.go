@@ -292,13 +292,20 @@ func nullsOf(setting any) string {
 	return string(raw)
 }
 
+// settingsFor puts settings in an API's words.
+func settingsFor(api wire.API, settings []wire.Setting) []wire.Setting {
+	var out []wire.Setting
+	for _, s := range settings {
+		out = append(out, wire.SettingFor(api, s.Key, s.Raw))
+	}
+	return out
+}
+
 // edits are the changes of a request on its way to the candidate, in the words
 // of the API it is called with.
 func (c *candidate) edits(api wire.API, r *wire.Request) wire.Edits {
-	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true, NoLimitAsked: r.MaxOutputTokens == 0}
-	for _, s := range c.settings {
-		e.Settings = append(e.Settings, wire.SettingFor(api, s.Key, s.Raw))
-	}
+	e := wire.Edits{Model: c.upstream, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true, NoLimitAsked: r.MaxOutputTokens == 0,
+		Settings: settingsFor(api, c.settings)}
 	if c.MaxOutputTokens > 0 {
 		e.MaxTokens, e.MaxTokensKey = c.MaxOutputTokens, wire.TokenLimitFor(api, c.limitKey)
 	}

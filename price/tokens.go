@@ -88,7 +88,7 @@ var classes = func() (c [256]uint8) {
 			c[b] = newline
 		case b == ' ' || b == '\t' || b == '\v' || b == '\f':
 			c[b] = space
-		case b >= 0x7f: // the codec's pattern passes over DEL, which ends no piece here
+		case b >= 0x7f: // DEL too: the codec's pattern passes over it, whatever is around it
 			c[b] = beyond
 		}
 	}

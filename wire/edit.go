@@ -217,50 +217,47 @@ func (o *object) limit(e *Edits) []splice {
 	return changes
 }
 
-// unset is the changes that take out what is null in a setting.
-func (o *object) unset(s Setting) []splice {
-	setting := gjson.Parse(s.Raw)
-	if setting.Type == gjson.Null {
-		return o.remove(func(key string) bool { return key == s.Key })
-	}
-	m := o.find(s.Key)
-	if m == nil || !m.value.IsObject() {
-		return nil
-	}
-	var keys []string
-	setting.ForEach(func(key, value gjson.Result) bool {
+// members takes a setting apart that is an object: what it sets, and what it takes
+// out.
+func (s Setting) members() (set []Setting, out []string) {
+	gjson.Parse(s.Raw).ForEach(func(key, value gjson.Result) bool {
 		if value.Type == gjson.Null {
-			keys = append(keys, key.Str)
+			out = append(out, key.Str)
+		} else {
+			set = append(set, Setting{key.Str, value.Raw})
 		}
 		return true
 	})
+	return set, out
+}
+
+// unset is the changes that take out what is null in a setting.
+func (o *object) unset(s Setting) []splice {
+	if s.Raw == "null" {
+		return o.remove(func(key string) bool { return key == s.Key })
+	}
+	m := o.find(s.Key)
+	if m == nil || !m.value.IsObject() || !gjson.Parse(s.Raw).IsObject() {
+		return nil
+	}
+	_, out := s.members()
 	inner := readObject(m.value, m.valueAt)
-	return inner.remove(func(key string) bool { return slices.Contains(keys, key) })
+	return inner.remove(func(key string) bool { return slices.Contains(out, key) })
 }
 
 // setting is the changes that put a setting in, but for what is null.
 func (o *object) setting(s Setting) []splice {
-	setting := gjson.Parse(s.Raw)
 	switch {
-	case setting.Type == gjson.Null:
+	case s.Raw == "null":
 		return nil
-	case !setting.IsObject():
+	case !gjson.Parse(s.Raw).IsObject():
 		return []splice{o.set(s.Key, s.Raw)}
 	}
-	var list []Setting
-	nulls := false
-	setting.ForEach(func(key, value gjson.Result) bool {
-		if value.Type == gjson.Null {
-			nulls = true
-		} else {
-			list = append(list, Setting{key.Str, value.Raw})
-		}
-		return true
-	})
-	if nulls && len(list) == 0 {
+	set, out := s.members()
+	if len(set) == 0 && len(out) > 0 {
 		return nil
 	}
-	return o.merge(s.Key, list)
+	return o.merge(s.Key, set)
 }
 
 // maxBrackets is more than any request or answer but the longest has, and less
@@ -283,35 +280,6 @@ func Has(body []byte, key string) bool {
 	}
 	o := readTop(string(body))
 	return o.find(key) != nil
-}
-
-// Spoken guesses the API of a request's body: input is of responses; a system
-// prompt of its own, tools with an input_schema and blocks that only Anthropic has
-// are of messages.
-func Spoken(body []byte) API {
-	if !valid(body) {
-		return Chat
-	}
-	v := gjson.ParseBytes(body)
-	if v.Get("input").Exists() {
-		return Responses
-	}
-	messages := v.Get("system").Exists()
-	elements(v.Get("tools"), func(tool gjson.Result) {
-		messages = messages || tool.Get("input_schema").Exists()
-	})
-	elements(v.Get("messages"), func(m gjson.Result) {
-		elements(m.Get("content"), func(block gjson.Result) {
-			switch block.Get("type").Str {
-			case "tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document":
-				messages = true
-			}
-		})
-	})
-	if messages {
-		return Messages
-	}
-	return Chat
 }
 
 // IsTokenLimit reports whether a field limits output tokens.

@@ -468,6 +468,35 @@ func (r *Request) textTokens(count func(string) int) int {
 	return frames + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
 }
 
+// Spoken guesses the API of a request's body: input is of responses; a system
+// prompt of its own, tools with an input_schema and blocks that only Anthropic has
+// are of messages.
+func Spoken(body []byte) API {
+	if !valid(body) {
+		return Chat
+	}
+	v := gjson.ParseBytes(body)
+	if v.Get("input").Exists() {
+		return Responses
+	}
+	messages := v.Get("system").Exists()
+	elements(v.Get("tools"), func(tool gjson.Result) {
+		messages = messages || tool.Get("input_schema").Exists()
+	})
+	elements(v.Get("messages"), func(m gjson.Result) {
+		elements(m.Get("content"), func(block gjson.Result) {
+			switch block.Get("type").Str {
+			case "tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document":
+				messages = true
+			}
+		})
+	})
+	if messages {
+		return Messages
+	}
+	return Chat
+}
+
 // badRequest is the error of a request that is never sent on.
 func badRequest(param, format string, args ...any) *Error {
 	return &Error{Status: 400, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
