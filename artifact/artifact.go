@@ -25,9 +25,9 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/safetensors"
 )
 
 // Format is the version of the file: its major number is what follows the

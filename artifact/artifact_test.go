@@ -19,9 +19,9 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/safetensors"
 )
 
 // wordVectors is an embedder of 8 dimensions: the sum of the words' signs.

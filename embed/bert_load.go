@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // bertConfig is what config.json holds of interest.

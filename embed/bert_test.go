@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // realBERT opens the model that the reference was made with.

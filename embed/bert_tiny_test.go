@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // tinyFolder describes a small BERT with random weights. All are multiples of

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 	"gonum.org/v1/gonum/mat"
 )
 

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // Static is a table of token vectors: a text's vector is the weighted mean of

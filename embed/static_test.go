@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 var (

@@ -8,9 +8,9 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/rivals"
+	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
-	"github.com/carrot-router/carrot/rivals"
-	"github.com/carrot-router/carrot/safetensors"
 	"github.com/carrot-router/carrot/train"
 )
 

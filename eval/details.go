@@ -7,7 +7,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/rivals"
+	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
-	"github.com/carrot-router/carrot/rivals"
+	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/appendjson"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // recordTime is RFC 3339 with all nanoseconds, so that records sort as text.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 // breakers hold one circuit breaker per provider and model. They outlive

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // Config is the gateway's configuration file, read by [OpenConfig] or

@@ -11,7 +11,7 @@ import (
 	"unicode"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // check notes all that is wrong with a configuration whose defaults are set.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 func (c *Config) checkProviders(p *problems) {

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // What a provider's kind may be.

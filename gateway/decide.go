@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
 )
 
 // routeTimeout limits a decision: a remote embedder must not hold requests up.

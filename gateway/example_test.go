@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // printing is a recorder: three lines that a program may put in place of a file.

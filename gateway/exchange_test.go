@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // twoProviders has a model at a provider that follows a script, and a worse one
@@ -37,7 +37,7 @@ retry: {retries: 1, backoff: 1ms, max_wait: 1ms}
 // eachScript runs a test of every script of the simulated providers of one API,
 // through a gateway of its own; request is the script's, of the policy auto.
 func eachScript(t *testing.T, api string, run func(t *testing.T, r *rig, name string, script *simulate.Script, request []byte)) {
-	files, err := filepath.Glob("../simulate/testdata/scripts/" + api + "/*.txt")
+	files, err := filepath.Glob("../internal/simulate/testdata/scripts/" + api + "/*.txt")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d scripts of %s, %v", len(files), api, err)
 	}

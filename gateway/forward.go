@@ -12,8 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // maxAnswer is the longest answer that is not streamed, in bytes.

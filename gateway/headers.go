@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 // answerHeaders are what a client is told about the answer, known before it

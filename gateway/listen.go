@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 // Serve serves clients on one listener and operators on another, which may be

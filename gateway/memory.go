@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot/internal/recent"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // memory remembers who served what, to know which candidate's provider holds a

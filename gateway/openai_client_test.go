@@ -13,7 +13,7 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // oneProvider has two models of a provider, and one that the provider has not.

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
 )
 
 // embed passes a request for embeddings on to the model it names: vectors of

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
 )
 
 // Recorder is handed every attempt at answering a request, once, when it is

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // keptText is how much of a stream's text is kept to count its tokens, in

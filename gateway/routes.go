@@ -14,8 +14,8 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // Source is what a configuration's router file holds.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 const threeModels = simulatedConfig + `

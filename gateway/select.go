@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // selection is what a request asks for, by its model, headers and metadata.

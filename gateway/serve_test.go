@@ -17,8 +17,8 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/simulate"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/simulate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // routePath is that of dry runs.

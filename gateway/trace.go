@@ -18,8 +18,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/provider"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // instrumentation names this package in spans and metrics.

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // The synthetic world: topics are directions in space and words; each model is

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/carrot-router/carrot/safetensors"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // Save returns the fitted state as tensors with stable names.

@@ -15,9 +15,9 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/safetensors"
 )
 
 // subjects are what the synthetic prompts are about; a subject is a source.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/predict"
-	"github.com/carrot-router/carrot/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 

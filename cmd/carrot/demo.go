@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // demoHelp is what carrot serve --demo prints when it is up.

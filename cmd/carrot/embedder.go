@@ -8,7 +8,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/embed"
-	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder) or openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY)."

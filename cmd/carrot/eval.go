@@ -14,8 +14,8 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/rivals"
 	"github.com/carrot-router/carrot/train"
 )
 

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/eval"
-	render "github.com/carrot-router/carrot/report"
+	render "github.com/carrot-router/carrot/internal/report"
 )
 
 // reportFlags name the files that carrot eval shows its report in.

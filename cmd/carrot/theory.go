@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/carrot-router/carrot/theory"
+	"github.com/carrot-router/carrot/internal/theory"
 )
 
 type theoryCommand struct {

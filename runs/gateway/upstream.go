@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // upstream answers chat completions with what simulate.Provider says, asked

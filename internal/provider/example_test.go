@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/carrot-router/carrot/provider"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 func ExampleEmbeddings() {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // Provider serves models over the wire formats of OpenAI (chat/completions,

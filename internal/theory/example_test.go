@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/carrot-router/carrot/theory"
+	"github.com/carrot-router/carrot/internal/theory"
 )
 
 func ExampleProblem_Exponent() {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/recent"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/wire"
 )
 
 // Model behaves like one language model. Lengths, delays and failures are drawn

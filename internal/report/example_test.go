@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/eval"
-	"github.com/carrot-router/carrot/report"
+	"github.com/carrot-router/carrot/internal/report"
 )
 
 // A report saved with carrot eval --json, as CSV.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // request is what a model takes from a call. Reading it is not shared with the

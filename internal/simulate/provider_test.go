@@ -11,7 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 var testPrice = carrot.Price{Input: 7, CachedInput: 3, CacheWrite: 11, Output: 101, Reasoning: 103}

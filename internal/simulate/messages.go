@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // messages writes Anthropic's messages.

@@ -17,8 +17,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/wire"
 )
 
 func TestErrors(t *testing.T) {

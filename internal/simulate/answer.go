@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // answer is what a model is going to say, and when.

@@ -13,7 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // maxInputs is how many texts one call may embed.

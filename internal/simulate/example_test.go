@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/simulate"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 func ExampleProvider() {

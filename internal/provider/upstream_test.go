@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carrot-router/carrot/wire"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // Where each kind of provider is called, and how it is shown the key.
