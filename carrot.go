@@ -20,12 +20,18 @@
 // rule with w = (1-μ)/(μ·K). Prices and the objective are read at request
 // time: both change without training.
 //
-// Most programs load a saved router:
+// Most programs load a saved router (see the example of artifact.Default) and
+// ask it for decisions:
 //
-//	router, err := artifact.Default()
 //	decision, err := router.Route(ctx, carrot.Query{Text: prompt}, carrot.Balanced)
-//	fmt.Println(decision.Model, decision.Reason())
+//	if err != nil {
+//		return err
+//	}
+//	fmt.Println(decision.Model, decision.Reason(), decision.Fallback())
 //
-// This package imports the standard library only. It knows neither HTTP nor
-// how predictors are fitted, and should not learn either.
+// What is unknown is never zero: a price that is not set, a cost that cannot be
+// computed and a model without token counts are excluded or reported, not free.
+//
+// This package imports nothing but the standard library and a helper that does
+// the same. It knows neither HTTP nor how predictors are fitted.
 package carrot

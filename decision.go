@@ -6,12 +6,13 @@ import (
 	"strconv"
 )
 
-// Assessed is one candidate in a decision: what is expected of it and what
-// that is worth.
-type Assessed struct {
+// Assessment is what a decision says of one candidate: what is expected of it
+// and what that is worth.
+type Assessment struct {
 	Name string
 	Estimate
-	// Utility is Quality - Cost/w; at w = 0, minus the cost in USD.
+	// Utility is Quality - Cost/w; at w = 0, minus the cost in USD. It is -Inf
+	// where the cost is unknown and w is not +Inf.
 	Utility float64
 	// Excluded says why the candidate may not be chosen; empty if it may.
 	Excluded string
@@ -19,19 +20,19 @@ type Assessed struct {
 
 // Decision is a choice with everything it was made from.
 type Decision struct {
-	ID            string     // the query's
-	Model         string     // the chosen candidate's name
-	Objective     Objective  // what was asked for
-	Policy        string     // the name it was asked for by; empty: the objective's own
-	USDPerQuality float64    // the willingness to pay it came to; may be +Inf
-	Novelty       float64    // see Prediction
-	Abstained     bool       // see Prediction
-	Candidates    []Assessed // in pool order
+	ID            string       // the query's
+	Model         string       // the chosen candidate's name
+	Objective     Objective    // as it was asked for
+	Policy        string       // the name by which it was asked for; empty: the objective's own
+	USDPerQuality float64      // the willingness to pay that the objective resolved to; may be +Inf
+	Novelty       float64      // see Prediction
+	Abstained     bool         // see Prediction
+	Candidates    []Assessment // in pool order
 }
 
 // Utility is the worth of quality q at cost c under the willingness to pay w,
-// all in USD: q - c/w (design of the paper's plug-in rule, section 3). At
-// w = 0 quality counts for nothing and utility is minus the cost.
+// both in USD: q - c/w (the paper's plug-in rule, section 3). At w = 0 quality
+// counts for nothing and utility is minus the cost.
 func Utility(q, c, w float64) float64 {
 	if w == 0 {
 		return -c
@@ -55,13 +56,17 @@ func Choose(quality, cost []float64, w float64) int {
 	return best
 }
 
-// before reports whether a is preferred to b at equal standing in the pool.
-func (a *Assessed) before(b *Assessed) bool {
-	return a.Utility > b.Utility || a.Utility == b.Utility && a.Cost < b.Cost
+// before reports whether a is preferred to b, wherever they stand in the pool:
+// it has the higher utility, or else the lower cost, which must be known.
+func (a *Assessment) before(b *Assessment) bool {
+	if a.Utility != b.Utility || a.CostUnknown {
+		return a.Utility > b.Utility
+	}
+	return b.CostUnknown || a.Cost < b.Cost
 }
 
 // chosen returns the index of the best candidate not excluded, or -1.
-func chosen(candidates []Assessed) int {
+func chosen(candidates []Assessment) int {
 	best := -1
 	for i := range candidates {
 		a := &candidates[i]
@@ -73,7 +78,7 @@ func chosen(candidates []Assessed) int {
 }
 
 // Chosen returns the chosen candidate's assessment, or nil in a zero decision.
-func (d *Decision) Chosen() *Assessed {
+func (d *Decision) Chosen() *Assessment {
 	for i := range d.Candidates {
 		if d.Candidates[i].Name == d.Model {
 			return &d.Candidates[i]
@@ -83,15 +88,15 @@ func (d *Decision) Chosen() *Assessed {
 }
 
 // Fallback names the candidates to try, in order, if the chosen one fails:
-// the others that were not excluded, by falling utility.
+// the others that were not excluded, by decreasing utility.
 func (d *Decision) Fallback() []string {
-	rest := make([]*Assessed, 0, len(d.Candidates))
+	rest := make([]*Assessment, 0, len(d.Candidates))
 	for i := range d.Candidates {
 		if a := &d.Candidates[i]; a.Excluded == "" && a.Name != d.Model {
 			rest = append(rest, a)
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b *Assessed) int {
+	slices.SortStableFunc(rest, func(a, b *Assessment) int {
 		switch {
 		case a.before(b):
 			return -1
@@ -116,12 +121,13 @@ type Flip struct {
 
 // Flips lists, from the highest willingness to pay (+Inf) to the lowest, which
 // candidate would be chosen for this query and where the choice changes: the
-// upper envelope of the lines q_m - λ·c_m over λ = 1/w.
+// upper envelope of the lines q_m - λ·c_m over λ = 1/w. Candidates of unknown
+// cost are left out.
 func (d *Decision) Flips() []Flip {
 	at := -1
 	for i := range d.Candidates {
 		a := &d.Candidates[i]
-		if a.Excluded != "" {
+		if a.Excluded != "" || a.CostUnknown {
 			continue
 		}
 		if at < 0 || a.Quality > d.Candidates[at].Quality ||
@@ -138,7 +144,7 @@ func (d *Decision) Flips() []Flip {
 		from := &d.Candidates[at]
 		for i := range d.Candidates {
 			a := &d.Candidates[i]
-			if a.Excluded != "" || a.Cost >= from.Cost {
+			if a.Excluded != "" || a.CostUnknown || a.Cost >= from.Cost {
 				continue
 			}
 			l := (from.Quality - a.Quality) / (from.Cost - a.Cost).Float()
@@ -189,12 +195,12 @@ func (d *Decision) Reason() string {
 
 // alone reports whether no other candidate could answer.
 func (d *Decision) alone() bool {
-	return !slices.ContainsFunc(d.Candidates, func(a Assessed) bool { return a.Excluded == "" && a.Name != d.Model })
+	return !slices.ContainsFunc(d.Candidates, func(a Assessment) bool { return a.Excluded == "" && a.Name != d.Model })
 }
 
 // best returns the candidate of the highest expected quality.
-func (d *Decision) best() *Assessed {
-	var top *Assessed
+func (d *Decision) best() *Assessment {
+	var top *Assessment
 	for i := range d.Candidates {
 		if a := &d.Candidates[i]; a.Excluded == "" && (top == nil || a.Quality > top.Quality) {
 			top = a

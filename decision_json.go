@@ -2,6 +2,9 @@ package carrot
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/carrot-router/carrot/internal/appendjson"
@@ -11,13 +14,14 @@ import (
 const DecisionSchema = "carrot.decision/1"
 
 // MarshalJSON writes the decision in the form carrot.decision/1: an infinite
-// willingness to pay is null, costs are in USD.
+// willingness to pay is null, costs are in USD, unknown costs are null. The
+// objective is written where a policy has another name than its own.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	return d.AppendJSON(make([]byte, 0, 512+320*len(d.Candidates))), nil
 }
 
-// AppendJSON appends what MarshalJSON writes. It is there for programs that
-// write a decision with every request: encoding/json takes five times as long.
+// AppendJSON appends what MarshalJSON writes, for programs that write a decision
+// with every request: encoding/json takes five times as long.
 // A number that JSON cannot hold, NaN or an infinity, is written as null.
 func (d *Decision) AppendJSON(b []byte) []byte {
 	b = append(b, `{"schema":"`+DecisionSchema+`","id":`...)
@@ -26,6 +30,10 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	b = appendjson.String(b, d.Model)
 	b = append(b, `,"policy":`...)
 	b = appendjson.String(b, cmp.Or(d.Policy, d.Objective.String()))
+	if d.Policy != "" {
+		b = append(b, `,"objective":`...)
+		b = appendjson.String(b, d.Objective.String())
+	}
 	b = append(b, `,"usd_per_quality":`...)
 	b = appendjson.Float(b, d.USDPerQuality)
 	b = append(b, `,"reason":`...)
@@ -52,7 +60,7 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	return append(b, "]}"...)
 }
 
-func (a *Assessed) appendJSON(b []byte) []byte {
+func (a *Assessment) appendJSON(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = appendjson.String(b, a.Name)
 	b = append(b, `,"quality":`...)
@@ -71,10 +79,14 @@ func (a *Assessed) appendJSON(b []byte) []byte {
 	b = appendjson.Float(b, a.OutputTokens)
 	b = append(b, `,"output_tokens_p90":`...)
 	b = appendjson.Float(b, a.OutputTokensP90)
-	b = append(b, `,"cost_usd":`...)
-	b = a.Cost.AppendJSON(b)
-	b = append(b, `,"cost_usd_p90":`...)
-	b = a.CostP90.AppendJSON(b)
+	if a.CostUnknown {
+		b = append(b, `,"cost_usd":null,"cost_usd_p90":null`...)
+	} else {
+		b = append(b, `,"cost_usd":`...)
+		b = a.Cost.AppendJSON(b)
+		b = append(b, `,"cost_usd_p90":`...)
+		b = a.CostP90.AppendJSON(b)
+	}
 	b = append(b, `,"utility":`...)
 	b = appendjson.Float(b, a.Utility)
 	b = append(b, `,"excluded":`...)
@@ -84,10 +96,99 @@ func (a *Assessed) appendJSON(b []byte) []byte {
 	return append(appendjson.String(b, a.Excluded), '}')
 }
 
-// comma separates the element i of a list from the one before.
+// comma separates element i of a list from the one before it.
 func comma(b []byte, i int) []byte {
 	if i > 0 {
 		b = append(b, ',')
 	}
 	return b
+}
+
+// decisionJSON is what UnmarshalJSON reads. The reason, the fallback order and
+// the flips follow from it.
+type decisionJSON struct {
+	Schema        string           `json:"schema"`
+	ID            string           `json:"id"`
+	Model         string           `json:"model"`
+	Policy        string           `json:"policy"`
+	Objective     *Objective       `json:"objective"`
+	USDPerQuality *float64         `json:"usd_per_quality"`
+	Novelty       *float64         `json:"novelty"`
+	Abstained     bool             `json:"abstained"`
+	Candidates    []assessmentJSON `json:"candidates"`
+}
+
+type assessmentJSON struct {
+	Name            string   `json:"name"`
+	Quality         *float64 `json:"quality"`
+	QualitySE       *float64 `json:"quality_se"`
+	QualityNoise    *float64 `json:"quality_noise"`
+	InputTokens     int      `json:"input_tokens"`
+	CachedTokens    int      `json:"cached_tokens"`
+	OutputTokens    *float64 `json:"output_tokens"`
+	OutputTokensP90 *float64 `json:"output_tokens_p90"`
+	CostUSD         *USD     `json:"cost_usd"`
+	CostUSDP90      *USD     `json:"cost_usd_p90"`
+	Utility         *float64 `json:"utility"`
+	Excluded        string   `json:"excluded"`
+}
+
+// UnmarshalJSON reads what MarshalJSON writes: a decision equal to the one that
+// was written, down to the pico-dollar. Members it does not know are ignored.
+// The numbers that are written as null are read as NaN, except the willingness
+// to pay (+Inf), costs (unknown) and the utility of an unknown cost (-Inf).
+// Where a policy was written without its objective, as releases before this one
+// did, the objective is the willingness to pay.
+func (d *Decision) UnmarshalJSON(data []byte) error {
+	var in decisionJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("decision: %w", err)
+	}
+	if in.Schema != DecisionSchema {
+		return fmt.Errorf("decision: schema %q, want %q", in.Schema, DecisionSchema)
+	}
+	out := Decision{ID: in.ID, Model: in.Model, USDPerQuality: number(in.USDPerQuality, math.Inf(1)),
+		Novelty: number(in.Novelty, math.NaN()), Abstained: in.Abstained}
+	objective, err := ParseObjective(in.Policy)
+	switch {
+	case in.Objective != nil:
+		out.Policy, out.Objective = in.Policy, *in.Objective
+	case err == nil:
+		out.Objective = objective
+	default:
+		out.Policy, out.Objective = in.Policy, USDPerQuality(out.USDPerQuality)
+	}
+	if len(in.Candidates) > 0 {
+		out.Candidates = make([]Assessment, len(in.Candidates))
+	}
+	for i := range in.Candidates {
+		out.Candidates[i] = in.Candidates[i].assessment()
+	}
+	*d = out
+	return nil
+}
+
+func (in *assessmentJSON) assessment() Assessment {
+	nan := math.NaN()
+	a := Assessment{Name: in.Name, Excluded: in.Excluded,
+		Estimate: Estimate{
+			Quality: number(in.Quality, nan), QualitySE: number(in.QualitySE, nan), QualityNoise: number(in.QualityNoise, nan),
+			InputTokens: in.InputTokens, CachedTokens: in.CachedTokens,
+			OutputTokens: number(in.OutputTokens, nan), OutputTokensP90: number(in.OutputTokensP90, nan),
+			CostUnknown: in.CostUSD == nil || in.CostUSDP90 == nil,
+		}}
+	if a.CostUnknown {
+		a.Utility = number(in.Utility, math.Inf(-1))
+	} else {
+		a.Cost, a.CostP90, a.Utility = *in.CostUSD, *in.CostUSDP90, number(in.Utility, nan)
+	}
+	return a
+}
+
+// number is what a null stands for, or else the number.
+func number(v *float64, null float64) float64 {
+	if v == nil {
+		return null
+	}
+	return *v
 }

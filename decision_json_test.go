@@ -1,12 +1,16 @@
 package carrot_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/carrot-router/carrot"
 )
@@ -99,7 +103,7 @@ func manyCandidates(random *rand.Rand, n int) *carrot.Decision {
 		d.USDPerQuality = math.Inf(1)
 	}
 	for i := range n {
-		a := carrot.Assessed{
+		a := carrot.Assessment{
 			Name: fmt.Sprint(text(), i), Utility: float(),
 			Estimate: carrot.Estimate{
 				Quality: random.NormFloat64() * math.Pow(10, float64(-random.IntN(12))), QualitySE: float(), QualityNoise: float(), InputTokens: random.IntN(100000), CachedTokens: random.IntN(3),
@@ -136,7 +140,7 @@ func TestAppendJSONIsEncodingJSON(t *testing.T) {
 // What JSON has no number for is null, not a broken line.
 func TestAppendJSONNotFinite(t *testing.T) {
 	for _, f := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		d := carrot.Decision{Model: "a", Novelty: f, USDPerQuality: f, Candidates: []carrot.Assessed{
+		d := carrot.Decision{Model: "a", Novelty: f, USDPerQuality: f, Candidates: []carrot.Assessment{
 			{Name: "a", Utility: f, Estimate: carrot.Estimate{Quality: f, QualitySE: f, QualityNoise: f, OutputTokens: f, OutputTokensP90: f}},
 			{Name: "b"},
 		}}
@@ -191,4 +195,74 @@ func BenchmarkDecisionJSON(b *testing.B) {
 			_ = d.Flips()
 		}
 	})
+}
+
+// What MarshalJSON writes, UnmarshalJSON reads: an equal decision, with the
+// same reason, fallback order and flips.
+func TestDecisionReadsBackEqual(t *testing.T) {
+	same := []cmp.Option{cmpopts.EquateNaNs(), cmp.Comparer(func(a, b carrot.Objective) bool { return a == b })}
+	check := func(d *carrot.Decision) {
+		t.Helper()
+		text, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back carrot.Decision
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatalf("Unmarshal(%s): %v", text, err)
+		}
+		if diff := cmp.Diff(*d, back, same...); diff != "" {
+			t.Fatalf("%s reads back differently (-want +got):\n%s", text, diff)
+		}
+		if again, err := json.Marshal(back); err != nil || !bytes.Equal(again, text) {
+			t.Fatalf("written again: %s, %v\nwant %s", again, err, text)
+		}
+	}
+	check(&carrot.Decision{Candidates: []carrot.Assessment{{Name: "a"}}})
+	check(sixteen())
+	random := rand.New(rand.NewPCG(6, 3))
+	objectives := []carrot.Objective{{}, carrot.Quality, carrot.Cheap, carrot.Mu(0.3), carrot.Budget(0.002), carrot.Target(0.97), carrot.USDPerQuality(math.Inf(1)), carrot.USDPerQuality(0)}
+	for range 500 {
+		d := manyCandidates(random, 1+random.IntN(9))
+		d.ID, d.Model = "id", "model"
+		d.Objective = objectives[random.IntN(len(objectives))]
+		d.Policy = []string{"", "auto", "gold", "balanced", "mu=0.3", "auto:cheap"}[random.IntN(6)]
+		for i := range d.Candidates {
+			a := &d.Candidates[i]
+			a.Name = strings.ToValidUTF8(a.Name, "?")
+			a.Excluded = strings.ToValidUTF8(a.Excluded, "?")
+			switch random.IntN(4) {
+			case 0:
+				a.CostUnknown, a.Cost, a.CostP90, a.Utility = true, 0, 0, math.Inf(-1)
+			case 1:
+				a.Quality, a.Utility = math.NaN(), math.NaN()
+			}
+		}
+		check(d)
+	}
+}
+
+func TestDecisionUnmarshalErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                             `schema ""`,
+		`{"schema":"carrot.decision/2"}`: `want "carrot.decision/1"`,
+		`{"schema":"carrot.decision/1","candidates":7}`:                        "decision: ",
+		`{"schema":"carrot.decision/1","objective":"mu=7","policy":"x"}`:       "7 is outside",
+		`{"schema":"carrot.decision/1","candidates":[{"cost_usd":1e300}]}`:     "9.2 million",
+		`{"schema":"carrot.decision/1","candidates":[{"cost_usd":"a fifth"}]}`: "number of USD",
+	} {
+		d := carrot.Decision{ID: "kept"}
+		if err := json.Unmarshal([]byte(text), &d); err == nil || !strings.Contains(err.Error(), want) || d.ID != "kept" {
+			t.Errorf("Unmarshal(%s) = %+v, %v, want an error that says %q", text, d, err, want)
+		}
+	}
+}
+
+// A candidate without costs has unknown ones, not zero.
+func TestDecisionMissingCost(t *testing.T) {
+	var d carrot.Decision
+	text := `{"schema":"carrot.decision/1","policy":"cheap","usd_per_quality":0.5,"candidates":[{"name":"a","quality":0.5}]}`
+	if err := json.Unmarshal([]byte(text), &d); err != nil || !d.Candidates[0].CostUnknown || d.Objective != carrot.Cheap {
+		t.Errorf("Unmarshal(%s) = %+v, %v", text, d, err)
+	}
 }

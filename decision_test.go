@@ -116,7 +116,7 @@ func decision(quality, cost []float64, w float64) carrot.Decision {
 	d := carrot.Decision{USDPerQuality: w, Objective: carrot.USDPerQuality(w)}
 	for i, q := range quality {
 		c := carrot.Dollars(cost[i])
-		d.Candidates = append(d.Candidates, carrot.Assessed{
+		d.Candidates = append(d.Candidates, carrot.Assessment{
 			Name:     string(rune('a' + i)),
 			Estimate: carrot.Estimate{Quality: q, Cost: c},
 			Utility:  carrot.Utility(q, c.Float(), w),
@@ -248,13 +248,13 @@ func TestReason(t *testing.T) {
 func TestDecisionGolden(t *testing.T) {
 	d := carrot.Decision{
 		ID: "q-17", Model: "small", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25,
-		Candidates: []carrot.Assessed{
+		Candidates: []carrot.Assessment{
 			{
 				Name: "large",
 				Estimate: carrot.Estimate{
 					Quality: 0.875, QualitySE: 0.03125, QualityNoise: 0.25,
 					InputTokens: 1200, OutputTokens: 300, OutputTokensP90: 720.5,
-					Cost: gpt4o.Expected(1200, 300), CostP90: gpt4o.Expected(1200, 720.5),
+					Cost: expected(1200, 300), CostP90: expected(1200, 720.5),
 				},
 				Utility: 0.275,
 			},

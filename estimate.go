@@ -10,15 +10,16 @@ type Representation struct {
 	Sparse Sparse
 }
 
-// PairBit is set in the index of a pair of words and clear in that of a word.
-const PairBit = 1 << 31
-
 // Sparse is a bag of hashed words and word pairs: Value[i], 1 + ln(count), at
-// the 32-bit hash Index[i]. Indices are strictly increasing.
+// the 32-bit hash Index[i]. Indices are strictly increasing: those of words are
+// below FirstPair, those of pairs are not.
 type Sparse struct {
 	Index []uint32
 	Value []float32
 }
+
+// FirstPair is the smallest index that a pair of words can have in a [Sparse].
+const FirstPair uint32 = 1 << 31
 
 // Embedder turns texts into representations. An embedder is safe for
 // concurrent use and gives a text the same representation alone or in a
@@ -47,6 +48,10 @@ type Forecast struct {
 	// tokens are zero.
 	CostUSD, CostUSDP90 float64
 	Direct              bool
+
+	// CostUnknown says that the model was trained on scores alone: neither
+	// tokens nor costs are forecast.
+	CostUnknown bool
 }
 
 // Prediction is a predictor's answer for one query.
@@ -65,6 +70,13 @@ type Prediction struct {
 // Predictor forecasts every model's quality and cost. It is safe for
 // concurrent use, never changes its input, and gives the same for a batch as
 // for its rows.
+//
+// A predictor may also have a method
+//
+//	Only(models []string) Predictor
+//
+// that returns a predictor of these models alone, with the same forecasts;
+// [Router.Trim] uses it.
 type Predictor interface {
 	// Models names the columns of a prediction.
 	Models() []string
@@ -86,4 +98,7 @@ type Estimate struct {
 
 	Cost    USD // expected cost of the call
 	CostP90 USD // its 90% quantile
+	// CostUnknown says that nothing is known of the cost: Cost and CostP90
+	// are zero and mean nothing.
+	CostUnknown bool
 }

@@ -73,7 +73,7 @@ func ExampleParseObjective() {
 
 // Where would this decision turn out otherwise?
 func ExampleDecision_Flips() {
-	decision := carrot.Decision{Candidates: []carrot.Assessed{
+	decision := carrot.Decision{Candidates: []carrot.Assessment{
 		{Name: "large", Estimate: carrot.Estimate{Quality: 0.9, Cost: carrot.Dollars(0.010)}},
 		{Name: "medium", Estimate: carrot.Estimate{Quality: 0.8, Cost: carrot.Dollars(0.002)}},
 		{Name: "small", Estimate: carrot.Estimate{Quality: 0.4, Cost: carrot.Dollars(0.001)}},
@@ -87,9 +87,12 @@ func ExampleDecision_Flips() {
 	// up to 0.0025 USD per unit of quality: small
 }
 
-// Token prices add up exactly.
+// Token prices add up exactly, and a part of a price that is not set is not zero.
 func ExamplePrice_Cost() {
 	price := carrot.Price{Input: carrot.PerMillion(0.15), CachedInput: carrot.PerMillion(0.075), Output: carrot.PerMillion(0.60)}
 	fmt.Println(price.Cost(carrot.Usage{Input: 1200, CachedInput: 300, Output: 250}))
-	// Output: $0.0003525
+	fmt.Println(price.Cost(carrot.Usage{Input: 1200, CacheWrite: 300, Output: 250}))
+	// Output:
+	// $0.0003525 <nil>
+	// $0 the cost is unknown: cache write tokens have no price
 }

@@ -1,6 +1,7 @@
 package carrot
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +17,35 @@ type Point struct {
 	Quality       float64 // mean score in [0,1]
 }
 
+// pointJSON is the JSON form of a Point.
+type pointJSON struct {
+	USDPerQuality *float64 `json:"usd_per_quality"`
+	CostUSD       float64  `json:"cost_usd"`
+	Quality       float64  `json:"quality"`
+}
+
+// MarshalJSON writes the point; an infinite willingness to pay is null.
+func (p Point) MarshalJSON() ([]byte, error) {
+	out := pointJSON{CostUSD: p.CostUSD, Quality: p.Quality}
+	if !math.IsInf(p.USDPerQuality, 1) {
+		out.USDPerQuality = &p.USDPerQuality
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Point) UnmarshalJSON(data []byte) error {
+	var in pointJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*p = Point{USDPerQuality: math.Inf(1), CostUSD: in.CostUSD, Quality: in.Quality}
+	if in.USDPerQuality != nil {
+		p.USDPerQuality = *in.USDPerQuality
+	}
+	return nil
+}
+
 // Frontier holds the operating points a router reached on out-of-fold
 // predictions. Objectives that speak of a share of quality or of a budget are
 // turned into a willingness to pay with it.
@@ -24,14 +54,14 @@ type Frontier struct {
 	BestSingle Point // of the model with the highest mean score; w is unused
 }
 
-// K is the constant of the paper's objective, in 1/USD.
-const K = 100
+// PaperK is the constant K of the paper's objective (1-μ)·q - μ·K·c, in 1/USD.
+const PaperK = 100
 
 type objectiveKind uint8
 
 const (
-	_        objectiveKind = iota // of the zero Objective, which is Balanced
-	byTarget                      // share of the best single's quality
+	balanced objectiveKind = iota
+	byTarget               // share of the best single's quality
 	byUSDPerQuality
 	byMu
 	byBudget
@@ -50,31 +80,39 @@ type Objective struct {
 // frontier reaches 99%, 97% and 90% of the best single model's quality.
 var (
 	Quality  = Objective{byTarget, 0.99, "quality"}
-	Balanced = Objective{byTarget, 0.97, "balanced"}
+	Balanced = Objective{}
 	Cheap    = Objective{byTarget, 0.90, "cheap"}
 )
 
+// balancedTarget is the share of quality that Balanced reaches.
+const balancedTarget = 0.97
+
 // USDPerQuality is the objective of paying at most w dollars for one more
-// unit of expected quality. +Inf takes the best quality, 0 the least cost.
+// unit of expected quality, w >= 0. +Inf takes the best quality, 0 the least
+// cost. A number out of range is an error of Resolve.
 func USDPerQuality(w float64) Objective { return Objective{kind: byUSDPerQuality, value: w} }
 
-// Mu is the paper's objective (1-μ)·q - μ·K·c with μ in [0,1].
+// Mu is the paper's objective (1-μ)·q - μ·K·c with μ in [0,1]. A number out of
+// range is an error of Resolve.
 func Mu(mu float64) Objective { return Objective{kind: byMu, value: mu} }
 
 // Budget is the objective of the best quality at a mean cost of at most usd
-// dollars a query, by the router's stored frontier.
+// dollars a query, usd > 0, by the router's stored frontier. A number out of
+// range is an error of Resolve.
 func Budget(usd float64) Objective { return Objective{kind: byBudget, value: usd} }
 
-// Target is the objective of reaching a share of the best single model's
-// quality at the least mean cost, by the router's stored frontier.
+// Target is the objective of reaching a share, in (0,1], of the best single
+// model's quality at the least mean cost, by the router's stored frontier. A
+// number out of range is an error of Resolve.
 func Target(share float64) Objective { return Objective{kind: byTarget, value: share} }
 
 // ErrBudget is returned when a budget is below the cheapest operating point.
 var ErrBudget = errors.New("budget below the cheapest operating point")
 
 // ErrNoFrontier is returned when an objective needs a stored frontier and the
-// router has none.
-var ErrNoFrontier = errors.New("router has no stored frontier")
+// router has none: it was made without one, or trained on outcomes that have
+// no costs.
+var ErrNoFrontier = errors.New("the router has no stored frontier")
 
 // leastWorth is the smallest willingness to pay above zero, a pico-dollar.
 const leastWorth = 1e-12
@@ -96,36 +134,48 @@ func ParseObjective(s string) (Objective, error) {
 		return Objective{}, fmt.Errorf("objective %q: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", s)
 	}
 	var o Objective
-	low, high := 0.0, math.Inf(1)
 	switch key {
 	case "mu":
-		o, high = Mu(value), 1
+		o = Mu(value)
 	case "usd-per-quality":
 		o = USDPerQuality(value)
 	case "budget":
 		o = Budget(value)
 	case "target":
-		o, high = Target(value), 1
+		o = Target(value)
 	default:
 		return Objective{}, fmt.Errorf("objective %q: unknown %q, want quality, balanced, cheap, or a number for mu, usd-per-quality, budget or target", s, key)
 	}
-	if key == "usd-per-quality" && value > 0 && value < leastWorth {
-		return Objective{}, fmt.Errorf("objective %q: want 0 or at least %g", s, leastWorth)
-	}
-	if value < low || value > high {
-		return Objective{}, fmt.Errorf("objective %q: %v is outside [%v,%v]", s, value, low, high)
+	if err := o.check(); err != nil {
+		return Objective{}, fmt.Errorf("objective %q: %w", s, err)
 	}
 	return o, nil
+}
+
+// check refuses numbers out of range.
+func (o Objective) check() error {
+	v := o.value
+	switch {
+	case o.kind == byMu && !(v >= 0 && v <= 1):
+		return fmt.Errorf("%v is outside [0,1]", v)
+	case o.kind == byTarget && !(v > 0 && v <= 1):
+		return fmt.Errorf("%v is outside (0,1]", v)
+	case o.kind == byBudget && !(v > 0):
+		return fmt.Errorf("%v is no budget: want USD a query above 0", v)
+	case o.kind == byUSDPerQuality && !(v >= leastWorth || v == 0):
+		return fmt.Errorf("%v is no price of quality: want 0 or at least %g", v, leastWorth)
+	}
+	return nil
 }
 
 // String writes the objective in the form that ParseObjective reads.
 func (o Objective) String() string {
 	value := strconv.FormatFloat(o.value, 'g', -1, 64)
 	switch {
-	case o == Objective{}:
-		return Balanced.name
 	case o.name != "":
 		return o.name
+	case o.kind == balanced:
+		return "balanced"
 	case o.kind == byUSDPerQuality:
 		return "usd-per-quality=" + value
 	case o.kind == byMu:
@@ -137,13 +187,26 @@ func (o Objective) String() string {
 	}
 }
 
+// MarshalText writes what String writes.
+func (o Objective) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what ParseObjective reads.
+func (o *Objective) UnmarshalText(text []byte) error {
+	parsed, err := ParseObjective(string(text))
+	if err == nil {
+		*o = parsed
+	}
+	return err
+}
+
 // Resolve returns the willingness to pay in USD per unit of quality: +Inf
 // takes the best quality, 0 the cheapest candidate. A target or a budget is
-// read off the frontier f; a target that no point reaches gives +Inf, a budget
-// below the cheapest point is ErrBudget.
+// read off the frontier f, which is ErrNoFrontier if it is empty; a target that
+// no point reaches gives +Inf, a budget below the cheapest point is ErrBudget.
+// An objective with a number out of range is an error.
 func (o Objective) Resolve(f Frontier) (float64, error) {
-	if (o == Objective{}) {
-		o = Balanced
+	if err := o.check(); err != nil {
+		return 0, fmt.Errorf("objective %s: %w", o, err)
 	}
 	switch o.kind {
 	case byUSDPerQuality:
@@ -152,19 +215,23 @@ func (o Objective) Resolve(f Frontier) (float64, error) {
 		if o.value == 0 {
 			return math.Inf(1), nil
 		}
-		return (1 - o.value) / (o.value * K), nil
+		return (1 - o.value) / (o.value * PaperK), nil
 	}
 	if len(f.Points) == 0 {
-		return 0, fmt.Errorf("objective %s: %w", o, ErrNoFrontier)
+		return 0, fmt.Errorf("objective %s: %w: ask for usd-per-quality= or mu=, which need none", o, ErrNoFrontier)
 	}
-	if o.kind == byBudget {
+	switch o.kind {
+	case byBudget:
 		return f.within(o.value)
+	case balanced:
+		return f.reaching(balancedTarget * f.BestSingle.Quality), nil
+	default:
+		return f.reaching(o.value * f.BestSingle.Quality), nil
 	}
-	return f.reaching(o.value * f.BestSingle.Quality), nil
 }
 
 // reaching returns the w of the cheapest point of at least this quality; of
-// equals, the better one.
+// points of equal cost, that of the better one.
 func (f Frontier) reaching(quality float64) float64 {
 	best := Point{USDPerQuality: math.Inf(1), CostUSD: math.Inf(1)}
 	for _, p := range f.Points {
@@ -172,11 +239,11 @@ func (f Frontier) reaching(quality float64) float64 {
 			best = p
 		}
 	}
-	return best.USDPerQuality
+	return f.settle(best)
 }
 
-// within returns the w of the best point of at most this mean cost; of
-// equals, the cheaper one.
+// within returns the w of the best point of at most this mean cost; of points
+// of equal quality, that of the cheaper one.
 func (f Frontier) within(usd float64) (float64, error) {
 	best, cheapest := Point{Quality: -1}, math.Inf(1)
 	for _, p := range f.Points {
@@ -188,5 +255,19 @@ func (f Frontier) within(usd float64) (float64, error) {
 	if best.Quality < 0 {
 		return 0, fmt.Errorf("%w: $%.3g a query, the cheapest mean cost is $%.3g: ask for more, or for usd-per-quality=0", ErrBudget, usd, cheapest)
 	}
-	return best.USDPerQuality, nil
+	return f.settle(best), nil
+}
+
+// settle returns the w of a point of the frontier, or the lowest w if all points
+// have its cost and quality: where nothing tells settings apart, more money buys
+// nothing.
+func (f Frontier) settle(best Point) float64 {
+	w := best.USDPerQuality
+	for _, p := range f.Points {
+		if p.CostUSD != best.CostUSD || p.Quality != best.Quality {
+			return best.USDPerQuality
+		}
+		w = min(w, p.USDPerQuality)
+	}
+	return w
 }

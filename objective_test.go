@@ -1,8 +1,10 @@
 package carrot_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -29,7 +31,6 @@ func TestParseObjective(t *testing.T) {
 	f("usd-per-quality=0", carrot.USDPerQuality(0))
 	f("budget=2e-3", carrot.Budget(0.002))
 	f("target=0.97", carrot.Target(0.97))
-	f("target=0", carrot.Target(0))
 }
 
 func TestParseObjectiveErrors(t *testing.T) {
@@ -46,9 +47,12 @@ func TestParseObjectiveErrors(t *testing.T) {
 	}
 	f("mu=1.5", "1.5 is outside [0,1]")
 	f("mu=-0.1", "-0.1 is outside [0,1]")
-	f("target=97", "97 is outside [0,1]")
-	f("budget=-1", "-1 is outside [0,+Inf]")
-	f("usd-per-quality=-1", "-1 is outside [0,+Inf]")
+	f("target=97", "97 is outside (0,1]")
+	f("target=0", "0 is outside (0,1]")
+	f("budget=-1", "-1 is no budget")
+	f("budget=0", "0 is no budget")
+	f("usd-per-quality=-1", "-1 is no price of quality")
+	f("usd-per-quality=1e-13", "want 0 or at least 1e-12")
 	f("mu=nan", "with a number")
 	f("mu=", "with a number")
 	f("mu", "want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target=")
@@ -78,10 +82,70 @@ func TestObjectiveString(t *testing.T) {
 	f(carrot.USDPerQuality(0.01), "usd-per-quality=0.01")
 	f(carrot.Budget(0.002), "budget=0.002")
 	f(carrot.Target(0.97), "target=0.97")
-	f(carrot.Target(0), "target=0")
 
-	if got := (carrot.Objective{}).String(); got != "balanced" {
-		t.Errorf("the zero objective writes itself %q, want balanced", got)
+	if (carrot.Objective{}) != carrot.Balanced {
+		t.Error("the zero objective is not Balanced")
+	}
+}
+
+// An objective made in Go is checked when it is resolved, as a parsed one is
+// when it is parsed.
+func TestResolveOutOfRange(t *testing.T) {
+	for _, o := range []carrot.Objective{
+		carrot.USDPerQuality(-1), carrot.USDPerQuality(1e-13), carrot.USDPerQuality(math.NaN()),
+		carrot.Mu(7), carrot.Mu(-0.1), carrot.Mu(math.NaN()),
+		carrot.Target(3), carrot.Target(0), carrot.Target(math.NaN()),
+		carrot.Budget(0), carrot.Budget(-1), carrot.Budget(math.NaN()),
+	} {
+		if w, err := o.Resolve(handmade); err == nil || !strings.Contains(err.Error(), o.String()) {
+			t.Errorf("%v resolves to %v, %v, want an error that names it", o, w, err)
+		}
+	}
+}
+
+func TestObjectiveText(t *testing.T) {
+	type settings struct {
+		Objective carrot.Objective  `json:"objective"`
+		Other     *carrot.Objective `json:"other"`
+	}
+	mu := carrot.Mu(0.3)
+	text, err := json.Marshal(settings{carrot.Cheap, &mu})
+	if want := `{"objective":"cheap","other":"mu=0.3"}`; err != nil || string(text) != want {
+		t.Fatalf("Marshal = %s, %v, want %s", text, err, want)
+	}
+	var back settings
+	if err := json.Unmarshal(text, &back); err != nil || back.Objective != carrot.Cheap || *back.Other != mu {
+		t.Errorf("Unmarshal(%s) = %+v, %v", text, back, err)
+	}
+	if err := json.Unmarshal([]byte(`{"objective":"mu=7"}`), &back); err == nil || back.Objective != carrot.Cheap {
+		t.Errorf("mu=7 is read as %v, %v, want an error", back.Objective, err)
+	}
+}
+
+// A frontier reads back equal, the point of +Inf too.
+func TestPointJSON(t *testing.T) {
+	text, err := json.Marshal(handmade)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back carrot.Frontier
+	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, handmade) {
+		t.Errorf("Unmarshal(%s) = %+v, %v", text, back, err)
+	}
+}
+
+// Where all settings tie, the cheapest of them is taken, not quality at any
+// price.
+func TestResolveAllTied(t *testing.T) {
+	var tied carrot.Frontier
+	for _, w := range []float64{math.Inf(1), 10, 1, 0.1} {
+		tied.Points = append(tied.Points, carrot.Point{USDPerQuality: w, CostUSD: 2, Quality: 0.5})
+	}
+	tied.BestSingle = carrot.Point{CostUSD: 2, Quality: 0.5}
+	for _, o := range []carrot.Objective{carrot.Balanced, carrot.Quality, carrot.Cheap, carrot.Budget(3)} {
+		if w, err := o.Resolve(tied); err != nil || w != 0.1 {
+			t.Errorf("%v resolves to %v, %v, want 0.1", o, w, err)
+		}
 	}
 }
 
@@ -149,7 +213,7 @@ func TestResolve(t *testing.T) {
 	f(carrot.Cheap, 10)    // .72
 	f(carrot.Target(0.97), 20)
 	f(carrot.Target(1), 30)
-	f(carrot.Target(0), 1)
+	f(carrot.Target(0.1), 1)
 	f(carrot.Objective{}, 20) // the zero objective is Balanced
 
 	// A budget takes the best point of no more cost.

@@ -37,32 +37,28 @@ type Query struct {
 	// Models restricts the choice to candidates of these names. Empty: the
 	// router's whole pool.
 	Models []string
-	// Answers is how many answers are asked for; their output tokens add up.
+	// Answers is the number of answers asked for; their output tokens add up.
 	// Zero: one.
 	Answers int
 	// CachedTokens says, by candidate, how many of InputTokens the provider
 	// holds in its prompt cache, from an earlier turn of the conversation:
 	// they are estimated at the price of cached input. It may be nil.
 	CachedTokens map[string]int
-	// Excluded says, by candidate, why the caller rules it out. It may be nil.
+	// Excluded says, by candidate, why the caller excludes it. It may be nil.
 	Excluded map[string]string
 }
 
-// Model is a language model as a candidate calls it.
+// Model is what is known of the language model that a candidate calls.
 type Model struct {
-	// Name as in the data the router was trained on.
-	Name string
 	// ContextTokens is the most tokens, input and output together, that
-	// fit. Zero: not known, never excluded for length.
+	// fit. Zero: unknown, nothing is excluded for its length.
 	ContextTokens int
-	// Abilities, with Known set when they are known; unknown abilities
-	// exclude nothing.
-	Abilities Abilities
-	Known     bool
+	// Abilities of the model. Nil: unknown, nothing is excluded.
+	Abilities *Abilities
 }
 
-// Candidate is what may be chosen. Today it is one call of one model; the
-// decision rule knows only its name, its estimate and its cost.
+// Candidate is what may be chosen: today, one call of one model. The decision
+// rule knows only its name, its estimate and its cost.
 type Candidate struct {
 	// Name is unique in a router.
 	Name string
@@ -72,15 +68,16 @@ type Candidate struct {
 	// uses: a model that was never observed borrows a known one's. Empty:
 	// the candidate's own name.
 	Like string
-	// Price of the model; nil when it is not known, which is an error
-	// unless the predictor forecasts the candidate's cost directly.
+	// Price of the model; nil if it is unknown, which is an error of Route
+	// unless the predictor forecasts the candidate's cost directly or says
+	// that it is unknown.
 	Price *Price
 	// MaxOutputTokens caps the forecast of output tokens of one answer, as
 	// Query.MaxOutputTokens does. Zero: no cap.
 	MaxOutputTokens int
 	// QualityShift is added to the forecast of quality, and OutputFactor
-	// multiplies that of output tokens: what a candidate with settings of its
-	// own, as a greater effort of reasoning, is thought to differ by from the
+	// multiplies that of output tokens: how a candidate with settings of its
+	// own, such as a higher reasoning effort, is thought to differ from the
 	// model it is like. A factor of zero means one.
 	QualityShift, OutputFactor float64
 }

@@ -1,6 +1,7 @@
 package carrot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,14 @@ var ErrNoCandidate = errors.New("no candidate can answer the query")
 type Config struct {
 	// Candidates is the pool, in the order that breaks ties.
 	Candidates []Candidate
-	Embedder   Embedder
-	Predictor  Predictor
+	// Embedder represents the query's text.
+	Embedder Embedder
+	// Predictor has a column for each candidate.
+	Predictor Predictor
 	// CountTokens counts a text's input tokens.
 	CountTokens func(text string) int
-	// Frontier turns targets and budgets into a willingness to pay.
+	// Frontier turns targets and budgets into a willingness to pay. Without
+	// points, those objectives are ErrNoFrontier.
 	Frontier Frontier
 }
 
@@ -34,10 +38,18 @@ type Router struct {
 	scratch sync.Pool
 }
 
-// NewRouter checks that the parts fit: candidates have unique names and a
-// column of the predictor each. A missing price is an error when routing.
+// NewRouter checks that no part is missing and that they fit: candidates have
+// unique names and each has a column of the predictor. A missing price is an
+// error when routing.
 func NewRouter(c Config) (*Router, error) {
-	if len(c.Candidates) == 0 {
+	switch {
+	case c.Embedder == nil:
+		return nil, errors.New("new router: Config.Embedder is missing")
+	case c.Predictor == nil:
+		return nil, errors.New("new router: Config.Predictor is missing")
+	case c.CountTokens == nil:
+		return nil, errors.New("new router: Config.CountTokens is missing")
+	case len(c.Candidates) == 0:
 		return nil, fmt.Errorf("new router: %w: the pool is empty", ErrNoCandidate)
 	}
 	r := &Router{config: c, columns: make([]int, len(c.Candidates))}
@@ -45,6 +57,9 @@ func NewRouter(c Config) (*Router, error) {
 	known := c.Predictor.Models()
 	seen := make(map[string]bool, len(c.Candidates))
 	for i, cand := range c.Candidates {
+		if cand.Name == "" {
+			return nil, fmt.Errorf("new router: candidate %d has no name", i)
+		}
 		if seen[cand.Name] {
 			return nil, fmt.Errorf("new router: candidate %q appears twice", cand.Name)
 		}
@@ -88,11 +103,11 @@ func (r *Router) With(candidates []Candidate) (*Router, error) {
 	return NewRouter(c)
 }
 
-// Narrow returns a router whose predictor knows the models of the pool only, for
-// who routes often and never with another pool. It decides as r does, in less time
-// and memory. A predictor without a method Only, which takes the models to keep,
+// Trim returns a router that decides as r does, in less time and memory: its
+// predictor holds the models of the pool only, so it is for programs that never
+// route with another pool. A predictor without a method Only (see [Predictor])
 // stays whole.
-func (r *Router) Narrow() *Router {
+func (r *Router) Trim() *Router {
 	whole, ok := r.config.Predictor.(interface {
 		Only(models []string) Predictor
 	})
@@ -106,11 +121,11 @@ func (r *Router) Narrow() *Router {
 	slices.Sort(models)
 	c := r.config
 	c.Predictor = whole.Only(slices.Compact(models))
-	narrow, err := NewRouter(c)
-	if err != nil { // a predictor that kept others
+	trimmed, err := NewRouter(c)
+	if err != nil { // the predictor kept other models than it was asked to
 		return r
 	}
-	return narrow
+	return trimmed
 }
 
 // Route decides which candidate answers q under the objective o. When all are
@@ -156,7 +171,7 @@ func (r *Router) checkModels(names []string) error {
 // decide prices the prediction and chooses.
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
-		Candidates: make([]Assessed, len(r.config.Candidates))}
+		Candidates: make([]Assessment, len(r.config.Candidates))}
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
 		a.Name = c.Name
@@ -166,20 +181,43 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 			return Decision{}, err
 		}
 		a.Estimate = estimate
-		a.Utility = Utility(a.Quality, a.Cost.Float(), w)
+		switch {
+		case !a.CostUnknown || math.IsInf(w, 1):
+			a.Utility = Utility(a.Quality, a.Cost.Float(), w)
+		default:
+			a.Utility = math.Inf(-1)
+			if a.Excluded == "" {
+				a.Excluded = unknownCost
+			}
+		}
 	}
 	best := chosen(d.Candidates)
 	if best < 0 {
-		return d, fmt.Errorf("route: %w: %s: %s", ErrNoCandidate, d.Candidates[0].Name, d.Candidates[0].Excluded)
+		return d, fmt.Errorf("route: %w: %s", ErrNoCandidate, d.refusals(q.Models))
 	}
 	d.Model = d.Candidates[best].Name
 	return d, nil
 }
 
+// unknownCost is why a candidate without a cost is excluded.
+const unknownCost = "its cost is unknown, so it may be chosen only where cost does not matter (usd-per-quality=inf)"
+
+// refusals says why each candidate that was asked for is excluded.
+func (d *Decision) refusals(asked []string) string {
+	var why []string
+	for i := range d.Candidates {
+		if a := &d.Candidates[i]; a.Excluded != "" && (len(asked) == 0 || slices.Contains(asked, a.Name)) {
+			why = append(why, a.Name+": "+a.Excluded)
+		}
+	}
+	return strings.Join(why, "; ")
+}
+
 // Estimate puts the candidate's price on a forecast for q, whose InputTokens
-// must be set. Nine decimals are left of it: what is decided on can be written
-// down whole, and short. A missing price is an error unless the forecast is of the
-// cost itself.
+// must be set. It is the only place where a call is priced before it is made.
+// Estimates have nine decimals, so that what is decided on can be written down
+// whole and short. A missing price is an error, unless the forecast is of the
+// cost itself or says that the cost is unknown.
 func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
 		InputTokens: q.InputTokens, CachedTokens: min(q.CachedTokens[c.Name], q.InputTokens),
@@ -202,14 +240,21 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 		*v = math.Round(*v*1e9) / 1e9
 	}
 	switch {
+	case f.CostUnknown:
+		e.CostUnknown = true
+		return e, nil
 	case f.Direct:
 		e.Cost, e.CostP90 = Dollars(f.CostUSD), Dollars(f.CostUSDP90)
+		return e, nil
 	case c.Price == nil:
 		return e, fmt.Errorf("model %q has no price: add it to the price book", c.Name)
-	default:
-		saved := Price{Input: c.Price.Input - c.Price.CachedInput}.Cost(Usage{Input: e.CachedTokens})
-		e.Cost = c.Price.Expected(q.InputTokens, e.OutputTokens) - saved
-		e.CostP90 = c.Price.Expected(q.InputTokens, e.OutputTokensP90) - saved
+	}
+	input := Usage{Input: e.InputTokens - e.CachedTokens, CachedInput: e.CachedTokens}
+	var err, errP90 error
+	e.Cost, err = c.Price.Expected(input, e.OutputTokens)
+	e.CostP90, errP90 = c.Price.Expected(input, e.OutputTokensP90)
+	if err := cmp.Or(err, errP90); err != nil {
+		return e, fmt.Errorf("price a call of %q: %w", c.Name, err)
 	}
 	return e, nil
 }
@@ -226,7 +271,7 @@ func (c *Candidate) Excludes(q *Query) string {
 	if limit := c.Model.ContextTokens; limit > 0 && q.InputTokens+q.MaxOutputTokens > limit {
 		return fmt.Sprintf("the query needs %d tokens of context, the model has %d", q.InputTokens+q.MaxOutputTokens, limit)
 	}
-	if c.Model.Known {
+	if c.Model.Abilities != nil {
 		if missing := c.Model.Abilities.lacks(q.Needs); missing != "" {
 			return "the model lacks " + missing
 		}

@@ -52,7 +52,7 @@ func (p fakePredictor) Predict(x []carrot.Representation, dst []carrot.Predictio
 // words counts a token per word.
 func words(text string) int { return len(strings.Fields(text)) }
 
-// twoModels is a router over a dear and good model and a cheap and worse one.
+// twoModels is a router over an expensive, good model and a cheap, worse one.
 // On 1,000 input tokens large costs $0.0145 and small $0.00025.
 func twoModels() carrot.Config {
 	small := carrot.Price{Input: carrot.PerMillion(0.1), Output: carrot.PerMillion(0.5)}
@@ -96,7 +96,7 @@ var best = carrot.USDPerQuality(math.Inf(1))
 
 func TestRoute(t *testing.T) {
 	got := route(t, newRouter(t, twoModels()), carrot.Query{ID: "q1", Text: "? a", InputTokens: 1000}, carrot.USDPerQuality(0.01))
-	large := carrot.Assessed{
+	large := carrot.Assessment{
 		Name: "large",
 		Estimate: carrot.Estimate{
 			Quality: 0.9, QualitySE: 0.01, QualityNoise: 0.3,
@@ -105,7 +105,7 @@ func TestRoute(t *testing.T) {
 		},
 		Utility: carrot.Utility(0.9, 0.0145, 0.01),
 	}
-	small := carrot.Assessed{
+	small := carrot.Assessment{
 		Name: "small",
 		Estimate: carrot.Estimate{
 			Quality: 0.5, QualitySE: 0.02, QualityNoise: 0.4,
@@ -116,7 +116,7 @@ func TestRoute(t *testing.T) {
 	}
 	want := carrot.Decision{
 		ID: "q1", Model: "small", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25, Abstained: true,
-		Candidates: []carrot.Assessed{large, small},
+		Candidates: []carrot.Assessment{large, small},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b carrot.Objective) bool { return a == b })); diff != "" {
 		t.Errorf("Route (-want +got):\n%s", diff)
@@ -144,7 +144,7 @@ func TestRouteObjective(t *testing.T) {
 }
 
 func TestExcluded(t *testing.T) {
-	can := func(a carrot.Abilities) carrot.Model { return carrot.Model{Known: true, Abilities: a} }
+	can := func(a carrot.Abilities) carrot.Model { return carrot.Model{Abilities: &a} }
 	all := carrot.Abilities{Tools: true, Vision: true, JSON: true}
 	for _, test := range []struct {
 		name  string
@@ -184,11 +184,12 @@ func TestExcluded(t *testing.T) {
 	}
 }
 
-// When no candidate is left, the decision says why for each.
+// When no candidate is left, the decision says why for each, and the error for
+// those that were asked for.
 func TestErrNoCandidate(t *testing.T) {
 	c := twoModels()
 	c.Candidates[0].Model.ContextTokens = 100
-	c.Candidates[1].Model.Known = true
+	c.Candidates[1].Model.Abilities = &carrot.Abilities{}
 	d, err := newRouter(t, c).Route(t.Context(), carrot.Query{ID: "q1", InputTokens: 200, Needs: carrot.Abilities{Tools: true}}, best)
 	if !errors.Is(err, carrot.ErrNoCandidate) || !strings.Contains(err.Error(), "large: the query needs 200 tokens") {
 		t.Errorf("Route: %v, want ErrNoCandidate with a reason", err)
@@ -201,6 +202,43 @@ func TestErrNoCandidate(t *testing.T) {
 		if a.Excluded != want[i] || a.Cost <= 0 {
 			t.Errorf("%s: excluded %q at %v, want %q and an estimate", a.Name, a.Excluded, a.Cost, want[i])
 		}
+	}
+	for _, test := range []struct {
+		models     []string
+		want, lack string
+	}{{nil, "small", ""}, {[]string{"small"}, "small: the model lacks tools", "large"}, {[]string{"large"}, "large: the query needs", "small"}} {
+		q := carrot.Query{InputTokens: 200, Needs: carrot.Abilities{Tools: true}, Models: test.models}
+		_, err := newRouter(t, c).Route(t.Context(), q, best)
+		if !errors.Is(err, carrot.ErrNoCandidate) || !strings.Contains(err.Error(), test.want) || test.lack != "" && strings.Contains(err.Error(), test.lack) {
+			t.Errorf("of %v: %v, want it to name them and say why", test.models, err)
+		}
+	}
+}
+
+// A model that was trained on scores alone has no cost, which is not zero: it
+// may be chosen only where cost does not matter.
+func TestUnknownCost(t *testing.T) {
+	c := twoModels()
+	c.Predictor = fakePredictor{models: []string{"small", "large"}, forecasts: []carrot.Forecast{
+		{Quality: 0.5, OutputTokens: 300, OutputTokensP90: 500}, {Quality: 0.9, CostUnknown: true}}}
+	r := newRouter(t, c)
+	for _, w := range []float64{0, 0.01, 1e9} {
+		d := route(t, r, carrot.Query{InputTokens: 1000}, carrot.USDPerQuality(w))
+		if a := d.Candidates[0]; d.Model != "small" || !a.CostUnknown || !math.IsInf(a.Utility, -1) || !strings.Contains(a.Excluded, "its cost is unknown") {
+			t.Errorf("at w = %v: %s chosen, %+v", w, d.Model, a)
+		}
+		if len(d.Fallback()) != 0 {
+			t.Errorf("at w = %v: fallback %v, want none", w, d.Fallback())
+		}
+	}
+	d := route(t, r, carrot.Query{InputTokens: 1000}, best)
+	if d.Model != "large" || !slices.Equal(d.Fallback(), []string{"small"}) || len(d.Flips()) != 1 || d.Flips()[0].Model != "small" {
+		t.Errorf("where cost does not matter: %s chosen, then %v, flips %v", d.Model, d.Fallback(), d.Flips())
+	}
+	// At equal quality a known cost goes before an unknown one.
+	c.Predictor.(fakePredictor).forecasts[0].Quality = 0.9
+	if d := route(t, newRouter(t, c), carrot.Query{InputTokens: 1000}, best); d.Model != "small" {
+		t.Errorf("of equal quality %s is chosen, want the one whose cost is known", d.Model)
 	}
 }
 
@@ -246,6 +284,21 @@ func TestRouteErrors(t *testing.T) {
 	}
 }
 
+// A router is refused when a part is missing, not at its first query.
+func TestNewRouterMissingParts(t *testing.T) {
+	for part, remove := range map[string]func(*carrot.Config){
+		"Embedder":    func(c *carrot.Config) { c.Embedder = nil },
+		"Predictor":   func(c *carrot.Config) { c.Predictor = nil },
+		"CountTokens": func(c *carrot.Config) { c.CountTokens = nil },
+	} {
+		c := twoModels()
+		remove(&c)
+		if _, err := carrot.NewRouter(c); err == nil || !strings.Contains(err.Error(), part+" is missing") {
+			t.Errorf("without %s: %v", part, err)
+		}
+	}
+}
+
 func TestNewRouterErrors(t *testing.T) {
 	for _, test := range []struct {
 		name       string
@@ -254,6 +307,7 @@ func TestNewRouterErrors(t *testing.T) {
 	}{
 		{"no candidates", nil, "the pool is empty"},
 		{"twice", []carrot.Candidate{{Name: "small"}, {Name: "small"}}, `candidate "small" appears twice`},
+		{"without a name", []carrot.Candidate{{Name: "small"}, {}}, `candidate 1 has no name`},
 		{"unknown", []carrot.Candidate{{Name: "new"}}, `the predictor does not know model "new"; it knows small, large`},
 		{"like unknown", []carrot.Candidate{{Name: "new", Like: "old"}}, `the predictor does not know model "old"`},
 	} {
@@ -271,7 +325,7 @@ func TestNewRouterErrors(t *testing.T) {
 // pays its own price.
 func TestLikeBorrowsAColumn(t *testing.T) {
 	known := newRouter(t, twoModels())
-	free := carrot.Price{}
+	free := carrot.Price{Input: carrot.Free, Output: carrot.Free}
 	r, err := known.With(append(slices.Clone(known.Candidates()), carrot.Candidate{Name: "new", Like: "large", Price: &free}))
 	if err != nil {
 		t.Fatal(err)
@@ -289,10 +343,10 @@ func TestLikeBorrowsAColumn(t *testing.T) {
 	}
 }
 
-// narrowing is a predictor that can leave models out.
-type narrowing struct{ carrot.Predictor }
+// trimmable is a predictor that can leave models out.
+type trimmable struct{ carrot.Predictor }
 
-func (n narrowing) Only(models []string) carrot.Predictor { return only{n.Predictor, models} }
+func (n trimmable) Only(models []string) carrot.Predictor { return only{n.Predictor, models} }
 
 type only struct {
 	carrot.Predictor
@@ -315,21 +369,21 @@ func (o only) Predict(x []carrot.Representation, dst []carrot.Prediction) error 
 	return nil
 }
 
-// A narrow router decides as the whole one does, from the models of its pool.
-func TestNarrow(t *testing.T) {
+// A trimmed router decides as the whole one does, from the models of its pool.
+func TestTrim(t *testing.T) {
 	c := twoModels()
 	whole := newRouter(t, c)
-	if whole.Narrow() != whole {
+	if whole.Trim() != whole {
 		t.Error("a predictor that cannot leave models out is left alone")
 	}
-	c.Predictor = narrowing{c.Predictor}
+	c.Predictor = trimmable{c.Predictor}
 	c.Candidates = append(slices.Clone(c.Candidates[1:]), carrot.Candidate{Name: "new", Like: c.Candidates[1].Name, Price: c.Candidates[1].Price})
 	pool := newRouter(t, c)
-	narrow := pool.Narrow()
-	if got := narrow.Predictor().Models(); !slices.Equal(got, []string{c.Candidates[0].Name}) {
+	trimmed := pool.Trim()
+	if got := trimmed.Predictor().Models(); !slices.Equal(got, []string{c.Candidates[0].Name}) {
 		t.Errorf("it knows %v", got)
 	}
-	if got, want := route(t, narrow, carrot.Query{InputTokens: 1000}, best), route(t, pool, carrot.Query{InputTokens: 1000}, best); !reflect.DeepEqual(got, want) {
+	if got, want := route(t, trimmed, carrot.Query{InputTokens: 1000}, best), route(t, pool, carrot.Query{InputTokens: 1000}, best); !reflect.DeepEqual(got, want) {
 		t.Errorf("decision %+v, want %+v", got, want)
 	}
 }
@@ -350,7 +404,7 @@ func TestMaxOutputTokens(t *testing.T) {
 	f := func(limit int, mean, p90 float64) {
 		t.Helper()
 		a := route(t, r, carrot.Query{InputTokens: 1000, MaxOutputTokens: limit}, best).Candidates[0]
-		if a.OutputTokens != mean || a.OutputTokensP90 != p90 || a.Cost != gpt4o.Expected(1000, mean) || a.CostP90 != gpt4o.Expected(1000, p90) {
+		if a.OutputTokens != mean || a.OutputTokensP90 != p90 || a.Cost != expected(1000, mean) || a.CostP90 != expected(1000, p90) {
 			t.Errorf("limit %d: %v (90%%: %v) output tokens for %v (%v), want %v (%v)", limit, a.OutputTokens, a.OutputTokensP90, a.Cost, a.CostP90, mean, p90)
 		}
 	}
@@ -365,8 +419,8 @@ func TestAnswersAndOwnLimit(t *testing.T) {
 	c := twoModels()
 	c.Candidates[0].MaxOutputTokens = 700
 	a := route(t, newRouter(t, c), carrot.Query{InputTokens: 1000, MaxOutputTokens: 900, Answers: 3}, best).Candidates[0]
-	if a.OutputTokens != 2100 || a.OutputTokensP90 != 2100 || a.Cost != gpt4o.Expected(1000, 2100) {
-		t.Errorf("%v (90%%: %v) output tokens for %v, want 3 × 700 for %v", a.OutputTokens, a.OutputTokensP90, a.Cost, gpt4o.Expected(1000, 2100))
+	if a.OutputTokens != 2100 || a.OutputTokensP90 != 2100 || a.Cost != expected(1000, 2100) {
+		t.Errorf("%v (90%%: %v) output tokens for %v, want 3 × 700 for %v", a.OutputTokens, a.OutputTokensP90, a.Cost, expected(1000, 2100))
 	}
 }
 
@@ -377,7 +431,7 @@ func TestAdjusted(t *testing.T) {
 		c := twoModels()
 		c.Candidates[0].QualityShift, c.Candidates[0].OutputFactor = test.shift, test.factor
 		a := route(t, newRouter(t, c), carrot.Query{InputTokens: 1000}, best).Candidates[0]
-		if math.Abs(a.Quality-test.quality) > 1e-12 || a.OutputTokens != test.output || a.Cost != gpt4o.Expected(1000, test.output) {
+		if math.Abs(a.Quality-test.quality) > 1e-12 || a.OutputTokens != test.output || a.Cost != expected(1000, test.output) {
 			t.Errorf("shift %v, factor %v: quality %v with %v output tokens for %v, want %v with %v", test.shift, test.factor, a.Quality, a.OutputTokens, a.Cost, test.quality, test.output)
 		}
 	}
@@ -387,12 +441,12 @@ func TestAdjusted(t *testing.T) {
 // that leaving the model that served last must pay for itself.
 func TestCachedTokens(t *testing.T) {
 	c := twoModels()
-	c.Candidates[0].Price = &carrot.Price{Input: carrot.PerMillion(10), CachedInput: carrot.PerMillion(1)}
+	c.Candidates[0].Price = &carrot.Price{Input: carrot.PerMillion(10), CachedInput: carrot.PerMillion(1), Output: carrot.Free}
 	r := newRouter(t, c)
 	for _, test := range []struct{ cached, want int }{{0, 0}, {800, 800}, {5000, 1000}} {
 		d := route(t, r, carrot.Query{InputTokens: 1000, CachedTokens: map[string]int{"large": test.cached}}, best)
 		a := d.Candidates[0]
-		want := c.Candidates[0].Price.Cost(carrot.Usage{Input: 1000 - test.want, CachedInput: test.want})
+		want := cost(t, *c.Candidates[0].Price, carrot.Usage{Input: 1000 - test.want, CachedInput: test.want})
 		if a.CachedTokens != test.want || a.Cost != want || a.CostP90 != want {
 			t.Errorf("%d cached: estimated %d cached for %v (%v), want %d for %v", test.cached, a.CachedTokens, a.Cost, a.CostP90, test.want, want)
 		}

@@ -1,9 +1,11 @@
 package carrot
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
@@ -48,59 +50,42 @@ func (u USD) String() string {
 // MarshalJSON writes the amount as a number of dollars, exactly.
 func (u USD) MarshalJSON() ([]byte, error) { return u.AppendJSON(nil), nil }
 
-// usdDecimals are the decimals of a pico-dollar.
+// usdDecimals is the number of decimals of a dollar down to a pico-dollar.
 const usdDecimals = 12
 
 // AppendJSON appends what MarshalJSON writes.
 func (u USD) AppendJSON(b []byte) []byte { return appendjson.Decimal(b, int64(u), usdDecimals) }
 
-// UnmarshalJSON reads a number of dollars.
+// UnmarshalJSON reads a number of dollars: exactly if it has at most twelve
+// decimals and no exponent, otherwise the nearest amount. A number out of range
+// is an error, and so is null: an unknown amount is not zero, and whoever allows
+// it decodes into a *USD.
 func (u *USD) UnmarshalJSON(b []byte) error {
-	d, err := strconv.ParseFloat(string(b), 64)
+	v, err := parseUSD(string(b))
 	if err != nil {
-		return fmt.Errorf("parse amount %q: want a number of USD", b)
+		return fmt.Errorf("parse amount %s: %w", b, err)
 	}
-	*u = Dollars(d)
+	*u = v
 	return nil
 }
 
-// Rate is a price per token in pico-dollars. One USD per million tokens is a
-// Rate of 1,000,000, so prices are exact to a millionth of a dollar per
-// million tokens.
-type Rate int64
-
-// PerMillion returns the rate nearest to usd dollars per million tokens.
-func PerMillion(usd float64) Rate { return Rate(math.Round(float64(Dollars(usd)) / 1_000_000)) }
-
-// PerMillion returns the rate in USD per million tokens.
-func (r Rate) PerMillion() float64 { return float64(r) / 1e6 }
-
-// Price is what a model's provider charges per token, by what is billed.
-type Price struct {
-	Input       Rate // input tokens not served from a cache
-	CachedInput Rate // input tokens read from the provider's prompt cache
-	CacheWrite  Rate // input tokens written to the provider's prompt cache
-	Output      Rate // output tokens that are not reasoning
-	Reasoning   Rate // hidden reasoning tokens
-}
-
-// Usage counts the tokens of one call. The parts do not overlap: Input
-// excludes CachedInput and CacheWrite, Output excludes Reasoning.
-type Usage struct {
-	Input, CachedInput, CacheWrite, Output, Reasoning int
-}
-
-// Cost returns the exact cost of the usage u.
-func (p Price) Cost(u Usage) USD {
-	return USD(int64(p.Input)*int64(u.Input) +
-		int64(p.CachedInput)*int64(u.CachedInput) +
-		int64(p.CacheWrite)*int64(u.CacheWrite) +
-		int64(p.Output)*int64(u.Output) +
-		int64(p.Reasoning)*int64(u.Reasoning))
-}
-
-// Expected returns the cost of a call with the given input tokens and an
-// expected, fractional number of output tokens, rounded to a pico-dollar.
-func (p Price) Expected(input int, output float64) USD {
-	return USD(int64(p.Input)*int64(input) + int64(math.Round(float64(p.Output)*output)))
+func parseUSD(s string) (USD, error) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	if len(fraction) <= usdDecimals && !strings.ContainsAny(s, "eE") {
+		v, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", usdDecimals-len(fraction)), 10, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			return 0, errors.New("more than 9.2 million USD")
+		} else if err != nil {
+			return 0, errors.New("want a number of USD")
+		}
+		return USD(v), nil
+	}
+	d, err := strconv.ParseFloat(s, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, errors.New("want a number of USD")
+	}
+	if v := math.Round(d * float64(Dollar)); math.Abs(v) < math.MaxInt64 {
+		return USD(v), nil
+	}
+	return 0, errors.New("more than 9.2 million USD")
 }

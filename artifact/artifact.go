@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -51,8 +50,8 @@ type Manifest struct {
 	// PriceDate is the newest date of the prices that the frontier was
 	// computed with.
 	PriceDate   string             `json:"price_date,omitempty"`
-	Frontier    []Point            `json:"frontier"` // out of fold
-	BestSingle  Point              `json:"best_single"`
+	Frontier    []carrot.Point     `json:"frontier"` // out of fold
+	BestSingle  carrot.Point       `json:"best_single"`
 	Metrics     map[string]float64 `json:"metrics"` // out of fold
 	Command     string             `json:"command"`
 	Licence     string             `json:"licence"`
@@ -76,18 +75,9 @@ type Model struct {
 	// TokensP90 is the share of output tokens within the 90% quantile, out of
 	// fold; null where none were observed.
 	TokensP90 *float64 `json:"tokens_p90_coverage"`
-	// Price of the training data, for who has no price book. Null where
-	// outcomes carried costs.
-	Price *Price `json:"price"`
-}
-
-// Price is in USD per million tokens.
-type Price struct {
-	Input       float64 `json:"input"`
-	CachedInput float64 `json:"cached_input"`
-	CacheWrite  float64 `json:"cache_write"`
-	Output      float64 `json:"output"`
-	Reasoning   float64 `json:"reasoning"`
+	// Price of the training data, in USD per million tokens, for programs
+	// without a price book. Null where outcomes carried costs.
+	Price *carrot.Price `json:"price"`
 }
 
 // Data names a data set that the router was trained on.
@@ -96,40 +86,6 @@ type Data struct {
 	Fingerprint string   `json:"fingerprint"`
 	Queries     int      `json:"queries"` // trained on
 	Sources     []string `json:"sources"`
-}
-
-// Point is a carrot.Point; USDPerQuality is null for +Inf.
-type Point struct {
-	USDPerQuality *float64 `json:"usd_per_quality"`
-	CostUSD       float64  `json:"cost_usd"`
-	Quality       float64  `json:"quality"`
-}
-
-// NewPoint converts a point of a frontier.
-func NewPoint(p carrot.Point) Point {
-	out := Point{CostUSD: p.CostUSD, Quality: p.Quality}
-	if !math.IsInf(p.USDPerQuality, 0) {
-		out.USDPerQuality = &p.USDPerQuality
-	}
-	return out
-}
-
-func (p Point) point() carrot.Point {
-	w := math.Inf(1)
-	if p.USDPerQuality != nil {
-		w = *p.USDPerQuality
-	}
-	return carrot.Point{USDPerQuality: w, CostUSD: p.CostUSD, Quality: p.Quality}
-}
-
-// NewPrice converts a price per token.
-func NewPrice(p carrot.Price) *Price {
-	return &Price{p.Input.PerMillion(), p.CachedInput.PerMillion(), p.CacheWrite.PerMillion(), p.Output.PerMillion(), p.Reasoning.PerMillion()}
-}
-
-func (p *Price) price() *carrot.Price {
-	return &carrot.Price{Input: carrot.PerMillion(p.Input), CachedInput: carrot.PerMillion(p.CachedInput),
-		CacheWrite: carrot.PerMillion(p.CacheWrite), Output: carrot.PerMillion(p.Output), Reasoning: carrot.PerMillion(p.Reasoning)}
 }
 
 // Artifact is a saved router: what was fitted, without embedder and prices.
@@ -246,9 +202,10 @@ func (a *Artifact) names() []string {
 func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 	pool := make([]carrot.Candidate, len(a.Manifest.Models))
 	for i, m := range a.Manifest.Models {
-		pool[i] = carrot.Candidate{Name: m.Name, Model: carrot.Model{Name: m.Name}}
+		pool[i] = carrot.Candidate{Name: m.Name}
 		if m.Price != nil {
-			pool[i].Price = m.Price.price()
+			own := *m.Price
+			pool[i].Price = &own
 		}
 		if book == nil {
 			continue
@@ -262,11 +219,7 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 
 // Frontier returns the stored operating points.
 func (a *Artifact) Frontier() carrot.Frontier {
-	f := carrot.Frontier{BestSingle: a.Manifest.BestSingle.point()}
-	for _, p := range a.Manifest.Frontier {
-		f.Points = append(f.Points, p.point())
-	}
-	return f
+	return carrot.Frontier{Points: a.Manifest.Frontier, BestSingle: a.Manifest.BestSingle}
 }
 
 // Router joins the artefact with an embedder, which must be the one it was

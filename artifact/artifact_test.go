@@ -35,7 +35,7 @@ func (wordVectors) Embed(_ context.Context, texts []string, dst []carrot.Represe
 		var square float64
 		for _, index := range dst[i].Sparse.Index {
 			for k := range dst[i].Dense {
-				if index < carrot.PairBit {
+				if index < carrot.FirstPair {
 					dst[i].Dense[k] += float32(index>>k&1) - 0.5
 				}
 			}
@@ -100,22 +100,22 @@ func tiny(tb testing.TB, spec string) *artifact.Artifact {
 	if err := p.Fit(context.Background(), d, nil); err != nil {
 		tb.Fatal(err)
 	}
-	coverage, free := 0.9, carrot.Price{}
+	coverage, perMillion := 0.9, carrot.PerMillion
 	a := &artifact.Artifact{Predictor: p, Manifest: artifact.Manifest{
 		Format:    artifact.Format,
 		Embedder:  artifact.Embedder{ID: wordVectors{}.ID(), Spec: "signs", Dim: 8},
 		Predictor: p.Spec(),
 		Models: []artifact.Model{
-			{Name: "abacus", Observed: 90, MeanScore: 0.5, TokensP90: &coverage, Price: &artifact.Price{Input: 1, CachedInput: 0.1, CacheWrite: 1.25, Output: 5, Reasoning: 5}},
-			{Name: "bard", Observed: 90, MeanScore: 0.6, Price: &artifact.Price{Input: 2, CachedInput: 2, CacheWrite: 2, Output: 8, Reasoning: 9}},
-			{Name: "coder", Observed: 90, MeanScore: 0.5, Price: artifact.NewPrice(free)},
+			{Name: "abacus", Observed: 90, MeanScore: 0.5, TokensP90: &coverage, Price: &carrot.Price{Input: perMillion(1), CachedInput: perMillion(0.1), CacheWrite: perMillion(1.25), Output: perMillion(5)}},
+			{Name: "bard", Observed: 90, MeanScore: 0.6, Price: &carrot.Price{Input: perMillion(2), CachedInput: perMillion(2), Output: perMillion(8), Reasoning: perMillion(9)}},
+			{Name: "coder", Observed: 90, MeanScore: 0.5, Price: &carrot.Price{Input: carrot.Free, Output: carrot.Free}},
 		},
 		Data: []artifact.Data{{Name: "synthetic", Fingerprint: "sha256:00", Queries: 90, Sources: []string{"a", "b"}}},
-		Frontier: []artifact.Point{
-			artifact.NewPoint(carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.9}),
-			artifact.NewPoint(carrot.Point{USDPerQuality: 0.01, CostUSD: 0.0005, Quality: 0.7}),
+		Frontier: []carrot.Point{
+			carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.9},
+			carrot.Point{USDPerQuality: 0.01, CostUSD: 0.0005, Quality: 0.7},
 		},
-		BestSingle: artifact.NewPoint(carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.7}),
+		BestSingle: carrot.Point{USDPerQuality: math.Inf(1), CostUSD: 0.001, Quality: 0.7},
 		Metrics:    map[string]float64{"aiq": 0.8, "peak": 0.9}, Command: "carrot train", Licence: "none",
 	}}
 	return a
@@ -484,9 +484,9 @@ func TestPool(t *testing.T) {
 		for i, c := range a.Pool(test.book) {
 			got := -1.0
 			if c.Price != nil {
-				got = c.Price.Input.PerMillion()
+				got, _ = c.Price.Input.PerMillion()
 			}
-			if got != test.want[i] || c.Name != a.Manifest.Models[i].Name || c.Model.Name != c.Name {
+			if got != test.want[i] || c.Name != a.Manifest.Models[i].Name {
 				t.Errorf("%s: candidate %+v at %v USD per million, want %v", test.name, c, got, test.want[i])
 			}
 		}

@@ -41,7 +41,7 @@ func ExampleWords() {
 	embed.Words("The cat saw the CAT", &bag)
 	for i, index := range bag.Index {
 		kind := "word"
-		if index&carrot.PairBit != 0 {
+		if index&carrot.FirstPair != 0 {
 			kind = "pair"
 		}
 		fmt.Printf("%s %.2f\n", kind, bag.Value[i])

@@ -94,9 +94,9 @@ func appendHashes(dst []uint32, text string) []uint32 {
 		if hash == 0 {
 			return
 		}
-		dst = append(dst, finish(hash)&^carrot.PairBit)
+		dst = append(dst, finish(hash)&^carrot.FirstPair)
 		if previous != 0 {
-			dst = append(dst, finish((previous^(hash>>1))*fnvPrime+hash)|carrot.PairBit)
+			dst = append(dst, finish((previous^(hash>>1))*fnvPrime+hash)|carrot.FirstPair)
 		}
 		previous, hash = hash, 0
 	}

@@ -14,7 +14,7 @@ import (
 func bag(text string) (words, pairs carrot.Sparse) {
 	var s carrot.Sparse
 	Words(text, &s)
-	at, _ := slices.BinarySearch(s.Index, carrot.PairBit)
+	at, _ := slices.BinarySearch(s.Index, carrot.FirstPair)
 	return carrot.Sparse{Index: s.Index[:at], Value: s.Value[:at]}, carrot.Sparse{Index: s.Index[at:], Value: s.Value[at:]}
 }
 

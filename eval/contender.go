@@ -171,7 +171,9 @@ func rivalData(t *train.Task, rows []int, seed uint64) *rivals.Data {
 	for m := range models {
 		in, out := math.NaN(), math.NaN()
 		if p := t.Prices[m]; p != nil {
-			in, out = p.Input.PerMillion()/1e6, p.Output.PerMillion()/1e6
+			in, _ = p.Input.PerMillion()
+			out, _ = p.Output.PerMillion()
+			in, out = in/1e6, out/1e6
 		}
 		d.InputUSD, d.OutputUSD = append(d.InputUSD, in), append(d.OutputUSD, out)
 	}

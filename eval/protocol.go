@@ -96,7 +96,7 @@ func (e *Entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
 	}
 	curve := e.Task.Trace(rows, paperGrid+1, func(k, s int) int {
 		mu, best := float64(s)/paperGrid, 0
-		utility := func(m int) float64 { return (1-mu)*quality[k][m] - mu*carrot.K*cost[k][m] }
+		utility := func(m int) float64 { return (1-mu)*quality[k][m] - mu*carrot.PaperK*cost[k][m] }
 		for m := range quality[k] {
 			if utility(m) > utility(best) {
 				best = m

@@ -146,7 +146,12 @@ func newReport(t *train.Task, all []*contestant, scale frontier.Scale, o Options
 	for m, name := range r.Models {
 		price := ModelPrice{Model: name, InputUSDPerMillion: Number(math.NaN()), OutputUSDPerMillion: Number(math.NaN())}
 		if p := t.Prices[m]; p != nil {
-			price.InputUSDPerMillion, price.OutputUSDPerMillion = Number(p.Input.PerMillion()), Number(p.Output.PerMillion())
+			if usd, ok := p.Input.PerMillion(); ok {
+				price.InputUSDPerMillion = Number(usd)
+			}
+			if usd, ok := p.Output.PerMillion(); ok {
+				price.OutputUSDPerMillion = Number(usd)
+			}
 		}
 		r.Provenance.Prices = append(r.Provenance.Prices, price)
 	}

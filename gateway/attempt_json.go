@@ -73,7 +73,12 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendInt(b, `,"output_tokens":`, a.Usage.Output)
 	b = appendInt(b, `,"reasoning_tokens":`, a.Usage.Reasoning)
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
-	b = a.Cost.AppendJSON(append(b, `},"cost_usd":`...))
+	b = append(b, `},"cost_usd":`...)
+	if a.CostUnknown {
+		b = append(b, "null"...)
+	} else {
+		b = a.Cost.AppendJSON(b)
+	}
 	b = a.Expected.AppendJSON(append(b, `,"cost_estimate_usd":`...))
 	b = appendjson.Decimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
 	b = appendjson.Decimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
@@ -243,7 +248,7 @@ func (in *attemptJSON) amounts(a *Attempt) error {
 		}
 		return v
 	}
-	a.Cost = carrot.USD(exact("cost_usd", in.CostUSD, picoDollars))
+	a.Cost, a.CostUnknown = carrot.USD(exact("cost_usd", in.CostUSD, picoDollars)), in.CostUSD == ""
 	a.Expected = carrot.USD(exact("cost_estimate_usd", in.EstimateUSD, picoDollars))
 	a.DecidedIn = time.Duration(exact("decided_us", in.DecidedUS, ofMicro))
 	a.FirstToken = time.Duration(exact("first_token_ms", in.FirstTokenMS, ofMilli))
@@ -261,7 +266,7 @@ func (in *decisionJSON) decision() (*carrot.Decision, error) {
 	}
 	d := &carrot.Decision{
 		ID: in.ID, Model: in.Model, USDPerQuality: math.Inf(1),
-		Novelty: in.Novelty, Abstained: in.Abstained, Candidates: make([]carrot.Assessed, len(in.Candidates)),
+		Novelty: in.Novelty, Abstained: in.Abstained, Candidates: make([]carrot.Assessment, len(in.Candidates)),
 	}
 	if in.USDPerQuality != nil {
 		d.USDPerQuality = *in.USDPerQuality
@@ -275,7 +280,7 @@ func (in *decisionJSON) decision() (*carrot.Decision, error) {
 		d.Policy, d.Objective = in.Policy, carrot.USDPerQuality(d.USDPerQuality)
 	}
 	for i, c := range in.Candidates {
-		d.Candidates[i] = carrot.Assessed{
+		d.Candidates[i] = carrot.Assessment{
 			Name: c.Name, Utility: c.Utility, Excluded: c.Excluded,
 			Estimate: carrot.Estimate{
 				Quality: c.Quality, QualitySE: c.QualitySE, QualityNoise: c.QualityNoise,

@@ -24,7 +24,7 @@ func exampleAttempt() *Attempt {
 		Policy: "balanced", Reason: ReasonTradeOff, DecidedIn: 71_234 * time.Nanosecond, Propensity: 0.975,
 		Decision: &carrot.Decision{
 			ID: "q", Model: "large", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25,
-			Candidates: []carrot.Assessed{
+			Candidates: []carrot.Assessment{
 				{Name: "large", Utility: 0.7, Estimate: carrot.Estimate{Quality: 0.875, QualitySE: 0.03, QualityNoise: 0.3, InputTokens: 100, CachedTokens: 40, OutputTokens: 200.5, OutputTokensP90: 400, Cost: 1_750_000_001, CostP90: 3_000_000_000}},
 				{Name: "small", Utility: 0.6, Estimate: carrot.Estimate{Quality: 0.625, InputTokens: 100, OutputTokens: 150, Cost: 250_000_000}, Excluded: "breaker open"},
 			},
@@ -194,7 +194,7 @@ func commonAttempt() *Attempt {
 	for i := range 16 {
 		q := random.Float64()
 		cost := carrot.Dollars(q * q * 0.01 * (0.5 + random.Float64()))
-		a.Decision.Candidates = append(a.Decision.Candidates, carrot.Assessed{
+		a.Decision.Candidates = append(a.Decision.Candidates, carrot.Assessment{
 			Name: fmt.Sprintf("some-model-%d-2026-11-24", i), Utility: carrot.Utility(q, cost.Float(), 0.01),
 			Estimate: carrot.Estimate{
 				Quality: q, QualitySE: random.Float64() / 10, QualityNoise: random.Float64() / 2, InputTokens: 1234,
@@ -230,7 +230,7 @@ func BenchmarkParseAttempt(b *testing.B) {
 // A policy may be called almost anything, and its record is read back.
 func TestParseAttemptPolicyNames(t *testing.T) {
 	for _, name := range []string{"support", "team=search", "support:usd-per-quality=0.01"} {
-		d := carrot.Decision{Policy: name, Objective: carrot.Cheap, USDPerQuality: 0.5, Candidates: []carrot.Assessed{{Name: "m"}}, Model: "m"}
+		d := carrot.Decision{Policy: name, Objective: carrot.Cheap, USDPerQuality: 0.5, Candidates: []carrot.Assessment{{Name: "m"}}, Model: "m"}
 		line, err := json.Marshal(&Attempt{Decision: &d, Outcome: Served})
 		if err != nil {
 			t.Fatal(err)

@@ -133,6 +133,10 @@ func summary(all []*gateway.Attempt) string {
 		if a.Estimated {
 			b.WriteString(" estimated")
 		}
+		if a.CostUnknown {
+			b.WriteString(", cost unknown\n")
+			continue
+		}
 		fmt.Fprintf(&b, ", %v\n", a.Cost)
 	}
 	return changing.ReplaceAllString(b.String(), "…")

@@ -329,7 +329,7 @@ func (x *exchange) relay(ctx context.Context, response *http.Response, c *candid
 	x.answered()
 	x.remember(a, c)
 	x.answerHeaders(a)
-	x.w.Header()["X-Carrot-Cost"] = []string{amount(a.Cost)}
+	x.costHeader(a)
 	x.reply(http.StatusOK, wire.SetModel(body, c.Name))
 	if !x.sent {
 		return &provider.Failure{Kind: provider.Canceled, Code: "canceled"}

@@ -24,10 +24,19 @@ func (x *exchange) answerHeaders(a *Attempt) {
 	set("X-Carrot-Reason", a.Reason)
 	if e := x.p.estimate(a.Candidate); e != nil {
 		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))
-		set("X-Carrot-Cost-Estimate", amount(e.Cost))
+		if !e.CostUnknown {
+			set("X-Carrot-Cost-Estimate", amount(e.Cost))
+		}
 	}
 	if x.s.debug && x.p.decision != nil {
 		set("X-Carrot-Explanation", x.p.decision.Reason())
+	}
+}
+
+// costHeader tells the client what the answer cost, if that is known.
+func (x *exchange) costHeader(a *Attempt) {
+	if !a.CostUnknown {
+		x.w.Header()["X-Carrot-Cost"] = []string{amount(a.Cost)}
 	}
 }
 

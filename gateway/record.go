@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,7 +71,10 @@ type Attempt struct {
 	// counted.
 	Estimated bool
 	Cost      carrot.USD
-	Expected  carrot.USD // the cost that the decision expected of this candidate
+	// CostUnknown says that the usage has tokens without a price: Cost is
+	// zero and means nothing.
+	CostUnknown bool
+	Expected    carrot.USD // the cost that the decision expected of this candidate
 
 	FirstToken time.Duration // from the call to the first content; 0: none came
 	Upstream   time.Duration // from the call to the end of the answer
@@ -128,7 +132,13 @@ func (x *exchange) account(a *Attempt, c *candidate, u carrot.Usage, k known, le
 	}
 	a.Usage = u
 	if c.Price != nil {
-		a.Cost = c.Price.Cost(u)
+		var err error
+		a.Cost, err = c.Price.Cost(u)
+		if errors.Is(err, carrot.ErrCostRange) && k > nothing { // counts that cannot be true are no report
+			x.account(a, c, carrot.Usage{}, nothing, length, sample)
+			return
+		}
+		a.CostUnknown = err != nil
 	}
 }
 
@@ -153,7 +163,7 @@ func (x *exchange) finish(a *Attempt, c *candidate, f *provider.Failure) {
 		// What a provider calls a failure it does not bill. What it began to
 		// answer, and the gateway gave up, it bills as far as it says so.
 		if a.Status/100 != 2 || f.Said || !x.reported {
-			a.Usage, a.Estimated, a.Cost = carrot.Usage{}, false, 0
+			a.Usage, a.Estimated, a.Cost, a.CostUnknown = carrot.Usage{}, false, 0, false
 		}
 	case ClientGone:
 		if a.Usage == (carrot.Usage{}) { // it has the whole input and perhaps bills it

@@ -67,7 +67,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.F
 		s.broken(f)
 	}
 	if s.x.sent {
-		s.x.w.Header()["X-Carrot-Cost"] = []string{amount(s.a.Cost)} // a trailer
+		s.x.costHeader(s.a) // a trailer
 	}
 	return f
 }
@@ -262,12 +262,15 @@ func (x *exchange) accountJSON(a *Attempt) []byte {
 		RequestID string      `json:"request_id"`
 		Model     string      `json:"model"`
 		Policy    string      `json:"policy"`
-		Cost      carrot.USD  `json:"cost_usd"`
+		Cost      *carrot.USD `json:"cost_usd"` // null: unknown
 		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
 		Attempts  int         `json:"attempts"`
 		Estimated bool        `json:"estimated,omitempty"` // the tokens were counted here
-	}{RequestID: x.id, Model: a.Candidate, Policy: x.q.Model, Cost: a.Cost, Attempts: a.Number, Estimated: a.Estimated}
-	if e := x.p.estimate(a.Candidate); e != nil {
+	}{RequestID: x.id, Model: a.Candidate, Policy: x.q.Model, Attempts: a.Number, Estimated: a.Estimated}
+	if !a.CostUnknown {
+		out.Cost = &a.Cost
+	}
+	if e := x.p.estimate(a.Candidate); e != nil && !e.CostUnknown {
 		out.Estimate = &e.Cost
 	}
 	b, err := json.Marshal(out)

@@ -108,7 +108,7 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper) (*routes, 
 	if r.router, err = source.Router.With(pool); err != nil {
 		return nil, err
 	}
-	r.router = r.router.Narrow()
+	r.router = r.router.Trim()
 	for _, e := range c.Embeddings {
 		made := &candidate{Candidate: carrot.Candidate{Name: e.Name}, upstream: e.Upstream, provider: providers[e.Provider]}
 		if e.Price == nil {
@@ -174,8 +174,7 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	c.Model.ContextTokens = m.Context
 	c.QualityShift, c.OutputFactor = m.Adjust.Quality, m.Adjust.OutputTokens
 	if m.Abilities != nil {
-		c.Model.Known = true
-		c.Model.Abilities = carrot.Abilities{Tools: slices.Contains(*m.Abilities, "tools"),
+		c.Model.Abilities = &carrot.Abilities{Tools: slices.Contains(*m.Abilities, "tools"),
 			Vision: slices.Contains(*m.Abilities, "vision"), JSON: slices.Contains(*m.Abilities, "json")}
 	}
 	own, priced := known[m.Name]
@@ -207,20 +206,16 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	return c, nil
 }
 
-// price of the configured numbers; what is not given is billed as the tokens
-// it is part of.
+// price of the configured numbers: one that is not given is not set.
 func (p *PriceConfig) price() carrot.Price {
-	rate := func(own, other *float64) carrot.Rate {
-		if own == nil {
-			own = other
-		}
-		if own == nil {
+	rate := func(usd *float64) carrot.Rate {
+		if usd == nil {
 			return 0
 		}
-		return carrot.PerMillion(*own)
+		return carrot.PerMillion(*usd)
 	}
-	return carrot.Price{Input: rate(p.Input, nil), CachedInput: rate(p.CachedInput, p.Input), CacheWrite: rate(p.CacheWrite, p.Input),
-		Output: rate(p.Output, nil), Reasoning: rate(p.Reasoning, p.Output)}
+	return carrot.Price{Input: rate(p.Input), CachedInput: rate(p.CachedInput), CacheWrite: rate(p.CacheWrite),
+		Output: rate(p.Output), Reasoning: rate(p.Reasoning)}
 }
 
 // wholeNumber reads a number as YAML gives it.

@@ -107,7 +107,7 @@ func inverseFrequency(n int, df int32) float64 { return math.Log(float64(n+1) / 
 
 // words returns the hashes of a text's words, without the pairs.
 func words(s *carrot.Sparse) []uint32 {
-	end, _ := slices.BinarySearch(s.Index, carrot.PairBit)
+	end, _ := slices.BinarySearch(s.Index, carrot.FirstPair)
 	return s.Index[:end]
 }
 

@@ -19,7 +19,7 @@ func ExampleBook_Price() {
 	_, err = book.Price("gpt-0")
 	fmt.Println(err)
 	// Output:
-	// $0.0105
+	// $0.0105 <nil>
 	// model "gpt-0": no price in the price book
 }
 

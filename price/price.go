@@ -6,7 +6,7 @@
 //
 //	book := price.Default()
 //	p, err := book.Price("gpt-4o-2024-08-06")
-//	cost := p.Cost(carrot.Usage{Input: 1200, Output: 300})
+//	cost, err := p.Cost(carrot.Usage{Input: 1200, Output: 300})
 package price
 
 import (
@@ -32,8 +32,8 @@ const Schema = "carrot.prices/1"
 var ErrNoPrice = errors.New("no price")
 
 // Entry is one model's price, in USD per million tokens, with its date and
-// source. A price that is nil is that of the tokens it is part of: cached
-// input and cache writes are billed as input, reasoning as output.
+// source. A price that is nil is not set, which is not zero; see
+// [carrot.Price] for what that means.
 type Entry struct {
 	Name        string   `json:"name"`
 	Input       float64  `json:"input"`
@@ -47,16 +47,14 @@ type Entry struct {
 
 // Price returns the entry's price per token.
 func (e *Entry) Price() carrot.Price {
-	or := func(v *float64, other float64) carrot.Rate {
-		if v != nil {
-			other = *v
+	rate := func(usd *float64) carrot.Rate {
+		if usd == nil {
+			return 0
 		}
-		return carrot.PerMillion(other)
+		return carrot.PerMillion(*usd)
 	}
-	return carrot.Price{
-		Input: carrot.PerMillion(e.Input), CachedInput: or(e.CachedInput, e.Input), CacheWrite: or(e.CacheWrite, e.Input),
-		Output: carrot.PerMillion(e.Output), Reasoning: or(e.Reasoning, e.Output),
-	}
+	return carrot.Price{Input: carrot.PerMillion(e.Input), CachedInput: rate(e.CachedInput), CacheWrite: rate(e.CacheWrite),
+		Output: carrot.PerMillion(e.Output), Reasoning: rate(e.Reasoning)}
 }
 
 // Book is a price book: entries with unique names. The zero Book is empty.
@@ -236,6 +234,15 @@ func (b *Book) Date() string {
 // MarshalJSON writes the form that Parse reads.
 func (b *Book) MarshalJSON() ([]byte, error) {
 	return json.Marshal(file{Schema, unit, b.Entries})
+}
+
+// UnmarshalJSON reads a book as Parse does.
+func (b *Book) UnmarshalJSON(data []byte) error {
+	parsed, err := Parse(data)
+	if err == nil {
+		*b = *parsed
+	}
+	return err
 }
 
 // WriteFile writes the book to a file, all or nothing.

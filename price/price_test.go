@@ -104,8 +104,8 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// What is not given is billed as what it is part of.
-func TestEntryPriceDefaults(t *testing.T) {
+// What is not given is not set, and what is given as 0 is free.
+func TestEntryPrice(t *testing.T) {
 	b := parse(t, book(small, large))
 	f := func(model string, want carrot.Price) {
 		t.Helper()
@@ -118,12 +118,12 @@ func TestEntryPriceDefaults(t *testing.T) {
 		}
 	}
 	// In pico-dollars per token.
-	f("small", carrot.Price{Input: 150_000, CachedInput: 150_000, CacheWrite: 150_000, Output: 600_000, Reasoning: 600_000})
+	f("small", carrot.Price{Input: 150_000, Output: 600_000})
 	f("large", carrot.Price{Input: 3_000_000, CachedInput: 300_000, CacheWrite: 3_750_000, Output: 15_000_000, Reasoning: 16_000_000})
 
 	zero := 0.0
-	if got := (&price.Entry{Input: 1, CachedInput: &zero}).Price().CachedInput; got != 0 {
-		t.Errorf("cached input at 0 USD is billed %v, want nothing", got)
+	if got := (&price.Entry{Input: 1, CachedInput: &zero}).Price().CachedInput; got != carrot.Free {
+		t.Errorf("cached input at 0 USD has the rate %v, want Free", got)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestDefault(t *testing.T) {
 			t.Errorf("%s: date %q, source %q", e.Name, e.Date, e.Source)
 		}
 		if e.CachedInput != nil && *e.CachedInput > e.Input {
-			t.Errorf("%s: cached input at %v is dearer than input at %v", e.Name, *e.CachedInput, e.Input)
+			t.Errorf("%s: cached input at %v is more expensive than input at %v", e.Name, *e.CachedInput, e.Input)
 		}
 		if e.Input <= 0 || e.Output < e.Input {
 			t.Errorf("%s: input at %v, output at %v, want output no cheaper", e.Name, e.Input, e.Output)
@@ -263,7 +263,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, e := range b.Entries {
-			if p, err := b.Price(e.Name); err != nil || p.Input < 0 || p.Output < 0 {
+			if p, err := b.Price(e.Name); err != nil || p.Input < carrot.Free || p.Output < carrot.Free {
 				t.Errorf("Price(%q) = %+v, %v", e.Name, p, err)
 			}
 		}
@@ -271,9 +271,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("marshal %+v: %v", b, err)
 		}
-		back, err := price.Parse(text)
-		if err != nil {
-			t.Fatalf("Parse(%s): %v", text, err)
+		back := new(price.Book)
+		if err := json.Unmarshal(text, back); err != nil {
+			t.Fatalf("Unmarshal(%s): %v", text, err)
 		}
 		if diff := cmp.Diff(b, back); diff != "" {
 			t.Errorf("the book read back from %s (-want +got):\n%s", text, diff)

@@ -150,7 +150,11 @@ func (t *Task) observedCost(i, m int) float64 {
 		return int(min(table.At(i, m), of))
 	}
 	cached, reasoning := part(t.Set.CachedTokens, in), part(t.Set.ReasoningTokens, out)
-	return p.Cost(carrot.Usage{Input: int(in) - cached, CachedInput: cached, Output: int(out) - reasoning, Reasoning: reasoning}).Float()
+	cost, err := p.Cost(carrot.Usage{Input: int(in) - cached, CachedInput: cached, Output: int(out) - reasoning, Reasoning: reasoning})
+	if err != nil {
+		return math.NaN()
+	}
+	return cost.Float()
 }
 
 // PredictedCost is the cost in USD that forecast f means for model m on query
@@ -167,7 +171,12 @@ func (t *Task) PredictedCost(i, m int, f *carrot.Forecast) float64 {
 	if math.IsNaN(in) {
 		in = meanObserved(t.Set.InputTokens.Row(i))
 	}
-	return in*t.Prices[m].Input.PerMillion()/1e6 + f.OutputTokens*t.Prices[m].Output.PerMillion()/1e6
+	candidate := carrot.Candidate{Price: t.Prices[m]}
+	e, err := candidate.Estimate(&carrot.Query{InputTokens: int(math.Round(in))}, f)
+	if err != nil || e.CostUnknown {
+		return math.NaN()
+	}
+	return e.Cost.Float()
 }
 
 // countCalls makes cost the share of calls to the model named strong: 1 for a

@@ -69,7 +69,7 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 			covered = fmt.Sprintf("%.1f%%", 100**model.TokensP90)
 		}
 		if model.Price != nil {
-			in, out = fmt.Sprint(model.Price.Input), fmt.Sprint(model.Price.Output)
+			in, out = rateText(model.Price.Input), rateText(model.Price.Output)
 		}
 		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\t%s\n", model.Name, model.Observed, model.MeanScore, covered, in, out)
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"text/tabwriter"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -52,10 +54,19 @@ func (c *priceListCommand) Run(_ context.Context, t terminal) error {
 	fmt.Fprintln(tw, "model\tinput\tcached input\tcache write\toutput\treasoning\tdate\tsource")
 	for _, e := range book.Entries {
 		p := e.Price()
-		fmt.Fprintf(tw, "%s\t%g\t%g\t%g\t%g\t%g\t%s\t%s\n", e.Name, p.Input.PerMillion(), p.CachedInput.PerMillion(),
-			p.CacheWrite.PerMillion(), p.Output.PerMillion(), p.Reasoning.PerMillion(), e.Date, e.Source)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, rateText(p.Input), rateText(p.CachedInput),
+			rateText(p.CacheWrite), rateText(p.Output), rateText(p.Reasoning), e.Date, e.Source)
 	}
 	return tw.Flush()
+}
+
+// rateText is a rate in USD per million tokens, or a dash if it is not set.
+func rateText(r carrot.Rate) string {
+	usd, ok := r.PerMillion()
+	if !ok {
+		return "–"
+	}
+	return strconv.FormatFloat(usd, 'g', -1, 64)
 }
 
 type priceCheckCommand struct {

@@ -122,7 +122,7 @@ func (f *routerFlags) pool(a *artifact.Artifact, book *price.Book) ([]carrot.Can
 		if err != nil {
 			return nil, hinted{err, "give a price book with it by --prices; carrot price set --help shows how to make one"}
 		}
-		pool = append(pool, carrot.Candidate{Name: name, Model: carrot.Model{Name: name}, Like: known, Price: &p})
+		pool = append(pool, carrot.Candidate{Name: name, Like: known, Price: &p})
 	}
 	return pool, nil
 }
@@ -227,11 +227,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 	fmt.Fprintf(w, "→ %s\n  %s\n\n", d.Model, d.Reason())
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
-	order := make([]*carrot.Assessed, len(d.Candidates))
+	order := make([]*carrot.Assessment, len(d.Candidates))
 	for i := range d.Candidates {
 		order[i] = &d.Candidates[i]
 	}
-	slices.SortStableFunc(order, func(a, b *carrot.Assessed) int {
+	slices.SortStableFunc(order, func(a, b *carrot.Assessment) int {
 		switch {
 		case (a.Excluded == "") != (b.Excluded == ""):
 			if a.Excluded == "" {

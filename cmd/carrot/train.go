@@ -146,7 +146,8 @@ func (c *trainCommand) manifest(ctx context.Context, task *train.Task, sets []*d
 		Format:      artifact.Format,
 		Embedder:    artifact.Embedder{ID: embedder.ID(), Spec: c.Embedder, Dim: len(task.X[0].Dense)},
 		Predictor:   fitted.Spec(),
-		BestSingle:  artifact.NewPoint(f.BestSingle),
+		Frontier:    f.Points,
+		BestSingle:  f.BestSingle,
 		Metrics:     eval.OutOfFoldMetrics(ctx, task, rows, outOfFold),
 		Command:     c.command(),
 		Licence:     c.Licence,
@@ -154,9 +155,6 @@ func (c *trainCommand) manifest(ctx context.Context, task *train.Task, sets []*d
 	}
 	if book != nil {
 		m.PriceDate = book.Date()
-	}
-	for _, p := range f.Points {
-		m.Frontier = append(m.Frontier, artifact.NewPoint(p))
 	}
 	for _, s := range sets {
 		m.Data = append(m.Data, dataOf(s))
@@ -190,12 +188,9 @@ func dataOf(s *dataset.Set) artifact.Data {
 
 // modelOf says what training saw of a model, and its price.
 func modelOf(task *train.Task, j int, name string, s eval.ModelSummary) artifact.Model {
-	m := artifact.Model{Name: name, Observed: s.Observed, MeanScore: s.MeanScore}
+	m := artifact.Model{Name: name, Observed: s.Observed, MeanScore: s.MeanScore, Price: task.Prices[j]}
 	if !math.IsNaN(s.TokensP90) {
 		m.TokensP90 = &s.TokensP90
-	}
-	if p := task.Prices[j]; p != nil {
-		m.Price = artifact.NewPrice(*p)
 	}
 	return m
 }

@@ -251,7 +251,7 @@ func TestBillUnderLoad(t *testing.T) {
 	}
 	total, cut := 0, 0
 	for _, l := range b.Lines {
-		if l.Cost != l.price(p).Cost(l.Usage) || l.CutCost != l.price(p).Cost(l.CutUsage) {
+		if l.Cost != bill(t, l.price(p), l.Usage) || l.CutCost != bill(t, l.price(p), l.CutUsage) {
 			t.Errorf("line %+v does not add up", l)
 		}
 		total, cut = total+l.Calls+l.Failed, cut+l.Cut
@@ -323,7 +323,7 @@ func TestEmbeddings(t *testing.T) {
 	if got := encoded.Get("data.0.embedding").Str; len(got) != 24 { // 16 bytes
 		t.Errorf("got %s", encoded.Raw)
 	}
-	if got := p.Bill().Cost(); got != testPrice.Cost(carrot.Usage{Input: 4}) {
+	if got := p.Bill().Cost(); got != bill(t, testPrice, carrot.Usage{Input: 4}) {
 		t.Errorf("bill %s", got)
 	}
 }

@@ -17,7 +17,8 @@ import (
 type Model struct {
 	// Name is what clients call it.
 	Name string
-	// Price is what the provider bills. The zero price is free.
+	// Price is what the provider bills. Input and output without a rate are
+	// free, cache writes without one are billed as input.
 	Price carrot.Price
 	// OutputTokens is the mean length of an answer; 0 is taken as 1.
 	OutputTokens float64
@@ -72,6 +73,19 @@ type Line struct {
 	CutCost  carrot.USD
 }
 
+// bills returns what the provider bills for a usage, which its own counts make
+// neither unknown nor out of range.
+func (m *Model) bills(u carrot.Usage) carrot.USD {
+	p := m.Price
+	p.Input, p.Output = p.Input.Or(carrot.Free), p.Output.Or(carrot.Free)
+	p.CacheWrite = p.CacheWrite.Or(p.Input)
+	cost, err := p.Cost(u)
+	if err != nil {
+		panic("simulate: bill a call: " + err.Error())
+	}
+	return cost
+}
+
 // Cost is the sum of the bill.
 func (b Bill) Cost() carrot.USD {
 	var sum carrot.USD
@@ -102,7 +116,7 @@ func newState(m Model, seed uint64) *state {
 
 // charge enters a call into the model's line.
 func (s *state) charge(c *Call) {
-	c.Cost = s.Price.Cost(c.Usage)
+	c.Cost = s.bills(c.Usage)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.Failed {

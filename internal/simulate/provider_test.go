@@ -16,6 +16,16 @@ import (
 
 var testPrice = carrot.Price{Input: 7, CachedInput: 3, CacheWrite: 11, Output: 101, Reasoning: 103}
 
+// bill is what a usage costs.
+func bill(t *testing.T, p carrot.Price, u carrot.Usage) carrot.USD {
+	t.Helper()
+	cost, err := p.Cost(u)
+	if err != nil && p != (carrot.Price{}) {
+		t.Fatalf("Cost(%+v): %v", u, err)
+	}
+	return cost
+}
+
 // one is a provider of one model "m".
 func one(m Model) *Provider {
 	m.Name = "m"
@@ -256,7 +266,7 @@ func TestAnswers(t *testing.T) {
 				a.more(t, whole)
 			}
 			b := p.Bill()
-			if want := 2 * testPrice.Cost(whole.Usage); b.Cost() != want || b.Lines[0].Calls != 2 || b.Lines[0].Cut != 0 {
+			if want := 2 * bill(t, testPrice, whole.Usage); b.Cost() != want || b.Lines[0].Calls != 2 || b.Lines[0].Cut != 0 {
 				t.Errorf("bill %+v, want %s for 2 calls of %+v", b, want, whole.Usage)
 			}
 		})
