@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Cache keeps fitted routers on disk, so that a comparison that was interrupted
@@ -22,18 +22,18 @@ type Cache struct {
 
 // key names a fit: the contender, the data, its prices, the
 // vectors and the rows.
-func (c *Cache) key(who Contender, t *train.Task, rows []int) string {
+func (c *Cache) key(who Contender, t *table.Table, rows []int) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%s\n", who.Key(), t.Set.Fingerprint, t.Embedder)
-	for _, p := range t.Prices {
-		fmt.Fprintf(h, "%v\n", p)
+	for _, c := range t.Candidates {
+		fmt.Fprintf(h, "%v\n", c.Price)
 	}
 	fmt.Fprintln(h, t.PerCall, rows)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
 // load returns the fitted router, or nil if it is not there or not whole.
-func (c *Cache) load(who Contender, t *train.Task, rows []int) fitted {
+func (c *Cache) load(who Contender, t *table.Table, rows []int) fitted {
 	if c.Dir == "" {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (c *Cache) load(who Contender, t *train.Task, rows []int) fitted {
 }
 
 // keep saves a fitted router, all at once.
-func (c *Cache) keep(who Contender, t *train.Task, rows []int, f fitted) error {
+func (c *Cache) keep(who Contender, t *table.Table, rows []int, f fitted) error {
 	if c.Dir == "" {
 		return nil
 	}

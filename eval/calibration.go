@@ -5,7 +5,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Calibration compares predictions with outcomes, over all queries and models.
@@ -57,7 +57,7 @@ func (s *sample) add(predicted, observed float64) {
 }
 
 // calibrate fills a Calibration from the predictions on rows.
-func calibrate(t *train.Task, rows []int, predictions []carrot.Prediction) Calibration {
+func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) Calibration {
 	var quality, tokens, p90, cost sample
 	var z, uncertain, r2 float64
 	models := len(t.Set.Models)

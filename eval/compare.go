@@ -13,7 +13,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Options of a comparison. The zero value draws no bootstrap.
@@ -62,8 +62,8 @@ func newContestant(e *Entry, complete []int) (*contestant, error) {
 // Compare measures entries, and after them the reference rows mean (given by
 // the caller; nil if it could not be fitted), best-single, zero-router and
 // oracle, on those of rows on which every model of the pool was observed.
-func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
-	complete := completeOf(t, rows)
+func Compare(ctx context.Context, t *table.Table, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
+	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
 		return nil, fmt.Errorf("%w: of %d, none has a score and a cost for every model of the pool", ErrNoRows, len(rows))
 	}
@@ -83,12 +83,12 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 		c.reference = true
 		all = append(all, c)
 	}
-	singles := t.Trace(complete, len(t.Set.Models), func(_, m int) int { return m })
+	singles := t.Singles(complete)
 	scale := frontier.NewScale(singles.Curve(nil))
 	all = append(all,
 		&contestant{name: "best-single", trace: t.Trace(complete, 1, func(_, _ int) int { return scale.Best }), single: true, reference: true},
 		&contestant{name: "zero-router", trace: singles, reference: true},
-		&contestant{name: "oracle", trace: oracle(t, complete), grid: frontier.Grid(), reference: true})
+		&contestant{name: "oracle", trace: t.Oracle(complete), grid: frontier.Grid(), reference: true})
 	for _, c := range all {
 		c.metrics = scale.Measure(c.trace.Curve(nil))
 		if singles.Settings == 2 && !c.single && (t.PerCall == nil || t.PerCall[scale.Best] == 1) {
@@ -107,19 +107,6 @@ func Compare(ctx context.Context, t *train.Task, rows []int, entries []*Entry, m
 	}
 	d := details{t, complete, all, scale, singles}
 	return r, d.write(r, o)
-}
-
-// completeOf keeps the rows on which every model of the pool was observed.
-func completeOf(t *train.Task, rows []int) []int {
-	return slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
-}
-
-// oracle knows every outcome.
-func oracle(t *train.Task, rows []int) frontier.Trace {
-	grid := frontier.Grid()
-	return t.Trace(rows, len(grid), func(k, s int) int {
-		return carrot.Choose(t.Set.Score.Row(rows[k]), t.Cost.Row(rows[k]), grid[s])
-	})
 }
 
 // bootstrap measures every contestant on resamples of the queries, the same

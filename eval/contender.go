@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/table"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -25,8 +25,8 @@ type Contender interface {
 	Weight() int
 	// Worth says what the forecast of quality is.
 	Worth() rivals.Worth
-	fit(ctx context.Context, t *train.Task, rows []int, progress func(string)) (fitted, error)
-	load(t *train.Task, r io.Reader) (fitted, error)
+	fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error)
+	load(t *table.Table, r io.Reader) (fitted, error)
 }
 
 // fitted is a contender after a fit.
@@ -64,15 +64,15 @@ func (o Own) Weight() int {
 // Worth implements Contender.
 func (o Own) Worth() rivals.Worth { return rivals.Quality }
 
-func (o Own) fit(ctx context.Context, t *train.Task, rows []int, progress func(string)) (fitted, error) {
-	p, err := t.Fit(ctx, rows, o.Spec, progress)
+func (o Own) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
+	p, err := train.Fit(ctx, t, rows, o.Spec, progress)
 	if err != nil {
 		return nil, err
 	}
 	return own{p}, nil
 }
 
-func (o Own) load(t *train.Task, r io.Reader) (fitted, error) {
+func (o Own) load(t *table.Table, r io.Reader) (fitted, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (r Rival) Weight() int { return r.Method.Weight }
 // Worth implements Contender.
 func (r Rival) Worth() rivals.Worth { return r.Method.Worth }
 
-func (r Rival) fit(ctx context.Context, t *train.Task, rows []int, progress func(string)) (fitted, error) {
+func (r Rival) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
 	p, err := r.Method.Fit(ctx, rivalData(t, rows, r.Seed), progress)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (r Rival) fit(ctx context.Context, t *train.Task, rows []int, progress func
 	return rival{p}, nil
 }
 
-func (r Rival) load(_ *train.Task, in io.Reader) (fitted, error) {
+func (r Rival) load(_ *table.Table, in io.Reader) (fitted, error) {
 	p, err := rivals.Load(in)
 	if err != nil {
 		return nil, err
@@ -159,23 +159,13 @@ func (r rival) answer(e *Entry, rows []int, variants [][]carrot.Representation) 
 }
 
 // rivalData is a rival's view of the given rows: the costs are the observed
-// ones at the task's prices.
-func rivalData(t *train.Task, rows []int, seed uint64) *rivals.Data {
+// ones at the table's prices.
+func rivalData(t *table.Table, rows []int, seed uint64) *rivals.Data {
 	view := t.Data(rows)
-	models := len(t.Set.Models)
-	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, PerCall: t.PerCall, Seed: seed}
+	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, Seed: seed,
+		PredictedCost: func(k, m int, f *carrot.Forecast) float64 { return t.PredictedCost(rows[k], m, f) }}
 	for _, i := range rows {
-		d.InputTokens = append(d.InputTokens, t.Set.InputTokens.Row(i)...)
 		d.CostUSD = append(d.CostUSD, t.Cost.Row(i)...)
-	}
-	for m := range models {
-		in, out := math.NaN(), math.NaN()
-		if p := t.Prices[m]; p != nil {
-			in, _ = p.Input.PerMillion()
-			out, _ = p.Output.PerMillion()
-			in, out = in/1e6, out/1e6
-		}
-		d.InputUSD, d.OutputUSD = append(d.InputUSD, in), append(d.OutputUSD, out)
 	}
 	return d
 }
@@ -198,7 +188,7 @@ func (c Cascade) Weight() int { return 2 }
 // Worth implements Contender.
 func (c Cascade) Worth() rivals.Worth { return rivals.Share }
 
-func (c Cascade) fit(ctx context.Context, t *train.Task, rows []int, progress func(string)) (fitted, error) {
+func (c Cascade) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
 	policy := c.Policy
 	progress("choosing which models to ask in order")
 	if err := policy.Fit(ctx, rivalData(t, rows, 0)); err != nil {
@@ -207,7 +197,7 @@ func (c Cascade) fit(ctx context.Context, t *train.Task, rows []int, progress fu
 	return cascade{&policy}, nil
 }
 
-func (c Cascade) load(_ *train.Task, r io.Reader) (fitted, error) {
+func (c Cascade) load(_ *table.Table, r io.Reader) (fitted, error) {
 	var policy rivals.Cascade
 	return cascade{&policy}, policy.Load(r)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // RegretAt is a router's regret at one objective: the mean utility of the
@@ -74,7 +74,7 @@ type PairMetrics struct {
 
 // details fills what a report has beside the main figures.
 type details struct {
-	t       *train.Task
+	t       *table.Table
 	rows    []int
 	all     []*contestant
 	scale   frontier.Scale
@@ -304,7 +304,7 @@ func (d details) pair(c *contestant, models []string) *PairMetrics {
 // Measure returns the figures of one entry on those of rows on which the whole
 // pool was observed.
 func (e *Entry) Measure(rows []int) (frontier.Metrics, error) {
-	complete := completeOf(e.Task, rows)
+	complete := e.Task.CompleteOf(rows)
 	trace, err := e.trace(complete)
 	if err != nil {
 		return frontier.Metrics{}, err
@@ -312,6 +312,6 @@ func (e *Entry) Measure(rows []int) (frontier.Metrics, error) {
 	if len(complete) == 0 {
 		return frontier.Metrics{}, ErrNoRows
 	}
-	singles := e.Task.Trace(complete, len(e.Task.Set.Models), func(_, m int) int { return m })
+	singles := e.Task.Singles(complete)
 	return frontier.NewScale(singles.Curve(nil)).Measure(trace.Curve(nil)), nil
 }

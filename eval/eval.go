@@ -17,7 +17,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Entry is one router on the queries of a task.
@@ -25,7 +25,7 @@ type Entry struct {
 	Name string
 	// Task holds the data and the prices; all entries of a comparison share
 	// its outcomes and may differ in their representations.
-	Task *train.Task
+	Task *table.Table
 	// Worth says what the forecast of quality is; "" is a quality.
 	Worth rivals.Worth
 	// Predictions has one per query of the task, empty where there is none,
@@ -47,7 +47,7 @@ type Entry struct {
 }
 
 // NewEntry returns an entry without answers.
-func NewEntry(name string, t *train.Task) *Entry {
+func NewEntry(name string, t *table.Table) *Entry {
 	return &Entry{Name: name, Task: t, Predictions: make([]carrot.Prediction, len(t.X)), Steps: make([][]frontier.Step, len(t.X)), grid: frontier.Grid()}
 }
 
@@ -137,7 +137,7 @@ type RunOptions struct {
 
 // Run fits the contender on each part's rows and lets it answer the rows held
 // out.
-func Run(ctx context.Context, who Contender, t *train.Task, parts []Part, o RunOptions) (*Entry, error) {
+func Run(ctx context.Context, who Contender, t *table.Table, parts []Part, o RunOptions) (*Entry, error) {
 	e := NewEntry(who.Name(), t)
 	e.Worth = who.Worth()
 	fitted := 0

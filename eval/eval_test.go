@@ -20,7 +20,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/predict"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // subjects are what the synthetic prompts are about; a subject is a source.
@@ -32,7 +32,7 @@ var subjects = [][]string{
 
 // world draws a task of n queries with three models, each good at one subject.
 // Every tenth prompt is said twice.
-func world(tb testing.TB, n int) *train.Task {
+func world(tb testing.TB, n int) *table.Table {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(6, uint64(n)))
 	s := &dataset.Set{Name: "synthetic", Models: []dataset.Model{
@@ -72,7 +72,7 @@ func world(tb testing.TB, n int) *train.Task {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	task, err := train.Prepare(context.Background(), s, static, nil)
+	task, err := table.New(context.Background(), s, static, table.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func contender(tb testing.TB, text string) Own {
 }
 
 // parts are three folds of a task.
-func parts(tb testing.TB, t *train.Task) []Part {
+func parts(tb testing.TB, t *table.Table) []Part {
 	tb.Helper()
 	p, err := Folds(t.Set, 3)
 	if err != nil {
@@ -105,7 +105,7 @@ func parts(tb testing.TB, t *train.Task) []Part {
 }
 
 // run is a contender's honest answers.
-func run(tb testing.TB, t *train.Task, who Contender, parts []Part) *Entry {
+func run(tb testing.TB, t *table.Table, who Contender, parts []Part) *Entry {
 	tb.Helper()
 	e, err := Run(context.Background(), who, t, parts, RunOptions{})
 	if err != nil {
@@ -115,7 +115,7 @@ func run(tb testing.TB, t *train.Task, who Contender, parts []Part) *Entry {
 }
 
 // outOfFold is a router's honest answers on the trainable rows.
-func outOfFold(tb testing.TB, t *train.Task, text string) *Entry {
+func outOfFold(tb testing.TB, t *table.Table, text string) *Entry {
 	tb.Helper()
 	return run(tb, t, contender(tb, text), parts(tb, t))
 }
@@ -131,7 +131,7 @@ func compared(tb testing.TB, o Options, names ...string) *Report {
 		entries = append(entries, outOfFold(tb, t, name))
 	}
 	o.Split = "train and validation"
-	r, err := Compare(tb.Context(), t, train.Trainable(t.Set), entries, outOfFold(tb, t, "mean"), o)
+	r, err := Compare(tb.Context(), t, table.Trainable(t.Set), entries, outOfFold(tb, t, "mean"), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestCompareIncomplete(t *testing.T) {
 	mean := outOfFold(t, task, "mean")
 	task.Set.Score.Set(3, 1, math.NaN())
 	task.Cost.Set(4, 2, math.NaN())
-	rows := train.Trainable(task.Set)
+	rows := table.Trainable(task.Set)
 	skipped := 0
 	for _, i := range rows {
 		if i == 3 || i == 4 {
@@ -402,13 +402,13 @@ func TestPartsErrors(t *testing.T) {
 
 // hand is a task of two queries and two models, small enough to work out by
 // hand.
-func hand() (*train.Task, []carrot.Prediction) {
+func hand() (*table.Table, []carrot.Prediction) {
 	nan := math.NaN()
 	matrix := func(v ...float64) dataset.Matrix { return dataset.Matrix{Rows: 2, Cols: 2, Data: v} }
-	task := &train.Task{
+	task := &table.Table{
 		Set: &dataset.Set{Name: "hand", Queries: make([]dataset.Query, 2), Models: []dataset.Model{{Name: "a"}, {Name: "b"}},
 			Score: matrix(0, 0, 1, 0), InputTokens: matrix(1, 1, 1, 1), OutputTokens: matrix(120, 50, 300, nan)},
-		X: make([]carrot.Representation, 2), Prices: make([]*carrot.Price, 2), Cost: matrix(2, 1, 4, 1),
+		X: make([]carrot.Representation, 2), Candidates: make([]carrot.Candidate, 2), Cost: matrix(2, 1, 4, 1),
 	}
 	forecast := func(quality, tokens, p90 float64) carrot.Forecast {
 		return carrot.Forecast{Quality: quality, QualitySE: 0.3, QualityNoise: 0.4, OutputTokens: tokens, OutputTokensP90: p90, CostUSD: 1}
@@ -423,6 +423,7 @@ func hand() (*train.Task, []carrot.Prediction) {
 
 func TestCalibrate(t *testing.T) {
 	task, predictions := hand()
+	task.PerCall = []float64{1, 1}
 	got := calibrate(task, []int{0, 1}, predictions)
 	want := Calibration{
 		Brier:            (0.25 + 0.01 + 0.04 + 0.04) / 4,
@@ -434,7 +435,7 @@ func TestCalibrate(t *testing.T) {
 		QualityZ:         0.34 / (0.09 + 0.16) / 4, //
 
 		OutputTokensRelativeMAE: 60. / 210,
-		CostBias:                4./8 - 1,             // no prices: forecasts of 1 USD
+		CostBias:                4./8 - 1,             // forecasts of 1 USD
 		CostRelativeMAE:         (1 + 3 + 0 + 0) / 8., //
 		CostRankCorrelation:     Number(math.NaN()),   // all forecasts are equal
 	}
@@ -487,7 +488,7 @@ func TestSummarize(t *testing.T) {
 
 func TestOutOfFoldMetrics(t *testing.T) {
 	task := world(t, 120)
-	rows := train.Trainable(task.Set)
+	rows := table.Trainable(task.Set)
 	all := outOfFold(t, task, quick).Predictions
 	var predictions []carrot.Prediction
 	for _, i := range rows {
@@ -636,7 +637,7 @@ func TestReferenceFigures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			task, err := train.Prepare(t.Context(), set, bags{}, nil)
+			task, err := table.New(t.Context(), set, bags{}, table.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,14 +5,14 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // OutOfFoldMetrics returns the figures of out-of-fold predictions, one for each
 // of rows, on the queries on which the whole pool was observed: aiq, peak, qnc,
 // cost95 and the calibration. It is empty where there is no such query, and
 // leaves out what is not finite.
-func OutOfFoldMetrics(ctx context.Context, t *train.Task, rows []int, predictions []carrot.Prediction) map[string]float64 {
+func OutOfFoldMetrics(ctx context.Context, t *table.Table, rows []int, predictions []carrot.Prediction) map[string]float64 {
 	e := NewEntry("router", t)
 	for k, i := range rows {
 		e.Set(i, predictions[k])
@@ -44,7 +44,7 @@ type ModelSummary struct {
 }
 
 // Summarize summarises model m over rows; predictions has one for each.
-func Summarize(t *train.Task, rows []int, predictions []carrot.Prediction, m int) ModelSummary {
+func Summarize(t *table.Table, rows []int, predictions []carrot.Prediction, m int) ModelSummary {
 	var s ModelSummary
 	var within, tokens float64
 	for k, i := range rows {

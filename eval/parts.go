@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carrot-router/carrot/dataset"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Part is one fit of a comparison: a router fitted on the rows Fit answers the
@@ -17,7 +17,7 @@ type Part struct {
 // Folds parts the rows that are not marked test into k folds by prompt hash,
 // each held out once.
 func Folds(set *dataset.Set, k int) ([]Part, error) {
-	return foldsOf(set, train.Trainable(set), k)
+	return foldsOf(set, table.Trainable(set), k)
 }
 
 func foldsOf(set *dataset.Set, rows []int, k int) ([]Part, error) {
@@ -27,8 +27,8 @@ func foldsOf(set *dataset.Set, rows []int, k int) ([]Part, error) {
 // Sources holds out one source at a time of the rows that are not marked test:
 // how a router fares on a subject it never saw.
 func Sources(set *dataset.Set) ([]Part, error) {
-	rows := train.Trainable(set)
-	group, n := train.Sources(set, rows)
+	rows := table.Trainable(set)
+	group, n := table.Sources(set, rows)
 	if n < 2 {
 		return nil, fmt.Errorf("data set %s has %d source: leaving one out needs two", set.Name, n)
 	}
@@ -43,7 +43,7 @@ func Sources(set *dataset.Set) ([]Part, error) {
 // test are fitted on. There is no part where there are none.
 func Split(set *dataset.Set, split dataset.Split) []Part {
 	var fit []int
-	for _, i := range train.Trainable(set) {
+	for _, i := range table.Trainable(set) {
 		if set.Queries[i].Split != split {
 			fit = append(fit, i)
 		}

@@ -7,7 +7,7 @@ import (
 	"unicode"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Perturbation is a change of a prompt that does not change what is asked.
@@ -87,7 +87,7 @@ func typo(prompt string) string {
 
 // Vary returns the representations of all prompts of a task under each of
 // Perturbations.
-func Vary(ctx context.Context, t *train.Task, embedder carrot.Embedder) ([][]carrot.Representation, error) {
+func Vary(ctx context.Context, t *table.Table, embedder carrot.Embedder) ([][]carrot.Representation, error) {
 	out := make([][]carrot.Representation, len(Perturbations))
 	texts := make([]string, len(t.X))
 	for v, p := range Perturbations {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/table"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -48,14 +49,14 @@ const paperGrid = 1000
 // Protocols measures routers by both protocols on the complete ones of rows. Of
 // each entry, outOfFold has the same contender's answers to the rows it was
 // fitted on, each out of fold.
-func Protocols(t *train.Task, rows []int, entries, outOfFold []*Entry) (*ProtocolReport, error) {
-	complete := completeOf(t, rows)
+func Protocols(t *table.Table, rows []int, entries, outOfFold []*Entry) (*ProtocolReport, error) {
+	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
 		return nil, ErrNoRows
 	}
-	scale := frontier.NewScale(t.Trace(complete, len(t.Set.Models), func(_, m int) int { return m }).Curve(nil))
+	scale := frontier.NewScale(t.Singles(complete).Curve(nil))
 	r := &ProtocolReport{BestSingleQuality: scale.Single.Quality,
-		OracleQuality: frontier.Peak(oracle(t, complete).Curve(nil))}
+		OracleQuality: frontier.Peak(t.Oracle(complete).Curve(nil))}
 	for k, e := range entries {
 		p := Protocol{Router: e.Name}
 		var err error
@@ -126,7 +127,7 @@ func (e *Entry) ours(rows []int, scale frontier.Scale, outOfFold *Entry) (Protoc
 			fitted, predictions = append(fitted, i), append(predictions, p)
 		}
 	}
-	w, err := carrot.Target(1).Resolve(outOfFold.Task.Frontier(fitted, predictions))
+	w, err := carrot.Target(1).Resolve(train.Frontier(outOfFold.Task, fitted, predictions))
 	if err != nil {
 		return ProtocolLine{}, fmt.Errorf("router %s: %w", e.Name, err)
 	}
@@ -142,7 +143,7 @@ func (e *Entry) ours(rows []int, scale frontier.Scale, outOfFold *Entry) (Protoc
 
 // RunOutOfFold lets the contender answer the rows it is fitted on, by folds of
 // prompt hash, for [Protocols].
-func RunOutOfFold(ctx context.Context, who Contender, t *train.Task, rows []int, o RunOptions) (*Entry, error) {
+func RunOutOfFold(ctx context.Context, who Contender, t *table.Table, rows []int, o RunOptions) (*Entry, error) {
 	parts, err := foldsOf(t.Set, rows, protocolFolds)
 	if err != nil {
 		return nil, err

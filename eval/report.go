@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // Schema names the JSON form of a report.
@@ -138,14 +138,14 @@ func numbers(v []float64) []Number {
 	return out
 }
 
-func newReport(t *train.Task, all []*contestant, scale frontier.Scale, o Options) *Report {
+func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o Options) *Report {
 	r := &Report{Schema: Schema, Dataset: t.Set.Name, Fingerprint: t.Set.Fingerprint, Split: o.Split,
 		Models: t.ModelNames(), CostRangeUSD: [2]float64{scale.Low, scale.High}, Routers: []RouterLine{}, Pairs: []Pair{}}
 	r.BestSingle = r.Models[scale.Best]
 	r.Provenance = Provenance{Seed: o.Seed, Bootstrap: o.Bootstrap, Embedder: t.Embedder, PerCall: t.PerCall != nil}
 	for m, name := range r.Models {
 		price := ModelPrice{Model: name, InputUSDPerMillion: Number(math.NaN()), OutputUSDPerMillion: Number(math.NaN())}
-		if p := t.Prices[m]; p != nil {
+		if p := t.Candidates[m].Price; p != nil {
 			if usd, ok := p.Input.PerMillion(); ok {
 				price.InputUSDPerMillion = Number(usd)
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // rivalOf is a rival by its name.
@@ -38,7 +38,7 @@ func TestRivalsCompared(t *testing.T) {
 	for _, who := range []Contender{contender(t, quick), rivalOf(t, "routerbench-knn"), rivalOf(t, "routellm-sw"), Cascade{Label: "cascade", Policy: rivals.Cascade{Accuracy: 0.9}}} {
 		entries = append(entries, run(t, task, who, parts(t, task)))
 	}
-	r, err := Compare(t.Context(), task, train.Trainable(task.Set), entries, outOfFold(t, task, "mean"), Options{Bootstrap: 51})
+	r, err := Compare(t.Context(), task, table.Trainable(task.Set), entries, outOfFold(t, task, "mean"), Options{Bootstrap: 51})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestRivalsCompared(t *testing.T) {
 // TestDetails: regret, sources and traffic are what their names say.
 func TestDetails(t *testing.T) {
 	task := world(t, 300)
-	rows := train.Trainable(task.Set)
+	rows := table.Trainable(task.Set)
 	entries := []*Entry{outOfFold(t, task, quick), run(t, task, rivalOf(t, "routellm-sw"), parts(t, task))}
 	r, err := Compare(t.Context(), task, rows, entries, nil, Options{Objectives: []carrot.Objective{carrot.Mu(0), carrot.USDPerQuality(0.01)}})
 	if err != nil {
@@ -118,11 +118,11 @@ func TestPairMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := train.PrepareCalls(t.Context(), set, static, "large")
+	task, err := table.New(t.Context(), set, static, table.Options{CountCalls: "large"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, train.Trainable(set), []*Entry{outOfFold(t, task, "knn:k=8:k-tokens=8")}, nil, Options{Bootstrap: 51})
+	r, err := Compare(t.Context(), task, table.Trainable(set), []*Entry{outOfFold(t, task, "knn:k=8:k-tokens=8")}, nil, Options{Bootstrap: 51})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestPairMetrics(t *testing.T) {
 	if line(t, r, "best-single").Pair != nil || line(t, r, "oracle").Pair.Strong == line(t, r, "oracle").Pair.Weak {
 		t.Error("best-single has figures of a pair, or the two are one")
 	}
-	if _, err := train.PrepareCalls(t.Context(), set, static, "nobody"); err == nil || !strings.Contains(err.Error(), `no model "nobody" in the pool; there is small, large`) {
+	if _, err := table.New(t.Context(), set, static, table.Options{CountCalls: "nobody"}); err == nil || !strings.Contains(err.Error(), `no model "nobody" in the pool; there is small, large`) {
 		t.Errorf("PrepareCalls of an unknown model = %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestPerturbations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, train.Trainable(task.Set), []*Entry{e}, nil, Options{})
+	r, err := Compare(t.Context(), task, table.Trainable(task.Set), []*Entry{e}, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestPerturbations(t *testing.T) {
 // together.
 func TestThin(t *testing.T) {
 	task := world(t, 400)
-	rows := train.Trainable(task.Set)
+	rows := table.Trainable(task.Set)
 	quarter, half := thin(task.Set, rows, 0.25), thin(task.Set, rows, 0.5)
 	for _, i := range quarter {
 		if !slices.Contains(half, i) {
@@ -280,7 +280,7 @@ func TestThin(t *testing.T) {
 // TestMeasure agrees with the comparison.
 func TestMeasure(t *testing.T) {
 	task := world(t, 200)
-	rows := train.Trainable(task.Set)
+	rows := table.Trainable(task.Set)
 	e := outOfFold(t, task, quick)
 	m, err := e.Measure(rows)
 	if err != nil {
@@ -319,12 +319,12 @@ func TestRecordedCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := train.Prepare(t.Context(), set, static, nil)
+	task, err := table.New(t.Context(), set, static, table.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, who := range []Contender{contender(t, "knn:k=8:k-tokens=8"), contender(t, "mean"), rivalOf(t, "carrot-knn"), rivalOf(t, "carrot-mlp")} {
-		r, err := Compare(t.Context(), task, train.Trainable(task.Set), []*Entry{run(t, task, who, parts(t, task))}, nil, Options{})
+		r, err := Compare(t.Context(), task, table.Trainable(task.Set), []*Entry{run(t, task, who, parts(t, task))}, nil, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,11 +342,11 @@ func TestPairCountsStronger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := train.PrepareCalls(t.Context(), set, static, "small")
+	task, err := table.New(t.Context(), set, static, table.Options{CountCalls: "small"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, train.Trainable(set), []*Entry{outOfFold(t, task, "mean")}, nil, Options{})
+	r, err := Compare(t.Context(), task, table.Trainable(set), []*Entry{outOfFold(t, task, "mean")}, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

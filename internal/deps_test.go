@@ -52,14 +52,15 @@ var rules = map[string]rule{
 	"embed":           {[]string{"", "internal/safetensors", gonum, "golang.org/x/text"}, "a representation does not depend on what is predicted from it"},
 	"predict":         {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":         {[]string{parquet, "github.com/goccy/go-yaml"}, "outcomes are read and written by programs that do not route"},
-	"train":           {[]string{"", "dataset", "predict", "price", "frontier"}, "training must not depend on how routers are saved, measured or served"},
+	"table":           {[]string{"", "dataset", "frontier", "predict", "price"}, "outcomes are embedded and priced once, for all that is trained and measured on them"},
+	"train":           {[]string{"", "predict", "table", "frontier"}, "training must not depend on how routers are saved, measured or served"},
 	"internal/rivals": {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"eval":            {[]string{"", "dataset", "frontier", "predict", "internal/rivals", "internal/safetensors", "train"}, "what is measured must not depend on how it is saved or served"},
+	"eval":            {[]string{"", "dataset", "frontier", "predict", "internal/rivals", "internal/safetensors", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/theory": {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"internal/report": {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":        {[]string{"", "predict", "price", "internal/safetensors"}, "a router must open without the code that trained it"},
 	"runs/gateway":    {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "internal/provider", "internal/report", "internal/rivals", "internal/safetensors", "internal/simulate", "internal/theory", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "internal/provider", "internal/report", "internal/rivals", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

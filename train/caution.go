@@ -6,15 +6,16 @@ import (
 	"math"
 	"slices"
 
-	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/table"
 )
 
 const (
-	// fewSources is how many sources leaving sources out needs at least.
+	// fewSources is the fewest sources with which caution is chosen by leaving
+	// sources out.
 	fewSources = 5
-	// defaultCaution serves where there are fewer.
+	// defaultCaution is used where there are fewer.
 	defaultCaution = 0.6
 	// cautionLoss is the most AIQ that caution may cost on random folds.
 	cautionLoss = 0.002
@@ -23,21 +24,22 @@ const (
 // cautions are the factors tried, mildest first.
 var cautions = []float64{1, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3}
 
-// caution chooses the factor by which quality estimates are shrunk towards
+// chooseCaution chooses the factor by which quality estimates are shrunk towards
 // each model's mean. With every source left out in turn, the best quality that
 // routing reaches should not fall below the best single model's; on random
-// folds AIQ may fall by at most cautionLoss. Of the factors that keep to the
-// second, it is the mildest whose peak out of source is within a rounding of
-// the best such peak or reaches the best single. Ranking noise costs more than
-// it seems: out of domain every learned router loses without this.
-func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, progress func(string)) (float64, error) {
-	group, parts := Sources(t.Set, rows)
-	j := t.judge(rows)
+// folds AIQ may fall by at most cautionLoss. Among the factors that meet the
+// second condition, it returns the mildest whose peak out of source is within
+// rounding of the best such peak or reaches the best single's quality. Noise in
+// the ranking costs more than it seems: out of domain, every learned router
+// loses without this.
+func chooseCaution(ctx context.Context, t *table.Table, p *predict.Predictor, rows []int, progress func(string)) (float64, error) {
+	group, parts := table.Sources(t.Set, rows)
+	j := judge(t, rows)
 	if parts < fewSources || len(j.rows) == 0 {
 		return defaultCaution, nil
 	}
 	progress(fmt.Sprintf("leaving each of %d sources out to choose the caution", parts))
-	singles, best := t.singles(j, rows)
+	singles, best := j.singles()
 	scale := frontier.NewScale(singles)
 	inFold := p.OutOfFold()
 	outOfSource, err := p.CrossFit(ctx, group, parts)
@@ -48,8 +50,8 @@ func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, pr
 	var results []result
 	for _, c := range cautions {
 		results = append(results, result{c,
-			frontier.AIQ(t.trace(j, rows, inFold.Predictions(c)).Curve(nil), scale.Low, scale.High),
-			frontier.Peak(t.trace(j, rows, outOfSource.Predictions(c)).Curve(nil))})
+			frontier.AIQ(j.trace(inFold.Predictions(c)).Curve(nil), scale.Low, scale.High),
+			frontier.Peak(j.trace(outOfSource.Predictions(c)).Curve(nil))})
 	}
 	allowed := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.aiq < results[0].aiq-cautionLoss })
 	goal := math.Inf(-1)
@@ -62,18 +64,4 @@ func (t *Task) caution(ctx context.Context, p *predict.Predictor, rows []int, pr
 		}
 	}
 	return defaultCaution, nil
-}
-
-// Sources numbers the sources of rows in order of appearance: group[k] is that
-// of rows[k].
-func Sources(set *dataset.Set, rows []int) (group []int, parts int) {
-	number := map[string]int{}
-	for _, i := range rows {
-		s := set.Queries[i].Source
-		if _, ok := number[s]; !ok {
-			number[s] = len(number)
-		}
-		group = append(group, number[s])
-	}
-	return group, len(number)
 }

@@ -1,110 +1,86 @@
 package train
 
 import (
+	"fmt"
 	"math"
-	"slices"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/table"
 )
 
-// Complete reports whether every model of the pool has a score and a cost on
-// query i.
-func (t *Task) Complete(i int) bool {
-	for m := range t.Set.Models {
-		if math.IsNaN(t.Set.Score.At(i, m)) || math.IsNaN(t.Cost.At(i, m)) {
-			return false
-		}
-	}
-	return true
-}
-
-// judged is what predictions can be judged on: queries, and for each the
-// models that may be chosen.
+// judged is what predictions are judged on: queries of a table, and for each
+// the models that may be chosen.
 type judged struct {
-	rows    []int   // indices into the predictions
-	choices [][]int // models with score and cost
+	t       *table.Table
+	rows    []int   // of the table
+	at      []int   // for each, its place among the rows that are predicted
+	choices [][]int // for each, the models with a score and a cost
 }
 
-// judge picks the complete queries; where they are fewer than half (sets that
-// were joined), all queries on which two models were observed, choosing among
-// the observed.
-func (t *Task) judge(rows []int) judged {
-	var j judged
-	all := make([]int, len(t.Set.Models))
-	for m := range all {
-		all[m] = m
-	}
-	for k, i := range rows {
-		if t.Complete(i) {
-			j.rows, j.choices = append(j.rows, k), append(j.choices, all)
-		}
-	}
-	if 2*len(j.rows) >= len(rows) {
-		return j
-	}
-	j = judged{}
-	for k, i := range rows {
-		var seen []int
-		for m := range t.Set.Models {
-			if !math.IsNaN(t.Set.Score.At(i, m)) && !math.IsNaN(t.Cost.At(i, m)) {
-				seen = append(seen, m)
-			}
-		}
-		if len(seen) > 1 {
-			j.rows, j.choices = append(j.rows, k), append(j.choices, seen)
-		}
-	}
-	return j
+func (j *judged) add(row, at int, choices []int) {
+	j.rows, j.at, j.choices = append(j.rows, row), append(j.at, at), append(j.choices, choices)
 }
 
-// trace records the choices made with predictions, one per row, along the grid.
-func (t *Task) trace(j judged, rows []int, predictions []carrot.Prediction) frontier.Trace {
+// judge picks the complete queries. Where they are fewer than half, as in sets
+// that were joined, it picks all queries on which two models were observed, and
+// lets routers choose among the observed models.
+func judge(t *table.Table, rows []int) *judged {
+	complete, several := &judged{t: t}, &judged{t: t}
+	for k, i := range rows {
+		observed := t.Observed(i)
+		if len(observed) == len(t.Candidates) {
+			complete.add(i, k, observed)
+		}
+		if len(observed) > 1 {
+			several.add(i, k, observed)
+		}
+	}
+	if 2*len(complete.rows) >= len(rows) {
+		return complete
+	}
+	return several
+}
+
+// trace records the choices made with predictions, one for each of the rows
+// given to judge, along the grid.
+func (j *judged) trace(predictions []carrot.Prediction) frontier.Trace {
 	grid := frontier.Grid()
 	quality, cost := make([][]float64, len(j.rows)), make([][]float64, len(j.rows))
-	for n, k := range j.rows {
+	for n, i := range j.rows {
 		for _, m := range j.choices[n] {
-			f := &predictions[k].Forecasts[m]
+			f := &predictions[j.at[n]].Forecasts[m]
 			quality[n] = append(quality[n], f.Quality)
-			cost[n] = append(cost[n], t.PredictedCost(rows[k], m, f))
+			cost[n] = append(cost[n], j.t.PredictedCost(i, m, f))
 		}
 	}
-	return frontier.NewTrace(len(j.rows), len(grid),
-		func(n, s int) int { return carrot.Choose(quality[n], cost[n], grid[s]) },
-		func(n, c int) (float64, float64) {
-			i, m := rows[j.rows[n]], j.choices[n][c]
-			return t.Cost.At(i, m), t.Set.Score.At(i, m)
-		})
+	return j.t.Trace(j.rows, len(grid), func(n, s int) int {
+		return j.choices[n][carrot.Choose(quality[n], cost[n], grid[s])]
+	})
 }
 
 // singles returns the mean cost and quality of each model over the judged
 // queries on which it could be chosen, and of the best single: where queries
 // have different choices, the best of each kind of query.
-func (t *Task) singles(j judged, rows []int) (singles []frontier.Point, best frontier.Point) {
+func (j *judged) singles() (singles []frontier.Point, best frontier.Point) {
 	kinds := map[string][]int{}
 	var order []string
 	for n, choices := range j.choices {
-		key := string(slices.Collect(func(yield func(rune) bool) {
-			for _, m := range choices {
-				if !yield(rune(m)) {
-					return
-				}
-			}
-		}))
+		key := fmt.Sprint(choices)
 		if kinds[key] == nil {
 			order = append(order, key)
 		}
 		kinds[key] = append(kinds[key], n)
 	}
-	sums, counts := make([]frontier.Point, len(t.Set.Models)), make([]float64, len(t.Set.Models))
+	models := len(j.t.Candidates)
+	sums, counts := make([]frontier.Point, models), make([]float64, models)
 	for _, key := range order {
 		members := kinds[key]
 		points := make([]frontier.Point, len(j.choices[members[0]]))
 		for c, m := range j.choices[members[0]] {
 			for _, n := range members {
-				i := rows[j.rows[n]]
-				points[c].Cost += t.Cost.At(i, m) / float64(len(members))
-				points[c].Quality += t.Set.Score.At(i, m) / float64(len(members))
+				points[c].Cost += j.t.Cost.At(j.rows[n], m) / float64(len(members))
+				points[c].Quality += j.t.Set.Score.At(j.rows[n], m) / float64(len(members))
 			}
 			sums[m].Cost += points[c].Cost * float64(len(members))
 			sums[m].Quality += points[c].Quality * float64(len(members))
@@ -123,27 +99,20 @@ func (t *Task) singles(j judged, rows []int) (singles []frontier.Point, best fro
 	return singles, best
 }
 
-// Frontier returns the operating points that predictions reach on rows, which
-// should be out of fold: predictions[k] is for rows[k].
-func (t *Task) Frontier(rows []int, predictions []carrot.Prediction) carrot.Frontier {
-	j := t.judge(rows)
+// Frontier returns the operating points that predictions reach on rows of a
+// table: predictions[k] is for rows[k] and should be out of fold. There are none
+// if no query has a score and a cost for two models.
+func Frontier(t *table.Table, rows []int, predictions []carrot.Prediction) carrot.Frontier {
+	j := judge(t, rows)
 	if len(j.rows) == 0 {
 		return carrot.Frontier{}
 	}
 	var f carrot.Frontier
 	grid := frontier.Grid()
-	for s, p := range t.trace(j, rows, predictions).Curve(nil) {
+	for s, p := range j.trace(predictions).Curve(nil) {
 		f.Points = append(f.Points, carrot.Point{USDPerQuality: grid[s], CostUSD: p.Cost, Quality: p.Quality})
 	}
-	_, best := t.singles(j, rows)
+	_, best := j.singles()
 	f.BestSingle = carrot.Point{USDPerQuality: math.Inf(1), CostUSD: best.Cost, Quality: best.Quality}
 	return f
-}
-
-// Trace records, for the given queries, the observed cost and score of the
-// models that choose picks along a number of settings; k counts rows.
-func (t *Task) Trace(rows []int, settings int, choose func(k, setting int) (model int)) frontier.Trace {
-	return frontier.NewTrace(len(rows), settings, choose, func(k, m int) (float64, float64) {
-		return t.Cost.At(rows[k], m), t.Set.Score.At(rows[k], m)
-	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/predict"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 // contender is a router to be fitted on the vectors of an embedder.
@@ -139,7 +139,7 @@ func parseRivals(text string) (methods []rivals.Method, cascades []rivals.Cascad
 var learningShares = []float64{1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1}
 
 // fitAll fits the contenders and the mean, and lets them answer.
-func (e *evaluation) fitAll(ctx context.Context, base *train.Task, contenders []contender, entries *[]*eval.Entry) (*eval.Entry, map[string][]eval.LearningPoint, error) {
+func (e *evaluation) fitAll(ctx context.Context, base *table.Table, contenders []contender, entries *[]*eval.Entry) (*eval.Entry, map[string][]eval.LearningPoint, error) {
 	mean := contender{eval.Own{Label: "mean", Spec: predict.Spec{Name: "mean", Seed: e.Seed}}, "", nil}
 	if len(e.parts) == 0 {
 		for _, c := range append(contenders, mean) {
@@ -183,13 +183,13 @@ func (e *evaluation) fitAll(ctx context.Context, base *train.Task, contenders []
 	return entry, curves, err
 }
 
-func (e *evaluation) run(ctx context.Context, c contender, t *train.Task, share float64) (*eval.Entry, error) {
+func (e *evaluation) run(ctx context.Context, c contender, t *table.Table, share float64) (*eval.Entry, error) {
 	return eval.Run(ctx, c, t, e.parts, eval.RunOptions{Cache: e.cache, Share: share, Variants: e.variants[t],
 		Progress: func(doing string, done, total int) { e.p.say(e.plan.line(c, doing, done, total)) }})
 }
 
 // learn fits the contender on growing shares of the queries.
-func (e *evaluation) learn(ctx context.Context, c contender, t *train.Task, whole *eval.Entry) ([]eval.LearningPoint, error) {
+func (e *evaluation) learn(ctx context.Context, c contender, t *table.Table, whole *eval.Entry) ([]eval.LearningPoint, error) {
 	var out []eval.LearningPoint
 	for _, share := range learningShares {
 		entry := whole
@@ -213,7 +213,7 @@ func (e *evaluation) learn(ctx context.Context, c contender, t *train.Task, whol
 
 // protocols measures the contenders that forecast qualities by the protocol of
 // the paper's code and by ours. entries are theirs, in order.
-func (e *evaluation) protocols(ctx context.Context, base *train.Task, contenders []contender, entries []*eval.Entry) (*eval.ProtocolReport, error) {
+func (e *evaluation) protocols(ctx context.Context, base *table.Table, contenders []contender, entries []*eval.Entry) (*eval.ProtocolReport, error) {
 	if len(e.parts) == 0 {
 		return nil, nil
 	}

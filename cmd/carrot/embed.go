@@ -13,7 +13,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 type embedCommand struct {
@@ -56,7 +56,7 @@ func (c *distillCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 		names = append(names, set.Name)
-		for _, i := range train.Trainable(set) {
+		for _, i := range table.Trainable(set) {
 			texts = append(texts, set.Queries[i].Prompt)
 		}
 	}

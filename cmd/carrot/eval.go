@@ -16,7 +16,7 @@ import (
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/price"
-	"github.com/carrot-router/carrot/train"
+	"github.com/carrot-router/carrot/table"
 )
 
 type evalCommand struct {
@@ -74,8 +74,8 @@ type evaluation struct {
 	set        *dataset.Set
 	folder     string // fingerprint of the data as it was given
 	p          *progress
-	tasks      map[string]*train.Task // by embedder spec
-	variants   map[*train.Task][][]carrot.Representation
+	tasks      map[string]*table.Table // by embedder spec
+	variants   map[*table.Table][][]carrot.Representation
 	rows       []int
 	parts      []eval.Part
 	cache      eval.Cache
@@ -114,7 +114,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	e := &evaluation{evalCommand: c, p: newProgress(t.err), tasks: map[string]*train.Task{}, variants: map[*train.Task][][]carrot.Representation{}}
+	e := &evaluation{evalCommand: c, p: newProgress(t.err), tasks: map[string]*table.Table{}, variants: map[*table.Table][][]carrot.Representation{}}
 	for _, text := range c.Objective {
 		o, err := carrot.ParseObjective(text)
 		if err == nil {
@@ -167,10 +167,10 @@ func (e *evaluation) choose() error {
 	var err error
 	switch {
 	case e.Folds > 0:
-		e.set = e.set.Subset(train.Trainable(e.set), nil)
+		e.set = e.set.Subset(table.Trainable(e.set), nil)
 		e.parts, err = eval.Folds(e.set, e.Folds)
 	case e.LeaveOut != "":
-		e.set = e.set.Subset(train.Trainable(e.set), nil)
+		e.set = e.set.Subset(table.Trainable(e.set), nil)
 		e.parts, err = eval.Sources(e.set)
 	default:
 		e.parts, e.rows = eval.Split(e.set, dataset.Split(e.Split)), e.set.Rows(dataset.Split(e.Split))
@@ -180,7 +180,7 @@ func (e *evaluation) choose() error {
 		}
 		return nil
 	}
-	e.rows = train.Trainable(e.set)
+	e.rows = table.Trainable(e.set)
 	return err
 }
 
@@ -206,7 +206,7 @@ func (e *evaluation) restrict() error {
 }
 
 // task prepares the data with an embedder, once.
-func (e *evaluation) task(ctx context.Context, spec string) (*train.Task, carrot.Embedder, error) {
+func (e *evaluation) task(ctx context.Context, spec string) (*table.Table, carrot.Embedder, error) {
 	embedder, err := openEmbedder(spec, e.p.count("embedding prompts with "+spec))
 	if err != nil {
 		return nil, nil, err
@@ -216,12 +216,12 @@ func (e *evaluation) task(ctx context.Context, spec string) (*train.Task, carrot
 }
 
 // prepare makes the task of an embedder, once.
-func (e *evaluation) prepare(ctx context.Context, name string, embedder carrot.Embedder) (*train.Task, error) {
+func (e *evaluation) prepare(ctx context.Context, name string, embedder carrot.Embedder) (*table.Table, error) {
 	if t := e.tasks[name]; t != nil {
 		return t, nil
 	}
 	e.p.say("embedding prompts with " + name)
-	t, err := e.prepareTask(ctx, embedder)
+	t, err := table.New(ctx, e.set, embedder, table.Options{Book: e.book, CountCalls: e.CountCalls})
 	if err != nil {
 		return nil, err
 	}
@@ -233,13 +233,6 @@ func (e *evaluation) prepare(ctx context.Context, name string, embedder carrot.E
 	}
 	e.tasks[name] = t
 	return t, nil
-}
-
-func (e *evaluation) prepareTask(ctx context.Context, embedder carrot.Embedder) (*train.Task, error) {
-	if e.CountCalls == "" {
-		return train.Prepare(ctx, e.set, embedder, e.book)
-	}
-	return train.PrepareCalls(ctx, e.set, embedder, e.CountCalls)
 }
 
 func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval.Report, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/table"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -97,17 +98,17 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	set = set.Subset(train.Trainable(set), nil)
+	set = set.Subset(table.Trainable(set), nil)
 	embedder, err := openEmbedder(c.Embedder, p.count("embedding prompts"))
 	if err != nil {
 		return err
 	}
 	p.say("embedding prompts")
-	task, err := train.Prepare(ctx, set, embedder, book)
+	task, err := table.New(ctx, set, embedder, table.Options{Book: book})
 	if err != nil {
 		return err
 	}
-	fitted, err := task.Fit(ctx, train.Trainable(task.Set), partsFor(spec, c.Embedder), p.say)
+	fitted, err := train.Fit(ctx, task, table.Trainable(task.Set), partsFor(spec, c.Embedder), p.say)
 	if err != nil {
 		return err
 	}
@@ -138,10 +139,10 @@ func partsFor(spec predict.Spec, embedder string) predict.Spec {
 
 // manifest writes down what was trained, on what, and how well it did out of
 // fold.
-func (c *trainCommand) manifest(ctx context.Context, task *train.Task, sets []*dataset.Set, book *price.Book, embedder carrot.Embedder, fitted *predict.Predictor) artifact.Manifest {
-	rows := train.Trainable(task.Set)
+func (c *trainCommand) manifest(ctx context.Context, task *table.Table, sets []*dataset.Set, book *price.Book, embedder carrot.Embedder, fitted *predict.Predictor) artifact.Manifest {
+	rows := table.Trainable(task.Set)
 	outOfFold := fitted.OutOfFold().Predictions(0)
-	f := task.Frontier(rows, outOfFold)
+	f := train.Frontier(task, rows, outOfFold)
 	m := artifact.Manifest{
 		Format:      artifact.Format,
 		Embedder:    artifact.Embedder{ID: embedder.ID(), Spec: c.Embedder, Dim: len(task.X[0].Dense)},
@@ -187,8 +188,8 @@ func dataOf(s *dataset.Set) artifact.Data {
 }
 
 // modelOf says what training saw of a model, and its price.
-func modelOf(task *train.Task, j int, name string, s eval.ModelSummary) artifact.Model {
-	m := artifact.Model{Name: name, Observed: s.Observed, MeanScore: s.MeanScore, Price: task.Prices[j]}
+func modelOf(task *table.Table, j int, name string, s eval.ModelSummary) artifact.Model {
+	m := artifact.Model{Name: name, Observed: s.Observed, MeanScore: s.MeanScore, Price: task.Candidates[j].Price}
 	if !math.IsNaN(s.TokensP90) {
 		m.TokensP90 = &s.TokensP90
 	}

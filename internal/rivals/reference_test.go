@@ -50,11 +50,11 @@ func readReference(t *testing.T) reference {
 // data is the reference's problem.
 func (r *reference) data(t *testing.T) *Data {
 	t.Helper()
-	d := &Data{Models: []string{"a", "b", "c"}, InputUSD: []float64{1, 1, 1}, OutputUSD: []float64{1, 1, 1}}
+	d := &Data{Models: []string{"a", "b", "c"}}
 	for i := range r.Train {
 		d.X = append(d.X, carrot.Representation{Dense: r.X[i]})
 		d.Score, d.OutputTokens = append(d.Score, r.Score[i]...), append(d.OutputTokens, r.Tokens[i]...)
-		d.CostUSD, d.InputTokens = append(d.CostUSD, r.Tokens[i]...), append(d.InputTokens, 1, 1, 1)
+		d.CostUSD = append(d.CostUSD, r.Tokens[i]...)
 	}
 	if err := d.prepare(); err != nil {
 		t.Fatal(err)

@@ -20,22 +20,23 @@ import (
 // Data is what a rival is fitted on: n queries and the outcomes of M models on
 // them, row-major n×M, NaN where not observed.
 type Data struct {
-	Models              []string
-	X                   []carrot.Representation // n
-	Score               []float64               // in [0,1]
-	InputTokens         []float64
-	OutputTokens        []float64
-	CostUSD             []float64 // what the call cost
-	Hash                []uint64  // n; equal prompts share one. Nil: the row number
-	InputUSD, OutputUSD []float64 // M: the price of a token; NaN where costs are recorded instead
-	Seed                uint64
-	// PerCall, if not nil, is what a call of each model costs, whatever its
-	// tokens: the share of calls.
-	PerCall               []float64
-	dense                 blas32.General // n×d, made by prepare
-	complete              []int          // rows on which all models have score and cost
-	meanScore, meanCost   []float64      // M, over the complete rows, or the observed where there are none
-	meanInput, meanTokens []float64      // M, the same
+	Models []string
+	X      []carrot.Representation // n
+	Score  []float64               // in [0,1]
+	// OutputTokens of a model are all NaN if its costs do not follow from
+	// them: then costs are forecast.
+	OutputTokens []float64
+	CostUSD      []float64 // what the call cost
+	Hash         []uint64  // n; equal prompts share one. Nil: the row number
+	Seed         uint64
+	// PredictedCost returns the cost in USD that a forecast for model j on
+	// query i means. A method with several settings needs it to compare them.
+	PredictedCost func(i, j int, f *carrot.Forecast) float64
+
+	dense               blas32.General // n×d, made by prepare
+	complete            []int          // rows on which all models have score and cost
+	meanScore, meanCost []float64      // M, over the complete rows, or the observed where there are none
+	meanTokens          []float64      // M, the same
 }
 
 // Worth says what a rival's forecast of quality is.
@@ -197,7 +198,7 @@ func (d *Data) prepare() error {
 	if n == 0 || m == 0 {
 		return errors.New("fit: no queries or no models")
 	}
-	for _, table := range [][]float64{d.Score, d.InputTokens, d.OutputTokens, d.CostUSD} {
+	for _, table := range [][]float64{d.Score, d.OutputTokens, d.CostUSD} {
 		if len(table) != n*m {
 			return fmt.Errorf("fit: outcomes are not %d×%d", n, m)
 		}
@@ -217,7 +218,7 @@ func (d *Data) prepare() error {
 		}
 	}
 	d.meanScore, d.meanCost = d.means(d.Score), d.means(d.CostUSD)
-	d.meanInput, d.meanTokens = d.means(d.InputTokens), d.means(d.OutputTokens)
+	d.meanTokens = d.means(d.OutputTokens)
 	for j, name := range d.Models {
 		if math.IsNaN(d.meanScore[j]) {
 			return fmt.Errorf("fit: model %q has no scores among the training queries", name)
@@ -269,11 +270,10 @@ func (d *Data) means(table []float64) []float64 {
 // subset is the data of the given rows, prepared.
 func (d *Data) subset(rows []int) (*Data, error) {
 	m := len(d.Models)
-	s := &Data{Models: d.Models, InputUSD: d.InputUSD, OutputUSD: d.OutputUSD, PerCall: d.PerCall, Seed: d.Seed}
+	s := &Data{Models: d.Models, Seed: d.Seed}
 	for _, i := range rows {
 		s.X, s.Hash = append(s.X, d.X[i]), append(s.Hash, d.hash(i))
 		s.Score = append(s.Score, d.Score[i*m:][:m]...)
-		s.InputTokens = append(s.InputTokens, d.InputTokens[i*m:][:m]...)
 		s.OutputTokens = append(s.OutputTokens, d.OutputTokens[i*m:][:m]...)
 		s.CostUSD = append(s.CostUSD, d.CostUSD[i*m:][:m]...)
 	}
@@ -288,28 +288,8 @@ func (d *Data) hash(i int) uint64 {
 }
 
 // forecastsCosts reports whether a rival that could forecast tokens has to
-// forecast costs: some model has no tokens, or no price to put on them.
-func (d *Data) forecastsCosts() bool {
-	return slices.ContainsFunc(d.meanTokens, math.IsNaN) ||
-		d.PerCall == nil && (slices.ContainsFunc(d.InputUSD, math.IsNaN) || slices.ContainsFunc(d.OutputUSD, math.IsNaN))
-}
-
-// predictedCost is the cost in USD that a forecast means for model j on row i:
-// its own where it forecasts costs, else the row's input tokens and the
-// forecast output tokens at the model's prices.
-func (d *Data) predictedCost(i, j int, f *carrot.Forecast) float64 {
-	if d.PerCall != nil {
-		return d.PerCall[j]
-	}
-	if f.Direct {
-		return f.CostUSD
-	}
-	in := d.InputTokens[i*len(d.Models)+j]
-	if math.IsNaN(in) {
-		in = d.meanInput[j]
-	}
-	return in*d.InputUSD[j] + f.OutputTokens*d.OutputUSD[j]
-}
+// forecast costs: some model has no tokens.
+func (d *Data) forecastsCosts() bool { return slices.ContainsFunc(d.meanTokens, math.IsNaN) }
 
 // Parse returns the methods that names lists: names separated by commas, "all"
 // or "fast".

@@ -38,8 +38,13 @@ func world(n int, seed uint64) (d *Data, truth []float64) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	d = &Data{Models: []string{"a", "b", "c", "dear"}, Seed: 3}
 	usd := []float64{1e-6, 1.2e-6, 1.5e-6, 8e-6}
-	for _, p := range usd {
-		d.InputUSD, d.OutputUSD = append(d.InputUSD, p/4), append(d.OutputUSD, p)
+	const in = 100.0
+	costs := func(m int, out float64) float64 { return in*usd[m]/4 + out*usd[m] }
+	d.PredictedCost = func(_, m int, f *carrot.Forecast) float64 {
+		if f.Direct {
+			return f.CostUSD
+		}
+		return costs(m, f.OutputTokens)
 	}
 	for i := range n {
 		k := r.IntN(testTopics)
@@ -66,10 +71,9 @@ func world(n int, seed uint64) (d *Data, truth []float64) {
 			if r.Float64() < p {
 				score = 1
 			}
-			in, out := 100.0, math.Round(200*math.Exp(0.3*r.NormFloat64()))
+			out := math.Round(200 * math.Exp(0.3*r.NormFloat64()))
 			truth = append(truth, p)
-			d.Score, d.InputTokens, d.OutputTokens = append(d.Score, score), append(d.InputTokens, in), append(d.OutputTokens, out)
-			d.CostUSD = append(d.CostUSD, in*d.InputUSD[m]+out*d.OutputUSD[m])
+			d.Score, d.OutputTokens, d.CostUSD = append(d.Score, score), append(d.OutputTokens, out), append(d.CostUSD, costs(m, out))
 		}
 	}
 	return d, truth
@@ -195,7 +199,7 @@ func TestMissing(t *testing.T) {
 					at := i * testModels // of model a
 					d.Score[at] = 0.95
 					if i%every != 0 {
-						d.Score[at], d.CostUSD[at], d.InputTokens[at], d.OutputTokens[at] = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+						d.Score[at], d.CostUSD[at], d.OutputTokens[at] = math.NaN(), math.NaN(), math.NaN()
 					}
 				}
 				last := Method{Name: m.Name, trials: func(int) []model { all := m.trials(testModels); return all[len(all)-1:] }}
@@ -346,7 +350,7 @@ func TestUniRouteNewModel(t *testing.T) {
 	for i := range d.X {
 		if i >= 300 { // model b came late
 			at := i*testModels + 1
-			d.Score[at], d.CostUSD[at], d.InputTokens[at], d.OutputTokens[at] = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+			d.Score[at], d.CostUSD[at], d.OutputTokens[at] = math.NaN(), math.NaN(), math.NaN()
 		}
 	}
 	test, truth := world(300, 71)
@@ -475,28 +479,25 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestPerCall: where a call counts as it is and tokens have no price, settings
-// are still told apart.
+// TestPerCall: where a call costs the same whatever its tokens, settings are
+// compared at that cost.
 func TestPerCall(t *testing.T) {
 	d, _ := world(600, 95)
-	d.PerCall = []float64{0, 0, 0, 1}
-	for j := range d.InputUSD {
-		d.InputUSD[j], d.OutputUSD[j] = math.NaN(), math.NaN()
-	}
+	perCall := []float64{0, 0, 0, 1}
+	d.PredictedCost = func(_, j int, _ *carrot.Forecast) float64 { return perCall[j] }
 	for i := range d.CostUSD {
-		d.CostUSD[i] = d.PerCall[i%testModels]
+		d.CostUSD[i] = perCall[i%testModels]
 	}
-	if err := d.prepare(); err != nil {
+	var out judged
+	if err := out.add(d, fitted(t, "carrot-knn", d), []int{0, 1, 2}); err != nil {
 		t.Fatal(err)
 	}
-	out := judged{rows: []int{0, 1, 2}}
-	for range out.rows {
-		out.worth = append(out.worth, 0, 0, 0, 1)
-		for j := range testModels {
-			out.cost = append(out.cost, d.predictedCost(0, j, &carrot.Forecast{OutputTokens: 5}))
+	for k := range out.rows {
+		if costs := out.cost[k*testModels:][:testModels]; !slices.Equal(costs, perCall) {
+			t.Errorf("row %d: costs %v, want %v", k, costs, perCall)
 		}
 	}
-	if !slices.Equal(out.cost[:testModels], d.PerCall) {
-		t.Errorf("costs %v, want %v", out.cost[:testModels], d.PerCall)
+	if d.forecastsCosts() {
+		t.Error("costs are forecast, want tokens")
 	}
 }

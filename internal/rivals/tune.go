@@ -123,7 +123,7 @@ func (j *judged) add(d *Data, r *Router, rows []int) error {
 	for k, i := range rows {
 		for m := range d.Models {
 			f := &predictions[k].Forecasts[m]
-			j.worth, j.cost = append(j.worth, f.Quality), append(j.cost, d.predictedCost(i, m, f))
+			j.worth, j.cost = append(j.worth, f.Quality), append(j.cost, d.PredictedCost(i, m, f))
 		}
 	}
 	return nil

@@ -1,0 +1,132 @@
+package table
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/price"
+)
+
+// price sets the candidates' prices and the cost of every outcome.
+func (t *Table) price(book *price.Book) error {
+	for m := range t.Candidates {
+		p, err := priceOf(&t.Set.Models[m], book)
+		if err != nil && !observed(t.Set.CostUSD, m) {
+			return err
+		}
+		t.Candidates[m].Price = p
+		for i := range t.Set.Queries {
+			t.Cost.Set(i, m, t.observedCost(i, m))
+		}
+	}
+	return nil
+}
+
+// priceOf is the price of a model by a book or, where that is nil, by
+// models.json.
+func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
+	if book != nil {
+		p, err := book.Price(m.Name)
+		if err != nil {
+			return nil, err
+		}
+		return &p, nil
+	}
+	if !m.Priced() {
+		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give --prices", m.Name, price.ErrNoPrice)
+	}
+	e := price.Entry{Name: m.Name, Input: m.InputUSDPerMillion, Output: m.OutputUSDPerMillion,
+		CachedInput: m.CachedInputUSDPerMillion, CacheWrite: m.CacheWriteUSDPerMillion, Reasoning: m.ReasoningUSDPerMillion}
+	p := e.Price()
+	return &p, nil
+}
+
+// observed reports whether a matrix has a value for model m on some query.
+func observed(of dataset.Matrix, m int) bool {
+	for i := range of.Rows {
+		if !math.IsNaN(of.At(i, m)) {
+			return true
+		}
+	}
+	return false
+}
+
+// observedCost is what an outcome cost in USD: the recorded cost, or tokens ×
+// price; NaN if neither is known. Cached tokens are part of the input tokens,
+// reasoning tokens part of the output tokens.
+func (t *Table) observedCost(i, m int) float64 {
+	if t.Set.CostUSD.Rows > 0 {
+		if c := t.Set.CostUSD.At(i, m); !math.IsNaN(c) {
+			return c
+		}
+	}
+	in, out, p := t.Set.InputTokens.At(i, m), t.Set.OutputTokens.At(i, m), t.Candidates[m].Price
+	if p == nil || math.IsNaN(in) || math.IsNaN(out) {
+		return math.NaN()
+	}
+	part := func(of dataset.Matrix, whole float64) int {
+		if of.Rows == 0 || math.IsNaN(of.At(i, m)) {
+			return 0
+		}
+		return int(min(of.At(i, m), whole))
+	}
+	cached, reasoning := part(t.Set.CachedTokens, in), part(t.Set.ReasoningTokens, out)
+	cost, err := p.Cost(carrot.Usage{Input: int(in) - cached, CachedInput: cached, Output: int(out) - reasoning, Reasoning: reasoning})
+	if err != nil {
+		return math.NaN()
+	}
+	return cost.Float()
+}
+
+// countCalls makes the cost of a call 1 for the model named strong and 0 for
+// every other.
+func (t *Table) countCalls(strong string) error {
+	at := slices.Index(t.ModelNames(), strong)
+	if at < 0 {
+		return t.unknownModel(strong)
+	}
+	t.PerCall = make([]float64, len(t.Candidates))
+	t.PerCall[at] = 1
+	for i := range t.Set.Queries {
+		copy(t.Cost.Row(i), t.PerCall)
+	}
+	return nil
+}
+
+// PredictedCost is the cost in USD that a router expects of a call of model m
+// on query i, given the forecast f: [carrot.Candidate.Estimate] with the
+// query's recorded input tokens. Where this model's are not recorded, their
+// mean over the models that have them stands in. A cost that is unknown is
+// [math.MaxFloat64], so that [carrot.Choose] picks the model only where cost
+// does not matter, as a router does.
+func (t *Table) PredictedCost(i, m int, f *carrot.Forecast) float64 {
+	if t.PerCall != nil {
+		return t.PerCall[m]
+	}
+	in := t.Set.InputTokens.At(i, m)
+	if math.IsNaN(in) {
+		in = meanObserved(t.Set.InputTokens.Row(i))
+	}
+	e, err := t.Candidates[m].Estimate(&carrot.Query{InputTokens: int(math.Round(in))}, f)
+	if err != nil || e.CostUnknown {
+		return math.MaxFloat64
+	}
+	return e.Cost.Float()
+}
+
+func meanObserved(row []float64) float64 {
+	var sum, n float64
+	for _, v := range row {
+		if !math.IsNaN(v) {
+			sum += v
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / n
+}

@@ -1,0 +1,187 @@
+// Package table holds recorded outcomes in the form that training and
+// evaluation share: the models of the pool, every prompt's representation, and
+// what every call cost. What is measured on a [Table] is therefore priced by
+// the code that decides.
+package table
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
+)
+
+// Table is a data set with representations and costs. Rows are queries and
+// columns are models, as in Set. Programs that read a table must not change it.
+type Table struct {
+	// Set holds the outcomes of the pool's models only.
+	Set *dataset.Set
+	// X has one representation for each query.
+	X []carrot.Representation
+	// Embedder is the ID of the embedder that made X.
+	Embedder string
+	// Candidates has one for each model, with its price, which is nil where
+	// outcomes carry costs and no price is known.
+	Candidates []carrot.Candidate
+	// Cost holds what each call cost, in USD; NaN where that is unknown.
+	Cost dataset.Matrix
+	// PerCall, if not nil, is what a call of each model costs, whatever its
+	// tokens: see Options.CountCalls.
+	PerCall []float64
+}
+
+// Options of New. The zero value works.
+type Options struct {
+	// Book prices the tokens. Nil: the prices of the set's models.json.
+	Book *price.Book
+	// CountCalls names a model whose calls cost 1 while all others cost 0, as
+	// RouteLLM measures a pair of models. It needs no prices and no tokens.
+	// Empty: costs are in USD.
+	CountCalls string
+}
+
+// New restricts a set to its pool, prices the outcomes and embeds the prompts.
+// A recorded cost counts as it is; otherwise tokens are priced. A model without
+// a price is an error that wraps [price.ErrNoPrice] and names it, unless its
+// outcomes carry costs.
+func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Options) (*Table, error) {
+	pool := set.Pool()
+	if len(pool) == 0 { // to Subset it would mean all
+		return nil, fmt.Errorf("data set %s: no model is in the pool", set.Name)
+	}
+	t := &Table{Set: set.Subset(nil, pool), Embedder: embedder.ID(), X: make([]carrot.Representation, len(set.Queries)),
+		Candidates: make([]carrot.Candidate, len(pool)), Cost: dataset.NewMatrix(len(set.Queries), len(pool))}
+	for m := range t.Candidates {
+		t.Candidates[m].Name = t.Set.Models[m].Name
+	}
+	price := func() error { return t.price(o.Book) }
+	if o.CountCalls != "" {
+		price = func() error { return t.countCalls(o.CountCalls) }
+	}
+	if err := price(); err != nil {
+		return nil, fmt.Errorf("data set %s: %w", set.Name, err)
+	}
+	texts := make([]string, len(t.X))
+	for i, q := range t.Set.Queries {
+		texts[i] = q.Prompt
+	}
+	if err := embedder.Embed(ctx, texts, t.X); err != nil {
+		return nil, fmt.Errorf("embed prompts of %s: %w", t.Set.Name, err)
+	}
+	return t, nil
+}
+
+// ModelNames lists the names of the pool.
+func (t *Table) ModelNames() []string {
+	names := make([]string, len(t.Candidates))
+	for m := range t.Candidates {
+		names[m] = t.Candidates[m].Name
+	}
+	return names
+}
+
+// Data is a predictor's view of the given rows.
+func (t *Table) Data(rows []int) predict.Data {
+	models := len(t.Candidates)
+	d := predict.Data{Models: t.ModelNames(), X: make([]carrot.Representation, len(rows)),
+		Score: make([]float64, len(rows)*models), OutputTokens: make([]float64, len(rows)*models), Hash: make([]uint64, len(rows))}
+	if t.Set.CostUSD.Rows > 0 {
+		d.CostUSD = make([]float64, len(rows)*models)
+	}
+	for k, i := range rows {
+		d.X[k] = t.X[i]
+		copy(d.Score[k*models:], t.Set.Score.Row(i))
+		copy(d.OutputTokens[k*models:], t.Set.OutputTokens.Row(i))
+		if d.CostUSD != nil {
+			copy(d.CostUSD[k*models:], t.Set.CostUSD.Row(i))
+		}
+		for m := range t.Candidates {
+			if t.Candidates[m].Price == nil && t.PerCall == nil { // tokens without a price forecast no cost: the cost itself is forecast
+				d.OutputTokens[k*models+m] = math.NaN()
+			}
+		}
+		h := fnv.New64a()
+		h.Write([]byte(t.Set.Queries[i].Prompt))
+		d.Hash[k] = h.Sum64()
+	}
+	return d
+}
+
+// Complete reports whether every model has a score and a cost on query i.
+func (t *Table) Complete(i int) bool { return len(t.Observed(i)) == len(t.Candidates) }
+
+// Observed lists the models that have a score and a cost on query i.
+func (t *Table) Observed(i int) []int {
+	var models []int
+	for m := range t.Candidates {
+		if !math.IsNaN(t.Set.Score.At(i, m)) && !math.IsNaN(t.Cost.At(i, m)) {
+			models = append(models, m)
+		}
+	}
+	return models
+}
+
+// CompleteOf keeps the complete ones of some rows.
+func (t *Table) CompleteOf(rows []int) []int {
+	return slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
+}
+
+// Trace records, for the given rows, the observed cost and score of the models
+// that choose picks at a number of settings; k counts rows.
+func (t *Table) Trace(rows []int, settings int, choose func(k, setting int) (model int)) frontier.Trace {
+	return frontier.NewTrace(len(rows), settings, choose, func(k, m int) (float64, float64) {
+		return t.Cost.At(rows[k], m), t.Set.Score.At(rows[k], m)
+	})
+}
+
+// Singles traces every model answering all of the given rows alone: setting m
+// is model m.
+func (t *Table) Singles(rows []int) frontier.Trace {
+	return t.Trace(rows, len(t.Candidates), func(_, m int) int { return m })
+}
+
+// Oracle traces the router that knows every outcome, along [frontier.Grid].
+func (t *Table) Oracle(rows []int) frontier.Trace {
+	grid := frontier.Grid()
+	return t.Trace(rows, len(grid), func(k, s int) int {
+		return carrot.Choose(t.Set.Score.Row(rows[k]), t.Cost.Row(rows[k]), grid[s])
+	})
+}
+
+// Trainable lists the rows that may be trained on: all but those marked test.
+func Trainable(set *dataset.Set) []int {
+	var rows []int
+	for i, q := range set.Queries {
+		if q.Split != dataset.SplitTest {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// Sources numbers the sources of rows in the order in which they first occur:
+// group[k] is the source of rows[k], in [0,parts).
+func Sources(set *dataset.Set, rows []int) (group []int, parts int) {
+	number := map[string]int{}
+	for _, i := range rows {
+		s := set.Queries[i].Source
+		if _, ok := number[s]; !ok {
+			number[s] = len(number)
+		}
+		group = append(group, number[s])
+	}
+	return group, len(number)
+}
+
+// unknownModel is the error of a name that is not in the pool.
+func (t *Table) unknownModel(name string) error {
+	return fmt.Errorf("no model %q in the pool; there is %s", name, strings.Join(t.ModelNames(), ", "))
+}

@@ -1,0 +1,39 @@
+// Package train fits a router on a data set: it fits and calibrates a
+// predictor, chooses how cautious it should be, and records the frontier that
+// named objectives are read from.
+//
+// It never reads rows marked test: [table.Trainable] leaves them out.
+//
+//	t, err := table.New(ctx, set, embedder, table.Options{})
+//	predictor, err := train.Fit(ctx, t, table.Trainable(set), spec, nil)
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/table"
+)
+
+// Fit fits a predictor on the given rows of a table. A blend without a caution
+// of its own gets one that is chosen by leaving sources out. Progress, if not
+// nil, is told in words what is being done.
+func Fit(ctx context.Context, t *table.Table, rows []int, spec predict.Spec, progress func(string)) (*predict.Predictor, error) {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	p := predict.New(spec)
+	if err := p.Fit(ctx, t.Data(rows), progress); err != nil {
+		return nil, err
+	}
+	if spec.Name == "blend" && spec.Caution == 0 {
+		caution, err := chooseCaution(ctx, t, p, rows, progress)
+		if err != nil {
+			return nil, err
+		}
+		progress(fmt.Sprintf("caution %g", caution))
+		p.SetCaution(caution)
+	}
+	return p, nil
+}
