@@ -112,6 +112,9 @@ func (c *calibration) fitVolume(s []sample, exact bool) {
 	if !exact {
 		c.fitPoisson(s)
 	}
+	if c.limit == 0 { // all volumes are zero, which is known: see costUnknown
+		c.a, c.b = 0, 1
+	}
 	slices.SortFunc(s, func(x, y sample) int {
 		if x.raw != y.raw {
 			return cmpFloat(x.raw, y.raw)
@@ -180,6 +183,9 @@ func (c *calibration) fitPoisson(s []sample) {
 		c.a = math.Log(y / e)
 	}
 }
+
+// costUnknown reports whether the model had no volumes to fit on.
+func (c *calibration) costUnknown() bool { return c.b == 0 && c.limit == 0 }
 
 // expected is the mean volume at a raw output.
 func (c *calibration) expected(raw float64) float64 {
@@ -271,11 +277,14 @@ func (h *head) apply(raw, variance []float64, out []carrot.Forecast) {
 }
 
 func (c *calibration) setVolume(f *carrot.Forecast, mean, p90 float64) {
-	if c.direct == 1 {
+	switch {
+	case c.costUnknown():
+		f.CostUnknown = true
+	case c.direct == 1:
 		f.Direct, f.CostUSD, f.CostUSDP90 = true, mean/microUSD, p90/microUSD
-		return
+	default:
+		f.OutputTokens, f.OutputTokensP90 = mean, p90
 	}
-	f.OutputTokens, f.OutputTokensP90 = mean, p90
 }
 
 // retreat replaces quality and volume by each model's mean: what is known of a
