@@ -14,8 +14,9 @@ import (
 const DecisionSchema = "carrot.decision/1"
 
 // MarshalJSON writes the decision in the form carrot.decision/1: an infinite
-// willingness to pay is null, costs are in USD, unknown costs are null. The
-// objective is written where a policy has another name than its own.
+// willingness to pay is null, costs are in USD, unknown costs are null and so are
+// the tokens of a model without any. The objective is written where a policy has
+// another name than its own.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	return d.AppendJSON(make([]byte, 0, 512+320*len(d.Candidates))), nil
 }
@@ -75,10 +76,14 @@ func (a *Assessment) appendJSON(b []byte) []byte {
 		b = append(b, `,"cached_tokens":`...)
 		b = strconv.AppendInt(b, int64(a.CachedTokens), 10)
 	}
-	b = append(b, `,"output_tokens":`...)
-	b = appendjson.Float(b, a.OutputTokens)
-	b = append(b, `,"output_tokens_p90":`...)
-	b = appendjson.Float(b, a.OutputTokensP90)
+	if a.tokensUnknown() {
+		b = append(b, `,"output_tokens":null,"output_tokens_p90":null`...)
+	} else {
+		b = append(b, `,"output_tokens":`...)
+		b = appendjson.Float(b, a.OutputTokens)
+		b = append(b, `,"output_tokens_p90":`...)
+		b = appendjson.Float(b, a.OutputTokensP90)
+	}
 	if a.CostUnknown {
 		b = append(b, `,"cost_usd":null,"cost_usd_p90":null`...)
 	} else {
@@ -94,6 +99,12 @@ func (a *Assessment) appendJSON(b []byte) []byte {
 		return append(b, "null}"...)
 	}
 	return append(appendjson.String(b, a.Excluded), '}')
+}
+
+// tokensUnknown reports whether there is no forecast of output tokens, which is
+// why the cost is unknown.
+func (a *Assessment) tokensUnknown() bool {
+	return a.CostUnknown && a.OutputTokens == 0 && a.OutputTokensP90 == 0
 }
 
 // comma separates element i of a list from the one before it.
@@ -136,7 +147,8 @@ type assessmentJSON struct {
 // UnmarshalJSON reads what MarshalJSON writes: a decision equal to the one that
 // was written, down to the pico-dollar. Members it does not know are ignored.
 // The numbers that are written as null are read as NaN, except the willingness
-// to pay (+Inf), costs (unknown) and the utility of an unknown cost (-Inf).
+// to pay (+Inf), costs (unknown), and the tokens (0) and the utility (-Inf) of an
+// unknown cost.
 // Where a policy was written without its objective, as releases before this one
 // did, the objective is the willingness to pay.
 func (d *Decision) UnmarshalJSON(data []byte) error {
@@ -178,6 +190,7 @@ func (in *assessmentJSON) assessment() Assessment {
 			CostUnknown: in.CostUSD == nil || in.CostUSDP90 == nil,
 		}}
 	if a.CostUnknown {
+		a.OutputTokens, a.OutputTokensP90 = number(in.OutputTokens, 0), number(in.OutputTokensP90, 0)
 		a.Utility = number(in.Utility, math.Inf(-1))
 	} else {
 		a.Cost, a.CostP90, a.Utility = *in.CostUSD, *in.CostUSDP90, number(in.Utility, nan)

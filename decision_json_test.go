@@ -234,6 +234,9 @@ func TestDecisionReadsBackEqual(t *testing.T) {
 			switch random.IntN(4) {
 			case 0:
 				a.CostUnknown, a.Cost, a.CostP90, a.Utility = true, 0, 0, math.Inf(-1)
+				if random.IntN(2) == 0 {
+					a.OutputTokens, a.OutputTokensP90 = 0, 0
+				}
 			case 1:
 				a.Quality, a.Utility = math.NaN(), math.NaN()
 			}
@@ -255,6 +258,18 @@ func TestDecisionUnmarshalErrors(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &d); err == nil || !strings.Contains(err.Error(), want) || d.ID != "kept" {
 			t.Errorf("Unmarshal(%s) = %+v, %v, want an error that says %q", text, d, err, want)
 		}
+	}
+}
+
+// What is not known of a model without tokens and costs is null.
+func TestDecisionUnknownCost(t *testing.T) {
+	d := carrot.Decision{Candidates: []carrot.Assessment{{Name: "a", Estimate: carrot.Estimate{Quality: 0.5, CostUnknown: true}}}}
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"output_tokens":null,"output_tokens_p90":null,"cost_usd":null,"cost_usd_p90":null`; !bytes.Contains(text, []byte(want)) {
+		t.Errorf("Marshal = %s, want it to hold %s", text, want)
 	}
 }
 
