@@ -1,17 +1,15 @@
 package eval
 
 import (
-	"math"
-
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/calibration"
 	"github.com/carrot-router/carrot/table"
 )
 
 // Calibration compares predictions with outcomes, over all queries and models.
 type Calibration struct {
 	Brier Number `json:"brier"` // mean squared error of quality
-	// ECE is the expected calibration error of quality over 15 bins of equal
+	// ECE is the expected calibration error of quality, over 15 bins of equal
 	// width.
 	ECE Number `json:"ece"`
 	// R2 of quality: the mean over models.
@@ -46,57 +44,25 @@ type ReliabilityBin struct {
 	Observed  float64 `json:"observed"`
 }
 
-// calibrationBins are the bins of ECE.
-const calibrationBins = 15
-
-// sample is predictions beside what was observed.
-type sample struct{ predicted, observed []float64 }
-
-func (s *sample) add(predicted, observed float64) {
-	s.predicted, s.observed = append(s.predicted, predicted), append(s.observed, observed)
-}
-
-// calibrate fills a Calibration from the predictions on rows.
-func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) Calibration {
-	var quality, tokens, p90, cost sample
-	var z, uncertain, r2 float64
-	models := len(t.Set.Models)
-	for m := range models {
-		var own sample
-		for _, i := range rows {
-			f, y := &predictions[i].Forecasts[m], t.Set.Score.At(i, m)
-			own.add(f.Quality, y)
-			if v := f.QualitySE*f.QualitySE + f.QualityNoise*f.QualityNoise; v > 0 {
-				z += (f.Quality - y) * (f.Quality - y) / v
-				uncertain++
-			}
-			cost.add(t.PredictedCost(i, m, f), t.Cost.At(i, m))
-			if out := t.Set.OutputTokens.At(i, m); !math.IsNaN(out) && !f.Direct {
-				tokens.add(f.OutputTokens, out)
-				p90.add(f.OutputTokensP90, out)
-			}
-		}
-		r2 += frontier.R2(own.predicted, own.observed) / float64(models)
-		quality.predicted, quality.observed = append(quality.predicted, own.predicted...), append(quality.observed, own.observed...)
-	}
-	c := Calibration{
-		Brier:                   Number(frontier.Brier(quality.predicted, quality.observed)),
-		ECE:                     Number(frontier.ECE(quality.predicted, quality.observed, calibrationBins)),
-		R2:                      Number(r2),
-		OutputTokensMAE:         Number(frontier.MAE(tokens.predicted, tokens.observed)),
-		OutputTokensRelativeMAE: Number(frontier.RelativeMAE(tokens.predicted, tokens.observed)),
-		OutputTokensBias:        Number(frontier.Bias(tokens.predicted, tokens.observed)),
-		OutputTokensP90:         Number(frontier.Coverage(p90.predicted, p90.observed)),
-		QualityZ:                Number(z / uncertain),
-		CostBias:                Number(frontier.Bias(cost.predicted, cost.observed)),
-		CostRelativeMAE:         Number(frontier.RelativeMAE(cost.predicted, cost.observed)),
-		CostRankCorrelation:     Number(frontier.RankCorrelation(cost.predicted, cost.observed)),
+// calibrate compares the predictions with the outcomes on complete rows.
+func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) *Calibration {
+	f := calibration.Of(t, rows, predictions)
+	c := &Calibration{
+		Brier:                   Number(f.Brier),
+		ECE:                     Number(f.ECE),
+		R2:                      Number(f.R2),
+		OutputTokensMAE:         Number(f.OutputTokensMAE),
+		OutputTokensRelativeMAE: Number(f.OutputTokensRelativeMAE),
+		OutputTokensBias:        Number(f.OutputTokensBias),
+		OutputTokensP90:         Number(f.OutputTokensP90),
+		QualityZ:                Number(f.QualityZ),
+		CostBias:                Number(f.CostBias),
+		CostRelativeMAE:         Number(f.CostRelativeMAE),
+		CostRankCorrelation:     Number(f.CostRankCorrelation),
 		Reliability:             []ReliabilityBin{},
 	}
-	for _, b := range frontier.Reliability(quality.predicted, quality.observed, calibrationBins) {
-		if b.Count > 0 {
-			c.Reliability = append(c.Reliability, ReliabilityBin(b))
-		}
+	for _, b := range f.Reliability {
+		c.Reliability = append(c.Reliability, ReliabilityBin(b))
 	}
 	return c
 }

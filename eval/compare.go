@@ -31,6 +31,9 @@ type Options struct {
 // ErrNoRows is returned when no query can be compared.
 var ErrNoRows = errors.New("no query to compare on")
 
+// ErrNoCosts is returned where models have neither tokens nor costs.
+var ErrNoCosts = errors.New("no model has tokens or costs")
+
 // contestant is one line of the comparison.
 type contestant struct {
 	name        string
@@ -53,8 +56,7 @@ func newContestant(e *Entry, complete []int) (*contestant, error) {
 	}
 	c := &contestant{name: e.Name, entry: e, trace: trace, grid: frontier.Grid()}
 	if e.Worth == rivals.Quality || e.Worth == "" {
-		calibration := calibrate(e.Task, complete, e.Predictions)
-		c.calibration = &calibration
+		c.calibration = calibrate(e.Task, complete, e.Predictions)
 	}
 	return c, nil
 }
@@ -63,6 +65,9 @@ func newContestant(e *Entry, complete []int) (*contestant, error) {
 // the caller; nil if it could not be fitted), best-single, zero-router and
 // oracle, on those of rows on which every model of the pool was observed.
 func Compare(ctx context.Context, t *table.Table, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
+	if len(t.Unpriced()) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrNoRows, ErrNoCosts)
+	}
 	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
 		return nil, fmt.Errorf("%w: of %d, none has a score and a cost for every model of the pool", ErrNoRows, len(rows))
@@ -102,11 +107,28 @@ func Compare(ctx context.Context, t *table.Table, rows []int, entries []*Entry, 
 	}
 	r := newReport(t, all, scale, o)
 	r.Queries, r.Skipped = len(complete), len(rows)-len(complete)
+	r.Notes = append(r.Notes, fewNotes(len(complete), len(rows))...)
 	if t.PerCall != nil && t.PerCall[scale.Best] != 1 {
 		r.Notes = append(r.Notes, fmt.Sprintf("no APGR and CPT: --count-calls should name %s, the better model on these queries", r.BestSingle))
 	}
 	d := details{t, complete, all, scale, singles}
 	return r, d.write(r, o)
+}
+
+// fewComplete is the number of complete queries below which figures say little.
+const fewComplete = 50
+
+// fewNotes says what it means that few queries are complete.
+func fewNotes(complete, of int) []string {
+	var notes []string
+	have := fmt.Sprintf("%d of %d queries have a score and a cost for every model of the pool: ", complete, of)
+	if 2*complete < of {
+		notes = append(notes, have+"all figures come from these only")
+	}
+	if complete < fewComplete {
+		notes = append(notes, have+fmt.Sprintf("figures from fewer than %d are little more than noise", fewComplete))
+	}
+	return notes
 }
 
 // bootstrap measures every contestant on resamples of the queries, the same

@@ -439,7 +439,7 @@ func TestCalibrate(t *testing.T) {
 		CostRelativeMAE:         (1 + 3 + 0 + 0) / 8., //
 		CostRankCorrelation:     Number(math.NaN()),   // all forecasts are equal
 	}
-	a, b := reflect.ValueOf(got), reflect.ValueOf(want)
+	a, b := reflect.ValueOf(*got), reflect.ValueOf(want)
 	for i := range a.NumField() {
 		if a.Field(i).Kind() == reflect.Float64 && math.Abs(a.Field(i).Float()-b.Field(i).Float()) > 1e-12 {
 			t.Errorf("%s = %v, want %v", a.Type().Field(i).Name, a.Field(i), b.Field(i))
@@ -471,37 +471,6 @@ func TestCalibrateCertain(t *testing.T) {
 	}
 	if _, err := json.Marshal(r); err != nil {
 		t.Errorf("report of a router that is sure: %v", err)
-	}
-}
-
-func TestSummarize(t *testing.T) {
-	task, predictions := hand()
-	if got, want := Summarize(task, []int{0, 1}, predictions, 0), (ModelSummary{Observed: 2, MeanScore: 0.5, TokensP90: 0.5}); got != want {
-		t.Errorf("Summarize = %+v, want %+v", got, want)
-	}
-	task.Set.OutputTokens.Set(0, 1, math.NaN())
-	task.Set.Score.Set(0, 1, math.NaN())
-	if got := Summarize(task, []int{0, 1}, predictions, 1); got.Observed != 1 || got.MeanScore != 0 || !math.IsNaN(got.TokensP90) {
-		t.Errorf("Summarize = %+v, want one score and no tokens", got)
-	}
-}
-
-func TestOutOfFoldMetrics(t *testing.T) {
-	task := world(t, 120)
-	rows := table.Trainable(task.Set)
-	all := outOfFold(t, task, quick).Predictions
-	var predictions []carrot.Prediction
-	for _, i := range rows {
-		predictions = append(predictions, all[i])
-	}
-	m := OutOfFoldMetrics(t.Context(), task, rows, predictions)
-	for _, key := range []string{"queries", "aiq", "peak", "brier", "ece", "r2", "output_tokens_mae", "output_tokens_p90_coverage", "quality_z_variance", "gap_closed"} {
-		if v, ok := m[key]; !ok || math.IsNaN(v) {
-			t.Errorf("metric %s = %v, %v", key, v, ok)
-		}
-	}
-	if got := OutOfFoldMetrics(t.Context(), task, nil, nil); len(got) != 0 {
-		t.Errorf("metrics of no queries = %v, want none", got)
 	}
 }
 

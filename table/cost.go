@@ -12,18 +12,58 @@ import (
 
 // price sets the candidates' prices and the cost of every outcome.
 func (t *Table) price(book *price.Book) error {
+	t.unpriced = make([]bool, len(t.Candidates))
 	for m := range t.Candidates {
 		p, err := priceOf(&t.Set.Models[m], book)
-		if err != nil && !observed(t.Set.CostUSD, m) {
+		recorded, tokens := observed(t.Set.CostUSD, m), observed(t.Set.OutputTokens, m)
+		if err != nil && tokens && !recorded {
 			return err
 		}
-		t.Candidates[m].Price = p
+		if t.unpriced[m] = !recorded && !tokens; !t.unpriced[m] {
+			t.Candidates[m].Price = p
+		}
 		for i := range t.Set.Queries {
 			t.Cost.Set(i, m, t.observedCost(i, m))
 		}
 	}
 	return nil
 }
+
+// checkUnpriced refuses unpriced models beside priced ones, but for those to
+// keep.
+func (t *Table) checkUnpriced(keep []string) error {
+	for _, name := range keep {
+		if !slices.Contains(t.ModelNames(), name) {
+			return fmt.Errorf("data set %s: keep a model at an unknown cost: %w", t.Set.Name, t.unknownModel(name))
+		}
+	}
+	unpriced := t.Unpriced()
+	if len(unpriced) == len(t.Candidates) { // there is quality only
+		return nil
+	}
+	unpriced = slices.DeleteFunc(unpriced, func(name string) bool { return slices.Contains(keep, name) })
+	if len(unpriced) == 0 {
+		return nil
+	}
+	return &UnpricedError{t.Set.Name, unpriced}
+}
+
+func (t *Table) isUnpriced(m int) bool { return t.unpriced != nil && t.unpriced[m] }
+
+// priced lists the models whose cost is known.
+func (t *Table) priced() []int {
+	var models []int
+	for m := range t.Candidates {
+		if !t.isUnpriced(m) {
+			models = append(models, m)
+		}
+	}
+	return models
+}
+
+// pricesTokens reports whether the cost of a call of model m follows from its
+// tokens.
+func (t *Table) pricesTokens(m int) bool { return t.PerCall != nil || t.Candidates[m].Price != nil }
 
 // priceOf is the price of a model by a book or, where that is nil, by
 // models.json.

@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/carrot-router/carrot"
@@ -28,14 +29,16 @@ type Table struct {
 	X []carrot.Representation
 	// Embedder is the ID of the embedder that made X.
 	Embedder string
-	// Candidates has one for each model, with its price, which is nil where
-	// outcomes carry costs and no price is known.
+	// Candidates has one for each model, with the price of its tokens: nil if
+	// there is none, as its outcomes carry costs, or no tokens to price.
 	Candidates []carrot.Candidate
 	// Cost holds what each call cost, in USD; NaN where that is unknown.
 	Cost dataset.Matrix
 	// PerCall, if not nil, is what a call of each model costs, whatever its
 	// tokens: see Options.CountCalls.
 	PerCall []float64
+
+	unpriced []bool // by model: see Unpriced; nil: none is
 }
 
 // Options of New. The zero value works.
@@ -46,12 +49,38 @@ type Options struct {
 	// RouteLLM measures a pair of models. It needs no prices and no tokens.
 	// Empty: costs are in USD.
 	CountCalls string
+	// KeepUnpriced names models to keep although their cost is unknown: see
+	// UnpricedError.
+	KeepUnpriced []string
+}
+
+// UnpricedError is returned for models with scores but neither output tokens nor
+// recorded costs on any query, while other models of the pool have them. What a
+// call of such a model costs is unknown, which is not zero.
+type UnpricedError struct {
+	Set    string   // the name of the data set
+	Models []string // in the order of the pool
+}
+
+// Error names the models and what to do.
+func (e *UnpricedError) Error() string {
+	names := make([]string, len(e.Models))
+	for i, name := range e.Models {
+		names[i] = strconv.Quote(name)
+	}
+	models, cost, them := "model "+names[0]+" has", "its cost is", "it"
+	if len(names) > 1 {
+		models, cost, them = "models "+strings.Join(names, ", ")+" have", "their costs are", "them"
+	}
+	return fmt.Sprintf("data set %s: %s scores but neither tokens nor cost_usd on any query, so %s unknown: "+
+		"record tokens or cost_usd, or set \"pool\": false for %s in models.json", e.Set, models, cost, them)
 }
 
 // New restricts a set to its pool, prices the outcomes and embeds the prompts.
-// A recorded cost counts as it is; otherwise tokens are priced. A model without
-// a price is an error that wraps [price.ErrNoPrice] and names it, unless its
-// outcomes carry costs.
+// A recorded cost counts as it is; otherwise tokens are priced. A model with
+// tokens and no price is an error that wraps [price.ErrNoPrice] and names it,
+// unless its outcomes carry costs. Models without tokens and costs beside others
+// that have them are an [*UnpricedError].
 func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Options) (*Table, error) {
 	pool := set.Pool()
 	if len(pool) == 0 { // to Subset it would mean all
@@ -68,6 +97,9 @@ func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Opti
 	}
 	if err := price(); err != nil {
 		return nil, fmt.Errorf("data set %s: %w", set.Name, err)
+	}
+	if err := t.checkUnpriced(o.KeepUnpriced); err != nil {
+		return nil, err
 	}
 	texts := make([]string, len(t.X))
 	for i, q := range t.Set.Queries {
@@ -104,7 +136,7 @@ func (t *Table) Data(rows []int) predict.Data {
 			copy(d.CostUSD[k*models:], t.Set.CostUSD.Row(i))
 		}
 		for m := range t.Candidates {
-			if t.Candidates[m].Price == nil && t.PerCall == nil { // tokens without a price forecast no cost: the cost itself is forecast
+			if !t.pricesTokens(m) { // the cost itself is forecast
 				d.OutputTokens[k*models+m] = math.NaN()
 			}
 		}
@@ -115,8 +147,17 @@ func (t *Table) Data(rows []int) predict.Data {
 	return d
 }
 
-// Complete reports whether every model has a score and a cost on query i.
-func (t *Table) Complete(i int) bool { return len(t.Observed(i)) == len(t.Candidates) }
+// Unpriced names the models whose cost is unknown: they have neither output
+// tokens nor recorded costs on any query.
+func (t *Table) Unpriced() []string {
+	var names []string
+	for m, unpriced := range t.unpriced {
+		if unpriced {
+			names = append(names, t.Candidates[m].Name)
+		}
+	}
+	return names
+}
 
 // Observed lists the models that have a score and a cost on query i.
 func (t *Table) Observed(i int) []int {
@@ -127,6 +168,17 @@ func (t *Table) Observed(i int) []int {
 		}
 	}
 	return models
+}
+
+// Complete reports whether every model has a score and a cost on query i. Of an
+// unpriced model it asks for a score only.
+func (t *Table) Complete(i int) bool {
+	for m := range t.Candidates {
+		if math.IsNaN(t.Set.Score.At(i, m)) || math.IsNaN(t.Cost.At(i, m)) && !t.isUnpriced(m) {
+			return false
+		}
+	}
+	return true
 }
 
 // CompleteOf keeps the complete ones of some rows.
@@ -142,17 +194,23 @@ func (t *Table) Trace(rows []int, settings int, choose func(k, setting int) (mod
 	})
 }
 
-// Singles traces every model answering all of the given rows alone: setting m
-// is model m.
+// Singles traces each model answering all of the given rows alone: setting s is
+// the s-th model whose cost is known.
 func (t *Table) Singles(rows []int) frontier.Trace {
-	return t.Trace(rows, len(t.Candidates), func(_, m int) int { return m })
+	models := t.priced()
+	return t.Trace(rows, len(models), func(_, s int) int { return models[s] })
 }
 
-// Oracle traces the router that knows every outcome, along [frontier.Grid].
+// Oracle traces the router that knows every outcome, along [frontier.Grid]. It
+// chooses among the models whose cost is known.
 func (t *Table) Oracle(rows []int) frontier.Trace {
-	grid := frontier.Grid()
+	models, grid := t.priced(), frontier.Grid()
+	score, cost := make([]float64, len(models)), make([]float64, len(models))
 	return t.Trace(rows, len(grid), func(k, s int) int {
-		return carrot.Choose(t.Set.Score.Row(rows[k]), t.Cost.Row(rows[k]), grid[s])
+		for n, m := range models {
+			score[n], cost[n] = t.Set.Score.At(rows[k], m), t.Cost.At(rows[k], m)
+		}
+		return models[carrot.Choose(score, cost, grid[s])]
 	})
 }
 

@@ -141,6 +141,68 @@ func TestNewErrors(t *testing.T) {
 	})
 }
 
+// bare removes the tokens of model m.
+func bare(set *dataset.Set, m int) {
+	for i := range set.Queries {
+		set.InputTokens.Set(i, m, math.NaN())
+		set.OutputTokens.Set(i, m, math.NaN())
+	}
+}
+
+// TestUnpriced: models without tokens and costs beside others are refused by
+// name unless they are kept on purpose; a set that has none at all is one of
+// qualities.
+func TestUnpriced(t *testing.T) {
+	f := func(name string, without []int, o table.Options, refused, unpriced []string) *table.Table {
+		t.Helper()
+		set := world(6, 2)
+		for _, m := range without {
+			bare(set, m)
+		}
+		tab, err := table.New(t.Context(), set, static(t), o)
+		if refused != nil {
+			e, ok := errors.AsType[*table.UnpricedError](err)
+			if !ok || e.Set != "synthetic" || !slices.Equal(e.Models, refused) {
+				t.Errorf("%s: New = %v, want an UnpricedError of %v", name, err, refused)
+			}
+			return nil
+		}
+		if err != nil || !slices.Equal(tab.Unpriced(), unpriced) {
+			t.Fatalf("%s: New = %v, unpriced %v, want %v", name, err, tab.Unpriced(), unpriced)
+		}
+		return tab
+	}
+	f("all priced", nil, table.Options{}, nil, nil)
+	f("outside the pool", []int{1}, table.Options{}, nil, nil)
+	f("one", []int{2}, table.Options{}, []string{"middle"}, nil)
+	f("two", []int{0, 3}, table.Options{}, []string{"small", "large"}, nil)
+	f("two, one of them kept", []int{0, 3}, table.Options{KeepUnpriced: []string{"large"}}, []string{"small"}, nil)
+	f("calls are counted", []int{0, 3}, table.Options{CountCalls: "large"}, nil, nil)
+	f("all", []int{0, 2, 3}, table.Options{}, nil, []string{"small", "middle", "large"})
+
+	kept := f("kept", []int{3}, table.Options{KeepUnpriced: []string{"large"}}, nil, []string{"large"})
+	if got := kept.Observed(0); !slices.Equal(got, []int{0, 1}) || !kept.Complete(0) || kept.Candidates[2].Price != nil {
+		t.Errorf("observed %v, complete %v, price %v, want the others, complete and no price", got, kept.Complete(0), kept.Candidates[2].Price)
+	}
+	rows := []int{0, 1, 2, 3}
+	singles, oracle := kept.Singles(rows).Curve(nil), kept.Oracle(rows).Curve(nil)
+	if len(singles) != 2 || math.IsNaN(singles[1].Cost) || math.IsNaN(oracle[0].Cost) {
+		t.Errorf("singles %v, oracle %v, want the models whose cost is known", singles, oracle[0])
+	}
+	_, err := table.New(t.Context(), world(6, 2), static(t), table.Options{KeepUnpriced: []string{"watched"}})
+	if err == nil || !strings.Contains(err.Error(), `no model "watched" in the pool`) {
+		t.Errorf("New that keeps a model outside the pool = %v", err)
+	}
+	for want, e := range map[string]*table.UnpricedError{
+		`data set d: model "a" has scores but neither tokens nor cost_usd on any query, so its cost is unknown: record tokens or cost_usd, or set "pool": false for it in models.json`:              {Set: "d", Models: []string{"a"}},
+		`data set d: models "a", "b" have scores but neither tokens nor cost_usd on any query, so their costs are unknown: record tokens or cost_usd, or set "pool": false for them in models.json`: {Set: "d", Models: []string{"a", "b"}},
+	} {
+		if e.Error() != want {
+			t.Errorf("Error() = %q, want %q", e.Error(), want)
+		}
+	}
+}
+
 // TestObservedCost: what an outcome of "large" (5 and 20 USD per million) costs.
 func TestObservedCost(t *testing.T) {
 	nan := math.NaN()

@@ -11,17 +11,22 @@ package train
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
 )
 
-// Fit fits a predictor on the given rows of a table. A blend without a caution
-// of its own gets one that is chosen by leaving sources out. Progress, if not
-// nil, is told in words what is being done.
+// Fit fits a predictor on the given rows of a table. A blend without parts of
+// its own has nearest neighbours too, if the vectors are an encoder's, where they
+// help. A blend without a caution of its own gets one that is chosen by leaving
+// sources out. Progress, if not nil, is told in words what is being done.
 func Fit(ctx context.Context, t *table.Table, rows []int, spec predict.Spec, progress func(string)) (*predict.Predictor, error) {
 	if progress == nil {
 		progress = func(string) {}
+	}
+	if spec.Name == "blend" && spec.Parts == "" && !strings.HasPrefix(t.Embedder, "static@") {
+		spec.Parts = "kernel+sparse+knn"
 	}
 	p := predict.New(spec)
 	if err := p.Fit(ctx, t.Data(rows), progress); err != nil {

@@ -29,7 +29,7 @@ func judge(t *table.Table, rows []int) *judged {
 	complete, several := &judged{t: t}, &judged{t: t}
 	for k, i := range rows {
 		observed := t.Observed(i)
-		if len(observed) == len(t.Candidates) {
+		if len(observed) > 0 && t.Complete(i) {
 			complete.add(i, k, observed)
 		}
 		if len(observed) > 1 {
@@ -101,7 +101,9 @@ func (j *judged) singles() (singles []frontier.Point, best frontier.Point) {
 
 // Frontier returns the operating points that predictions reach on rows of a
 // table: predictions[k] is for rows[k] and should be out of fold. There are none
-// if no query has a score and a cost for two models.
+// if no query has a score and a cost for two models. Models whose cost is unknown
+// have no part in it; as they may be chosen where cost does not matter, it then
+// has no point there.
 func Frontier(t *table.Table, rows []int, predictions []carrot.Prediction) carrot.Frontier {
 	j := judge(t, rows)
 	if len(j.rows) == 0 {
@@ -110,6 +112,9 @@ func Frontier(t *table.Table, rows []int, predictions []carrot.Prediction) carro
 	var f carrot.Frontier
 	grid := frontier.Grid()
 	for s, p := range j.trace(predictions).Curve(nil) {
+		if math.IsInf(grid[s], 1) && len(t.Unpriced()) > 0 {
+			continue
+		}
 		f.Points = append(f.Points, carrot.Point{USDPerQuality: grid[s], CostUSD: p.Cost, Quality: p.Quality})
 	}
 	_, best := j.singles()

@@ -45,7 +45,7 @@ func (e *evaluation) contenders() ([]contender, error) {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, contender{eval.Own{Label: e.named(text, embedder), Spec: partsFor(spec, embedder)}, embedder, nil})
+			out = append(out, contender{eval.Own{Label: e.named(text, embedder), Spec: spec}, embedder, nil})
 		}
 	}
 	names := e.Rivals

@@ -245,9 +245,16 @@ func checkDecision(d object) {
 		c.number("quality_se", 0, 1)
 		c.number("quality_noise", 0, 1)
 		c.number("input_tokens", 0, 1e9)
-		c.number("output_tokens_p90", c.number("output_tokens", 0, 1e9)/2, 1e9)
-		c.number("cost_usd_p90", c.number("cost_usd", 0, 1e6)/2, 1e6)
-		u := c.number("utility", math.Inf(-1), 1)
+		if c.get("cost_usd") != nil {
+			c.number("output_tokens_p90", c.number("output_tokens", 0, 1e9)/2, 1e9)
+			c.number("cost_usd_p90", c.number("cost_usd", 0, 1e6)/2, 1e6)
+		} else if c.get("cost_usd_p90") != nil || c.get("output_tokens") != nil || c.get("output_tokens_p90") != nil {
+			d.ts.Fatalf("%s: its cost is unknown, and what it follows from is not", c.at)
+		}
+		u := math.Inf(-1)
+		if c.get("cost_usd") != nil || c.get("excluded") == nil {
+			u = c.number("utility", math.Inf(-1), 1)
+		}
 		if c.get("excluded") == nil {
 			allowed[c.text("name")] = u
 		} else if c.text("excluded") == "" {

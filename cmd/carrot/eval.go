@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -136,7 +137,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer e.p.done()
-	if e.set, _, err = loadSets(ctx, c.Data); err != nil {
+	if e.set, err = loadSet(ctx, c.Data); err != nil {
 		return err
 	}
 	e.folder = e.set.Fingerprint
@@ -147,7 +148,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		e.cache = fittedCache()
 	}
 	report, err := e.compare(ctx, contenders)
-	if err != nil {
+	if _, unpriced := errors.AsType[*table.UnpricedError](err); unpriced || errors.Is(err, eval.ErrNoCosts) {
+		return hinted{err, "--count-calls MODEL counts calls instead of costs"}
+	} else if err != nil {
 		return err
 	}
 	e.p.done()
@@ -155,6 +158,18 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	return c.write(t.out, report)
+}
+
+// loadSet loads a data folder, or joins several.
+func loadSet(ctx context.Context, dirs []string) (*dataset.Set, error) {
+	sets, err := loadSets(ctx, dirs)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(sets) == 1:
+		return sets[0], nil
+	}
+	return dataset.Join(sets, dataset.JoinOptions{})
 }
 
 // choose sets the models, and the rows to fit and to measure on.

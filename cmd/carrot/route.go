@@ -254,7 +254,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
 			continue
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%.0f\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, c.OutputTokens, usd(c.Cost.Float()), c.Utility)
+		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), usd(c.Cost.Float())
+		if c.CostUnknown {
+			tokens, cost = "–", "–"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -274,6 +278,9 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 // printFlips says what a cheaper and a better setting would choose.
 func printFlips(w io.Writer, d *carrot.Decision) {
 	flips := d.Flips()
+	if d.Chosen().CostUnknown { // it is in no flip
+		return
+	}
 	at := 0
 	for k, f := range flips {
 		if d.USDPerQuality <= f.USDPerQuality {

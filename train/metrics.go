@@ -1,0 +1,45 @@
+package train
+
+import (
+	"math"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/calibration"
+	"github.com/carrot-router/carrot/table"
+)
+
+// metrics returns the figures that are noted in an artefact: of predictions on
+// rows of a table, predictions[k] for rows[k], which should be out of fold. They
+// are computed on the complete rows and empty if there are none. Figures that
+// are not finite are left out.
+func metrics(t *table.Table, rows []int, predictions []carrot.Prediction) map[string]float64 {
+	out := map[string]float64{}
+	complete := t.CompleteOf(rows)
+	if len(complete) == 0 || len(t.Unpriced()) == len(t.Candidates) {
+		return out
+	}
+	all := make([]carrot.Prediction, len(t.X))
+	for k, i := range rows {
+		all[i] = predictions[k]
+	}
+	j := &judged{t: t}
+	for k, i := range rows {
+		if t.Complete(i) {
+			j.add(i, k, t.Observed(i))
+		}
+	}
+	singles := t.Singles(complete).Curve(nil)
+	scale := frontier.NewScale(singles)
+	m := scale.Measure(j.trace(predictions).Curve(nil))
+	zero, oracle := scale.Measure(singles).AIQ, scale.Measure(t.Oracle(complete).Curve(nil)).AIQ
+	c := calibration.Of(t, complete, all)
+	for name, v := range map[string]float64{"queries": float64(len(complete)), "aiq": m.AIQ, "peak": m.Peak, "qnc": m.QNC, "cost95": m.Cost95,
+		"gap_closed": frontier.GapClosed(m.AIQ, zero, oracle), "brier": c.Brier, "ece": c.ECE, "r2": c.R2,
+		"output_tokens_p90_coverage": c.OutputTokensP90, "output_tokens_mae": c.OutputTokensMAE, "quality_z_variance": c.QualityZ} {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			out[name] = v
+		}
+	}
+	return out
+}

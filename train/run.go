@@ -1,0 +1,193 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/table"
+)
+
+// Options of Run. The zero value trains a blend.
+type Options struct {
+	// Predictor and its hyperparameters; those that are zero are chosen. An
+	// empty name means a blend.
+	Predictor predict.Spec
+	// Book prices the tokens. Nil: the prices of the sets' models.json.
+	Book *price.Book
+	// KeepUnpriced names models to keep although they have scores but neither
+	// tokens nor recorded costs. Their cost is unknown, so that the router
+	// chooses them only where cost does not matter.
+	KeepUnpriced []string
+	// EmbedderSpec says how to open the embedder again, such as "static" or
+	// "bert:DIR". It is noted in the artefact, as are the next three.
+	EmbedderSpec                  string
+	Command, Licence, Description string
+	// Progress, if not nil, is told in words what is being done.
+	Progress func(doing string)
+	// Warn, if not nil, is told in whole sentences, before the fit begins, what
+	// the outcomes do not allow: objectives that the router will not have, and
+	// figures that come from few queries.
+	Warn func(text string)
+}
+
+// Run trains a router on all rows of the sets that are not marked test, and
+// returns it ready to be saved. Several sets are joined. A pool in which some
+// models have neither tokens nor costs and others do is a [*table.UnpricedError],
+// unless these models are kept on purpose; for other errors of the data see
+// [table.New] and [dataset.Join].
+func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o Options) (*artifact.Artifact, error) {
+	say := o.Progress
+	if say == nil {
+		say = func(string) {}
+	}
+	set, err := join(sets)
+	if err != nil {
+		return nil, err
+	}
+	rows := table.Trainable(set)
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("data set %s: every query is marked test, and those are never trained on", set.Name)
+	}
+	say("embedding prompts")
+	t, err := table.New(ctx, set.Subset(rows, nil), embedder, table.Options{Book: o.Book, KeepUnpriced: o.KeepUnpriced})
+	if _, ok := errors.AsType[*table.UnpricedError](err); ok {
+		return nil, fmt.Errorf("%w, or keep it at an unknown cost", err)
+	} else if err != nil {
+		return nil, err
+	}
+	rows = table.Trainable(t.Set) // all of them
+	if o.Warn != nil {
+		for _, text := range warnings(t, rows) {
+			o.Warn(text)
+		}
+	}
+	if o.Predictor.Name == "" {
+		o.Predictor.Name = "blend"
+	}
+	p, err := Fit(ctx, t, rows, o.Predictor, say)
+	if err != nil {
+		return nil, err
+	}
+	return &artifact.Artifact{Predictor: p, Manifest: manifest(t, rows, p, sets, o)}, nil
+}
+
+func join(sets []*dataset.Set) (*dataset.Set, error) {
+	if len(sets) == 1 {
+		return sets[0], nil
+	}
+	return dataset.Join(sets, dataset.JoinOptions{})
+}
+
+// fewComplete is the number of complete queries below which figures say little.
+const fewComplete = 50
+
+// The objectives that a router has with a frontier only.
+const named = "quality, balanced, cheap, target= and budget="
+
+// warnings says what the outcomes on rows do not allow.
+func warnings(t *table.Table, rows []int) []string {
+	unpriced := t.Unpriced()
+	if len(unpriced) == len(t.Candidates) {
+		return []string{"no model has tokens or costs, so the router knows quality only: its objectives are usd-per-quality=inf and mu=0; " +
+			named + " need costs"}
+	}
+	var out []string
+	except := ""
+	if len(unpriced) > 0 {
+		names := strings.Join(unpriced, ", ")
+		out = append(out, "unknown cost: the router chooses "+names+" only where cost does not matter (usd-per-quality=inf or mu=0)")
+		except = " but " + names
+	}
+	complete, judged := len(t.CompleteOf(rows)), len(judge(t, rows).rows)
+	have := fmt.Sprintf("%d of %d queries have a score and a cost for every model%s: ", complete, len(rows), except)
+	noise := "figures and objectives"
+	switch {
+	case judged == 0:
+		return append(out, have+"the router has no frontier, which "+named+" need; its objectives are usd-per-quality= and mu=")
+	case 2*complete < len(rows):
+		noise = "figures"
+		figures := "the out-of-fold figures come from the complete queries only"
+		if complete == 0 {
+			figures = "there are no out-of-fold figures"
+		}
+		out = append(out, have+fmt.Sprintf("the frontier, from which %s are read, comes from %d queries on which several models were observed, "+
+			"choosing among these; %s", named, judged, figures))
+	}
+	if 0 < complete && complete < fewComplete {
+		out = append(out, have+fmt.Sprintf("%s from fewer than %d are little more than noise", noise, fewComplete))
+	}
+	return out
+}
+
+// manifest writes down what was trained, on what, and how well it did out of
+// fold.
+func manifest(t *table.Table, rows []int, p *predict.Predictor, sets []*dataset.Set, o Options) artifact.Manifest {
+	outOfFold := p.OutOfFold().Predictions(0)
+	f := Frontier(t, rows, outOfFold)
+	m := artifact.Manifest{
+		Format:      artifact.Format,
+		Embedder:    artifact.Embedder{ID: t.Embedder, Spec: o.EmbedderSpec, Dim: len(t.X[0].Dense)},
+		Predictor:   p.Spec(),
+		Frontier:    f.Points,
+		BestSingle:  f.BestSingle,
+		Metrics:     metrics(t, rows, outOfFold),
+		Command:     o.Command,
+		Licence:     o.Licence,
+		Description: o.Description,
+	}
+	if o.Book != nil {
+		m.PriceDate = o.Book.Date()
+	}
+	for _, s := range sets {
+		m.Data = append(m.Data, dataOf(s))
+	}
+	for j := range t.Candidates {
+		m.Models = append(m.Models, modelOf(t, rows, outOfFold, j))
+	}
+	return m
+}
+
+// dataOf says what a set contributed.
+func dataOf(s *dataset.Set) artifact.Data {
+	d := artifact.Data{Name: s.Name, Fingerprint: s.Fingerprint}
+	for _, row := range s.Describe().Sources {
+		if n := row.Train + row.Validation; n > 0 {
+			d.Queries += n
+			d.Sources = append(d.Sources, row.Source)
+		}
+	}
+	return d
+}
+
+// modelOf says what was observed of model m on rows, how well its output tokens
+// were predicted, and its price.
+func modelOf(t *table.Table, rows []int, predictions []carrot.Prediction, m int) artifact.Model {
+	out := artifact.Model{Name: t.Candidates[m].Name, Price: t.Candidates[m].Price}
+	var within, tokens float64
+	for k, i := range rows {
+		if y := t.Set.Score.At(i, m); !math.IsNaN(y) {
+			out.Observed++
+			out.MeanScore += y
+		}
+		if n := t.Set.OutputTokens.At(i, m); !math.IsNaN(n) {
+			tokens++
+			if n <= predictions[k].Forecasts[m].OutputTokensP90 {
+				within++
+			}
+		}
+	}
+	out.MeanScore /= float64(max(out.Observed, 1))
+	if tokens > 0 {
+		share := within / tokens
+		out.TokensP90 = &share
+	}
+	return out
+}
