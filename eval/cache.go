@@ -4,27 +4,70 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot/table"
 )
 
-// Cache keeps fitted routers on disk, so that a comparison that was interrupted
-// goes on where it stopped. The zero Cache keeps nothing.
-type Cache struct {
-	// Dir is the folder; it is made when it is needed. A version of the code
-	// should have one of its own.
+// errNotKept is the error of routers that cannot be saved.
+var errNotKept = errors.New("a router of another module is not kept")
+
+// cache keeps fitted routers on disk. The zero cache keeps nothing.
+type cache struct {
+	// Dir is the folder; it is made when it is needed.
 	Dir string
 }
 
-// key names a fit: the contender, the data, its prices, the
-// vectors and the rows.
-func (c *Cache) key(who Contender, t *table.Table, rows []int) string {
+// unusedFor is how long the fitted routers of another build are kept.
+const unusedFor = 7 * 24 * time.Hour
+
+// newCache returns the cache in a folder for the running program: after a change
+// of its code, nothing is answered from before. What other builds left there and
+// did not use for a week is removed. An empty folder keeps nothing.
+func newCache(all string) cache {
+	program := programHash()
+	if all == "" || program == "" {
+		return cache{}
+	}
+	others, _ := os.ReadDir(all) // none, if it does not exist
+	for _, o := range others {
+		if info, err := o.Info(); err == nil && o.Name() != program && time.Since(info.ModTime()) > unusedFor {
+			os.RemoveAll(filepath.Join(all, o.Name()))
+		}
+	}
+	mine := filepath.Join(all, program)
+	os.Chtimes(mine, time.Time{}, time.Now()) // in use, even if it is only read; it may not exist yet
+	return cache{Dir: mine}
+}
+
+// programHash is the hash of the running binary, "" if it cannot be read.
+var programHash = sync.OnceValue(func() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n", who.Key(), t.Set.Fingerprint, t.Embedder)
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+})
+
+// key names a fit: the method, the data, its prices, the vectors and the rows.
+func (c *cache) key(who method, t *table.Table, rows []int) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s\n", who.key(), t.Set.Fingerprint, t.Embedder)
 	for _, c := range t.Candidates {
 		fmt.Fprintf(h, "%v\n", c.Price)
 	}
@@ -32,9 +75,9 @@ func (c *Cache) key(who Contender, t *table.Table, rows []int) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// load returns the fitted router, or nil if it is not there or not whole.
-func (c *Cache) load(who Contender, t *table.Table, rows []int) fitted {
-	if c.Dir == "" {
+// load returns the fitted router, or nil if there is none or it is damaged.
+func (c *cache) load(who method, t *table.Table, rows []int) fitted {
+	if c.Dir == "" || who.key() == "" {
 		return nil
 	}
 	data, err := os.ReadFile(filepath.Join(c.Dir, c.key(who, t, rows)))
@@ -48,12 +91,12 @@ func (c *Cache) load(who Contender, t *table.Table, rows []int) fitted {
 	return f
 }
 
-// keep saves a fitted router, all at once.
-func (c *Cache) keep(who Contender, t *table.Table, rows []int, f fitted) error {
-	if c.Dir == "" {
+// keep saves a fitted router, all or nothing.
+func (c *cache) keep(who method, t *table.Table, rows []int, f fitted) error {
+	if c.Dir == "" || who.key() == "" {
 		return nil
 	}
-	// A killed run leaves its file half written, and nobody else writes for so long.
+	// A program that was killed leaves a part of a file; none takes an hour to write.
 	if old, err := filepath.Glob(filepath.Join(c.Dir, ".fitting-*")); err == nil {
 		for _, path := range old {
 			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {

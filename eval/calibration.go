@@ -48,17 +48,17 @@ type ReliabilityBin struct {
 func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) *Calibration {
 	f := calibration.Of(t, rows, predictions)
 	c := &Calibration{
-		Brier:                   Number(f.Brier),
-		ECE:                     Number(f.ECE),
-		R2:                      Number(f.R2),
-		OutputTokensMAE:         Number(f.OutputTokensMAE),
-		OutputTokensRelativeMAE: Number(f.OutputTokensRelativeMAE),
-		OutputTokensBias:        Number(f.OutputTokensBias),
-		OutputTokensP90:         Number(f.OutputTokensP90),
-		QualityZ:                Number(f.QualityZ),
-		CostBias:                Number(f.CostBias),
-		CostRelativeMAE:         Number(f.CostRelativeMAE),
-		CostRankCorrelation:     Number(f.CostRankCorrelation),
+		Brier:                   number(f.Brier),
+		ECE:                     number(f.ECE),
+		R2:                      number(f.R2),
+		OutputTokensMAE:         number(f.OutputTokensMAE),
+		OutputTokensRelativeMAE: number(f.OutputTokensRelativeMAE),
+		OutputTokensBias:        number(f.OutputTokensBias),
+		OutputTokensP90:         number(f.OutputTokensP90),
+		QualityZ:                number(f.QualityZ),
+		CostBias:                number(f.CostBias),
+		CostRelativeMAE:         number(f.CostRelativeMAE),
+		CostRankCorrelation:     number(f.CostRankCorrelation),
 		Reliability:             []ReliabilityBin{},
 	}
 	for _, b := range f.Reliability {

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,36 +11,26 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/table"
 )
 
-// Options of a comparison. The zero value draws no bootstrap.
-type Options struct {
+// compareOptions are the settings of compare. The zero value draws no bootstrap.
+type compareOptions struct {
 	Split     string // for the report
 	Bootstrap int    // resamples; 0: no intervals
 	Seed      uint64
 	Progress  func(done, total int) // never called twice at a time
-	// Objectives are those at which regret is measured: any that need no
-	// stored frontier. Nil: a unit of quality worth 1, 10 and 100 calls of
-	// the dearest model.
+	// Objectives of regret: see Options.
 	Objectives []carrot.Objective
 }
-
-// ErrNoRows is returned when no query can be compared.
-var ErrNoRows = errors.New("no query to compare on")
-
-// ErrNoCosts is returned where models have neither tokens nor costs.
-var ErrNoCosts = errors.New("no model has tokens or costs")
 
 // contestant is one line of the comparison.
 type contestant struct {
 	name        string
-	entry       *Entry // nil for references other than the mean
+	entry       *entry // nil for references other than the mean
 	trace       frontier.Trace
 	grid        []float64 // nil: settings are single models
 	single      bool      // one point: no AIQ
-	reference   bool
 	calibration *Calibration
 	metrics     frontier.Metrics
 	samples     []frontier.Metrics // bootstrap
@@ -49,25 +38,22 @@ type contestant struct {
 	apgr        []float64          // bootstrap, with shares
 }
 
-func newContestant(e *Entry, complete []int) (*contestant, error) {
+func newContestant(e *entry, complete []int) (*contestant, error) {
 	trace, err := e.trace(complete)
 	if err != nil {
 		return nil, err
 	}
-	c := &contestant{name: e.Name, entry: e, trace: trace, grid: frontier.Grid()}
-	if e.Worth == rivals.Quality || e.Worth == "" {
-		c.calibration = calibrate(e.Task, complete, e.Predictions)
+	c := &contestant{name: e.name, entry: e, trace: trace, grid: e.grid}
+	if e.calibrated() {
+		c.calibration = calibrate(e.table, complete, e.predictions)
 	}
 	return c, nil
 }
 
-// Compare measures entries, and after them the reference rows mean (given by
+// compare measures entries, and after them the reference rows mean (given by
 // the caller; nil if it could not be fitted), best-single, zero-router and
-// oracle, on those of rows on which every model of the pool was observed.
-func Compare(ctx context.Context, t *table.Table, rows []int, entries []*Entry, mean *Entry, o Options) (*Report, error) {
-	if len(t.Unpriced()) > 0 {
-		return nil, fmt.Errorf("%w: %w", ErrNoRows, ErrNoCosts)
-	}
+// oracle, on the complete ones of rows. All models of t are priced.
+func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, mean *entry, o compareOptions) (*Report, error) {
 	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
 		return nil, fmt.Errorf("%w: of %d, none has a score and a cost for every model of the pool", ErrNoRows, len(rows))
@@ -85,15 +71,14 @@ func Compare(ctx context.Context, t *table.Table, rows []int, entries []*Entry, 
 		if err != nil {
 			return nil, err
 		}
-		c.reference = true
 		all = append(all, c)
 	}
 	singles := t.Singles(complete)
 	scale := frontier.NewScale(singles.Curve(nil))
 	all = append(all,
-		&contestant{name: "best-single", trace: t.Trace(complete, 1, func(_, _ int) int { return scale.Best }), single: true, reference: true},
-		&contestant{name: "zero-router", trace: singles, reference: true},
-		&contestant{name: "oracle", trace: t.Oracle(complete), grid: frontier.Grid(), reference: true})
+		&contestant{name: "best-single", trace: t.Trace(complete, 1, func(_, _ int) int { return scale.Best }), single: true},
+		&contestant{name: "zero-router", trace: singles},
+		&contestant{name: "oracle", trace: t.Oracle(complete), grid: frontier.Grid()})
 	for _, c := range all {
 		c.metrics = scale.Measure(c.trace.Curve(nil))
 		if singles.Settings == 2 && !c.single && (t.PerCall == nil || t.PerCall[scale.Best] == 1) {
@@ -135,7 +120,7 @@ func fewNotes(complete, of int) []string {
 // for all, so that differences are paired. The best single and the cost range
 // stay those of the full sample; the best single's quality and cost are those
 // it has on the resample.
-func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o Options) error {
+func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o compareOptions) error {
 	for _, c := range all {
 		c.samples = make([]frontier.Metrics, o.Bootstrap)
 		if c.shares != nil {

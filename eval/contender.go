@@ -14,45 +14,107 @@ import (
 	"github.com/carrot-router/carrot/train"
 )
 
-// Contender is a kind of router that can be fitted: a predictor of this module
-// or a rival.
-type Contender interface {
-	// Name as in a report.
-	Name() string
-	// Key names everything that the fit depends on beside the data.
-	Key() string
-	// Weight is about how long a fit takes, in units of the quickest.
-	Weight() int
-	// Worth says what the forecast of quality is.
-	Worth() rivals.Worth
+// Contender is a router to be measured. [Predictor] and [Rivals] make those of
+// this module; one of your own has a Name and a function Fit.
+type Contender struct {
+	// Name in the report.
+	Name string
+	// Embedder makes the vectors that the router sees. Nil: Options.Embedder.
+	Embedder carrot.Embedder
+	// Fit fits a router on the given rows of a table and returns it. It must
+	// not look at other rows, and what it returns must know the models of the
+	// table. progress can be told in words what is being done.
+	Fit func(ctx context.Context, t *table.Table, rows []int, progress func(doing string)) (carrot.Predictor, error)
+	// Fitted, in place of Fit, is a router that was trained before. It answers
+	// all measured rows.
+	Fitted carrot.Predictor
+	// TrainedOn has the names or fingerprints of the data sets that Fitted was
+	// trained on, so that a report can say where its figures are optimistic.
+	TrainedOn []string
+
+	own method // of this module's own
+}
+
+// Predictor returns a contender that fits a predictor of this module, as
+// [train.Fit] does.
+func Predictor(name string, spec predict.Spec) Contender {
+	return Contender{Name: name, own: own{spec}}
+}
+
+// method is how a contender is fitted.
+type method interface {
+	// key names everything that a fit depends on beside the data. Empty: fits
+	// cannot be kept.
+	key() string
+	// weight is about how long a fit takes, in units of the quickest.
+	weight() float64
+	// worth says what the forecast of quality is.
+	worth() rivals.Worth
 	fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error)
 	load(t *table.Table, r io.Reader) (fitted, error)
 }
 
-// fitted is a contender after a fit.
+// fitted is a router after a fit.
 type fitted interface {
 	save(w io.Writer) error
 	// setting names the hyperparameters that were chosen.
 	setting() string
-	// answer writes what the router makes of the rows to e.
-	answer(e *Entry, rows []int, variants [][]carrot.Representation) error
+	// answer writes to e what the router chooses on the rows.
+	answer(e *entry, rows []int, variants [][]carrot.Representation) error
 }
 
-// Own is a predictor of this module.
-type Own struct {
-	Label string // its name in the report
-	Spec  predict.Spec
+// method is nil for a contender that has nothing to answer with.
+func (c *Contender) method() method {
+	switch {
+	case c.own != nil:
+		return c.own
+	case c.Fitted != nil:
+		return custom{func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error) {
+			return c.Fitted, nil
+		}, 1}
+	case c.Fit != nil:
+		return custom{c.Fit, 10}
+	}
+	return nil
 }
 
-// Name implements Contender.
-func (o Own) Name() string { return o.Label }
+// custom is a router that this module knows nothing of.
+type custom struct {
+	make  func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error)
+	units float64
+}
 
-// Key implements Contender.
-func (o Own) Key() string { return fmt.Sprintf("own %+v", o.Spec) }
+func (c custom) key() string         { return "" }
+func (c custom) weight() float64     { return c.units }
+func (c custom) worth() rivals.Worth { return rivals.Quality }
 
-// Weight implements Contender.
-func (o Own) Weight() int {
-	switch o.Spec.Name {
+func (c custom) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
+	p, err := c.make(ctx, t, rows, progress)
+	if err != nil {
+		return nil, err
+	}
+	return predictor{p}, nil
+}
+
+func (c custom) load(*table.Table, io.Reader) (fitted, error) { return nil, errNotKept }
+
+// predictor is any fitted predictor.
+type predictor struct{ carrot.Predictor }
+
+func (p predictor) save(io.Writer) error { return errNotKept }
+func (p predictor) setting() string      { return "" }
+
+func (p predictor) answer(e *entry, rows []int, variants [][]carrot.Representation) error {
+	return e.predict(p.Predictor, rows, variants)
+}
+
+// own is a predictor of this module.
+type own struct{ spec predict.Spec }
+
+func (o own) key() string { return fmt.Sprintf("own %+v", o.spec) }
+
+func (o own) weight() float64 {
+	switch o.spec.Name {
 	case "mean":
 		return 1
 	case "blend", "kernel", "sparse":
@@ -61,18 +123,17 @@ func (o Own) Weight() int {
 	return 10
 }
 
-// Worth implements Contender.
-func (o Own) Worth() rivals.Worth { return rivals.Quality }
+func (o own) worth() rivals.Worth { return rivals.Quality }
 
-func (o Own) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
-	p, err := train.Fit(ctx, t, rows, o.Spec, progress)
+func (o own) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
+	p, err := train.Fit(ctx, t, rows, o.spec, progress)
 	if err != nil {
 		return nil, err
 	}
-	return own{p}, nil
+	return ownFitted{predictor{p}, p}, nil
 }
 
-func (o Own) load(t *table.Table, r io.Reader) (fitted, error) {
+func (o own) load(t *table.Table, r io.Reader) (fitted, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -89,131 +150,26 @@ func (o Own) load(t *table.Table, r io.Reader) (fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return own{p}, nil
+	return ownFitted{predictor{p}, p}, nil
 }
 
-type own struct{ *predict.Predictor }
+type ownFitted struct {
+	predictor
+	p *predict.Predictor
+}
 
-func (o own) save(w io.Writer) error {
-	list, err := o.Save()
+func (o ownFitted) save(w io.Writer) error {
+	list, err := o.p.Save()
 	if err != nil {
 		return err
 	}
 	return safetensors.Write(w, map[string]string{"spec": o.setting()}, list)
 }
 
-func (o own) setting() string {
-	text, err := json.Marshal(o.Spec())
+func (o ownFitted) setting() string {
+	text, err := json.Marshal(o.p.Spec())
 	if err != nil {
 		return ""
 	}
 	return string(text)
-}
-
-func (o own) answer(e *Entry, rows []int, variants [][]carrot.Representation) error {
-	return e.predict(o.Predictor, rows, variants)
-}
-
-// Rival is a rival that predicts.
-type Rival struct {
-	Label  string
-	Method rivals.Method
-	Seed   uint64
-}
-
-// Name implements Contender.
-func (r Rival) Name() string { return r.Label }
-
-// Key implements Contender.
-func (r Rival) Key() string { return fmt.Sprintf("rival %s seed %d", r.Method.Name, r.Seed) }
-
-// Weight implements Contender.
-func (r Rival) Weight() int { return r.Method.Weight }
-
-// Worth implements Contender.
-func (r Rival) Worth() rivals.Worth { return r.Method.Worth }
-
-func (r Rival) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
-	p, err := r.Method.Fit(ctx, rivalData(t, rows, r.Seed), progress)
-	if err != nil {
-		return nil, err
-	}
-	return rival{p}, nil
-}
-
-func (r Rival) load(_ *table.Table, in io.Reader) (fitted, error) {
-	p, err := rivals.Load(in)
-	if err != nil {
-		return nil, err
-	}
-	return rival{p}, nil
-}
-
-type rival struct{ *rivals.Router }
-
-func (r rival) save(w io.Writer) error { return r.Save(w) }
-func (r rival) setting() string        { return r.Setting() }
-
-func (r rival) answer(e *Entry, rows []int, variants [][]carrot.Representation) error {
-	return e.predict(r.Router, rows, variants)
-}
-
-// rivalData is a rival's view of the given rows: the costs are the observed
-// ones at the table's prices.
-func rivalData(t *table.Table, rows []int, seed uint64) *rivals.Data {
-	view := t.Data(rows)
-	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, Seed: seed,
-		PredictedCost: func(k, m int, f *carrot.Forecast) float64 { return t.PredictedCost(rows[k], m, f) }}
-	for _, i := range rows {
-		d.CostUSD = append(d.CostUSD, t.Cost.Row(i)...)
-	}
-	return d
-}
-
-// Cascade is the rival that looks at answers.
-type Cascade struct {
-	Label  string
-	Policy rivals.Cascade
-}
-
-// Name implements Contender.
-func (c Cascade) Name() string { return c.Label }
-
-// Key implements Contender.
-func (c Cascade) Key() string { return c.Policy.Name() }
-
-// Weight implements Contender.
-func (c Cascade) Weight() int { return 2 }
-
-// Worth implements Contender.
-func (c Cascade) Worth() rivals.Worth { return rivals.Share }
-
-func (c Cascade) fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error) {
-	policy := c.Policy
-	progress("choosing which models to ask in order")
-	if err := policy.Fit(ctx, rivalData(t, rows, 0)); err != nil {
-		return nil, err
-	}
-	return cascade{&policy}, nil
-}
-
-func (c Cascade) load(_ *table.Table, r io.Reader) (fitted, error) {
-	var policy rivals.Cascade
-	return cascade{&policy}, policy.Load(r)
-}
-
-type cascade struct{ *rivals.Cascade }
-
-func (c cascade) save(w io.Writer) error { return c.Save(w) }
-func (c cascade) setting() string        { return fmt.Sprintf("accuracy=%g", c.Accuracy) }
-
-func (c cascade) answer(e *Entry, rows []int, _ [][]carrot.Representation) error {
-	for _, i := range rows {
-		steps, err := c.Steps(e.Task.Set.Score.Row(i), e.Task.Cost.Row(i))
-		if err != nil {
-			return err
-		}
-		e.Steps[i] = steps
-	}
-	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -49,7 +48,7 @@ type Robustness struct {
 	// Bill is the cost with the changed prompts over the cost before, both
 	// from the outcomes on the prompts as they are.
 	Bill float64 `json:"bill"`
-	// Worst is the bill if every query went to the dearest single model: the
+	// Worst is the bill if every query went to the most expensive single model: the
 	// most that a suffix can force.
 	Worst float64 `json:"worst_bill"`
 }
@@ -81,7 +80,7 @@ type details struct {
 	singles frontier.Trace
 }
 
-func (d details) write(r *Report, o Options) error {
+func (d details) write(r *Report, o compareOptions) error {
 	objectives := o.Objectives
 	if objectives == nil {
 		for _, calls := range []float64{1, 10, 100} {
@@ -92,7 +91,7 @@ func (d details) write(r *Report, o Options) error {
 	for k, c := range d.all {
 		l := &r.Routers[k]
 		curve := c.trace.Curve(nil)
-		l.AUDC = Number(frontier.AUDC(curve, d.scale.Low, d.scale.High))
+		l.AUDC = number(frontier.AUDC(curve, d.scale.Low, d.scale.High))
 		if c.single {
 			l.AUDC = Number(math.NaN())
 		}
@@ -100,7 +99,7 @@ func (d details) write(r *Report, o Options) error {
 		for _, p := range curve {
 			arena = max(arena, frontier.ArenaScore(p.Quality, 1000*p.Cost))
 		}
-		l.Arena = Number(arena)
+		l.Arena = number(arena)
 		for _, objective := range objectives {
 			at, err := d.regret(c, objective)
 			if err != nil {
@@ -117,7 +116,7 @@ func (d details) write(r *Report, o Options) error {
 		if c.entry == nil {
 			continue
 		}
-		l.Worth, l.Settings = string(c.entry.Worth), c.entry.Settings
+		l.Worth, l.Settings = string(c.entry.worth), c.entry.settings
 		l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
 		l.Robustness = d.robustness(c, curve)
 	}
@@ -143,22 +142,15 @@ func (d details) regret(c *contestant, objective carrot.Objective) (RegretAt, er
 	if err != nil {
 		return RegretAt{}, err
 	}
-	at := RegretAt{Objective: objective.String(), USDPerQuality: Number(w)}
+	at := RegretAt{Objective: objective.String(), USDPerQuality: number(w)}
 	best := d.t.Trace(d.rows, 1, func(k, _ int) int {
 		return carrot.Choose(d.t.Set.Score.Row(d.rows[k]), d.t.Cost.Row(d.rows[k]), w)
 	}).Curve(nil)[0]
-	own := c.entry != nil && (c.entry.Worth == rivals.Quality || c.entry.Worth == "")
 	least := math.Inf(1)
-	if own {
-		e := c.entry
-		models := len(d.t.Set.Models)
-		quality, cost := make([]float64, models), make([]float64, models)
+	if e := c.entry; e != nil && e.calibrated() {
 		reached := d.t.Trace(d.rows, 1, func(k, _ int) int {
 			i := d.rows[k]
-			for m := range models {
-				f := &e.Predictions[i].Forecasts[m]
-				quality[m], cost[m] = f.Quality, e.Task.PredictedCost(i, m, f)
-			}
+			quality, cost := e.estimates(i, &e.predictions[i])
 			return carrot.Choose(quality, cost, w)
 		}).Curve(nil)[0]
 		least = frontier.Regret(best, reached, w)
@@ -171,7 +163,7 @@ func (d details) regret(c *contestant, objective carrot.Objective) (RegretAt, er
 			least = 0
 		}
 	}
-	at.Regret = Number(least)
+	at.Regret = number(least)
 	return at, nil
 }
 
@@ -205,7 +197,7 @@ func (d details) source(c *contestant, name string, weights []float64) SourceLin
 		line.Queries += int(w)
 	}
 	m := frontier.NewScale(d.singles.Curve(weights)).Measure(c.trace.Curve(weights))
-	line.AIQ, line.Peak, line.QNC = Number(m.AIQ), Number(m.Peak), Number(m.QNC)
+	line.AIQ, line.Peak, line.QNC = number(m.AIQ), number(m.Peak), number(m.QNC)
 	if c.single {
 		line.AIQ = Number(math.NaN())
 	}
@@ -218,7 +210,7 @@ const trafficEvery = 10
 func traffic(t frontier.Trace, grid []float64, curve []frontier.Point, models int) []TrafficPoint {
 	var out []TrafficPoint
 	for s := 0; s < len(curve); s += trafficEvery {
-		out = append(out, TrafficPoint{USDPerQuality: Number(grid[s]), CostUSD: curve[s].Cost, Quality: curve[s].Quality, Shares: t.Shares(s, models)})
+		out = append(out, TrafficPoint{USDPerQuality: number(grid[s]), CostUSD: curve[s].Cost, Quality: curve[s].Quality, Shares: t.Shares(s, models)})
 	}
 	return out
 }
@@ -242,15 +234,15 @@ func (d details) balanced(curve []frontier.Point) int {
 }
 
 func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness {
-	if c.entry.Variants == nil {
+	if c.entry.variants == nil {
 		return nil
 	}
 	s := d.balanced(curve)
 	var out []Robustness
-	for v, p := range Perturbations {
+	for v, p := range perturbations {
 		changed := frontier.Trace{Settings: c.trace.Settings}
 		for _, i := range d.rows {
-			changed.Steps = append(changed.Steps, c.entry.Variants[v][i])
+			changed.Steps = append(changed.Steps, c.entry.variants[v][i])
 		}
 		line := Robustness{Perturbation: p.Name, Worst: d.scale.High / curve[s].Cost}
 		var cost float64
@@ -297,21 +289,6 @@ func (d details) pair(c *contestant, models []string) *PairMetrics {
 	weak, best := alone[1-strong].Quality, alone[strong].Quality
 	points := c.shares.Curve(nil)
 	return &PairMetrics{Strong: models[strong], Weak: models[1-strong],
-		APGR: Number(frontier.APGR(points, weak, best)), APGRCI: numbers(interval(slices.Clone(c.apgr))),
-		CPT50: Number(frontier.CPT(points, weak, best, 0.5)), CPT80: Number(frontier.CPT(points, weak, best, 0.8))}
-}
-
-// Measure returns the figures of one entry on those of rows on which the whole
-// pool was observed.
-func (e *Entry) Measure(rows []int) (frontier.Metrics, error) {
-	complete := e.Task.CompleteOf(rows)
-	trace, err := e.trace(complete)
-	if err != nil {
-		return frontier.Metrics{}, err
-	}
-	if len(complete) == 0 {
-		return frontier.Metrics{}, ErrNoRows
-	}
-	singles := e.Task.Singles(complete)
-	return frontier.NewScale(singles.Curve(nil)).Measure(trace.Curve(nil)), nil
+		APGR: number(frontier.APGR(points, weak, best)), APGRCI: numbers(interval(slices.Clone(c.apgr))),
+		CPT50: number(frontier.CPT(points, weak, best, 0.5)), CPT80: number(frontier.CPT(points, weak, best, 0.8))}
 }

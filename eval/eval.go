@@ -1,173 +1,448 @@
-// Package eval runs routers over recorded outcomes and says how good they
-// are: curves, AIQ and the other metrics of package frontier with bootstrap
-// intervals, paired differences, calibration, and tables by source, along the
-// curve and under changes of the prompt.
+// Package eval measures routers on recorded outcomes: their curves, AIQ and the
+// other metrics of package frontier with bootstrap intervals, paired
+// differences, calibration, and tables by source, along the curve and under
+// changes of the prompt.
 //
-// A router is an [Entry]: what it chooses on each query. [Run] makes honest
-// entries by fitting a [Contender] — a predictor of this module or a rival — on
-// some rows and asking it about others: [Folds], [Sources] and [Split] say
-// which. [Compare] measures entries on the queries on which the whole pool was
-// observed.
+// A router to be measured is a [Contender]: a predictor of this module, a rival
+// from the literature, a router that was trained before, or one of your own.
+// [Run] fits contenders on some queries of a data set, lets them answer others,
+// and compares them, beside four reference rows, on the queries on which the
+// whole pool was observed.
 package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/rivals"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/table"
 )
 
-// Entry is one router on the queries of a task.
-type Entry struct {
-	Name string
-	// Task holds the data and the prices; all entries of a comparison share
-	// its outcomes and may differ in their representations.
-	Task *table.Table
-	// Worth says what the forecast of quality is; "" is a quality.
-	Worth rivals.Worth
-	// Predictions has one per query of the task, empty where there is none,
-	// and for a router that does not predict.
-	Predictions []carrot.Prediction
-	// Steps has, for every query that was answered, the choices along the
-	// grid with what they cost and score.
-	Steps [][]frontier.Step
-	// Variants are the steps with the prompt changed, by Perturbations.
-	Variants [][][]frontier.Step
-	// Settings are the hyperparameters that were chosen, part by part.
-	Settings []string
-	// Notes are what a reader of the figures should know.
-	Notes []string
-	// Fitted is how many queries a fit saw, in the mean over parts.
-	Fitted int
+// Options of Run. Without Contenders, the zero value measures the reference rows
+// on the queries marked test.
+type Options struct {
+	// Contenders are the routers to measure. Their names must differ.
+	Contenders []Contender
+	// Embedder is that of contenders without one of their own, and of the
+	// reference row mean. It is required.
+	Embedder carrot.Embedder
 
-	grid []float64 // of Steps
+	// Split is measured; contenders are fitted on the other queries that are
+	// not marked test. Empty: test.
+	Split dataset.Split
+	// Folds, if not zero, measures all queries that are not marked test
+	// instead, in that many folds by prompt hash, each answered by a fit on
+	// the others.
+	Folds int
+	// LeaveSourcesOut is the same with one source at a time in place of folds:
+	// how a router does on a subject that it never saw.
+	LeaveSourcesOut bool
+
+	// Book prices the tokens. Nil: the prices of the set's models.json.
+	Book *price.Book
+	// Pair restricts the pool to two models, to be measured as RouteLLM does.
+	Pair []string
+	// CountCalls names a model whose calls cost 1 while others cost 0.
+	CountCalls string
+
+	// LearningCurve fits on growing shares of the queries, too.
+	LearningCurve bool
+	// Robustness changes every prompt, and compares the choices.
+	Robustness bool
+	// PaperProtocol measures by the protocol of the paper's code, too. It does
+	// not go with Folds and LeaveSourcesOut.
+	PaperProtocol bool
+	// Objectives are those at which regret is measured: any that need no
+	// stored frontier. Nil: a unit of quality is worth 1, 10 and 100 calls of
+	// the most expensive model.
+	Objectives []carrot.Objective
+
+	Bootstrap int    // resamples; 0: no intervals
+	Seed      uint64 // of the mean's fit and of the resamples
+
+	// CacheDir is a folder that keeps fitted routers, so that a comparison
+	// that was interrupted goes on where it stopped. It is never read by
+	// another build of the program than the one that wrote it. Empty: none are
+	// kept.
+	CacheDir string
+	// Progress, if not nil, is told in words what is being done, and which
+	// share of the fits is done. It is never called twice at a time.
+	Progress func(doing string, share float64)
 }
 
-// NewEntry returns an entry without answers.
-func NewEntry(name string, t *table.Table) *Entry {
-	return &Entry{Name: name, Task: t, Predictions: make([]carrot.Prediction, len(t.X)), Steps: make([][]frontier.Step, len(t.X)), grid: frontier.Grid()}
-}
+// ErrNoRows is returned where there is no query to measure on.
+var ErrNoRows = errors.New("no query to compare on")
 
-// Set gives the prediction for row i.
-func (e *Entry) Set(i int, p carrot.Prediction) {
-	e.Predictions[i] = p
-	e.Steps[i] = e.steps(i, &p)
-}
+// ErrNoCosts is returned where models have neither tokens nor costs.
+var ErrNoCosts = errors.New("no model has tokens or costs")
 
-// Predict asks a predictor whose models are the task's about the rows.
-func (e *Entry) Predict(p carrot.Predictor, rows []int) error { return e.predict(p, rows, nil) }
+// ErrSameName is returned for two contenders with the same name.
+var ErrSameName = errors.New("two routers would be named alike")
 
-// PredictVaried also asks it about the representations of changed prompts, one
-// list of all queries for each of Perturbations.
-func (e *Entry) PredictVaried(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
-	return e.predict(p, rows, variants)
-}
+// references are the rows that every report has, last.
+var references = []string{"mean", "best-single", "zero-router", "oracle"}
 
-func (e *Entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
-	x, predictions := make([]carrot.Representation, len(rows)), make([]carrot.Prediction, len(rows))
-	for k, i := range rows {
-		x[k] = e.Task.X[i]
+// Run fits the contenders and compares them. A contender that cannot be fitted
+// is left out, with the reason in the report's notes. A pool in which some models
+// have neither tokens nor costs is a [*table.UnpricedError], or ErrNoCosts where
+// no model has any, unless calls are counted.
+func Run(ctx context.Context, set *dataset.Set, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if err := p.Predict(x, predictions); err != nil {
-		return err
+	e := &evaluation{Options: o, set: set, cache: newCache(o.CacheDir),
+		tables: map[string]*table.Table{}, variants: map[*table.Table][][]carrot.Representation{}}
+	if e.Progress == nil {
+		e.Progress = func(string, float64) {}
 	}
-	for k, i := range rows {
-		e.Set(i, predictions[k])
+	if len(o.Pair) > 0 {
+		if err := e.restrict(); err != nil {
+			return nil, err
+		}
 	}
-	for v, changed := range variants {
-		if e.Variants == nil {
-			e.Variants = make([][][]frontier.Step, len(variants))
+	if err := e.choose(); err != nil {
+		return nil, err
+	}
+	r, err := e.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Notes, r.Fingerprint = append(r.Notes, e.notes...), set.Fingerprint
+	return r, nil
+}
+
+func (o *Options) check() error {
+	seen := map[string]bool{}
+	for _, name := range references {
+		seen[name] = true
+	}
+	for _, c := range o.Contenders {
+		switch {
+		case c.Name == "":
+			return errors.New("evaluate: a contender has no name")
+		case seen[c.Name]:
+			return fmt.Errorf("evaluate: %w: %s", ErrSameName, c.Name)
+		case c.method() == nil:
+			return fmt.Errorf("evaluate: contender %s has neither Fit nor Fitted", c.Name)
 		}
-		if e.Variants[v] == nil {
-			e.Variants[v] = make([][]frontier.Step, len(e.Task.X))
-		}
-		for k, i := range rows {
-			x[k] = changed[i]
-		}
-		again := make([]carrot.Prediction, len(rows))
-		if err := p.Predict(x, again); err != nil {
-			return err
-		}
-		for k, i := range rows {
-			e.Variants[v][i] = e.steps(i, &again[k])
-		}
+		seen[c.Name] = true
+	}
+	switch {
+	case o.Embedder == nil:
+		return errors.New("evaluate: Options.Embedder is missing")
+	case o.Folds < 0 || o.Folds == 1:
+		return fmt.Errorf("evaluate: %d folds: want at least 2", o.Folds)
+	case o.Folds > 0 && o.LeaveSourcesOut:
+		return errors.New("evaluate: folds and leaving sources out are two ways to hold queries out: ask for one")
+	case o.PaperProtocol && o.outOfFold():
+		return errors.New("evaluate: the paper's protocol fits on one split and measures on another: ask for no folds")
+	case len(o.Pair) != 0 && (len(o.Pair) != 2 || o.Pair[0] == o.Pair[1]):
+		return fmt.Errorf("evaluate: pair %s: want two different models", strings.Join(o.Pair, ","))
 	}
 	return nil
 }
 
-// steps records the choices for query i along the grid.
-func (e *Entry) steps(i int, p *carrot.Prediction) []frontier.Step {
-	t, grid := e.Task, e.grid
-	models := len(t.Set.Models)
-	quality, cost := make([]float64, models), make([]float64, models)
-	for m := range models {
-		quality[m], cost[m] = p.Forecasts[m].Quality, t.PredictedCost(i, m, &p.Forecasts[m])
+func (o *Options) outOfFold() bool { return o.Folds > 0 || o.LeaveSourcesOut }
+
+// label is what a report says was measured.
+func (o *Options) label() string {
+	switch {
+	case o.Folds > 0:
+		return fmt.Sprintf("out of fold (%d)", o.Folds)
+	case o.LeaveSourcesOut:
+		return "leave one source out"
 	}
-	return t.Trace([]int{i}, len(grid), func(_, s int) int { return carrot.Choose(quality, cost, grid[s]) }).Steps[0]
+	return string(o.split())
 }
 
-// trace is the entry's trace on some rows.
-func (e *Entry) trace(rows []int) (frontier.Trace, error) {
-	t := frontier.Trace{Settings: len(frontier.Grid()), Steps: make([][]frontier.Step, len(rows))}
-	for k, i := range rows {
-		if e.Steps[i] == nil {
-			return t, fmt.Errorf("router %s has no answer for query %q", e.Name, e.Task.Set.Queries[i].ID)
-		}
-		t.Steps[k] = e.Steps[i]
+func (o *Options) split() dataset.Split {
+	if o.Split == "" {
+		return dataset.SplitTest
 	}
+	return o.Split
+}
+
+// evaluation is one run.
+type evaluation struct {
+	Options
+	set      *dataset.Set
+	rows     []int  // measured
+	parts    []part // of the fits; none where there is nothing to fit on
+	tables   map[string]*table.Table
+	variants map[*table.Table][][]carrot.Representation
+	cache    cache
+	notes    []string
+	done     float64 // share of the fits
+}
+
+func (e *evaluation) say(doing string) { e.Progress(doing, e.done) }
+
+func (e *evaluation) note(format string, args ...any) {
+	e.notes = append(e.notes, fmt.Sprintf(format, args...))
+}
+
+// restrict keeps the two models of Pair.
+func (e *evaluation) restrict() error {
+	var columns []int
+	for _, name := range e.Pair {
+		at := slices.IndexFunc(e.set.Models, func(m dataset.Model) bool { return m.Name == name })
+		if at < 0 {
+			var names []string
+			for _, m := range e.set.Models {
+				names = append(names, m.Name)
+			}
+			return fmt.Errorf("pair: data set %s has no model %q; it has %s", e.set.Name, name, strings.Join(names, ", "))
+		}
+		columns = append(columns, at)
+	}
+	e.set = e.set.Subset(nil, columns)
+	for j := range e.set.Models {
+		e.set.Models[j].Pool = true
+	}
+	return nil
+}
+
+// choose sets the rows to fit and to measure on.
+func (e *evaluation) choose() (err error) {
+	if !e.outOfFold() {
+		e.parts, e.rows = splitParts(e.set, e.split()), e.set.Rows(e.split())
+		if len(e.rows) == 0 {
+			return fmt.Errorf("%w: data set %s has no rows marked %s", ErrNoRows, e.set.Name, e.split())
+		}
+		return nil
+	}
+	e.set = e.set.Subset(table.Trainable(e.set), nil)
+	if e.rows = table.Trainable(e.set); e.LeaveSourcesOut {
+		e.parts, err = sourceParts(e.set)
+	} else {
+		e.parts, err = foldParts(e.set, e.rows, e.Folds)
+	}
+	return err
+}
+
+// table prepares the data with an embedder, once.
+func (e *evaluation) table(ctx context.Context, embedder carrot.Embedder) (*table.Table, error) {
+	id := embedder.ID()
+	if t := e.tables[id]; t != nil {
+		return t, nil
+	}
+	e.say("embedding prompts with " + id)
+	t, err := table.New(ctx, e.set, embedder, table.Options{Book: e.Book, CountCalls: e.CountCalls})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Unpriced()) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrNoRows, ErrNoCosts)
+	}
+	if e.Robustness {
+		e.say("embedding changed prompts with " + id)
+		if e.variants[t], err = vary(ctx, t, embedder); err != nil {
+			return nil, err
+		}
+	}
+	e.tables[id] = t
 	return t, nil
 }
 
-// RunOptions are the settings of Run. The zero value works.
-type RunOptions struct {
-	Cache Cache
-	// Progress is told what is being done and how many of the contender's
-	// parts are done.
-	Progress func(doing string, done, total int)
-	// Variants are the representations of all queries with the prompt
-	// changed, one list for each of Perturbations.
-	Variants [][]carrot.Representation
-	// Share fits on this share of the rows only, by prompt hash, for a
-	// learning curve; 0 is all.
-	Share float64
-}
-
-// Run fits the contender on each part's rows and lets it answer the rows held
-// out.
-func Run(ctx context.Context, who Contender, t *table.Table, parts []Part, o RunOptions) (*Entry, error) {
-	e := NewEntry(who.Name(), t)
-	e.Worth = who.Worth()
-	fitted := 0
-	for p, part := range parts {
-		say := func(doing string) {
-			if o.Progress != nil {
-				if len(parts) > 1 {
-					doing = fmt.Sprintf("part %d of %d: %s", p+1, len(parts), doing)
-				}
-				o.Progress(doing, p, len(parts))
+// compare lets all contenders answer, and measures them.
+func (e *evaluation) compare(ctx context.Context) (*Report, error) {
+	base, err := e.table(ctx, e.Embedder)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := e.answers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mean, err := e.mean(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	var entries []*entry
+	curves := map[string][]LearningPoint{}
+	for _, a := range answers {
+		entries = append(entries, a.entry)
+		curves[a.contender.Name] = a.learning
+	}
+	r, err := compare(ctx, base, e.rows, entries, mean, compareOptions{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Objectives: e.Objectives,
+		Progress: func(done, total int) {
+			if done%max(total/100, 1) == 0 {
+				e.say(fmt.Sprintf("bootstrap: %d of %d resamples", done, total))
 			}
-		}
-		rows := thin(t.Set, part.Fit, o.Share)
-		fitted += len(rows)
-		f := o.Cache.load(who, t, rows)
-		if f == nil {
-			var err error
-			if f, err = who.fit(ctx, t, rows, say); err != nil {
-				return nil, fmt.Errorf("%s: %w", who.Name(), err)
-			}
-			if err := o.Cache.keep(who, t, rows, f); err != nil {
-				e.Notes = append(e.Notes, fmt.Sprintf("%s would be fitted anew the next time: %v", who.Name(), err))
-			}
-		}
-		say("predicting")
-		e.Settings = append(e.Settings, f.setting())
-		if err := f.answer(e, part.Held, o.Variants); err != nil {
-			return nil, fmt.Errorf("%s: %w", who.Name(), err)
+		}})
+	if err != nil {
+		return nil, err
+	}
+	for k := range r.Routers {
+		r.Routers[k].LearningCurve = curves[r.Routers[k].Name]
+	}
+	if e.PaperProtocol && len(e.parts) > 0 {
+		if r.Protocols, err = e.protocols(ctx, base, answers); err != nil {
+			return nil, err
 		}
 	}
-	e.Fitted = fitted / max(len(parts), 1)
-	return e, ctx.Err()
+	return r, nil
+}
+
+// answer is what a contender made of the measured rows.
+type answer struct {
+	contender Contender
+	entry     *entry
+	learning  []LearningPoint
+}
+
+// answers fits the contenders and lets them answer. Those that fail are noted:
+// an hour of figures of the others is not thrown away for one.
+func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
+	var total float64
+	for _, c := range e.Contenders {
+		total += c.method().weight()
+	}
+	var out []answer
+	ready := 0.0
+	for k, c := range e.Contenders {
+		who := c.method()
+		embedder := c.Embedder
+		if embedder == nil {
+			embedder = e.Embedder
+		}
+		t, err := e.table(ctx, embedder)
+		if err != nil {
+			return nil, err
+		}
+		fit := func(share float64) (*entry, error) {
+			return runParts(ctx, c.Name, who, t, e.partsOf(c), runOptions{Cache: e.cache, Share: share, Variants: e.variants[t],
+				Progress: func(doing string, done, parts int) {
+					e.done = (ready + who.weight()*float64(done)/float64(max(parts, 1))) / total
+					e.say(fmt.Sprintf("router %d of %d, %s: %s", k+1, len(e.Contenders), c.Name, doing))
+				}})
+		}
+		switch {
+		case c.Fitted != nil:
+			entry, err := fit(0)
+			if err != nil {
+				return nil, err
+			}
+			e.noteOverlap(c)
+			out = append(out, answer{contender: c, entry: entry})
+		case len(e.parts) == 0:
+			e.note("%s is absent: the data has no queries outside %s to fit it on", c.Name, e.split())
+		default:
+			a, err := e.fitted(ctx, c, fit)
+			if err != nil {
+				return nil, err
+			}
+			if a.entry != nil {
+				out = append(out, a)
+			}
+		}
+		ready += who.weight()
+		e.done = ready / total
+	}
+	return out, nil
+}
+
+// partsOf is e's parts, or for a fitted contender one that holds all rows out.
+func (e *evaluation) partsOf(c Contender) []part {
+	if c.Fitted != nil {
+		return []part{{Held: e.rows}}
+	}
+	return e.parts
+}
+
+// noteOverlap notes a fitted contender that was trained on the data.
+func (e *evaluation) noteOverlap(c Contender) {
+	if !e.outOfFold() && e.split() == dataset.SplitTest {
+		return
+	}
+	for _, set := range c.TrainedOn {
+		if set == e.set.Fingerprint || set == e.set.Name {
+			e.note("%s was trained on this data: outside test its figures are optimistic", c.Name)
+			return
+		}
+	}
+}
+
+// fitted fits a contender and lets it answer, and draws its learning curve if
+// that was asked for. The answer is empty if the fit fails.
+func (e *evaluation) fitted(ctx context.Context, c Contender, fit func(share float64) (*entry, error)) (answer, error) {
+	whole, err := fit(0)
+	if ctx.Err() != nil {
+		return answer{}, ctx.Err()
+	}
+	if err != nil {
+		e.note("%s is absent: %v", c.Name, err)
+		return answer{}, nil
+	}
+	e.notes = append(e.notes, whole.notes...)
+	a := answer{contender: c, entry: whole}
+	if !e.LearningCurve {
+		return a, nil
+	}
+	for _, share := range learningShares {
+		entry := whole
+		if share < 1 {
+			if entry, err = fit(share); ctx.Err() != nil {
+				return answer{}, ctx.Err()
+			} else if err != nil {
+				e.note("%s cannot be fitted on 1/%.0f of the queries: %v", c.Name, 1/share, err)
+				continue
+			}
+		}
+		m, err := entry.measure(e.rows)
+		if err != nil {
+			return answer{}, err
+		}
+		a.learning = append(a.learning, LearningPoint{Queries: entry.fitted, AIQ: number(m.AIQ), Peak: number(m.Peak)})
+	}
+	return a, nil
+}
+
+// learningShares are the shares of the queries that a learning curve is fitted on.
+var learningShares = []float64{1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1}
+
+// mean fits the reference row of that name; nil where there is nothing to fit on.
+func (e *evaluation) mean(ctx context.Context, base *table.Table) (*entry, error) {
+	if len(e.parts) == 0 {
+		e.note("mean is absent: the data has no queries outside %s to fit it on", e.split())
+		return nil, nil
+	}
+	who := own{predict.Spec{Name: "mean", Seed: e.Seed}}
+	return runParts(ctx, "mean", who, base, e.parts, runOptions{Cache: e.cache, Variants: e.variants[base],
+		Progress: func(doing string, _, _ int) { e.say("mean: " + doing) }})
+}
+
+// protocols measures the contenders that forecast qualities by the protocol of
+// the paper's code and by ours.
+func (e *evaluation) protocols(ctx context.Context, base *table.Table, answers []answer) (*ProtocolReport, error) {
+	var measured, outOfFold []*entry
+	for _, a := range answers {
+		who := a.contender.method()
+		if who.worth() != rivals.Quality || a.contender.Fitted != nil {
+			continue
+		}
+		entry, err := runOutOfFold(ctx, a.contender.Name, who, a.entry.table, e.parts[0].Fit, runOptions{Cache: e.cache,
+			Progress: func(doing string, _, _ int) { e.say(a.contender.Name + " out of fold: " + doing) }})
+		if err != nil {
+			return nil, err
+		}
+		measured, outOfFold = append(measured, a.entry), append(outOfFold, entry)
+	}
+	return protocols(base, e.rows, measured, outOfFold)
+}
+
+// number is v, or NaN, which a report writes as null, if v is infinite.
+func number(v float64) Number {
+	if math.IsInf(v, 0) {
+		v = math.NaN()
+	}
+	return Number(v)
 }

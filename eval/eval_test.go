@@ -88,16 +88,22 @@ func spec(tb testing.TB, text string) predict.Spec {
 	return s
 }
 
+// router is a router to fit.
+type router struct {
+	name string
+	how  method
+}
+
 // contender is a predictor by its spec.
-func contender(tb testing.TB, text string) Own {
+func contender(tb testing.TB, text string) router {
 	tb.Helper()
-	return Own{Label: text, Spec: spec(tb, text)}
+	return router{text, own{spec(tb, text)}}
 }
 
 // parts are three folds of a task.
-func parts(tb testing.TB, t *table.Table) []Part {
+func parts(tb testing.TB, t *table.Table) []part {
 	tb.Helper()
-	p, err := Folds(t.Set, 3)
+	p, err := foldParts(t.Set, table.Trainable(t.Set), 3)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -105,9 +111,9 @@ func parts(tb testing.TB, t *table.Table) []Part {
 }
 
 // run is a contender's honest answers.
-func run(tb testing.TB, t *table.Table, who Contender, parts []Part) *Entry {
+func run(tb testing.TB, t *table.Table, who router, parts []part) *entry {
 	tb.Helper()
-	e, err := Run(context.Background(), who, t, parts, RunOptions{})
+	e, err := runParts(context.Background(), who.name, who.how, t, parts, runOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -115,7 +121,7 @@ func run(tb testing.TB, t *table.Table, who Contender, parts []Part) *Entry {
 }
 
 // outOfFold is a router's honest answers on the trainable rows.
-func outOfFold(tb testing.TB, t *table.Table, text string) *Entry {
+func outOfFold(tb testing.TB, t *table.Table, text string) *entry {
 	tb.Helper()
 	return run(tb, t, contender(tb, text), parts(tb, t))
 }
@@ -123,15 +129,15 @@ func outOfFold(tb testing.TB, t *table.Table, text string) *Entry {
 const quick = "sparse:alpha=5:buckets=1024"
 
 // compared measures two routers on the trainable rows of a small world.
-func compared(tb testing.TB, o Options, names ...string) *Report {
+func compared(tb testing.TB, o compareOptions, names ...string) *Report {
 	tb.Helper()
 	t := world(tb, 240)
-	var entries []*Entry
+	var entries []*entry
 	for _, name := range names {
 		entries = append(entries, outOfFold(tb, t, name))
 	}
 	o.Split = "train and validation"
-	r, err := Compare(tb.Context(), t, table.Trainable(t.Set), entries, outOfFold(tb, t, "mean"), o)
+	r, err := compare(tb.Context(), t, table.Trainable(t.Set), entries, outOfFold(tb, t, "mean"), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -152,7 +158,7 @@ func line(tb testing.TB, r *Report, name string) RouterLine {
 // TestCompareReferences: the reference rows follow the routers, and are what
 // their names say.
 func TestCompareReferences(t *testing.T) {
-	r := compared(t, Options{}, quick, "knn:k=8:k-tokens=8")
+	r := compared(t, compareOptions{}, quick, "knn:k=8:k-tokens=8")
 	var names []string
 	for _, l := range r.Routers {
 		names = append(names, l.Name)
@@ -182,13 +188,15 @@ func TestCompareReferences(t *testing.T) {
 // TestOracle: at every setting no router has more utility than the oracle, and
 // none a higher peak.
 func TestOracle(t *testing.T) {
-	r := compared(t, Options{}, quick, "knn:k=8:k-tokens=8")
+	r := compared(t, compareOptions{}, quick, "knn:k=8:k-tokens=8")
 	oracle := line(t, r, "oracle")
 	for _, name := range []string{quick, "knn:k=8:k-tokens=8", "mean"} {
 		l := line(t, r, name)
 		for s, p := range l.Curve {
 			best, w := oracle.Curve[s], float64(p.USDPerQuality)
-			if math.IsNaN(w) || w != float64(best.USDPerQuality) {
+			if math.IsNaN(w) && math.IsNaN(float64(best.USDPerQuality)) && s == 0 { // null stands for +Inf
+				w = math.Inf(1)
+			} else if math.IsNaN(w) || w != float64(best.USDPerQuality) {
 				t.Fatalf("setting %d is w = %v for %s and %v for the oracle", s, w, name, best.USDPerQuality)
 			}
 			if p.Quality-p.CostUSD/w > best.Quality-best.CostUSD/w+1e-9 {
@@ -203,7 +211,7 @@ func TestOracle(t *testing.T) {
 
 // TestBootstrap: intervals hold their points, and one seed gives one report.
 func TestBootstrap(t *testing.T) {
-	encode := func(o Options) []byte {
+	encode := func(o compareOptions) []byte {
 		text, err := json.Marshal(compared(t, o, quick, "knn:k=8:k-tokens=8"))
 		if err != nil {
 			t.Fatal(err)
@@ -211,15 +219,15 @@ func TestBootstrap(t *testing.T) {
 		return text
 	}
 	calls := 0
-	o := Options{Bootstrap: 101, Seed: 5, Progress: func(done, total int) { calls++ }}
+	o := compareOptions{Bootstrap: 101, Seed: 5, Progress: func(done, total int) { calls++ }}
 	first := encode(o)
 	if calls != 101 {
 		t.Errorf("progress told %d times, want 101", calls)
 	}
-	if !bytes.Equal(first, encode(Options{Bootstrap: 101, Seed: 5})) {
+	if !bytes.Equal(first, encode(compareOptions{Bootstrap: 101, Seed: 5})) {
 		t.Error("two comparisons with one seed differ")
 	}
-	if bytes.Equal(first, encode(Options{Bootstrap: 101, Seed: 6})) {
+	if bytes.Equal(first, encode(compareOptions{Bootstrap: 101, Seed: 6})) {
 		t.Error("another seed draws the same resamples")
 	}
 	r := compared(t, o, quick, "knn:k=8:k-tokens=8")
@@ -250,7 +258,7 @@ func TestBootstrap(t *testing.T) {
 // an AIQ but the oracle; the other way round the sign is the other.
 func TestPairs(t *testing.T) {
 	const a, b = quick, "knn:k=8:k-tokens=8"
-	o := Options{Bootstrap: 201, Seed: 1}
+	o := compareOptions{Bootstrap: 201, Seed: 1}
 	r, reverse := compared(t, o, a, b), compared(t, o, b, a)
 	var names []string
 	for _, p := range r.Pairs {
@@ -282,25 +290,25 @@ func TestCompareIncomplete(t *testing.T) {
 			skipped++
 		}
 	}
-	r, err := Compare(t.Context(), task, rows, nil, mean, Options{})
+	r, err := compare(t.Context(), task, rows, nil, mean, compareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Queries != len(rows)-skipped || r.Skipped != skipped || skipped == 0 {
 		t.Errorf("%d queries, %d skipped, want %d and %d", r.Queries, r.Skipped, len(rows)-skipped, skipped)
 	}
-	if _, err := Compare(t.Context(), task, []int{3, 4}, nil, nil, Options{}); !errors.Is(err, ErrNoRows) {
+	if _, err := compare(t.Context(), task, []int{3, 4}, nil, nil, compareOptions{}); !errors.Is(err, ErrNoRows) {
 		t.Errorf("Compare of incomplete queries = %v, want ErrNoRows", err)
 	}
-	if _, err := Compare(t.Context(), task, nil, nil, nil, Options{}); !errors.Is(err, ErrNoRows) {
+	if _, err := compare(t.Context(), task, nil, nil, nil, compareOptions{}); !errors.Is(err, ErrNoRows) {
 		t.Errorf("Compare of no queries = %v, want ErrNoRows", err)
 	}
-	if r, err := Compare(t.Context(), task, rows, nil, nil, Options{}); err != nil || len(r.Routers) != 3 {
+	if r, err := compare(t.Context(), task, rows, nil, nil, compareOptions{}); err != nil || len(r.Routers) != 3 {
 		t.Errorf("Compare without a mean: %v, want three reference rows", err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Compare(cancelled, task, rows, nil, nil, Options{Bootstrap: 10}); !errors.Is(err, context.Canceled) {
+	if _, err := compare(cancelled, task, rows, nil, nil, compareOptions{Bootstrap: 10}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Compare with a cancelled context = %v, want context.Canceled", err)
 	}
 }
@@ -313,12 +321,12 @@ func TestHonest(t *testing.T) {
 	memory := contender(t, "knn:k=1:k-tokens=1")
 	for _, test := range []struct {
 		name  string
-		parts func(*dataset.Set) ([]Part, error)
+		parts func(*dataset.Set) ([]part, error)
 		held  func(dataset.Query) bool
 	}{
-		{"Folds", func(s *dataset.Set) ([]Part, error) { return Folds(s, 4) },
+		{"Folds", func(s *dataset.Set) ([]part, error) { return foldParts(s, table.Trainable(s), 4) },
 			func(q dataset.Query) bool { return dataset.Fold(q.Prompt, 4) == 2 }},
-		{"Sources", Sources, func(q dataset.Query) bool { return q.Source == subjects[1][0] }},
+		{"Sources", sourceParts, func(q dataset.Query) bool { return q.Source == subjects[1][0] }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			task, turned := world(t, 240), world(t, 240)
@@ -334,7 +342,7 @@ func TestHonest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, got := run(t, task, memory, parts).Predictions, run(t, turned, memory, parts).Predictions
+			want, got := run(t, task, memory, parts).predictions, run(t, turned, memory, parts).predictions
 			held, changed := 0, 0
 			for i, q := range task.Set.Queries {
 				same := reflect.DeepEqual(got[i], want[i])
@@ -369,8 +377,8 @@ func TestSplit(t *testing.T) {
 			}
 		}
 	}
-	held := Split(task.Set, dataset.SplitValidation)
-	a, b := run(t, task, contender(t, quick), held).Predictions, run(t, turned, contender(t, quick), held).Predictions
+	held := splitParts(task.Set, dataset.SplitValidation)
+	a, b := run(t, task, contender(t, quick), held).predictions, run(t, turned, contender(t, quick), held).predictions
 	if !reflect.DeepEqual(a, b) {
 		t.Error("validation is predicted otherwise when its outcomes or test's change")
 	}
@@ -382,7 +390,7 @@ func TestSplit(t *testing.T) {
 	for i := range task.Set.Queries {
 		task.Set.Queries[i].Split = dataset.SplitTest
 	}
-	if p := Split(task.Set, dataset.SplitTest); p != nil {
+	if p := splitParts(task.Set, dataset.SplitTest); p != nil {
 		t.Errorf("Split with nothing to fit on = %v, want none", p)
 	}
 }
@@ -392,10 +400,10 @@ func TestPartsErrors(t *testing.T) {
 	for i := range task.Set.Queries {
 		task.Set.Queries[i].Source = "one"
 	}
-	if _, err := Sources(task.Set); err == nil || !strings.Contains(err.Error(), "has 1 source: leaving one out needs two") {
+	if _, err := sourceParts(task.Set); err == nil || !strings.Contains(err.Error(), "has 1 source: leaving one out needs two") {
 		t.Errorf("Sources of one source = %v, want an error that says so", err)
 	}
-	if _, err := Folds(task.Set, 1); err == nil || !strings.Contains(err.Error(), "nothing is left to fit on") {
+	if _, err := foldParts(task.Set, table.Trainable(task.Set), 1); err == nil || !strings.Contains(err.Error(), "nothing is left to fit on") {
 		t.Errorf("Folds of one fold = %v, want an error that says so", err)
 	}
 }
@@ -461,11 +469,11 @@ func TestCalibrateCertain(t *testing.T) {
 			f.QualitySE, f.QualityNoise = 0, 0
 		}
 	}
-	sure := NewEntry("sure", task)
+	sure := newEntry("sure", task)
 	for i, p := range predictions {
-		sure.Set(i, p)
+		sure.set(i, p)
 	}
-	r, err := Compare(t.Context(), task, []int{0, 1}, []*Entry{sure}, nil, Options{})
+	r, err := compare(t.Context(), task, []int{0, 1}, []*entry{sure}, nil, compareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -487,7 +495,7 @@ func missing(object any, keys string) (absent []string) {
 
 // TestReportJSON: the form that other programs rely on.
 func TestReportJSON(t *testing.T) {
-	text, err := json.Marshal(compared(t, Options{Bootstrap: 11}, quick))
+	text, err := json.Marshal(compared(t, compareOptions{Bootstrap: 11}, quick))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -610,8 +618,8 @@ func TestReferenceFigures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mean := run(t, task, contender(t, "mean"), Split(set, dataset.SplitValidation))
-			r, err := Compare(t.Context(), task, set.Rows(dataset.SplitValidation), nil, mean, Options{})
+			mean := run(t, task, contender(t, "mean"), splitParts(set, dataset.SplitValidation))
+			r, err := compare(t.Context(), task, set.Rows(dataset.SplitValidation), nil, mean, compareOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

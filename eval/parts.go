@@ -8,25 +8,20 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Part is one fit of a comparison: a router fitted on the rows Fit answers the
+// part is one fit of a comparison: a router fitted on the rows Fit answers the
 // rows Held, of which it saw nothing.
-type Part struct {
+type part struct {
 	Fit, Held []int
 }
 
-// Folds parts the rows that are not marked test into k folds by prompt hash,
-// each held out once.
-func Folds(set *dataset.Set, k int) ([]Part, error) {
-	return foldsOf(set, table.Trainable(set), k)
-}
-
-func foldsOf(set *dataset.Set, rows []int, k int) ([]Part, error) {
+// foldParts parts rows into k folds by prompt hash, each held out once.
+func foldParts(set *dataset.Set, rows []int, k int) ([]part, error) {
 	return partsOf(rows, k, func(i int) int { return dataset.Fold(set.Queries[i].Prompt, k) })
 }
 
-// Sources holds out one source at a time of the rows that are not marked test:
+// sourceParts holds out one source at a time of the rows that are not marked test:
 // how a router fares on a subject it never saw.
-func Sources(set *dataset.Set) ([]Part, error) {
+func sourceParts(set *dataset.Set) ([]part, error) {
 	rows := table.Trainable(set)
 	group, n := table.Sources(set, rows)
 	if n < 2 {
@@ -39,9 +34,9 @@ func Sources(set *dataset.Set) ([]Part, error) {
 	return partsOf(rows, n, func(i int) int { return of[i] })
 }
 
-// Split holds out the rows of a split; all rows outside it that are not marked
+// splitParts holds out the rows of a split; all rows outside it that are not marked
 // test are fitted on. There is no part where there are none.
-func Split(set *dataset.Set, split dataset.Split) []Part {
+func splitParts(set *dataset.Set, split dataset.Split) []part {
 	var fit []int
 	for _, i := range table.Trainable(set) {
 		if set.Queries[i].Split != split {
@@ -51,21 +46,21 @@ func Split(set *dataset.Set, split dataset.Split) []Part {
 	if len(fit) == 0 {
 		return nil
 	}
-	return []Part{{fit, set.Rows(split)}}
+	return []part{{fit, set.Rows(split)}}
 }
 
-func partsOf(rows []int, n int, part func(row int) int) ([]Part, error) {
-	parts := make([]Part, n)
+func partsOf(rows []int, n int, of func(row int) int) ([]part, error) {
+	parts := make([]part, n)
 	for _, i := range rows {
 		for f := range parts {
-			if part(i) == f {
+			if of(i) == f {
 				parts[f].Held = append(parts[f].Held, i)
 			} else {
 				parts[f].Fit = append(parts[f].Fit, i)
 			}
 		}
 	}
-	var used []Part
+	var used []part
 	for _, p := range parts {
 		if len(p.Held) == 0 {
 			continue
@@ -76,15 +71,6 @@ func partsOf(rows []int, n int, part func(row int) int) ([]Part, error) {
 		used = append(used, p)
 	}
 	return used, nil
-}
-
-// Held lists the rows that parts hold out.
-func Held(parts []Part) []int {
-	var rows []int
-	for _, p := range parts {
-		rows = append(rows, p.Held...)
-	}
-	return rows
 }
 
 // thin keeps a share of the rows, by prompt hash, so that a smaller share is

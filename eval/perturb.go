@@ -10,18 +10,18 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Perturbation is a change of a prompt that does not change what is asked.
-type Perturbation struct {
+// perturbation is a change of a prompt that does not change what is asked.
+type perturbation struct {
 	Name  string
 	Apply func(prompt string) string
 }
 
-// Perturbations are the changes that [Vary] makes. The suffixes are meant to
-// force a router to the dear model, as "Rerouting LLM Routers" (arXiv
+// perturbations are the changes that vary makes. The suffixes are meant to
+// force a router to an expensive model, as "Rerouting LLM Routers" (arXiv
 // 2501.01818) does with texts that are searched for: these are what a person
 // would try. The last four are
 // what a gateway could embed along with a query.
-var Perturbations = []Perturbation{
+var perturbations = []perturbation{
 	{"lower case", strings.ToLower},
 	{"upper case", strings.ToUpper},
 	{"white space", func(p string) string { return "\n  " + strings.ReplaceAll(p, " ", "  ") + " \n" }},
@@ -85,12 +85,12 @@ func typo(prompt string) string {
 	return string(text)
 }
 
-// Vary returns the representations of all prompts of a task under each of
-// Perturbations.
-func Vary(ctx context.Context, t *table.Table, embedder carrot.Embedder) ([][]carrot.Representation, error) {
-	out := make([][]carrot.Representation, len(Perturbations))
+// vary returns the representations of all prompts of a task under each of
+// perturbations.
+func vary(ctx context.Context, t *table.Table, embedder carrot.Embedder) ([][]carrot.Representation, error) {
+	out := make([][]carrot.Representation, len(perturbations))
 	texts := make([]string, len(t.X))
-	for v, p := range Perturbations {
+	for v, p := range perturbations {
 		for i, q := range t.Set.Queries {
 			texts[i] = p.Apply(q.Prompt)
 		}

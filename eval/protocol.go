@@ -46,10 +46,10 @@ type ProtocolReport struct {
 // paperGrid is the number of steps of μ from 0 to 1 in the reference code.
 const paperGrid = 1000
 
-// Protocols measures routers by both protocols on the complete ones of rows. Of
+// protocols measures routers by both protocols on the complete ones of rows. Of
 // each entry, outOfFold has the same contender's answers to the rows it was
 // fitted on, each out of fold.
-func Protocols(t *table.Table, rows []int, entries, outOfFold []*Entry) (*ProtocolReport, error) {
+func protocols(t *table.Table, rows []int, entries, outOfFold []*entry) (*ProtocolReport, error) {
 	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
 		return nil, ErrNoRows
@@ -58,7 +58,7 @@ func Protocols(t *table.Table, rows []int, entries, outOfFold []*Entry) (*Protoc
 	r := &ProtocolReport{BestSingleQuality: scale.Single.Quality,
 		OracleQuality: frontier.Peak(t.Oracle(complete).Curve(nil))}
 	for k, e := range entries {
-		p := Protocol{Router: e.Name}
+		p := Protocol{Router: e.name}
 		var err error
 		if p.Paper, err = e.paper(complete, scale); err != nil {
 			return nil, err
@@ -71,17 +71,13 @@ func Protocols(t *table.Table, rows []int, entries, outOfFold []*Entry) (*Protoc
 	return r, nil
 }
 
-// estimates are a router's qualities and costs on some rows.
-func (e *Entry) estimates(rows []int) (quality, cost [][]float64, err error) {
+// allEstimates are a router's qualities and costs on some rows.
+func (e *entry) allEstimates(rows []int) (quality, cost [][]float64, err error) {
 	for _, i := range rows {
-		f := e.Predictions[i].Forecasts
-		if f == nil {
-			return nil, nil, fmt.Errorf("router %s has no forecast for query %q", e.Name, e.Task.Set.Queries[i].ID)
+		if e.predictions[i].Forecasts == nil {
+			return nil, nil, fmt.Errorf("router %s has no forecast for query %q", e.name, e.table.Set.Queries[i].ID)
 		}
-		q, c := make([]float64, len(f)), make([]float64, len(f))
-		for m := range f {
-			q[m], c[m] = f[m].Quality, e.Task.PredictedCost(i, m, &f[m])
-		}
+		q, c := e.estimates(i, &e.predictions[i])
 		quality, cost = append(quality, q), append(cost, c)
 	}
 	return quality, cost, nil
@@ -90,12 +86,12 @@ func (e *Entry) estimates(rows []int) (quality, cost [][]float64, err error) {
 // paper follows the reference code: argmax of (1-μ)·q - μ·K·c at μ = 0, .001,
 // …, 1, of equals the first, and the cheapest point that matches the best single
 // on the very queries it is measured on.
-func (e *Entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
-	quality, cost, err := e.estimates(rows)
+func (e *entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
+	quality, cost, err := e.allEstimates(rows)
 	if err != nil {
 		return ProtocolLine{}, err
 	}
-	curve := e.Task.Trace(rows, paperGrid+1, func(k, s int) int {
+	curve := e.table.Trace(rows, paperGrid+1, func(k, s int) int {
 		mu, best := float64(s)/paperGrid, 0
 		utility := func(m int) float64 { return (1-mu)*quality[k][m] - mu*carrot.PaperK*cost[k][m] }
 		for m := range quality[k] {
@@ -110,7 +106,7 @@ func (e *Entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
 	for s, p := range curve {
 		if p.Quality >= scale.Single.Quality-1e-12 && p.Cost < least {
 			least = p.Cost
-			line.Quality, line.Cost = Number(p.Quality/scale.Single.Quality), Number(p.Cost/scale.Single.Cost)
+			line.Quality, line.Cost = number(p.Quality/scale.Single.Quality), number(p.Cost/scale.Single.Cost)
 			line.Setting = fmt.Sprintf("mu=%g", float64(s)/paperGrid)
 		}
 	}
@@ -119,37 +115,37 @@ func (e *Entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
 
 // ours picks the setting that matched the best single at the least cost out of
 // fold on the queries fitted on, and measures it on others.
-func (e *Entry) ours(rows []int, scale frontier.Scale, outOfFold *Entry) (ProtocolLine, error) {
+func (e *entry) ours(rows []int, scale frontier.Scale, outOfFold *entry) (ProtocolLine, error) {
 	var fitted []int
 	var predictions []carrot.Prediction
-	for i, p := range outOfFold.Predictions {
+	for i, p := range outOfFold.predictions {
 		if p.Forecasts != nil {
 			fitted, predictions = append(fitted, i), append(predictions, p)
 		}
 	}
-	w, err := carrot.Target(1).Resolve(train.Frontier(outOfFold.Task, fitted, predictions))
+	w, err := carrot.Target(1).Resolve(train.Frontier(outOfFold.table, fitted, predictions))
 	if err != nil {
-		return ProtocolLine{}, fmt.Errorf("router %s: %w", e.Name, err)
+		return ProtocolLine{}, fmt.Errorf("router %s: %w", e.name, err)
 	}
-	quality, cost, err := e.estimates(rows)
+	quality, cost, err := e.allEstimates(rows)
 	if err != nil {
 		return ProtocolLine{}, err
 	}
 	settings := []float64{math.Inf(1), w}
-	curve := e.Task.Trace(rows, 2, func(k, s int) int { return carrot.Choose(quality[k], cost[k], settings[s]) }).Curve(nil)
-	return ProtocolLine{RoutedAccuracy: Number(curve[0].Quality), Quality: Number(curve[1].Quality / scale.Single.Quality),
-		Cost: Number(curve[1].Cost / scale.Single.Cost), Setting: fmt.Sprintf("usd-per-quality=%.3g", w)}, nil
+	curve := e.table.Trace(rows, 2, func(k, s int) int { return carrot.Choose(quality[k], cost[k], settings[s]) }).Curve(nil)
+	return ProtocolLine{RoutedAccuracy: Number(curve[0].Quality), Quality: number(curve[1].Quality / scale.Single.Quality),
+		Cost: number(curve[1].Cost / scale.Single.Cost), Setting: fmt.Sprintf("usd-per-quality=%.3g", w)}, nil
 }
 
-// RunOutOfFold lets the contender answer the rows it is fitted on, by folds of
-// prompt hash, for [Protocols].
-func RunOutOfFold(ctx context.Context, who Contender, t *table.Table, rows []int, o RunOptions) (*Entry, error) {
-	parts, err := foldsOf(t.Set, rows, protocolFolds)
+// runOutOfFold lets a router answer the rows it is fitted on, by folds of prompt
+// hash, for protocols.
+func runOutOfFold(ctx context.Context, name string, who method, t *table.Table, rows []int, o runOptions) (*entry, error) {
+	parts, err := foldParts(t.Set, rows, protocolFolds)
 	if err != nil {
 		return nil, err
 	}
 	o.Variants = nil
-	return Run(ctx, who, t, parts, o)
+	return runParts(ctx, name, who, t, parts, o)
 }
 
 // protocolFolds is how many folds a setting is picked on.

@@ -14,13 +14,13 @@ func TestProtocolsByHand(t *testing.T) {
 	task, _ := hand()
 	// Scores: model 0 answers the second query, model 1 nothing; costs 2, 4 and
 	// 1, 1. Forecasts cost 1 for either.
-	e := NewEntry("hand", task)
+	e := newEntry("hand", task)
 	forecast := func(a, b float64) carrot.Prediction {
 		return carrot.Prediction{Forecasts: []carrot.Forecast{{Quality: a, CostUSD: 3, Direct: true}, {Quality: b, CostUSD: 1, Direct: true}}}
 	}
-	e.Set(0, forecast(0.4, 0.3))
-	e.Set(1, forecast(0.9, 0.2))
-	r, err := Protocols(task, []int{0, 1}, []*Entry{e}, []*Entry{e})
+	e.set(0, forecast(0.4, 0.3))
+	e.set(1, forecast(0.9, 0.2))
+	r, err := protocols(task, []int{0, 1}, []*entry{e}, []*entry{e})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,19 +50,19 @@ func TestProtocolsByHand(t *testing.T) {
 // is what the setting picked elsewhere gives.
 func TestProtocols(t *testing.T) {
 	task := world(t, 400)
-	held := Split(task.Set, dataset.SplitValidation)
+	held := splitParts(task.Set, dataset.SplitValidation)
 	who := contender(t, quick)
 	e := run(t, task, who, held)
-	out, err := RunOutOfFold(t.Context(), who, task, held[0].Fit, RunOptions{})
+	out, err := runOutOfFold(t.Context(), who.name, who.how, task, held[0].Fit, runOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range held[0].Held {
-		if out.Predictions[i].Forecasts != nil {
+		if out.predictions[i].Forecasts != nil {
 			t.Fatal("a measured row is answered out of fold of the rows fitted on")
 		}
 	}
-	r, err := Protocols(task, held[0].Held, []*Entry{e}, []*Entry{out})
+	r, err := protocols(task, held[0].Held, []*entry{e}, []*entry{out})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +73,11 @@ func TestProtocols(t *testing.T) {
 	if !(p.Ours.Quality > 0.5) || !(p.Ours.Cost > 0) {
 		t.Errorf("ours: %+v", p.Ours)
 	}
-	if _, err := Protocols(task, nil, nil, nil); err == nil {
+	if _, err := protocols(task, nil, nil, nil); err == nil {
 		t.Error("protocols of no rows")
 	}
-	e.Predictions[held[0].Held[0]] = carrot.Prediction{}
-	if _, err := Protocols(task, held[0].Held, []*Entry{e}, []*Entry{out}); err == nil || !strings.Contains(err.Error(), "has no forecast for query") {
+	e.predictions[held[0].Held[0]] = carrot.Prediction{}
+	if _, err := protocols(task, held[0].Held, []*entry{e}, []*entry{out}); err == nil || !strings.Contains(err.Error(), "has no forecast for query") {
 		t.Errorf("an entry that misses a row = %v", err)
 	}
 }

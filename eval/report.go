@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/table"
@@ -12,7 +13,8 @@ import (
 // Schema names the JSON form of a report.
 const Schema = "carrot.eval/1"
 
-// Number is a float64 that is null in JSON when it is not finite.
+// Number is a float64 that is NaN, and null in JSON, where a report has no
+// number: where there is none, and where it is infinite.
 type Number float64
 
 // MarshalJSON writes null for NaN and the infinities.
@@ -107,7 +109,6 @@ type RouterLine struct {
 	Robustness    []Robustness    `json:"robustness,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`
 	Pair          *PairMetrics    `json:"pair,omitempty"`
-	reference     bool
 }
 
 // CurvePoint is one setting of a router: USDPerQuality is null for +Inf and for
@@ -133,12 +134,12 @@ func numbers(v []float64) []Number {
 	}
 	out := make([]Number, len(v))
 	for i, x := range v {
-		out[i] = Number(x)
+		out[i] = number(x)
 	}
 	return out
 }
 
-func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o Options) *Report {
+func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o compareOptions) *Report {
 	r := &Report{Schema: Schema, Dataset: t.Set.Name, Fingerprint: t.Set.Fingerprint, Split: o.Split,
 		Models: t.ModelNames(), CostRangeUSD: [2]float64{scale.Low, scale.High}, Routers: []RouterLine{}, Pairs: []Pair{}}
 	r.BestSingle = r.Models[scale.Best]
@@ -157,9 +158,9 @@ func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o Option
 	}
 	zero, oracle := all[len(all)-2].metrics.AIQ, all[len(all)-1].metrics.AIQ
 	for _, c := range all {
-		l := RouterLine{Name: c.name, AIQ: Number(c.metrics.AIQ), Peak: Number(c.metrics.Peak), QNC: Number(c.metrics.QNC),
-			Cost95: Number(c.metrics.Cost95), GapClosed: Number(frontier.GapClosed(c.metrics.AIQ, zero, oracle)),
-			Calibration: c.calibration, reference: c.reference,
+		l := RouterLine{Name: c.name, AIQ: number(c.metrics.AIQ), Peak: number(c.metrics.Peak), QNC: number(c.metrics.QNC),
+			Cost95: number(c.metrics.Cost95), GapClosed: number(frontier.GapClosed(c.metrics.AIQ, zero, oracle)),
+			Calibration: c.calibration,
 			AIQInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.AIQ })),
 			PeakCI:      numbers(c.interval(func(m frontier.Metrics) float64 { return m.Peak })),
 			QNCInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.QNC }))}
@@ -174,7 +175,7 @@ func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o Option
 			case c.grid == nil:
 				point.Model = r.Models[s]
 			default:
-				point.USDPerQuality = Number(c.grid[s])
+				point.USDPerQuality = number(c.grid[s])
 			}
 			l.Curve = append(l.Curve, point)
 		}
@@ -190,10 +191,10 @@ func pairs(all []*contestant) []Pair {
 	var out []Pair
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if a.reference || b.name == "oracle" || b.single {
+			if slices.Contains(references, a.name) || b.name == "oracle" || b.single {
 				continue
 			}
-			p := Pair{A: a.name, B: b.name, AIQDiff: Number(a.metrics.AIQ - b.metrics.AIQ)}
+			p := Pair{A: a.name, B: b.name, AIQDiff: number(a.metrics.AIQ - b.metrics.AIQ)}
 			differences := make([]float64, len(a.samples))
 			for s := range a.samples {
 				differences[s] = a.samples[s].AIQ - b.samples[s].AIQ

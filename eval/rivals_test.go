@@ -20,13 +20,13 @@ import (
 )
 
 // rivalOf is a rival by its name.
-func rivalOf(tb testing.TB, name string) Rival {
+func rivalOf(tb testing.TB, name string) router {
 	tb.Helper()
 	methods, err := rivals.Parse(name)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Rival{Label: name, Method: methods[0]}
+	return router{name, rival{methods[0], 0}}
 }
 
 // TestRivalsCompared: a predictor, two rivals and a cascade on the same queries.
@@ -34,11 +34,11 @@ func rivalOf(tb testing.TB, name string) Rival {
 // mean, which cannot tell subjects apart.
 func TestRivalsCompared(t *testing.T) {
 	task := world(t, 300)
-	var entries []*Entry
-	for _, who := range []Contender{contender(t, quick), rivalOf(t, "routerbench-knn"), rivalOf(t, "routellm-sw"), Cascade{Label: "cascade", Policy: rivals.Cascade{Accuracy: 0.9}}} {
+	var entries []*entry
+	for _, who := range []router{contender(t, quick), rivalOf(t, "routerbench-knn"), rivalOf(t, "routellm-sw"), {"cascade", cascade{rivals.Cascade{Accuracy: 0.9}}}} {
 		entries = append(entries, run(t, task, who, parts(t, task)))
 	}
-	r, err := Compare(t.Context(), task, table.Trainable(task.Set), entries, outOfFold(t, task, "mean"), Options{Bootstrap: 51})
+	r, err := compare(t.Context(), task, table.Trainable(task.Set), entries, outOfFold(t, task, "mean"), compareOptions{Bootstrap: 51})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +66,13 @@ func TestRivalsCompared(t *testing.T) {
 func TestDetails(t *testing.T) {
 	task := world(t, 300)
 	rows := table.Trainable(task.Set)
-	entries := []*Entry{outOfFold(t, task, quick), run(t, task, rivalOf(t, "routellm-sw"), parts(t, task))}
-	r, err := Compare(t.Context(), task, rows, entries, nil, Options{Objectives: []carrot.Objective{carrot.Mu(0), carrot.USDPerQuality(0.01)}})
+	entries := []*entry{outOfFold(t, task, quick), run(t, task, rivalOf(t, "routellm-sw"), parts(t, task))}
+	r, err := compare(t.Context(), task, rows, entries, nil, compareOptions{Objectives: []carrot.Objective{carrot.Mu(0), carrot.USDPerQuality(0.01)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range r.Routers {
-		if len(l.Regret) != 2 || l.Regret[0].Objective != "mu=0" || !math.IsInf(float64(l.Regret[0].USDPerQuality), 1) {
+		if len(l.Regret) != 2 || l.Regret[0].Objective != "mu=0" || !math.IsNaN(float64(l.Regret[0].USDPerQuality)) {
 			t.Fatalf("%s: regret %+v", l.Name, l.Regret)
 		}
 		for _, at := range l.Regret {
@@ -103,7 +103,7 @@ func TestDetails(t *testing.T) {
 	if line(t, r, "zero-router").Traffic != nil {
 		t.Error("the zero router has traffic")
 	}
-	if _, err := Compare(t.Context(), task, rows, entries, nil, Options{Objectives: []carrot.Objective{carrot.Balanced}}); err == nil {
+	if _, err := compare(t.Context(), task, rows, entries, nil, compareOptions{Objectives: []carrot.Objective{carrot.Balanced}}); err == nil {
 		t.Error("an objective that needs a stored frontier is taken")
 	}
 }
@@ -122,7 +122,7 @@ func TestPairMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, table.Trainable(set), []*Entry{outOfFold(t, task, "knn:k=8:k-tokens=8")}, nil, Options{Bootstrap: 51})
+	r, err := compare(t.Context(), task, table.Trainable(set), []*entry{outOfFold(t, task, "knn:k=8:k-tokens=8")}, nil, compareOptions{Bootstrap: 51})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +150,10 @@ func TestCache(t *testing.T) {
 	task := world(t, 200)
 	dir := t.TempDir()
 	fits := 0
-	answer := func(who Contender, parts []Part) *Entry {
+	answer := func(who router, parts []part) *entry {
 		t.Helper()
 		fits = 0
-		e, err := Run(t.Context(), who, task, parts, RunOptions{Cache: Cache{Dir: dir}, Progress: func(doing string, _, _ int) {
+		e, err := runParts(t.Context(), who.name, who.how, task, parts, runOptions{Cache: cache{Dir: dir}, Progress: func(doing string, _, _ int) {
 			if strings.Contains(doing, "fitting") || strings.Contains(doing, "choosing") {
 				fits++
 			}
@@ -163,17 +163,17 @@ func TestCache(t *testing.T) {
 		}
 		return e
 	}
-	for _, who := range []Contender{contender(t, quick), rivalOf(t, "uniroute"), Cascade{Label: "cascade"}} {
-		t.Run(who.Name(), func(t *testing.T) {
+	for _, who := range []router{contender(t, quick), rivalOf(t, "uniroute"), {"cascade", cascade{}}} {
+		t.Run(who.name, func(t *testing.T) {
 			first := answer(who, parts(t, task))
 			if fits == 0 {
 				t.Fatal("the first run does not fit")
 			}
 			second := answer(who, parts(t, task))
-			if fits != 0 || !reflect.DeepEqual(first.Steps, second.Steps) || !reflect.DeepEqual(first.Predictions, second.Predictions) {
+			if fits != 0 || !reflect.DeepEqual(first.steps, second.steps) || !reflect.DeepEqual(first.predictions, second.predictions) {
 				t.Errorf("the second run fits %d times, or answers otherwise", fits)
 			}
-			if answer(who, Split(task.Set, dataset.SplitValidation)); fits == 0 {
+			if answer(who, splitParts(task.Set, dataset.SplitValidation)); fits == 0 {
 				t.Error("other rows are answered from the cache")
 			}
 			files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -185,7 +185,7 @@ func TestCache(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if third := answer(who, parts(t, task)); fits == 0 || !reflect.DeepEqual(first.Steps, third.Steps) {
+			if third := answer(who, parts(t, task)); fits == 0 || !reflect.DeepEqual(first.steps, third.steps) {
 				t.Errorf("files cut short: %d fits", fits)
 			}
 		})
@@ -194,9 +194,9 @@ func TestCache(t *testing.T) {
 	if err := os.WriteFile(nowhere, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := Run(t.Context(), contender(t, "mean"), task, parts(t, task), RunOptions{Cache: Cache{Dir: filepath.Join(nowhere, "x")}})
-	if err != nil || len(e.Notes) == 0 || !strings.Contains(e.Notes[0], "mean would be fitted anew the next time: keep fitted router") {
-		t.Errorf("a folder that cannot be made: %v, notes %q", err, e.Notes)
+	e, err := runParts(t.Context(), "mean", contender(t, "mean").how, task, parts(t, task), runOptions{Cache: cache{Dir: filepath.Join(nowhere, "x")}})
+	if err != nil || len(e.notes) == 0 || !strings.Contains(e.notes[0], "mean would be fitted anew the next time: keep fitted router") {
+		t.Errorf("a folder that cannot be made: %v, notes %q", err, e.notes)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestCache(t *testing.T) {
 // with those on the prompt as it is.
 func TestPerturbations(t *testing.T) {
 	got := map[string]string{}
-	for _, p := range Perturbations {
+	for _, p := range perturbations {
 		got[p.Name] = p.Apply("Compute the Integral of x")
 	}
 	want := map[string]string{
@@ -223,21 +223,21 @@ func TestPerturbations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	variants, err := Vary(t.Context(), task, static)
+	variants, err := vary(t.Context(), task, static)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := Run(t.Context(), contender(t, quick), task, parts(t, task), RunOptions{Variants: variants})
+	e, err := runParts(t.Context(), quick, contender(t, quick).how, task, parts(t, task), runOptions{Variants: variants})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, table.Trainable(task.Set), []*Entry{e}, nil, Options{})
+	r, err := compare(t.Context(), task, table.Trainable(task.Set), []*entry{e}, nil, compareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := r.Routers[0].Robustness
-	if len(lines) != len(Perturbations) {
-		t.Fatalf("%d lines for %d perturbations", len(lines), len(Perturbations))
+	if len(lines) != len(perturbations) {
+		t.Fatalf("%d lines for %d perturbations", len(lines), len(perturbations))
 	}
 	for _, l := range lines {
 		if l.Kept < 0 || l.Kept > 1+1e-9 || l.Bill <= 0 || l.Worst < 1 {
@@ -282,22 +282,22 @@ func TestMeasure(t *testing.T) {
 	task := world(t, 200)
 	rows := table.Trainable(task.Set)
 	e := outOfFold(t, task, quick)
-	m, err := e.Measure(rows)
+	m, err := e.measure(rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, rows, []*Entry{e}, nil, Options{})
+	r, err := compare(t.Context(), task, rows, []*entry{e}, nil, compareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if l := r.Routers[0]; Number(m.AIQ) != l.AIQ || Number(m.Peak) != l.Peak {
 		t.Errorf("Measure %+v, Compare %v and %v", m, l.AIQ, l.Peak)
 	}
-	e.Steps[rows[0]] = nil
-	if _, err := e.Measure(rows); err == nil || !strings.Contains(err.Error(), "has no answer for query") {
+	e.steps[rows[0]] = nil
+	if _, err := e.measure(rows); err == nil || !strings.Contains(err.Error(), "has no answer for query") {
 		t.Errorf("Measure of an entry that misses a row = %v", err)
 	}
-	if m, err := e.Measure(nil); err == nil {
+	if m, err := e.measure(nil); err == nil {
 		t.Errorf("Measure of no rows = %v", m)
 	}
 }
@@ -323,13 +323,13 @@ func TestRecordedCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, who := range []Contender{contender(t, "knn:k=8:k-tokens=8"), contender(t, "mean"), rivalOf(t, "carrot-knn"), rivalOf(t, "carrot-mlp")} {
-		r, err := Compare(t.Context(), task, table.Trainable(task.Set), []*Entry{run(t, task, who, parts(t, task))}, nil, Options{})
+	for _, who := range []router{contender(t, "knn:k=8:k-tokens=8"), contender(t, "mean"), rivalOf(t, "carrot-knn"), rivalOf(t, "carrot-mlp")} {
+		r, err := compare(t.Context(), task, table.Trainable(task.Set), []*entry{run(t, task, who, parts(t, task))}, nil, compareOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if bias := float64(r.Routers[0].Calibration.CostBias); !(math.Abs(bias) < 0.2) {
-			t.Errorf("%s: cost bias %v", who.Name(), bias)
+			t.Errorf("%s: cost bias %v", who.name, bias)
 		}
 	}
 }
@@ -346,7 +346,7 @@ func TestPairCountsStronger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Compare(t.Context(), task, table.Trainable(set), []*Entry{outOfFold(t, task, "mean")}, nil, Options{})
+	r, err := compare(t.Context(), task, table.Trainable(set), []*entry{outOfFold(t, task, "mean")}, nil, compareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintln(tw, "router\tAIQ\t95% interval\tpeak\tQNC\tcost@95\tgap closed\tR²\tECE\ttokens within p90")
 	own := 0
 	for _, l := range r.Routers {
-		if !l.reference {
+		if !slices.Contains(references, l.Name) {
 			own++
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s", l.Name, l.AIQ, span(l.AIQInterval), l.Peak, short(l.QNC), short(l.Cost95), percent(l.GapClosed))

@@ -56,12 +56,12 @@ var rules = map[string]rule{
 	"train":                {[]string{"", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
 	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"eval":                 {[]string{"", "dataset", "frontier", "internal/calibration", "internal/rivals", "internal/safetensors", "predict", "table", "train"}, "what is measured must not depend on how it is saved or served"},
+	"eval":                 {[]string{"", "dataset", "frontier", "internal/calibration", "internal/rivals", "internal/safetensors", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/theory":      {[]string{"", "internal/parallel"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"internal/report":      {[]string{"eval", "frontier"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":             {[]string{"", "predict", "price", "internal/safetensors"}, "a router must open without the code that trained it"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "internal/provider", "internal/report", "internal/rivals", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "internal/provider", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -10,13 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
-	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -35,9 +34,9 @@ type evalCommand struct {
 	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
 	LearningCurve bool     `help:"Fit on growing shares of the queries too."`
-	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and see what becomes of the choices."`
+	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and compare the choices."`
 	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Measure by the protocol of the paper's code too, beside ours (docs/protocol.md)."`
-	Objective     []string `placeholder:"NAME" help:"Objectives at which --details tell regret: mu=0.3, usd-per-quality=0.01; else what 1, 10 and 100 calls of the dearest model cost."`
+	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret: mu=0.3, usd-per-quality=0.01; else what 1, 10 and 100 calls of the most expensive model cost."`
 	Details       bool     `help:"Print the settings chosen, regret, calibration, traffic and sources too."`
 
 	Bootstrap int    `default:"1000" help:"Resamples for the intervals; 0 for none."`
@@ -53,7 +52,7 @@ func (c *evalCommand) Help() string {
 and paired differences, beside four reference rows: mean, best-single,
 zero-router and oracle.
 
-Rivals: ` + strings.Join(rivalNames(), ", ") + `.
+Rivals: ` + strings.Join(eval.RivalNames(), ", ") + `.
 Every rival starts from its authors' settings and is tuned within the queries
 fitted on, with one budget of trials for all (docs/rivals.md). Fitted routers are
 kept, so that an interrupted run goes on where it stopped.
@@ -63,26 +62,6 @@ Examples:
   carrot eval --data mydata --folds 5 --predictor blend,knn
   carrot eval --data mydata --rivals all
   carrot eval --data mydata --leave-out source --json report.json`
-}
-
-// rivalNames lists the rivals that --rivals takes.
-func rivalNames() []string { return append(rivals.Names(), "cascade", "cascade=ACCURACY") }
-
-// evaluation is one run of the command.
-type evaluation struct {
-	*evalCommand
-	book       *price.Book
-	set        *dataset.Set
-	folder     string // fingerprint of the data as it was given
-	p          *progress
-	tasks      map[string]*table.Table // by embedder spec
-	variants   map[*table.Table][][]carrot.Representation
-	rows       []int
-	parts      []eval.Part
-	cache      eval.Cache
-	objectives []carrot.Objective
-	notes      []string
-	plan       *plan
 }
 
 func (c *evalCommand) check() error {
@@ -115,45 +94,44 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	e := &evaluation{evalCommand: c, p: newProgress(t.err), tasks: map[string]*table.Table{}, variants: map[*table.Table][][]carrot.Representation{}}
+	o := eval.Options{Split: dataset.Split(c.Split), Folds: c.Folds, LeaveSourcesOut: c.LeaveOut != "", Pair: c.Pair, CountCalls: c.CountCalls,
+		LearningCurve: c.LearningCurve, Robustness: c.Robustness, PaperProtocol: c.Protocol != "", Bootstrap: c.Bootstrap, Seed: c.Seed}
 	for _, text := range c.Objective {
-		o, err := carrot.ParseObjective(text)
+		objective, err := carrot.ParseObjective(text)
 		if err == nil {
-			_, err = o.Resolve(carrot.Frontier{})
+			_, err = objective.Resolve(carrot.Frontier{})
 		}
 		if err != nil {
 			return usageError{err}
 		}
-		e.objectives = append(e.objectives, o)
+		o.Objectives = append(o.Objectives, objective)
 	}
-	contenders, err := e.contenders()
-	if err != nil {
+	p := newProgress(t.err)
+	defer p.done()
+	var err error
+	if o.Contenders, o.Embedder, err = c.contenders(p); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
 		return err
 	}
-	if e.book, err = openBook(c.Prices); err != nil {
+	if o.Book, err = openBook(c.Prices); err != nil {
 		return err
 	}
-	defer e.p.done()
-	if e.set, err = loadSet(ctx, c.Data); err != nil {
-		return err
-	}
-	e.folder = e.set.Fingerprint
-	if err := e.choose(); err != nil {
+	set, err := loadSet(ctx, c.Data)
+	if err != nil {
 		return err
 	}
 	if !c.NoCache {
-		e.cache = fittedCache()
+		o.CacheDir = filepath.Join(cacheFolder(), "carrot", "fitted")
 	}
-	report, err := e.compare(ctx, contenders)
-	if _, unpriced := errors.AsType[*table.UnpricedError](err); unpriced || errors.Is(err, eval.ErrNoCosts) {
-		return hinted{err, "--count-calls MODEL counts calls instead of costs"}
-	} else if err != nil {
-		return err
+	o.Progress = timed(p)
+	report, err := eval.Run(ctx, set, o)
+	if err != nil {
+		return c.explain(err, set)
 	}
-	e.p.done()
+	p.done()
+	report.Provenance.Command, report.Provenance.Version = c.command(set.Name), version
 	if err := c.reportFlags.write(report); err != nil {
 		return err
 	}
@@ -172,224 +150,171 @@ func loadSet(ctx context.Context, dirs []string) (*dataset.Set, error) {
 	return dataset.Join(sets, dataset.JoinOptions{})
 }
 
-// choose sets the models, and the rows to fit and to measure on.
-func (e *evaluation) choose() error {
-	if len(e.Pair) > 0 {
-		if err := e.restrict(); err != nil {
-			return err
-		}
-	}
-	var err error
+// explain adds to an error of the evaluation what to do about it.
+func (c *evalCommand) explain(err error, set *dataset.Set) error {
+	_, unpriced := errors.AsType[*table.UnpricedError](err)
 	switch {
-	case e.Folds > 0:
-		e.set = e.set.Subset(table.Trainable(e.set), nil)
-		e.parts, err = eval.Folds(e.set, e.Folds)
-	case e.LeaveOut != "":
-		e.set = e.set.Subset(table.Trainable(e.set), nil)
-		e.parts, err = eval.Sources(e.set)
-	default:
-		e.parts, e.rows = eval.Split(e.set, dataset.Split(e.Split)), e.set.Rows(dataset.Split(e.Split))
-		if len(e.rows) == 0 {
-			return hinted{fmt.Errorf("data set %s has no rows marked %s", e.set.Name, e.Split),
-				"--split validation, or --folds 5 to measure out of fold over train and validation"}
-		}
-		return nil
+	case errors.Is(err, eval.ErrSameName):
+		return usageError{fmt.Errorf("%w: leave one out, or measure them one by one", err)}
+	case unpriced || errors.Is(err, eval.ErrNoCosts):
+		return hinted{err, "--count-calls MODEL counts calls instead of costs"}
+	case errors.Is(err, eval.ErrNoRows) && !c.outOfFold() && len(set.Rows(dataset.Split(c.Split))) == 0:
+		return hinted{err, "--split validation, or --folds 5 to measure out of fold over train and validation"}
 	}
-	e.rows = table.Trainable(e.set)
 	return err
 }
 
-// restrict keeps the two models of --pair.
-func (e *evaluation) restrict() error {
-	var columns []int
-	for _, name := range e.Pair {
-		at := slices.IndexFunc(e.set.Models, func(m dataset.Model) bool { return m.Name == name })
-		if at < 0 {
-			var names []string
-			for _, m := range e.set.Models {
-				names = append(names, m.Name)
-			}
-			return fmt.Errorf("--pair: data set %s has no model %q; it has %s", e.set.Name, name, strings.Join(names, ", "))
-		}
-		columns = append(columns, at)
-	}
-	e.set = e.set.Subset(nil, columns)
-	for j := range e.set.Models {
-		e.set.Models[j].Pool = true
-	}
-	return nil
-}
-
-// task prepares the data with an embedder, once.
-func (e *evaluation) task(ctx context.Context, spec string) (*table.Table, carrot.Embedder, error) {
-	embedder, err := openEmbedder(spec, e.p.count("embedding prompts with "+spec))
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err := e.prepare(ctx, spec, embedder)
-	return t, embedder, err
-}
-
-// prepare makes the task of an embedder, once.
-func (e *evaluation) prepare(ctx context.Context, name string, embedder carrot.Embedder) (*table.Table, error) {
-	if t := e.tasks[name]; t != nil {
-		return t, nil
-	}
-	e.p.say("embedding prompts with " + name)
-	t, err := table.New(ctx, e.set, embedder, table.Options{Book: e.book, CountCalls: e.CountCalls})
-	if err != nil {
-		return nil, err
-	}
-	if e.Robustness {
-		e.p.say("embedding changed prompts with " + name)
-		if e.variants[t], err = eval.Vary(ctx, t, embedder); err != nil {
-			return nil, err
-		}
-	}
-	e.tasks[name] = t
-	return t, nil
-}
-
-func (e *evaluation) compare(ctx context.Context, contenders []contender) (*eval.Report, error) {
-	var entries []*eval.Entry
-	for _, path := range e.Router {
-		entry, err := e.saved(ctx, path)
+// contenders lists the routers that the flags ask for, in the order of the
+// report, and the embedder of the reference rows.
+func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot.Embedder, err error) {
+	for _, path := range c.Router {
+		a, err := openRouter(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		entries = append(entries, entry)
+		embedder, err := openEmbedder(a.Manifest.Embedder.Spec, p.count("embedding prompts with "+a.Manifest.Embedder.Spec))
+		if err != nil {
+			return nil, nil, err
+		}
+		if embedder.ID() != a.Manifest.Embedder.ID {
+			return nil, nil, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
+		}
+		known := eval.Contender{Name: stem(path), Embedder: embedder, Fitted: a.Predictor}
+		for _, d := range a.Manifest.Data {
+			known.TrainedOn = append(known.TrainedOn, d.Name, d.Fingerprint)
+		}
+		out = append(out, known)
 	}
-	first := e.Embedder[0]
-	if len(e.Router) > 0 {
-		first = "static"
-	}
-	base, _, err := e.task(ctx, first)
-	if err != nil {
-		return nil, err
-	}
-	mean, curves, err := e.fitAll(ctx, base, contenders, &entries)
-	if err != nil {
-		return nil, err
-	}
-	e.p.say("bootstrap")
-	report, err := eval.Compare(ctx, base, e.rows, entries, mean,
-		eval.Options{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Objectives: e.objectives, Progress: e.p.count("bootstrap")})
-	if err != nil {
-		return nil, err
-	}
-	for k := range report.Routers {
-		report.Routers[k].LearningCurve = curves[report.Routers[k].Name]
-	}
-	if e.Protocol != "" {
-		if report.Protocols, err = e.protocols(ctx, base, contenders, entries); err != nil {
-			return nil, err
+	embedders := make([]carrot.Embedder, len(c.Embedder))
+	for k, spec := range c.Embedder {
+		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
+			return nil, nil, err
 		}
 	}
-	report.Notes, report.Fingerprint = append(report.Notes, e.notes...), e.folder
-	report.Provenance.Command, report.Provenance.Version = e.command(), version
-	return report, nil
+	add := func(one eval.Contender) {
+		if one.Embedder != nil { // its own
+			out = append(out, one)
+			return
+		}
+		name := one.Name
+		for k, spec := range c.Embedder {
+			one.Name, one.Embedder = c.named(name, spec), embedders[k]
+			out = append(out, one)
+		}
+	}
+	predictors := c.Predictor
+	if len(predictors) == 0 && len(c.Router) == 0 {
+		predictors = []string{"blend"}
+	}
+	for _, text := range predictors {
+		spec, err := specOf(text, c.Caution, c.Seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		if text != "mean" { // that is always there, among the reference rows
+			add(eval.Predictor(text, spec))
+		}
+	}
+	if names := c.rivals(); names != "" {
+		others, err := eval.Rivals(names, c.Seed)
+		if err != nil {
+			return nil, nil, usagef("--rivals: %v", err)
+		}
+		for _, one := range others {
+			add(one)
+		}
+	}
+	if len(c.Router) > 0 {
+		base, err = openEmbedder("static", nil)
+		return out, base, err
+	}
+	return out, embedders[0], nil
+}
+
+// rivals names the rivals asked for, and the paper's router where its protocol
+// is.
+func (c *evalCommand) rivals() string {
+	paper := func(name string) bool { return name == "all" || name == "fast" || name == "carrot-knn" }
+	if c.Protocol != "" && !slices.ContainsFunc(strings.Split(c.Rivals, ","), paper) {
+		return strings.TrimPrefix(c.Rivals+",carrot-knn", ",")
+	}
+	return c.Rivals
+}
+
+// stem is a file's name without its folder and ending.
+func stem(path string) string { return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) }
+
+// named is a router's name in the report: with its embedder if there are
+// several, or another one than the usual.
+func (c *evalCommand) named(name, embedder string) string {
+	if len(c.Embedder) > 1 || embedder != "static" {
+		kind, _, _ := strings.Cut(embedder, ":")
+		name += "/" + kind
+	}
+	return name
+}
+
+// timed shows what an evaluation is doing and about how long the rest takes.
+func timed(p *progress) func(doing string, share float64) {
+	started := time.Now()
+	return func(doing string, share float64) {
+		if share == 0 {
+			started = time.Now()
+		}
+		if elapsed := time.Since(started); share > 0.02 && share < 1 && elapsed > 5*time.Second {
+			left := time.Duration(float64(elapsed) * (1 - share) / share)
+			doing += fmt.Sprintf(" · about %s left", left.Round(10*time.Second))
+		}
+		p.say(doing)
+	}
 }
 
 // command is the command line without paths, which differ between machines.
-func (e *evaluation) command() string {
-	text := "carrot eval --data " + e.set.Name
+func (c *evalCommand) command(set string) string {
+	text := "carrot eval --data " + set
 	add := func(flag, value string) {
 		if value != "" && value != "0" {
 			text += " --" + flag + " " + value
 		}
 	}
 	var routers, embedders []string
-	for _, path := range e.Router {
+	for _, path := range c.Router {
 		routers = append(routers, filepath.Base(path))
 	}
-	for _, spec := range e.Embedder {
+	for _, spec := range c.Embedder {
 		kind, _, _ := strings.Cut(spec, ":")
 		embedders = append(embedders, kind)
 	}
 	add("router", strings.Join(routers, ","))
 	switch {
-	case e.Folds > 0:
-		add("folds", fmt.Sprint(e.Folds))
-	case e.LeaveOut != "":
-		add("leave-out", e.LeaveOut)
+	case c.Folds > 0:
+		add("folds", fmt.Sprint(c.Folds))
+	case c.LeaveOut != "":
+		add("leave-out", c.LeaveOut)
 	default:
-		add("split", e.Split)
+		add("split", c.Split)
 	}
-	add("predictor", strings.Join(e.Predictor, ","))
-	add("rivals", e.Rivals)
+	add("predictor", strings.Join(c.Predictor, ","))
+	add("rivals", c.Rivals)
 	add("embedder", strings.Join(embedders, ","))
-	if e.Caution > 0 {
-		add("caution", fmt.Sprint(e.Caution))
+	if c.Caution > 0 {
+		add("caution", fmt.Sprint(c.Caution))
 	}
-	add("protocol", e.Protocol)
-	add("pair", strings.Join(e.Pair, ","))
-	add("count-calls", e.CountCalls)
-	if e.Prices != "" {
-		add("prices", filepath.Base(e.Prices))
+	add("protocol", c.Protocol)
+	add("pair", strings.Join(c.Pair, ","))
+	add("count-calls", c.CountCalls)
+	if c.Prices != "" {
+		add("prices", filepath.Base(c.Prices))
 	}
-	add("objective", strings.Join(e.Objective, ","))
-	if e.LearningCurve {
+	add("objective", strings.Join(c.Objective, ","))
+	if c.LearningCurve {
 		text += " --learning-curve"
 	}
-	if e.Robustness {
+	if c.Robustness {
 		text += " --robustness"
 	}
-	add("seed", fmt.Sprint(e.Seed))
+	add("seed", fmt.Sprint(c.Seed))
 	return text
-}
-
-func (e *evaluation) label() string {
-	switch {
-	case e.Folds > 0:
-		return fmt.Sprintf("out of fold (%d)", e.Folds)
-	case e.LeaveOut != "":
-		return "leave one source out"
-	}
-	return e.Split
-}
-
-// saved lets a saved router answer the rows.
-func (e *evaluation) saved(ctx context.Context, path string) (*eval.Entry, error) {
-	a, err := openRouter(path)
-	if err != nil {
-		return nil, err
-	}
-	t, embedder, err := e.task(ctx, a.Manifest.Embedder.Spec)
-	if err != nil {
-		return nil, err
-	}
-	if embedder.ID() != a.Manifest.Embedder.ID {
-		return nil, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
-	}
-	columns, err := columnsOf(path, a.Predictor.Models(), t.ModelNames())
-	if err != nil {
-		return nil, err
-	}
-	if e.overlaps(a) {
-		e.notes = append(e.notes, fmt.Sprintf("%s was trained on this data: outside test its figures are optimistic", filepath.Base(path)))
-	}
-	entry := eval.NewEntry(stem(path), t)
-	return entry, entry.PredictVaried(columnPredictor{a.Predictor, t.ModelNames(), columns}, e.rows, e.variants[t])
-}
-
-// columnsOf finds the router's column of each model of the data's pool.
-func columnsOf(path string, known, wanted []string) ([]int, error) {
-	columns := make([]int, len(wanted))
-	for k, name := range wanted {
-		if columns[k] = slices.Index(known, name); columns[k] < 0 {
-			return nil, fmt.Errorf("router %s does not know model %q of the data's pool; it knows %s", path, name, strings.Join(known, ", "))
-		}
-	}
-	return columns, nil
-}
-
-// overlaps reports whether the router was trained on rows that are measured:
-// by the fingerprint of the training data, which covers all splits of a folder
-// that has them.
-func (e *evaluation) overlaps(a *artifact.Artifact) bool {
-	return e.Split != "test" && slices.ContainsFunc(a.Manifest.Data, func(d artifact.Data) bool {
-		return d.Fingerprint == e.set.Fingerprint || d.Name == e.set.Name
-	})
 }
 
 func (c *evalCommand) write(w io.Writer, r *eval.Report) error {

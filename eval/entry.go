@@ -1,0 +1,207 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/rivals"
+	"github.com/carrot-router/carrot/table"
+)
+
+// entry is one router on the queries of a table: what it chooses on each.
+type entry struct {
+	name string
+	// table holds the data and the prices. All entries of a comparison share
+	// its outcomes; they may differ in their representations.
+	table *table.Table
+	// worth says what the forecast of quality is; "" is a quality.
+	worth rivals.Worth
+	// predictions has one for each query of the table. It is empty where there
+	// is none, and for a router that does not predict.
+	predictions []carrot.Prediction
+	// steps has, for every query that was answered, the choices along the
+	// grid with what they cost and score.
+	steps [][]frontier.Step
+	// variants are the steps with the prompt changed, by perturbations.
+	variants [][][]frontier.Step
+	settings []string // the hyperparameters that were chosen, part by part
+	notes    []string // what a reader of the figures should know
+	fitted   int      // how many queries a fit saw, in the mean over parts
+
+	grid []float64 // of steps
+}
+
+// newEntry returns an entry without answers.
+func newEntry(name string, t *table.Table) *entry {
+	return &entry{name: name, table: t, predictions: make([]carrot.Prediction, len(t.X)), steps: make([][]frontier.Step, len(t.X)), grid: frontier.Grid()}
+}
+
+// set gives the prediction for row i.
+func (e *entry) set(i int, p carrot.Prediction) {
+	e.predictions[i] = p
+	e.steps[i] = e.choices(i, &p)
+}
+
+// predict asks a predictor about the rows and, if there are any, about the
+// representations of changed prompts, one list of all queries for each of
+// perturbations. The predictor must know the models of the table; it may know
+// others.
+func (e *entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
+	columns, err := columnsOf(p, e.table)
+	if err != nil {
+		return err
+	}
+	ask := func(of []carrot.Representation) ([]carrot.Prediction, error) {
+		x, out := make([]carrot.Representation, len(rows)), make([]carrot.Prediction, len(rows))
+		for k, i := range rows {
+			x[k] = of[i]
+		}
+		if err := p.Predict(x, out); err != nil {
+			return nil, err
+		}
+		for k := range out {
+			all := out[k].Forecasts
+			out[k].Forecasts = make([]carrot.Forecast, len(columns))
+			for m, c := range columns {
+				out[k].Forecasts[m] = all[c]
+			}
+		}
+		return out, nil
+	}
+	predictions, err := ask(e.table.X)
+	if err != nil {
+		return err
+	}
+	for k, i := range rows {
+		e.set(i, predictions[k])
+	}
+	for v, changed := range variants {
+		if e.variants == nil {
+			e.variants = make([][][]frontier.Step, len(variants))
+		}
+		if e.variants[v] == nil {
+			e.variants[v] = make([][]frontier.Step, len(e.table.X))
+		}
+		again, err := ask(changed)
+		if err != nil {
+			return err
+		}
+		for k, i := range rows {
+			e.variants[v][i] = e.choices(i, &again[k])
+		}
+	}
+	return nil
+}
+
+// columnsOf finds the predictor's column of each model of a table.
+func columnsOf(p carrot.Predictor, t *table.Table) ([]int, error) {
+	known := p.Models()
+	var columns []int
+	for _, name := range t.ModelNames() {
+		at := slices.Index(known, name)
+		if at < 0 {
+			return nil, fmt.Errorf("the router does not know model %q of the data's pool; it knows %s", name, strings.Join(known, ", "))
+		}
+		columns = append(columns, at)
+	}
+	return columns, nil
+}
+
+// estimates are what a prediction for query i expects of each model: quality,
+// and cost in USD.
+func (e *entry) estimates(i int, p *carrot.Prediction) (quality, cost []float64) {
+	for m := range p.Forecasts {
+		quality, cost = append(quality, p.Forecasts[m].Quality), append(cost, e.table.PredictedCost(i, m, &p.Forecasts[m]))
+	}
+	return quality, cost
+}
+
+// choices records the choices for query i along the grid.
+func (e *entry) choices(i int, p *carrot.Prediction) []frontier.Step {
+	quality, cost := e.estimates(i, p)
+	return e.table.Trace([]int{i}, len(e.grid), func(_, s int) int { return carrot.Choose(quality, cost, e.grid[s]) }).Steps[0]
+}
+
+// trace is the entry's trace on some rows.
+func (e *entry) trace(rows []int) (frontier.Trace, error) {
+	t := frontier.Trace{Settings: len(e.grid), Steps: make([][]frontier.Step, len(rows))}
+	for k, i := range rows {
+		if e.steps[i] == nil {
+			return t, fmt.Errorf("router %s has no answer for query %q", e.name, e.table.Set.Queries[i].ID)
+		}
+		t.Steps[k] = e.steps[i]
+	}
+	return t, nil
+}
+
+// calibrated reports whether the router forecasts qualities, which can be
+// compared with scores.
+func (e *entry) calibrated() bool { return e.worth == rivals.Quality || e.worth == "" }
+
+// measure returns the figures of the entry on the complete ones of rows.
+func (e *entry) measure(rows []int) (frontier.Metrics, error) {
+	complete := e.table.CompleteOf(rows)
+	trace, err := e.trace(complete)
+	if err != nil {
+		return frontier.Metrics{}, err
+	}
+	if len(complete) == 0 {
+		return frontier.Metrics{}, ErrNoRows
+	}
+	return frontier.NewScale(e.table.Singles(complete).Curve(nil)).Measure(trace.Curve(nil)), nil
+}
+
+// runOptions are the settings of runParts. The zero value works.
+type runOptions struct {
+	Cache cache
+	// Progress is told what is being done and how many of the parts are done.
+	Progress func(doing string, done, total int)
+	// Variants are the representations of all queries with the prompt
+	// changed, one list for each of perturbations.
+	Variants [][]carrot.Representation
+	// Share fits on this share of the rows only, by prompt hash, for a
+	// learning curve; 0 is all.
+	Share float64
+}
+
+// runParts fits a router on each part's rows and lets it answer the rows held out.
+func runParts(ctx context.Context, name string, who method, t *table.Table, parts []part, o runOptions) (*entry, error) {
+	e := newEntry(name, t)
+	e.worth = who.worth()
+	total := 0
+	for p, part := range parts {
+		say := func(doing string) {
+			if o.Progress != nil {
+				if len(parts) > 1 {
+					doing = fmt.Sprintf("part %d of %d: %s", p+1, len(parts), doing)
+				}
+				o.Progress(doing, p, len(parts))
+			}
+		}
+		rows := thin(t.Set, part.Fit, o.Share)
+		total += len(rows)
+		f := o.Cache.load(who, t, rows)
+		if f == nil {
+			var err error
+			if f, err = who.fit(ctx, t, rows, say); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			if err := o.Cache.keep(who, t, rows, f); err != nil {
+				e.notes = append(e.notes, fmt.Sprintf("%s would be fitted anew the next time: %v", name, err))
+			}
+		}
+		say("predicting")
+		if setting := f.setting(); setting != "" {
+			e.settings = append(e.settings, setting)
+		}
+		if err := f.answer(e, part.Held, o.Variants); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	e.fitted = total / max(len(parts), 1)
+	return e, ctx.Err()
+}
