@@ -1,11 +1,15 @@
 // Package appendjson appends JSON values to bytes, for what is written with every
-// request: strings and floats as encoding/json writes them, and decimals.
+// request: strings and floats as encoding/json writes them, and exact decimals,
+// which it also reads back.
 package appendjson
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // String appends s in quotes.
@@ -71,4 +75,36 @@ func Decimal(b []byte, v int64, decimals int) []byte {
 		return b
 	}
 	return append(append(b, '.'), digits[point:end]...)
+}
+
+// ParseDecimal reads a number as a multiple of 10^-decimals: exactly if it has no
+// more decimals than that and no exponent, otherwise the nearest multiple.
+func ParseDecimal(s string, decimals int) (int64, error) {
+	if s == "" {
+		return 0, errors.New("no number")
+	}
+	whole, fraction, _ := strings.Cut(s, ".")
+	if len(fraction) <= decimals && !strings.ContainsAny(s, "eE") {
+		v, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", decimals-len(fraction)), 10, 64)
+		return v, parseError(s, err)
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	v := math.Round(f * math.Pow10(decimals))
+	if err == nil && (v >= math.MaxInt64 || v <= math.MinInt64) {
+		err = strconv.ErrRange
+	}
+	if err != nil {
+		return 0, parseError(s, err)
+	}
+	return int64(v), nil
+}
+
+func parseError(s string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("%s is out of range", s)
+	}
+	return fmt.Errorf("%s is not a number", s)
 }

@@ -1,27 +1,38 @@
-package gateway
+package record
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/internal/wire"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func parse(line []byte) (*Attempt, error) {
+	a := new(Attempt)
+	return a, json.Unmarshal(line, a)
+}
 
 // exampleAttempt has every field set.
 func exampleAttempt() *Attempt {
 	return &Attempt{
-		Time: time.Date(2026, 11, 24, 17, 1, 2, 123_000_789, time.UTC), RequestID: "req_1", Number: 2, Client: "support", API: wire.Chat, Session: "s-1", Stream: true,
-		Policy: "balanced", Reason: ReasonTradeOff, DecidedIn: 71_234 * time.Nanosecond, Propensity: 0.975,
+		Time: time.Date(2026, 11, 24, 17, 1, 2, 123_000_789, time.UTC), RequestID: "req_1", Number: 2, Client: "support", Labels: map[string]string{"team": "search", "env": "prod"}, API: "chat", Session: "s-1", Stream: true,
+		Policy: "balanced", Reason: TradeOff, DecidedIn: 71_234 * time.Nanosecond, Propensity: 0.975,
 		Decision: &carrot.Decision{
 			ID: "q", Model: "large", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25,
 			Candidates: []carrot.Assessment{
@@ -32,7 +43,7 @@ func exampleAttempt() *Attempt {
 		Shadow: &Shadow{Model: "small", Saved: 1_500_000_001, Gain: -0.25},
 		First:  "large", Candidate: "large", Provider: "openai", UpstreamModel: "large-2026-11-01", AnswerID: "chatcmpl-1",
 		Outcome: Broken, Status: 200, ErrorCode: "server_error", Error: "the stream ended <early>",
-		Usage: carrot.Usage{Input: 60, CachedInput: 40, CacheWrite: 5, Output: 180, Reasoning: 20}, Estimated: true, Cost: 1_234_567_890_123,
+		Usage: carrot.Usage{Input: 60, CachedInput: 40, CacheWrite: 5, Output: 180, Reasoning: 20}, Estimated: true, Cost: 1_234_567_890_123, Expected: 1_750_000_001,
 		FirstToken: 250*time.Millisecond + 1, Upstream: 3*time.Second + 5*time.Microsecond, Overhead: 300 * time.Microsecond,
 		Prompt: []byte(`{"model":"auto","messages":[]}`), Answer: "Hello,\n\"world\" 😀",
 	}
@@ -60,6 +71,64 @@ func TestAttemptGolden(t *testing.T) {
 	}
 }
 
+// A line of an earlier release, which had neither labels, unknown costs nor the
+// objective of a policy, is read.
+func TestEarlierRelease(t *testing.T) {
+	line, err := os.ReadFile("testdata/attempt-2026-11-24.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parse(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := exampleAttempt()
+	want.Labels, want.Expected = nil, 0
+	want.Prompt = got.Prompt // in the golden file it is indented
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRead(t *testing.T) {
+	good := exampleAttempt().AppendJSON(nil)
+	file := slices.Concat(good, []byte("\n\n{\"schema\":\n"), good, []byte("\n"))
+	var numbers, problems []string
+	for a, err := range Read(bytes.NewReader(file)) {
+		if err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		numbers = append(numbers, fmt.Sprint(a.RequestID, a.Number))
+	}
+	if want := []string{"req_12", "req_12"}; !slices.Equal(numbers, want) || len(problems) != 1 || !strings.HasPrefix(problems[0], "line 3: ") {
+		t.Errorf("read %q with problems %q, want %q and one at line 3", numbers, problems, want)
+	}
+	for range Read(bytes.NewReader(file)) {
+		break // a reader may stop early
+	}
+	broken := errors.New("broken")
+	for a, err := range Read(io.MultiReader(bytes.NewReader(append(good, '\n')), iotest.ErrReader(broken))) {
+		if a == nil && !errors.Is(err, broken) {
+			t.Errorf("%v, want the reader's error", err)
+		}
+	}
+}
+
+func TestEstimate(t *testing.T) {
+	a := exampleAttempt()
+	if e := a.Estimate(); e == nil || e.Cost != 1_750_000_001 {
+		t.Errorf("Estimate() = %+v", e)
+	}
+	a.Candidate = "another"
+	if e := a.Estimate(); e != nil {
+		t.Errorf("of a candidate without an estimate: %+v", e)
+	}
+	if e := (&Attempt{}).Estimate(); e != nil {
+		t.Errorf("without a decision: %+v", e)
+	}
+}
+
 func TestAttemptRoundTrip(t *testing.T) {
 	f := func(change func(*Attempt)) {
 		t.Helper()
@@ -69,18 +138,25 @@ func TestAttemptRoundTrip(t *testing.T) {
 		if !json.Valid(line) || bytes.ContainsAny(line, "\n\r") {
 			t.Errorf("AppendJSON = %q, want one line of JSON", line)
 		}
-		got, err := ParseAttempt(line)
+		got, err := parse(line)
 		if err != nil {
-			t.Errorf("ParseAttempt(%s): %v", line, err)
+			t.Errorf("Unmarshal(%s): %v", line, err)
 			return
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
-			t.Errorf("ParseAttempt of what AppendJSON wrote (-want +got):\n%s", diff)
+			t.Errorf("Unmarshal of what AppendJSON wrote (-want +got):\n%s", diff)
 		}
 	}
 	f(func(*Attempt) {})
 	f(func(a *Attempt) { a.Decision, a.Shadow, a.Prompt, a.Answer = nil, nil, nil, "" })
-	f(func(a *Attempt) { a.Client, a.Session, a.ErrorCode, a.Error = "", "", "", "" })
+	f(func(a *Attempt) { a.Client, a.Labels, a.Session, a.ErrorCode, a.Error = "", nil, "", "", "" })
+	f(func(a *Attempt) { a.Cost, a.CostUnknown = 0, true })
+	f(func(a *Attempt) { a.Expected, a.ExpectedUnknown = 0, true })
+	f(func(a *Attempt) { a.Decision.Policy, a.Decision.Objective = "auto:cheap", carrot.Cheap })
+	f(func(a *Attempt) {
+		c := &a.Decision.Candidates[1]
+		c.Cost, c.CostUnknown, c.Utility = 0, true, math.Inf(-1)
+	})
 	f(func(a *Attempt) { a.Decision.Objective, a.Decision.USDPerQuality = carrot.Cheap, math.Inf(1) })
 	f(func(a *Attempt) { a.Prompt = []byte("no JSON \xe2\x82\xac\n") })
 	f(func(a *Attempt) { a.Prompt = []byte(`["no object"]`) })
@@ -94,28 +170,6 @@ func TestAttemptRoundTrip(t *testing.T) {
 			a.Cost = carrot.USD(random.Uint64() >> random.IntN(64))
 			a.DecidedIn, a.Upstream = time.Duration(random.Int64()>>random.IntN(63)), time.Duration(random.Int64()>>random.IntN(63))
 		})
-	}
-}
-
-func TestParseDecimal(t *testing.T) {
-	f := func(s string, want int64) {
-		t.Helper()
-		got, err := parseDecimal(s, 3)
-		if got != want || err != nil {
-			t.Errorf("parseDecimal(%q, 3) = %d, %v, want %d", s, got, err, want)
-		}
-	}
-	f("", 0)
-	f("-0", 0)
-	f("1.5", 1500)
-	f("-0.001", -1)
-	f("0.0015", 2) // more decimals than are kept
-	f("1e-3", 1)   // other programs write it so
-	f("2.5E2", 250_000)
-	for _, s := range []string{"9223372036854775808", "1e300", "1e400", "-1e30", "9300000000000000.001"} {
-		if got, err := parseDecimal(s, 3); err == nil {
-			t.Errorf("parseDecimal(%q, 3) = %d, want an error", s, got)
-		}
 	}
 }
 
@@ -138,46 +192,40 @@ func TestAttemptAwkward(t *testing.T) {
 	}
 }
 
-func TestParseAttemptErrors(t *testing.T) {
+func TestUnmarshalErrors(t *testing.T) {
 	f := func(line, want string) {
 		t.Helper()
-		_, err := ParseAttempt([]byte(line))
+		_, err := parse([]byte(line))
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("ParseAttempt(%s) = %v, want %q", line, err, want)
+			t.Errorf("Unmarshal(%s) = %v, want %q", line, err, want)
 		}
 	}
-	f(``, "parse attempt: ")
-	f(`{"schema":"carrot.att`, "parse attempt: ")
+	f(``, "unexpected end")
+	f(`{"schema":"carrot.att`, "unexpected end")
 	f(`{"schema":"carrot.attempt/2"}`, `schema "carrot.attempt/2", want "carrot.attempt/1"`)
-	f(`{"schema":"carrot.attempt/1","cost_usd":1e30}`, "cost_usd: 1e30 is out of range")
+	f(`{"schema":"carrot.attempt/1","cost_usd":1e30}`, "1e30 is out of range")
 	f(`{"schema":"carrot.attempt/1","decision":{"schema":"x"}}`, `decision: schema "x"`)
-	f(`{"schema":"carrot.attempt/1","decision":{"schema":"carrot.decision/1","policy":"mu=2"}}`, "decision: objective")
+	f(`{"schema":"carrot.attempt/1","decision":{"schema":"carrot.decision/1","policy":"x","objective":"mu=2"}}`, "objective")
+	f(`{"schema":"carrot.attempt/1","upstream_ms":1e300}`, "upstream_ms: 1e300 is out of range")
 	f(`{"schema":"carrot.attempt/1","prompt":7}`, "prompt: want an object or a string")
 }
 
-func FuzzParseAttempt(f *testing.F) {
+func FuzzUnmarshal(f *testing.F) {
 	f.Add(exampleAttempt().AppendJSON(nil))
 	f.Add([]byte(`{"schema":"carrot.attempt/1","cost_usd":1.5e-3,"prompt":"x","shadow":{},"decision":{"schema":"carrot.decision/1"}}`))
 	f.Add([]byte(`{"schema":"carrot.attempt/1","time":"9999-12-31T23:59:59-01:00","usage":null,"decision":null}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		a, err := ParseAttempt(line)
+		a, err := parse(line)
 		if err != nil {
 			return
-		}
-		if a.Decision != nil {
-			for _, c := range a.Decision.Candidates {
-				if math.Abs(c.Quality) > 1e6 || max(c.Cost, -c.Cost, c.CostP90, -c.CostP90) > 9000*carrot.Dollar {
-					return // no estimates; a decision's costs are floats
-				}
-			}
 		}
 		first := a.AppendJSON(nil)
 		if !json.Valid(first) || bytes.ContainsAny(first, "\n\r") {
 			t.Fatalf("AppendJSON = %q, want one line of JSON", first)
 		}
-		again, err := ParseAttempt(first)
+		again, err := parse(first)
 		if err != nil {
-			t.Fatalf("ParseAttempt(%s): %v", first, err)
+			t.Fatalf("Unmarshal(%s): %v", first, err)
 		}
 		if second := again.AppendJSON(nil); !bytes.Equal(first, second) {
 			t.Fatalf("written again:\n%s\nwas:\n%s", second, first)
@@ -217,25 +265,25 @@ func BenchmarkAttemptAppendJSON(b *testing.B) {
 	b.ReportMetric(float64(len(line)), "B/line")
 }
 
-func BenchmarkParseAttempt(b *testing.B) {
+func BenchmarkAttemptUnmarshal(b *testing.B) {
 	line := commonAttempt().AppendJSON(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseAttempt(line); err != nil {
+		if _, err := parse(line); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // A policy may be called almost anything, and its record is read back.
-func TestParseAttemptPolicyNames(t *testing.T) {
+func TestPolicyNames(t *testing.T) {
 	for _, name := range []string{"support", "team=search", "support:usd-per-quality=0.01"} {
 		d := carrot.Decision{Policy: name, Objective: carrot.Cheap, USDPerQuality: 0.5, Candidates: []carrot.Assessment{{Name: "m"}}, Model: "m"}
 		line, err := json.Marshal(&Attempt{Decision: &d, Outcome: Served})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := ParseAttempt(line); err != nil || back.Decision.Policy != name || back.Decision.USDPerQuality != 0.5 {
+		if back, err := parse(line); err != nil || back.Decision.Policy != name || back.Decision.USDPerQuality != 0.5 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

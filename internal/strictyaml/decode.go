@@ -1,4 +1,4 @@
-package gateway
+package strictyaml
 
 import (
 	"cmp"
@@ -13,27 +13,27 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/carrot-router/carrot/internal/spelling"
 )
 
-// configDecoder fills a Config from YAML as the fields' types and tags say. All
-// that is wrong becomes a problem; it never stops at the first one.
-type configDecoder struct {
-	*problems
+// decoder fills a value from YAML as the types and tags of its fields say. What is
+// wrong becomes a problem; it does not stop at the first one.
+type decoder struct {
+	*Problems
 	env func(string) (string, bool)
 }
 
-func (d *configDecoder) decode(root ast.Node, c *Config) {
-	d.value("", root, reflect.ValueOf(c).Elem(), false)
+var durationType = reflect.TypeFor[time.Duration]()
+
+// isSecret reports whether values of a type must not be shown.
+func isSecret(t reflect.Type) bool {
+	return t.Kind() == reflect.String && t.Implements(reflect.TypeFor[interface{ Reveal() string }]())
 }
 
-var (
-	secretType   = reflect.TypeFor[Secret]()
-	durationType = reflect.TypeFor[time.Duration]()
-)
-
-// value decodes a node into v, which is found at a path; expand says whether
-// environment variables are put into text.
-func (d *configDecoder) value(path string, node ast.Node, v reflect.Value, expand bool) {
+// value decodes the node at a path into v; expand says whether environment
+// variables are expanded in text.
+func (d *decoder) value(path string, node ast.Node, v reflect.Value, expand bool) {
 	switch {
 	case v.Type() == durationType:
 		d.duration(path, node, v)
@@ -63,7 +63,7 @@ func (d *configDecoder) value(path string, node ast.Node, v reflect.Value, expan
 		}
 		v.Set(reflect.MakeSlice(v.Type(), len(list.Values), len(list.Values)))
 		for i, value := range list.Values {
-			at := element(path, i)
+			at := Element(path, i)
 			d.at[at] = placeOfNode(value)
 			d.value(at, value, v.Index(i), expand)
 		}
@@ -72,12 +72,15 @@ func (d *configDecoder) value(path string, node ast.Node, v reflect.Value, expan
 	}
 }
 
+// inline tags an embedded struct whose fields are keys of the mapping itself.
+const inline = ",inline"
+
 // structure decodes a mapping into a struct by the yaml tags of its fields.
-func (d *configDecoder) structure(path string, node ast.Node, v reflect.Value) {
+func (d *decoder) structure(path string, node ast.Node, v reflect.Value) {
 	byKey := make(map[string]reflect.StructField)
 	var keys []string
-	for field := range v.Type().Fields() {
-		if key, ok := field.Tag.Lookup("yaml"); ok {
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		if key := field.Tag.Get("yaml"); key != "" && key != "-" && key != inline {
 			byKey[key] = field
 			keys = append(keys, key)
 		}
@@ -86,7 +89,7 @@ func (d *configDecoder) structure(path string, node ast.Node, v reflect.Value) {
 		field, ok := byKey[key]
 		if !ok {
 			text := fmt.Sprintf("unknown key %q", key)
-			if near := nearest(key, keys); near != "" {
+			if near := spelling.Nearest(key, keys); near != "" {
 				text += fmt.Sprintf(", did you mean %q?", near)
 			} else {
 				text += ": want one of " + strings.Join(keys, ", ")
@@ -99,7 +102,7 @@ func (d *configDecoder) structure(path string, node ast.Node, v reflect.Value) {
 }
 
 // mapping decodes a mapping with keys of the user's own.
-func (d *configDecoder) mapping(path string, node ast.Node, v reflect.Value) {
+func (d *decoder) mapping(path string, node ast.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.entries(path, node, v, func(key, at string, _, value ast.Node) {
 		to := reflect.New(v.Type().Elem()).Elem()
@@ -108,9 +111,9 @@ func (d *configDecoder) mapping(path string, node ast.Node, v reflect.Value) {
 	})
 }
 
-// entries calls f with the key, path and nodes of each entry of a mapping, less
-// those whose key was there before.
-func (d *configDecoder) entries(path string, node ast.Node, v reflect.Value, f func(key, at string, keyNode, value ast.Node)) {
+// entries calls f with the key, path and nodes of each entry of a mapping, without
+// those whose key appeared before.
+func (d *decoder) entries(path string, node ast.Node, v reflect.Value, f func(key, at string, keyNode, value ast.Node)) {
 	m, ok := node.(ast.MapNode)
 	if !ok {
 		d.mistyped(path, node, "a mapping", v)
@@ -124,18 +127,18 @@ func (d *configDecoder) entries(path string, node ast.Node, v reflect.Value, f f
 			d.malform(path, keyNode, "key %q appears twice, first at line %d", key, before.line)
 			continue
 		}
-		at := child(path, key)
+		at := Child(path, key)
 		first[key] = placeOf(keyNode.GetToken())
 		d.at[at] = placeOfNode(iter.Value())
 		if iter.Value().Type() == ast.NullType {
-			d.at[at] = first[key] // of a missing value the parser says the next line
+			d.at[at] = first[key] // the parser places a missing value on the next line
 		}
 		f(key, at, keyNode, iter.Value())
 	}
 }
 
 // scalar decodes text, a number, true or false.
-func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expand bool) {
+func (d *decoder) scalar(path string, node ast.Node, v reflect.Value, expand bool) {
 	switch v.Kind() {
 	case reflect.String:
 		text, ok := textOf(node)
@@ -143,13 +146,13 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 			d.mistyped(path, node, "text in quotes", v)
 			return
 		}
-		if expand || v.Type() == secretType {
+		if expand || isSecret(v.Type()) {
 			var err error
 			if text, err = expandEnv(text, d.env); err != nil {
-				d.add(path, "%v", err)
+				d.Add(path, "%v", err)
 			}
 		} else if strings.Contains(text, "${") {
-			d.malform(path, node, "environment variables are not read here, only in secrets, addresses and paths")
+			d.malform(path, node, "environment variables are not expanded here, only in secrets, addresses and paths")
 		}
 		v.SetString(text)
 	case reflect.Bool:
@@ -176,7 +179,7 @@ func (d *configDecoder) scalar(path string, node ast.Node, v reflect.Value, expa
 }
 
 // integer decodes a whole number.
-func (d *configDecoder) integer(path string, node ast.Node, v reflect.Value) {
+func (d *decoder) integer(path string, node ast.Node, v reflect.Value) {
 	value := number(node)
 	if value == nil || node.Type() == ast.FloatType {
 		d.mistyped(path, node, "a whole number", v)
@@ -199,7 +202,7 @@ func (d *configDecoder) integer(path string, node ast.Node, v reflect.Value) {
 }
 
 // duration decodes a time with its unit.
-func (d *configDecoder) duration(path string, node ast.Node, v reflect.Value) {
+func (d *decoder) duration(path string, node ast.Node, v reflect.Value) {
 	const want = "a duration with its unit, such as 30s or 5m"
 	text, ok := textOf(node)
 	if !ok {
@@ -214,17 +217,17 @@ func (d *configDecoder) duration(path string, node ast.Node, v reflect.Value) {
 	v.SetInt(int64(value))
 }
 
-// free decodes what has no type of ours, in the form of encoding/json but with
-// whole numbers kept whole.
-func (d *configDecoder) free(path string, node ast.Node) (any, bool) {
+// free decodes a value of any type, as encoding/json does, but keeps whole numbers
+// whole.
+func (d *decoder) free(path string, node ast.Node) (any, bool) {
 	switch n := node.(type) {
 	case *ast.NullNode:
 		return nil, true
 	case *ast.SequenceNode:
 		list := make([]any, len(n.Values))
 		for i, value := range n.Values {
-			d.at[element(path, i)] = placeOfNode(value)
-			list[i], _ = d.free(element(path, i), value)
+			d.at[Element(path, i)] = placeOfNode(value)
+			list[i], _ = d.free(Element(path, i), value)
 		}
 		return list, true
 	case ast.MapNode:
@@ -243,26 +246,26 @@ func (d *configDecoder) free(path string, node ast.Node) (any, bool) {
 	if n, ok := node.(ast.ScalarNode); ok && n.GetValue() != nil {
 		return n.GetValue(), true
 	}
-	d.malform(path, node, "%s is not read here", describe(node, false))
+	d.malform(path, node, "%s is not allowed here", describe(node, false))
 	return nil, false
 }
 
 // malform notes a problem of form.
-func (d *configDecoder) malform(path string, node ast.Node, format string, args ...any) {
+func (d *decoder) malform(path string, node ast.Node, format string, args ...any) {
 	d.malformed = true
 	at := placeOfNode(node)
-	if node.Type() == ast.NullType && d.given(path) {
-		at = d.problems.at[path]
+	if node.Type() == ast.NullType && d.Given(path) {
+		at = d.Problems.at[path]
 	}
 	d.addAt(at, path, format, args...)
 }
 
 // mistyped notes that a node is not of the type wanted.
-func (d *configDecoder) mistyped(path string, node ast.Node, want string, v reflect.Value) {
-	d.malform(path, node, "want %s, not %s", want, describe(node, v.Type() == secretType))
+func (d *decoder) mistyped(path string, node ast.Node, want string, v reflect.Value) {
+	d.malform(path, node, "want %s, not %s", want, describe(node, isSecret(v.Type())))
 }
 
-// describe says in words what a node is; of a secret not its value.
+// describe says in words what a node is, without its value if that is secret.
 func describe(node ast.Node, secret bool) string {
 	value := ""
 	if !secret {
@@ -286,7 +289,7 @@ func describe(node ast.Node, secret bool) string {
 	case ast.MapNode:
 		return "a mapping"
 	}
-	return "what is here"
+	return "this"
 }
 
 // textOf returns the text of a node that is text.
@@ -301,8 +304,8 @@ func textOf(node ast.Node) (string, bool) {
 }
 
 // number returns the number that a node is: a uint64 or int64 if it is whole, else
-// a float64; nil if it is none. One such as 1e-3, without a point, the parser takes
-// for text, which it is in quotes.
+// a float64; nil if it is not a number. The parser takes a number such as 1e-3,
+// without a point, for text; it is text only in quotes.
 func number(node ast.Node) any {
 	switch n := node.(type) {
 	case *ast.FloatNode:
@@ -327,7 +330,7 @@ func number(node ast.Node) any {
 	return nil
 }
 
-// placeOfNode is where a node begins: of a mapping without braces its first key.
+// placeOfNode is where a node begins: for a mapping without braces, its first key.
 func placeOfNode(node ast.Node) place {
 	if m, ok := node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
 		node = m.Values[0]
@@ -338,8 +341,9 @@ func placeOfNode(node ast.Node) place {
 	return placeOf(node.GetToken())
 }
 
-// expandEnv puts environment variables into a text: ${NAME}, which must be set and
-// not empty, ${NAME:-default} and $$ for a dollar sign. Errors do not show the text.
+// expandEnv expands environment variables in a text: ${NAME}, which must be set and
+// not empty, ${NAME:-default}, and $$ for a dollar sign. Errors do not show the
+// text.
 func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 	var out strings.Builder
 	for {
@@ -377,7 +381,7 @@ func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 	}
 }
 
-// isVariable reports whether a name is that of an environment variable.
+// isVariable reports whether a name can be that of an environment variable.
 func isVariable(name string) bool {
 	for i, r := range name {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {

@@ -1,4 +1,4 @@
-package gateway
+package record
 
 import (
 	"context"
@@ -22,8 +22,8 @@ const (
 // rotatedTime is in the names of rotated files.
 const rotatedTime = "20060102T150405.000Z"
 
-// JSONL is a [Recorder] that appends attempts to a file, one line each in the
-// form carrot.attempt/1. Lines are buffered for a second at most; a crash loses
+// JSONL appends attempts to a file, one line each in the form carrot.attempt/1. It
+// is a recorder for package gateway. Lines are buffered for a second at most; a crash loses
 // those, a Close none.
 //
 // When the file would grow over its limit it is renamed and begun anew:
@@ -304,5 +304,3 @@ func (j *JSONL) Close() error {
 	}
 	return nil
 }
-
-var _ Recorder = (*JSONL)(nil)

@@ -1,4 +1,4 @@
-package gateway
+package record
 
 import (
 	"bufio"
@@ -53,7 +53,7 @@ func idsOf(t *testing.T, content []byte) []string {
 	t.Helper()
 	var ids []string
 	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
-		a, err := ParseAttempt(lines.Bytes())
+		a, err := parse(lines.Bytes())
 		if err != nil {
 			t.Errorf("line %q: %v", lines.Text(), err)
 			continue
@@ -73,7 +73,7 @@ func openForTest(t *testing.T, path string, maxBytes int64, keep int) *JSONL {
 	return j
 }
 
-func record(t *testing.T, r Recorder, id int) {
+func record(t *testing.T, r *JSONL, id int) {
 	t.Helper()
 	if err := r.Record(t.Context(), numbered(id)); err != nil {
 		t.Fatal(err)
