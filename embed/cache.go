@@ -35,7 +35,7 @@ const cacheHeader = "CRTVEC1\n"
 // which is made if it does not exist.
 func OpenCache(folder, encoder string) (*Cache, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("open vector cache: %w", err)
+		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`/\:*?"<>| `, r) {
@@ -49,7 +49,7 @@ func OpenCache(folder, encoder string) (*Cache, error) {
 		return c, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open vector cache: %w", err)
+		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	c.read(data)
 	return c, nil
@@ -106,7 +106,7 @@ func (c *Cache) Put(texts []string, vectors [][]float32) error {
 			c.dim = len(vectors[i])
 		}
 		if len(vectors[i]) != c.dim {
-			return fmt.Errorf("vector cache %s: vector of length %d, want %d; delete the file if the encoder changed", c.path, len(vectors[i]), c.dim)
+			return fmt.Errorf("%w %s: vector of length %d, want %d; delete the file if the encoder changed", ErrCache, c.path, len(vectors[i]), c.dim)
 		}
 		key := sha256.Sum256([]byte(text))
 		c.vectors[key] = vectors[i]
@@ -126,7 +126,7 @@ func (c *Cache) Put(texts []string, vectors [][]float32) error {
 func (c *Cache) append(records []byte) error {
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("write vector cache: %w", err)
+		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -150,7 +150,7 @@ func (c *Cache) append(records []byte) error {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("write vector cache: %w", err)
+		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}
 	return nil
 }
