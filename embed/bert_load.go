@@ -31,7 +31,8 @@ type bertConfig struct {
 	PositionType string  `json:"position_embedding_type"`
 }
 
-// maxBERTTokens is the limit for folders that set none, or a higher one.
+// maxBERTTokens is how many tokens of a text are read at most, even if the folder
+// allows more.
 const maxBERTTokens = 512
 
 // OpenBERT opens a Hugging Face folder of a BERT sentence encoder. The folder

@@ -30,9 +30,9 @@ type Cache struct {
 // cacheHeader begins the file. The length of the vectors follows as uint32.
 const cacheHeader = "CRTVEC1\n"
 
-// OpenCache opens the cache of the encoder with the given ID in a folder. It
-// makes the folder if there is none. Errors wrap [ErrCache].
-func OpenCache(folder, encoder string) (*Cache, error) {
+// OpenCache opens the cache of an encoder in a folder, which it makes if needed.
+// Errors wrap [ErrCache].
+func OpenCache(folder, encoderID string) (*Cache, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
@@ -41,7 +41,7 @@ func OpenCache(folder, encoder string) (*Cache, error) {
 			return '_'
 		}
 		return r
-	}, encoder)
+	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
 	data, err := os.ReadFile(c.path)
 	if os.IsNotExist(err) {

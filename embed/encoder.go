@@ -17,8 +17,8 @@ type Encoder interface {
 	Encode(ctx context.Context, texts []string) ([][]float32, error)
 }
 
-// Encoded makes a carrot.Embedder of an encoder: it adds the bag of words, and
-// keeps vectors in Cache if that is not nil.
+// Encoded turns an encoder into a carrot.Embedder: it adds the bag of words, and
+// keeps the vectors in Cache if that is not nil.
 type Encoded struct {
 	Encoder Encoder
 	Cache   *Cache

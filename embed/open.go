@@ -17,11 +17,11 @@ type Options struct {
 	// APIKey is sent to the endpoint of an openai embedder. It is never taken
 	// from the environment.
 	APIKey string
-	// Progress of a bert or openai embedder, see [Encoded].
+	// Progress is the Progress of a bert or openai embedder, see [Encoded].
 	Progress func(done, total int)
 }
 
-// Errors of Open that a caller may want to tell apart. Both are wrapped with
+// Errors of Open that a caller may want to tell apart. They are wrapped with
 // details.
 var (
 	ErrSpec  = errors.New("invalid embedder") // the spec is malformed
@@ -36,8 +36,8 @@ var (
 //	openai:URL#MODEL    a model at an OpenAI-compatible API, for example
 //	                    openai:https://api.openai.com/v1#text-embedding-3-small
 //
-// It makes no request: whether an endpoint answers is seen at the first Embed.
-// A spec of any other form is an error that wraps [ErrSpec].
+// It makes no request, so an endpoint that does not answer is an error of the first
+// Embed. A spec of any other form is an error that wraps [ErrSpec].
 func Open(spec string, o Options) (carrot.Embedder, error) {
 	var encoder Encoder
 	kind, at, _ := strings.Cut(spec, ":")

@@ -293,7 +293,7 @@ func IsTokenLimit(field string) bool {
 }
 
 // TokenLimitFor returns the name of the field that limits the output tokens in an
-// API. Chat has two such names, of which the parameter chat selects one.
+// API. Chat has two such names; the parameter chat selects one.
 func TokenLimitFor(api API, chat string) string {
 	switch {
 	case api == Responses:

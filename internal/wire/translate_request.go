@@ -344,8 +344,8 @@ func (p *part) address() string {
 	return "data:" + p.media + ";base64," + p.data
 }
 
-// newTool reads a tool, of which only the name is required. schema is the name of
-// the field with its schema.
+// newTool reads a tool. Only its name is required. schema is the name of the field
+// with its schema.
 func newTool(v gjson.Result, schema, field string) (tool, error) {
 	t := tool{description: rawOf(v.Get("description")), schema: rawOf(v.Get(schema)), strict: rawOf(v.Get("strict"))}
 	if t.schema == "" {

@@ -12,7 +12,7 @@ type chatReader struct {
 	begun int // number of calls that have begun
 }
 
-// chatCallState is a call of which parts have arrived.
+// chatCallState is a call that arrives in parts.
 type chatCallState struct {
 	index   int64
 	id      string
