@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
-// marshal is what must be written.
+// marshal returns the JSON that must be written.
 func marshal(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)

@@ -16,11 +16,10 @@ import (
 	"unicode/utf8"
 )
 
-// Write writes the tensors in the layout of the reference implementation: by
-// descending element size, then by name. Metadata keys are sorted and the
-// header is padded with spaces to a multiple of 8 bytes, so that equal input
-// gives equal bytes whatever the order of tensors. Nothing is written if a
-// tensor is invalid.
+// Write writes the tensors in the order of the reference implementation: by
+// descending element size, then by name. It sorts the metadata and pads the header
+// with spaces to a multiple of 8 bytes. The output does not depend on the order of
+// tensors. If a tensor is invalid, nothing is written.
 func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	sorted, err := arrange(tensors)
 	if err != nil {
@@ -54,7 +53,7 @@ func arrange(tensors []Tensor) ([]Tensor, error) {
 		case !utf8.ValidString(t.Name):
 			return nil, fmt.Errorf("tensor %q: the name is not valid utf-8", t.Name)
 		case seen[t.Name]:
-			return nil, fmt.Errorf("tensor %q: given twice", t.Name)
+			return nil, fmt.Errorf("tensor %q: appears twice", t.Name)
 		}
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
@@ -71,7 +70,7 @@ func arrange(tensors []Tensor) ([]Tensor, error) {
 	return sorted, nil
 }
 
-// formatHeader returns the JSON header of tensors in file order, padded.
+// formatHeader returns the padded JSON header of tensors, which are in file order.
 func formatHeader(metadata map[string]string, tensors []Tensor) ([]byte, error) {
 	var b bytes.Buffer
 	comma := func() {
@@ -118,13 +117,13 @@ func quote(s string) string {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil {
-		panic(err) // a string always encodes
+		panic(err) // impossible: every string can be encoded
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// WriteFile writes the file at path atomically: it is replaced as a whole or
-// left as it was.
+// WriteFile writes the file at path atomically: on an error, an existing file is
+// left unchanged.
 func WriteFile(path string, metadata map[string]string, tensors []Tensor) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
@@ -165,8 +164,8 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// syncDir makes a rename durable where the system can; the file is whole
-// either way, so a failure is no error.
+// syncDir makes a rename durable if the system supports that. It ignores failures,
+// because the file is complete in any case.
 func syncDir(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {

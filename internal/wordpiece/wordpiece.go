@@ -1,4 +1,4 @@
-package embed
+package wordpiece
 
 import (
 	"cmp"
@@ -10,24 +10,24 @@ import (
 	"unicode/utf8"
 )
 
-// WordPieceConfig says how a WordPiece cuts text. Its zero value is that of an
-// uncased BERT.
-type WordPieceConfig struct {
-	KeepCase     bool  `json:"keep_case,omitempty"`     // do not lower-case
-	StripAccents *bool `json:"strip_accents,omitempty"` // nil: strip if lower-casing
-	KeepControl  bool  `json:"keep_control,omitempty"`  // do not drop control characters
-	JoinCJK      bool  `json:"join_cjk,omitempty"`      // do not make every ideograph a word
+// Config says how a Tokenizer cuts text. The zero value is that of an uncased
+// BERT.
+type Config struct {
+	KeepCase     bool  `json:"keep_case,omitempty"`     // do not convert to lower case
+	StripAccents *bool `json:"strip_accents,omitempty"` // nil: strip unless KeepCase
+	KeepControl  bool  `json:"keep_control,omitempty"`  // do not remove control characters
+	JoinCJK      bool  `json:"join_cjk,omitempty"`      // do not treat every ideograph as a word
 
-	Unknown      string `json:"unknown,omitempty"`        // "" is [UNK]
-	Prefix       string `json:"prefix,omitempty"`         // of a piece inside a word; "" is ##
-	MaxWordChars int    `json:"max_word_chars,omitempty"` // a longer word is unknown; 0 is 100
+	Unknown      string `json:"unknown,omitempty"`        // "" means [UNK]
+	Prefix       string `json:"prefix,omitempty"`         // of a piece inside a word; "" means ##
+	MaxWordChars int    `json:"max_word_chars,omitempty"` // a longer word is unknown; 0 means 100
 
-	CLS        string `json:"cls,omitempty"`         // "" is [CLS]
-	SEP        string `json:"sep,omitempty"`         // "" is [SEP]
+	CLS        string `json:"cls,omitempty"`         // "" means [CLS]
+	SEP        string `json:"sep,omitempty"`         // "" means [SEP]
 	NoSpecials bool   `json:"no_specials,omitempty"` // Encode adds neither
 
-	// Added are matched in the text before it is cut. Nil stands for those of
-	// [PAD], [UNK], [CLS], [SEP] and [MASK] that the vocabulary has.
+	// Added are matched in the text before it is cut into words. Nil means
+	// [PAD], [UNK], [CLS], [SEP] and [MASK], where the vocabulary has them.
 	Added []AddedToken `json:"added"`
 }
 
@@ -35,27 +35,27 @@ type WordPieceConfig struct {
 // into words. Its text must be in the vocabulary.
 type AddedToken struct {
 	Text       string `json:"text"`
-	SingleWord bool   `json:"single_word,omitempty"` // not inside a word
-	LStrip     bool   `json:"lstrip,omitempty"`      // takes the white space before it
-	RStrip     bool   `json:"rstrip,omitempty"`      // takes the white space after it
-	Normalized bool   `json:"normalized,omitempty"`  // matched after lower-casing and so on
-	NotPiece   bool   `json:"not_piece,omitempty"`   // found only so, never as a piece of a word
+	SingleWord bool   `json:"single_word,omitempty"` // never matched inside a word
+	LStrip     bool   `json:"lstrip,omitempty"`      // also consumes the white space before it
+	RStrip     bool   `json:"rstrip,omitempty"`      // also consumes the white space after it
+	Normalized bool   `json:"normalized,omitempty"`  // matched in normalised text, as after lower-casing
+	NotPiece   bool   `json:"not_piece,omitempty"`   // never matched as a piece of a word
 }
 
-// WordPiece cuts text into the tokens of a BERT vocabulary. Its ids are those
+// Tokenizer cuts text into the tokens of a BERT vocabulary. Its ids are those
 // of the Hugging Face tokenizers library for the same settings. It is safe for
 // concurrent use.
-type WordPiece struct {
-	cfg        WordPieceConfig
+type Tokenizer struct {
+	cfg        Config
 	vocab      []string
-	head, tail pieceTable // pieces that begin a word, and that go on with one
+	head, tail pieceTable // pieces that begin a word, and pieces that continue one
 	unk        int32
-	cls, sep   int32 // -1 where Encode adds none
+	cls, sep   int32 // -1 if Encode adds none
 	strip      bool
 	ascii      [utf8.RuneSelf]asciiClass
 	lower      [utf8.RuneSelf]byte
-	raw        matcher // added tokens found in the text as it is
-	normalized matcher // added tokens found after normalisation
+	raw        matcher // added tokens that are matched in the raw text
+	normalized matcher // added tokens that are matched in the normalised text
 	pool       sync.Pool
 }
 
@@ -68,9 +68,9 @@ const (
 	dropped
 )
 
-// NewWordPiece returns a tokenizer over a vocabulary in id order. If a token
-// is there twice, the later one counts.
-func NewWordPiece(vocab []string, cfg WordPieceConfig) (*WordPiece, error) {
+// New returns a tokenizer over a vocabulary in id order. If a token occurs
+// twice, its later id is used.
+func New(vocab []string, cfg Config) (*Tokenizer, error) {
 	cfg.Unknown = cmp.Or(cfg.Unknown, "[UNK]")
 	cfg.CLS = cmp.Or(cfg.CLS, "[CLS]")
 	cfg.SEP = cmp.Or(cfg.SEP, "[SEP]")
@@ -79,7 +79,7 @@ func NewWordPiece(vocab []string, cfg WordPieceConfig) (*WordPiece, error) {
 	if cfg.MaxWordChars < 0 {
 		return nil, fmt.Errorf("make tokenizer: max word chars %d is negative", cfg.MaxWordChars)
 	}
-	t := &WordPiece{vocab: slices.Clone(vocab), strip: !cfg.KeepCase, cls: -1, sep: -1}
+	t := &Tokenizer{vocab: slices.Clone(vocab), strip: !cfg.KeepCase, cls: -1, sep: -1}
 	if cfg.StripAccents != nil {
 		t.strip = *cfg.StripAccents
 	}
@@ -122,8 +122,8 @@ func NewWordPiece(vocab []string, cfg WordPieceConfig) (*WordPiece, error) {
 	return t, nil
 }
 
-// index finds the ids of the pieces that begin a word, and of those that go on
-// with one.
+// index returns the ids of the pieces that can begin a word and of those that
+// can continue one.
 func index(vocab []string, prefix string) (head, tail map[string]int32) {
 	head, tail = make(map[string]int32, len(vocab)), map[string]int32{}
 	for id, token := range vocab {
@@ -135,8 +135,8 @@ func index(vocab []string, prefix string) (head, tail map[string]int32) {
 	return head, tail
 }
 
-// classify fills the tables of the ASCII path.
-func (t *WordPiece) classify() {
+// classify fills the tables that text uses for ASCII.
+func (t *Tokenizer) classify() {
 	for b := range t.ascii {
 		r := rune(b)
 		t.lower[b] = byte(b)
@@ -154,8 +154,8 @@ func (t *WordPiece) classify() {
 	}
 }
 
-// add sets the added tokens up, which must be among the vocabulary's ids.
-func (t *WordPiece) add(tokens []AddedToken, ids map[string]int32) error {
+// add prepares the added tokens, all of which must be in the vocabulary.
+func (t *Tokenizer) add(tokens []AddedToken, ids map[string]int32) error {
 	for _, a := range tokens {
 		id, ok := ids[a.Text]
 		if !ok || a.Text == "" {
@@ -174,22 +174,22 @@ func (t *WordPiece) add(tokens []AddedToken, ids map[string]int32) error {
 	return nil
 }
 
-// Vocab returns the tokens in id order. It is the caller's to keep.
-func (t *WordPiece) Vocab() []string { return slices.Clone(t.vocab) }
+// Vocab returns a copy of the tokens in id order.
+func (t *Tokenizer) Vocab() []string { return slices.Clone(t.vocab) }
 
-// Config returns the settings with the defaults filled in: with Vocab it makes
-// an equal tokenizer.
-func (t *WordPiece) Config() WordPieceConfig {
+// Config returns the settings with the defaults filled in. With them and Vocab,
+// New makes an equal tokenizer.
+func (t *Tokenizer) Config() Config {
 	cfg := t.cfg
 	cfg.Added = append([]AddedToken{}, cfg.Added...)
 	return cfg
 }
 
 // AppendIDs appends the ids of text's tokens to dst, at most limit of them if
-// limit > 0, and returns it. It adds no special tokens, but one that is
-// spelled out in the text, such as [MASK], is found. Bytes that are not UTF-8
-// count as U+FFFD.
-func (t *WordPiece) AppendIDs(dst []int32, text string, limit int) []int32 {
+// limit > 0, and returns the extended slice. It adds no special tokens, but
+// finds those that are spelled out in the text, such as [MASK]. Bytes that are
+// not UTF-8 are read as U+FFFD.
+func (t *Tokenizer) AppendIDs(dst []int32, text string, limit int) []int32 {
 	c := t.pool.Get().(*cutter)
 	c.t, c.ids, c.word, c.chars, c.pending, c.stop = t, dst, c.word[:0], 0, c.pending[:0], 0
 	if limit > 0 {
@@ -201,9 +201,9 @@ func (t *WordPiece) AppendIDs(dst []int32, text string, limit int) []int32 {
 	return dst
 }
 
-// Encode returns the ids of text with [CLS] before and [SEP] after, the text
-// cut off so that they are at most maxLen; maxLen <= 0 is no limit.
-func (t *WordPiece) Encode(text string, maxLen int) []int32 {
+// Encode returns the ids of text between [CLS] and [SEP]. It cuts off the end
+// of the text so that there are at most maxLen ids; maxLen <= 0 means no limit.
+func (t *Tokenizer) Encode(text string, maxLen int) []int32 {
 	var ids []int32
 	room := maxLen
 	if t.cls >= 0 {

@@ -1,4 +1,4 @@
-package embed
+package wordpiece
 
 import (
 	"encoding/json"
@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// LoadWordPiece reads the tokenizer of a Hugging Face model folder:
-// tokenizer.json, or vocab.txt with tokenizer_config.json if there is none. A
-// tokenizer of another kind is an error that names the field.
-func LoadWordPiece(dir string) (*WordPiece, error) {
+// Load reads the tokenizer of a Hugging Face model folder from tokenizer.json
+// or, if there is none, from vocab.txt and tokenizer_config.json. For a
+// tokenizer of another kind it returns an error that names the field.
+func Load(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -26,14 +26,14 @@ func LoadWordPiece(dir string) (*WordPiece, error) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("load tokenizer %s: %w", path, err)
 	}
-	t, err := file.wordPiece()
+	t, err := file.tokenizer()
 	if err != nil {
 		return nil, fmt.Errorf("load tokenizer %s: %w", path, err)
 	}
 	return t, nil
 }
 
-// tokenizerFile is what tokenizer.json holds of interest.
+// tokenizerFile is the part of tokenizer.json that is used.
 type tokenizerFile struct {
 	Added []struct {
 		ID         int    `json:"id"`
@@ -76,8 +76,8 @@ type postProcessor struct {
 	} `json:"single"` // of TemplateProcessing
 }
 
-// wordPiece builds the tokenizer that the file describes.
-func (f *tokenizerFile) wordPiece() (*WordPiece, error) {
+// tokenizer builds the tokenizer that the file describes.
+func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	if f.Model.Type != "WordPiece" && f.Model.Type != "" {
 		return nil, fmt.Errorf("field model.type: %q is not supported, want WordPiece", f.Model.Type)
 	}
@@ -88,7 +88,7 @@ func (f *tokenizerFile) wordPiece() (*WordPiece, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := WordPieceConfig{Unknown: f.Model.Unknown, Added: []AddedToken{}}
+	cfg := Config{Unknown: f.Model.Unknown, Added: []AddedToken{}}
 	if p := f.Model.Prefix; p != nil {
 		if *p == "" {
 			return nil, errors.New("field model.continuing_subword_prefix: empty is not supported")
@@ -113,10 +113,10 @@ func (f *tokenizerFile) wordPiece() (*WordPiece, error) {
 			cfg.Added = append(cfg.Added, AddedToken{a.Content, a.SingleWord, a.LStrip, a.RStrip, a.Normalized, !piece})
 		}
 	}
-	return NewWordPiece(vocab, cfg)
+	return New(vocab, cfg)
 }
 
-// vocab returns the tokens by id, the added ones among them.
+// vocab returns the tokens, including the added ones, in id order.
 func (f *tokenizerFile) vocab() ([]string, error) {
 	ids := f.Model.Vocab
 	for _, a := range f.Added {
@@ -133,7 +133,7 @@ func (f *tokenizerFile) vocab() ([]string, error) {
 	vocab, taken := make([]string, n), make([]bool, n)
 	put := func(token string, id int, field string) error {
 		if id < 0 || id >= n {
-			return fmt.Errorf("field %s: id %d of %q is outside 0..%d: ids must leave no gap", field, id, token, n-1)
+			return fmt.Errorf("field %s: id %d of %q is outside 0..%d: ids must have no gaps", field, id, token, n-1)
 		}
 		if taken[id] && vocab[id] != token {
 			return fmt.Errorf("field %s: %q and %q share id %d", field, token, vocab[id], id)
@@ -154,7 +154,7 @@ func (f *tokenizerFile) vocab() ([]string, error) {
 	return vocab, nil
 }
 
-func (f *tokenizerFile) normalizer(cfg *WordPieceConfig) error {
+func (f *tokenizerFile) normalizer(cfg *Config) error {
 	n := f.Normalizer
 	if n == nil {
 		no := false
@@ -172,8 +172,8 @@ func (f *tokenizerFile) normalizer(cfg *WordPieceConfig) error {
 	return nil
 }
 
-// apply reads which tokens frame a text.
-func (p *postProcessor) apply(cfg *WordPieceConfig) error {
+// apply sets the tokens that Encode puts around a text.
+func (p *postProcessor) apply(cfg *Config) error {
 	if p == nil {
 		cfg.NoSpecials = true
 		return nil
@@ -182,7 +182,7 @@ func (p *postProcessor) apply(cfg *WordPieceConfig) error {
 	case "BertProcessing":
 		if len(p.CLS) == 0 || len(p.SEP) == 0 ||
 			json.Unmarshal(p.CLS[0], &cfg.CLS) != nil || json.Unmarshal(p.SEP[0], &cfg.SEP) != nil {
-			return errors.New("field post_processor: no cls and sep tokens")
+			return errors.New("field post_processor: want cls and sep tokens")
 		}
 		return nil
 	case "TemplateProcessing":
@@ -192,7 +192,7 @@ func (p *postProcessor) apply(cfg *WordPieceConfig) error {
 			return nil
 		}
 		if len(s) != 3 || s[0].Special == nil || s[1].Sequence == nil || s[2].Special == nil {
-			return errors.New("field post_processor.single: want a special token, the text, a special token")
+			return errors.New("field post_processor.single: want a special token, the text and a special token")
 		}
 		cfg.CLS, cfg.SEP = s[0].Special.ID, s[2].Special.ID
 		return nil
@@ -200,7 +200,8 @@ func (p *postProcessor) apply(cfg *WordPieceConfig) error {
 	return fmt.Errorf("field post_processor.type: %q is not supported, want TemplateProcessing or BertProcessing", p.Type)
 }
 
-// tokenText is a token in tokenizer_config.json: its text, or an object.
+// tokenText is a token in tokenizer_config.json: a string, or an object with
+// the string as its content.
 type tokenText string
 
 func (t *tokenText) UnmarshalJSON(b []byte) error {
@@ -214,7 +215,7 @@ func (t *tokenText) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*string)(t))
 }
 
-// tokenizerConfig is what tokenizer_config.json holds of interest.
+// tokenizerConfig is the part of tokenizer_config.json that is used.
 type tokenizerConfig struct {
 	Lowercase    *bool     `json:"do_lower_case"`
 	StripAccents *bool     `json:"strip_accents"`
@@ -224,41 +225,41 @@ type tokenizerConfig struct {
 	SEP          tokenText `json:"sep_token"`
 	Pad          tokenText `json:"pad_token"`
 	Mask         tokenText `json:"mask_token"`
-	MaxLength    float64   `json:"model_max_length"` // may be 1e30, for none
 }
 
-// readJSON reads a JSON file into v and reports whether there is one.
-func readJSON(path string, v any) (bool, error) {
+// readTokenizerConfig reads tokenizer_config.json, which need not exist.
+func readTokenizerConfig(path string) (tokenizerConfig, error) {
+	var cfg tokenizerConfig
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return cfg, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read: %w", err)
+		return cfg, fmt.Errorf("load tokenizer: %w", err)
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return cfg, fmt.Errorf("load tokenizer %s: %w", path, err)
 	}
-	return true, nil
+	return cfg, nil
 }
 
 // loadVocabTxt reads the older pair of files.
-func loadVocabTxt(dir string) (*WordPiece, error) {
+func loadVocabTxt(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "vocab.txt")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.txt: %w", err)
 	}
-	var file tokenizerConfig
-	if _, err := readJSON(filepath.Join(dir, "tokenizer_config.json"), &file); err != nil {
-		return nil, fmt.Errorf("load tokenizer: %w", err)
+	file, err := readTokenizerConfig(filepath.Join(dir, "tokenizer_config.json"))
+	if err != nil {
+		return nil, err
 	}
 	var vocab []string
 	for line := range strings.Lines(string(data)) {
 		vocab = append(vocab, strings.TrimRight(line, " \t\r\n"))
 	}
 	isFalse := func(b *bool) bool { return b != nil && !*b }
-	cfg := WordPieceConfig{
+	cfg := Config{
 		KeepCase:     isFalse(file.Lowercase),
 		StripAccents: file.StripAccents,
 		JoinCJK:      isFalse(file.SplitCJK),
@@ -281,7 +282,7 @@ func loadVocabTxt(dir string) (*WordPiece, error) {
 			cfg.Added = append(cfg.Added, AddedToken{Text: text})
 		}
 	}
-	t, err := NewWordPiece(vocab, cfg)
+	t, err := New(vocab, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("load tokenizer %s: %w", path, err)
 	}

@@ -1,4 +1,4 @@
-package embed
+package wordpiece
 
 import (
 	"cmp"
@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// matcher finds added tokens in text: the leftmost first, and of those that
-// begin at one place the longest.
+// matcher finds added tokens in text from left to right. Where several begin
+// at the same place, the longest one matches.
 type matcher struct {
 	tokens []added
-	first  string // the bytes that they begin with
+	first  string // the set of their first bytes
 }
 
 type added struct {
@@ -27,7 +27,7 @@ func (m *matcher) add(text string, id int32, rule AddedToken) {
 	}
 }
 
-// finish puts the tokens in the order they are tried in.
+// finish sorts the tokens, longest first, and collects their first bytes.
 func (m *matcher) finish() {
 	slices.SortStableFunc(m.tokens, func(a, b added) int { return cmp.Compare(len(b.text), len(a.text)) })
 	for _, t := range m.tokens {
@@ -37,7 +37,8 @@ func (m *matcher) finish() {
 	}
 }
 
-// next returns the first token at or after from, and where it begins.
+// next returns the first token that begins at or after from, and its start. If
+// there is none, it returns nil.
 func (m *matcher) next(text string, from int) (*added, int) {
 	for from < len(text) {
 		i := indexAny(text[from:], m.first)
@@ -68,8 +69,8 @@ func indexAny(text, bytes string) int {
 	return -1
 }
 
-// split calls part for the stretches of text between added tokens and appends
-// the ids of those.
+// split appends the ids of the added tokens in text, and calls part for each
+// stretch of text between them.
 func (m *matcher) split(c *cutter, text string, part func(string)) {
 	done, from := 0, 0
 	for !c.full() {

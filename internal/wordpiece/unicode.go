@@ -1,12 +1,12 @@
-package embed
+package wordpiece
 
 import "unicode"
 
-// The reference tokenizer takes a character's category from Unicode 8, Go from
-// a later version. The tables below name what Go has added since, so that ids
-// stay the same. They were found by comparing every code point.
+// The reference tokenizer uses the character categories of Unicode 8, Go those
+// of a later version. The tables below list the differences, so that the ids
+// agree. They were found by comparing every code point.
 
-// newFormat: format characters (Cf) that the reference does not drop.
+// newFormat holds format characters (Cf) that the reference does not remove.
 var newFormat = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x0890, 0x0891, 1}, {0x08e2, 0x08e2, 1},
@@ -16,7 +16,7 @@ var newFormat = &unicode.RangeTable{
 	},
 }
 
-// newPunct: punctuation (P) that the reference does not split at.
+// newPunct holds punctuation (P) that the reference does not split at.
 var newPunct = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x061d, 0x061d, 1}, {0x09fd, 0x09fd, 1}, {0x0a76, 0x0a76, 1}, {0x0c77, 0x0c77, 1},
@@ -32,7 +32,7 @@ var newPunct = &unicode.RangeTable{
 	},
 }
 
-// newMark: nonspacing marks (Mn) that the reference does not strip.
+// newMark holds nonspacing marks (Mn) that the reference does not strip.
 var newMark = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x07fd, 0x07fd, 1}, {0x0898, 0x089f, 1}, {0x08ca, 0x08e1, 1}, {0x09fe, 0x09fe, 1},
@@ -75,7 +75,7 @@ func isDropped(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !unicode.Is(newFormat, r)
 }
 
-// isPunct reports whether r stands as a word by itself.
+// isPunct reports whether r is punctuation, which is a word by itself.
 func isPunct(r rune) bool {
 	if r < 0x80 {
 		return r > ' ' && r < 0x7f && !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -94,8 +94,8 @@ func isAccent(r rune) bool {
 	return unicode.Is(unicode.Mn, r) && !unicode.Is(newMark, r)
 }
 
-// isCJK reports whether r is an ideograph that stands as a word by itself.
-// Kana and Hangul are not.
+// isCJK reports whether r is an ideograph, which is a word by itself. Kana and
+// Hangul are not ideographs.
 func isCJK(r rune) bool {
 	switch {
 	case r < 0x3400:
@@ -109,8 +109,8 @@ func isCJK(r rune) bool {
 	return false
 }
 
-// isWordChar reports whether r belongs to a word, as \w of a regular
-// expression has it.
+// isWordChar reports whether r matches \w in the reference's regular
+// expressions.
 func isWordChar(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic) ||
 		r == 0x200c || r == 0x200d

@@ -1,18 +1,19 @@
-package embed
+package wordpiece
 
 import (
 	"compress/gzip"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
-// wordPieceReference is what testdata/wordpiece_reference.py writes.
-type wordPieceReference struct {
+// reference is what testdata/reference.py writes.
+type reference struct {
 	Cases []struct {
 		Name      string          `json:"name"`
 		Tokenizer json.RawMessage `json:"tokenizer"`
@@ -24,9 +25,9 @@ type wordPieceReference struct {
 	Classes []json.RawMessage `json:"classes"`
 }
 
-func readWordPieceReference(t testing.TB) wordPieceReference {
+func readReference(t testing.TB) reference {
 	t.Helper()
-	f, err := os.Open("testdata/wordpiece_reference.json.gz")
+	f, err := os.Open("testdata/reference.json.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func readWordPieceReference(t testing.TB) wordPieceReference {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ref wordPieceReference
+	var ref reference
 	if err := json.NewDecoder(z).Decode(&ref); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func readWordPieceReference(t testing.TB) wordPieceReference {
 }
 
 // loadFiles writes the files into a folder and loads its tokenizer.
-func loadFiles(t testing.TB, files map[string]string) (*WordPiece, error) {
+func loadFiles(t testing.TB, files map[string]string) (*Tokenizer, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -51,10 +52,10 @@ func loadFiles(t testing.TB, files map[string]string) (*WordPiece, error) {
 			t.Fatal(err)
 		}
 	}
-	return LoadWordPiece(dir)
+	return Load(dir)
 }
 
-func loadJSON(t testing.TB, text []byte) *WordPiece {
+func loadJSON(t testing.TB, text []byte) *Tokenizer {
 	t.Helper()
 	w, err := loadFiles(t, map[string]string{"tokenizer.json": string(text)})
 	if err != nil {
@@ -63,11 +64,11 @@ func loadJSON(t testing.TB, text []byte) *WordPiece {
 	return w
 }
 
-func TestWordPieceParity(t *testing.T) {
-	for _, c := range readWordPieceReference(t).Cases {
+func TestParity(t *testing.T) {
+	for _, c := range readReference(t).Cases {
 		t.Run(c.Name, func(t *testing.T) {
 			w := loadJSON(t, c.Tokenizer)
-			again, err := NewWordPiece(w.Vocab(), w.Config())
+			again, err := New(w.Vocab(), w.Config())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,10 +85,10 @@ func TestWordPieceParity(t *testing.T) {
 	}
 }
 
-// TestWordPieceClasses checks how every code point is taken: as part of a
-// word, a word by itself, a space, something else, or not at all.
-func TestWordPieceClasses(t *testing.T) {
-	ref := readWordPieceReference(t)
+// TestClasses checks how every code point is read: as part of a word, as a word
+// by itself, as a space, as something else, or not at all.
+func TestClasses(t *testing.T) {
+	ref := readReference(t)
 	w := loadJSON(t, ref.Cases[0].Tokenizer)
 	var ids []int32
 	wrong, seen := 0, 0
@@ -115,8 +116,8 @@ func TestWordPieceClasses(t *testing.T) {
 	}
 }
 
-func TestWordPieceLimit(t *testing.T) {
-	ref := readWordPieceReference(t)
+func TestLimit(t *testing.T) {
+	ref := readReference(t)
 	for _, c := range ref.Cases {
 		w := loadJSON(t, c.Tokenizer)
 		for _, row := range c.Rows {
@@ -146,8 +147,8 @@ func TestWordPieceLimit(t *testing.T) {
 	f(1, 2)
 }
 
-func TestWordPieceInvalidUTF8(t *testing.T) {
-	w, err := NewWordPiece([]string{"[UNK]", "[CLS]", "[SEP]", "ab", "a", "b"}, WordPieceConfig{})
+func TestInvalidUTF8(t *testing.T) {
+	w, err := New([]string{"[UNK]", "[CLS]", "[SEP]", "ab", "a", "b"}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +177,13 @@ func TestLoadVocabTxt(t *testing.T) {
 	}
 }
 
-func TestLoadWordPieceErrors(t *testing.T) {
+func TestLoadErrors(t *testing.T) {
 	const model = `"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"[UNK]":0,"a":1}}`
 	f := func(name, text, want string) {
 		t.Helper()
 		_, err := loadFiles(t, map[string]string{name: text})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
-			t.Errorf("LoadWordPiece of %s = %v, want %s: …%s", text, err, name, want)
+			t.Errorf("Load of %s = %v, want %s: …%s", text, err, name, want)
 		}
 	}
 	f("tokenizer.json", `{`, "unexpected end")
@@ -196,40 +197,33 @@ func TestLoadWordPieceErrors(t *testing.T) {
 	f("tokenizer.json", `{"added_tokens":[{"id":1,"content":"x"}],`+model+`}`, `share id 1`)
 	f("tokenizer.json", strings.Replace("{"+model+"}", `"unk_token":"[UNK]"`, `"unk_token":"?"`, 1), `unknown token "?"`)
 	f("vocab.txt", "a\nb\n", `unknown token "[UNK]"`)
-	if _, err := LoadWordPiece(t.TempDir()); err == nil || !strings.Contains(err.Error(), "neither tokenizer.json nor vocab.txt") {
-		t.Errorf("LoadWordPiece of an empty folder = %v", err)
+	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "neither tokenizer.json nor vocab.txt") {
+		t.Errorf("Load of an empty folder = %v", err)
 	}
 }
 
-func TestWordPieceNoAllocs(t *testing.T) {
-	w := loadJSON(t, readWordPieceReference(t).Cases[0].Tokenizer)
+func TestNoAllocs(t *testing.T) {
+	w := loadJSON(t, readReference(t).Cases[0].Tokenizer)
 	text := strings.Repeat("hello, the unaffable [MASK] 12 xyz\n", 20)
 	ids := w.AppendIDs(nil, text, 0)
 	if n := testing.AllocsPerRun(20, func() { ids = w.AppendIDs(ids[:0], text, 0) }); n > 1 && !raceEnabled() {
-		t.Errorf("AppendIDs allocates %v times, want none", n)
+		t.Errorf("AppendIDs allocates %v times, want at most 1", n)
 	}
 }
 
-// raceEnabled reports whether the race detector is on: sync.Pool then drops
-// what it holds at random.
+// raceEnabled reports whether the race detector is on, under which sync.Pool
+// drops values at random.
 func raceEnabled() bool {
-	var w WordPiece
-	w.pool.New = func() any { return nil }
-	for range 100 {
-		w.pool.Put(new(cutter))
-		if w.pool.Get() == nil {
-			return true
-		}
-	}
-	return false
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-func FuzzWordPiece(f *testing.F) {
+func FuzzTokenizer(f *testing.F) {
 	for _, s := range []string{"", "hello [MASK] world", "\u00e9\u0301\u0327\u302e한中İ", "a\xff\xed\xa0\x80b", "[SEP", strings.Repeat("é", 101)} {
 		f.Add(s, uint8(5))
 	}
-	var tokenizers []*WordPiece
-	for _, c := range readWordPieceReference(f).Cases {
+	var tokenizers []*Tokenizer
+	for _, c := range readReference(f).Cases {
 		tokenizers = append(tokenizers, loadJSON(f, c.Tokenizer))
 	}
 	f.Fuzz(func(t *testing.T, text string, limit uint8) {
@@ -255,8 +249,15 @@ func FuzzWordPiece(f *testing.F) {
 	})
 }
 
-func BenchmarkWordPiece100(b *testing.B) {
-	m := realBERT(b).WordPiece()
+func BenchmarkTokenizer100(b *testing.B) {
+	dir := os.Getenv("CARROT_BERT_DIR")
+	if dir == "" {
+		b.Skip("needs a model; the tests of embed say how to get one")
+	}
+	w, err := Load(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
 	text := "Explain why the photosynthesis of alpine lichens slows after sunset, then compare it with " +
 		"the metabolism of deep-sea bacteria. Write at most three paragraphs, use plain words, and end with " +
 		"one open question. For reference: f(x) = 3*x + 17, and the temperature falls from 12.5 to 4.8 degrees " +
@@ -264,7 +265,7 @@ func BenchmarkWordPiece100(b *testing.B) {
 	var ids []int32
 	b.ReportAllocs()
 	for b.Loop() {
-		ids = m.AppendIDs(ids[:0], text, 0)
+		ids = w.AppendIDs(ids[:0], text, 0)
 	}
 	b.ReportMetric(float64(len(ids)), "tokens")
 }

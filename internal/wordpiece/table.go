@@ -1,26 +1,26 @@
-package embed
+package wordpiece
 
 import "math/bits"
 
-// pieceTable finds pieces by their bytes. It is a hash table with linear probing
-// whose slots hold the first eight bytes of their pieces: a text's words find it
-// cold, and most are found or missed with one look into memory. It is never
-// changed.
+// pieceTable finds pieces by their bytes. It is an immutable hash table with
+// linear probing. The table is rarely in the processor's cache, so each slot
+// holds the first eight bytes of its piece: most lookups then need one access
+// to memory.
 type pieceTable struct {
-	slots   []pieceSlot // a power of two of them, at most half of them taken
+	slots   []pieceSlot // their number is a power of two; at most half are used
 	vocab   []string
-	prefix  int // bytes of a token that are not of the piece
-	longest int // bytes
+	prefix  int // bytes at the start of a token that do not belong to the piece
+	longest int // length of the longest piece in bytes
 }
 
 type pieceSlot struct {
-	first uint64 // bytes, see firstBytes
-	size  int32  // of the piece
-	id    int32  // plus one; zero: free
+	first uint64 // see firstBytes
+	size  int32  // length of the piece in bytes
+	id    int32  // plus one; zero means that the slot is free
 }
 
-// newPieceTable returns the table of pieces by id. All tokens have as many bytes
-// more than their pieces.
+// newPieceTable returns a table of pieces. Each token in vocab is its piece
+// after prefix bytes.
 func newPieceTable(pieces map[string]int32, vocab []string, prefix int) pieceTable {
 	t := pieceTable{slots: make([]pieceSlot, 1<<bits.Len(uint(2*len(pieces)))), vocab: vocab, prefix: prefix}
 	for piece, id := range pieces {
@@ -39,8 +39,7 @@ func newPieceTable(pieces map[string]int32, vocab []string, prefix int) pieceTab
 
 func (t *pieceTable) at(probe uint32) uint32 { return probe & uint32(len(t.slots)-1) }
 
-// find returns the id of a piece, of which it is told the hash and the first
-// bytes.
+// find returns the id of a piece with the given hash and first bytes.
 func (t *pieceTable) find(piece []byte, hash uint32, first uint64) (id int32, ok bool) {
 	for {
 		s := &t.slots[t.at(hash)]
@@ -54,7 +53,8 @@ func (t *pieceTable) find(piece []byte, hash uint32, first uint64) (id int32, ok
 	}
 }
 
-// firstBytes are eight bytes or fewer as a number, the first the lowest.
+// firstBytes returns the first eight bytes of b, or all if there are fewer, as a
+// little-endian number.
 func firstBytes(b []byte) (first uint64) {
 	for i, c := range b[:min(len(b), 8)] {
 		first |= uint64(c) << (8 * i)
@@ -62,7 +62,7 @@ func firstBytes(b []byte) (first uint64) {
 	return first
 }
 
-// upTo leaves only so many of the first bytes.
+// upTo keeps the first n bytes of what firstBytes returned.
 func upTo(first uint64, n int) uint64 {
 	if n >= 8 {
 		return first
@@ -72,6 +72,6 @@ func upTo(first uint64, n int) uint64 {
 
 const pieceBasis = 2166136261
 
-// pieceHash hashes one more byte, and turns the high bits, which depend on most of
-// the others, into low ones.
+// pieceHash adds a byte to a hash. The rotation moves the best-mixed bits to the
+// low end, which selects the slot.
 func pieceHash(hash uint32, b byte) uint32 { return bits.RotateLeft32((hash^uint32(b))*0x9E3779B1, 15) }

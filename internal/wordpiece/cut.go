@@ -1,4 +1,4 @@
-package embed
+package wordpiece
 
 import (
 	"cmp"
@@ -9,18 +9,19 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// cutter is the state of cutting one text. A word is collected, normalised,
-// until something ends it; then its pieces are looked up.
+// cutter is the state of cutting one text. It collects the normalised
+// characters of a word until something ends the word, then looks up its
+// pieces.
 type cutter struct {
-	t       *WordPiece
+	t       *Tokenizer
 	ids     []int32
-	stop    int // length of ids to stop at; 0 is none
+	stop    int // stop at this many ids; 0 means no limit
 	word    []byte
-	hashes  []uint32 // of the beginnings of what is looked up
-	chars   int      // characters of the word, also those beyond the longest
-	pending []mark   // combining characters whose order is not settled
+	hashes  []uint32 // of the prefixes of the bytes being looked up
+	chars   int      // characters in the word, including those past the limit
+	pending []mark   // combining characters that still have to be sorted
 	collect bool     // keep the normalised text in word instead of cutting it
-	classed bool     // the text is normalised already
+	classed bool     // the text is already normalised
 }
 
 type mark struct {
@@ -30,12 +31,12 @@ type mark struct {
 
 func (c *cutter) full() bool { return c.stop > 0 && len(c.ids) >= c.stop }
 
-// split finds the added tokens in raw text and cuts what lies between them.
+// split finds the added tokens in raw text and cuts the text between them.
 func (c *cutter) split(text string) {
 	c.t.raw.split(c, text, c.segment)
 }
 
-// segment cuts text that holds no raw added token.
+// segment cuts text that contains no raw added token.
 func (c *cutter) segment(text string) {
 	if len(c.t.normalized.tokens) == 0 {
 		c.text(text)
@@ -52,7 +53,7 @@ func (c *cutter) segment(text string) {
 	c.classed = false
 }
 
-// text takes in a stretch of text.
+// text processes a stretch of text.
 func (c *cutter) text(text string) {
 	for i := 0; i < len(text); {
 		b := text[i]
@@ -102,8 +103,8 @@ func (c *cutter) char(b byte) {
 	}
 }
 
-// normalize takes in one character that is not ASCII: cleaned, with ideographs
-// set apart, accents stripped, in lower case.
+// normalize processes one character that is not ASCII: it cleans it, separates
+// ideographs, strips accents and converts to lower case, as configured.
 func (c *cutter) normalize(r rune) {
 	t := c.t
 	if c.classed {
@@ -134,12 +135,11 @@ func (c *cutter) normalize(r rune) {
 	}
 }
 
-// decompose takes in r's canonical decomposition without accents. What is left
-// of combining characters waits until all that may have to stand before it
-// has come.
+// decompose processes r's canonical decomposition without accents. Combining
+// characters that remain wait in pending until their order is known.
 func (c *cutter) decompose(r rune) {
 	const (
-		syllables, vowels, tails = 0xac00, 21, 28 // Hangul is composed by rule
+		syllables, vowels, tails = 0xac00, 21, 28 // Hangul is composed arithmetically
 		last                     = 0xd7a3
 	)
 	if r >= syllables && r <= last {
@@ -179,7 +179,7 @@ func (c *cutter) combine(r rune, class uint8) {
 	}
 }
 
-// settle takes in the combining characters that waited, in canonical order.
+// settle processes the pending combining characters, in canonical order.
 func (c *cutter) settle() {
 	if len(c.pending) == 0 {
 		return
@@ -191,20 +191,21 @@ func (c *cutter) settle() {
 	c.pending = c.pending[:0]
 }
 
-// fold takes in one character of the text after lower-casing it.
+// fold converts one character to lower case, unless KeepCase is set, and passes
+// it to put.
 func (c *cutter) fold(r rune) {
 	if c.t.cfg.KeepCase {
 		c.put(r)
 		return
 	}
-	if r == 'İ' { // the one whose lower case is two characters
+	if r == 'İ' { // the only character whose lower case is two characters
 		c.put('i')
 		r = 0x307
 	}
 	c.put(unicode.ToLower(r))
 }
 
-// put takes in one normalised character.
+// put processes one normalised character.
 func (c *cutter) put(r rune) {
 	switch {
 	case c.collect:
@@ -237,8 +238,9 @@ func (c *cutter) emit() {
 	}
 }
 
-// pieces appends the longest piece at each place, or reports that some place
-// has none.
+// pieces splits the word from left to right into the longest pieces of the
+// vocabulary and appends their ids. It reports false if some rest of the word
+// begins with no piece.
 func (c *cutter) pieces() bool {
 	table := &c.t.head
 	for word := c.word; len(word) > 0; {

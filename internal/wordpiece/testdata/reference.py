@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes wordpiece_reference.json.gz, which the Go tokenizer is tested against.
+"""Writes reference.json.gz, which the Go tokenizer is tested against.
 
-    python3 wordpiece_reference.py
+    python3 reference.py
 
-Small tokenizers with various settings, texts made here, and the ids that the
-tokenizers package gives. "classes" holds, for every code point c, the ids of
-the text "a" + c + "b", as runs: [first code point, last code point, ids].
+The file holds small tokenizers with various settings, texts generated here, and
+the ids that the tokenizers package assigns. "classes" holds the ids of the text
+"a" + c + "b" for every code point c, as runs: [first code point, last code
+point, ids].
 """
 
 import gzip
@@ -122,7 +123,7 @@ def main():
     raw = io.BytesIO()
     with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=9) as f:
         f.write(json.dumps(out, separators=(",", ":")).encode())
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wordpiece_reference.json.gz")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reference.json.gz")
     with open(path, "wb") as f:
         f.write(raw.getvalue())
     print(sum(len(c["rows"]) for c in out["cases"]), "rows,", len(out["classes"]), "runs,", len(raw.getvalue()), "bytes")

@@ -1,14 +1,14 @@
-package embed_test
+package wordpiece_test
 
 import (
 	"fmt"
 
-	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/internal/wordpiece"
 )
 
-func ExampleNewWordPiece() {
+func ExampleNew() {
 	vocab := []string{"[UNK]", "[CLS]", "[SEP]", "route", "##r", "##s", "cafe", ","}
-	tokens, err := embed.NewWordPiece(vocab, embed.WordPieceConfig{})
+	tokens, err := wordpiece.New(vocab, wordpiece.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
