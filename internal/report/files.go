@@ -185,12 +185,10 @@ func CurvesSVG(w io.Writer, r *eval.Report, o SVGOptions) error {
 	b := newBoard(r)
 	all := b.series()
 	p := b.newPlot(all, view{!o.Linear, !o.Everything, wide})
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img">`, px(wide.width), px(wide.height), px(wide.width), px(wide.height))
-	fmt.Fprintf(p, "<title>%s, %s</title><desc>%s. %s</desc>\n<style>\n%s</style>\n", esc(r.Dataset), esc(r.Split), esc(p.summary()), esc(strings.Join(b.headline(), " ")), asset("curves.css"))
-	p.rect(0, 0, wide.width, wide.height, `fill="#fff"`)
+	p.OpenFile(wide.width, wide.height, r.Dataset+", "+r.Split, p.summary()+". "+strings.Join(b.headline(), " "), asset("curves.css"))
+	p.Rect(0, 0, wide.width, wide.height, `fill="#fff"`)
 	p.window()
 	p.draw(all)
-	p.WriteString("</svg>\n")
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, p.Close()+"\n")
 	return err
 }

@@ -122,7 +122,7 @@ func (b *board) legend(all []series) []legend {
 	}
 	for rank := 1; rank <= emphasised; rank++ {
 		for k := range all {
-			if all[k].shape == rank {
+			if int(all[k].shape) == rank {
 				entry(&all[k])
 			}
 		}

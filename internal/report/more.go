@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 func (b *board) regret() (section, bool) {
@@ -125,53 +126,53 @@ func (b *board) learning(all []series) (section, bool) {
 }
 
 // learningAxes span the learning curves of all series.
-func learningAxes(with []series, g geometry) (x, y axis) {
-	x = axis{math.Inf(1), 0, g.left, g.width - g.right, true}
-	y = axis{1, 0, g.height - g.bottom, g.top, false}
+func learningAxes(with []series, g geometry) (x, y svg.Axis) {
+	x = svg.Axis{Low: math.Inf(1), High: 0, From: g.left, To: g.width - g.right, Log: true}
+	y = svg.Axis{Low: 1, High: 0, From: g.height - g.bottom, To: g.top}
 	for _, s := range with {
 		for _, p := range s.line.LearningCurve {
-			x.low, x.high = min(x.low, max(1, float64(p.Queries))), max(x.high, float64(p.Queries))
+			x.Low, x.High = min(x.Low, max(1, float64(p.Queries))), max(x.High, float64(p.Queries))
 			if finite(p.AIQ) {
-				y.low, y.high = min(y.low, float64(p.AIQ)), max(y.high, float64(p.AIQ))
+				y.Low, y.High = min(y.Low, float64(p.AIQ)), max(y.High, float64(p.AIQ))
 			}
 		}
 	}
-	pad := max(0.002, (y.high-y.low)*0.08)
-	y.low, y.high, x.low, x.high = y.low-pad, y.high+pad, x.low/1.1, x.high*1.1
+	pad := max(0.002, (y.High-y.Low)*0.08)
+	y.Low, y.High, x.Low, x.High = y.Low-pad, y.High+pad, x.Low/1.1, x.High*1.1
 	return x, y
 }
 
 func learningChart(with []series, g geometry) template.HTML {
 	g.height *= 0.75
 	x, y := learningAxes(with, g)
-	var c canvas
-	c.open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the same in the table")
-	for _, v := range y.ticks(6) {
-		c.line(x.from, y.at(v), x.to, y.at(v), "grid")
-		c.text(x.from-7, y.at(v)+4, "tick", "end", tick(v))
+	var c svg.Canvas
+	c.Open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the same in the table")
+	for _, v := range y.Ticks(6) {
+		c.Line(x.From, y.At(v), x.To, y.At(v), "grid")
+		c.Text(x.From-7, y.At(v)+4, "tick", "end", svg.Tick(v))
 	}
 	for _, p := range with[0].line.LearningCurve {
-		at := x.at(float64(p.Queries))
-		c.line(at, y.from, at, y.from+5, "axis")
-		c.text(at, y.from+19, "tick", "middle", grouped(p.Queries))
+		at := x.At(float64(p.Queries))
+		c.Line(at, y.From, at, y.From+5, "axis")
+		c.Text(at, y.From+19, "tick", "middle", grouped(p.Queries))
 	}
-	c.text((x.from+x.to)/2, g.height-6, "title", "middle", "queries fitted on, log scale")
-	c.text(x.from+6, y.to+12, "title", "start", "AIQ")
+	c.Text((x.From+x.To)/2, g.height-6, "title", "middle", "queries fitted on, log scale")
+	c.Text(x.From+6, y.To+12, "title", "start", "AIQ")
 	var ends []edgeLabel
 	for _, s := range with {
-		var places []xy
+		var places []svg.XY
 		for _, p := range s.line.LearningCurve {
 			if finite(p.AIQ) {
-				places = append(places, xy{x.at(float64(p.Queries)), y.at(float64(p.AIQ))})
+				places = append(places, svg.XY{X: x.At(float64(p.Queries)), Y: y.At(float64(p.AIQ))})
 			}
 		}
 		if len(places) == 0 {
 			continue
 		}
 		fmt.Fprintf(&c, `<g class="curve %s">`, s.class)
-		c.polyline(places, "line")
+		c.Polyline(places, "line")
 		for _, p := range places {
-			c.marker(max(1, s.shape), p, 4)
+			c.Marker(max(svg.Circle, s.shape), p, 4)
 		}
 		c.WriteString("</g>")
 		l := edgeLabel{s: s, from: places[len(places)-1], text: g.fit(s.line.Name, 8)}
@@ -180,12 +181,12 @@ func learningChart(with []series, g geometry) template.HTML {
 		}
 		ends = append(ends, l)
 	}
-	for k, at := range settle(ends, 16, y.to, y.from) {
+	for k, at := range settle(ends, 16, y.To, y.From) {
 		fmt.Fprintf(&c, `<g class="edge %s">`, ends[k].s.class)
-		c.text(x.to+6, at+4, "label", "start", ends[k].text)
+		c.Text(x.To+6, at+4, "label", "start", ends[k].text)
 		c.WriteString("</g>")
 	}
-	return c.close()
+	return markup(&c)
 }
 
 // outOfDomain puts a second report's rows beside this one's.

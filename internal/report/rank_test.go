@@ -84,6 +84,5 @@ func TestFormat(t *testing.T) {
 	check(plural(2000, "query"), "2,000 queries")
 	check(letter(27), "AB")
 	check(span([]eval.Number{0.4, inf}, 2), "0.40 to never")
-	check(tick(0.00005), "0.00005")
 	check(plain("a|b <c>"), `a\|b &lt;c\>`)
 }

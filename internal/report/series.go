@@ -5,6 +5,7 @@ import (
 
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 // emphasised is how many routers have a colour, a line style and a label of
@@ -17,8 +18,8 @@ type series struct {
 	line  *eval.RouterLine
 	// class is the style: s1 to s5, thin, mean, zero, oracle or single.
 	class string
-	shape int    // of its markers; 0: none
-	label string // beside the curve, "" for none
+	shape svg.Shape // of its markers; emphasised series are numbered by it
+	label string    // beside the curve, "" for none
 	// points are the distinct settings in order.
 	points []eval.CurvePoint
 }
@@ -28,7 +29,7 @@ func (s *series) key() string {
 	if s.shape == 0 {
 		return ""
 	}
-	return strconv.Itoa(s.shape)
+	return strconv.Itoa(int(s.shape))
 }
 
 // series lists the routers in the report's order: the first router and the best
@@ -50,7 +51,7 @@ func (b *board) series() []series {
 			s.class, s.label = "oracle", "oracle"
 		default:
 			if r := ranks[k]; r > 0 {
-				s.class, s.shape, s.label = "s"+strconv.Itoa(r), r, l.Name
+				s.class, s.shape, s.label = "s"+strconv.Itoa(r), svg.Shape(r), l.Name
 			} else if k == b.order[0] {
 				s.label = l.Name // thin, yet ahead of all
 			}
