@@ -31,6 +31,9 @@ type learner interface {
 	exact() bool
 	// describe writes the chosen hyperparameters to s.
 	describe(s *Spec)
+	// only returns the fitted learner of the models of some columns, of a
+	// learner of so many models.
+	only(columns []int, models int) learner
 	// save and load write and read the fitted state under a prefix.
 	save(out *tensors, prefix string)
 	load(in *tensors, prefix string) error

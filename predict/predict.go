@@ -86,6 +86,9 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	if progress == nil {
 		progress = func(string) {}
 	}
+	if err := checkCaution(p.spec.Caution); err != nil {
+		return fmt.Errorf("fit: %w", err)
+	}
 	problem, err := newProblem(&d, p.spec.Seed, progress)
 	if err != nil {
 		return err
@@ -113,19 +116,34 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
 	p.oof.share = p.novelty.calibrate(p.oof.novelty)
 	learner.describe(&p.spec)
-	p.SetCaution(p.spec.Caution)
-	return nil
+	return p.SetCaution(p.spec.Caution)
 }
 
-// SetCaution refits the head with the models' differences in quality shrunk
+// SetCaution calibrates again, with the models' differences in quality shrunk
 // towards those of their means by the factor c in (0,1]; 0 means 1, no
-// shrinkage. It needs the out-of-fold predictions of Fit.
-func (p *Predictor) SetCaution(c float64) {
+// shrinkage. As this takes the out-of-fold predictions of Fit, it returns an
+// error that wraps ErrNotFitted before Fit and for a predictor that was loaded.
+// It must not be called while other goroutines predict.
+func (p *Predictor) SetCaution(c float64) error {
+	if p.oof == nil {
+		return fmt.Errorf("set caution: no out-of-fold predictions, which only Fit makes: %w", ErrNotFitted)
+	}
+	if err := checkCaution(c); err != nil {
+		return err
+	}
 	if c == 0 {
 		c = 1
 	}
 	p.spec.Caution = c
 	p.head = fitHead(p.oof, c, p.learner.exact())
+	return nil
+}
+
+func checkCaution(c float64) error {
+	if !(c >= 0 && c <= 1) {
+		return fmt.Errorf("caution %v: want a number in (0,1]", c)
+	}
+	return nil
 }
 
 // CrossFit holds the raw outputs of models that did not see the queries they
