@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // The synthetic world: topics are directions in space and words; each model is
@@ -108,12 +107,8 @@ func predictAll(t *testing.T, p *Predictor, x []carrot.Representation) []carrot.
 
 func saved(t *testing.T, p *Predictor) []byte {
 	t.Helper()
-	list, err := p.Save()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
-	if err := safetensors.Write(&out, nil, list); err != nil {
+	if err := p.Write(&out, map[string]string{"note": "kept"}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -121,11 +116,14 @@ func saved(t *testing.T, p *Predictor) []byte {
 
 func loaded(t *testing.T, data []byte, p *Predictor) *Predictor {
 	t.Helper()
-	file, err := safetensors.Parse(data)
+	file, err := Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := Load(file, p.Spec(), p.Models(), testDim)
+	if note := file.Metadata()["note"]; note != "kept" {
+		t.Errorf("metadata after a round trip = %q, want %q", note, "kept")
+	}
+	q, err := file.Predictor(p.Spec(), p.Models(), testDim)
 	if err != nil {
 		t.Fatal(err)
 	}

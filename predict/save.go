@@ -2,26 +2,51 @@ package predict
 
 import (
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
-// Save returns the fitted state as tensors with stable names.
-func (p *Predictor) Save() ([]safetensors.Tensor, error) {
+// Write writes the fitted state to w in the safetensors format, under stable
+// names, with the given metadata, which must be UTF-8. Equal predictors and
+// metadata give equal bytes. What [File.Predictor] is given to restore the
+// predictor (its Spec, its Models and the length of the dense vectors) is not
+// part of the state: put it into the metadata, or keep it elsewhere. The
+// out-of-fold predictions are not written. It returns ErrNotFitted before Fit.
+func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	if p.learner == nil {
-		return nil, ErrNotFitted
+		return ErrNotFitted
 	}
 	out := &tensors{}
 	p.learner.save(out, p.spec.Name+".")
 	p.head.save(out, "head.")
 	p.novelty.save(out, "novelty.")
-	return out.list, nil
+	return safetensors.Write(w, metadata, out.list)
 }
 
-// Load restores a predictor from Save's tensors. dense is the length of the
-// embedder's vectors. It checks every shape, index and number.
-func Load(file *safetensors.File, spec Spec, models []string, dense int) (*Predictor, error) {
+// File is a file that [Predictor.Write] wrote.
+type File struct{ file *safetensors.File }
+
+// Parse reads a file from memory; data must not change while the File is in
+// use. It checks the layout and reads the metadata, and leaves what the tensors
+// hold to [File.Predictor].
+func Parse(data []byte) (*File, error) {
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return &File{file}, nil
+}
+
+// Metadata returns a copy of the metadata that Write was given.
+func (f *File) Metadata() map[string]string { return f.file.Metadata() }
+
+// Predictor restores the predictor in the file, which predicts the same bits.
+// spec and models are its Spec and its Models when it was written, dense is the
+// length of the dense vectors. It checks every shape, index and number and
+// returns an error that names the tensor that does not fit.
+func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, error) {
 	learner, err := newLearner(spec)
 	if err != nil {
 		return nil, err
@@ -29,7 +54,7 @@ func Load(file *safetensors.File, spec Spec, models []string, dense int) (*Predi
 	if len(models) == 0 {
 		return nil, fmt.Errorf("predictor %s has no models", spec.Name)
 	}
-	in := &tensors{file: file, models: len(models), dense: dense}
+	in := &tensors{file: f.file, models: len(models), dense: dense}
 	p := &Predictor{spec: spec, models: models, dense: dense, learner: learner}
 	if err := learner.load(in, spec.Name+"."); err != nil {
 		return nil, err
