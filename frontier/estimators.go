@@ -112,11 +112,11 @@ func R2(predicted, observed []float64) float64 {
 	if len(observed) < 2 || !paired(predicted, observed) {
 		return math.NaN()
 	}
-	mean := Mean(observed)
+	middle := mean(observed)
 	var residual, spread float64
 	for i, y := range observed {
 		residual += (predicted[i] - y) * (predicted[i] - y)
-		spread += (y - mean) * (y - mean)
+		spread += (y - middle) * (y - middle)
 	}
 	if slices.Min(observed) < slices.Max(observed) { // the mean of equal ones may be off by rounding
 		return 1 - residual/spread
@@ -127,8 +127,8 @@ func R2(predicted, observed []float64) float64 {
 	return 0
 }
 
-// Mean is the arithmetic mean, Σ x / n; NaN for none.
-func Mean(v []float64) float64 {
+// mean is the arithmetic mean, Σ x / n; NaN for no elements.
+func mean(v []float64) float64 {
 	var sum float64
 	for _, x := range v {
 		sum += x
@@ -145,7 +145,7 @@ func MAE(predicted, observed []float64) float64 {
 // observations of one sign, such as tokens and costs. Where all are zero it is
 // +Inf, or NaN if the predictions are too.
 func RelativeMAE(predicted, observed []float64) float64 {
-	return MAE(predicted, observed) / Mean(observed)
+	return MAE(predicted, observed) / mean(observed)
 }
 
 // Bias is the mean prediction over the mean observation, less 1:
@@ -156,7 +156,7 @@ func Bias(predicted, observed []float64) float64 {
 	if !paired(predicted, observed) {
 		return math.NaN()
 	}
-	return Mean(predicted)/Mean(observed) - 1
+	return mean(predicted)/mean(observed) - 1
 }
 
 // Coverage is the share of observations that are at most the predicted bound,

@@ -3,8 +3,14 @@
 // of recorded choices; nothing here predicts, prices or reads files.
 //
 // A router's curve is its mean cost and mean quality at every setting of a
-// [Grid]. AIQ, QNC and the other metrics compare curves on one axis, fixed by
-// the single models ([Scale]).
+// [Grid]. AIQ, QNC and the other metrics compare curves on one axis, which the
+// single models fix ([Scale]):
+//
+//	grid := frontier.Grid()
+//	choose := func(query, setting int) int { return carrot.Choose(predicted[query], cost[query], grid[setting]) }
+//	outcome := func(query, model int) (float64, float64) { return cost[query][model], score[query][model] }
+//	curve := frontier.NewTrace(len(score), len(grid), choose, outcome).Curve(nil)
+//	metrics := frontier.NewScale(singles).Measure(curve)
 package frontier
 
 import (

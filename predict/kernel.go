@@ -146,13 +146,13 @@ func (l *kernel) matrix(x blas32.General) blas32.General {
 
 // losses returns the out-of-fold loss of each side at each noise.
 func (l *kernel) losses(ctx context.Context, p *problem, fold []int, noises []float64) (losses [3][]float64, err error) {
-	s, err := l.system(ctx, p, fold, Folds)
+	s, err := l.system(ctx, p, fold, foldCount)
 	if err != nil {
 		return losses, err
 	}
 	raw := make([]float64, p.n*p.targets())
 	for _, noise := range noises {
-		for f := range Folds {
+		for f := range foldCount {
 			weights, mean, err := s.solve(f, [3]float64{noise, noise, noise}, nil, nil)
 			if err != nil {
 				return losses, err

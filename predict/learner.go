@@ -54,7 +54,7 @@ func newLearner(s Spec) (learner, error) {
 	case "blend":
 		return newBlend(s)
 	}
-	return nil, fmt.Errorf("unknown predictor %q: want one of %v", s.Name, Names)
+	return nil, fmt.Errorf("unknown predictor %q: want one of %v", s.Name, names)
 }
 
 // sides completes a hyperparameter that has one value for each side: a value

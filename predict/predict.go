@@ -12,8 +12,16 @@
 // concurrent use and gives a batch what it gives its rows.
 //
 //	p := predict.New(predict.Spec{Name: "blend"})
-//	err := p.Fit(ctx, data)
-//	err = p.Predict(representations, predictions)
+//	if err := p.Fit(context.Background(), data, nil); err != nil {
+//		fmt.Println(err)
+//		return
+//	}
+//	queries := []carrot.Representation{query(0, 100), query(1, 100)}
+//	predictions := make([]carrot.Prediction, len(queries))
+//	if err := p.Predict(queries, predictions); err != nil {
+//		fmt.Println(err)
+//		return
+//	}
 package predict
 
 import (
@@ -31,8 +39,8 @@ import (
 // ErrNotFitted is returned by Predict before Fit.
 var ErrNotFitted = errors.New("predictor is not fitted")
 
-// Folds is the number of folds of all cross-validation here.
-const Folds = 5
+// foldCount is the number of folds of all cross-validation here.
+const foldCount = 5
 
 // Data is what a predictor is fitted on: n queries and the outcomes of M
 // models on them. Outcomes are row-major n×M; NaN is "not observed".
@@ -97,12 +105,12 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	if err != nil {
 		return err
 	}
-	fold := folds(d.Hash, len(d.X), Folds)
+	fold := folds(d.Hash, len(d.X), foldCount)
 	if err := learner.tune(ctx, problem, fold); err != nil {
 		return fmt.Errorf("tune %s: %w", p.spec.Name, err)
 	}
 	progress("out-of-fold predictions of " + p.spec.Name)
-	raw, variance, err := learner.crossfit(ctx, problem, fold, Folds, false)
+	raw, variance, err := learner.crossfit(ctx, problem, fold, foldCount, false)
 	if err != nil {
 		return fmt.Errorf("cross-fit %s: %w", p.spec.Name, err)
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Names lists the predictors.
-var Names = []string{"blend", "kernel", "sparse", "knn", "ridge", "mean"}
+// names lists the predictors.
+var names = []string{"blend", "kernel", "sparse", "knn", "ridge", "mean"}
 
 // Spec names a predictor and its hyperparameters. A zero hyperparameter is
 // chosen by Fit.
@@ -47,8 +47,8 @@ type Spec struct {
 func ParseSpec(text string) (Spec, error) {
 	fields := strings.Split(text, ":")
 	s := Spec{Name: fields[0]}
-	if !slices.Contains(Names, s.Name) {
-		return s, fmt.Errorf("unknown predictor %q: want one of %s", s.Name, strings.Join(Names, ", "))
+	if !slices.Contains(names, s.Name) {
+		return s, fmt.Errorf("unknown predictor %q: want one of %s", s.Name, strings.Join(names, ", "))
 	}
 	for _, f := range fields[1:] {
 		key, value, _ := strings.Cut(f, "=")
