@@ -76,8 +76,8 @@ func world(n int, seed uint64) (d Data, truth []float64) {
 	return d, truth
 }
 
-// quick specs: hyperparameters where a search would be slow, left open where
-// it is not.
+// conforming lists specs that fit quickly: hyperparameters are given where a
+// search would be slow.
 var conforming = []string{
 	"mean", "knn", "knn:k=16:k-tokens=8", "ridge", "kernel:landmarks=64", "kernel:gamma=1:noise=5:landmarks=2000",
 	"sparse:buckets=4096", "blend:landmarks=64:buckets=4096:caution=0.7", "blend:parts=kernel+sparse+knn+ridge:landmarks=32:alpha=5:buckets=1024",
@@ -204,10 +204,10 @@ func TestConformance(t *testing.T) {
 				data := saved(t, p)
 				q := loaded(t, data, p)
 				if got := predictAll(t, q, test.X); !reflect.DeepEqual(got, want) {
-					t.Error("a loaded predictor predicts otherwise")
+					t.Error("a loaded predictor predicts differently")
 				}
 				if !bytes.Equal(saved(t, q), data) {
-					t.Error("a loaded predictor saves otherwise")
+					t.Error("a loaded predictor saves different bytes")
 				}
 			})
 			t.Run("input untouched", func(t *testing.T) {
@@ -249,8 +249,8 @@ func mustSpec(text string) Spec {
 	return s
 }
 
-// TestMissingOutcomes: a model is fitted on what was observed of it, and one
-// observed where queries are easy is not thereby thought good.
+// TestMissingOutcomes: a model is fitted on its observed outcomes, and one that
+// was observed on easy queries does not look better for it.
 func TestMissingOutcomes(t *testing.T) {
 	train, _ := world(1200, 20)
 	test, testTruth := world(300, 21)
@@ -258,7 +258,7 @@ func TestMissingOutcomes(t *testing.T) {
 	train.Score, train.OutputTokens = slices.Clone(full.Score), slices.Clone(full.OutputTokens)
 	r := rand.New(rand.NewPCG(5, 5))
 	for i := range train.X {
-		if r.Float64() < 0.15 { // anyone may be missing
+		if r.Float64() < 0.15 { // any model may be missing
 			m := r.IntN(testModels)
 			train.Score[i*testModels+m], train.OutputTokens[i*testModels+m] = math.NaN(), math.NaN()
 		}
@@ -322,7 +322,7 @@ func TestUncertainty(t *testing.T) {
 				t.Errorf("90%% quantile holds %.1f%% of the time, want 87%% to 93%%", 100*within)
 			}
 			if strings.HasPrefix(text, "knn") {
-				return // its k, and so its error, is fixed
+				return // its k is given, so its error does not fall
 			}
 			if seMany >= seFew {
 				t.Errorf("mean standard error %.4f with 2,500 queries, %.4f with 250: want it to fall", seMany/n, seFew/n)
@@ -353,8 +353,8 @@ func TestUncertainty(t *testing.T) {
 	}
 }
 
-// TestTemplatedPrompts: where every prompt is made of the same few words, none
-// of them is novel; one in other words is.
+// TestTemplatedPrompts: if every prompt is made of the same few words, none of
+// them is novel; a prompt in other words is.
 func TestTemplatedPrompts(t *testing.T) {
 	d, _ := world(200, 60)
 	template := carrot.Sparse{Index: []uint32{3, 5, 8}, Value: []float32{1, 1, 1}}
@@ -395,11 +395,11 @@ func TestDirectCosts(t *testing.T) {
 		observed += train.CostUSD[i*testModels+1]
 	}
 	if r := predicted / observed; r < 0.95 || r > 1.05 {
-		t.Errorf("mean cost forecast is %.3f of the observed", r)
+		t.Errorf("the mean cost forecast is %.3f of the mean observed cost, want 0.95 to 1.05", r)
 	}
 }
 
-// TestFitErrors: what cannot be fitted is refused with the reason.
+// TestFitErrors: data that cannot be fitted are refused with the reason.
 func TestFitErrors(t *testing.T) {
 	for _, row := range []struct {
 		name string

@@ -8,12 +8,11 @@ import (
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
-// Write writes the fitted state to w in the safetensors format, under stable
-// names, with the given metadata, which must be UTF-8. Equal predictors and
-// metadata give equal bytes. What [File.Predictor] is given to restore the
-// predictor (its Spec, its Models and the length of the dense vectors) is not
-// part of the state: put it into the metadata, or keep it elsewhere. The
-// out-of-fold predictions are not written. It returns ErrNotFitted before Fit.
+// Write writes the fitted state and the given metadata, which must be valid
+// UTF-8, to w in the safetensors format. Equal predictors and metadata give
+// equal bytes. The arguments of [File.Predictor] are not part of the state: put
+// them into the metadata or keep them elsewhere. The out-of-fold predictions of
+// Fit are not written. It returns ErrNotFitted before Fit.
 func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	if p.learner == nil {
 		return ErrNotFitted
@@ -25,12 +24,11 @@ func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	return safetensors.Write(w, metadata, out.list)
 }
 
-// File is a file that [Predictor.Write] wrote.
+// File is what [Predictor.Write] wrote: metadata and the state of a predictor.
 type File struct{ file *safetensors.File }
 
 // Parse reads a file from memory; data must not change while the File is in
-// use. It checks the layout and reads the metadata, and leaves what the tensors
-// hold to [File.Predictor].
+// use. It checks the layout of the file; [File.Predictor] checks its content.
 func Parse(data []byte) (*File, error) {
 	file, err := safetensors.Parse(data)
 	if err != nil {
@@ -42,10 +40,10 @@ func Parse(data []byte) (*File, error) {
 // Metadata returns a copy of the metadata that Write was given.
 func (f *File) Metadata() map[string]string { return f.file.Metadata() }
 
-// Predictor restores the predictor in the file, which predicts the same bits.
-// spec and models are its Spec and its Models when it was written, dense is the
-// length of the dense vectors. It checks every shape, index and number and
-// returns an error that names the tensor that does not fit.
+// Predictor returns the predictor in the file, whose predictions are those of
+// the one written, to the last bit. spec and models are that predictor's Spec
+// and Models; dense is the length of the dense vectors it was fitted on. Every
+// shape, index and number is checked, and an error names the tensor at fault.
 func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, error) {
 	learner, err := newLearner(spec)
 	if err != nil {

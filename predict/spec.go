@@ -23,9 +23,9 @@ type Spec struct {
 	K         int     `json:"k,omitempty"`         // knn: neighbours for scores
 	KTokens   int     `json:"k_tokens,omitempty"`  // knn: neighbours for output tokens
 
-	// The kernel's noise, sparse's α and knn's k for output tokens and for
-	// what all models have in common on a query; zero: that for scores, if
-	// given.
+	// The same hyperparameters for output tokens, and for what all models
+	// have in common on a query. Zero means the value for scores; if that is
+	// zero too, Fit chooses each of them.
 	KCommon     int     `json:"k_common,omitempty"`
 	NoiseTokens float64 `json:"noise_tokens,omitempty"`
 	NoiseCommon float64 `json:"noise_common,omitempty"`
@@ -35,10 +35,12 @@ type Spec struct {
 	// Parts of a blend, joined by "+". Empty: "kernel+sparse".
 	Parts string `json:"parts,omitempty"`
 
-	// Caution shrinks quality estimates towards each model's mean by this
-	// factor in (0,1]. Zero: not shrunk by Fit.
+	// Caution in (0,1] is the factor by which the models' differences in
+	// quality are shrunk towards those of their means. Zero means 1, no
+	// shrinkage.
 	Caution float64 `json:"caution,omitempty"`
 
+	// Seed draws the kernel's landmarks.
 	Seed uint64 `json:"seed"`
 }
 
