@@ -41,19 +41,19 @@ text{font:12px system-ui,sans-serif;fill:var(--ink)}
 .kernel .line{stroke-dasharray:7 3}.chosen .line{stroke-dasharray:2 3}.few .line{stroke-dasharray:9 3 2 3}.share .line{stroke-dasharray:4 2}
 `
 
-// WriteSVG draws excess risk against n on logarithmic axes, one panel per
-// scenario and equal axes in all. Dotted: one model for all queries. Thin: what
-// noise alone costs at the right k, a line with the slope of theory. It reads
-// in light and in dark, and without colour.
+// WriteSVG draws excess risk against n on logarithmic axes: one panel per
+// scenario, all with the same axes. A dotted line is the best single model, a thin
+// one what noise alone costs at the right k, with the slope of theory. The picture
+// is readable in light and dark mode and without colour.
 func (r *Report) WriteSVG(w io.Writer) error {
 	rows := (len(r.Scenarios) + columns) / columns // one cell more, for the key
 	width, height := float64(columns*panelWidth), float64(headHeight+rows*panelHeight+footerHeight)
 	var c svg.Canvas
 	c.OpenFile(width, height, "Excess risk of the plug-in rule against the number of training queries",
-		"One panel per scenario, logarithmic axes: risk falls along the slope of theory for the right k and stays for a wrong one.", style)
+		"One panel per scenario, with logarithmic axes: for the right k, risk falls with the slope of theory; for a wrong one, it stays.", style)
 	c.Rect(0, 0, width, height, `class="page"`)
-	c.Text(16, 26, "head", "start", "What the rate promises, and what comes out")
-	c.Text(16, 45, "tick", "start", fmt.Sprintf("excess risk (units of quality) against training queries n, both logarithmic; mean of %d training sets, 95%% bars; e is the promised exponent", r.Repetitions))
+	c.Text(16, 26, "head", "start", "What the rate promises, and what happens")
+	c.Text(16, 45, "tick", "start", fmt.Sprintf("excess risk (units of quality) against training queries n, both logarithmic; mean of %d training sets with 95%% bars; e is the promised exponent", r.Repetitions))
 	c.WriteString("\n")
 	low, high := r.risks()
 	for i := range r.Scenarios {
@@ -98,7 +98,7 @@ type panel struct {
 	risk  svg.Axis
 }
 
-// y places a risk; what lies outside the axis, on its edge.
+// y places a risk; those outside the axis are placed on its edge.
 func (p *panel) y(risk float64) float64 { return p.risk.At(min(risk, p.risk.High)) }
 
 func (p *panel) draw(s *Result, left, top float64) {
@@ -132,7 +132,7 @@ func (p *panel) draw(s *Result, left, top float64) {
 	p.WriteString("\n")
 }
 
-// caption says what is special about a scenario, in a few signs.
+// caption gives the parameters of a scenario.
 func (s *Result) caption() string {
 	smoothness := fmt.Sprint(s.Smoothness)
 	if s.CostSmoothness != s.Smoothness {
@@ -179,5 +179,5 @@ func writeKey(c *svg.Canvas, i int) {
 		c.WriteString("</g>")
 	}
 	line("guide", "theory, right k: noise alone")
-	line("one", "the best single model for all")
+	line("one", "the best single model")
 }
