@@ -11,23 +11,24 @@ import (
 	"github.com/carrot-router/carrot/internal/svg"
 )
 
-// layers is how many models the traffic chart tells apart; the others share
-// one layer.
+// layers is how many layers the traffic chart has at most. The models with the
+// smallest shares have one together.
 const layers = 8
 
-// traffic draws who answers along the curve of the first router that has it.
+// traffic draws which models answer along the curve of the first router with
+// recorded traffic.
 func (b *board) traffic() (section, bool) {
-	s := section{ID: "traffic", Title: "Who answers"}
+	s := section{ID: "traffic", Title: "Which model answers"}
 	for k := range b.Routers {
 		l := &b.Routers[k]
 		at := steps(l)
 		if len(at) < 2 {
 			continue
 		}
-		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models stand in the order of their cost, the cheapest at the bottom.", l.Name)}
+		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models are stacked by their cost, the cheapest at the bottom.", l.Name)}
 		s.Figures = []figure{{SVG: b.area(l, at, wide), Class: "wide"}, {SVG: b.area(l, at, narrow), Class: "narrow"}}
-		s.More = []table{b.settings(l, at)} // no title: the page has it under the slider
-		s.Notes = []string{"The same numbers stand in the table of recorded settings."}
+		s.More = []table{b.settings(l, at)} // without a title: the page has the table under the slider
+		s.Notes = []string{"The table of recorded settings has the same numbers."}
 		return s, true
 	}
 	return s, false
@@ -85,7 +86,7 @@ func (b *board) area(l *eval.RouterLine, at []eval.TrafficPoint, g geometry) tem
 	var legend svg.Canvas
 	bottom := layerLegend(&legend, stack, size, g, g.height+30)
 	var c svg.Canvas
-	c.Open(g.width, bottom, "chart area", fmt.Sprintf("Traffic of %s by model along its curve; the same in the table of its recorded settings", l.Name))
+	c.Open(g.width, bottom, "chart area", fmt.Sprintf("Traffic of %s by model along its curve; the table of recorded settings has the same numbers", l.Name))
 	x := svg.Axis{Low: 0, High: float64(len(at) - 1), From: g.left, To: g.width - g.right}
 	y := svg.Axis{Low: 0, High: 1, From: g.height - g.bottom, To: g.top}
 	patterns(&c, size)
@@ -157,8 +158,8 @@ func (l layer) draw(chart, labels *svg.Canvas, base []float64, x, y svg.Axis, si
 	}
 }
 
-// room finds the middle of the place within a layer that is half wide to both
-// sides and highest; ok is false if a line of text fits nowhere.
+// room finds the place within a layer where a text that extends half to both
+// sides has the most height. ok is false if a line of text fits nowhere.
 func (l layer) room(base []float64, x, y svg.Axis, half float64) (at svg.XY, ok bool) {
 	most := 16.0
 	for s := range base {
@@ -191,10 +192,10 @@ func patterns(c *svg.Canvas, prefix string) {
 	c.WriteString("</defs>")
 }
 
-// calibration shows how forecasts of quality agree with outcomes.
+// calibration shows how well forecasts of quality agree with outcomes.
 func (b *board) calibration() (section, bool) {
 	s := section{ID: "calibration", Title: "Calibration", Lead: []string{
-		"Where a router forecasts quality: what it forecast (across) and what was observed (up), in bins of equal width; a dot's area is its share of the forecasts. On the diagonal, forecasts mean what they say."}}
+		"For routers that forecast quality: the forecast (across) against what was observed (up), in bins of equal width. The area of a dot is its share of the forecasts. On the diagonal, forecasts are right on average."}}
 	t := table{Caption: "Calibration", Head: head("router", "Brier", "ECE", "R²", "residual / deviation", "tokens: error", "bias", "within p90", "cost: error", "bias", "rank correlation")}
 	for _, i := range b.order {
 		l := &b.Routers[i]

@@ -12,7 +12,7 @@ import (
 )
 
 // geometry is the shape of a chart: wide for screens and paper, narrow for
-// phones, where the labels beside the curves are their numbers only.
+// phones, where curves are labelled with their numbers only.
 type geometry struct {
 	width, height            float64
 	left, right, top, bottom float64
@@ -24,7 +24,7 @@ var (
 	narrow = geometry{380, 430, 42, 24, 12, 44, true}
 )
 
-// view is one way to look at the curves.
+// view is one view of the curves.
 type view struct {
 	log, near bool
 	geometry
@@ -82,7 +82,7 @@ func (p *plot) begin() {
 	p.window()
 }
 
-// summary says what the chart shows, for those who do not see it.
+// summary describes the chart for readers who cannot see it.
 func (p *plot) summary() string {
 	scale := "linear"
 	if p.view.log {
@@ -91,7 +91,7 @@ func (p *plot) summary() string {
 	return fmt.Sprintf("Mean quality against mean cost of %s; %s cost axis", plural(len(p.b.Routers), "row"), scale)
 }
 
-// window defines what curves are cut off at.
+// window defines the rectangle that curves are clipped to.
 func (p *plot) window() {
 	id := p.clip()
 	fmt.Fprintf(p, `<clipPath id="%s">`, id)
@@ -188,8 +188,8 @@ func (p *plot) curve(s series) {
 	}
 }
 
-// mixtures puts points along the straight lines of a hull, which a log axis
-// bends.
+// mixtures adds points along the straight lines of a hull, because a log axis
+// bends them.
 func (p *plot) mixtures(hull []frontier.Point) []frontier.Point {
 	if !p.view.log {
 		return hull
@@ -230,7 +230,7 @@ func (p *plot) markers(shape svg.Shape, places []svg.XY) {
 	}
 }
 
-// singles draws the single models, with names where there is room.
+// singles draws the single models, with their names where there is room.
 func (p *plot) singles(s series) {
 	fmt.Fprintf(p, `<g class="singles" data-r="%d">`, s.index)
 	var taken [][4]float64
@@ -280,8 +280,8 @@ type edgeLabel struct {
 	above bool // the series leaves the window at the top
 }
 
-// edgeLabel finds where a series is to be named; ok is false for one that is
-// named on demand only.
+// edgeLabel finds where a series is to be named. ok is false for one that is
+// named only on demand.
 func (p *plot) edgeLabel(s series) (l edgeLabel, ok bool) {
 	l = edgeLabel{s: s, text: s.label}
 	l.above = finite(s.line.Peak) && float64(s.line.Peak) > p.y.High
@@ -306,8 +306,8 @@ func (p *plot) edgeLabel(s series) (l edgeLabel, ok bool) {
 	return l, ok
 }
 
-// edgeLabels names the emphasised series, the references and what leaves the
-// window at the right edge.
+// edgeLabels names, at the right edge, the emphasised series, the references and
+// the series that leave the window at the top.
 func (p *plot) edgeLabels(all []series) {
 	var labels []edgeLabel
 	for _, s := range all {
@@ -333,7 +333,8 @@ func (p *plot) edgeLabels(all []series) {
 	}
 }
 
-// settle sorts labels from the top and returns where they go, gap apart.
+// settle sorts labels from top to bottom and returns their places, at least gap
+// apart.
 func settle(labels []edgeLabel, gap, low, high float64) []float64 {
 	slices.SortStableFunc(labels, func(a, b edgeLabel) int { return cmp.Compare(a.from.Y, b.from.Y) })
 	at := make([]float64, len(labels))
@@ -361,7 +362,7 @@ func spread(at []float64, gap, low, high float64) {
 	}
 }
 
-// fit shortens a label to what is left of the right margin.
+// fit shortens a label to the room in the right margin beyond from.
 func (g geometry) fit(s string, from float64) string { return clipped(s, int((g.right-from)/8.2)) }
 
 // clipped shortens a name to n characters.

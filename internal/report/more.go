@@ -11,7 +11,7 @@ import (
 )
 
 func (b *board) regret() (section, bool) {
-	s := section{ID: "regret", Title: "Regret", Lead: []string{"Mean utility of the oracle minus that of the router, in units of quality, where a unit of quality is worth what the column says. Less is better."}}
+	s := section{ID: "regret", Title: "Regret", Lead: []string{"Mean utility of the oracle minus that of the router, in units of quality. The column says what a unit of quality is worth. Less is better."}}
 	t := table{Caption: "Regret"}
 	for k := range b.Routers {
 		if at := b.Routers[k].Regret; len(at) > 0 {
@@ -43,7 +43,7 @@ func (b *board) regret() (section, bool) {
 		t.Rows = append(t.Rows, r)
 	}
 	if tuned {
-		s.Notes = []string{"* Oracle-tuned: such a router's setting is no price of quality, so the best setting on these very queries was taken."}
+		s.Notes = []string{"* Oracle-tuned: this router's setting is not a price of quality, so its best setting on these very queries was taken."}
 	}
 	s.Tables = []table{t}
 	return s, len(t.Rows) > 0
@@ -51,7 +51,7 @@ func (b *board) regret() (section, bool) {
 
 func (b *board) robustness() (section, bool) {
 	s := section{ID: "robustness", Title: "Robustness", Lead: []string{
-		"What becomes of the choices when prompts are changed in ways that do not change what is asked, at the setting that reaches 97% of the best single's quality: the share of choices kept, and the bill over the bill before."}}
+		"How choices react when prompts are changed without changing what they ask, at the setting that reaches 97% of the best single model's quality: the share of choices that stay the same, and the new bill relative to the old one."}}
 	t := table{Caption: "Robustness"}
 	for _, i := range b.order {
 		l := &b.Routers[i]
@@ -73,7 +73,7 @@ func (b *board) robustness() (section, bool) {
 		t.Rows = append(t.Rows, r)
 	}
 	s.Tables = []table{t}
-	s.Notes = []string{"Worst bill: what it would be if every query went to the dearest model, the most that a suffix can force."}
+	s.Notes = []string{"Worst bill: the bill if every query went to the most expensive model, which is the most that a crafted suffix can force."}
 	return s, len(t.Rows) > 0
 }
 
@@ -86,7 +86,7 @@ func (b *board) pairMetrics() (section, bool) {
 			continue
 		}
 		if s.Lead == nil {
-			s.Lead = []string{fmt.Sprintf("%s against %s: APGR is the average share of the quality gap recovered; CPT the share of calls to %s that recovers half and 80%% of it.", l.Pair.Strong, l.Pair.Weak, l.Pair.Strong)}
+			s.Lead = []string{fmt.Sprintf("%s against %s: APGR is the average share of the quality gap that is recovered; CPT is the share of calls to %s that recovers 50%% or 80%% of it.", l.Pair.Strong, l.Pair.Weak, l.Pair.Strong)}
 		}
 		t.Rows = append(t.Rows, row{"", []cell{name(l.Name), num(decimals(l.Pair.APGR, 4)), num(span(l.Pair.APGRCI, 3)), num(shareFine(l.Pair.CPT50)), num(shareFine(l.Pair.CPT80))}})
 	}
@@ -96,7 +96,7 @@ func (b *board) pairMetrics() (section, bool) {
 
 // learning shows AIQ against the queries fitted on.
 func (b *board) learning(all []series) (section, bool) {
-	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on: where a curve still rises, more outcomes would help."}}
+	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on. Where a curve still rises, more outcomes would help."}}
 	t := table{Caption: "AIQ by queries fitted on"}
 	var with []series
 	for _, i := range b.order {
@@ -125,7 +125,7 @@ func (b *board) learning(all []series) (section, bool) {
 	return s, true
 }
 
-// learningAxes span the learning curves of all series.
+// learningAxes returns axes that span the learning curves of all series.
 func learningAxes(with []series, g geometry) (x, y svg.Axis) {
 	x = svg.Axis{Low: math.Inf(1), High: 0, From: g.left, To: g.width - g.right, Log: true}
 	y = svg.Axis{Low: 1, High: 0, From: g.height - g.bottom, To: g.top}
@@ -146,7 +146,7 @@ func learningChart(with []series, g geometry) template.HTML {
 	g.height *= 0.75
 	x, y := learningAxes(with, g)
 	var c svg.Canvas
-	c.Open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the same in the table")
+	c.Open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the table has the same numbers")
 	for _, v := range y.Ticks(6) {
 		c.Line(x.From, y.At(v), x.To, y.At(v), "grid")
 		c.Text(x.From-7, y.At(v)+4, "tick", "end", svg.Tick(v))
@@ -189,14 +189,14 @@ func learningChart(with []series, g geometry) template.HTML {
 	return markup(&c)
 }
 
-// outOfDomain puts a second report's rows beside this one's.
+// outOfDomain shows a second report's rows beside this one's.
 func (b *board) outOfDomain(other *eval.Report) (section, bool) {
 	s := section{ID: "domain", Title: "Out of domain"}
 	if other == nil {
 		return s, false
 	}
 	o := newBoard(other)
-	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single %s (%s). A router that is ahead at home and behind here has learnt its sources, not its models.",
+	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single model %s (%s). A router that is ahead in domain and behind here has learnt the sources, not the models.",
 		other.Dataset, other.Split, plural(other.Queries, "query"), other.BestSingle, o.singleQuality())}
 	t := table{Caption: "In and out of domain", Head: head("router", "AIQ in domain", "AIQ out of domain", "95% interval", "against the zero router there", "peak in", "peak out", "QNC out")}
 	for _, i := range o.order {

@@ -72,8 +72,8 @@ func swatch(s *series) template.HTML {
 	return markup(&c)
 }
 
-// whisker draws a value and its interval on a common axis; a line marks zero
-// where the axis has it.
+// whisker draws a value and its interval on a common axis. A line marks zero if
+// the axis contains it.
 func whisker(value, low, high float64, domain [2]float64, class string) template.HTML {
 	if !finite(value) {
 		return ""
@@ -93,7 +93,7 @@ func whisker(value, low, high float64, domain [2]float64, class string) template
 	return markup(&c)
 }
 
-// widen widens a domain by a value.
+// widen widens a domain to contain the values.
 func widen(domain [2]float64, values ...float64) [2]float64 {
 	for _, v := range values {
 		if finite(v) {
