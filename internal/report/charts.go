@@ -25,7 +25,7 @@ func (b *board) traffic() (section, bool) {
 		if len(at) < 2 {
 			continue
 		}
-		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models are stacked by their cost, the cheapest at the bottom.", l.Name)}
+		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models are stacked by cost, with the cheapest at the bottom.", l.Name)}
 		s.Figures = []figure{{SVG: b.area(l, at, wide), Class: "wide"}, {SVG: b.area(l, at, narrow), Class: "narrow"}}
 		s.More = []table{b.settings(l, at)} // without a title: the page has the table under the slider
 		s.Notes = []string{"The table of recorded settings has the same numbers."}
@@ -169,7 +169,7 @@ func (l layer) room(base []float64, x, y svg.Axis, half float64) (at svg.XY, ok 
 		}
 		top, bottom := y.To, y.From
 		for k := range base {
-			// A step beside the text still bounds the edge that slants over it.
+			// Edges slant between steps, so the next step beside the text counts too.
 			if step := (x.To - x.From) / float64(len(base)-1); math.Abs(x.At(float64(k))-middle) < half+step {
 				top, bottom = max(top, y.At(base[k]+l.shares[k])), min(bottom, y.At(base[k]))
 			}

@@ -345,8 +345,8 @@ func settle(labels []edgeLabel, gap, low, high float64) []float64 {
 	return at
 }
 
-// spread moves labels apart: the places, rising, keep at least gap and stay
-// between low and high where they can.
+// spread moves labels apart: their places, which rise, keep a distance of at
+// least gap and stay between low and high if there is room.
 func spread(at []float64, gap, low, high float64) {
 	for i := range at {
 		at[i] = max(at[i], low)

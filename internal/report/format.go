@@ -12,7 +12,7 @@ import (
 // none stands for a missing number.
 const none = "–"
 
-// unit writes costs: USD, or calls where a call of one model is the cost.
+// unit writes costs: in USD, or in calls if the report counts calls.
 type unit struct{ perCall bool }
 
 // axis names the cost axis.
