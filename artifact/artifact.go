@@ -153,7 +153,7 @@ func (a *Artifact) Write(w io.Writer) error {
 
 // WriteFile writes the artefact to a file, all or nothing.
 func (a *Artifact) WriteFile(path string) error {
-	if err := atomicfile.Write(path, a.Write); err != nil {
+	if err := atomicfile.Write(path, 0o644, a.Write); err != nil {
 		return fmt.Errorf("write router %s: %w", path, err)
 	}
 	return nil

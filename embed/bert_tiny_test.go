@@ -1,7 +1,6 @@
 package embed
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -68,11 +67,7 @@ func (f tinyFolder) write(t testing.TB) (string, map[string][]float64) {
 		}
 	}
 	weights, tensors := f.tensors()
-	var model bytes.Buffer
-	if err := safetensors.Write(&model, nil, tensors); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), model.Bytes(), 0o600); err != nil {
+	if err := safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), nil, tensors); err != nil {
 		t.Fatal(err)
 	}
 	return dir, weights

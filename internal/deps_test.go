@@ -41,7 +41,7 @@ var rules = map[string]rule{
 	"internal/nearest":     {nil, "a heap of neighbours knows nothing of what they are neighbours of"},
 	"internal/recent":      {nil, "a bounded memory knows nothing of what is remembered"},
 	"internal/parallel":    {nil, "spreading a loop over processors needs nothing else"},
-	"internal/atomicfile":  {nil, "replacing a file needs nothing else"},
+	"internal/atomicfile":  {nil, "replacing a file does not depend on what it holds"},
 	"internal/svg":         {nil, "a chart knows nothing of what it shows"},
 	"internal/safetensors": {nil, "a file format knows nothing of what is kept in it"},
 	"frontier":             {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},

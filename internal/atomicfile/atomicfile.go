@@ -1,35 +1,38 @@
-// Package atomicfile replaces files as a whole.
+// Package atomicfile writes files so that a reader sees the whole old content
+// or the whole new one, also after a crash.
 package atomicfile
 
 import (
 	"bufio"
-	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// Write replaces the file at path with what write writes, readable by all
-// users. If write or the system fails, the file is left as it was and the error
-// is returned.
-func Write(path string, write func(w io.Writer) error) (err error) {
+// Write replaces the file at path by what write writes, or leaves it as it was
+// if write or anything else fails. The content goes to a hidden file beside path
+// whose name matches [Leftovers], and which takes the place of path once it is
+// on disk. A file that is replaced gets the mode perm too.
+func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
+			f.Close() // which may have been done
+			os.Remove(f.Name())
 		}
 	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	if err := write(buf); err != nil {
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := write(w); err != nil {
 		return err
 	}
-	if err := buf.Flush(); err != nil {
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := f.Chmod(0o644); err != nil {
+	if err := f.Chmod(perm); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -41,24 +44,19 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	syncDir(filepath.Dir(path))
+	SyncDir(filepath.Dir(path))
 	return nil
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
+// Leftovers is a pattern for [filepath.Glob], relative to the folder, of the
+// hidden files that Write leaves behind if the process is killed.
+const Leftovers = ".*.tmp"
 
-// syncDir makes a rename durable where the system can. The file is complete
-// either way, so a failure is not an error.
-func syncDir(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
+// SyncDir makes renames within a folder durable on systems that can. A file that
+// was renamed is whole either way, so a failure is not an error.
+func SyncDir(dir string) {
+	if f, err := os.Open(dir); err == nil {
+		f.Sync()
+		f.Close()
 	}
-	_ = d.Sync()
-	_ = d.Close()
 }

@@ -3,37 +3,70 @@ package atomicfile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 )
 
-func TestWrite(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "file")
-	content := func(text string) func(io.Writer) error {
-		return func(w io.Writer) error {
-			_, err := io.WriteString(w, text)
-			return err
-		}
+// content returns a file's content, and fails unless the folder holds nothing
+// else.
+func content(t *testing.T, path string) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) > 1 {
+		t.Errorf("the folder holds %v, %v, want one file", entries, err)
 	}
-	for _, text := range []string{"first", "second"} { // the second time it replaces the first
-		if err := Write(path, content(text)); err != nil {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	long := strings.Repeat("long ", 1<<16)
+	for _, text := range []string{"first", long} {
+		if err := Write(path, 0o644, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 			t.Fatal(err)
 		}
+		if got := content(t, path); got != text {
+			t.Errorf("the file holds %d bytes, want %d", len(got), len(text))
+		}
 	}
-	broken := errors.New("broken")
-	if err := Write(path, func(w io.Writer) error { return errors.Join(content("third")(w), broken) }); !errors.Is(err, broken) {
-		t.Errorf("Write with a failing function = %v, want %v", err, broken)
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v, want 644", info.Mode(), err)
 	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != "second" {
-		t.Errorf("after a failed Write the file holds %q, %v, want what was there before", got, err)
+}
+
+func TestWriteFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("folder holds %v, %v, want only the file", entries, err)
+	fault := errors.New("fault")
+	err := Write(path, 0o644, func(w io.Writer) error {
+		io.WriteString(w, "new")
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), Leftovers)); err != nil || len(left) != 1 {
+			t.Errorf("Leftovers matches %v, %v, want one file", left, err)
+		}
+		return fault
+	})
+	if err != fault {
+		t.Errorf("Write = %v, want %v", err, fault)
 	}
-	if err := Write(filepath.Join(dir, "none", "x"), content("")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Write to a missing folder = %v, want not exist", err)
+	if got := content(t, path); got != "old" {
+		t.Errorf("the file holds %q, want what it held before", got)
+	}
+	err = Write(filepath.Join(path, "no folder"), 0o644, func(io.Writer) error { return nil })
+	if err == nil {
+		t.Error("Write into a file succeeds")
+	}
+	err = Write(filepath.Join(t.TempDir(), "none", "f"), 0o644, func(io.Writer) error { return nil })
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Write into no folder = %v, want %v", err, fs.ErrNotExist)
 	}
 }

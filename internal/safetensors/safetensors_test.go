@@ -291,12 +291,28 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-func TestOpen(t *testing.T) {
+func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "m.safetensors")
 	metadata, tensors := sample()
-	if err := os.WriteFile(path, write(t, metadata, tensors), 0o600); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second time it replaces the first
+		if err := WriteFile(path, metadata, tensors); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := WriteFile(path, nil, []Tensor{{Name: "x", DType: "F8"}}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("WriteFile of a bad tensor = %v, want an error that names %s", err, path)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, write(t, metadata, tensors)) {
+		t.Errorf("file after a failed WriteFile has changed: %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("folder holds %v, %v, want only the file", entries, err)
+	}
+	if err := WriteFile(filepath.Join(dir, "none", "x"), nil, nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("WriteFile to a missing folder = %v, want not exist", err)
 	}
 	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Open of a missing file = %v, want not exist", err)
