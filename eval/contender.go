@@ -9,7 +9,6 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/train"
 )
@@ -77,7 +76,7 @@ func (o Own) load(t *train.Task, r io.Reader) (fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := safetensors.Parse(data)
+	file, err := predict.Parse(data)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func (o Own) load(t *train.Task, r io.Reader) (fitted, error) {
 	if err := json.Unmarshal([]byte(file.Metadata()["spec"]), &spec); err != nil {
 		return nil, err
 	}
-	p, err := predict.Load(file, spec, t.ModelNames(), len(t.X[0].Dense))
+	p, err := file.Predictor(spec, t.ModelNames(), len(t.X[0].Dense))
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +94,7 @@ func (o Own) load(t *train.Task, r io.Reader) (fitted, error) {
 type own struct{ *predict.Predictor }
 
 func (o own) save(w io.Writer) error {
-	list, err := o.Save()
-	if err != nil {
-		return err
-	}
-	return safetensors.Write(w, map[string]string{"spec": o.setting()}, list)
+	return o.Write(w, map[string]string{"spec": o.setting()})
 }
 
 func (o own) setting() string {

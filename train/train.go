@@ -273,7 +273,9 @@ func (t *Task) Fit(ctx context.Context, rows []int, spec predict.Spec, progress 
 			return nil, err
 		}
 		progress(fmt.Sprintf("caution %g", caution))
-		p.SetCaution(caution)
+		if err := p.SetCaution(caution); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }

@@ -303,26 +303,3 @@ var programHash = sync.OnceValue(func() string {
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 })
-
-// columnPredictor is a predictor with some of its models, in another order.
-type columnPredictor struct {
-	carrot.Predictor
-	models  []string
-	columns []int
-}
-
-func (p columnPredictor) Models() []string { return p.models }
-
-func (p columnPredictor) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
-	if err := p.Predictor.Predict(x, dst); err != nil {
-		return err
-	}
-	for i := range dst {
-		all := dst[i].Forecasts
-		dst[i].Forecasts = make([]carrot.Forecast, len(p.columns))
-		for k, c := range p.columns {
-			dst[i].Forecasts[k] = all[c]
-		}
-	}
-	return nil
-}

@@ -353,26 +353,24 @@ func (e *evaluation) saved(ctx context.Context, path string) (*eval.Entry, error
 	if embedder.ID() != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
 	}
-	columns, err := columnsOf(path, a.Predictor.Models(), t.ModelNames())
-	if err != nil {
+	if err := knowsAll(path, a.Predictor.Models(), t.ModelNames()); err != nil {
 		return nil, err
 	}
 	if e.overlaps(a) {
 		e.notes = append(e.notes, fmt.Sprintf("%s was trained on this data: outside test its figures are optimistic", filepath.Base(path)))
 	}
 	entry := eval.NewEntry(stem(path), t)
-	return entry, entry.PredictVaried(columnPredictor{a.Predictor, t.ModelNames(), columns}, e.rows, e.variants[t])
+	return entry, entry.PredictVaried(a.Predictor.Only(t.ModelNames()), e.rows, e.variants[t])
 }
 
-// columnsOf finds the router's column of each model of the data's pool.
-func columnsOf(path string, known, wanted []string) ([]int, error) {
-	columns := make([]int, len(wanted))
-	for k, name := range wanted {
-		if columns[k] = slices.Index(known, name); columns[k] < 0 {
-			return nil, fmt.Errorf("router %s does not know model %q of the data's pool; it knows %s", path, name, strings.Join(known, ", "))
+// knowsAll refuses a router that does not know a model of the data's pool.
+func knowsAll(path string, known, wanted []string) error {
+	for _, name := range wanted {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("router %s does not know model %q of the data's pool; it knows %s", path, name, strings.Join(known, ", "))
 		}
 	}
-	return columns, nil
+	return nil
 }
 
 // overlaps reports whether the router was trained on rows that are measured:

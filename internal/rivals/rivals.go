@@ -26,19 +26,19 @@ type Data struct {
 	InputTokens         []float64
 	OutputTokens        []float64
 	CostUSD             []float64 // what the call cost
-	Hash                []uint64  // n; equal prompts share one. Nil: the row number
+	Hash                []uint64  // n, equal for equal prompts; if nil, the row numbers serve
 	InputUSD, OutputUSD []float64 // M: the price of a token; NaN where costs are recorded instead
 	Seed                uint64
-	// PerCall, if not nil, is what a call of each model costs, whatever its
-	// tokens: the share of calls.
+	// PerCall, if not nil, is the cost of a call of each model, regardless of
+	// tokens: cost is then a share of calls.
 	PerCall               []float64
 	dense                 blas32.General // n×d, made by prepare
 	complete              []int          // rows on which all models have score and cost
-	meanScore, meanCost   []float64      // M, over the complete rows, or the observed where there are none
-	meanInput, meanTokens []float64      // M, the same
+	meanScore, meanCost   []float64      // M, see means
+	meanInput, meanTokens []float64      // M, see means
 }
 
-// Worth says what a rival's forecast of quality is.
+// Worth says what a rival's forecast of quality means.
 type Worth string
 
 // The kinds of worth. Only a quality can be calibrated and compared with scores.
@@ -48,22 +48,18 @@ const (
 	Share   Worth = "share"
 )
 
-// Method is a rival: where it is from and the settings that are tried.
+// Method is a rival and the settings that are tried.
 type Method struct {
-	Name   string
-	Source string // who proposed it
-	Worth  Worth
-	Fast   bool // part of "fast"
-	// Weight is about how long fitting takes, in units of the quickest.
+	Name  string
+	Worth Worth
+	Fast  bool // part of "fast"
+	// Weight is about how long fitting takes, relative to the fastest method.
 	Weight int
-	// Features is the embedder of a rival that brings its own; nil: the
-	// artefact's.
+	// Features is the embedder of a rival that brings its own. It is nil for
+	// rivals that use the evaluation's.
 	Features carrot.Embedder
-	trials   func(models int) []model // the authors' defaults first, at most Trials
+	trials   func(models int) []model // at most eight settings, the authors' first
 }
-
-// Trials is the most settings that are tried of a method.
-const Trials = 8
 
 // model is a method at one setting. Fitted state is in exported fields, for gob.
 type model interface {
@@ -81,8 +77,7 @@ type workspace struct {
 	near             nearest.Heap
 }
 
-// Router is a fitted rival: a carrot.Predictor, with its method's contract. It
-// is safe for concurrent use.
+// Router is a fitted rival. It implements carrot.Predictor.
 type Router struct {
 	state
 	scratch sync.Pool
@@ -144,7 +139,7 @@ func (r *Router) forecast(x []carrot.Representation, dst []carrot.Prediction) {
 	r.scratch.Put(w)
 }
 
-// Save writes the fitted router; Load reads it and predicts the same bits.
+// Save writes the fitted router. What Load reads predicts the same bits.
 func (r *Router) Save(w io.Writer) error {
 	if r.Fitted == nil {
 		return ErrNotFitted
@@ -166,7 +161,7 @@ func Load(in io.Reader) (*Router, error) {
 	return r, nil
 }
 
-// registerModels tells gob of every kind of model.
+// registerModels registers every kind of model with gob.
 var registerModels = sync.OnceFunc(func() {
 	for _, m := range all {
 		if m.trials != nil {
@@ -239,8 +234,9 @@ func (d *Data) isComplete(i int) bool {
 	return true
 }
 
-// means returns each model's mean over the complete rows, or over the observed
-// ones where too few are complete; NaN where none was observed.
+// means returns each model's mean over the complete rows or, if less than half
+// of the rows are complete, over those observed. It is NaN for a model without
+// any.
 func (d *Data) means(table []float64) []float64 {
 	m := len(d.Models)
 	sum, count := make([]float64, m), make([]float64, m)
@@ -287,16 +283,16 @@ func (d *Data) hash(i int) uint64 {
 	return d.Hash[i]
 }
 
-// forecastsCosts reports whether a rival that could forecast tokens has to
-// forecast costs: some model has no tokens, or no price to put on them.
+// forecastsCosts reports whether a rival that could forecast tokens must forecast
+// costs instead, because a model has no tokens or no price per token.
 func (d *Data) forecastsCosts() bool {
 	return slices.ContainsFunc(d.meanTokens, math.IsNaN) ||
 		d.PerCall == nil && (slices.ContainsFunc(d.InputUSD, math.IsNaN) || slices.ContainsFunc(d.OutputUSD, math.IsNaN))
 }
 
-// predictedCost is the cost in USD that a forecast means for model j on row i:
-// its own where it forecasts costs, else the row's input tokens and the
-// forecast output tokens at the model's prices.
+// predictedCost is the cost in USD of model j on row i by a forecast: the
+// forecast cost if there is one, else the row's input tokens and the forecast
+// output tokens at the model's prices.
 func (d *Data) predictedCost(i, j int, f *carrot.Forecast) float64 {
 	if d.PerCall != nil {
 		return d.PerCall[j]
@@ -311,8 +307,8 @@ func (d *Data) predictedCost(i, j int, f *carrot.Forecast) float64 {
 	return in*d.InputUSD[j] + f.OutputTokens*d.OutputUSD[j]
 }
 
-// Parse returns the methods that names lists: names separated by commas, "all"
-// or "fast".
+// Parse returns the methods in a list of names, separated by commas. "all" and
+// "fast" stand for several.
 func Parse(names string) ([]Method, error) {
 	var out []Method
 	for name := range strings.SplitSeq(names, ",") {
