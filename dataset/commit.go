@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // WriteDir writes the set as the data folder dir, all files gzipped but
@@ -108,10 +110,10 @@ func (w *Writer) writeModels(models []Model) error {
 	names := make(map[string]bool, len(models))
 	for _, m := range models {
 		if field, reason := m.check(); reason != "" {
-			return w.refuse("models.json", field, fmt.Sprintf("%s (model %s)", reason, quote(m.Name)), hintModels)
+			return w.refuse("models.json", field, fmt.Sprintf("%s (model %s)", reason, textfile.Quote(m.Name)), hintModels)
 		}
 		if names[m.Name] {
-			return w.refuse("models.json", "name", quote(m.Name)+" is repeated", hintModels)
+			return w.refuse("models.json", "name", textfile.Quote(m.Name)+" is repeated", hintModels)
 		}
 		names[m.Name] = true
 	}
@@ -120,7 +122,7 @@ func (w *Writer) writeModels(models []Model) error {
 	}
 	for _, name := range w.order {
 		if !names[name] {
-			return w.refuse("models.json", "name", quote(name)+" has outcomes but is not among the models", hintModels)
+			return w.refuse("models.json", "name", textfile.Quote(name)+" has outcomes but is not among the models", hintModels)
 		}
 	}
 	var text bytes.Buffer

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // JoinOptions says how sets are merged; the zero value works.
@@ -93,10 +95,10 @@ func (j *joiner) checkOptions() error {
 	olds := slices.Sorted(maps.Keys(j.opt.Rename))
 	for _, old := range olds {
 		if !known[old] {
-			return fmt.Errorf("join: rename %s: no set has that model", quote(old))
+			return fmt.Errorf("join: rename %s: no set has that model", textfile.Quote(old))
 		}
 		if reason := checkName(j.opt.Rename[old]); reason != "" {
-			return fmt.Errorf("join: rename %s: the new name %s", quote(old), reason)
+			return fmt.Errorf("join: rename %s: the new name %s", textfile.Quote(old), reason)
 		}
 	}
 	for _, old := range olds {
@@ -107,7 +109,7 @@ func (j *joiner) checkOptions() error {
 	}
 	for _, name := range j.opt.Pool {
 		if !known[name] {
-			return fmt.Errorf("join: pool: no set has model %s", quote(name))
+			return fmt.Errorf("join: pool: no set has model %s", textfile.Quote(name))
 		}
 	}
 	return nil
@@ -123,7 +125,7 @@ func (j *joiner) addModels(s *Set) error {
 			m.Name = name
 		}
 		if other, ok := taken[m.Name]; ok {
-			return fmt.Errorf("join: models %s and %s of %s are both named %s", quote(other), quote(old), s.Name, quote(m.Name))
+			return fmt.Errorf("join: models %s and %s of %s are both named %s", textfile.Quote(other), textfile.Quote(old), s.Name, textfile.Quote(m.Name))
 		}
 		taken[m.Name] = old
 		if j.opt.Pool != nil {
@@ -156,7 +158,7 @@ func (j *joiner) mergeModel(to *Model, m Model, set string) error {
 			j.priceFrom[key] = set
 		} else if *have != *p.usd {
 			return fmt.Errorf("join: model %s: %s is %s in %s and %s in %s; rename the model in one of them or make the prices equal",
-				quote(m.Name), p.field, formatFloat(*have), j.priceFrom[key], formatFloat(*p.usd), set)
+				textfile.Quote(m.Name), p.field, formatFloat(*have), j.priceFrom[key], formatFloat(*p.usd), set)
 		}
 	}
 	if m.Priced() {
@@ -190,7 +192,7 @@ func (j *joiner) addQueries(k int, s *Set) error {
 			continue
 		}
 		return fmt.Errorf("join: query %s has one %s in %s and another in %s; ids must differ where queries do",
-			quote(q.ID), field, j.sets[j.queryFrom[row]].Name, s.Name)
+			textfile.Quote(q.ID), field, j.sets[j.queryFrom[row]].Name, s.Name)
 	}
 	return nil
 }
@@ -249,7 +251,7 @@ func (j *joiner) addOutcomes(k int) error {
 			if s.Answers != nil && s.Answers[i][c] != "" {
 				have := &j.set.Answers[row][j.place[k][c]]
 				if *have != "" && *have != s.Answers[i][c] {
-					return j.conflict(q.ID, cell, k, "answer", quote(*have), quote(s.Answers[i][c]))
+					return j.conflict(q.ID, cell, k, "answer", textfile.Quote(*have), textfile.Quote(s.Answers[i][c]))
 				}
 				*have = s.Answers[i][c]
 			}
@@ -263,7 +265,7 @@ func (j *joiner) addOutcomes(k int) error {
 
 func (j *joiner) conflict(id string, cell, k int, field, have, got string) error {
 	return fmt.Errorf("join: query %s, model %s: %s is %s in %s and %s in %s; rename the model in one of them",
-		quote(id), quote(j.set.Models[cell%len(j.set.Models)].Name), field, have, j.sets[max(1, j.cellFrom[cell])-1].Name, got, j.sets[k].Name)
+		textfile.Quote(id), textfile.Quote(j.set.Models[cell%len(j.set.Models)].Name), field, have, j.sets[max(1, j.cellFrom[cell])-1].Name, got, j.sets[k].Name)
 }
 
 // comparePrompts looks at queries of different ids with one prompt: across
@@ -299,8 +301,8 @@ func (j *joiner) compareRows(a, b int) error {
 			x, y := t.At(a, c), t.At(b, c)
 			if !math.IsNaN(x) && !math.IsNaN(y) && x != y {
 				return fmt.Errorf("join: queries %s of %s and %s of %s have one prompt, and model %s has %s %s on the first and %s on the second; rename the model in one set",
-					quote(j.set.Queries[a].ID), j.sets[j.queryFrom[a]].Name, quote(j.set.Queries[b].ID), j.sets[j.queryFrom[b]].Name,
-					quote(m.Name), columnName(col), formatFloat(x), formatFloat(y))
+					textfile.Quote(j.set.Queries[a].ID), j.sets[j.queryFrom[a]].Name, textfile.Quote(j.set.Queries[b].ID), j.sets[j.queryFrom[b]].Name,
+					textfile.Quote(m.Name), columnName(col), formatFloat(x), formatFloat(y))
 			}
 		}
 	}

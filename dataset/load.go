@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 const hintFolder = "a data folder holds queries.jsonl, outcomes.csv and models.json, and may hold answers.csv; all but models.json may be gzipped (.gz)"
@@ -59,7 +61,7 @@ func baseName(dir string) string {
 
 func (l *loader) load(ctx context.Context) error {
 	if info, err := os.Stat(l.dir); err != nil {
-		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + pathCause(err), Hint: hintFolder, Err: err})
+		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + textfile.Cause(err), Hint: hintFolder, Err: err})
 	} else if !info.IsDir() {
 		return l.report(&FormatError{File: l.dir, Reason: "is not a folder", Hint: hintFolder})
 	}
@@ -91,12 +93,12 @@ func (l *loader) modelsFile() error {
 		return l.report(l.missing(path, err))
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	data, err := io.ReadAll(io.LimitReader(f, textfile.MaxLine+1))
 	switch {
 	case err != nil:
-		return l.report(&FormatError{File: path, Reason: "read: " + pathCause(err), Err: err})
-	case len(data) > maxLine:
-		return l.report(&FormatError{File: path, Reason: fmt.Sprintf("is longer than %d MiB", maxLine>>20), Hint: hintModels})
+		return l.report(&FormatError{File: path, Reason: "read: " + textfile.Cause(err), Err: err})
+	case len(data) > textfile.MaxLine:
+		return l.report(&FormatError{File: path, Reason: fmt.Sprintf("is longer than %d MiB", textfile.MaxLine>>20), Hint: hintModels})
 	case !utf8.Valid(data):
 		return l.report(&FormatError{File: path, Reason: "is not UTF-8", Hint: "convert the file to UTF-8"})
 	}
@@ -114,7 +116,7 @@ func (l *loader) modelsFile() error {
 
 // open calls read with the file of that name, plain or gzipped. Errors of the
 // file as a whole go through the reporter too, so that Check sees the others.
-func (l *loader) open(ctx context.Context, name string, required bool, read func(*lineReader) error) error {
+func (l *loader) open(ctx context.Context, name string, required bool, read func(*textfile.Reader) error) error {
 	path := l.path(name)
 	f, err := os.Open(path)
 	if gz, gzErr := os.Open(path + ".gz"); gzErr == nil {
@@ -134,11 +136,11 @@ func (l *loader) open(ctx context.Context, name string, required bool, read func
 		return l.report(l.missing(path, err))
 	}
 	defer f.Close()
-	lr, err := newLineReader(ctx, f, path)
+	lr, err := textfile.NewReader(ctx, f, path)
 	if err == nil {
 		err = read(lr)
 	}
-	if bad, ok := errors.AsType[*FormatError](err); ok {
+	if bad, ok := errors.AsType[*FormatError](formatError(err)); ok {
 		return l.report(bad)
 	}
 	return err
@@ -146,40 +148,32 @@ func (l *loader) open(ctx context.Context, name string, required bool, read func
 
 // missing explains why a file could not be opened.
 func (l *loader) missing(path string, err error) *FormatError {
-	e := &FormatError{File: path, Reason: "open: " + pathCause(err), Err: err}
+	e := &FormatError{File: path, Reason: "open: " + textfile.Cause(err), Err: err}
 	if errors.Is(err, fs.ErrNotExist) {
 		e.Reason, e.Hint = "the file is missing", hintFolder
 	}
 	return e
 }
 
-// pathCause is err without the path, which stands before it anyway.
-func pathCause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
-}
-
 // cell finds the row and column of an outcome or answer; i is -1 where it is
 // to be passed over.
-func (l *loader) cell(c *csvReader, id, model []byte) (i, j int, bad *FormatError) {
+func (l *loader) cell(c *textfile.CSV, id, model []byte) (i, j int, bad *textfile.Error) {
 	i, haveRow := l.rows[string(id)]
 	j, haveCol := l.cols[string(model)]
 	switch {
 	case !haveRow && l.lostRows, !haveCol && l.lostCols:
 		return -1, -1, nil
 	case !haveRow:
-		return -1, -1, c.faultAt("id", fmt.Sprintf("%s is not in queries.jsonl", quote(id)), "add the query, or leave its outcomes out")
+		return -1, -1, c.Fault("id", fmt.Sprintf("%s is not in queries.jsonl", textfile.Quote(id)), "add the query, or leave its outcomes out")
 	case !haveCol:
-		return -1, -1, c.faultAt("model", fmt.Sprintf("%s is not in models.json", quote(model)), "add the model to models.json, or leave its outcomes out")
+		return -1, -1, c.Fault("model", fmt.Sprintf("%s is not in models.json", textfile.Quote(model)), "add the model to models.json, or leave its outcomes out")
 	}
 	return i, j, nil
 }
 
-func (l *loader) reportIf(bad *FormatError) error {
+func (l *loader) reportIf(bad *textfile.Error) error {
 	if bad == nil {
 		return nil
 	}
-	return l.report(bad)
+	return l.report.text(bad)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // Model is one column of the outcomes: a model with its prices in USD per
@@ -106,6 +108,15 @@ func (m Model) clone() Model {
 	return m
 }
 
+// Validate returns a *[FormatError] about the first field that the readers would
+// refuse, or nil.
+func (m Model) Validate() error {
+	if field, reason := m.check(); reason != "" {
+		return &FormatError{Field: field, Reason: reason, Hint: hintModels}
+	}
+	return nil
+}
+
 // check returns the field at fault and why, or "", "".
 func (m Model) check() (field, reason string) {
 	if reason := checkName(m.Name); reason != "" {
@@ -167,9 +178,9 @@ func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 		if err := json.Unmarshal(raw, &m); err != nil {
 			bad.Reason, bad.Err = fmt.Sprintf("model %d: %v", len(models)+1, err), err
 		} else if bad.Field, bad.Reason = m.check(); bad.Reason != "" && m.Name != "" {
-			bad.Reason += fmt.Sprintf(" (model %s)", quote(m.Name))
+			bad.Reason += fmt.Sprintf(" (model %s)", textfile.Quote(m.Name))
 		} else if at, ok := first[m.Name]; ok {
-			bad.Field, bad.Reason = "name", fmt.Sprintf("%s repeats line %d", quote(m.Name), at)
+			bad.Field, bad.Reason = "name", fmt.Sprintf("%s repeats line %d", textfile.Quote(m.Name), at)
 		}
 		if bad.Reason == "" {
 			first[m.Name] = line(start)

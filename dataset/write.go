@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // WriteOptions says how a data folder is written; the zero value works.
@@ -74,7 +76,7 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 	for _, name := range opt.Columns {
 		k := slices.Index(outcomeOptional, name)
 		if k < 0 || slices.Contains(header, name) {
-			return nil, fmt.Errorf("write %s: %s is not an optional column of outcomes.csv, or is named twice", dir, quote(name))
+			return nil, fmt.Errorf("write %s: %s is not an optional column of outcomes.csv, or is named twice", dir, textfile.Quote(name))
 		}
 		header = append(header, name)
 		w.columns = append(w.columns, colCost+k)
@@ -110,7 +112,7 @@ func (w *Writer) checkTarget() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return &FormatError{File: w.dir, Reason: "cannot be written: " + pathCause(err), Hint: "name a new folder", Err: err}
+		return &FormatError{File: w.dir, Reason: "cannot be written: " + textfile.Cause(err), Hint: "name a new folder", Err: err}
 	case len(entries) > 0 && !w.force:
 		return &FormatError{File: w.dir, Reason: "the folder exists and is not empty", Hint: "name a new folder, or force it to be replaced", Err: fs.ErrExist}
 	}
@@ -129,7 +131,7 @@ func (w *Writer) Query(q Query) error {
 	}
 	key := md5.Sum([]byte(q.ID))
 	if _, ok := w.rows[key]; ok {
-		return w.refuse("queries.jsonl.gz", "id", quote(q.ID)+" is repeated", "every query needs an id of its own")
+		return w.refuse("queries.jsonl.gz", "id", textfile.Quote(q.ID)+" is repeated", "every query needs an id of its own")
 	}
 	w.rows[key] = uint32(len(w.rows))
 	return writeJSON(w.queries, q)
@@ -162,7 +164,7 @@ func (w *Writer) Outcome(o Outcome) error {
 		return nil
 	}
 	if !seen.outcomes.add(row) {
-		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(o.ID), quote(o.Model)), "keep one outcome of each query and model")
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", textfile.Quote(o.ID), textfile.Quote(o.Model)), "keep one outcome of each query and model")
 	}
 	b := appendCSV(w.scratch[:0], o.ID)
 	b = appendCSV(append(b, ','), o.Model)
@@ -188,7 +190,7 @@ func (w *Writer) Answer(a Answer) error {
 		return w.refuse(file, "answer", "is not UTF-8", "write a short hash of the answer")
 	}
 	if !seen.answers.add(row) {
-		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(a.ID), quote(a.Model)), "keep one answer of each query and model")
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", textfile.Quote(a.ID), textfile.Quote(a.Model)), "keep one answer of each query and model")
 	}
 	if err := w.beginAnswers(); err != nil {
 		return err
@@ -216,7 +218,7 @@ func (w *Writer) beginAnswers() (err error) {
 func (w *Writer) find(file, id, model string) (uint32, *written, error) {
 	row, ok := w.rows[md5.Sum([]byte(id))]
 	if !ok {
-		return 0, nil, w.refuse(file, "id", quote(id)+" is not in queries.jsonl.gz", "write the query first")
+		return 0, nil, w.refuse(file, "id", textfile.Quote(id)+" is not in queries.jsonl.gz", "write the query first")
 	}
 	seen := w.models[model]
 	if seen == nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/importer"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -45,7 +46,7 @@ type importCommand struct {
 // importFormats lists the formats for the command line.
 func importFormats() string {
 	var names []string
-	for _, f := range dataset.Formats() {
+	for _, f := range importer.Formats() {
 		names = append(names, f.Name)
 	}
 	return strings.Join(names, ",")
@@ -56,7 +57,7 @@ func (c *importCommand) Help() string {
 	b.WriteString(`Streams the source, refuses a bad row with file, row and column, and writes the
 folder all at once. The formats, each with an example:
 `)
-	for _, f := range dataset.Formats() {
+	for _, f := range importer.Formats() {
 		fmt.Fprintf(&b, "\n%s: %s\n\n  carrot data import %[1]s %[3]s %s\n", f.Name, f.Summary, f.Source, cmp.Or(importExample[f.Name], importExample[""]))
 	}
 	b.WriteString(`
@@ -86,7 +87,7 @@ func (c *importCommand) columns() (map[string]string, error) {
 			return nil, err
 		}
 		defer f.Close() // only read from
-		if columns, err = dataset.ReadColumns(f, c.Columns); err != nil {
+		if columns, err = importer.ReadColumns(f, c.Columns); err != nil {
 			return nil, err
 		}
 	}
@@ -110,7 +111,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	p := newProgress(t.err)
 	defer p.done()
 	count := p.count("importing")
-	report, err := dataset.Import(ctx, c.Format, c.Source, c.Dir, dataset.ImportOptions{
+	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
 		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
 		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { count(int(done), int(total)) },
@@ -127,7 +128,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 }
 
 // print says what was imported, and what to do before it is of use.
-func (c *importCommand) print(out io.Writer, r *dataset.ImportReport) {
+func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
 		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
 	if r.Skipped > 0 {
