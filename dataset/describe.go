@@ -19,8 +19,10 @@ type Description struct {
 	// without one.
 	Outcomes int `json:"outcomes"`
 	Missing  int `json:"missing"`
-	// Incomplete counts queries for which a pool model has no score.
-	Incomplete int               `json:"incomplete_queries"`
+	// Incomplete counts the queries on which a model in the pool has no score.
+	Incomplete int `json:"incomplete_queries"`
+	// Complete is that of [Coverage].
+	Complete   int               `json:"complete_queries"`
 	Sources    []SourceSummary   `json:"sources"` // by name
 	PerModel   []ModelSummary    `json:"per_model"`
 	Equal      EqualPrompts      `json:"equal_prompts"`
@@ -76,6 +78,7 @@ func (s *Set) Describe() Description {
 			d.Incomplete++
 		}
 	}
+	d.Complete = s.Coverage().Complete
 	groups := s.promptGroups()
 	d.Equal = s.describeEqual(groups)
 	d.Suspicious = s.suspicious(groups)
@@ -190,7 +193,8 @@ func (d Description) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d queries, %d models, %d outcomes, %d missing\n", d.Name, d.Queries, d.Models, d.Outcomes, d.Missing)
 	fmt.Fprintf(&b, "fingerprint %s\n", d.Fingerprint)
-	fmt.Fprintf(&b, "queries without a score of every pool model: %d\n\n", d.Incomplete)
+	fmt.Fprintf(&b, "queries without a score of every pool model: %d\n", d.Incomplete)
+	fmt.Fprintf(&b, "complete queries (every pool model has a score, and tokens or a cost): %d\n\n", d.Complete)
 	d.writeSources(&b)
 	b.WriteByte('\n')
 	d.writeModels(&b)

@@ -45,6 +45,7 @@ func ExampleSet_Describe() {
 	// tiny: 5 queries, 3 models, 9 outcomes, 6 missing
 	// fingerprint sha256:8bbf8ad35e29ba72ca327b6fe489df510f36cd36967949159d6127e62b0166e0
 	// queries without a score of every pool model: 2
+	// complete queries (every pool model has a score, and tokens or a cost): 2
 	//
 	//   train  validation  test  all  source
 	//       1           0     0    1  (none)

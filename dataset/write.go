@@ -51,7 +51,10 @@ type Writer struct {
 }
 
 // written marks the queries of one model that have an outcome or an answer.
-type written struct{ outcomes, answers bitset }
+type written struct {
+	outcomes, answers bitset
+	tally
+}
 
 type bitset []uint64
 
@@ -64,6 +67,11 @@ func (b *bitset) add(i uint32) bool {
 	fresh := *word&bit == 0
 	*word |= bit
 	return fresh
+}
+
+// has reports whether i is marked.
+func (b bitset) has(i uint32) bool {
+	return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0
 }
 
 // NewWriter begins to write the data folder dir. It fails if dir exists and is
@@ -166,6 +174,7 @@ func (w *Writer) Outcome(o Outcome) error {
 	if !seen.outcomes.add(row) {
 		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", textfile.Quote(o.ID), textfile.Quote(o.Model)), "keep one outcome of each query and model")
 	}
+	seen.tally.add(row, &o)
 	b := appendCSV(w.scratch[:0], o.ID)
 	b = appendCSV(append(b, ','), o.Model)
 	for _, col := range w.columns {

@@ -120,11 +120,53 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	p.done()
+	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
 	}
 	c.print(t.out, report)
 	return nil
+}
+
+// warning is something about a data folder that does no harm by itself, and
+// what to do about it.
+type warning struct{ text, hint string }
+
+func printWarnings(w io.Writer, dir string, all []warning) {
+	for _, one := range all {
+		fmt.Fprintf(w, "carrot: warning: %s: %s\ncarrot: hint: %s\n", dir, one.text, one.hint)
+	}
+}
+
+// fewComplete is the number of complete queries below which there is a warning.
+const fewComplete = 50
+
+// coverageWarnings says what training and evaluation would not expect of a data
+// folder. It says nothing about a folder without scores.
+func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
+	names := strings.Join(c.Uncosted, ", ")
+	switch {
+	case !c.Costed && len(c.Uncosted) == 0:
+		return nil
+	case !c.Costed:
+		all = append(all, warning{"no model in the pool has tokens or costs: a router trained on this data knows only quality, and its objectives are quality and usd-per-quality=inf",
+			"record input_tokens and output_tokens, or cost_usd, to train a router that weighs cost"})
+	case len(c.Uncosted) == 1:
+		all = append(all, warning{names + " has scores but neither tokens nor costs, while other models in the pool have them: its cost is unknown, and training refuses it",
+			fmt.Sprintf(`record tokens or cost_usd for %s, set "pool": false for it in %s/models.json, or train with --keep-unpriced %[1]s`, names, dir)})
+	case len(c.Uncosted) > 1:
+		all = append(all, warning{names + " have scores but neither tokens nor costs, while other models in the pool have them: their cost is unknown, and training refuses them",
+			fmt.Sprintf(`record tokens or cost_usd for them, set "pool": false for them in %s/models.json, or train with --keep-unpriced %s`, dir, strings.Join(c.Uncosted, ","))})
+	}
+	complete := fmt.Sprintf("%d of %d queries are complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, c.Queries)
+	switch {
+	case 2*c.Complete < c.Queries:
+		all = append(all, warning{complete + "eval skips the others, and named objectives such as balanced are less certain",
+			`fill in the missing outcomes, or set "pool": false for the models that few queries have: see carrot data describe ` + dir})
+	case c.Complete < fewComplete:
+		all = append(all, warning{complete + fmt.Sprintf("figures on fewer than %d are little more than noise", fewComplete), "collect more outcomes"})
+	}
+	return all
 }
 
 // print says what was imported, and what to do before it is of use.
@@ -190,7 +232,8 @@ type checkCommand struct {
 }
 
 func (c *checkCommand) Help() string {
-	return `Ends with status 1 if anything is wrong.
+	return `Ends with status 1 if anything is wrong. Warnings, about models without costs and
+about few complete queries, do not change the status.
 
 Example:
   carrot data check mydata`
@@ -219,9 +262,19 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%s: problems found: %d", c.Dir, len(problems))
 	}
-	if !c.JSON {
-		fmt.Fprintf(t.out, "%s: nothing wrong\n", c.Dir)
+	set, err := dataset.Load(ctx, c.Dir)
+	if err != nil {
+		return err
 	}
+	warnings := coverageWarnings(c.Dir, set.Coverage())
+	if c.JSON {
+		printWarnings(t.err, c.Dir, warnings)
+		return nil
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(t.out, "%s: warning: %s\n  hint: %s\n", c.Dir, w.text, w.hint)
+	}
+	fmt.Fprintf(t.out, "%s: nothing wrong\n", c.Dir)
 	return nil
 }
 

@@ -221,8 +221,15 @@ func TestImportFormats(t *testing.T) {
 			if diff := cmp.Diff(tt.want, imported(t, dst)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(&tt.report, report, cmpopts.IgnoreFields(Report{}, "Models", "Unpriced", "IDs")); diff != "" {
+			if diff := cmp.Diff(&tt.report, report, cmpopts.IgnoreFields(Report{}, "Models", "Unpriced", "IDs", "Coverage")); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
+			}
+			set, err := dataset.Load(t.Context(), dst)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(set.Coverage(), report.Coverage); diff != "" {
+				t.Errorf("coverage (-of the set +of the report):\n%s", diff)
 			}
 		})
 	}

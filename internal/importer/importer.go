@@ -118,6 +118,8 @@ type Report struct {
 	Models   []string `json:"models"`
 	Unpriced []string `json:"unpriced"` // models written without prices
 	IDs      string   `json:"ids"`      // what the ids of the queries were made of
+
+	Coverage dataset.Coverage `json:"-"` // of the folder written
 }
 
 // importer is the writing end that all formats but SPROUT share.
@@ -341,5 +343,6 @@ func (r *Report) commit(w *dataset.Writer, prices func(model string) (in, out fl
 		}
 		r.Unpriced = append(r.Unpriced, name)
 	}
+	r.Coverage = w.Coverage(models)
 	return w.Commit(models)
 }

@@ -44,7 +44,8 @@ func checkRouterBench(t *testing.T, src string) {
 		t.Fatal(err)
 	}
 	want := routerBenchWant
-	wantReport := &Report{Rows: 4, Queries: 4, Outcomes: 10, Scores: 10, Costs: 10, Models: want.models, Unpriced: want.models, IDs: "sample_id"}
+	wantReport := &Report{Rows: 4, Queries: 4, Outcomes: 10, Scores: 10, Costs: 10, Models: want.models, Unpriced: want.models, IDs: "sample_id",
+		Coverage: dataset.Coverage{Queries: 4, Complete: 2, Costed: true}}
 	if diff := cmp.Diff(wantReport, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -130,7 +131,8 @@ func TestRouterBenchFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Report{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2, Costs: 2, Models: []string{"n", "m"}, Unpriced: []string{"n", "m"}, IDs: "sample_id"}
+	want := &Report{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2, Costs: 2, Models: []string{"n", "m"}, Unpriced: []string{"n", "m"}, IDs: "sample_id",
+		Coverage: dataset.Coverage{Queries: 2, Costed: true}}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

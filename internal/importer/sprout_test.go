@@ -97,7 +97,7 @@ func TestImportSPROUT(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Report{Rows: 523, Queries: 523, Outcomes: 523 + 523 - 75, Scores: 523 + 523 - 75 - 75, Models: []string{"acme-large-v1", "acme/small"},
-		Unpriced: []string{"acme-large-v1"}, IDs: "key"}
+		Unpriced: []string{"acme-large-v1"}, IDs: "key", Coverage: dataset.Coverage{Queries: 523, Complete: 523 - 75 - 75, Costed: true}}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
