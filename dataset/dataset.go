@@ -210,28 +210,19 @@ func (s *Set) matrices() [numCols]*Matrix {
 	return [numCols]*Matrix{&s.Score, &s.InputTokens, &s.OutputTokens, &s.CostUSD, &s.CachedTokens, &s.ReasoningTokens}
 }
 
-// costUSD returns the cost of one outcome in USD: the recorded one, else
-// tokens × price, else NaN.
+// costUSD returns the cost of one outcome in USD: the recorded one, else the
+// price of its tokens, else NaN.
 func (s *Set) costUSD(i, j int) float64 {
-	if s.CostUSD.Rows > 0 {
-		if c := s.CostUSD.At(i, j); !math.IsNaN(c) {
-			return c
+	at := func(t Matrix) float64 {
+		if t.Rows == 0 {
+			return math.NaN()
 		}
+		return t.At(i, j)
 	}
-	m := &s.Models[j]
-	in, out := s.InputTokens.At(i, j), s.OutputTokens.At(i, j)
-	usd := in*m.InputUSDPerMillion + out*m.OutputUSDPerMillion
-	if m.CachedInputUSDPerMillion != nil && s.CachedTokens.Rows > 0 {
-		if c := s.CachedTokens.At(i, j); !math.IsNaN(c) {
-			usd += c * (*m.CachedInputUSDPerMillion - m.InputUSDPerMillion)
-		}
+	if usd := at(s.CostUSD); !math.IsNaN(usd) {
+		return usd
 	}
-	if m.ReasoningUSDPerMillion != nil && s.ReasoningTokens.Rows > 0 {
-		if r := s.ReasoningTokens.At(i, j); !math.IsNaN(r) {
-			usd += r * (*m.ReasoningUSDPerMillion - m.OutputUSDPerMillion)
-		}
-	}
-	return usd / 1e6
+	return s.Models[j].tokensUSD(at(s.InputTokens), at(s.OutputTokens), at(s.CachedTokens), at(s.ReasoningTokens))
 }
 
 // newAnswers returns an n × m table of empty answers in one block.
