@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/big"
+	"math/bits"
 	"slices"
 )
 
@@ -102,8 +102,7 @@ type Set struct {
 // big-endian number mod 100, below 70 train, below 80 validation, else test.
 // Equal prompts therefore share a split.
 func SplitOf(prompt string) Split {
-	sum := md5.Sum([]byte(prompt))
-	switch r := mod128(sum, 100); {
+	switch _, r := hundreds(prompt); {
 	case r < 70:
 		return SplitTrain
 	case r < 80:
@@ -118,21 +117,20 @@ func SplitOf(prompt string) Split {
 // and folds are independent of splits. It panics if k < 1.
 func Fold(prompt string, k int) int {
 	if k < 1 {
-		panic(fmt.Sprintf("dataset: Fold of %d folds", k))
+		panic(fmt.Sprintf("dataset: Fold into %d folds", k))
 	}
-	sum := md5.Sum([]byte(prompt))
-	n := new(big.Int).SetBytes(sum[:])
-	n.Div(n, big.NewInt(100))
-	return int(n.Mod(n, big.NewInt(int64(k))).Int64())
+	q, _ := hundreds(prompt)
+	return int(bits.Rem64(q[0], q[1], uint64(k)))
 }
 
-// mod128 returns the big-endian 128-bit number b mod m, for m < 2^16.
-func mod128(b [md5.Size]byte, m uint64) uint64 {
-	var r uint64
-	for i := 0; i < len(b); i += 4 {
-		r = (r<<32 | uint64(binary.BigEndian.Uint32(b[i:]))) % m
-	}
-	return r
+// hundreds divides the md5 of a prompt, a 128-bit big-endian number, by 100. It
+// returns the quotient, high half first, and the remainder.
+func hundreds(prompt string) (quotient [2]uint64, remainder uint64) {
+	sum := md5.Sum([]byte(prompt))
+	high, low := binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:])
+	quotient[0] = high / 100
+	quotient[1], remainder = bits.Div64(high%100, low, 100)
+	return quotient, remainder
 }
 
 // Pool returns the columns of the models in the default candidate pool, in

@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"crypto/md5"
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,12 +17,27 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func TestFold(t *testing.T) {
+// SplitOf and Fold are compared with their definitions, in arithmetic of any
+// length.
+func TestSplitOfAndFold(t *testing.T) {
+	hundred := big.NewInt(100)
 	for i := range 200 {
 		prompt := fmt.Sprint("prompt ", i)
-		for _, k := range []int{1, 2, 5, 10, 97} {
-			if f := Fold(prompt, k); f < 0 || f >= k || f != Fold(prompt, k) {
-				t.Errorf("Fold(%q, %d) = %d", prompt, k, f)
+		sum := md5.Sum([]byte(prompt))
+		quotient, remainder := new(big.Int).DivMod(new(big.Int).SetBytes(sum[:]), hundred, new(big.Int))
+		want := SplitTest
+		if r := remainder.Int64(); r < 70 {
+			want = SplitTrain
+		} else if r < 80 {
+			want = SplitValidation
+		}
+		if got := SplitOf(prompt); got != want {
+			t.Errorf("SplitOf(%q) = %s, want %s", prompt, got, want)
+		}
+		for _, k := range []int{1, 2, 5, 10, 97, 4096, math.MaxInt} {
+			want := new(big.Int).Mod(quotient, big.NewInt(int64(k))).Int64()
+			if got := Fold(prompt, k); int64(got) != want {
+				t.Errorf("Fold(%q, %d) = %d, want %d", prompt, k, got, want)
 			}
 		}
 	}
