@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/textfile"
 )
 
@@ -98,11 +99,11 @@ func (w *Writer) Commit(models []Model) error {
 	if err := os.Chmod(w.tmp, 0o755); err != nil { // MkdirTemp made it private
 		return err
 	}
-	syncDir(w.tmp)
+	atomicfile.SyncDir(w.tmp)
 	if err := w.replace(); err != nil {
 		return fmt.Errorf("write %s: %w", w.dir, err)
 	}
-	syncDir(filepath.Dir(w.dir))
+	atomicfile.SyncDir(filepath.Dir(w.dir))
 	return nil
 }
 
@@ -182,12 +183,4 @@ func (w *Writer) Close() error {
 		}
 	}
 	return os.RemoveAll(w.tmp)
-}
-
-// syncDir asks for the entries of a folder to be on disk; some systems cannot.
-func syncDir(dir string) {
-	if f, err := os.Open(dir); err == nil {
-		f.Sync()
-		f.Close()
-	}
 }

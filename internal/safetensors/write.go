@@ -1,19 +1,17 @@
 package safetensors
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/internal/atomicfile"
 )
 
 // Write writes the tensors in the layout of the reference implementation: by
@@ -125,53 +123,17 @@ func quote(s string) string {
 
 // WriteFile writes the file at path atomically: it is replaced as a whole or
 // left as it was.
-func WriteFile(path string, metadata map[string]string, tensors []Tensor) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
+func WriteFile(path string, metadata map[string]string, tensors []Tensor) error {
+	var bad error // from Write, as opposed to the file
+	err := atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		bad = Write(w, metadata, tensors)
+		return bad
+	})
+	switch {
+	case bad != nil:
+		return fmt.Errorf("%s: %w", path, bad)
+	case err != nil:
 		return fmt.Errorf("write safetensors: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
-		}
-	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	if err := Write(buf, metadata, tensors); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := buf.Flush(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	syncDir(filepath.Dir(path))
 	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// syncDir makes a rename durable where the system can; the file is whole
-// either way, so a failure is no error.
-func syncDir(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
-	}
-	_ = d.Sync()
-	_ = d.Close()
 }
