@@ -10,16 +10,16 @@ import (
 
 var answerColumns = []string{"id", "model", "answer"}
 
-// Answer is the extracted final answer of one model to one query, usually as
-// a short hash: equal answers have equal hashes, "" is none found.
+// Answer is the final answer of one model to one query, usually as a short hash:
+// equal answers have equal hashes, and "" means that no answer was found.
 type Answer struct {
 	ID    string // of the query
 	Model string
 	Hash  string
 }
 
-// ReadAnswers reads answers.csv, plain or gzipped, from r and calls fn with
-// every answer and the line it begins on, as [ReadOutcomes] does.
+// ReadAnswers reads answers.csv, plain or gzipped, from r and calls fn with every
+// answer and the line on which it begins, as [ReadOutcomes] does.
 func ReadAnswers(r io.Reader, name string, fn func(line int, a Answer) error) error {
 	l, err := textfile.NewReader(context.Background(), r, name)
 	if err != nil {
@@ -48,7 +48,7 @@ func scanAnswers(l *textfile.Reader, report reporter, fn func(c *textfile.CSV, f
 // answersFile reads the answers of a folder, if it has the file.
 func (l *loader) answersFile(ctx context.Context) error {
 	n, m := len(l.set.Queries), len(l.set.Models)
-	var lines []uint32 // where each answer was read, mod 2^32
+	var lines []uint32 // line of each answer, mod 2^32
 	return l.open(ctx, "answers.csv", false, func(lr *textfile.Reader) error {
 		l.set.Answers = newAnswers(n, m)
 		lines = make([]uint32, n*m)
@@ -59,7 +59,7 @@ func (l *loader) answersFile(ctx context.Context) error {
 			}
 			if at := lines[i*m+j]; at != 0 {
 				return l.report.text(c.Fault("id", fmt.Sprintf("%s with model %s repeats line %d", textfile.Quote(fields[0]), textfile.Quote(fields[1]), at),
-					"keep one answer of each query and model"))
+					"keep one answer for each query and model"))
 			}
 			lines[i*m+j] = uint32(c.First())
 			if len(fields[2]) > 0 {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Coverage says how many queries of a set are of use to a router of its pool,
-// and of which models it is unknown what they cost.
+// Coverage says on how many queries of a set the whole pool can be compared, and
+// which models have no known cost.
 type Coverage struct {
 	Queries int
 	// Complete counts the queries on which every model in the pool has a score
@@ -17,9 +17,8 @@ type Coverage struct {
 	// Costed reports whether any model in the pool has a score and a cost on any
 	// query. If not, a router trained on the set can only choose by quality.
 	Costed bool
-	// Uncosted names the models in the pool that have scores and on no query a
-	// cost, in the order of the models. If other models have costs, the cost of
-	// these is unknown: it is not zero.
+	// Uncosted names the models in the pool that have scores but no cost on any
+	// query, in the order of the models. Their cost is unknown, which is not zero.
 	Uncosted []string
 }
 
@@ -81,7 +80,7 @@ func (t *tally) add(i uint32, o *Outcome) {
 // coverage returns the coverage of n queries by the models of a pool.
 func coverage(n int, pool []namedTally) Coverage {
 	c := Coverage{Queries: n}
-	var need []bitset // by model, the queries that may be complete
+	var need []bitset // for each model, the queries that it does not make incomplete
 	for _, t := range pool {
 		if len(t.costed) > 0 {
 			c.Costed = true

@@ -32,12 +32,12 @@ func formatError(err error) error {
 	return err
 }
 
-// reporter is told of every fault in a row. It returns nil to leave the row
-// out and go on, or the error to stop with.
+// reporter is called with every fault. It returns nil to go on without the
+// faulty row, or the error to stop with.
 type reporter func(*FormatError) error
 
-// text is the reporter for faults in the text of a file.
+// text is a reporter of faults in the text of a file.
 func (r reporter) text(e *textfile.Error) error { return r((*FormatError)(e)) }
 
-// stopAtFirst is the reporter of everything but Check.
+// stopAtFirst is a reporter that stops at the first fault.
 func stopAtFirst(e *FormatError) error { return e }

@@ -15,12 +15,12 @@ import (
 
 const hintFolder = "a data folder holds queries.jsonl, outcomes.csv and models.json, and may hold answers.csv; all but models.json may be gzipped (.gz)"
 
-// maxCells bounds queries × models, lest small files ask for all memory.
+// maxCells bounds queries × models, so that small files cannot take up all memory.
 const maxCells = 1 << 28
 
-// Load reads the data folder dir into memory. The first thing wrong with it is
-// returned as a *[FormatError] with file, line and field; see [Check] for all
-// of them. A missing file also matches [fs.ErrNotExist].
+// Load reads the data folder dir into memory. It returns the first thing that is
+// wrong as a *[FormatError] with file, line and field; [Check] lists all of them.
+// The error about a missing file also matches [fs.ErrNotExist].
 func Load(ctx context.Context, dir string) (*Set, error) {
 	l := newLoader(dir, stopAtFirst)
 	if err := l.load(ctx); err != nil {
@@ -37,9 +37,9 @@ type loader struct {
 	rows   map[string]int // by id of the query
 	cols   map[string]int // by name of the model
 	report reporter
-	faulty bool // something was reported
-	// Set when queries or models are known to be incomplete: outcomes of the
-	// others are then passed over instead of reported one by one.
+	faulty bool // whether a fault was reported
+	// lostRows and lostCols are set if queries or models are missing because of
+	// faults. Outcomes with unknown names are then ignored, not reported.
 	lostRows, lostCols bool
 }
 
@@ -74,7 +74,7 @@ func (l *loader) load(ctx context.Context) error {
 	}
 	l.lostRows = l.faulty
 	if n, m := len(l.set.Queries), len(l.set.Models); m > 0 && n > maxCells/m {
-		return l.report(&FormatError{File: l.dir, Reason: fmt.Sprintf("%d queries × %d models is more than fits", n, m),
+		return l.report(&FormatError{File: l.dir, Reason: fmt.Sprintf("%d queries × %d models are more than fit into memory", n, m),
 			Hint: "split the data into several folders"})
 	}
 	if err := l.outcomesFile(ctx); err != nil {
@@ -114,8 +114,8 @@ func (l *loader) modelsFile() error {
 	return nil
 }
 
-// open calls read with the file of that name, plain or gzipped. Errors of the
-// file as a whole go through the reporter too, so that Check sees the others.
+// open calls read with the file of that name, plain or gzipped. Errors about the
+// file as a whole are reported too, so that Check goes on to the other files.
 func (l *loader) open(ctx context.Context, name string, required bool, read func(*textfile.Reader) error) error {
 	path := l.path(name)
 	f, err := os.Open(path)
@@ -123,7 +123,7 @@ func (l *loader) open(ctx context.Context, name string, required bool, read func
 		defer gz.Close()
 		if err == nil {
 			f.Close()
-			return l.report(&FormatError{File: path, Reason: "stands beside " + name + ".gz", Hint: "remove the one that is out of date"})
+			return l.report(&FormatError{File: path, Reason: "exists, and so does " + name + ".gz", Hint: "remove the older of the two"})
 		}
 		f, err, path = gz, nil, path+".gz"
 	} else if !errors.Is(gzErr, fs.ErrNotExist) && err != nil {
@@ -155,8 +155,8 @@ func (l *loader) missing(path string, err error) *FormatError {
 	return e
 }
 
-// cell finds the row and column of an outcome or answer; i is -1 where it is
-// to be passed over.
+// cell returns the row and column of an outcome or answer; i is -1 if it is to
+// be ignored.
 func (l *loader) cell(c *textfile.CSV, id, model []byte) (i, j int, bad *textfile.Error) {
 	i, haveRow := l.rows[string(id)]
 	j, haveCol := l.cols[string(model)]
@@ -164,9 +164,9 @@ func (l *loader) cell(c *textfile.CSV, id, model []byte) (i, j int, bad *textfil
 	case !haveRow && l.lostRows, !haveCol && l.lostCols:
 		return -1, -1, nil
 	case !haveRow:
-		return -1, -1, c.Fault("id", fmt.Sprintf("%s is not in queries.jsonl", textfile.Quote(id)), "add the query, or leave its outcomes out")
+		return -1, -1, c.Fault("id", fmt.Sprintf("%s is not in queries.jsonl", textfile.Quote(id)), "add the query, or remove its outcomes")
 	case !haveCol:
-		return -1, -1, c.Fault("model", fmt.Sprintf("%s is not in models.json", textfile.Quote(model)), "add the model to models.json, or leave its outcomes out")
+		return -1, -1, c.Fault("model", fmt.Sprintf("%s is not in models.json", textfile.Quote(model)), "add the model to models.json, or remove its outcomes")
 	}
 	return i, j, nil
 }

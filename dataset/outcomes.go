@@ -17,7 +17,7 @@ const (
 	colScore = iota
 	colInput
 	colOutput
-	colCost // from here on optional
+	colCost // this column and those below are optional
 	colCached
 	colReasoning
 	numCols
@@ -43,13 +43,13 @@ func columnName(col int) string {
 	return outcomeOptional[col-colCost]
 }
 
-// Outcome is what one model did on one query. NaN is not observed, so start
-// from [NewOutcome], not from the zero value.
+// Outcome is what was observed of one model on one query. NaN means not observed,
+// so start from [NewOutcome], not from the zero value.
 type Outcome struct {
 	ID    string // of the query
 	Model string
 	Score float64 // quality in [0,1]
-	// InputTokens includes the cached ones, OutputTokens the reasoning.
+	// InputTokens includes the cached tokens, and OutputTokens the reasoning tokens.
 	InputTokens, OutputTokens     float64
 	CostUSD                       float64 // recorded cost of the call in USD
 	CachedTokens, ReasoningTokens float64
@@ -91,10 +91,10 @@ func (o *Outcome) setValues(v [numCols]float64) {
 	o.CostUSD, o.CachedTokens, o.ReasoningTokens = v[colCost], v[colCached], v[colReasoning]
 }
 
-// checkValue says what is wrong with a number in column col, or "". NaN is
-// for the caller to judge.
+// checkValue returns what is wrong with a number in column col, or "". It does
+// not look for NaN.
 func checkValue(col int, v float64) string {
-	// Far above anything real, and low enough that no sum overflows.
+	// This is far above any real value, and no sum of such values overflows.
 	const most = 1e12
 	switch {
 	case math.IsInf(v, 0):
@@ -115,17 +115,17 @@ func formatFloat(v float64) string {
 }
 
 // ReadOutcomes reads outcomes.csv, plain or gzipped, from r and calls fn with
-// every outcome and the line it begins on. It holds one record at a time.
-// Columns the file does not have are NaN. name is the file's name in errors.
-// It stops at the first bad record with a *[FormatError], or with the error
-// fn returns. That ids and models are known and no pair is repeated is for the
-// caller to check.
+// every outcome and the line on which it begins. Only one record is in memory at
+// a time. Values in columns that the file does not have are NaN. name is the
+// file's name in errors. ReadOutcomes stops at the first bad record with a
+// *[FormatError], or with the error that fn returns. It does not check whether
+// ids and models are known, nor whether a pair of them is repeated.
 func ReadOutcomes(r io.Reader, name string, fn func(line int, o Outcome) error) error {
 	l, err := textfile.NewReader(context.Background(), r, name)
 	if err != nil {
 		return formatError(err)
 	}
-	models := make(map[string]string) // one copy of each name
+	models := make(map[string]string) // so that each name is in memory once
 	err = scanOutcomes(l, stopAtFirst, nil, func(c *textfile.CSV, raw *rawOutcome) error {
 		model, ok := models[string(raw.model)]
 		if !ok {
@@ -139,13 +139,13 @@ func ReadOutcomes(r io.Reader, name string, fn func(line int, o Outcome) error) 
 	return formatError(err)
 }
 
-// rawOutcome is an outcome whose names still lie in the reader's buffer.
+// rawOutcome is an outcome whose names are in the buffer of the reader.
 type rawOutcome struct {
 	id, model []byte
 	values    [numCols]float64
 }
 
-// scanOutcomes calls header, if not nil, with whether each column is there,
+// scanOutcomes calls header, if it is not nil, with which columns the file has,
 // then fn with each good record.
 func scanOutcomes(l *textfile.Reader, report reporter, header func(has [numCols]bool) error, fn func(*textfile.CSV, *rawOutcome) error) error {
 	c := textfile.NewCSV(l)
@@ -190,7 +190,7 @@ func scanOutcomes(l *textfile.Reader, report reporter, header func(has [numCols]
 func readHeader(c *textfile.CSV, required, optional []string) (at []int, columns int, err error) {
 	hint := "the first line is " + strings.Join(required, ",")
 	if len(optional) > 0 {
-		hint += "; after these may follow " + strings.Join(optional, ", ")
+		hint += "; optionally followed by " + strings.Join(optional, ", ")
 	}
 	names, err := c.Header(hint)
 	if err != nil {
@@ -241,8 +241,8 @@ func hintValue(col int) string {
 	return "write a number of at least 0; leave the field empty where nothing was observed"
 }
 
-// parseValue reads a decimal number; the empty field is NaN. It admits less
-// than strconv: no words, no hexadecimals.
+// parseValue reads a decimal number; the empty field is NaN. Unlike strconv it
+// accepts no words and no hexadecimal numbers.
 func parseValue(col int, text []byte) (float64, string) {
 	if len(text) == 0 {
 		return math.NaN(), ""
@@ -289,7 +289,7 @@ func ParseValue(column, text string) (float64, error) {
 func (l *loader) outcomesFile(ctx context.Context) error {
 	n, m := len(l.set.Queries), len(l.set.Models)
 	tables := l.set.matrices()
-	lines := make([]uint32, n*m) // where each outcome was read, mod 2^32
+	lines := make([]uint32, n*m) // line of each outcome, mod 2^32
 	header := func(has [numCols]bool) error {
 		for col, ok := range has {
 			if ok {
@@ -307,7 +307,7 @@ func (l *loader) outcomesFile(ctx context.Context) error {
 			cell := i*m + j
 			if at := lines[cell]; at != 0 {
 				return l.report.text(c.Fault("id", fmt.Sprintf("%s with model %s repeats line %d", textfile.Quote(raw.id), textfile.Quote(raw.model), at),
-					"keep one outcome of each query and model"))
+					"keep one outcome for each query and model"))
 			}
 			lines[cell] = uint32(c.First())
 			for col, t := range tables {

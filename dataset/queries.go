@@ -12,13 +12,13 @@ import (
 	"github.com/carrot-router/carrot/internal/textfile"
 )
 
-const hintQuery = `a line is one JSON object of strings: {"id":…,"split":…,"source":…,"prompt":…}; split and source may be left out`
+const hintQuery = `a line is one JSON object of strings: {"id":…,"split":…,"source":…,"prompt":…}; split and source are optional`
 
 // ReadQueries reads queries.jsonl, plain or gzipped, from r and calls fn with
-// every query and its line number. It holds one line at a time. A missing
-// split is filled by [SplitOf]. name is the file's name in errors. It stops at
-// the first bad line with a *[FormatError], or with the error fn returns. That
-// no id is repeated is for the caller to check.
+// every query and its line number. Only one line is in memory at a time. A query
+// without a split gets that of [SplitOf]. name is the file's name in errors.
+// ReadQueries stops at the first bad line with a *[FormatError], or with the
+// error that fn returns. It does not check whether an id is repeated.
 func ReadQueries(r io.Reader, name string, fn func(line int, q Query) error) error {
 	l, err := textfile.NewReader(context.Background(), r, name)
 	if err == nil {
@@ -82,7 +82,7 @@ func checkQuery(q Query) (field, reason string) {
 	return "", ""
 }
 
-// checkName says what is wrong with an id or the name of a model, or "".
+// checkName returns what is wrong with an id or the name of a model, or "".
 func checkName(s string) string {
 	const most = 1 << 10
 	switch {
@@ -98,9 +98,10 @@ func checkName(s string) string {
 	return ""
 }
 
-// parseStrings reads one JSON object whose values are all strings into the
-// given fields. Other fields, repeated fields, other types and anything after
-// the object are errors; encoding/json alone would let case and repeats pass.
+// parseStrings reads one JSON object whose values are all strings into the given
+// fields. Other fields, repeated fields, other types and anything after the
+// object are errors; encoding/json alone would accept repeated names and names
+// in another case.
 func parseStrings(l *textfile.Reader, text []byte, fields map[string]*string) *textfile.Error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	tok, err := dec.Token()
@@ -116,7 +117,7 @@ func parseStrings(l *textfile.Reader, text []byte, fields map[string]*string) *t
 		if err != nil {
 			return invalidJSON(l, err)
 		}
-		key := tok.(string) // the decoder admits nothing else here
+		key := tok.(string) // the decoder returns nothing else here
 		to, ok := fields[key]
 		if !ok {
 			return l.Fault(textfile.Quote(key), "is not a field of a query", hintQuery)
@@ -155,7 +156,7 @@ func (l *loader) queriesFile(ctx context.Context) error {
 	err := l.open(ctx, "queries.jsonl", true, func(lr *textfile.Reader) error {
 		return scanQueries(lr, l.report, func(line int, q Query) error {
 			if at, ok := first[q.ID]; ok {
-				return l.report.text(lr.Fault("id", fmt.Sprintf("%s repeats line %d", textfile.Quote(q.ID), at), "every query needs an id of its own"))
+				return l.report.text(lr.Fault("id", fmt.Sprintf("%s repeats line %d", textfile.Quote(q.ID), at), "every query needs its own id"))
 			}
 			first[q.ID] = line
 			l.rows[q.ID] = len(l.set.Queries)

@@ -35,9 +35,9 @@ type importCommand struct {
 	Format    string            `arg:"" enum:"${import_formats}" help:"What the source is: see above."`
 	Source    string            `arg:"" help:"File or folder to import."`
 	Dir       string            `arg:"" help:"Data folder to write."`
-	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"Of a table: the column of a field, FIELD:MODEL=COLUMN for one model's; may be given again."`
-	Columns   string            `placeholder:"FILE" help:"Of a table: YAML with the same, FIELD: COLUMN."`
-	Prices    string            `placeholder:"FILE" help:"Price book for models.json; else the one in the binary."`
+	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"For a table: the column that holds a field, or FIELD:MODEL=COLUMN for one model; may be repeated."`
+	Columns   string            `placeholder:"FILE" help:"For a table: YAML file with the same mapping, FIELD: COLUMN."`
+	Prices    string            `placeholder:"FILE" help:"Price book for models.json, instead of the one in the binary."`
 	KeepGoing bool              `help:"Leave bad rows out and note them in rejected.jsonl."`
 	Force     bool              `help:"Replace a folder that is not empty."`
 	JSON      bool              `name:"json" help:"Print the report as JSON."`
@@ -67,15 +67,15 @@ named like a field need not be mapped.`)
 	return b.String()
 }
 
-// importExample is how the example of a format ends.
+// importExample is the end of the example of a format.
 var importExample = map[string]string{
 	"": "mydata",
 	"table": `mydata \
     --column prompt=question --column model=llm --column score=correct`,
 }
 
-// columns merges the mapping of the file with that of the flags, which goes
-// before it.
+// columns merges the mapping of the file with that of the flags, which takes
+// precedence.
 func (c *importCommand) columns() (map[string]string, error) {
 	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0) {
 		return nil, usagef("--column and --columns are for the format table only")
@@ -169,7 +169,7 @@ func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
 	return all
 }
 
-// print says what was imported, and what to do before it is of use.
+// print prints what was imported, and what is needed before it can be used.
 func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
 		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
@@ -182,9 +182,9 @@ func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	switch {
 	case len(r.Unpriced) == 0:
 	case r.Costs == r.Outcomes:
-		fmt.Fprintln(out, "costs are recorded with the outcomes, so no prices are needed; another price needs tokens")
+		fmt.Fprintln(out, "costs are recorded with the outcomes, so no prices are needed; to use other prices, tokens are needed")
 	default:
-		fmt.Fprintf(out, "no price known for %s: add them to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
+		fmt.Fprintf(out, "no price is known for %s: add prices to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
 	}
 	if r.Scores == 0 {
 		fmt.Fprintf(out, "no scores: nothing can be trained on %s until scores are joined (carrot data join)\n", c.Dir)
@@ -232,8 +232,8 @@ type checkCommand struct {
 }
 
 func (c *checkCommand) Help() string {
-	return `Ends with status 1 if anything is wrong. Warnings, about models without costs and
-about few complete queries, do not change the status.
+	return `Exits with status 1 if anything is wrong. Warnings, which are about models without
+costs and about few complete queries, do not change the status.
 
 Example:
   carrot data check mydata`
@@ -281,7 +281,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 type joinCommand struct {
 	Dirs   []string          `arg:"" help:"Data folders to merge, then the folder to write."`
 	Rename map[string]string `placeholder:"OLD=NEW" help:"Rename models before anything is compared."`
-	Pool   []string          `placeholder:"NAME" help:"The pool of the joined set; else every set's."`
+	Pool   []string          `placeholder:"NAME" help:"Models in the pool of the joined set; by default those in the pool of any set."`
 	Force  bool              `help:"Replace a folder that is not empty."`
 }
 
@@ -316,7 +316,7 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	}
 	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)
 	if moved > 0 {
-		fmt.Fprintf(t.out, "%d queries moved to a later split, as another set holds the same prompt there\n", moved)
+		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)
 	}
 	return nil
 }

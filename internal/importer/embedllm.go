@@ -58,7 +58,7 @@ type labels struct {
 	ids    []string
 	query  map[string]int // index in ids
 	models []string
-	of     map[string][]float32 // of each model, by query; NaN where there is none
+	of     map[string][]float32 // labels of each model by query; NaN if there is none
 }
 
 // add adds a label and reports whether it is the first of its prompt and model.
@@ -105,8 +105,8 @@ type embedLLMFile struct {
 	prompts, models map[string]string // by id; nil if the file itself has them
 }
 
-// columns chooses the columns to read, and reads the files beside the data if
-// prompts or names of models are there.
+// columns chooses the columns to read. It reads the files beside the data if
+// these have the prompts or the names of models.
 func (f *embedLLMFile) columns(all []string) ([]string, error) {
 	var want []string
 	for _, name := range []string{"prompt_id", "label", "model_id", "model_name", "prompt", "category"} {

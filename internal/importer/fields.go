@@ -6,8 +6,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// usageColumns are the optional columns of outcomes.csv, which formats that
-// record the usage of calls fill.
+// usageColumns are the optional columns of outcomes.csv.
 var usageColumns = []string{dataset.ColumnCostUSD, dataset.ColumnCachedTokens, dataset.ColumnReasoningTokens}
 
 // The other columns of outcomes.csv that hold values.

@@ -12,7 +12,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// jsonSeeds are sources of the JSON formats, whole and spoilt.
+// jsonSeeds returns sources of the JSON formats, good and bad.
 func jsonSeeds() (seeds []string) {
 	for _, tt := range importCases() {
 		for name, text := range tt.files {
@@ -29,7 +29,8 @@ func jsonSeeds() (seeds []string) {
 	return append(seeds, "[]", "[{}]", "{}{}", "\ufeff{}", "\ufeff [ {\"a\":{\"b\":[1,{\"content\":\"x\"}]}} ] ", "\x1f\x8b", "[[[", `{"a":1e999}`)
 }
 
-// isFormatError fails the test unless err says which file is wrong and how.
+// isFormatError fails the test unless err says which file is wrong, how, and what
+// to do.
 func isFormatError(t *testing.T, err error) {
 	t.Helper()
 	if bad, ok := errors.AsType[*dataset.FormatError](err); !ok || bad.File == "" || bad.Reason == "" || bad.Hint == "" || len(err.Error()) > 1<<13 {
@@ -73,8 +74,8 @@ func FuzzScanJSONL(f *testing.F) {
 	})
 }
 
-// FuzzImportJSON imports any bytes as one of the JSON formats. Nothing may panic;
-// what is written can be loaded, and where the import fails nothing is.
+// FuzzImportJSON imports any bytes as one of the JSON formats. The import must not
+// panic. If it succeeds, its result can be loaded; if not, it leaves nothing.
 func FuzzImportJSON(f *testing.F) {
 	sources := []struct{ format, file string }{
 		{"open-llm", samples}, {"llmrouter", "r.jsonl"}, {"litellm", "l.jsonl"}, {"openai-batch", "b.jsonl"}, {"table", "t.jsonl"},
@@ -100,7 +101,7 @@ func FuzzImportJSON(f *testing.F) {
 			t.Fatal(err)
 		}
 		if report.Queries != int64(len(set.Queries)) || report.Rejected > 0 && !keepGoing || report.Rows < report.Rejected+report.Skipped {
-			t.Errorf("report %+v of %d queries", report, len(set.Queries))
+			t.Errorf("report %+v, but the set has %d queries", report, len(set.Queries))
 		}
 		if _, err := os.Stat(filepath.Join(dst, "rejected.jsonl")); (err == nil) != (report.Rejected > 0) {
 			t.Errorf("%d rejected, rejected.jsonl: %v", report.Rejected, err)

@@ -58,7 +58,7 @@ func (im *importer) liteLLMRow(where place, s jsonObject) error {
 		return im.skip()
 	}
 	q := dataset.Query{ID: text("request_id"), Source: "litellm", Prompt: messagesText(s["messages"])}
-	if q.Prompt == "" || q.Prompt == "{}" || q.Prompt == "[]" { // what the proxy logs unless it is told to log prompts
+	if q.Prompt == "" || q.Prompt == "{}" || q.Prompt == "[]" { // what the proxy logs if it does not log prompts
 		q.Prompt = requestPrompt(s["proxy_server_request"])
 	}
 	if q.Prompt == "" {

@@ -1,6 +1,6 @@
 package importer
 
-// The cases of logs and of tables of one's own.
+// The cases of logs and of tables of the user's own.
 
 const (
 	liteLLMLine = `{"request_id":"r1","call_type":"acompletion","spend":0.0021,"total_tokens":30,"prompt_tokens":20,"completion_tokens":10,"model":"gpt-4o","model_group":"big","messages":{},"metadata":{"usage_object":{"prompt_tokens":20,"prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":4}}},"proxy_server_request":{"model":"big","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Why?"},{"type":"image_url","image_url":{"url":"…"}}]},{"role":"assistant","content":null,"tool_calls":[]}]},"cache_hit":"False","status":"success"}` + "\n"

@@ -87,7 +87,7 @@ func TestDocAndArgumentsPrompts(t *testing.T) {
 	f(argumentsPrompt, `[]`, "")
 }
 
-// scanRows returns what scanJSONL reads of a file: "row a=1 b=" where b is null.
+// scanRows returns the rows that scanJSONL reads: "1 a=x b" if b is null.
 func scanRows(t *testing.T, data []byte) ([]string, error) {
 	t.Helper()
 	var rows []string
@@ -165,7 +165,7 @@ func TestObserved(t *testing.T) {
 	}
 	for _, v := range []any{"True", true, jsonObject{}, "nan", "1e400", "-1"} {
 		if x, reason := observed(fieldInputTokens, v); reason == "" {
-			t.Errorf("%v: %v, no reason", v, x)
+			t.Errorf("%v: %v, want a reason", v, x)
 		}
 	}
 }

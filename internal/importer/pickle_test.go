@@ -17,11 +17,11 @@ func TestImportRefusesMaliciousPickle(t *testing.T) {
 	_, err := Import(t.Context(), "routerbench", src, filepath.Join(t.TempDir(), "out"), Options{})
 	bad, ok := errors.AsType[*dataset.FormatError](err)
 	if !ok || bad.File != src || !strings.Contains(bad.Reason, "posix.system") || !strings.Contains(bad.Hint, "do not open this one with Python") {
-		t.Errorf("error %v, want one that names posix.system", err)
+		t.Errorf("error %v, want an error that names posix.system", err)
 	}
 }
 
-// A cell that is neither text nor number is a fault of its row alone.
+// A value that is neither text nor a number makes only its own row bad.
 func TestScanPickleBadCells(t *testing.T) {
 	path := filepath.Join("testdata", "routerbench", "pandas2.2-other.pkl")
 	var bad []string
@@ -38,6 +38,6 @@ func TestScanPickleBadCells(t *testing.T) {
 	}
 	hooks.columns = func([]string) ([]string, error) { return []string{"complex"}, nil }
 	if _, err := scanned(t, scanPickle, path, hooks); err == nil || err.Error() != path+": field complex: is a column of type c16, not of text or numbers" {
-		t.Errorf("asked for complex numbers the error is %v", err)
+		t.Errorf("reading complex numbers: error %v", err)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// refusal is a source with one bad row behind or before a good one.
+// refusal is a source with a fault.
 type refusal struct {
 	name, format, file string
 	text               string
 	columns            map[string]string
-	want               string // error from the file's name on
-	good               bool   // the rest can be imported with KeepGoing
+	want               string // the error from the file's name on
+	good               bool   // one row is bad, and the rest can be imported with KeepGoing
 }
 
 const (
@@ -104,13 +104,13 @@ func TestImportRefuses(t *testing.T) {
 			report, err := Import(t.Context(), tt.format, src, dst, Options{Columns: tt.columns, KeepGoing: true})
 			if !tt.good {
 				if err == nil || err.Error() != src+tt.want {
-					t.Errorf("keeping going: error %v, want …%s", err, tt.want)
+					t.Errorf("with KeepGoing: error %v, want …%s", err, tt.want)
 				}
 				leavesAlone(t, parent)
 				return
 			}
 			if err != nil || report.Rejected != 1 || report.Queries == 0 {
-				t.Fatalf("keeping going: %+v, %v, want one row rejected", report, err)
+				t.Fatalf("with KeepGoing: %+v, %v, want one row rejected", report, err)
 			}
 			if _, err := dataset.Load(t.Context(), dst); err != nil {
 				t.Error(err)

@@ -99,7 +99,7 @@ func (h scanHooks) choose(path string, all []string) (want []string, at []int, e
 			return nil, nil, &dataset.FormatError{File: path, Field: name, Reason: "the column is missing"}
 		}
 		if h.columns != nil && slices.Contains(all[at[i]+1:], name) {
-			return nil, nil, &dataset.FormatError{File: path, Field: name, Reason: "the column is given twice", Hint: "give every column a name of its own"}
+			return nil, nil, &dataset.FormatError{File: path, Field: name, Reason: "the column is given twice", Hint: "give every column its own name"}
 		}
 	}
 	return want, at, nil

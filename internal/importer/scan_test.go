@@ -19,10 +19,11 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// scanner is scanCSV or scanParquet.
+// scanner is scanCSV, scanParquet or scanPickle.
 type scanner func(ctx context.Context, path string, hooks scanHooks, fn func(row int64, r *record) error) error
 
-// scanned writes every row as "row column=value …", leaving out what is not present.
+// scanned returns every row as "row column=value …" with the values that are
+// present.
 func scanned(t *testing.T, scan scanner, path string, hooks scanHooks) ([]string, error) {
 	t.Helper()
 	var rows []string
@@ -91,7 +92,7 @@ func TestScanCSVBadRows(t *testing.T) {
 	}
 	_, err = scanned(t, scanCSV, path, scanHooks{})
 	if e, ok := errors.AsType[*dataset.FormatError](err); !ok || e.Line != 3 || e.Hint == "" {
-		t.Errorf("without a reporter the error is %v, want one of line 3 with a hint", err)
+		t.Errorf("without hooks.bad the error is %v, want one about line 3 with a hint", err)
 	}
 }
 
@@ -118,7 +119,7 @@ func TestScanCSVBadFiles(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join(dir, "absent"), dir} {
 		if _, err := scanned(t, scanCSV, path, scanHooks{}); err == nil || !strings.Contains(err.Error(), "open: ") {
-			t.Errorf("%s: error %v, want one of opening", path, err)
+			t.Errorf("%s: error %v, want an error from opening it", path, err)
 		}
 	}
 }
@@ -151,12 +152,12 @@ func TestScanParquet(t *testing.T) {
 	}
 	hooks := scanHooks{columns: func([]string) ([]string, error) { return []string{"nested"}, nil }}
 	if _, err := scanned(t, scanParquet, path, hooks); err == nil || err.Error() != path+": field nested: is not a plain column of text or numbers" {
-		t.Errorf("asked for a nested column the error is %v", err)
+		t.Errorf("reading a nested column: error %v", err)
 	}
 }
 
-// Both scanners read only the columns that are asked for, tell of progress,
-// and stop when the context does or the callback returns an error.
+// Both scanners read only the columns that hooks.columns returns, report
+// progress, and stop when ctx is done or the callback returns an error.
 func TestScanHooks(t *testing.T) {
 	dir := t.TempDir()
 	rows, text := make([]plainRow, 3000), "text,whole\n"
@@ -182,7 +183,7 @@ func TestScanHooks(t *testing.T) {
 		}
 		hooks.columns = func([]string) ([]string, error) { return []string{"absent"}, nil }
 		if _, err := scanned(t, scan, path, hooks); err == nil || err.Error() != path+": field absent: the column is missing" {
-			t.Errorf("%s: an absent column gives %v", path, err)
+			t.Errorf("%s: reading an absent column: error %v", path, err)
 		}
 		stop := errors.New("stop")
 		if err := scan(t.Context(), path, scanHooks{}, func(int64, *record) error { return stop }); err != stop {
@@ -195,7 +196,7 @@ func TestScanHooks(t *testing.T) {
 	}
 }
 
-// A damaged Parquet file gives an error or rows, never a panic.
+// A damaged Parquet file gives rows or an error, never a panic.
 func TestScanParquetDamaged(t *testing.T) {
 	whole, err := os.ReadFile(filepath.Join("testdata", "routerbench", "table.parquet"))
 	if err != nil {
@@ -229,7 +230,7 @@ func FuzzScanCSV(f *testing.F) {
 		if keepGoing {
 			hooks.bad = func(e *dataset.FormatError) error {
 				if e.Line == 0 || e.Reason == "" {
-					t.Errorf("bad row without line or reason: %v", e)
+					t.Errorf("bad row without a line or a reason: %v", e)
 				}
 				return nil
 			}
@@ -244,7 +245,7 @@ func FuzzScanCSV(f *testing.F) {
 		})
 		if err != nil {
 			if bad, ok := errors.AsType[*dataset.FormatError](err); !ok || bad.File != path {
-				t.Errorf("error %v is not a FormatError of the file", err)
+				t.Errorf("error %v is not a FormatError about the file", err)
 			}
 		}
 	})

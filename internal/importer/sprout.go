@@ -60,8 +60,7 @@ func importSPROUT(ctx context.Context, src, dst string, opt Options) (*Report, e
 
 var sproutName = regexp.MustCompile(`^(train|validation|test)([-_.].*)?\.parquet$`)
 
-// sproutFiles returns the Parquet files of src: those of the training split
-// first, then by name.
+// sproutFiles returns the Parquet files of src, sorted by split, then by name.
 func sproutFiles(src string) ([]string, error) {
 	info, err := os.Stat(src)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/parquet-go/parquet-go/compress/snappy"
 )
 
-// BenchmarkImportSPROUT imports a file of the size of SPROUT: 44,000 rows and
-// 13 models, prompts of 600 and responses of 1,000 bytes. Peak memory is of
-// the import only, the file is written in pieces before.
+// BenchmarkImportSPROUT imports a file as large as SPROUT: 44,000 rows and 13
+// models, with prompts of 600 bytes and responses of 1,000. The peak memory is
+// that of the import, as the file is written in small pieces before.
 func BenchmarkImportSPROUT(b *testing.B) {
 	const rows, models = 44_000, 13
 	dir := b.TempDir()
@@ -78,7 +78,7 @@ func writeBenchFile(b *testing.B, path string, rows, models int) {
 	}
 }
 
-// peakRSS is the largest memory the process has had, in kB; 0 where unknown.
+// peakRSS returns the peak memory of the process in kB, or 0 if it is unknown.
 func peakRSS() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -17,8 +17,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// The two models of the test files have columns of unlike types, as the
-// published files have.
+// The columns of the two models have different types, as in the published files.
 type sproutA struct {
 	Response string   `parquet:"response"`
 	Score    *float64 `parquet:"score,optional"`
@@ -43,7 +42,8 @@ type sproutTestRow struct {
 	B       sproutB  `parquet:"acme/small"`
 }
 
-// Older copies: a blank in dataset level, keys that are text.
+// sproutOldRow is a row of an older copy, with a blank in "dataset level" and keys
+// that are text.
 type sproutOldRow struct {
 	Key     string  `parquet:"key"`
 	Dataset string  `parquet:"dataset"`
@@ -73,7 +73,7 @@ func sproutRows(from, n int) []sproutTestRow {
 		if k%2 == 0 {
 			rows[i].Level = &level
 		}
-		if k%7 != 3 { // else the struct is null
+		if k%7 != 3 { // otherwise the struct is null
 			rows[i].A = &sproutA{Response: "…", Score: &score, In: &in, Out: &out}
 		}
 		if k%7 == 4 {
@@ -124,7 +124,7 @@ func TestImportSPROUT(t *testing.T) {
 		case 4:
 			a = fmt.Sprintf("[NaN %v] [%d %d] [%d %d]", i%2, 10+i, 10+i, 20+i, 5+i)
 		}
-		// The test split precedes validation by key but follows it by split.
+		// Only rows of the training split, whose ids are their places, are compared.
 		if k := s.Queries[i].ID; k == fmt.Sprint(i) && row != a {
 			t.Errorf("outcomes of row %d are %s, want %s", i, row, a)
 		}
@@ -163,7 +163,7 @@ func TestImportSPROUTBadRows(t *testing.T) {
 	nan := math.NaN()
 	tests := []struct {
 		name, want string
-		mar        func(*sproutTestRow)
+		spoil      func(*sproutTestRow)
 	}{
 		{"score", "field acme-large-v1.score: 1.5 is outside [0,1]", func(r *sproutTestRow) { *r.A.Score = 1.5 }},
 		{"NaN score", "field acme-large-v1.score: is NaN", func(r *sproutTestRow) { r.A.Score = &nan }},
@@ -178,15 +178,15 @@ func TestImportSPROUTBadRows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			src, dst := filepath.Join(t.TempDir(), "train-0.parquet"), filepath.Join(t.TempDir(), "out")
 			rows := sproutRows(0, 9)
-			tt.mar(&rows[1])
-			tt.mar(&rows[8])
+			tt.spoil(&rows[1])
+			tt.spoil(&rows[8])
 			writeParquet(t, src, rows)
 			_, err := importSPROUT(t.Context(), src, dst, Options{})
 			if want := src + ":2: " + tt.want; err == nil || err.Error() != want {
 				t.Fatalf("error %v, want %s", err, want)
 			}
 			if _, err := os.Stat(dst); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the folder is there after an error: %v", err)
+				t.Errorf("the folder exists after an error: %v", err)
 			}
 			report, err := importSPROUT(t.Context(), src, dst, Options{KeepGoing: true})
 			if err != nil || report.Rejected != 2 || report.Queries != 7 {
@@ -272,7 +272,7 @@ func TestImportSPROUTDamaged(t *testing.T) {
 		data := append([]byte(nil), whole...)
 		if i%3 == 0 {
 			data = data[:random.IntN(len(data))]
-		} else { // the column data: sizes in the footer are trusted
+		} else { // the column data, as sizes in the footer are trusted
 			data[4+random.IntN(len(data)/2)] ^= 1 << random.IntN(8)
 		}
 		if err := os.WriteFile(path, data, 0o666); err != nil {
@@ -300,6 +300,6 @@ func TestImportSPROUTCancelled(t *testing.T) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("%d entries are left, want the source only", len(entries))
+		t.Errorf("%d entries are left, want only the source", len(entries))
 	}
 }

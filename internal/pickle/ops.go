@@ -9,7 +9,7 @@ import (
 )
 
 // operations are the operations of protocols 0 to 5 by their code, except those
-// for objects that are none of the table's and for texts of Python 2.
+// that no table needs, such as persistent ids and texts of Python 2.
 var operations = [256]func(p *unpickler) error{
 	// Framing.
 	0x80: (*unpickler).protocol,
