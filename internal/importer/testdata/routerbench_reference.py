@@ -1,4 +1,4 @@
-"""Makes tables in the form of RouterBench with the pandas at hand: the same four
+"""Makes tables in the form of RouterBench with the installed pandas: the same four
 rows in every file, as pickles of every protocol and memory layout, Parquet and
 CSV.
 
@@ -7,7 +7,7 @@ CSV.
 The committed files of FOLDER (routerbench beside this script) are from pandas
 1.1.5 with Python 3.8 (protocols 4 and 5, and other), 1.5.3 with numpy 1.26,
 2.2.3 with numpy 2, and 3.1.1 (protocol 5); Parquet and CSV from 2.2.3. The test
-TestRouterBenchReference reads them, and those in CARROT_ROUTERBENCH_DIR.
+TestRouterBenchReference reads them and the files of CARROT_ROUTERBENCH_DIR.
 """
 
 import os
@@ -51,7 +51,7 @@ def write(name, table, protocol):
 
 
 def objects():
-    """Every column of objects: numpy's numbers, numpy's texts, and None."""
+    """All columns hold objects: numpy's numbers, numpy's texts, and None."""
     table = frame.astype(object).where(frame.notna(), None)
     table["acme/large-v1"] = np.array([np.float64(1), np.float32(0.25), None, np.int64(0)], dtype=object)
     table["tiny"] = np.array([np.bool_(True), np.bool_(False), 1, 0], dtype=object)
@@ -60,8 +60,8 @@ def objects():
 
 
 def scattered():
-    """Rows taken from a longer frame, so that the index is numbers, and one
-    block a column; texts as StringDtype."""
+    """Rows taken from a longer frame, so that the index holds numbers, and each
+    column is a block of its own; texts as StringDtype."""
     longer = pd.concat([frame, frame]).reset_index(drop=True)
     table = longer.loc[[4, 1, 6, 3]]
     for column in ["prompt", "eval_name"]:
@@ -86,7 +86,7 @@ def indexed():
 
 
 def other():
-    """Columns that are not read beside those that are: they do no harm."""
+    """Columns that cannot be read, beside those that can: they do no harm."""
     table = frame.copy()
     table["list"] = pd.Series([[1], (2, {"a": b"b"}), 10**30, 1.5])
     table["complex"] = np.array([1j, 2, 3, 4])
@@ -112,4 +112,4 @@ if major == "2":
     try:
         frame.to_parquet(os.path.join(folder, "table.parquet"))
     except ImportError:
-        pass  # pyarrow is not there
+        pass  # pyarrow is not installed
