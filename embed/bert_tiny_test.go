@@ -70,7 +70,11 @@ func (f tinyFolder) write(t testing.TB) (string, map[string][]float64) {
 		}
 	}
 	weights, tensors := f.tensors()
-	if err := safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), nil, tensors); err != nil {
+	var model bytes.Buffer
+	if err := safetensors.Write(&model, nil, tensors); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), model.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir, weights

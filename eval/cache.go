@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/train"
 )
 
@@ -53,8 +54,8 @@ func (c *Cache) keep(who Contender, t *train.Task, rows []int, f fitted) error {
 	if c.Dir == "" {
 		return nil
 	}
-	// A killed run leaves its file half written, and nobody else writes for so long.
-	if old, err := filepath.Glob(filepath.Join(c.Dir, ".fitting-*")); err == nil {
+	// A killed run leaves its file half written, and no run writes for so long.
+	if old, err := filepath.Glob(filepath.Join(c.Dir, atomicfile.Leftovers)); err == nil {
 		for _, path := range old {
 			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
 				os.Remove(path)
@@ -64,19 +65,7 @@ func (c *Cache) keep(who Contender, t *train.Task, rows []int, f fitted) error {
 	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)
 	}
-	file, err := os.CreateTemp(c.Dir, ".fitting-")
-	if err != nil {
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	defer os.Remove(file.Name())
-	if err := f.save(file); err != nil {
-		file.Close()
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	if err := os.Rename(file.Name(), filepath.Join(c.Dir, c.key(who, t, rows))); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.Dir, c.key(who, t, rows)), 0o600, f.save); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)
 	}
 	return nil

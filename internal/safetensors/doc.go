@@ -4,7 +4,7 @@
 //	f, err := safetensors.Open("model.safetensors")
 //	w, err := f.Float32s("embeddings.weight", -1, 384) // -1 matches any length
 //
-//	err = safetensors.WriteFile("out.safetensors", map[string]string{"format": "pt"},
+//	err = safetensors.Write(out, map[string]string{"format": "pt"},
 //		[]safetensors.Tensor{safetensors.FromFloat32("w", w, len(w)/384, 384)})
 //
 // This package and the reference library read each other's files. The reader trusts

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -294,41 +293,6 @@ func TestWriteErrors(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-func TestWriteFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "m.safetensors")
-	metadata, tensors := sample()
-	for range 2 { // the second file replaces the first
-		if err := WriteFile(path, metadata, tensors); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := WriteFile(path, nil, []Tensor{{Name: "x", DType: "F8"}}); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("WriteFile of a bad tensor = %v, want an error that names %s", err, path)
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, write(t, metadata, tensors)) {
-		t.Errorf("a failed WriteFile changed the file: %v", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("the folder contains %v, %v, want only the file", entries, err)
-	}
-	if err := WriteFile(filepath.Join(dir, "none", "x"), nil, nil); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("WriteFile to a missing folder = %v, want not exist", err)
-	}
-	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Open of a missing file = %v, want not exist", err)
-	}
-	f, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Float32s("none"); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("Float32s of an opened file = %v, want an error that names %s", err, path)
-	}
-}
 
 func FuzzParse(f *testing.F) {
 	metadata, tensors := sample()

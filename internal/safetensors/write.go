@@ -1,16 +1,12 @@
 package safetensors
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -120,57 +116,4 @@ func quote(s string) string {
 		panic(err) // impossible: every string can be encoded
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// WriteFile writes the file at path atomically: on an error, an existing file is
-// left unchanged.
-func WriteFile(path string, metadata map[string]string, tensors []Tensor) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
-		}
-	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	if err := Write(buf, metadata, tensors); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := buf.Flush(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	syncDir(filepath.Dir(path))
-	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// syncDir makes a rename durable if the system supports that. It ignores failures,
-// because the file is complete in any case.
-func syncDir(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
-	}
-	_ = d.Sync()
-	_ = d.Close()
 }
