@@ -1,11 +1,8 @@
 package carrot
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
@@ -61,31 +58,10 @@ func (u USD) AppendJSON(b []byte) []byte { return appendjson.Decimal(b, int64(u)
 // is an error, and so is null: an unknown amount is not zero, and whoever allows
 // it decodes into a *USD.
 func (u *USD) UnmarshalJSON(b []byte) error {
-	v, err := parseUSD(string(b))
+	v, err := appendjson.ParseDecimal(string(b), usdDecimals)
 	if err != nil {
-		return fmt.Errorf("parse amount %s: %w", b, err)
+		return fmt.Errorf("parse amount in USD: %w", err)
 	}
-	*u = v
+	*u = USD(v)
 	return nil
-}
-
-func parseUSD(s string) (USD, error) {
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) <= usdDecimals && !strings.ContainsAny(s, "eE") {
-		v, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", usdDecimals-len(fraction)), 10, 64)
-		if errors.Is(err, strconv.ErrRange) {
-			return 0, errors.New("more than 9.2 million USD")
-		} else if err != nil {
-			return 0, errors.New("want a number of USD")
-		}
-		return USD(v), nil
-	}
-	d, err := strconv.ParseFloat(s, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, errors.New("want a number of USD")
-	}
-	if v := math.Round(d * float64(Dollar)); math.Abs(v) < math.MaxInt64 {
-		return USD(v), nil
-	}
-	return 0, errors.New("more than 9.2 million USD")
 }

@@ -24,7 +24,7 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/internal/safetensors"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
 )
@@ -100,32 +100,19 @@ type Artifact struct {
 
 // Write writes the artefact. Equal artefacts give equal bytes.
 func (a *Artifact) Write(w io.Writer) error {
-	metadata, list, err := a.content()
+	manifest, err := json.Marshal(a.Manifest)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode manifest: %w", err)
 	}
-	return safetensors.Write(w, metadata, list)
+	return a.Predictor.Write(w, map[string]string{manifestKey: string(manifest)})
 }
 
 // WriteFile writes the artefact to a file, all or nothing.
 func (a *Artifact) WriteFile(path string) error {
-	metadata, list, err := a.content()
-	if err != nil {
-		return err
+	if err := atomicfile.Write(path, 0o644, a.Write); err != nil {
+		return fmt.Errorf("write router %s: %w", path, err)
 	}
-	return safetensors.WriteFile(path, metadata, list)
-}
-
-// content is what the file holds.
-func (a *Artifact) content() (metadata map[string]string, list []safetensors.Tensor, err error) {
-	if list, err = a.Predictor.Save(); err != nil {
-		return nil, nil, err
-	}
-	manifest, err := json.Marshal(a.Manifest)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	return map[string]string{manifestKey: string(manifest)}, list, nil
+	return nil
 }
 
 // Open reads an artefact from a file.
@@ -143,7 +130,7 @@ func Open(path string) (*Artifact, error) {
 
 // Parse reads an artefact, checking every shape, index and number in it.
 func Parse(data []byte) (*Artifact, error) {
-	file, err := safetensors.Parse(data)
+	file, err := predict.Parse(data)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +146,7 @@ func Parse(data []byte) (*Artifact, error) {
 	if err := a.Manifest.check(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	a.Predictor, err = predict.Load(file, a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
+	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// badFolder is the tiny folder with one fault, and the error of Load, from the
-// name of the file on.
+// badFolder is the tiny folder with some files replaced, and the error that Load
+// returns, from the name of the file on.
 type badFolder struct {
 	want  string
 	files map[string][]byte
@@ -17,7 +17,7 @@ func badFolders(t testing.TB) []badFolder {
 	return slices.Concat(badFiles(t), badCSV(t), badJSON(t))
 }
 
-// badFiles are files that are bad, or not there, as a whole.
+// badFiles are folders in which a whole file is bad or missing.
 func badFiles(t testing.TB) []badFolder {
 	whole := text(t, "outcomes.csv", "id", "id")
 	cut := zip(t, bytes.Repeat(whole, 100))
@@ -26,7 +26,7 @@ func badFiles(t testing.TB) []badFolder {
 		{"outcomes.csv.gz:10: gzip data is cut short", map[string][]byte{"outcomes.csv": nil, "outcomes.csv.gz": cut[:len(cut)/2]}},
 		{"outcomes.csv.gz: gzip data is cut short", map[string][]byte{"outcomes.csv": nil, "outcomes.csv.gz": cut[:9]}},
 		{"outcomes.csv.gz:1: gzip data is damaged", map[string][]byte{"outcomes.csv": nil, "outcomes.csv.gz": append(append([]byte{}, cut[:10]...), 0xff, 0xff, 0xff)}},
-		{"outcomes.csv: stands beside outcomes.csv.gz", map[string][]byte{"outcomes.csv.gz": zip(t, whole)}},
+		{"outcomes.csv: exists, and so does outcomes.csv.gz", map[string][]byte{"outcomes.csv.gz": zip(t, whole)}},
 		{"outcomes.csv: the file is missing", map[string][]byte{"outcomes.csv": nil}},
 		{"queries.jsonl: the file is missing", map[string][]byte{"queries.jsonl": nil}},
 		{"models.json: the file is missing", map[string][]byte{"models.json": nil}},
@@ -38,6 +38,7 @@ func badFiles(t testing.TB) []badFolder {
 	}
 }
 
+// badCSV are folders with a bad row in a CSV file.
 func badCSV(t testing.TB) []badFolder {
 	outcome := func(old, new, want string) badFolder {
 		return badFolder{"outcomes.csv" + want, map[string][]byte{"outcomes.csv": text(t, "outcomes.csv", old, new)}}
@@ -67,8 +68,8 @@ func badCSV(t testing.TB) []badFolder {
 		outcome(row, ",acme-large,1,14,9,,", ":4: field id: is empty"),
 		outcome(row, "word/1,,1,14,9,,", ":4: field model: is empty"),
 		outcome(row, "sum/1,acme-large,1,14,9,,", `:4: field id: "sum/1" with model "acme-large" repeats line 2`),
-		outcome(row, "word/1,acme-large,1,14,9", ":4: 5 fields where the header has 7"),
-		outcome(row, `word/1,acme-"large",1,14,9,,`, ":4: a quote stands inside an unquoted field or before more text"),
+		outcome(row, "word/1,acme-large,1,14,9", ":4: 5 fields, but the header has 7"),
+		outcome(row, `word/1,acme-"large",1,14,9,,`, ":4: a quote is inside an unquoted field or is followed by more text"),
 		outcome(row, `word/1,"acme-large,1,14,9,,`, ":4: a quote is not closed"),
 		outcome(row, "word/1,acme-large\xff,1,14,9,,", ":4: byte 18 of the line (0xff) is not UTF-8"),
 		answer("id,model,answer", "id,model,hash", `:1: header: unknown column "hash"`),
@@ -77,6 +78,7 @@ func badCSV(t testing.TB) []badFolder {
 	}
 }
 
+// badJSON are folders with a bad query or model.
 func badJSON(t testing.TB) []badFolder {
 	query := func(old, new, want string) badFolder {
 		return badFolder{"queries.jsonl" + want, map[string][]byte{"queries.jsonl": text(t, "queries.jsonl", old, new)}}
@@ -101,7 +103,7 @@ func badJSON(t testing.TB) []badFolder {
 		query("carrot", "c\xe0rrot", ":3: byte 67 of the line (0xe0) is not UTF-8"),
 		model(`"acme-small"`, `"acme-large"`, `:9: field name: "acme-large" repeats line 2`),
 		model(`"input_usd_per_million": 0.1`, `"input_usd_per_million": -0.1`, `:9: field input_usd_per_million: -0.1 is negative (model "acme-small")`),
-		model(`"input_usd_per_million": 0.1,`, ``, `:9: field input_usd_per_million: is missing where the price of output is given (model "acme-small")`),
+		model(`"input_usd_per_million": 0.1,`, ``, `:9: field input_usd_per_million: is missing, but the price of output is given (model "acme-small")`),
 		model(`"input_usd_per_million": 0.1`, `"input_usd": 0.1`, `:9: model 2: json: unknown field "input_usd"`),
 		model(`"name": "acme-small"`, `"name": ""`, ":9: field name: is missing or empty"),
 		model(`"acme-small"`, `acme-small`, ":10: is not valid JSON: "),

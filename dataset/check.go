@@ -8,8 +8,8 @@ import (
 // Problem is one thing that is wrong with a data folder.
 type Problem struct {
 	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`  // 0 when no line is at fault
-	Field  string `json:"field,omitempty"` // "" when the whole line is
+	Line   int    `json:"line,omitempty"`  // 0 if no line is at fault
+	Field  string `json:"field,omitempty"` // "" if the whole line is at fault
 	Reason string `json:"reason"`
 	Hint   string `json:"hint,omitempty"`
 }
@@ -19,14 +19,15 @@ func (p Problem) String() string {
 	return (&FormatError{File: p.File, Line: p.Line, Field: p.Field, Reason: p.Reason}).Error()
 }
 
-// errEnough ends a reading early.
+// errEnough stops reading at the limit.
 var errEnough = errors.New("enough")
 
-// Check reads the data folder dir as [Load] does and returns everything that
-// is wrong with it, at most limit problems (all if limit < 1), in the order of
-// models.json, queries, outcomes, answers. None means that Load accepts it.
-// Where models or queries are bad, outcomes of unknown ones are not listed.
-// The error is not about the data: the context ended.
+// Check reads the data folder dir as [Load] does and returns everything that is
+// wrong with it, at most limit problems (all if limit < 1), in the order of
+// models.json, queries, outcomes and answers. If there are none, Load accepts the
+// folder. If some models or queries are bad, outcomes with unknown names are not
+// problems, as they may be about those. The error is not about the data: it is
+// that of ctx, once ctx is done.
 func Check(ctx context.Context, dir string, limit int) ([]Problem, error) {
 	var problems []Problem
 	l := newLoader(dir, func(e *FormatError) error {

@@ -8,16 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
-// WriteDir writes the set as the data folder dir, all files gzipped but
-// models.json. It writes to a folder beside dir and renames, so that dir is
-// never half written, and refuses if dir exists and is not empty. Equal sets
-// give equal bytes, and Load gives back the same fingerprint.
+// WriteDir writes the set as the data folder dir, with all files but models.json
+// gzipped. It fails if dir exists and is not empty. It writes to a folder beside
+// dir and renames that, so dir is never half written. Equal sets give equal
+// bytes, and Load returns a set with the same fingerprint.
 func (s *Set) WriteDir(dir string) error { return s.WriteDirWith(dir, WriteOptions{}) }
 
-// WriteDirWith is WriteDir with options. Columns is ignored: the columns
-// written are those the set has.
+// WriteDirWith is WriteDir with options. It ignores Columns and writes the columns
+// that the set has.
 func (s *Set) WriteDirWith(dir string, opt WriteOptions) error {
 	opt.Columns = nil
 	for col, t := range s.matrices() {
@@ -75,10 +78,10 @@ func (s *Set) writeTo(w *Writer) error {
 // far, in the order they were first seen.
 func (w *Writer) Models() []string { return slices.Clone(w.order) }
 
-// Commit writes models.json and puts the folder in its place. The models must
-// be named once each, with good prices, and include all that have outcomes.
-// On an error nothing is left behind and what was there before still is. The
-// Writer is closed.
+// Commit writes models.json, puts the folder in its place and closes the Writer.
+// The models must have different names and valid prices, and must include all
+// that have outcomes. On an error the target is what it was before, and nothing
+// is left beside it.
 func (w *Writer) Commit(models []Model) error {
 	if w.finished {
 		return fmt.Errorf("write %s: the writer is closed", w.dir)
@@ -96,11 +99,11 @@ func (w *Writer) Commit(models []Model) error {
 	if err := os.Chmod(w.tmp, 0o755); err != nil { // MkdirTemp made it private
 		return err
 	}
-	syncDir(w.tmp)
+	atomicfile.SyncDir(w.tmp)
 	if err := w.replace(); err != nil {
 		return fmt.Errorf("write %s: %w", w.dir, err)
 	}
-	syncDir(filepath.Dir(w.dir))
+	atomicfile.SyncDir(filepath.Dir(w.dir))
 	return nil
 }
 
@@ -108,10 +111,10 @@ func (w *Writer) writeModels(models []Model) error {
 	names := make(map[string]bool, len(models))
 	for _, m := range models {
 		if field, reason := m.check(); reason != "" {
-			return w.refuse("models.json", field, fmt.Sprintf("%s (model %s)", reason, quote(m.Name)), hintModels)
+			return w.refuse("models.json", field, fmt.Sprintf("%s (model %s)", reason, textfile.Quote(m.Name)), hintModels)
 		}
 		if names[m.Name] {
-			return w.refuse("models.json", "name", quote(m.Name)+" is repeated", hintModels)
+			return w.refuse("models.json", "name", textfile.Quote(m.Name)+" is repeated", hintModels)
 		}
 		names[m.Name] = true
 	}
@@ -120,7 +123,7 @@ func (w *Writer) writeModels(models []Model) error {
 	}
 	for _, name := range w.order {
 		if !names[name] {
-			return w.refuse("models.json", "name", quote(name)+" has outcomes but is not among the models", hintModels)
+			return w.refuse("models.json", "name", textfile.Quote(name)+" has outcomes but is not among the models", hintModels)
 		}
 	}
 	var text bytes.Buffer
@@ -149,8 +152,8 @@ func (w *Writer) finishFiles() error {
 	return err
 }
 
-// replace renames the temporary folder to the target. A folder with content
-// is moved aside first and comes back if that fails.
+// replace renames the temporary folder to the target. A folder with content is
+// moved aside first, and moved back if the renaming fails.
 func (w *Writer) replace() error {
 	if err := w.checkTarget(); err != nil {
 		return err
@@ -168,7 +171,7 @@ func (w *Writer) replace() error {
 	return os.RemoveAll(old)
 }
 
-// Close drops what was not committed. It is safe to call twice and after Commit.
+// Close removes what was not committed. It may be called twice and after Commit.
 func (w *Writer) Close() error {
 	if w.finished {
 		return nil
@@ -176,16 +179,8 @@ func (w *Writer) Close() error {
 	w.finished = true
 	for _, f := range []*gzipFile{w.queries, w.outcomes, w.answers, w.rejects} {
 		if f != nil {
-			f.f.Close() // its content is dropped
+			f.f.Close() // the file is removed
 		}
 	}
 	return os.RemoveAll(w.tmp)
-}
-
-// syncDir asks for the entries of a folder to be on disk; some systems cannot.
-func syncDir(dir string) {
-	if f, err := os.Open(dir); err == nil {
-		f.Sync()
-		f.Close()
-	}
 }

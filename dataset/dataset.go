@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/big"
+	"math/bits"
 	"slices"
 )
 
@@ -26,18 +26,20 @@ func (s Split) Valid() bool {
 
 // Query is one prompt, as queries.jsonl holds it.
 type Query struct {
-	// ID names the query in all files of the folder; unique, not empty.
+	// ID identifies the query in all files of the folder. It is unique and not
+	// empty.
 	ID string `json:"id"`
-	// Split is filled by [SplitOf] where the file leaves it out.
+	// Split is that of [SplitOf] if the file does not have it.
 	Split Split `json:"split"`
-	// Source is the benchmark, often with its subject ("mmlu-pro/law"); may be empty.
+	// Source is the benchmark, often with its subject ("mmlu-pro/law"); it may be
+	// empty.
 	Source string `json:"source"`
-	// Prompt is the text that is routed; never empty.
+	// Prompt is the text that is routed; it is not empty.
 	Prompt string `json:"prompt"`
 }
 
-// Matrix is a dense table of Rows × Cols values in row-major order; NaN is
-// "not observed". The zero Matrix has no rows and stands for an absent table.
+// Matrix is a dense table of Rows × Cols values in row-major order; NaN means
+// not observed. The zero Matrix has no rows and stands for an absent table.
 type Matrix struct {
 	Rows, Cols int
 	Data       []float64
@@ -53,22 +55,22 @@ func NewMatrix(rows, cols int) Matrix {
 	return m
 }
 
-// At returns the value in row i and column j; like a slice it panics where
-// the row does not exist.
+// At returns the value in row i and column j. Like a slice, it panics if the row
+// does not exist.
 func (m Matrix) At(i, j int) float64 { return m.Row(i)[j] }
 
-// Set stores v in row i and column j.
+// Set sets the value in row i and column j.
 func (m Matrix) Set(i, j int, v float64) { m.Row(i)[j] = v }
 
-// Row returns row i, Cols values, sharing memory with m.
+// Row returns the Cols values of row i, which share memory with m.
 func (m Matrix) Row(i int) []float64 {
 	return m.Data[i*m.Cols : (i+1)*m.Cols : (i+1)*m.Cols]
 }
 
-// Set is a data set: n queries, m models and the n × m outcomes between them.
-// Row i of every matrix belongs to Queries[i], column j to Models[j].
+// Set is a data set: n queries, m models and their n × m outcomes. Row i of every
+// matrix is about Queries[i], and column j about Models[j].
 type Set struct {
-	// Name is the base name of the folder it was read from.
+	// Name is the base name of the folder that the set was read from.
 	Name string
 	// Queries in the order of queries.jsonl.
 	Queries []Query
@@ -81,20 +83,22 @@ type Set struct {
 	InputTokens Matrix
 	// OutputTokens counts all generated tokens, reasoning included.
 	OutputTokens Matrix
-	// CachedTokens, of the input tokens; Rows is 0 when the column is absent.
+	// CachedTokens are part of the input tokens; Rows is 0 if the column is absent.
 	CachedTokens Matrix
-	// ReasoningTokens, of the output tokens; Rows is 0 when the column is absent.
+	// ReasoningTokens are part of the output tokens; Rows is 0 if the column is
+	// absent.
 	ReasoningTokens Matrix
-	// CostUSD is the recorded cost of the call in USD; Rows is 0 when the
-	// column is absent. Where it is observed it goes before tokens × price.
+	// CostUSD is the recorded cost of the call in USD; Rows is 0 if the column is
+	// absent. Where it is observed, it takes precedence over the price of the
+	// tokens.
 	CostUSD Matrix
 
-	// Answers holds a short hash of each final answer, n × m: equal hashes are
-	// equal answers, "" is none. Nil when the folder has no answers file.
+	// Answers holds a short hash of each final answer, n × m. Equal hashes mean
+	// equal answers, and "" means none. Answers is nil if the folder has no answers
+	// file.
 	Answers [][]string
-	// Fingerprint is "sha256:<hex>" over queries, outcomes and models, as
-	// [Set.ComputeFingerprint] gives it. Set by Load, Subset and Join; whoever
-	// builds or changes a Set by hand sets it again.
+	// Fingerprint is that of [Set.ComputeFingerprint]. Load, Subset and Join set
+	// it; code that builds or changes a Set in another way must set it again.
 	Fingerprint string
 }
 
@@ -102,8 +106,7 @@ type Set struct {
 // big-endian number mod 100, below 70 train, below 80 validation, else test.
 // Equal prompts therefore share a split.
 func SplitOf(prompt string) Split {
-	sum := md5.Sum([]byte(prompt))
-	switch r := mod128(sum, 100); {
+	switch _, r := hundreds(prompt); {
 	case r < 70:
 		return SplitTrain
 	case r < 80:
@@ -118,21 +121,20 @@ func SplitOf(prompt string) Split {
 // and folds are independent of splits. It panics if k < 1.
 func Fold(prompt string, k int) int {
 	if k < 1 {
-		panic(fmt.Sprintf("dataset: Fold of %d folds", k))
+		panic(fmt.Sprintf("dataset: Fold into %d folds", k))
 	}
-	sum := md5.Sum([]byte(prompt))
-	n := new(big.Int).SetBytes(sum[:])
-	n.Div(n, big.NewInt(100))
-	return int(n.Mod(n, big.NewInt(int64(k))).Int64())
+	q, _ := hundreds(prompt)
+	return int(bits.Rem64(q[0], q[1], uint64(k)))
 }
 
-// mod128 returns the big-endian 128-bit number b mod m, for m < 2^16.
-func mod128(b [md5.Size]byte, m uint64) uint64 {
-	var r uint64
-	for i := 0; i < len(b); i += 4 {
-		r = (r<<32 | uint64(binary.BigEndian.Uint32(b[i:]))) % m
-	}
-	return r
+// hundreds divides the md5 of a prompt, a 128-bit big-endian number, by 100. It
+// returns the quotient, high half first, and the remainder.
+func hundreds(prompt string) (quotient [2]uint64, remainder uint64) {
+	sum := md5.Sum([]byte(prompt))
+	high, low := binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:])
+	quotient[0] = high / 100
+	quotient[1], remainder = bits.Div64(high%100, low, 100)
+	return quotient, remainder
 }
 
 // Pool returns the columns of the models in the default candidate pool, in
@@ -158,9 +160,9 @@ func (s *Set) Rows(splits ...Split) []int {
 	return rows
 }
 
-// Subset returns a new set of the given rows and columns in the given order;
-// nil stands for all of them. Nothing is shared with s. An index out of range
-// panics. The fingerprint is computed anew.
+// Subset returns a new set of the given rows and columns in the given order; nil
+// means all of them. It shares nothing with s, and has its own fingerprint. It
+// panics if an index is out of range.
 func (s *Set) Subset(rows, cols []int) *Set {
 	if rows == nil {
 		rows = upTo(len(s.Queries))
@@ -205,33 +207,24 @@ func (m Matrix) subset(rows, cols []int) Matrix {
 	return out
 }
 
-// matrices lists the outcome tables by column number; see the col constants.
+// matrices returns the outcome tables by column number; see the col constants.
 func (s *Set) matrices() [numCols]*Matrix {
 	return [numCols]*Matrix{&s.Score, &s.InputTokens, &s.OutputTokens, &s.CostUSD, &s.CachedTokens, &s.ReasoningTokens}
 }
 
-// costUSD returns the cost of one outcome in USD: the recorded one, else
-// tokens × price, else NaN.
+// costUSD returns the cost of one outcome in USD: the recorded one, else the
+// price of its tokens, else NaN.
 func (s *Set) costUSD(i, j int) float64 {
-	if s.CostUSD.Rows > 0 {
-		if c := s.CostUSD.At(i, j); !math.IsNaN(c) {
-			return c
+	at := func(t Matrix) float64 {
+		if t.Rows == 0 {
+			return math.NaN()
 		}
+		return t.At(i, j)
 	}
-	m := &s.Models[j]
-	in, out := s.InputTokens.At(i, j), s.OutputTokens.At(i, j)
-	usd := in*m.InputUSDPerMillion + out*m.OutputUSDPerMillion
-	if m.CachedInputUSDPerMillion != nil && s.CachedTokens.Rows > 0 {
-		if c := s.CachedTokens.At(i, j); !math.IsNaN(c) {
-			usd += c * (*m.CachedInputUSDPerMillion - m.InputUSDPerMillion)
-		}
+	if usd := at(s.CostUSD); !math.IsNaN(usd) {
+		return usd
 	}
-	if m.ReasoningUSDPerMillion != nil && s.ReasoningTokens.Rows > 0 {
-		if r := s.ReasoningTokens.At(i, j); !math.IsNaN(r) {
-			usd += r * (*m.ReasoningUSDPerMillion - m.OutputUSDPerMillion)
-		}
-	}
-	return usd / 1e6
+	return s.Models[j].tokensUSD(at(s.InputTokens), at(s.OutputTokens), at(s.CachedTokens), at(s.ReasoningTokens))
 }
 
 // newAnswers returns an n × m table of empty answers in one block.

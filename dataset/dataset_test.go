@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"crypto/md5"
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,12 +17,27 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func TestFold(t *testing.T) {
+// SplitOf and Fold are compared with their definitions, in arithmetic of any
+// length.
+func TestSplitOfAndFold(t *testing.T) {
+	hundred := big.NewInt(100)
 	for i := range 200 {
 		prompt := fmt.Sprint("prompt ", i)
-		for _, k := range []int{1, 2, 5, 10, 97} {
-			if f := Fold(prompt, k); f < 0 || f >= k || f != Fold(prompt, k) {
-				t.Errorf("Fold(%q, %d) = %d", prompt, k, f)
+		sum := md5.Sum([]byte(prompt))
+		quotient, remainder := new(big.Int).DivMod(new(big.Int).SetBytes(sum[:]), hundred, new(big.Int))
+		want := SplitTest
+		if r := remainder.Int64(); r < 70 {
+			want = SplitTrain
+		} else if r < 80 {
+			want = SplitValidation
+		}
+		if got := SplitOf(prompt); got != want {
+			t.Errorf("SplitOf(%q) = %s, want %s", prompt, got, want)
+		}
+		for _, k := range []int{1, 2, 5, 10, 97, 4096, math.MaxInt} {
+			want := new(big.Int).Mod(quotient, big.NewInt(int64(k))).Int64()
+			if got := Fold(prompt, k); int64(got) != want {
+				t.Errorf("Fold(%q, %d) = %d, want %d", prompt, k, got, want)
 			}
 		}
 	}
@@ -62,7 +79,7 @@ func TestFingerprint(t *testing.T) {
 		"pool":   {"models.json": text(t, "models.json", "true", "false")},
 	} {
 		if got := load(files); got == base.Fingerprint {
-			t.Errorf("another %s leaves the fingerprint", name)
+			t.Errorf("another %s does not change the fingerprint", name)
 		}
 	}
 }
@@ -80,13 +97,13 @@ func TestSubset(t *testing.T) {
 		t.Errorf("answers %s, want %s", got, want)
 	}
 	if sub.ReasoningTokens.Rows != 0 || sub.Fingerprint == s.Fingerprint {
-		t.Error("an absent column appeared or the fingerprint stayed")
+		t.Error("the subset has a column that was absent, or the fingerprint of the set")
 	}
 	before := s.ComputeFingerprint()
 	sub.Score.Set(0, 0, 0.5)
 	*sub.Models[1].CachedInputUSDPerMillion = 9
 	if s.ComputeFingerprint() != before {
-		t.Error("a change of the subset changes the set")
+		t.Error("changing the subset changes the set")
 	}
 	if empty := s.Subset([]int{}, []int{}); len(empty.Queries) != 0 || len(empty.Pool()) != 0 || empty.Describe().Queries != 0 {
 		t.Error("the empty subset is not empty")
@@ -101,7 +118,7 @@ func TestModelJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		if out, err := json.Marshal(m); err != nil || string(out) != in {
-			t.Errorf("%s came back as %s, %v", in, out, err)
+			t.Errorf("%s is written as %s, %v", in, out, err)
 		}
 	}
 }
@@ -123,7 +140,7 @@ func TestDescribeJSON(t *testing.T) {
 	}
 	last := d.Suspicious[len(d.Suspicious)-1]
 	if want := (SuspiciousGroup{SuspectStraddle, 1, []string{"sum/1 sum/3"}}); !cmp.Equal(last, want) {
-		t.Errorf("last suspicion %v, want %v", last, want)
+		t.Errorf("last suspicious group %v, want %v", last, want)
 	}
 	for _, q := range s.Queries {
 		if strings.Contains(string(data), q.Prompt) {
@@ -157,12 +174,13 @@ func TestCostUSD(t *testing.T) {
 	check(3)
 }
 
-// dataFolders are the folders in $CARROT_DATA; without it the test is skipped.
+// dataFolders returns the data folders in $CARROT_DATA, and skips the test if it
+// is not set.
 func dataFolders(t testing.TB) []string {
 	t.Helper()
 	dir := os.Getenv("CARROT_DATA")
 	if dir == "" {
-		t.Skip("CARROT_DATA does not name a folder of data sets")
+		t.Skip("CARROT_DATA is not set to a folder of data sets")
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "models.json"))
 	if err != nil || len(files) == 0 {
@@ -188,13 +206,13 @@ func TestRealData(t *testing.T) {
 				straddling++
 			}
 		}
-		t.Logf("%s: %d queries, %d of them not in the split of their prompt", s.Name, len(s.Queries), straddling)
+		t.Logf("%s: %d queries, %d of them not in the split that SplitOf returns", s.Name, len(s.Queries), straddling)
 		out := filepath.Join(t.TempDir(), s.Name)
 		if err := s.WriteDir(out); err != nil {
 			t.Fatal(err)
 		}
 		if back, err := Load(t.Context(), out); err != nil || back.Fingerprint != s.Fingerprint {
-			t.Errorf("%s does not come back the same: %v", s.Name, err)
+			t.Errorf("%s is not read back the same: %v", s.Name, err)
 		}
 		if problems, err := Check(t.Context(), dir, 1); err != nil || len(problems) > 0 {
 			t.Errorf("Check(%s) = %v, %v", s.Name, problems, err)

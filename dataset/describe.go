@@ -9,18 +9,21 @@ import (
 	"text/tabwriter"
 )
 
-// Description is what [Set.Describe] finds in a set.
+// Description summarises a set: see [Set.Describe].
 type Description struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
 	Queries     int    `json:"queries"`
 	Models      int    `json:"models"`
-	// Outcomes counts observed scores, Missing the pairs of query and model
+	// Outcomes counts the pairs of query and model with a score, and Missing those
 	// without one.
 	Outcomes int `json:"outcomes"`
 	Missing  int `json:"missing"`
-	// Incomplete counts queries for which a pool model has no score.
-	Incomplete int               `json:"incomplete_queries"`
+	// Incomplete counts the queries on which a model in the pool has no score.
+	Incomplete int `json:"incomplete_queries"`
+	// Complete counts the queries on which every model in the pool has a score and
+	// a cost, as in [Coverage].
+	Complete   int               `json:"complete_queries"`
 	Sources    []SourceSummary   `json:"sources"` // by name
 	PerModel   []ModelSummary    `json:"per_model"`
 	Equal      EqualPrompts      `json:"equal_prompts"`
@@ -35,8 +38,8 @@ type SourceSummary struct {
 	Test       int    `json:"test"`
 }
 
-// ModelSummary is what was observed of one model. Means are over the queries
-// where the value is known, and nil where there are none.
+// ModelSummary is what was observed of one model. Means are over the queries on
+// which the value is known, and nil if there are none.
 type ModelSummary struct {
 	Name     string `json:"name"`
 	Pool     bool   `json:"pool"`
@@ -46,20 +49,21 @@ type ModelSummary struct {
 	Coverage         float64  `json:"coverage"`
 	MeanScore        *float64 `json:"mean_score"`
 	MeanOutputTokens *float64 `json:"mean_output_tokens"`
-	// MeanCostUSD is per query, over the Costed ones: the recorded cost, else
-	// tokens × the prices of models.json.
+	// MeanCostUSD is the mean cost of a query: the recorded cost, else that of the
+	// tokens at the prices of models.json. Costed is the number of queries on which
+	// it is known.
 	MeanCostUSD *float64 `json:"mean_cost_usd"`
 	Costed      int      `json:"costed"`
 }
 
-// EqualPrompts counts prompts that several ids share.
+// EqualPrompts counts the prompts that several queries share.
 type EqualPrompts struct {
 	Groups   int        `json:"groups"`
-	Queries  int        `json:"queries"`  // ids in all groups together
-	Examples [][]string `json:"examples"` // ids, of at most five groups
+	Queries  int        `json:"queries"`  // in all groups together
+	Examples [][]string `json:"examples"` // the ids of at most five groups
 }
 
-// Describe summarises the set. It never shows prompts, only ids.
+// Describe summarises the set. The summary contains ids, never prompts.
 func (s *Set) Describe() Description {
 	d := Description{Name: s.Name, Fingerprint: s.Fingerprint, Queries: len(s.Queries), Models: len(s.Models)}
 	d.Outcomes = s.Score.observed()
@@ -76,6 +80,7 @@ func (s *Set) Describe() Description {
 			d.Incomplete++
 		}
 	}
+	d.Complete = s.Coverage().Complete
 	groups := s.promptGroups()
 	d.Equal = s.describeEqual(groups)
 	d.Suspicious = s.suspicious(groups)
@@ -138,7 +143,7 @@ func (m *mean) add(v float64) {
 	}
 }
 
-// value returns the mean, nil of nothing.
+// value returns the mean, or nil if nothing was added.
 func (m *mean) value() *float64 {
 	if m.n == 0 {
 		return nil
@@ -147,8 +152,8 @@ func (m *mean) value() *float64 {
 	return &v
 }
 
-// promptGroups returns the rows of every prompt that occurs more than once,
-// in the order of the first.
+// promptGroups returns the rows of every prompt that occurs more than once, in
+// the order of their first rows.
 func (s *Set) promptGroups() [][]int {
 	byPrompt := make(map[string]int, len(s.Queries))
 	var all [][]int
@@ -178,10 +183,10 @@ func (s *Set) describeEqual(groups [][]int) EqualPrompts {
 	return e
 }
 
-// String returns the tables of WriteText.
+// String returns the text of WriteText.
 func (d Description) String() string {
 	var b strings.Builder
-	d.WriteText(&b) // a Builder returns no error
+	d.WriteText(&b) // which returns no error here
 	return b.String()
 }
 
@@ -190,7 +195,8 @@ func (d Description) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d queries, %d models, %d outcomes, %d missing\n", d.Name, d.Queries, d.Models, d.Outcomes, d.Missing)
 	fmt.Fprintf(&b, "fingerprint %s\n", d.Fingerprint)
-	fmt.Fprintf(&b, "queries without a score of every pool model: %d\n\n", d.Incomplete)
+	fmt.Fprintf(&b, "queries without a score of every pool model: %d\n", d.Incomplete)
+	fmt.Fprintf(&b, "complete queries (every pool model has a score, and tokens or a cost): %d\n\n", d.Complete)
 	d.writeSources(&b)
 	b.WriteByte('\n')
 	d.writeModels(&b)
@@ -233,7 +239,7 @@ func (d *Description) writeSources(w io.Writer) {
 		row(c)
 	}
 	row(all)
-	t.Flush() // to a Builder
+	t.Flush() // returns no error, as w is a strings.Builder
 }
 
 func (d *Description) writeModels(w io.Writer) {
@@ -257,5 +263,5 @@ func (d *Description) writeModels(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%d\t%.1f%%\t%s\t%s\t%s\t  %s\n", pool, m.Observed, 100*m.Coverage, number("%.4f", m.MeanScore),
 			number("%.1f", m.MeanOutputTokens), number("%.3g", m.MeanCostUSD), name)
 	}
-	t.Flush() // to a Builder
+	t.Flush() // returns no error, as w is a strings.Builder
 }

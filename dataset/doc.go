@@ -1,5 +1,5 @@
-// Package dataset reads, writes, checks, joins and describes outcomes: what
-// every model scored on every query, with the tokens it used.
+// Package dataset reads, writes, checks, joins and describes outcomes: the score
+// of every model on every query, with the tokens it used.
 //
 // A data folder holds
 //
@@ -9,22 +9,23 @@
 //	models.json          name, USD per million tokens, pool
 //	answers.csv[.gz]     optional: id,model,answer, a short hash of the final answer
 //
-// A score lies in [0,1]. An empty field or a missing row means not observed,
-// which is never zero: a [Set] holds it as NaN. An outcome with neither tokens
-// nor cost has a quality and no cost.
+// A score is in [0,1]. An empty field or a missing row means not observed, which
+// is never zero: a [Set] holds it as NaN. An outcome with neither tokens nor cost
+// has a score and no cost.
 //
-// [Load] reads a folder, [Set.WriteDir] writes one, [Check] lists everything
-// that is wrong with one, [Set.Describe] says what is in it, [Join] merges
-// several, and [Import] makes one of what others publish, of logs or of any table:
+// [Load] reads a folder, [Set.WriteDir] writes one, [Check] lists everything that
+// is wrong with one, [Set.Describe] and [Set.Coverage] say what is in it, and
+// [Join] merges several:
 //
-//	set, err := dataset.Load(ctx, "data/mmlu-pro")
+//	set, err := dataset.Load(ctx, "testdata/tiny")
 //	if err != nil {
-//		return err // "data/mmlu-pro/outcomes.csv.gz:17: field score: 1.2 is outside [0,1]"
+//		return err // such as "outcomes.csv:17: field score: 1.2 is outside [0,1]"
 //	}
-//	fmt.Println(set.Describe())
+//	c := set.Coverage()
+//	fmt.Printf("%s: %d models, %d of %d queries complete\n", set.Name, len(set.Models), c.Complete, c.Queries)
 //
-// Bad input gives a [FormatError], which names file, line and field and says
-// what to do. The package keeps a whole set in memory; for files that do not
-// fit use the streaming [ReadQueries], [ReadOutcomes], [ReadAnswers] and
-// [Writer]. It does not price tokens at request time: that is package price.
+// Bad input gives a [FormatError], which names file, line and field and says what
+// to do. A Set holds everything in memory; for files that are too large for that
+// there are [ReadQueries], [ReadOutcomes], [ReadAnswers] and [Writer]. To price
+// tokens when requests are served, use package price.
 package dataset

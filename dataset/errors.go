@@ -1,14 +1,15 @@
 package dataset
 
 import (
-	"fmt"
-	"strings"
+	"errors"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // FormatError says what is wrong in which file, line and field of a data
 // folder, and in Hint what to do about it.
 type FormatError struct {
-	File   string // the file's name as it was opened
+	File   string // the file's name as it was opened; "" when the value was not read from a file
 	Line   int    // counted from 1; of Parquet the row; 0 when no line is at fault
 	Field  string // the column or JSON field; "" when the whole line is at fault
 	Reason string // what is wrong, with the offending value
@@ -18,35 +19,25 @@ type FormatError struct {
 
 // Error returns the message without the hint:
 // "outcomes.csv.gz:17: field score: 1.2 is outside [0,1]".
-func (e *FormatError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d", e.Line)
-	}
-	b.WriteString(": ")
-	if e.Field != "" {
-		fmt.Fprintf(&b, "field %s: ", e.Field)
-	}
-	b.WriteString(e.Reason)
-	return b.String()
-}
+func (e *FormatError) Error() string { return (*textfile.Error)(e).Error() }
 
 // Unwrap returns the cause.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// reporter is told of every fault in a row. It returns nil to leave the row
-// out and go on, or the error to stop with.
+// formatError returns err as a [FormatError] if it is about the text of a file.
+func formatError(err error) error {
+	if bad, ok := errors.AsType[*textfile.Error](err); ok {
+		return (*FormatError)(bad)
+	}
+	return err
+}
+
+// reporter is called with every fault. It returns nil to go on without the
+// faulty row, or the error to stop with.
 type reporter func(*FormatError) error
 
-// stopAtFirst is the reporter of everything but Check.
-func stopAtFirst(e *FormatError) error { return e }
+// text is a reporter of faults in the text of a file.
+func (r reporter) text(e *textfile.Error) error { return r((*FormatError)(e)) }
 
-// quote shortens a value for an error message: prompts never appear whole.
-func quote[T string | []byte](v T) string {
-	const most = 40
-	if len(v) > most {
-		return fmt.Sprintf("%.*q...", most, string(v[:most]))
-	}
-	return fmt.Sprintf("%q", string(v))
-}
+// stopAtFirst is a reporter that stops at the first fault.
+func stopAtFirst(e *FormatError) error { return e }

@@ -8,12 +8,11 @@ import (
 	"math"
 )
 
-// ComputeFingerprint returns "sha256:<hex>" over the content of the set: the
-// queries with their prompts, the models with their prices, and the outcomes,
-// in the order of queries and models. Name, answers, compression and the row
-// order of outcomes.csv do not change it, nor does an optional column that
-// holds nothing. It takes some tens of milliseconds for 10,000 prompts and
-// 100,000 outcomes.
+// ComputeFingerprint returns "sha256:<hex>" of the content of the set: the queries
+// with their prompts, the models with their prices, and the outcomes, in the order
+// of queries and models. It does not depend on the name, the answers, the
+// compression, the order of rows in outcomes.csv, or optional columns without
+// values. It takes tens of milliseconds for 10,000 prompts and 100,000 outcomes.
 func (s *Set) ComputeFingerprint() string {
 	h := sha256.New()
 	w := &hashWriter{w: bufio.NewWriterSize(h, 1<<16)}
@@ -51,7 +50,7 @@ func (s *Set) ComputeFingerprint() string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// hashWriter writes values so that no two sequences give the same bytes.
+// hashWriter writes values so that different sequences give different bytes.
 type hashWriter struct {
 	w   *bufio.Writer
 	buf [8]byte
@@ -67,7 +66,7 @@ func (h *hashWriter) text(s string) {
 	h.w.WriteString(s)
 }
 
-// number writes one pattern for every NaN and one for both zeros.
+// number writes the same bits for every NaN, and the same for both zeros.
 func (h *hashWriter) number(v float64) {
 	if v == 0 {
 		v = 0

@@ -7,31 +7,35 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // JoinOptions says how sets are merged; the zero value works.
 type JoinOptions struct {
-	// Name of the joined set; by default the names of the sets with "+" between.
+	// Name is that of the joined set; by default the names of the sets with "+"
+	// between them.
 	Name string
-	// Rename maps old names of models to new ones, before anything is compared.
+	// Rename maps old names of models to new ones. It applies before anything is
+	// compared.
 	Rename map[string]string
-	// Pool names the models in the default candidate pool of the joined set.
-	// Nil: a model is in the pool that is in the pool of any set.
+	// Pool names the models in the default candidate pool of the joined set. If it
+	// is nil, every model that is in the pool of any set is.
 	Pool []string
-	// Moved is told, if not nil, of every query whose split changed because
-	// another set holds the same prompt in a later split.
+	// Moved, if not nil, is called with every query whose split changes because
+	// another set has the same prompt in a later split.
 	Moved func(id string, from, to Split)
 }
 
 // Join merges sets into a new one that shares nothing with them. Models are
-// matched by name, after Rename, and queries by id; both keep the order in
-// which they first occur. A price given in one set only is kept.
+// matched by name, after Rename, and queries by id; both stay in the order in
+// which they first occur. A price that only one set has is kept.
 //
-// It is an error, which names both sides, if sets give a model different
-// prices, an id different prompts or sources, or if one model was observed on
-// one id, or by two sets on one prompt, with different values. Where sets hold
-// the same prompt in different splits, all its queries go to the latest of
-// train, validation, test: nothing that was held out is trained on.
+// It is an error, which names both sides, if a model has different prices in two
+// sets, if an id has different prompts or sources, or if two sets have different
+// outcomes of a model on the same id or prompt. If sets have the same prompt in
+// different splits, all its queries go to the latest of train, validation and
+// test: nothing that was held out is trained on.
 func Join(sets []*Set, opt JoinOptions) (*Set, error) {
 	if len(sets) == 0 {
 		return nil, fmt.Errorf("join: no sets")
@@ -50,7 +54,7 @@ func Join(sets []*Set, opt JoinOptions) (*Set, error) {
 		}
 	}
 	if n, m := len(j.set.Queries), len(j.set.Models); m > 0 && n > maxCells/m {
-		return nil, fmt.Errorf("join: %d queries × %d models is more than fits", n, m)
+		return nil, fmt.Errorf("join: %d queries × %d models are more than fit into memory", n, m)
 	}
 	j.prepare()
 	for k := range sets {
@@ -71,10 +75,10 @@ type joiner struct {
 	opt        JoinOptions
 	set        *Set
 	rows, cols map[string]int
-	priceFrom  map[string]string // set that gave a price, by model and field
-	queryFrom  []int             // set that first gave each query
-	cellFrom   []uint16          // set + 1 that first gave each outcome
-	place      [][]int           // of each set, the columns of its models
+	priceFrom  map[string]string // name of the set a price is from, by model and field
+	queryFrom  []int             // the set in which each query was first
+	cellFrom   []uint16          // 1 + the set in which each outcome was first; 0 if none
+	place      [][]int           // the columns of the models of each set
 }
 
 func (j *joiner) checkOptions() error {
@@ -93,10 +97,10 @@ func (j *joiner) checkOptions() error {
 	olds := slices.Sorted(maps.Keys(j.opt.Rename))
 	for _, old := range olds {
 		if !known[old] {
-			return fmt.Errorf("join: rename %s: no set has that model", quote(old))
+			return fmt.Errorf("join: rename %s: no set has that model", textfile.Quote(old))
 		}
 		if reason := checkName(j.opt.Rename[old]); reason != "" {
-			return fmt.Errorf("join: rename %s: the new name %s", quote(old), reason)
+			return fmt.Errorf("join: rename %s: the new name %s", textfile.Quote(old), reason)
 		}
 	}
 	for _, old := range olds {
@@ -107,13 +111,13 @@ func (j *joiner) checkOptions() error {
 	}
 	for _, name := range j.opt.Pool {
 		if !known[name] {
-			return fmt.Errorf("join: pool: no set has model %s", quote(name))
+			return fmt.Errorf("join: pool: no set has model %s", textfile.Quote(name))
 		}
 	}
 	return nil
 }
 
-// addModels finds or makes a column for every model of a set.
+// addModels finds or adds a column for every model of a set.
 func (j *joiner) addModels(s *Set) error {
 	place, taken := make([]int, len(s.Models)), make(map[string]string)
 	for c, m := range s.Models {
@@ -123,7 +127,7 @@ func (j *joiner) addModels(s *Set) error {
 			m.Name = name
 		}
 		if other, ok := taken[m.Name]; ok {
-			return fmt.Errorf("join: models %s and %s of %s are both named %s", quote(other), quote(old), s.Name, quote(m.Name))
+			return fmt.Errorf("join: models %s and %s of %s are both named %s", textfile.Quote(other), textfile.Quote(old), s.Name, textfile.Quote(m.Name))
 		}
 		taken[m.Name] = old
 		if j.opt.Pool != nil {
@@ -144,7 +148,7 @@ func (j *joiner) addModels(s *Set) error {
 	return nil
 }
 
-// mergeModel compares the prices of m with those known and keeps new ones.
+// mergeModel adds the prices of m that are not yet known, and compares the others.
 func (j *joiner) mergeModel(to *Model, m Model, set string) error {
 	known := to.prices()
 	for i, p := range m.prices() {
@@ -156,7 +160,7 @@ func (j *joiner) mergeModel(to *Model, m Model, set string) error {
 			j.priceFrom[key] = set
 		} else if *have != *p.usd {
 			return fmt.Errorf("join: model %s: %s is %s in %s and %s in %s; rename the model in one of them or make the prices equal",
-				quote(m.Name), p.field, formatFloat(*have), j.priceFrom[key], formatFloat(*p.usd), set)
+				textfile.Quote(m.Name), p.field, formatFloat(*have), j.priceFrom[key], formatFloat(*p.usd), set)
 		}
 	}
 	if m.Priced() {
@@ -169,7 +173,7 @@ func (j *joiner) mergeModel(to *Model, m Model, set string) error {
 	return nil
 }
 
-// addQueries finds or makes a row for every query of set k.
+// addQueries finds or adds a row for every query of set k.
 func (j *joiner) addQueries(k int, s *Set) error {
 	for _, q := range s.Queries {
 		row, ok := j.rows[q.ID]
@@ -189,18 +193,18 @@ func (j *joiner) addQueries(k int, s *Set) error {
 			j.move(have, q.Split)
 			continue
 		}
-		return fmt.Errorf("join: query %s has one %s in %s and another in %s; ids must differ where queries do",
-			quote(q.ID), field, j.sets[j.queryFrom[row]].Name, s.Name)
+		return fmt.Errorf("join: query %s has one %s in %s and another in %s; different queries need different ids",
+			textfile.Quote(q.ID), field, j.sets[j.queryFrom[row]].Name, s.Name)
 	}
 	return nil
 }
 
-// splitOrder says how late a split is.
+// splitOrder returns how late a split is: 0 for train to 2 for test.
 func splitOrder(s Split) int {
 	return slices.Index([]Split{SplitTrain, SplitValidation, SplitTest}, s)
 }
 
-// move puts a query into a later split.
+// move moves a query to another split if that is later.
 func (j *joiner) move(q *Query, to Split) {
 	if splitOrder(to) <= splitOrder(q.Split) {
 		return
@@ -211,7 +215,7 @@ func (j *joiner) move(q *Query, to Split) {
 	q.Split = to
 }
 
-// prepare makes the tables that any of the sets has.
+// prepare makes every table that any of the sets has.
 func (j *joiner) prepare() {
 	n, m := len(j.set.Queries), len(j.set.Models)
 	j.cellFrom = make([]uint16, n*m)
@@ -249,7 +253,7 @@ func (j *joiner) addOutcomes(k int) error {
 			if s.Answers != nil && s.Answers[i][c] != "" {
 				have := &j.set.Answers[row][j.place[k][c]]
 				if *have != "" && *have != s.Answers[i][c] {
-					return j.conflict(q.ID, cell, k, "answer", quote(*have), quote(s.Answers[i][c]))
+					return j.conflict(q.ID, cell, k, "answer", textfile.Quote(*have), textfile.Quote(s.Answers[i][c]))
 				}
 				*have = s.Answers[i][c]
 			}
@@ -263,17 +267,17 @@ func (j *joiner) addOutcomes(k int) error {
 
 func (j *joiner) conflict(id string, cell, k int, field, have, got string) error {
 	return fmt.Errorf("join: query %s, model %s: %s is %s in %s and %s in %s; rename the model in one of them",
-		quote(id), quote(j.set.Models[cell%len(j.set.Models)].Name), field, have, j.sets[max(1, j.cellFrom[cell])-1].Name, got, j.sets[k].Name)
+		textfile.Quote(id), textfile.Quote(j.set.Models[cell%len(j.set.Models)].Name), field, have, j.sets[max(1, j.cellFrom[cell])-1].Name, got, j.sets[k].Name)
 }
 
-// comparePrompts looks at queries of different ids with one prompt: across
-// sets their outcomes must agree, and all of them go to one split.
+// comparePrompts compares queries that have the same prompt and different ids:
+// their outcomes in different sets must agree, and all of them go to one split.
 func (j *joiner) comparePrompts() error {
 	for _, rows := range j.set.promptGroups() {
 		for a, row := range rows {
 			for _, other := range rows[:a] {
 				if j.queryFrom[row] == j.queryFrom[other] {
-					continue // asked twice within a set
+					continue // a set may ask twice and get different outcomes
 				}
 				if err := j.compareRows(other, row); err != nil {
 					return err
@@ -298,9 +302,9 @@ func (j *joiner) compareRows(a, b int) error {
 		for c, m := range j.set.Models {
 			x, y := t.At(a, c), t.At(b, c)
 			if !math.IsNaN(x) && !math.IsNaN(y) && x != y {
-				return fmt.Errorf("join: queries %s of %s and %s of %s have one prompt, and model %s has %s %s on the first and %s on the second; rename the model in one set",
-					quote(j.set.Queries[a].ID), j.sets[j.queryFrom[a]].Name, quote(j.set.Queries[b].ID), j.sets[j.queryFrom[b]].Name,
-					quote(m.Name), columnName(col), formatFloat(x), formatFloat(y))
+				return fmt.Errorf("join: queries %s of %s and %s of %s have the same prompt, and model %s has %s %s on the first and %s on the second; rename the model in one set",
+					textfile.Quote(j.set.Queries[a].ID), j.sets[j.queryFrom[a]].Name, textfile.Quote(j.set.Queries[b].ID), j.sets[j.queryFrom[b]].Name,
+					textfile.Quote(m.Name), columnName(col), formatFloat(x), formatFloat(y))
 			}
 		}
 	}

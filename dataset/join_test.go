@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// small is a set of one model and one query, with a score.
+// small returns a set of one model and one query, with a score.
 func small(name, id, prompt, model string, score float64) *Set {
 	s := &Set{Name: name, Queries: []Query{{ID: id, Split: SplitTrain, Source: "s", Prompt: prompt}},
 		Models: []Model{{Name: model, InputUSDPerMillion: 1, OutputUSDPerMillion: 2, Pool: true}}}
@@ -23,7 +23,7 @@ func small(name, id, prompt, model string, score float64) *Set {
 
 func TestJoinOfPartsIsTheWhole(t *testing.T) {
 	s := loadTiny(t)
-	s.OutputTokens.Set(4, 0, 4) // as the equal prompt of row 0: the parts must agree
+	s.OutputTokens.Set(4, 0, 4) // as in row 0, which has the same prompt: the parts must agree
 	s.Fingerprint = s.ComputeFingerprint()
 	parts := []*Set{s.Subset([]int{0, 1, 2}, []int{0, 1, 2}), s.Subset([]int{2, 3, 4}, []int{2, 1, 0}), s.Subset([]int{1, 4}, []int{1})}
 	joined, err := Join(parts, JoinOptions{Name: "tiny"})
@@ -70,8 +70,8 @@ func TestJoinMovesEqualPromptsToTheLatestSplit(t *testing.T) {
 
 func TestJoinRefuses(t *testing.T) {
 	a := small("a", "1", "p", "m", 1)
-	dearer, other, sourced := small("b", "2", "q", "m", 0), small("b", "1", "q", "m", 1), small("b", "1", "p", "m", 1)
-	dearer.Models[0].OutputUSDPerMillion = 3
+	repriced, other, sourced := small("b", "2", "q", "m", 0), small("b", "1", "q", "m", 1), small("b", "1", "p", "m", 1)
+	repriced.Models[0].OutputUSDPerMillion = 3
 	sourced.Queries[0].Source = "else"
 	answered, unlike := small("b", "1", "p", "m", 1), small("c", "1", "p", "m", 1)
 	answered.Answers, unlike.Answers = [][]string{{"x"}}, [][]string{{"y"}}
@@ -81,12 +81,12 @@ func TestJoinRefuses(t *testing.T) {
 		want string
 	}{
 		{nil, JoinOptions{}, "join: no sets"},
-		{[]*Set{a, dearer}, JoinOptions{}, `join: model "m": output_usd_per_million is 2 in a and 3 in b`},
+		{[]*Set{a, repriced}, JoinOptions{}, `join: model "m": output_usd_per_million is 2 in a and 3 in b`},
 		{[]*Set{a, other}, JoinOptions{}, `join: query "1" has one prompt in a and another in b`},
 		{[]*Set{a, sourced}, JoinOptions{}, `join: query "1" has one source in a and another in b`},
 		{[]*Set{a, small("b", "1", "p", "m", 0)}, JoinOptions{}, `join: query "1", model "m": score is 1 in a and 0 in b`},
 		{[]*Set{answered, unlike}, JoinOptions{}, `join: query "1", model "m": answer is "x" in b and "y" in c`},
-		{[]*Set{a, small("b", "2", "p", "m", 0)}, JoinOptions{}, `join: queries "1" of a and "2" of b have one prompt, and model "m" has score 1 on the first and 0 on the second`},
+		{[]*Set{a, small("b", "2", "p", "m", 0)}, JoinOptions{}, `join: queries "1" of a and "2" of b have the same prompt, and model "m" has score 1 on the first and 0 on the second`},
 		{[]*Set{a, small("b", "2", "p", "n", 0)}, JoinOptions{Rename: map[string]string{"n": "m"}}, `join: queries "1" of a and "2" of b`},
 		{[]*Set{a}, JoinOptions{Rename: map[string]string{"z": "m"}}, `join: rename "z": no set has that model`},
 		{[]*Set{a}, JoinOptions{Rename: map[string]string{"m": ""}}, `join: rename "m": the new name is missing or empty`},
@@ -99,6 +99,6 @@ func TestJoinRefuses(t *testing.T) {
 		}
 	}
 	if _, err := Join([]*Set{a, small("b", "2", "p", "m", 0)}, JoinOptions{Rename: map[string]string{"m": "n"}, Name: "x"}); err == nil {
-		t.Error("renaming both sides alike hides a conflict")
+		t.Error("renaming the model in both sets hides a conflict")
 	}
 }

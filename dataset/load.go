@@ -9,16 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 const hintFolder = "a data folder holds queries.jsonl, outcomes.csv and models.json, and may hold answers.csv; all but models.json may be gzipped (.gz)"
 
-// maxCells bounds queries × models, lest small files ask for all memory.
+// maxCells bounds queries × models, so that small files cannot take up all memory.
 const maxCells = 1 << 28
 
-// Load reads the data folder dir into memory. The first thing wrong with it is
-// returned as a *[FormatError] with file, line and field; see [Check] for all
-// of them. A missing file also matches [fs.ErrNotExist].
+// Load reads the data folder dir into memory. It returns the first thing that is
+// wrong as a *[FormatError] with file, line and field; [Check] lists all of them.
+// The error about a missing file also matches [fs.ErrNotExist].
 func Load(ctx context.Context, dir string) (*Set, error) {
 	l := newLoader(dir, stopAtFirst)
 	if err := l.load(ctx); err != nil {
@@ -35,9 +37,9 @@ type loader struct {
 	rows   map[string]int // by id of the query
 	cols   map[string]int // by name of the model
 	report reporter
-	faulty bool // something was reported
-	// Set when queries or models are known to be incomplete: outcomes of the
-	// others are then passed over instead of reported one by one.
+	faulty bool // whether a fault was reported
+	// lostRows and lostCols are set if queries or models are missing because of
+	// faults. Outcomes with unknown names are then ignored, not reported.
 	lostRows, lostCols bool
 }
 
@@ -59,7 +61,7 @@ func baseName(dir string) string {
 
 func (l *loader) load(ctx context.Context) error {
 	if info, err := os.Stat(l.dir); err != nil {
-		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + pathCause(err), Hint: hintFolder, Err: err})
+		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + textfile.Cause(err), Hint: hintFolder, Err: err})
 	} else if !info.IsDir() {
 		return l.report(&FormatError{File: l.dir, Reason: "is not a folder", Hint: hintFolder})
 	}
@@ -72,7 +74,7 @@ func (l *loader) load(ctx context.Context) error {
 	}
 	l.lostRows = l.faulty
 	if n, m := len(l.set.Queries), len(l.set.Models); m > 0 && n > maxCells/m {
-		return l.report(&FormatError{File: l.dir, Reason: fmt.Sprintf("%d queries × %d models is more than fits", n, m),
+		return l.report(&FormatError{File: l.dir, Reason: fmt.Sprintf("%d queries × %d models are more than fit into memory", n, m),
 			Hint: "split the data into several folders"})
 	}
 	if err := l.outcomesFile(ctx); err != nil {
@@ -91,12 +93,12 @@ func (l *loader) modelsFile() error {
 		return l.report(l.missing(path, err))
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	data, err := io.ReadAll(io.LimitReader(f, textfile.MaxLine+1))
 	switch {
 	case err != nil:
-		return l.report(&FormatError{File: path, Reason: "read: " + pathCause(err), Err: err})
-	case len(data) > maxLine:
-		return l.report(&FormatError{File: path, Reason: fmt.Sprintf("is longer than %d MiB", maxLine>>20), Hint: hintModels})
+		return l.report(&FormatError{File: path, Reason: "read: " + textfile.Cause(err), Err: err})
+	case len(data) > textfile.MaxLine:
+		return l.report(&FormatError{File: path, Reason: fmt.Sprintf("is longer than %d MiB", textfile.MaxLine>>20), Hint: hintModels})
 	case !utf8.Valid(data):
 		return l.report(&FormatError{File: path, Reason: "is not UTF-8", Hint: "convert the file to UTF-8"})
 	}
@@ -112,16 +114,16 @@ func (l *loader) modelsFile() error {
 	return nil
 }
 
-// open calls read with the file of that name, plain or gzipped. Errors of the
-// file as a whole go through the reporter too, so that Check sees the others.
-func (l *loader) open(ctx context.Context, name string, required bool, read func(*lineReader) error) error {
+// open calls read with the file of that name, plain or gzipped. Errors about the
+// file as a whole are reported too, so that Check goes on to the other files.
+func (l *loader) open(ctx context.Context, name string, required bool, read func(*textfile.Reader) error) error {
 	path := l.path(name)
 	f, err := os.Open(path)
 	if gz, gzErr := os.Open(path + ".gz"); gzErr == nil {
 		defer gz.Close()
 		if err == nil {
 			f.Close()
-			return l.report(&FormatError{File: path, Reason: "stands beside " + name + ".gz", Hint: "remove the one that is out of date"})
+			return l.report(&FormatError{File: path, Reason: "exists, and so does " + name + ".gz", Hint: "remove the older of the two"})
 		}
 		f, err, path = gz, nil, path+".gz"
 	} else if !errors.Is(gzErr, fs.ErrNotExist) && err != nil {
@@ -134,11 +136,11 @@ func (l *loader) open(ctx context.Context, name string, required bool, read func
 		return l.report(l.missing(path, err))
 	}
 	defer f.Close()
-	lr, err := newLineReader(ctx, f, path)
+	lr, err := textfile.NewReader(ctx, f, path)
 	if err == nil {
 		err = read(lr)
 	}
-	if bad, ok := errors.AsType[*FormatError](err); ok {
+	if bad, ok := errors.AsType[*FormatError](formatError(err)); ok {
 		return l.report(bad)
 	}
 	return err
@@ -146,40 +148,32 @@ func (l *loader) open(ctx context.Context, name string, required bool, read func
 
 // missing explains why a file could not be opened.
 func (l *loader) missing(path string, err error) *FormatError {
-	e := &FormatError{File: path, Reason: "open: " + pathCause(err), Err: err}
+	e := &FormatError{File: path, Reason: "open: " + textfile.Cause(err), Err: err}
 	if errors.Is(err, fs.ErrNotExist) {
 		e.Reason, e.Hint = "the file is missing", hintFolder
 	}
 	return e
 }
 
-// pathCause is err without the path, which stands before it anyway.
-func pathCause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
-}
-
-// cell finds the row and column of an outcome or answer; i is -1 where it is
-// to be passed over.
-func (l *loader) cell(c *csvReader, id, model []byte) (i, j int, bad *FormatError) {
+// cell returns the row and column of an outcome or answer; i is -1 if it is to
+// be ignored.
+func (l *loader) cell(c *textfile.CSV, id, model []byte) (i, j int, bad *textfile.Error) {
 	i, haveRow := l.rows[string(id)]
 	j, haveCol := l.cols[string(model)]
 	switch {
 	case !haveRow && l.lostRows, !haveCol && l.lostCols:
 		return -1, -1, nil
 	case !haveRow:
-		return -1, -1, c.faultAt("id", fmt.Sprintf("%s is not in queries.jsonl", quote(id)), "add the query, or leave its outcomes out")
+		return -1, -1, c.Fault("id", fmt.Sprintf("%s is not in queries.jsonl", textfile.Quote(id)), "add the query, or remove its outcomes")
 	case !haveCol:
-		return -1, -1, c.faultAt("model", fmt.Sprintf("%s is not in models.json", quote(model)), "add the model to models.json, or leave its outcomes out")
+		return -1, -1, c.Fault("model", fmt.Sprintf("%s is not in models.json", textfile.Quote(model)), "add the model to models.json, or remove its outcomes")
 	}
 	return i, j, nil
 }
 
-func (l *loader) reportIf(bad *FormatError) error {
+func (l *loader) reportIf(bad *textfile.Error) error {
 	if bad == nil {
 		return nil
 	}
-	return l.report(bad)
+	return l.report.text(bad)
 }

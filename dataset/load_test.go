@@ -54,8 +54,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// folder writes files into a new folder: the tiny data with some replaced,
-// added, or (nil) left out. A name that ends in .gz is gzipped.
+// folder returns a new folder with the tiny data, in which the given files are
+// replaced, added or, if nil, left out.
 func folder(t testing.TB, files map[string][]byte) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "set")
@@ -97,7 +97,7 @@ func zip(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// text is the tiny file of that name with one text replaced by another.
+// text returns the tiny file of that name with one text replaced.
 func text(t testing.TB, name, old, new string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "tiny", name))
@@ -105,7 +105,7 @@ func text(t testing.TB, name, old, new string) []byte {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(data), old) {
-		t.Fatalf("%s does not hold %q", name, old)
+		t.Fatalf("%s does not contain %q", name, old)
 	}
 	return []byte(strings.Replace(string(data), old, new, 1))
 }
@@ -137,7 +137,7 @@ func TestLoadNoFolder(t *testing.T) {
 	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), filepath.Join("testdata", "tiny", "models.json")} {
 		_, err := Load(t.Context(), dir)
 		if bad, ok := errors.AsType[*FormatError](err); !ok || bad.Hint != hintFolder || bad.File != dir {
-			t.Errorf("Load(%q) = %v, want a hint at what a folder holds", dir, err)
+			t.Errorf("Load(%q) = %v, want a hint that says what a folder holds", dir, err)
 		}
 	}
 }
@@ -167,14 +167,14 @@ func TestCheckListsEveryProblem(t *testing.T) {
 	}
 }
 
-func TestCheckDoesNotBlameOutcomesForLostQueries(t *testing.T) {
+func TestCheckIgnoresOutcomesOfBadQueries(t *testing.T) {
 	dir := folder(t, map[string][]byte{"queries.jsonl": text(t, "queries.jsonl", `{"id": "sum/1"`, `{"id" "sum/1"`)})
 	if problems, err := Check(t.Context(), dir, 0); len(problems) != 1 || err != nil {
-		t.Errorf("Check = %v, %v, want the query only", problems, err)
+		t.Errorf("Check = %v, %v, want only the query", problems, err)
 	}
 }
 
-func TestCheckOfForeignModelsNamesThem(t *testing.T) {
+func TestCheckNamesUnknownModels(t *testing.T) {
 	dir := folder(t, map[string][]byte{"models.json": []byte(`[{"name": "acme-large"}, {"name": "acme-small"}]`)})
 	problems, err := Check(t.Context(), dir, 0)
 	if err != nil || len(problems) != 2 || problems[1].Field != "model" {

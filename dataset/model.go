@@ -7,28 +7,44 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
-// Model is one column of the outcomes: a model with its prices in USD per
-// million tokens, as models.json holds it. Where the data has prices of its
-// own time they serve to train and to evaluate; serving takes the price book's.
+// Model is one column of the outcomes: a model with its prices in USD per million
+// tokens, as models.json holds it. These prices are for training and evaluation,
+// and may be those of the time when the data was collected; a router that serves
+// uses the price book.
 type Model struct {
 	Name string
-	// InputUSDPerMillion and OutputUSDPerMillion are NaN where the price is
-	// not known, both or neither; zero is free. Outcomes with a recorded cost
-	// need no prices.
+	// InputUSDPerMillion and OutputUSDPerMillion are both NaN if the price is
+	// unknown; zero is free. Outcomes with a recorded cost need no prices.
 	InputUSDPerMillion, OutputUSDPerMillion float64
-	// Pool reports whether the model is in the default candidate pool; a model
-	// outside it is observed only.
+	// Pool reports whether the model is in the default candidate pool. A model
+	// outside the pool has outcomes but is never chosen.
 	Pool bool
-	// The prices below are optional: nil is not given, and then the tokens are
-	// billed as other input or output.
+	// The prices below are optional. Where one is nil, its tokens are billed as
+	// other input or output.
 	CachedInputUSDPerMillion, CacheWriteUSDPerMillion, ReasoningUSDPerMillion *float64
 }
 
 // Priced reports whether the prices of input and output are known.
 func (m Model) Priced() bool {
 	return !math.IsNaN(m.InputUSDPerMillion) && !math.IsNaN(m.OutputUSDPerMillion)
+}
+
+// tokensUSD returns the price of tokens in USD. in includes cached, and out
+// includes reasoning; these two are NaN if none were recorded. The price is NaN
+// if in, out or the model's prices are unknown.
+func (m *Model) tokensUSD(in, out, cached, reasoning float64) float64 {
+	usd := in*m.InputUSDPerMillion + out*m.OutputUSDPerMillion
+	if p := m.CachedInputUSDPerMillion; p != nil && !math.IsNaN(cached) {
+		usd += cached * (*p - m.InputUSDPerMillion)
+	}
+	if p := m.ReasoningUSDPerMillion; p != nil && !math.IsNaN(reasoning) {
+		usd += reasoning * (*p - m.OutputUSDPerMillion)
+	}
+	return usd / 1e6
 }
 
 // modelJSON is the form of a model in models.json.
@@ -42,8 +58,8 @@ type modelJSON struct {
 	Pool        *bool    `json:"pool"`
 }
 
-// MarshalJSON writes the model as models.json holds it, without the prices
-// that are not known.
+// MarshalJSON writes the model as models.json holds it, without the prices that
+// are unknown.
 func (m Model) MarshalJSON() ([]byte, error) {
 	j := modelJSON{Name: m.Name, CachedInput: m.CachedInputUSDPerMillion,
 		CacheWrite: m.CacheWriteUSDPerMillion, Reasoning: m.ReasoningUSDPerMillion, Pool: &m.Pool}
@@ -53,8 +69,8 @@ func (m Model) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads the form of models.json; unknown fields are refused and
-// a model without "pool" is in the pool.
+// UnmarshalJSON reads the form of models.json. It refuses unknown fields, and a
+// model without "pool" is in the pool.
 func (m *Model) UnmarshalJSON(data []byte) error {
 	var j modelJSON
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -73,7 +89,8 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// price is one of a model's prices with its field name; nil is not given.
+// price is one of a model's prices with its field name; usd is nil if the price
+// is unknown.
 type price struct {
 	field string
 	usd   *float64
@@ -95,7 +112,7 @@ func (m *Model) prices() [5]price {
 	}
 }
 
-// clone returns a model that shares no prices with m.
+// clone returns a copy of m that shares no memory with it.
 func (m Model) clone() Model {
 	for _, p := range []**float64{&m.CachedInputUSDPerMillion, &m.CacheWriteUSDPerMillion, &m.ReasoningUSDPerMillion} {
 		if *p != nil {
@@ -104,6 +121,15 @@ func (m Model) clone() Model {
 		}
 	}
 	return m
+}
+
+// Validate returns a *[FormatError] about the first field that the readers would
+// refuse, or nil.
+func (m Model) Validate() error {
+	if field, reason := m.check(); reason != "" {
+		return &FormatError{Field: field, Reason: reason, Hint: hintModels}
+	}
+	return nil
 }
 
 // check returns the field at fault and why, or "", "".
@@ -123,16 +149,16 @@ func (m Model) check() (field, reason string) {
 	}
 	if in, out := prices[0], prices[1]; (in.usd == nil) != (out.usd == nil) {
 		if in.usd == nil {
-			return in.field, "is missing where the price of output is given"
+			return in.field, "is missing, but the price of output is given"
 		}
-		return out.field, "is missing where the price of input is given"
+		return out.field, "is missing, but the price of input is given"
 	}
 	return "", ""
 }
 
 const hintModels = `models.json is a list of {"name":…,"input_usd_per_million":…,"output_usd_per_million":…,"pool":…}, optionally with cached_input_, cache_write_ and reasoning_usd_per_million`
 
-// parseModels reads models.json, reporting every bad entry with its line.
+// parseModels reads models.json and reports every bad entry with its line.
 func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 	var models []Model
 	first := make(map[string]int)
@@ -153,7 +179,7 @@ func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 		return nil, report(&FormatError{File: name, Line: line(dec.InputOffset()), Reason: "is not a JSON list", Hint: hintModels})
 	}
 	for dec.More() {
-		// The value begins behind the comma and the space before it.
+		// The value begins after a comma and white space.
 		start := dec.InputOffset()
 		for start < int64(len(data)) && bytes.IndexByte([]byte(" \t\r\n,"), data[start]) >= 0 {
 			start++
@@ -167,9 +193,9 @@ func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 		if err := json.Unmarshal(raw, &m); err != nil {
 			bad.Reason, bad.Err = fmt.Sprintf("model %d: %v", len(models)+1, err), err
 		} else if bad.Field, bad.Reason = m.check(); bad.Reason != "" && m.Name != "" {
-			bad.Reason += fmt.Sprintf(" (model %s)", quote(m.Name))
+			bad.Reason += fmt.Sprintf(" (model %s)", textfile.Quote(m.Name))
 		} else if at, ok := first[m.Name]; ok {
-			bad.Field, bad.Reason = "name", fmt.Sprintf("%s repeats line %d", quote(m.Name), at)
+			bad.Field, bad.Reason = "name", fmt.Sprintf("%s repeats line %d", textfile.Quote(m.Name), at)
 		}
 		if bad.Reason == "" {
 			first[m.Name] = line(start)

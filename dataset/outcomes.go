@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // Columns of numbers in outcomes.csv, in the order of [Set.matrices].
@@ -13,7 +17,7 @@ const (
 	colScore = iota
 	colInput
 	colOutput
-	colCost // from here on optional
+	colCost // this column and those below are optional
 	colCached
 	colReasoning
 	numCols
@@ -39,13 +43,13 @@ func columnName(col int) string {
 	return outcomeOptional[col-colCost]
 }
 
-// Outcome is what one model did on one query. NaN is not observed, so start
-// from [NewOutcome], not from the zero value.
+// Outcome is what was observed of one model on one query. NaN means not observed,
+// so start from [NewOutcome], not from the zero value.
 type Outcome struct {
 	ID    string // of the query
 	Model string
 	Score float64 // quality in [0,1]
-	// InputTokens includes the cached ones, OutputTokens the reasoning.
+	// InputTokens includes the cached tokens, and OutputTokens the reasoning tokens.
 	InputTokens, OutputTokens     float64
 	CostUSD                       float64 // recorded cost of the call in USD
 	CachedTokens, ReasoningTokens float64
@@ -58,6 +62,26 @@ func NewOutcome(id, model string) Outcome {
 	return o
 }
 
+// Validate returns a *[FormatError] about the first field that the readers would
+// refuse, or nil.
+func (o Outcome) Validate() error {
+	if reason := checkName(o.ID); reason != "" {
+		return &FormatError{Field: "id", Reason: reason, Hint: "name the query, as in queries.jsonl"}
+	}
+	if reason := checkName(o.Model); reason != "" {
+		return &FormatError{Field: "model", Reason: reason, Hint: "name the model, as in models.json"}
+	}
+	for col, v := range o.values() {
+		if math.IsNaN(v) {
+			continue
+		}
+		if reason := checkValue(col, v); reason != "" {
+			return &FormatError{Field: columnName(col), Reason: reason, Hint: hintValue(col)}
+		}
+	}
+	return nil
+}
+
 func (o *Outcome) values() [numCols]float64 {
 	return [numCols]float64{o.Score, o.InputTokens, o.OutputTokens, o.CostUSD, o.CachedTokens, o.ReasoningTokens}
 }
@@ -67,10 +91,10 @@ func (o *Outcome) setValues(v [numCols]float64) {
 	o.CostUSD, o.CachedTokens, o.ReasoningTokens = v[colCost], v[colCached], v[colReasoning]
 }
 
-// checkValue says what is wrong with a number in column col, or "". NaN is
-// for the caller to judge.
+// checkValue returns what is wrong with a number in column col, or "". It does
+// not look for NaN.
 func checkValue(col int, v float64) string {
-	// Far above anything real, and low enough that no sum overflows.
+	// This is far above any real value, and no sum of such values overflows.
 	const most = 1e12
 	switch {
 	case math.IsInf(v, 0):
@@ -91,18 +115,18 @@ func formatFloat(v float64) string {
 }
 
 // ReadOutcomes reads outcomes.csv, plain or gzipped, from r and calls fn with
-// every outcome and the line it begins on. It holds one record at a time.
-// Columns the file does not have are NaN. name is the file's name in errors.
-// It stops at the first bad record with a *[FormatError], or with the error
-// fn returns. That ids and models are known and no pair is repeated is for the
-// caller to check.
+// every outcome and the line on which it begins. Only one record is in memory at
+// a time. Values in columns that the file does not have are NaN. name is the
+// file's name in errors. ReadOutcomes stops at the first bad record with a
+// *[FormatError], or with the error that fn returns. It does not check whether
+// ids and models are known, nor whether a pair of them is repeated.
 func ReadOutcomes(r io.Reader, name string, fn func(line int, o Outcome) error) error {
-	l, err := newLineReader(context.Background(), r, name)
+	l, err := textfile.NewReader(context.Background(), r, name)
 	if err != nil {
-		return err
+		return formatError(err)
 	}
-	models := make(map[string]string) // one copy of each name
-	return scanOutcomes(l, stopAtFirst, nil, func(c *csvReader, raw *rawOutcome) error {
+	models := make(map[string]string) // so that each name is in memory once
+	err = scanOutcomes(l, stopAtFirst, nil, func(c *textfile.CSV, raw *rawOutcome) error {
 		model, ok := models[string(raw.model)]
 		if !ok {
 			model = string(raw.model)
@@ -110,21 +134,22 @@ func ReadOutcomes(r io.Reader, name string, fn func(line int, o Outcome) error) 
 		}
 		o := Outcome{ID: string(raw.id), Model: model}
 		o.setValues(raw.values)
-		return fn(c.first, o)
+		return fn(c.First(), o)
 	})
+	return formatError(err)
 }
 
-// rawOutcome is an outcome whose names still lie in the reader's buffer.
+// rawOutcome is an outcome whose names are in the buffer of the reader.
 type rawOutcome struct {
 	id, model []byte
 	values    [numCols]float64
 }
 
-// scanOutcomes calls header, if not nil, with whether each column is there,
+// scanOutcomes calls header, if it is not nil, with which columns the file has,
 // then fn with each good record.
-func scanOutcomes(l *lineReader, report reporter, header func(has [numCols]bool) error, fn func(*csvReader, *rawOutcome) error) error {
-	c := &csvReader{lineReader: l}
-	at, err := c.header(outcomeRequired, outcomeOptional)
+func scanOutcomes(l *textfile.Reader, report reporter, header func(has [numCols]bool) error, fn func(*textfile.CSV, *rawOutcome) error) error {
+	c := textfile.NewCSV(l)
+	at, columns, err := readHeader(c, outcomeRequired, outcomeOptional)
 	if err != nil {
 		return err
 	}
@@ -138,7 +163,7 @@ func scanOutcomes(l *lineReader, report reporter, header func(has [numCols]bool)
 			return err
 		}
 	}
-	return c.records(len(c.fields), report, func(fields [][]byte) error {
+	return c.Records(columns, report.text, func(fields [][]byte) error {
 		raw := rawOutcome{id: fields[0], model: fields[1]}
 		for col := range raw.values {
 			raw.values[col] = math.NaN()
@@ -147,23 +172,64 @@ func scanOutcomes(l *lineReader, report reporter, header func(has [numCols]bool)
 			}
 			v, reason := parseValue(col, fields[place[col]])
 			if reason != "" {
-				return report(c.faultAt(columnName(col), reason, hintValue(col)))
+				return report.text(c.Fault(columnName(col), reason, hintValue(col)))
 			}
 			raw.values[col] = v
 		}
-		if bad := c.checkNames(raw.id, raw.model); bad != nil {
-			return report(bad)
+		if bad := checkNames(c, raw.id, raw.model); bad != nil {
+			return report.text(bad)
 		}
 		return fn(c, &raw)
 	})
 }
 
-func (c *csvReader) checkNames(id, model []byte) *FormatError {
+// readHeader reads the first record: the required columns in their order, then
+// optional ones in any order. It returns the place in a record of every known
+// column (required, then optional), -1 for a missing one, and the number of
+// columns.
+func readHeader(c *textfile.CSV, required, optional []string) (at []int, columns int, err error) {
+	hint := "the first line is " + strings.Join(required, ",")
+	if len(optional) > 0 {
+		hint += "; optionally followed by " + strings.Join(optional, ", ")
+	}
+	names, err := c.Header(hint)
+	if err != nil {
+		return nil, 0, err
+	}
+	known := slices.Concat(required, optional)
+	at = make([]int, len(known))
+	for i := range at {
+		at[i] = -1
+	}
+	for i, name := range names {
+		k := slices.Index(known, name)
+		if k < 0 {
+			return nil, 0, c.Fault("", fmt.Sprintf("header: unknown column %s", textfile.Quote(name)), hint)
+		}
+		if at[k] >= 0 {
+			return nil, 0, c.Fault(known[k], "header: the column is given twice", hint)
+		}
+		at[k] = i
+	}
+	for k, name := range required {
+		if at[k] < 0 {
+			return nil, 0, c.Fault(name, "header: the column is missing", hint)
+		}
+	}
+	for k, name := range required {
+		if at[k] != k {
+			return nil, 0, c.Fault(name, fmt.Sprintf("header: is column %d, not %d", at[k]+1, k+1), hint)
+		}
+	}
+	return at, len(names), nil
+}
+
+func checkNames(c *textfile.CSV, id, model []byte) *textfile.Error {
 	if len(id) == 0 {
-		return c.faultAt("id", "is empty", "name the query, as in queries.jsonl")
+		return c.Fault("id", "is empty", "name the query, as in queries.jsonl")
 	}
 	if len(model) == 0 {
-		return c.faultAt("model", "is empty", "name the model, as in models.json")
+		return c.Fault("model", "is empty", "name the model, as in models.json")
 	}
 	return nil
 }
@@ -175,8 +241,8 @@ func hintValue(col int) string {
 	return "write a number of at least 0; leave the field empty where nothing was observed"
 }
 
-// parseValue reads a decimal number; the empty field is NaN. It admits less
-// than strconv: no words, no hexadecimals.
+// parseValue reads a decimal number; the empty field is NaN. Unlike strconv it
+// accepts no words and no hexadecimal numbers.
 func parseValue(col int, text []byte) (float64, string) {
 	if len(text) == 0 {
 		return math.NaN(), ""
@@ -189,24 +255,41 @@ func parseValue(col int, text []byte) (float64, string) {
 		case b == '.' || b == '-' || b == '+' || b == 'e' || b == 'E':
 			digits = false
 		default:
-			return 0, quote(text) + " is not a number"
+			return 0, textfile.Quote(text) + " is not a number"
 		}
 	}
 	v := float64(whole)
 	if !digits || len(text) > 15 {
 		var err error
 		if v, err = strconv.ParseFloat(string(text), 64); err != nil && !math.IsInf(v, 0) {
-			return 0, quote(text) + " is not a number"
+			return 0, textfile.Quote(text) + " is not a number"
 		}
 	}
 	return v, checkValue(col, v)
+}
+
+// ParseValue reads a value of a column of outcomes.csv, "score",
+// "input_tokens", "output_tokens" or an optional one: a decimal number in the
+// column's range. The empty text is NaN. Any other text gives a *[FormatError].
+func ParseValue(column, text string) (float64, error) {
+	for col := range numCols {
+		if columnName(col) != column {
+			continue
+		}
+		v, reason := parseValue(col, []byte(text))
+		if reason != "" {
+			return math.NaN(), &FormatError{Field: column, Reason: reason, Hint: hintValue(col)}
+		}
+		return v, nil
+	}
+	return math.NaN(), fmt.Errorf("parse value: %s is not a column of outcomes.csv", textfile.Quote(column))
 }
 
 // outcomesFile reads the outcomes of a folder into the set's matrices.
 func (l *loader) outcomesFile(ctx context.Context) error {
 	n, m := len(l.set.Queries), len(l.set.Models)
 	tables := l.set.matrices()
-	lines := make([]uint32, n*m) // where each outcome was read, mod 2^32
+	lines := make([]uint32, n*m) // line of each outcome, mod 2^32
 	header := func(has [numCols]bool) error {
 		for col, ok := range has {
 			if ok {
@@ -215,18 +298,18 @@ func (l *loader) outcomesFile(ctx context.Context) error {
 		}
 		return nil
 	}
-	return l.open(ctx, "outcomes.csv", true, func(lr *lineReader) error {
-		return scanOutcomes(lr, l.report, header, func(c *csvReader, raw *rawOutcome) error {
+	return l.open(ctx, "outcomes.csv", true, func(lr *textfile.Reader) error {
+		return scanOutcomes(lr, l.report, header, func(c *textfile.CSV, raw *rawOutcome) error {
 			i, j, bad := l.cell(c, raw.id, raw.model)
 			if bad != nil || i < 0 {
 				return l.reportIf(bad)
 			}
 			cell := i*m + j
 			if at := lines[cell]; at != 0 {
-				return l.report(c.faultAt("id", fmt.Sprintf("%s with model %s repeats line %d", quote(raw.id), quote(raw.model), at),
-					"keep one outcome of each query and model"))
+				return l.report.text(c.Fault("id", fmt.Sprintf("%s with model %s repeats line %d", textfile.Quote(raw.id), textfile.Quote(raw.model), at),
+					"keep one outcome for each query and model"))
 			}
-			lines[cell] = uint32(c.first)
+			lines[cell] = uint32(c.First())
 			for col, t := range tables {
 				if t.Rows > 0 {
 					t.Data[cell] = raw.values[col]

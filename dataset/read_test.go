@@ -52,7 +52,7 @@ func TestReadOutcomes(t *testing.T) {
 	}
 }
 
-func TestReadersGiveLinesAndStop(t *testing.T) {
+func TestReadersReportLinesAndStop(t *testing.T) {
 	stop := errors.New("stop")
 	var line int
 	err := ReadAnswers(strings.NewReader("id,model,answer\n\"a\nb\",m,1\n\nc,m,2\nd,m,3\n"), "a.csv", func(n int, a Answer) error {
@@ -62,15 +62,15 @@ func TestReadersGiveLinesAndStop(t *testing.T) {
 		return nil
 	})
 	if err != stop || line != 5 {
-		t.Errorf("ReadAnswers stopped in line %d with %v, want line 5 with %v", line, err, stop)
+		t.Errorf("ReadAnswers stopped at line %d with %v, want line 5 with %v", line, err, stop)
 	}
 	err = ReadQueries(strings.NewReader("\n"+`{"prompt":"p","id":"a"}`+"\n"), "q.jsonl", func(n int, q Query) error { line = n; return stop })
 	if err != stop || line != 2 {
-		t.Errorf("ReadQueries stopped in line %d with %v, want line 2 with %v", line, err, stop)
+		t.Errorf("ReadQueries stopped at line %d with %v, want line 2 with %v", line, err, stop)
 	}
 }
 
-// endless is a long line without end, as a reader.
+// endless is a reader of a head and a very long line without end.
 type endless struct {
 	head string
 	left int
@@ -107,7 +107,7 @@ func TestReadersRefuseLongLines(t *testing.T) {
 	}
 }
 
-func TestReadQueriesTakesAMissingSplitFromThePrompt(t *testing.T) {
+func TestReadQueriesSetsAMissingSplit(t *testing.T) {
 	err := ReadQueries(strings.NewReader(`{"id":"a","prompt":"Name 1 rivers."}`), "q", func(_ int, q Query) error {
 		if q.Split != SplitTest {
 			t.Errorf("split %s, want test", q.Split)
@@ -119,6 +119,7 @@ func TestReadQueriesTakesAMissingSplitFromThePrompt(t *testing.T) {
 	}
 }
 
+// seed adds the tiny files of these names and their bad variants to the corpus.
 func seed(f *testing.F, names ...string) {
 	for _, name := range names {
 		data, err := os.ReadFile(filepath.Join("testdata", "tiny", name))
@@ -156,7 +157,7 @@ func FuzzReadQueries(f *testing.F) {
 	seed(f, "queries.jsonl")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		checkError(t, ReadQueries(bytes.NewReader(data), "file", func(line int, q Query) error {
-			if field, reason := checkQuery(q); reason != "" || line < 1 {
+			if field, reason := checkQuery(q); reason != "" || !q.Split.Valid() || line < 1 {
 				t.Errorf("line %d: accepted a query with field %s: %s", line, field, reason)
 			}
 			var b bytes.Buffer
@@ -165,7 +166,7 @@ func FuzzReadQueries(f *testing.F) {
 			}
 			err := ReadQueries(&b, "file", func(_ int, back Query) error {
 				if back != q {
-					t.Errorf("%+v came back as %+v", q, back)
+					t.Errorf("%+v is read back as %+v", q, back)
 				}
 				return nil
 			})
@@ -204,8 +205,8 @@ func FuzzReadAnswers(f *testing.F) {
 		if err != nil || bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 			return
 		}
-		// The standard reader must agree, but for line ends within quotes and
-		// the mark at the beginning.
+		// encoding/csv must agree, except on line ends within quotes and on a byte
+		// order mark.
 		if bytes.Contains(data, []byte("\r")) {
 			return
 		}

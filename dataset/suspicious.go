@@ -2,23 +2,23 @@ package dataset
 
 import "math"
 
-// maxExamples is how many examples a description gives of each finding.
+// maxExamples is how many examples a description has of each finding.
 const maxExamples = 5
 
-// Kinds of suspicious rows: allowed by the form, and often a sign of a fault
-// in how the data was collected.
+// The kinds of suspicious rows. They are allowed, and often a sign that something
+// went wrong when the data was collected.
 const (
 	SuspectNoOutput      = "outcomes with zero output tokens"
-	SuspectEmptyAnswer   = "outcomes of score 1 without an answer"
-	SuspectAnswerSplit   = "equal answers to one query with both scores"
+	SuspectEmptyAnswer   = "outcomes with score 1 and no answer"
+	SuspectAnswerSplit   = "answers with both score 0 and score 1 on one query"
 	SuspectNoCost        = "outcomes with a score and neither tokens nor cost"
-	SuspectNoOutputCount = "outcomes with a score and input tokens only"
+	SuspectNoOutputCount = "outcomes with a score and input tokens, but neither output tokens nor cost"
 	SuspectTokenParts    = "outcomes with more cached or reasoning tokens than input or output tokens"
 	SuspectStraddle      = "prompts in more than one split"
 )
 
-// SuspiciousGroup is one kind of suspicious rows. An example of an outcome is
-// "id model", of queries the ids.
+// SuspiciousGroup is one kind of suspicious rows. An example is "id model" for an
+// outcome, and the ids for queries.
 type SuspiciousGroup struct {
 	Kind     string   `json:"kind"`
 	Count    int      `json:"count"`
@@ -32,7 +32,7 @@ func (g *SuspiciousGroup) add(example string) {
 	}
 }
 
-// suspicious looks at every outcome and every group of equal prompts.
+// suspicious returns the suspicious outcomes and groups of equal prompts.
 func (s *Set) suspicious(groups [][]int) []SuspiciousGroup {
 	kinds := []SuspiciousGroup{{Kind: SuspectNoOutput}, {Kind: SuspectEmptyAnswer}, {Kind: SuspectAnswerSplit}, {Kind: SuspectNoCost},
 		{Kind: SuspectNoOutputCount}, {Kind: SuspectTokenParts}, {Kind: SuspectStraddle}}
@@ -73,7 +73,7 @@ func (s *Set) suspicious(groups [][]int) []SuspiciousGroup {
 	return found
 }
 
-// suspect says what is odd about the numbers of one outcome, or "".
+// suspect returns what is suspicious about the numbers of one outcome, or "".
 func (s *Set) suspect(i, j int) string {
 	in, out := s.InputTokens.At(i, j), s.OutputTokens.At(i, j)
 	noCost := s.CostUSD.Rows == 0 || math.IsNaN(s.CostUSD.At(i, j))
@@ -92,7 +92,7 @@ func (s *Set) suspect(i, j int) string {
 	return ""
 }
 
-// splitAnswers counts the answers to query i that both succeeded and failed.
+// splitAnswers counts the answers to query i that have both scores.
 func (s *Set) splitAnswers(i int) int {
 	const failed, succeeded = 1, 2
 	seen := make(map[string]int)

@@ -16,44 +16,50 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/internal/textfile"
 )
 
 // WriteOptions says how a data folder is written; the zero value works.
 type WriteOptions struct {
 	// Force replaces an existing folder that is not empty.
 	Force bool
-	// Columns names the optional columns of outcomes.csv, in their order.
+	// Columns names the optional columns of outcomes.csv, in the order in which
+	// they are written.
 	Columns []string
 }
 
-// Writer writes a data folder row by row and holds little more than the ids.
-// Everything goes to a hidden folder beside the target, which takes the
-// target's place in [Writer.Commit]: readers see the old folder or the new
-// one, never half of one. Equal calls give equal bytes. Every value is checked
-// as the readers check it, so that what is written can be loaded. A Writer is
-// not safe for concurrent use.
+// Writer writes a data folder row by row and keeps only a hash of each id in
+// memory. It writes to a hidden folder beside the target, which takes the
+// target's place in [Writer.Commit]: readers see the old folder or the new one,
+// never half of one. Equal calls give equal bytes. Values are checked as the
+// readers check them, so that what is written can be loaded. A Writer is not safe
+// for concurrent use.
 type Writer struct {
 	dir, tmp string
 	force    bool
-	columns  []int // column numbers in outcomes.csv, required and optional
+	columns  []int // numbers of the columns of outcomes.csv, required and optional
 
 	queries, outcomes *gzipFile
-	answers, rejects  *gzipFile // nil until the first
+	answers, rejects  *gzipFile // nil until the first row
 	rejected          int64
 
-	rows     map[[md5.Size]byte]uint32 // by hash of the id: a fraction of the memory of the ids
+	rows     map[[md5.Size]byte]uint32 // by hash of the id, which takes a fraction of the memory of ids
 	models   map[string]*written
-	order    []string // of the models, as first seen
+	order    []string // names of the models in the order in which they came
 	scratch  []byte
 	finished bool
 }
 
-// written marks the queries of one model that have an outcome or an answer.
-type written struct{ outcomes, answers bitset }
+// written marks the queries on which one model has an outcome or an answer.
+type written struct {
+	outcomes, answers bitset
+	tally
+}
 
 type bitset []uint64
 
-// add marks i and reports whether it was not marked before.
+// add marks i, and reports whether it was not marked before.
 func (b *bitset) add(i uint32) bool {
 	for int(i/64) >= len(*b) {
 		*b = append(*b, make([]uint64, max(1, len(*b)))...)
@@ -64,9 +70,14 @@ func (b *bitset) add(i uint32) bool {
 	return fresh
 }
 
-// NewWriter begins to write the data folder dir. It fails if dir exists and is
-// not an empty folder, unless opt.Force. Call Commit to keep what was written
-// and, in any case, Close.
+// has reports whether i is marked.
+func (b bitset) has(i uint32) bool {
+	return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0
+}
+
+// NewWriter begins to write the data folder dir. Unless opt.Force is set, it fails
+// if dir exists and is not an empty folder. Call Commit to keep what was written
+// and Close in any case.
 func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, columns: []int{colScore, colInput, colOutput},
 		rows: make(map[[md5.Size]byte]uint32), models: make(map[string]*written)}
@@ -74,7 +85,7 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 	for _, name := range opt.Columns {
 		k := slices.Index(outcomeOptional, name)
 		if k < 0 || slices.Contains(header, name) {
-			return nil, fmt.Errorf("write %s: %s is not an optional column of outcomes.csv, or is named twice", dir, quote(name))
+			return nil, fmt.Errorf("write %s: %s is not an optional column of outcomes.csv or is given twice", dir, textfile.Quote(name))
 		}
 		header = append(header, name)
 		w.columns = append(w.columns, colCost+k)
@@ -103,23 +114,23 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 	return w, nil
 }
 
-// checkTarget refuses a target that holds something.
+// checkTarget returns an error if the target cannot be written or replaced.
 func (w *Writer) checkTarget() error {
 	entries, err := os.ReadDir(w.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return &FormatError{File: w.dir, Reason: "cannot be written: " + pathCause(err), Hint: "name a new folder", Err: err}
+		return &FormatError{File: w.dir, Reason: "cannot be written: " + textfile.Cause(err), Hint: "name a new folder", Err: err}
 	case len(entries) > 0 && !w.force:
-		return &FormatError{File: w.dir, Reason: "the folder exists and is not empty", Hint: "name a new folder, or force it to be replaced", Err: fs.ErrExist}
+		return &FormatError{File: w.dir, Reason: "the folder exists and is not empty", Hint: "name a new folder, or replace it (--force)", Err: fs.ErrExist}
 	}
 	return nil
 }
 
-// Query writes one query, with its split filled by [SplitOf] if it has none.
-// A query with a bad field or a repeated id is refused with a *[FormatError]
-// and nothing is written; the Writer can go on.
+// Query writes one query, with the split of [SplitOf] if it has none. It refuses
+// a query with a bad field or a repeated id with a *[FormatError]; nothing is
+// written then, and the Writer can be used further.
 func (w *Writer) Query(q Query) error {
 	if q.Split == "" {
 		q.Split = SplitOf(q.Prompt)
@@ -129,16 +140,16 @@ func (w *Writer) Query(q Query) error {
 	}
 	key := md5.Sum([]byte(q.ID))
 	if _, ok := w.rows[key]; ok {
-		return w.refuse("queries.jsonl.gz", "id", quote(q.ID)+" is repeated", "every query needs an id of its own")
+		return w.refuse("queries.jsonl.gz", "id", textfile.Quote(q.ID)+" is repeated", "every query needs its own id")
 	}
 	w.rows[key] = uint32(len(w.rows))
 	return writeJSON(w.queries, q)
 }
 
-// Outcome writes one outcome of a query written before. One that breaks the
-// form, is repeated, or has a value for a column that was not asked for is
-// refused with a *[FormatError]; the Writer can go on. An outcome of which
-// nothing is observed is left out.
+// Outcome writes one outcome of a query that was written before. It refuses an
+// outcome that is not valid, is repeated, or has a value in an optional column
+// that is not written, with a *[FormatError]; the Writer can be used further. An
+// outcome of which nothing is observed is not written.
 func (w *Writer) Outcome(o Outcome) error {
 	const file = "outcomes.csv.gz"
 	row, seen, err := w.find(file, o.ID, o.Model)
@@ -155,15 +166,16 @@ func (w *Writer) Outcome(o Outcome) error {
 			return w.refuse(file, columnName(col), reason, hintValue(col))
 		}
 		if !slices.Contains(w.columns, col) {
-			return w.refuse(file, columnName(col), "is observed but the column is not written", "name it in WriteOptions.Columns")
+			return w.refuse(file, columnName(col), "is observed, but the column is not written", "name it in WriteOptions.Columns")
 		}
 	}
 	if !some {
 		return nil
 	}
 	if !seen.outcomes.add(row) {
-		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(o.ID), quote(o.Model)), "keep one outcome of each query and model")
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", textfile.Quote(o.ID), textfile.Quote(o.Model)), "keep one outcome for each query and model")
 	}
+	seen.tally.add(row, &o)
 	b := appendCSV(w.scratch[:0], o.ID)
 	b = appendCSV(append(b, ','), o.Model)
 	for _, col := range w.columns {
@@ -177,7 +189,8 @@ func (w *Writer) Outcome(o Outcome) error {
 	return err
 }
 
-// Answer writes one answer of a query written before; an empty one is left out.
+// Answer writes one answer to a query that was written before. An empty answer is
+// not written.
 func (w *Writer) Answer(a Answer) error {
 	const file = "answers.csv.gz"
 	row, seen, err := w.find(file, a.ID, a.Model)
@@ -188,7 +201,7 @@ func (w *Writer) Answer(a Answer) error {
 		return w.refuse(file, "answer", "is not UTF-8", "write a short hash of the answer")
 	}
 	if !seen.answers.add(row) {
-		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", quote(a.ID), quote(a.Model)), "keep one answer of each query and model")
+		return w.refuse(file, "id", fmt.Sprintf("%s with model %s is repeated", textfile.Quote(a.ID), textfile.Quote(a.Model)), "keep one answer for each query and model")
 	}
 	if err := w.beginAnswers(); err != nil {
 		return err
@@ -212,11 +225,11 @@ func (w *Writer) beginAnswers() (err error) {
 	return err
 }
 
-// find returns the row of a query and what its model has so far.
+// find returns the row of a query, and the marks of a model.
 func (w *Writer) find(file, id, model string) (uint32, *written, error) {
 	row, ok := w.rows[md5.Sum([]byte(id))]
 	if !ok {
-		return 0, nil, w.refuse(file, "id", quote(id)+" is not in queries.jsonl.gz", "write the query first")
+		return 0, nil, w.refuse(file, "id", textfile.Quote(id)+" is not in queries.jsonl.gz", "write the query first")
 	}
 	seen := w.models[model]
 	if seen == nil {
@@ -233,8 +246,8 @@ func (w *Writer) refuse(file, field, reason, hint string) error {
 	return &FormatError{File: filepath.Join(w.dir, file), Field: field, Reason: reason, Hint: hint}
 }
 
-// Rejected is a row of the source that an import left out. It never holds the
-// row's content.
+// Rejected says which row of the source an import left out and why, without the
+// content of the row.
 type Rejected struct {
 	File   string `json:"file"`
 	Row    int64  `json:"row"` // counted from 1
@@ -242,7 +255,8 @@ type Rejected struct {
 	Reason string `json:"reason"`
 }
 
-// Reject notes a bad row in rejected.jsonl, which no reader looks at.
+// Reject notes a row that was left out in rejected.jsonl, a file that [Load]
+// ignores.
 func (w *Writer) Reject(r Rejected) (err error) {
 	if w.rejects == nil {
 		if w.rejects, err = createPlain(w.tmp, "rejected.jsonl"); err != nil {
@@ -253,7 +267,7 @@ func (w *Writer) Reject(r Rejected) (err error) {
 	return writeJSON(w.rejects, r)
 }
 
-// Queries returns how many queries were written so far.
+// Queries returns the number of queries written so far.
 func (w *Writer) Queries() int { return len(w.rows) }
 
 func writeJSON(w io.Writer, v any) error {
@@ -262,7 +276,7 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// appendCSV appends a field, in quotes where it needs them.
+// appendCSV appends a field, in quotes if it needs them.
 func appendCSV(b []byte, field string) []byte {
 	if !strings.ContainsAny(field, "\",\r\n") {
 		return append(b, field...)
@@ -277,11 +291,12 @@ func appendCSV(b []byte, field string) []byte {
 	return append(b, '"')
 }
 
-// gzipFile is a file being written, gzipped with a fixed header or plain.
+// gzipFile is a file that is being written, plain or gzipped with a header that
+// is always the same.
 type gzipFile struct {
 	io.Writer
 	buf *bufio.Writer
-	z   *gzip.Writer // nil when plain
+	z   *gzip.Writer // nil if plain
 	f   *os.File
 }
 
@@ -290,7 +305,7 @@ func createGzip(dir, name string) (*gzipFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.z = gzip.NewWriter(g.buf) // no name and no time in its header
+	g.z = gzip.NewWriter(g.buf) // its header has no name and no time
 	g.Writer = bufio.NewWriterSize(g.z, 1<<16)
 	return g, nil
 }
@@ -304,7 +319,7 @@ func createPlain(dir, name string) (*gzipFile, error) {
 	return &gzipFile{Writer: buf, buf: buf, f: f}, nil
 }
 
-// finish writes what is buffered, waits until it is on disk and closes.
+// finish writes what is buffered, waits until it is on disk, and closes the file.
 func (g *gzipFile) finish() error {
 	err := g.Writer.(*bufio.Writer).Flush()
 	if g.z != nil {

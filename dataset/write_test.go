@@ -45,14 +45,14 @@ func TestWriteDirRoundTrip(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(contents(t, first), contents(t, second)); diff != "" {
-		t.Error("two writes of a set give different bytes")
+		t.Error("writing a set twice gives different bytes")
 	}
 	back, err := Load(t.Context(), first)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(s, back, cmpopts.EquateNaNs()); diff != "" {
-		t.Errorf("the set came back different (-want +got):\n%s", diff)
+		t.Errorf("the set is read back differently (-want +got):\n%s", diff)
 	}
 	if entries, _ := os.ReadDir(parent); len(entries) != 2 {
 		t.Errorf("%d entries beside the folders, want 2: %v", len(entries), entries)
@@ -82,7 +82,7 @@ func TestWriteDirDoesNotOverwrite(t *testing.T) {
 		t.Errorf("after a forced write Load = %v", err)
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(dir)); len(entries) != 1 {
-		t.Errorf("something is left beside the folder: %v", entries)
+		t.Errorf("the write left files beside the folder: %v", entries)
 	}
 	file := filepath.Join(dir, "models.json")
 	if err := s.WriteDirWith(file, WriteOptions{Force: true}); err == nil {
@@ -90,7 +90,7 @@ func TestWriteDirDoesNotOverwrite(t *testing.T) {
 	}
 }
 
-func TestWriterRefusesWhatCannotBeLoaded(t *testing.T) {
+func TestWriterRefusesInvalidRows(t *testing.T) {
 	w, err := NewWriter(filepath.Join(t.TempDir(), "set"), WriteOptions{Columns: []string{ColumnCostUSD}})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestWriterRefusesWhatCannotBeLoaded(t *testing.T) {
 		{"score", "field score: 2 is outside [0,1]", outcome(func(o *Outcome) { o.Score = 2 })},
 		{"tokens", "field input_tokens: -1 is negative", outcome(func(o *Outcome) { o.InputTokens = -1 })},
 		{"infinite", "field output_tokens: is infinite", outcome(func(o *Outcome) { o.OutputTokens = math.Inf(1) })},
-		{"column", "field cached_tokens: is observed but the column is not written", outcome(func(o *Outcome) { o.CachedTokens = 0 })},
+		{"column", "field cached_tokens: is observed, but the column is not written", outcome(func(o *Outcome) { o.CachedTokens = 0 })},
 		{"unknown id", `field id: "z" is not in`, outcome(func(o *Outcome) { o.ID = "z" })},
 		{"no model", "field model: is missing or empty", outcome(func(o *Outcome) { o.Model = "" })},
 		{"repeated", `field id: "a" with model "m" is repeated`, w.Outcome(good)},
@@ -156,7 +156,7 @@ func TestCommitRefusesBadModels(t *testing.T) {
 		"-1 is negative":            {{Name: "m", InputUSDPerMillion: -1}},
 		"+Inf is not a price":       {{Name: "m", ReasoningUSDPerMillion: &inf}},
 		`"m" has outcomes but is`:   {{Name: "n"}},
-		"is missing where the pric": {{Name: "m", OutputUSDPerMillion: math.NaN()}},
+		"is missing, but the price": {{Name: "m", OutputUSDPerMillion: math.NaN()}},
 	} {
 		parent := t.TempDir()
 		w, err := NewWriter(filepath.Join(parent, "set"), WriteOptions{})
@@ -172,7 +172,7 @@ func TestCommitRefusesBadModels(t *testing.T) {
 			t.Errorf("Commit(%v) = %v, want %q", models, err, want)
 		}
 		if entries, _ := os.ReadDir(parent); len(entries) != 0 {
-			t.Errorf("Commit(%v) left %v", models, entries)
+			t.Errorf("Commit(%v) left files: %v", models, entries)
 		}
 	}
 }

@@ -5,27 +5,29 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+
+	"github.com/carrot-router/carrot/internal/wordpiece"
 )
 
 // BERT is a sentence encoder of the BERT family, such as all-MiniLM-L6-v2,
-// bge-small or e5-small, in plain Go. It is safe for concurrent use once
-// Prefix is set, and implements Encoder and Teacher.
+// bge-small or e5-small, in plain Go. It implements [Encoder], and is safe for
+// concurrent use as long as Prefix is not changed.
 type BERT struct {
-	// Prefix is put before every text of Encode: "query: " for e5.
+	// Prefix is put before every text; e5 wants "query: ".
 	Prefix string
 
 	id         string
-	tokens     *WordPiece
+	tokens     *wordpiece.Tokenizer
 	weights    bertWeights
 	heads      int
 	activation func([]float32)
-	useCLS     bool // pool by the first token instead of the mean
-	maxTokens  int
+	useCLS     bool      // pool by the first token instead of the mean
+	maxTokens  int       // read of a text, [CLS] and [SEP] included
 	scratch    sync.Pool // of *bertScratch
 }
 
-// ID names the folder and the content of the files that were read, and Prefix
-// if there is one: two encoders of one ID give the same vectors.
+// ID is made of the folder's name, a hash of the files that were read, and the
+// Prefix if there is one. Encoders with equal IDs give equal vectors.
 func (b *BERT) ID() string {
 	if b.Prefix == "" {
 		return b.id
@@ -33,32 +35,24 @@ func (b *BERT) ID() string {
 	return fmt.Sprintf("%s+%q", b.id, b.Prefix)
 }
 
-// Dim returns the length of the vectors.
-func (b *BERT) Dim() int { return b.weights.words.cols }
+// dim is the length of the vectors.
+func (b *BERT) dim() int { return b.weights.words.cols }
 
-// MaxTokens returns how many tokens of a text are read, [CLS] and [SEP] among
-// them.
-func (b *BERT) MaxTokens() int { return b.maxTokens }
+func (b *BERT) tokenizer() *wordpiece.Tokenizer { return b.tokens }
 
-// WordPiece returns the tokenizer.
-func (b *BERT) WordPiece() *WordPiece { return b.tokens }
-
-// Encode returns a unit vector for every text, in order. A long text is cut
-// off at MaxTokens. It uses all cores, and a text's vector does not depend on
-// the others of its batch. On an error, of which only the end of ctx is one,
-// there are no vectors.
+// Encode returns a unit vector for every text, in order. It reads a text only
+// up to the model's limit of tokens, at most 512, and uses all cores. A text's
+// vector does not depend on the rest of the batch. If ctx ends, Encode returns
+// no vectors and its error; there are no other errors.
 func (b *BERT) Encode(ctx context.Context, texts []string) ([][]float32, error) {
-	cores := runtime.GOMAXPROCS(0)
-	across, inside := cores, 1
-	if len(texts) < cores {
-		across, inside = 1, cores
-	}
+	// Spread the texts over the cores or, if there are too few, each text.
+	across := len(texts) >= runtime.GOMAXPROCS(0)
 	vectors := make([][]float32, len(texts))
-	parallel(across, len(texts), func(i int) {
+	each(across, len(texts), func(i int) {
 		ids := b.tokens.Encode(b.Prefix+texts[i], b.maxTokens)
-		v, err := b.pooled(ids, inside, ctx.Err)
+		v, err := b.pooled(ids, !across, ctx.Err)
 		if err != nil {
-			return // seen below
+			return // ctx has ended: reported below
 		}
 		normalize(v)
 		vectors[i] = v
@@ -69,11 +63,11 @@ func (b *BERT) Encode(ctx context.Context, texts []string) ([][]float32, error) 
 	return vectors, nil
 }
 
-// EncodeIDs returns the pooled output for token ids, special tokens included,
-// before it is scaled to unit length. It runs on the calling goroutine. It
-// panics if there are no ids, more than MaxTokens, or one that is not in the
-// vocabulary.
-func (b *BERT) EncodeIDs(ids []int32) []float32 {
+// encodeIDs returns the pooled output for token ids, special tokens included,
+// without scaling it to unit length. It runs on the calling goroutine. It panics
+// if there are no ids, more than the model has positions, or one that is not in
+// the vocabulary.
+func (b *BERT) encodeIDs(ids []int32) []float32 {
 	if len(ids) == 0 || len(ids) > b.weights.positions.rows {
 		panic(fmt.Sprintf("embed: %d ids, want 1 to %d", len(ids), b.weights.positions.rows))
 	}
@@ -82,15 +76,15 @@ func (b *BERT) EncodeIDs(ids []int32) []float32 {
 			panic(fmt.Sprintf("embed: id %d is outside the vocabulary of %d", id, b.weights.words.rows))
 		}
 	}
-	v, _ := b.pooled(ids, 1, func() error { return nil })
+	v, _ := b.pooled(ids, false, func() error { return nil })
 	return v
 }
 
-// pooled runs the encoder and returns the mean over all positions, or the
-// first position where the model pools so.
-func (b *BERT) pooled(ids []int32, workers int, halted func() error) ([]float32, error) {
-	v := make([]float32, b.Dim())
-	if len(ids) == 0 { // an empty text, of a tokenizer that adds nothing
+// pooled runs the encoder and returns the mean over all positions or, if the
+// model pools by [CLS], the first position. If spread is set, it uses all cores.
+func (b *BERT) pooled(ids []int32, spread bool, halted func() error) ([]float32, error) {
+	v := make([]float32, b.dim())
+	if len(ids) == 0 { // an empty text and a tokenizer without special tokens
 		return v, halted()
 	}
 	s, _ := b.scratch.Get().(*bertScratch)
@@ -98,7 +92,7 @@ func (b *BERT) pooled(ids []int32, workers int, halted func() error) ([]float32,
 		s = new(bertScratch)
 	}
 	defer b.scratch.Put(s)
-	x, err := b.forward(s, ids, workers, halted)
+	x, err := b.forward(s, ids, spread, halted)
 	if err != nil {
 		return nil, err
 	}

@@ -5,17 +5,17 @@ import (
 	"math"
 )
 
-// bertWeights are the parameters of the encoder as products need them: every
-// matrix has one row an output.
+// bertWeights are the parameters of the encoder. Every matrix has one row per
+// output, as product needs it.
 type bertWeights struct {
 	words, positions matrix
-	kind             []float32 // of token type 0, the only one used
+	kind             []float32 // the vector of token type 0, the only type used
 	norm             layerNorm
 	layers           []bertLayer
 }
 
 type bertLayer struct {
-	qkv           linear // queries, already divided by the root of the head's width, keys, values
+	qkv           linear // queries (divided by the root of the head's width), keys, values
 	out           linear
 	attentionNorm layerNorm
 	up, down      linear
@@ -32,13 +32,13 @@ type layerNorm struct {
 	epsilon      float64
 }
 
-// bertScratch holds the activations of one text. Each grows as needed.
+// bertScratch holds the activations of one text. The slices grow as needed.
 type bertScratch struct {
 	x, qkv, mixed, inner, tmp []float32
 	heads                     [][]float32
 }
 
-// sized returns a matrix over *buf, which it grows if need be.
+// sized returns a matrix that uses the memory of *buf, which it grows if needed.
 func sized(buf *[]float32, rows, cols int) matrix {
 	if cap(*buf) < rows*cols {
 		*buf = make([]float32, rows*cols)
@@ -46,9 +46,9 @@ func sized(buf *[]float32, rows, cols int) matrix {
 	return newMatrix((*buf)[:rows*cols], rows, cols)
 }
 
-// forward runs the encoder over ids and returns one row a token, which lives
-// in the scratch. It stops early if halted says so.
-func (b *BERT) forward(s *bertScratch, ids []int32, workers int, halted func() error) (matrix, error) {
+// forward runs the encoder over ids and returns one row per token, in memory of
+// the scratch. It stops early if halted returns an error.
+func (b *BERT) forward(s *bertScratch, ids []int32, spread bool, halted func() error) (matrix, error) {
 	w := &b.weights
 	n, width := len(ids), w.words.cols
 	x := sized(&s.x, n, width)
@@ -66,30 +66,30 @@ func (b *BERT) forward(s *bertScratch, ids []int32, workers int, halted func() e
 		}
 		l := &w.layers[i]
 		qkv := sized(&s.qkv, n, 3*width)
-		product(qkv, x, l.qkv.weight, l.qkv.bias, nil, workers)
+		product(qkv, x, l.qkv.weight, l.qkv.bias, nil, spread)
 		mixed := sized(&s.mixed, n, width)
-		b.attend(s, mixed, qkv, workers)
+		b.attend(s, mixed, qkv, spread)
 		tmp := sized(&s.tmp, n, width)
-		product(tmp, mixed, l.out.weight, l.out.bias, nil, workers)
+		product(tmp, mixed, l.out.weight, l.out.bias, nil, spread)
 		l.attentionNorm.residual(x, tmp)
 		inner := sized(&s.inner, n, l.up.weight.rows)
-		product(inner, x, l.up.weight, l.up.bias, b.activation, workers)
-		product(tmp, inner, l.down.weight, l.down.bias, nil, workers)
+		product(inner, x, l.up.weight, l.up.bias, b.activation, spread)
+		product(tmp, inner, l.down.weight, l.down.bias, nil, spread)
 		l.outputNorm.residual(x, tmp)
 	}
 	return x, nil
 }
 
 // attend sets mixed to softmax(QKᵀ)V for every head.
-func (b *BERT) attend(s *bertScratch, mixed, qkv matrix, workers int) {
+func (b *BERT) attend(s *bertScratch, mixed, qkv matrix, spread bool) {
 	n, width := mixed.rows, mixed.cols
 	size := width / b.heads
-	// Rows padded to 16 floats: the vector routines then round alike for all.
+	// Pad rows to 16 floats so that the vector routines round all alike.
 	stride := (n + 15) &^ 15
 	for len(s.heads) < b.heads {
 		s.heads = append(s.heads, nil)
 	}
-	parallel(workers, b.heads, func(h int) {
+	each(spread, b.heads, func(h int) {
 		buf := sized(&s.heads[h], 2*size+1, stride)
 		q := qkv.columns(h*size, size)
 		keys := transpose(buf, 0, qkv.columns(width+h*size, size))
@@ -111,7 +111,7 @@ func (b *BERT) attend(s *bertScratch, mixed, qkv matrix, workers int) {
 	})
 }
 
-// transpose writes m's columns into rows of buf from the given one on.
+// transpose writes m's columns into the rows of buf, starting at row from.
 func transpose(buf matrix, from int, m matrix) matrix {
 	t := matrix{buf.data[from*buf.stride:], m.cols, m.rows, buf.stride}
 	for i := range m.rows {
@@ -122,7 +122,7 @@ func transpose(buf matrix, from int, m matrix) matrix {
 	return t
 }
 
-// softmax turns scores into weights that sum to one.
+// softmax replaces scores by weights that sum to one.
 func softmax(x []float32) {
 	top := x[0]
 	for _, v := range x {
@@ -140,7 +140,7 @@ func softmax(x []float32) {
 	}
 }
 
-// residual sets x to the norm of x + y, row by row.
+// residual sets x to the normalised x + y, row by row.
 func (l *layerNorm) residual(x, y matrix) {
 	for i := range x.rows {
 		row := x.row(i)
@@ -179,7 +179,7 @@ func exp32(x float32) float32 {
 	}
 	const (
 		log2e = 1.44269504088896341
-		ln2Hi = 0.693359375 // exact in few bits, so that n·ln2Hi is exact
+		ln2Hi = 0.693359375 // few bits, so that n·ln2Hi is exact
 		ln2Lo = -2.12194440e-4
 	)
 	n := float32(int32(x*log2e - 0.5))
@@ -194,7 +194,7 @@ func exp32(x float32) float32 {
 	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
 }
 
-// activationNamed returns the activation that config.json calls so.
+// activationNamed returns the activation with the given name in config.json.
 func activationNamed(name string) (func([]float32), error) {
 	switch name {
 	case "gelu":
@@ -207,15 +207,15 @@ func activationNamed(name string) (func([]float32), error) {
 	return nil, fmt.Errorf("field hidden_act: %q is not supported, want gelu, gelu_new or relu", name)
 }
 
-// gelu is x·Φ(x), with Φ the normal distribution function.
+// gelu is x·Φ(x), where Φ is the normal distribution function.
 func gelu(x []float32) {
 	for i, v := range x {
 		x[i] = 0.5 * v * (1 + erf32(v*(1/math.Sqrt2)))
 	}
 }
 
-// erf32 is the error function to within 6e-7 (Abramowitz and Stegun, 7.1.26),
-// at a fifth of the time of math.Erf.
+// erf32 is the error function to within 6e-7 (Abramowitz and Stegun, 7.1.26). It
+// takes a fifth of the time of math.Erf.
 func erf32(x float32) float32 {
 	a := x
 	if x < 0 {

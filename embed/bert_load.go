@@ -3,6 +3,7 @@ package embed
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +14,10 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/internal/safetensors"
+	"github.com/carrot-router/carrot/internal/wordpiece"
 )
 
-// bertConfig is what config.json holds of interest.
+// bertConfig is the part of config.json that is used.
 type bertConfig struct {
 	ModelType    string  `json:"model_type"`
 	Hidden       int     `json:"hidden_size"`
@@ -29,14 +31,16 @@ type bertConfig struct {
 	PositionType string  `json:"position_embedding_type"`
 }
 
-// maxBERTTokens is the most tokens of a text that are read.
+// maxBERTTokens is how many tokens of a text are read at most, even if the folder
+// allows more.
 const maxBERTTokens = 512
 
-// OpenBERT opens a Hugging Face folder of a BERT sentence encoder: config.json,
-// tokenizer.json (or vocab.txt) and model.safetensors, and of the files of
-// sentence-transformers modules.json, the pooling's config.json,
-// sentence_bert_config.json and tokenizer_config.json where they are there.
-// Without a pooling configuration the mean over tokens is taken.
+// OpenBERT opens a Hugging Face folder of a BERT sentence encoder. The folder
+// must hold config.json, model.safetensors, and tokenizer.json or vocab.txt. It
+// may hold the files of sentence-transformers: modules.json, the pooling's
+// config.json, sentence_bert_config.json and tokenizer_config.json. Without a
+// pooling configuration, a text's vector is the mean over its tokens. Errors
+// name the file and the field that is not supported.
 func OpenBERT(dir string) (*BERT, error) {
 	b, err := openBERT(dir)
 	if err != nil {
@@ -59,10 +63,10 @@ func openBERT(dir string) (*BERT, error) {
 	if b.activation, err = cfg.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if b.tokens, err = LoadWordPiece(dir); err != nil {
+	if b.tokens, err = wordpiece.Load(dir); err != nil {
 		return nil, err
 	}
-	if n := len(b.tokens.vocab); n > cfg.Vocab {
+	if n := len(b.tokens.Vocab()); n > cfg.Vocab {
 		return nil, fmt.Errorf("%s: field vocab_size: %d is less than the tokenizer's %d", path, cfg.Vocab, n)
 	}
 	pooling, err := b.readPooling(dir)
@@ -80,7 +84,8 @@ func openBERT(dir string) (*BERT, error) {
 	return b, err
 }
 
-// check refuses what the encoder does not know, and finds the activation.
+// check refuses settings that the encoder does not support, and returns the
+// activation.
 func (c *bertConfig) check() (func([]float32), error) {
 	if c.ModelType != "bert" {
 		return nil, fmt.Errorf("field model_type: %q is not supported, want bert", c.ModelType)
@@ -108,8 +113,8 @@ func (c *bertConfig) check() (func([]float32), error) {
 	return activationNamed(c.Activation)
 }
 
-// readPooling reads how token vectors become one, and returns the name within
-// the folder of the file that says so.
+// readPooling reads how token vectors are pooled, and returns the name of the
+// pooling's configuration within the folder.
 func (b *BERT) readPooling(dir string) (string, error) {
 	file := filepath.Join("1_Pooling", "config.json")
 	var modules []struct {
@@ -156,7 +161,7 @@ func (b *BERT) readPooling(dir string) (string, error) {
 	return file, nil
 }
 
-// tokenLimit returns the most tokens of a text to read.
+// tokenLimit returns how many tokens of a text are read.
 func tokenLimit(dir string, positions int) (int, error) {
 	limit := min(maxBERTTokens, positions)
 	var sentence struct {
@@ -172,7 +177,9 @@ func tokenLimit(dir string, positions int) (int, error) {
 		}
 		return min(limit, *n), nil
 	}
-	var tokenizer tokenizerConfig
+	var tokenizer struct {
+		MaxLength float64 `json:"model_max_length"` // 1e30 if there is no limit
+	}
 	path = filepath.Join(dir, "tokenizer_config.json")
 	if _, err := readJSON(path, &tokenizer); err != nil {
 		return 0, err
@@ -183,7 +190,7 @@ func tokenLimit(dir string, positions int) (int, error) {
 	return limit, nil
 }
 
-// weightReader reads tensors until one is wrong.
+// weightReader reads tensors until one fails, and keeps that error.
 type weightReader struct {
 	file   *safetensors.File
 	path   string
@@ -260,8 +267,8 @@ func (b *BERT) readWeights(path string, cfg bertConfig) error {
 	return r.err
 }
 
-// attention joins the three maps of a layer into one, and divides the queries
-// by the root of a head's width.
+// attention joins the queries, keys and values of a layer into one map, and
+// divides the queries by the root of a head's width.
 func (r *weightReader) attention(name string, cfg bertConfig) linear {
 	joined := linear{
 		weight: newMatrix(nil, 3*cfg.Hidden, cfg.Hidden),
@@ -283,12 +290,27 @@ func (r *weightReader) attention(name string, cfg bertConfig) linear {
 	return joined
 }
 
-// folderID names a folder by its own name and a hash over those of the files
-// that are there.
+// readJSON decodes a JSON file into v. It reports false if there is no such file.
+func readJSON(path string, v any) (bool, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read: %w", err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, fmt.Errorf("read %s: %w", path, err)
+	}
+	return true, nil
+}
+
+// folderID is made of the folder's name and a hash of those of the files that
+// exist.
 func folderID(dir string, files ...string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return "", fmt.Errorf("name folder %s: %w", dir, err)
+		return "", fmt.Errorf("find folder %s: %w", dir, err)
 	}
 	h := sha256.New()
 	for _, name := range files {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// slowBERT is the encoder as its paper writes it, one number at a time in
-// float64: the vector of every position.
+// slowBERT is the encoder as its paper defines it, computed one number at a time
+// in float64. It returns the vector of every position.
 type slowBERT struct {
 	w   map[string][]float64
 	act func(float64) float64

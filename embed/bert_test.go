@@ -14,7 +14,7 @@ import (
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
-// realBERT opens the model that the reference was made with.
+// realBERT opens the model that made the reference vectors.
 func realBERT(t testing.TB) *BERT {
 	t.Helper()
 	dir := os.Getenv("CARROT_BERT_DIR")
@@ -59,7 +59,7 @@ func TestBERTParity(t *testing.T) {
 	texts := make([]string, len(rows))
 	for i, row := range rows {
 		texts[i] = row.Text
-		if got := b.WordPiece().Encode(row.Text, b.MaxTokens()); !slices.Equal(got, row.IDs) {
+		if got := b.tokens.Encode(row.Text, b.maxTokens); !slices.Equal(got, row.IDs) {
 			t.Errorf("Encode(%.60q) = %v, want %v", row.Text, got, row.IDs)
 		}
 	}
@@ -81,7 +81,7 @@ func TestBERTParity(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Equal(alone[0], vectors[i*5]) {
-			t.Errorf("Encode(%.60q) alone differs from the batch's", texts[i*5])
+			t.Errorf("Encode(%.60q) alone differs from its vector in the batch", texts[i*5])
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TestBERTCancel(t *testing.T) {
 	}
 }
 
-// prompt150 is a text of 150 tokens with [CLS] and [SEP].
+// prompt150 returns a text of 150 tokens, [CLS] and [SEP] included.
 func prompt150() string {
 	words := strings.Fields(strings.Repeat("the cat sat on a mat and saw two dogs run past ", 20))
 	return strings.Join(words[:148], " ")
@@ -116,7 +116,7 @@ func prompt150() string {
 func BenchmarkBERT150(b *testing.B) {
 	m := realBERT(b)
 	text := []string{prompt150()}
-	if n := len(m.WordPiece().Encode(text[0], 0)); n != 150 {
+	if n := len(m.tokens.Encode(text[0], 0)); n != 150 {
 		b.Fatalf("prompt has %d tokens, want 150", n)
 	}
 	b.ReportAllocs()

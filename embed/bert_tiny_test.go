@@ -1,9 +1,12 @@
 package embed
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -16,25 +19,25 @@ import (
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
-// tinyFolder describes a small BERT with random weights. All are multiples of
-// 1/128 that every float type holds exactly.
+// tinyFolder describes a small BERT with random weights. All weights are
+// multiples of 1/128, which every float type represents exactly.
 type tinyFolder struct {
 	dtype   safetensors.DType
 	prefix  string            // of the tensors' names
-	files   map[string]string // beside the model; "" removes one
+	files   map[string]string // further files by name; empty ones are left out
 	config  map[string]any    // fields of config.json to change
 	without string            // a tensor to leave out
 	spoil   func(*safetensors.Tensor)
 }
 
-// Sizes that are no multiple of any block.
+// The sizes are not multiples of any block size.
 const (
 	tinyHidden, tinyInner, tinyLayers, tinyHeads, tinyPositions = 15, 21, 2, 3, 33
 )
 
 var tinyVocab = strings.Fields("[PAD] [UNK] [CLS] [SEP] [MASK] hello world a b c d ##e ##f the , .")
 
-// write makes the folder and returns it with the weights by name.
+// write makes the folder and returns its path and its weights by name.
 func (f tinyFolder) write(t testing.TB) (string, map[string][]float64) {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,7 +70,11 @@ func (f tinyFolder) write(t testing.TB) (string, map[string][]float64) {
 		}
 	}
 	weights, tensors := f.tensors()
-	if err := safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), nil, tensors); err != nil {
+	var model bytes.Buffer
+	if err := safetensors.Write(&model, nil, tensors); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), model.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir, weights
@@ -124,7 +131,7 @@ func (f tinyFolder) tensors() (map[string][]float64, []safetensors.Tensor) {
 	return weights, tensors
 }
 
-// tinyTensor encodes v, whose values every type holds exactly.
+// tinyTensor encodes v, whose values every type represents exactly.
 func tinyTensor(name string, dtype safetensors.DType, v []float64, shape []int) safetensors.Tensor {
 	t := safetensors.Tensor{Name: name, DType: dtype, Shape: shape}
 	for _, x := range v {
@@ -145,6 +152,30 @@ func tinyTensor(name string, dtype safetensors.DType, v []float64, shape []int) 
 	return t
 }
 
+var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
+
+// TestTinyFolder: testdata/tiny-bert, which the examples open, is what write
+// makes.
+func TestTinyFolder(t *testing.T) {
+	const kept = "testdata/tiny-bert"
+	made, _ := tinyFolder{dtype: safetensors.F16}.write(t)
+	for _, name := range []string{"config.json", "vocab.txt", "model.safetensors"} {
+		want, err := os.ReadFile(filepath.Join(made, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(kept, name)
+		if *update {
+			if err := errors.Join(os.MkdirAll(kept, 0o755), os.WriteFile(path, want, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is stale (%v): go test ./embed -run TestTinyFolder -update", path, err)
+		}
+	}
+}
+
 func openTiny(t testing.TB, f tinyFolder) *BERT {
 	t.Helper()
 	dir, _ := f.write(t)
@@ -157,7 +188,7 @@ func openTiny(t testing.TB, f tinyFolder) *BERT {
 
 var tinyTexts = []string{
 	"", "hello", "Hello, world.", "the the a b c dee cff [MASK] zebra",
-	strings.Repeat("hello world, a b c. ", 20), // cut off at 33 tokens
+	strings.Repeat("hello world, a b c. ", 20), // longer than 33 tokens
 }
 
 func TestBERTTiny(t *testing.T) {
@@ -192,13 +223,13 @@ func TestBERTTiny(t *testing.T) {
 			}
 			slow := slowBERT{weights, c.act}
 			for i, text := range tinyTexts {
-				ids := b.WordPiece().Encode(text, b.MaxTokens())
+				ids := b.tokens.Encode(text, b.maxTokens)
 				want := slowPool(slow.run(ids), c.cls)
-				checkClose(t, fmt.Sprintf("EncodeIDs(%v)", ids), b.EncodeIDs(ids), want, 1)
+				checkClose(t, fmt.Sprintf("encodeIDs(%v)", ids), b.encodeIDs(ids), want, 1)
 				checkClose(t, fmt.Sprintf("Encode(%.20q)", text), vectors[i], want, length(want))
 				alone, err := b.Encode(t.Context(), []string{text})
 				if err != nil || !slices.Equal(alone[0], vectors[i]) {
-					t.Errorf("Encode(%.20q) alone = %v, %v, want the batch's %v", text, alone[0], err, vectors[i])
+					t.Errorf("Encode(%.20q) alone = %v, %v, want %v as in the batch", text, alone[0], err, vectors[i])
 				}
 			}
 		})
@@ -239,7 +270,7 @@ func TestBERTPrefixAndID(t *testing.T) {
 		t.Errorf("Encode with prefix = %v, want %v", prefixed[0], plain[0])
 	}
 	if b.ID() == id || !strings.HasPrefix(id, "bert:") {
-		t.Errorf("ID = %q without and %q with prefix, want two ids of bert:", id, b.ID())
+		t.Errorf("ID = %q without and %q with prefix, want two different IDs that begin with bert:", id, b.ID())
 	}
 	dir, _ := tinyFolder{dtype: safetensors.F32}.write(t)
 	other, _ := tinyFolder{dtype: safetensors.F32, spoil: func(t *safetensors.Tensor) { t.Data[0] ^= 1 }}.write(t)
@@ -252,13 +283,13 @@ func TestBERTPrefixAndID(t *testing.T) {
 		return hash
 	}
 	if _, want, _ := strings.Cut(id, "@"); hash(dir) != want || len(want) != 12 {
-		t.Errorf("hash of an equal folder = %q, want %q of 12 digits", hash(dir), want)
+		t.Errorf("hash of an equal folder = %q, want %q with 12 digits", hash(dir), want)
 	}
 	if hash(dir) == hash(other) {
-		t.Errorf("hash of other weights is the same: %q", hash(dir))
+		t.Errorf("two folders with different weights have the same hash %q", hash(dir))
 	}
-	if b.Dim() != tinyHidden {
-		t.Errorf("Dim = %d, want %d", b.Dim(), tinyHidden)
+	if b.dim() != tinyHidden {
+		t.Errorf("dim = %d, want %d", b.dim(), tinyHidden)
 	}
 }
 
@@ -266,8 +297,8 @@ func TestBERTLimit(t *testing.T) {
 	f := func(files map[string]string, want int) {
 		t.Helper()
 		b := openTiny(t, tinyFolder{dtype: safetensors.F32, files: files})
-		if b.MaxTokens() != want {
-			t.Errorf("MaxTokens with %v = %d, want %d", files, b.MaxTokens(), want)
+		if b.maxTokens != want {
+			t.Errorf("maxTokens with %v = %d, want %d", files, b.maxTokens, want)
 		}
 	}
 	f(nil, tinyPositions)
@@ -323,10 +354,10 @@ func TestEncodeIDsPanics(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("EncodeIDs(%v) did not panic", ids)
+					t.Errorf("encodeIDs(%v) did not panic", ids)
 				}
 			}()
-			b.EncodeIDs(ids)
+			b.encodeIDs(ids)
 		}()
 	}
 }
@@ -347,7 +378,7 @@ func TestBERTConcurrent(t *testing.T) {
 	}
 	for range 4 {
 		if got := <-done; !slices.EqualFunc(got, want, slices.Equal[[]float32]) {
-			t.Error("concurrent Encode differs")
+			t.Error("concurrent calls of Encode return different vectors")
 		}
 	}
 }

@@ -12,50 +12,49 @@ import (
 	"sync"
 )
 
-// Cache keeps an encoder's vectors on disk by the hash of their text: one
-// append-only file per encoder, so that a vector is computed once and an
-// interrupted run loses nothing. It holds no text. A nil *Cache caches
-// nothing.
+// Cache keeps the vectors of an encoder on disk, so that each is computed once,
+// even if a run is interrupted. Texts are stored as hashes only. It is safe for
+// concurrent use. A nil *Cache caches nothing.
 //
-// The file is records of one size: SHA-256 of the text, the vector as
-// little-endian float32, CRC-32 of both. Records that do not match their
-// checksum are ignored and computed again.
+// The file is append-only and has records of one size: SHA-256 of the text, the
+// vector as little-endian float32, CRC-32 of both. Records that do not match
+// their checksum are ignored and computed again.
 type Cache struct {
 	mu      sync.Mutex
 	path    string
 	vectors map[[sha256.Size]byte][]float32
-	dim     int  // 0: not known yet
-	foreign bool // the file's header is damaged: write it anew
+	dim     int  // 0 if not known yet
+	foreign bool // the file has no valid header and will be overwritten
 }
 
-// cacheHeader starts the file, followed by the vectors' length as uint32.
+// cacheHeader begins the file. The length of the vectors follows as uint32.
 const cacheHeader = "CRTVEC1\n"
 
-// OpenCache opens the cache of the encoder with the given ID in a folder,
-// which is made if it does not exist.
-func OpenCache(folder, encoder string) (*Cache, error) {
+// OpenCache opens the cache of an encoder in a folder, which it makes if needed.
+// Errors wrap [ErrCache].
+func OpenCache(folder, encoderID string) (*Cache, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("open vector cache: %w", err)
+		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`/\:*?"<>| `, r) {
 			return '_'
 		}
 		return r
-	}, encoder)
+	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
 	data, err := os.ReadFile(c.path)
 	if os.IsNotExist(err) {
 		return c, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open vector cache: %w", err)
+		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	c.read(data)
 	return c, nil
 }
 
-// read takes in every intact record.
+// read loads every intact record.
 func (c *Cache) read(data []byte) {
 	if len(data) < len(cacheHeader)+4 || string(data[:len(cacheHeader)]) != cacheHeader {
 		c.foreign = true
@@ -82,8 +81,8 @@ func (c *Cache) read(data []byte) {
 	}
 }
 
-// Get returns the vector of a text. The caller must not change it.
-func (c *Cache) Get(text string) ([]float32, bool) {
+// get returns the vector of a text, which must not be changed.
+func (c *Cache) get(text string) ([]float32, bool) {
 	if c == nil {
 		return nil, false
 	}
@@ -93,8 +92,8 @@ func (c *Cache) Get(text string) ([]float32, bool) {
 	return v, ok
 }
 
-// Put adds the vectors of texts and writes them out.
-func (c *Cache) Put(texts []string, vectors [][]float32) error {
+// put adds the vectors of texts and writes them to the file.
+func (c *Cache) put(texts []string, vectors [][]float32) error {
 	if c == nil || len(texts) == 0 {
 		return nil
 	}
@@ -106,7 +105,7 @@ func (c *Cache) Put(texts []string, vectors [][]float32) error {
 			c.dim = len(vectors[i])
 		}
 		if len(vectors[i]) != c.dim {
-			return fmt.Errorf("vector cache %s: vector of length %d, want %d; delete the file if the encoder changed", c.path, len(vectors[i]), c.dim)
+			return fmt.Errorf("%w %s: vector of length %d, want %d; delete the file if the encoder changed", ErrCache, c.path, len(vectors[i]), c.dim)
 		}
 		key := sha256.Sum256([]byte(text))
 		c.vectors[key] = vectors[i]
@@ -120,13 +119,12 @@ func (c *Cache) Put(texts []string, vectors [][]float32) error {
 	return c.append(out)
 }
 
-// append writes whole records at the end of the file; a record that an
-// earlier crash cut short is overwritten, and so is a file without a header,
-// of which nothing could be read.
+// append writes whole records at the end of the file. It overwrites a last
+// record that an earlier crash cut short, and a file without a valid header.
 func (c *Cache) append(records []byte) error {
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("write vector cache: %w", err)
+		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -150,7 +148,7 @@ func (c *Cache) append(records []byte) error {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("write vector cache: %w", err)
+		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}
 	return nil
 }

@@ -26,30 +26,30 @@ func openCache(t testing.TB, dir string) *Cache {
 	return c
 }
 
-// has holds a cache to the vectors it should have; nil is none.
+// has checks the vectors in a cache; a nil vector must not be there.
 func has(t *testing.T, c *Cache, want map[string][]float32) {
 	t.Helper()
 	for text, vector := range want {
-		if got, ok := c.Get(text); ok != (vector != nil) || !reflect.DeepEqual(got, vector) {
-			t.Errorf("Get(%q) = %v, %v, want %v", text, got, ok, vector)
+		if got, ok := c.get(text); ok != (vector != nil) || !reflect.DeepEqual(got, vector) {
+			t.Errorf("get(%q) = %v, %v, want %v", text, got, ok, vector)
 		}
 	}
 }
 
 func put(t *testing.T, c *Cache, text string, vector ...float32) {
 	t.Helper()
-	if err := c.Put([]string{text}, [][]float32{vector}); err != nil {
+	if err := c.put([]string{text}, [][]float32{vector}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestCache: vectors are there at once and after reopening; the file's name is
-// the encoder's without what paths do not allow.
+// TestCache: vectors can be read at once and after reopening. The file is named
+// after the encoder, without the characters that paths do not allow.
 func TestCache(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "when needed")
 	c := openCache(t, dir)
 	has(t, c, map[string][]float32{"one": nil})
-	if err := c.Put([]string{"one", ""}, [][]float32{{1, 0}, {0, 1}}); err != nil {
+	if err := c.put([]string{"one", ""}, [][]float32{{1, 0}, {0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, c, "two", 0.5, -0.5)
@@ -66,7 +66,7 @@ func TestCache(t *testing.T) {
 	has(t, other, map[string][]float32{"one": nil})
 }
 
-// TestCacheDamage: what is not intact is computed again, and the rest kept.
+// TestCacheDamage: damaged records are dropped, and the others kept.
 func TestCacheDamage(t *testing.T) {
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte { b[at] ^= 0x10; return b }
@@ -113,9 +113,9 @@ func TestCacheRefusesAnotherLength(t *testing.T) {
 	dir := t.TempDir()
 	put(t, openCache(t, dir), "one", 1, 0)
 	c := openCache(t, dir)
-	err := c.Put([]string{"two"}, [][]float32{{1, 0, 0}})
+	err := c.put([]string{"two"}, [][]float32{{1, 0, 0}})
 	if err == nil || !strings.Contains(err.Error(), c.path) || !strings.Contains(err.Error(), "length 3, want 2") {
-		t.Errorf("Put = %v, want an error with the file's name and both lengths", err)
+		t.Errorf("put = %v, want an error with the name of the file and both lengths", err)
 	}
 }
 
@@ -147,10 +147,10 @@ func TestCacheConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for i := range 20 {
 				text := fmt.Sprint(g, i)
-				if err := c.Put([]string{text}, [][]float32{{float32(g), float32(i)}}); err != nil {
+				if err := c.put([]string{text}, [][]float32{{float32(g), float32(i)}}); err != nil {
 					t.Error(err)
 				}
-				c.Get(text)
+				c.get(text)
 			}
 		})
 	}
@@ -158,8 +158,8 @@ func TestCacheConcurrent(t *testing.T) {
 	has(t, openCache(t, dir), want)
 }
 
-// counting is an encoder whose vector for a text is its length, and which
-// counts how often it is asked. After limit texts it fails.
+// counting is an encoder whose vectors hold the length of the text. It counts the
+// requests for each text. If err is set, it fails after limit texts.
 type counting struct {
 	asked map[string]int
 	limit int
@@ -188,14 +188,14 @@ func numbered(n int) []string {
 	return texts
 }
 
-// TestEncoded: every text is encoded once, whatever call it comes in, and comes
-// back in its place with its bag of words.
+// TestEncoded: every text is encoded once over all calls, and gets its own vector
+// and bag of words.
 func TestEncoded(t *testing.T) {
 	dir, texts := t.TempDir(), numbered(150)
 	encoder := &counting{asked: map[string]int{}}
 	e := &Encoded{Encoder: encoder, Cache: openCache(t, dir)}
 	if e.ID() != "counting@0" {
-		t.Errorf("ID() = %q, want the encoder's", e.ID())
+		t.Errorf("ID() = %q, want the ID of the encoder", e.ID())
 	}
 	dense(t, e, texts[7])
 	check := func() {
@@ -216,7 +216,7 @@ func TestEncoded(t *testing.T) {
 	var told []int
 	e.Progress = func(done, total int) { told = append(told, done) }
 	check()
-	if want := []int{65, 129, 150}; !reflect.DeepEqual(told, want) { // one is cached, then chunks of 64
+	if want := []int{65, 129, 150}; !reflect.DeepEqual(told, want) { // one cached text, then chunks of 64
 		t.Errorf("progress %v, want %v", told, want)
 	}
 	check()
@@ -240,8 +240,8 @@ func TestEncodedWithoutCache(t *testing.T) {
 	}
 }
 
-// TestEncodedErrors: what was encoded before an error is kept, so that the next
-// run goes on from there.
+// TestEncodedErrors: vectors encoded before an error are kept, so that the next
+// run continues from there.
 func TestEncodedErrors(t *testing.T) {
 	broken := errors.New("encoder out of reach")
 	dir, texts, dst := t.TempDir(), numbered(150), make([]carrot.Representation, 150)

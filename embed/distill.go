@@ -6,42 +6,51 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"sync"
 
+	"github.com/carrot-router/carrot/internal/parallel"
 	"github.com/carrot-router/carrot/internal/safetensors"
+	"github.com/carrot-router/carrot/internal/wordpiece"
 	"gonum.org/v1/gonum/mat"
 )
 
-// Teacher is a sentence encoder whose vocabulary can be run through it token
-// by token.
-type Teacher interface {
-	ID() string
-	WordPiece() *WordPiece
-	// EncodeIDs returns the pooled output for token ids, special tokens
-	// included, before normalisation.
-	EncodeIDs(ids []int32) []float32
-}
-
-// DistillOptions say how a static table is made. All are required.
+// DistillOptions are the settings of Distill. Dim and Smoothing are required.
 type DistillOptions struct {
-	Dim       int     // length of the vectors
-	Smoothing float64 // a of the weight a/(a+p(token))
-	Command   string  // for the provenance
-	Licence   string  // of the teacher
-	Corpus    string  // what the texts are
-	Progress  func(done, total int)
+	Dim       int     // length of the vectors, at most the teacher's
+	Smoothing float64 // a of the weight a/(a+p(token)), such as 0.0003
+
+	// Command, Licence and Corpus are stored in the table's [Provenance].
+	Command, Licence, Corpus string
+
+	// Progress, if not nil, is told how many tokens of the vocabulary have
+	// gone through the teacher.
+	Progress func(done, total int)
 }
 
-// Distill makes a static table from a teacher and the texts it will serve:
-// every token of the vocabulary goes through the teacher alone, the outputs are
-// reduced by principal components to Dim dimensions, and each token is weighted
-// by a/(a+p) with p its share of the texts' tokens (Arora et al., 2017), so
-// that frequent tokens count for little. The result is a file for ParseStatic,
-// the same bytes for the same input.
-func Distill(ctx context.Context, teacher Teacher, texts []string, o DistillOptions) ([]byte, error) {
-	tokens := teacher.WordPiece()
+// Distill makes a static table from a teacher and sample texts of the kind that
+// the table will embed. Every token of the vocabulary goes through the teacher
+// alone, and principal components reduce the outputs to Dim dimensions. Each
+// token is weighted by a/(a+p), where p is its share of the texts' tokens
+// (Arora et al., 2017), so that frequent tokens count for little.
+//
+// The result is the content of a file for [OpenStatic] or [ParseStatic]. The
+// same input gives the same bytes.
+func Distill(ctx context.Context, teacher *BERT, texts []string, o DistillOptions) ([]byte, error) {
+	return distill(ctx, teacher, texts, o)
+}
+
+// teacher is a sentence encoder that can encode single tokens.
+type teacher interface {
+	ID() string
+	tokenizer() *wordpiece.Tokenizer
+	// encodeIDs returns the pooled output for token ids, special tokens
+	// included, before normalisation.
+	encodeIDs(ids []int32) []float32
+}
+
+func distill(ctx context.Context, teacher teacher, texts []string, o DistillOptions) ([]byte, error) {
+	tokens := teacher.tokenizer()
 	vocab := tokens.Vocab()
 	outputs, err := runVocabulary(ctx, teacher, o.Progress)
 	if err != nil {
@@ -80,14 +89,15 @@ func Distill(ctx context.Context, teacher Teacher, texts []string, o DistillOpti
 		weight := o.Smoothing / (o.Smoothing + count[t]/max(total, 1))
 		scale[t] = float32(peak / 127 * weight)
 	}
-	about, err := json.Marshal(Provenance{Format: staticFormat, Command: o.Command, Teacher: teacher.ID(),
-		Licence: o.Licence, Corpus: o.Corpus, Tokens: int64(total), Smoothing: o.Smoothing, WordPiece: tokens.Config()})
+	about := Provenance{Format: staticFormat, Command: o.Command, Teacher: teacher.ID(),
+		Licence: o.Licence, Corpus: o.Corpus, Tokens: int64(total), Smoothing: o.Smoothing}
+	manifest, err := json.Marshal(staticManifest{about, tokens.Config()})
 	if err != nil {
 		return nil, err
 	}
 	words := []byte(strings.Join(vocab, "\n"))
 	var out bytes.Buffer
-	err = safetensors.Write(&out, map[string]string{staticKey: string(about)}, []safetensors.Tensor{
+	err = safetensors.Write(&out, map[string]string{staticKey: string(manifest)}, []safetensors.Tensor{
 		safetensors.FromInt8("vectors", vectors, len(vocab), o.Dim),
 		safetensors.FromFloat32("scale", scale, len(vocab)),
 		safetensors.FromUint8("vocab", words, len(words)),
@@ -95,42 +105,33 @@ func Distill(ctx context.Context, teacher Teacher, texts []string, o DistillOpti
 	return out.Bytes(), err
 }
 
-// runVocabulary returns the teacher's output for each token between its
-// start and end markers, on all processors.
-func runVocabulary(ctx context.Context, teacher Teacher, progress func(done, total int)) ([][]float32, error) {
-	tokens := teacher.WordPiece()
-	frame := tokens.Encode("", 2) // start and end markers
+// runVocabulary returns the teacher's output for each token of its vocabulary,
+// framed by the start and end tokens. It uses all cores.
+func runVocabulary(ctx context.Context, teacher teacher, progress func(done, total int)) ([][]float32, error) {
+	tokens := teacher.tokenizer()
+	frame := tokens.Encode("", 2) // the start and end tokens
 	if len(frame) != 2 {
 		return nil, fmt.Errorf("distill: teacher frames an empty text with %d tokens, want 2", len(frame))
 	}
 	n := len(tokens.Vocab())
 	outputs := make([][]float32, n)
-	var mu sync.Mutex
-	next, workers := 0, runtime.GOMAXPROCS(0)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				mu.Lock()
-				id := next
-				next++
-				if progress != nil && id < n && id%100 == 0 {
-					progress(id, n)
-				}
-				mu.Unlock()
-				if id >= n {
-					return
-				}
-				outputs[id] = teacher.EncodeIDs([]int32{frame[0], int32(id), frame[1]})
-			}
-		})
-	}
-	wg.Wait()
+	var mu sync.Mutex // for progress
+	parallel.Each(n, func(id int) {
+		if ctx.Err() != nil {
+			return
+		}
+		if progress != nil && id%100 == 0 {
+			mu.Lock()
+			progress(id, n)
+			mu.Unlock()
+		}
+		outputs[id] = teacher.encodeIDs([]int32{frame[0], int32(id), frame[1]})
+	})
 	return outputs, ctx.Err()
 }
 
-// principal projects the centred rows on their first dim principal
-// components. Each component's sign makes its largest weight positive.
+// principal projects the centred rows on their first dim principal components.
+// The sign of each component is chosen so that its largest weight is positive.
 func principal(rows [][]float32, dim int) (*mat.Dense, error) {
 	n, d := len(rows), len(rows[0])
 	x := mat.NewDense(n, d, nil)
@@ -154,7 +155,7 @@ func principal(rows [][]float32, dim int) (*mat.Dense, error) {
 	var all mat.Dense
 	eigen.VectorsTo(&all)
 	basis := mat.NewDense(d, dim, nil)
-	for k := range dim { // eigenvalues rise
+	for k := range dim { // eigenvalues are in ascending order
 		column := d - 1 - k
 		peak := 0.0
 		for i := range d {

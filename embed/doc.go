@@ -1,13 +1,25 @@
 // Package embed turns text into the representations that predictors use: a
-// dense unit vector from an encoder and a sparse bag of hashed words.
+// dense unit vector from an encoder, and a sparse bag of hashed words.
 //
-// [Static] is the default encoder: a table of token vectors distilled from a
-// sentence transformer by [Distill], pure table look-ups, tens of microseconds
-// a prompt. [BERT] runs a sentence transformer from a local Hugging Face
-// folder. [Encoded] joins any [Encoder] with the bag of words and a [Cache] on
-// disk, and so makes it a carrot.Embedder.
-//
-//	static, err := embed.Default()
+//	embedder, err := embed.Open("static", embed.Options{})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	x := make([]carrot.Representation, 1)
-//	err = static.Embed(ctx, []string{"What is 2+2?"}, x)
+//	if err := embedder.Embed(context.Background(), []string{"What is 2+2?"}, x); err != nil {
+//		log.Fatal(err)
+//	}
+//	fmt.Println(len(x[0].Dense), "numbers,", len(x[0].Sparse.Index), "words and pairs")
+//
+// [Open] knows three kinds of embedder:
+//
+//   - [Static] looks up token vectors in a table, in tens of microseconds per
+//     prompt. [Default] is the table in the binary; [Distill] makes another one
+//     from a sentence encoder.
+//   - [BERT] runs a sentence encoder from a local Hugging Face folder.
+//   - A remote encoder is a model at an OpenAI-compatible API. It is the only
+//     one that makes requests.
+//
+// To use an encoder of your own, implement [Encoder] and wrap it in [Encoded],
+// which adds the bag of words and, if wanted, a [Cache] on disk.
 package embed

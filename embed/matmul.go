@@ -2,21 +2,20 @@ package embed
 
 import (
 	"runtime"
-	"sync"
-	"sync/atomic"
 
+	"github.com/carrot-router/carrot/internal/parallel"
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// fastBLAS says that gonum's vector routines are assembly here. Measured on
-// amd64, rows of dot products in cache-sized tiles do 8 to 9 billion
-// multiply-adds a second and core: gonum's own Sgemm does 4.6, the plain
-// Go loop below 3.7.
+// fastBLAS reports whether gonum's vector routines are assembly on this
+// processor. On amd64, rows of dot products in cache-sized tiles reach 8 to 9
+// billion multiply-adds per second and core; gonum's own Sgemm reaches 4.6, and
+// dotsGo 3.7.
 const fastBLAS = runtime.GOARCH == "amd64"
 
 var blas gonum.Implementation
 
-// matrix is a view of row-major numbers.
+// matrix is a view of numbers in row-major order.
 type matrix struct {
 	data               []float32
 	rows, cols, stride int
@@ -28,21 +27,21 @@ func newMatrix(data []float32, rows, cols int) matrix {
 
 func (m matrix) row(i int) []float32 { return m.data[i*m.stride : i*m.stride+m.cols] }
 
-// columns returns the view of n columns from the given one.
+// columns returns a view of n columns, starting at column from.
 func (m matrix) columns(from, n int) matrix {
 	return matrix{m.data[from:], m.rows, n, m.stride}
 }
 
-// tileFloats is the size of the tile of b that stays in the first-level cache.
+// tileFloats is the size of a tile of b that fits into the first-level cache.
 const tileFloats = 6 << 10
 
-// product sets c to a·bᵀ plus a bias for every column, then applies act (which
-// may be nil) to stretches of c's rows. The tiles do not depend on the number
-// of workers, nor does any value.
-func product(c, a, b matrix, bias []float32, act func([]float32), workers int) {
+// product sets c to a·bᵀ plus a bias for every column, then applies act, if it is
+// not nil, to stretches of c's rows. If spread is set, it uses all cores, which
+// changes no value.
+func product(c, a, b matrix, bias []float32, act func([]float32), spread bool) {
 	width := min(max(tileFloats/b.cols&^3, 4), 64)
 	tiles := (b.rows + width - 1) / width
-	parallel(workers, tiles, func(tile int) {
+	each(spread, tiles, func(tile int) {
 		from := tile * width
 		to := min(from+width, b.rows)
 		for i := range a.rows {
@@ -69,8 +68,8 @@ func dots(out, x []float32, b matrix, from int) {
 	}
 }
 
-// dotsGo is dots in plain Go: four rows at a time share the loads of x and
-// keep four sums going.
+// dotsGo is dots in plain Go. It takes four rows at a time, which share the loads
+// of x.
 func dotsGo(out, x []float32, b matrix, from int) {
 	n := len(x)
 	j := 0
@@ -107,25 +106,13 @@ func addScaled(y []float32, a float32, x []float32) {
 	}
 }
 
-// parallel calls do(0) … do(n-1) on up to that many goroutines.
-func parallel(workers, n int, do func(int)) {
-	workers = min(workers, n)
-	if workers <= 1 {
-		for i := range n {
-			do(i)
-		}
+// each calls do(0) … do(n-1), on all cores if spread is set.
+func each(spread bool, n int, do func(int)) {
+	if spread {
+		parallel.Each(n, do)
 		return
 	}
-	var next atomic.Int64
-	work := func() {
-		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			do(i)
-		}
+	for i := range n {
+		do(i)
 	}
-	var wg sync.WaitGroup
-	for range workers - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
 }

@@ -3,6 +3,7 @@ package embed
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -16,15 +17,16 @@ func randomMatrix(r *rand.Rand, rows, cols int) matrix {
 }
 
 func TestProduct(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(5))
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, size := range [][3]int{{1, 1, 1}, {3, 5, 7}, {17, 130, 33}, {2, 9, 1600}, {40, 384, 64}} {
 		a, b := randomMatrix(r, size[0], size[2]), randomMatrix(r, size[1], size[2])
 		bias := randomMatrix(r, 1, size[1]).data
 		one, many := randomMatrix(r, size[0], size[1]), randomMatrix(r, size[0], size[1])
-		product(one, a, b, bias, relu, 1)
-		product(many, a, b, bias, relu, 5)
+		product(one, a, b, bias, relu, false)
+		product(many, a, b, bias, relu, true)
 		if !slices.Equal(one.data, many.data) {
-			t.Errorf("product of %v depends on the number of workers", size)
+			t.Errorf("product of %v depends on whether it is spread over the cores", size)
 		}
 		plain := make([]float32, size[1])
 		for i := range size[0] {
@@ -78,7 +80,7 @@ func BenchmarkProduct(b *testing.B) {
 	}
 	b.Run("used", func(b *testing.B) {
 		for b.Loop() {
-			product(c, a, w, bias, nil, 1)
+			product(c, a, w, bias, nil, false)
 		}
 		rate(b)
 	})

@@ -14,45 +14,53 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/safetensors"
+	"github.com/carrot-router/carrot/internal/wordpiece"
 )
 
 // Static is a table of token vectors: a text's vector is the weighted mean of
-// its WordPiece tokens' vectors, scaled to unit length. It implements
-// carrot.Embedder and Encoder.
+// its tokens' vectors, scaled to unit length. It implements carrot.Embedder and
+// is safe for concurrent use.
 type Static struct {
 	id      string
-	tokens  *WordPiece
+	tokens  *wordpiece.Tokenizer
 	dim     int
-	vectors []byte    // V×d int8s, in the file's own memory
-	scale   []float32 // V: weight of the token times the step of its int8s
+	vectors []byte    // V×d int8s, in the memory of the file
+	scale   []float32 // V: the token's weight times the step of its int8s
 	often   []float32 // the first rows of vectors times their scale, K×d
 	about   Provenance
 	ids     sync.Pool // of *[]int32
 }
 
-// Provenance says where a table comes from. It is kept in the table's file.
+// Provenance describes how a table was made. It is stored in the table's file.
 type Provenance struct {
-	Format    string          `json:"format"`
-	Command   string          `json:"command"`
-	Teacher   string          `json:"teacher"`
-	Licence   string          `json:"licence"`
-	Corpus    string          `json:"corpus"`
-	Tokens    int64           `json:"corpus_tokens"`
-	Smoothing float64         `json:"smoothing"` // a of the weight a/(a+p)
-	WordPiece WordPieceConfig `json:"wordpiece"`
+	Format    string  `json:"format"`        // of the file: carrot.static/1
+	Command   string  `json:"command"`       // that made the table
+	Teacher   string  `json:"teacher"`       // ID of the sentence encoder
+	Licence   string  `json:"licence"`       // of the teacher
+	Corpus    string  `json:"corpus"`        // the texts that gave the token frequencies
+	Tokens    int64   `json:"corpus_tokens"` // number of tokens in the corpus
+	Smoothing float64 `json:"smoothing"`     // a of the weight a/(a+p(token))
 }
 
-// staticFormat is the version of the table's file.
+// staticManifest is the description in a table's file.
+type staticManifest struct {
+	Provenance
+	WordPiece wordpiece.Config `json:"wordpiece"`
+}
+
+// staticFormat is the version of the file format.
 const staticFormat = "carrot.static/1"
 
-// staticKey is the metadata key of the provenance.
+// staticKey is the metadata key of the manifest.
 const staticKey = "carrot"
 
 //go:embed static.safetensors
 var defaultTable []byte
 
-// Default returns the table in the binary.
-var Default = sync.OnceValues(func() (*Static, error) { return ParseStatic(defaultTable) })
+var openDefault = sync.OnceValues(func() (*Static, error) { return ParseStatic(defaultTable) })
+
+// Default returns the table that is part of the binary.
+func Default() (*Static, error) { return openDefault() }
 
 // OpenStatic reads a table from a file.
 func OpenStatic(path string) (*Static, error) {
@@ -67,16 +75,19 @@ func OpenStatic(path string) (*Static, error) {
 	return s, nil
 }
 
-// ParseStatic reads a table.
+// ParseStatic reads a table from the content of its file, which must not be
+// changed afterwards. Damaged content is an error.
 func ParseStatic(data []byte) (*Static, error) {
 	file, err := safetensors.Parse(data)
 	if err != nil {
 		return nil, err
 	}
 	s := &Static{}
-	if err := json.Unmarshal([]byte(file.Metadata()[staticKey]), &s.about); err != nil {
+	var manifest staticManifest
+	if err := json.Unmarshal([]byte(file.Metadata()[staticKey]), &manifest); err != nil {
 		return nil, fmt.Errorf("metadata %q: not a static table: %w", staticKey, err)
 	}
+	s.about = manifest.Provenance
 	if s.about.Format != staticFormat {
 		return nil, fmt.Errorf("format %q, want %q", s.about.Format, staticFormat)
 	}
@@ -85,7 +96,7 @@ func ParseStatic(data []byte) (*Static, error) {
 		return nil, fmt.Errorf("tensor vocab: missing or not U8")
 	}
 	words := strings.Split(string(vocab.Data), "\n")
-	if s.tokens, err = NewWordPiece(words, s.about.WordPiece); err != nil {
+	if s.tokens, err = wordpiece.New(words, manifest.WordPiece); err != nil {
 		return nil, err
 	}
 	if s.vectors, err = file.Bytes("vectors", safetensors.I8, len(words), -1); err != nil {
@@ -111,16 +122,17 @@ func ParseStatic(data []byte) (*Static, error) {
 	return s, nil
 }
 
-// ID is "static@" and the first 12 digits of the file's SHA-256.
+// ID is "static@" and the first 12 hexadecimal digits of the file's SHA-256.
 func (s *Static) ID() string { return s.id }
 
 // Dim is the length of the vectors.
 func (s *Static) Dim() int { return s.dim }
 
-// Provenance says where the table comes from.
+// Provenance describes how the table was made.
 func (s *Static) Provenance() Provenance { return s.about }
 
-// Embed implements carrot.Embedder. It allocates nothing but what dst lacks.
+// Embed implements carrot.Embedder. It allocates only what dst has no room for.
+// A text without tokens gets zeros as its dense vector.
 func (s *Static) Embed(ctx context.Context, texts []string, dst []carrot.Representation) error {
 	if len(texts) != len(dst) {
 		return fmt.Errorf("embed %d texts into %d representations", len(texts), len(dst))
@@ -135,16 +147,7 @@ func (s *Static) Embed(ctx context.Context, texts []string, dst []carrot.Represe
 	return nil
 }
 
-// Encode implements Encoder.
-func (s *Static) Encode(ctx context.Context, texts []string) ([][]float32, error) {
-	out := make([][]float32, len(texts))
-	for i, text := range texts {
-		out[i] = s.append(nil, text)
-	}
-	return out, ctx.Err()
-}
-
-// append appends the unit vector of text to dst; zeros if it has no tokens.
+// append appends the unit vector of text to dst, or zeros if it has no tokens.
 func (s *Static) append(dst []float32, text string) []float32 {
 	pooled, ok := s.ids.Get().(*[]int32)
 	if !ok {
@@ -171,15 +174,15 @@ func (s *Static) append(dst []float32, text string) []float32 {
 	return dst
 }
 
-// oftenUsed is how many rows are kept as they are summed, in 2 MB of the default
-// table: a vocabulary of BERT's begins with characters and the most frequent
-// words, four tokens in five of a text.
+// oftenUsed is how many rows are kept multiplied by their scale, which takes 2 MB
+// for the default table. BERT's vocabulary begins with characters and the most
+// frequent words, which make up four in five tokens of a text.
 const oftenUsed = 4096
 
-// row is the vector of a token, in steps of its scale.
+// row is the vector of a token, in multiples of its scale.
 func (s *Static) row(id int32) []byte { return s.vectors[int(id)*s.dim:][:s.dim] }
 
-// normalize scales v to unit length; zeros stay.
+// normalize scales v to unit length. It leaves zeros as they are.
 func normalize(v []float32) {
 	var sum float64
 	for _, x := range v {

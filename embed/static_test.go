@@ -17,11 +17,11 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/safetensors"
+	"github.com/carrot-router/carrot/internal/wordpiece"
 )
 
 var (
 	_ carrot.Embedder = (*Static)(nil)
-	_ Encoder         = (*Static)(nil)
 	_ carrot.Embedder = (*Encoded)(nil)
 )
 
@@ -34,7 +34,7 @@ func defaultStatic(t testing.TB) *Static {
 	return s
 }
 
-// dense is the vector of one text.
+// dense returns the dense vector of one text.
 func dense(t testing.TB, e carrot.Embedder, text string) []float32 {
 	t.Helper()
 	dst := make([]carrot.Representation, 1)
@@ -44,12 +44,12 @@ func dense(t testing.TB, e carrot.Embedder, text string) []float32 {
 	return dst[0].Dense
 }
 
-// TestStaticDefault: the table in the binary loads and is what the
-// documentation says.
+// TestStaticDefault: the table in the binary loads, and has the ID, description
+// and length of vectors that the documentation promises.
 func TestStaticDefault(t *testing.T) {
 	s := defaultStatic(t)
 	if ok, _ := regexp.MatchString(`^static@[0-9a-f]{12}$`, s.ID()); !ok {
-		t.Errorf("ID() = %q, want static@ and 12 digits", s.ID())
+		t.Errorf("ID() = %q, want static@ and 12 hexadecimal digits", s.ID())
 	}
 	if again, err := ParseStatic(defaultTable); err != nil || again.ID() != s.ID() {
 		t.Errorf("parsed again: %v, %v, want the same ID %s", again, err, s.ID())
@@ -92,8 +92,8 @@ func TestStaticVectors(t *testing.T) {
 	}
 }
 
-// TestStaticNeighbours: a prompt is nearer to one on its subject than to one on
-// another.
+// TestStaticNeighbours: a prompt is nearer to a prompt about the same subject than
+// to one about another subject.
 func TestStaticNeighbours(t *testing.T) {
 	s := defaultStatic(t)
 	f := func(text, related, unrelated string) {
@@ -101,7 +101,7 @@ func TestStaticNeighbours(t *testing.T) {
 		near := cosine(dense(t, s, text), dense(t, s, related))
 		far := cosine(dense(t, s, text), dense(t, s, unrelated))
 		if near <= far {
-			t.Errorf("%q is at %.3f to %q and at %.3f to %q: want the first to be nearer", text, near, related, far, unrelated)
+			t.Errorf("%q has cosine %.3f with %q and %.3f with %q, want the first to be higher", text, near, related, far, unrelated)
 		}
 	}
 	f("Solve the quadratic equation x^2 = 4", "Find the roots of this polynomial", "Write a poem about the sea")
@@ -109,8 +109,8 @@ func TestStaticNeighbours(t *testing.T) {
 	f("Write a Python function that sorts a list", "Implement quicksort in Java", "Who was the first king of France?")
 }
 
-// TestStaticBatch: a text has one representation, alone, in a batch, in memory
-// that held another, by Encode, and from many goroutines.
+// TestStaticBatch: a text has the same representation alone, in a batch, in
+// memory that held another one, and in concurrent calls.
 func TestStaticBatch(t *testing.T) {
 	s := defaultStatic(t)
 	texts := []string{"one two three", "", "Une phrase en français", "你好", prompts100()[0]}
@@ -128,19 +128,13 @@ func TestStaticBatch(t *testing.T) {
 		}
 		return true
 	}
-	vectors, err := s.Encode(t.Context(), texts)
-	for i := range texts {
-		if err != nil || !reflect.DeepEqual(vectors[i], want[i].Dense) {
-			t.Errorf("Encode(%q) = %v, %v, want what Embed gives", texts[i], vectors[i], err)
-		}
-	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			got := make([]carrot.Representation, len(texts))
 			for range 5 {
 				if err := s.Embed(context.Background(), texts, got); err != nil || !same(got) {
-					t.Errorf("concurrent batches differ from single texts (%v)", err)
+					t.Errorf("a concurrent batch differs from single texts (error %v)", err)
 				}
 			}
 		})
@@ -176,24 +170,25 @@ func TestStaticNoAllocs(t *testing.T) {
 	}
 }
 
-// teacher is a sentence encoder whose output for a token is drawn by its id.
-type teacher struct {
-	words *WordPiece
-	dim   int
+// fakeTeacher is a sentence encoder whose output for a token is random, with the
+// token's id as the seed.
+type fakeTeacher struct {
+	tokens *wordpiece.Tokenizer
+	dim    int
 }
 
-func newTeacher(t testing.TB) teacher {
+func newTeacher(t testing.TB) fakeTeacher {
 	t.Helper()
-	words, err := NewWordPiece(tinyVocab, WordPieceConfig{})
+	tokens, err := wordpiece.New(tinyVocab, wordpiece.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return teacher{words, 6}
+	return fakeTeacher{tokens, 6}
 }
 
-func (f teacher) ID() string            { return "teacher@0" }
-func (f teacher) WordPiece() *WordPiece { return f.words }
-func (f teacher) EncodeIDs(ids []int32) []float32 {
+func (f fakeTeacher) ID() string                      { return "teacher@0" }
+func (f fakeTeacher) tokenizer() *wordpiece.Tokenizer { return f.tokens }
+func (f fakeTeacher) encodeIDs(ids []int32) []float32 {
 	r := rand.New(rand.NewPCG(1, uint64(ids[1])))
 	out := make([]float32, f.dim)
 	for k := range out {
@@ -204,38 +199,36 @@ func (f teacher) EncodeIDs(ids []int32) []float32 {
 
 var tinyOptions = DistillOptions{Dim: 4, Smoothing: 0.01, Command: "carrot embed distill", Licence: "none", Corpus: "three lines"}
 
-// tinyCorpus says "hello" more often than "world", and never "c".
+// tinyCorpus contains "hello" more often than "world", and no "c".
 var tinyCorpus = []string{"hello hello hello hello world", "hello world a", "hello, hello b."}
 
 func tinyTable(t testing.TB) []byte {
 	t.Helper()
-	data, err := Distill(context.Background(), newTeacher(t), tinyCorpus, tinyOptions)
+	data, err := distill(context.Background(), newTeacher(t), tinyCorpus, tinyOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return data
 }
 
-// TestDistill: the same bytes for the same input; the projection keeps the
-// teacher's angles as far as its components go; frequent tokens count for
-// little.
+// TestDistill: the same input gives the same bytes, the manifest describes the
+// table, and a token's weight falls with its frequency.
 func TestDistill(t *testing.T) {
 	data := tinyTable(t)
 	if !bytes.Equal(data, tinyTable(t)) {
-		t.Error("Distill of the same input gives other bytes")
+		t.Error("Distill of the same input gives different bytes")
 	}
 	s, err := ParseStatic(data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Provenance{Format: "carrot.static/1", Command: "carrot embed distill", Teacher: "teacher@0", Licence: "none", Corpus: "three lines", Tokens: 13, Smoothing: 0.01}
-	got := s.Provenance()
-	if want.WordPiece = got.WordPiece; !reflect.DeepEqual(got, want) || s.Dim() != 4 {
+	if got := s.Provenance(); got != want || s.Dim() != 4 {
 		t.Errorf("Provenance() = %+v with %d dimensions, want %+v with 4", got, s.Dim(), want)
 	}
-	// The weight is the length of a token's own vector over its length in a
-	// table from a corpus without it.
-	unweighted, err := Distill(t.Context(), newTeacher(t), nil, tinyOptions)
+	// The weight is the ratio of a token's scale to its scale in a table made
+	// without a corpus.
+	unweighted, err := distill(t.Context(), newTeacher(t), nil, tinyOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,18 +251,18 @@ func TestDistillErrors(t *testing.T) {
 	for _, dim := range []int{0, -1, 7} {
 		o := tinyOptions
 		o.Dim = dim
-		if _, err := Distill(t.Context(), newTeacher(t), tinyCorpus, o); err == nil || !strings.Contains(err.Error(), "want 1 to the teacher's 6") {
-			t.Errorf("Distill to %d dimensions: %v, want an error that names the range", dim, err)
+		if _, err := distill(t.Context(), newTeacher(t), tinyCorpus, o); err == nil || !strings.Contains(err.Error(), "want 1 to the teacher's 6") {
+			t.Errorf("Distill to %d dimensions: %v, want an error with the range", dim, err)
 		}
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Distill(cancelled, newTeacher(t), tinyCorpus, tinyOptions); !errors.Is(err, context.Canceled) {
+	if _, err := distill(cancelled, newTeacher(t), tinyCorpus, tinyOptions); !errors.Is(err, context.Canceled) {
 		t.Errorf("Distill with a cancelled context = %v, want context.Canceled", err)
 	}
 }
 
-// rewrite writes a table again with other metadata or tensors.
+// rewrite returns a table with changed metadata or tensors.
 func rewrite(t testing.TB, data []byte, edit func(metadata map[string]string, tensors map[string]safetensors.Tensor)) []byte {
 	t.Helper()
 	file, err := safetensors.Parse(data)
@@ -314,9 +307,9 @@ func TestParseStaticErrors(t *testing.T) {
 		{"empty", nil, ""},
 		{"text", []byte("hello, I am not a table"), ""},
 		{"header of 4 EiB", append(hostile, defaultTable[8:100]...), ""},
-		{"default cut in half", defaultTable[:len(defaultTable)/2], ""},
-		{"default cut by a byte", defaultTable[:len(defaultTable)-1], ""},
-		{"default with a byte more", append(bytes.Clone(defaultTable), 0), ""},
+		{"default table cut in half", defaultTable[:len(defaultTable)/2], ""},
+		{"default table without its last byte", defaultTable[:len(defaultTable)-1], ""},
+		{"default table with an extra byte", append(bytes.Clone(defaultTable), 0), ""},
 		{"no metadata", edit(func(m map[string]string, _ tensorMap) { delete(m, "carrot") }), "not a static table"},
 		{"a router's format", edit(func(m map[string]string, _ tensorMap) { m["carrot"] = `{"format":"carrot.router/1"}` }), `format "carrot.router/1", want "carrot.static/1"`},
 		{"a later format", edit(func(m map[string]string, _ tensorMap) {
@@ -324,7 +317,7 @@ func TestParseStaticErrors(t *testing.T) {
 		}), `"carrot.static/2"`},
 		{"no vocabulary", edit(func(_ map[string]string, x tensorMap) { delete(x, "vocab") }), "tensor vocab"},
 		{"vocabulary of another type", edit(func(_ map[string]string, x tensorMap) { x["vocab"] = safetensors.FromInt8("vocab", []int8{1}, 1) }), "tensor vocab"},
-		{"a word too many", edit(func(_ map[string]string, x tensorMap) {
+		{"one word too many", edit(func(_ map[string]string, x tensorMap) {
 			words := append(bytes.Clone(x["vocab"].Data), "\nmore"...)
 			x["vocab"] = safetensors.FromUint8("vocab", words, len(words))
 		}), "vectors"},
@@ -334,10 +327,10 @@ func TestParseStaticErrors(t *testing.T) {
 		}), "[UNK]"},
 		{"no vectors", edit(func(_ map[string]string, x tensorMap) { delete(x, "vectors") }), "vectors"},
 		{"no scale", edit(func(_ map[string]string, x tensorMap) { delete(x, "scale") }), "scale"},
-		{"scale of NaN", edit(func(_ map[string]string, x tensorMap) {
+		{"NaN in scale", edit(func(_ map[string]string, x tensorMap) {
 			x["scale"] = safetensors.FromFloat32("scale", floats(float32(math.NaN())), n)
 		}), "entry 3 is not finite"},
-		{"infinite scale", edit(func(_ map[string]string, x tensorMap) {
+		{"infinity in scale", edit(func(_ map[string]string, x tensorMap) {
 			x["scale"] = safetensors.FromFloat32("scale", floats(float32(math.Inf(-1))), n)
 		}), "entry 3 is not finite"},
 	} {
@@ -353,7 +346,7 @@ func TestParseStaticErrors(t *testing.T) {
 func TestOpenStatic(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tiny.safetensors")
 	if _, err := OpenStatic(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("OpenStatic of no file = %v, want ErrNotExist", err)
+		t.Errorf("OpenStatic of a missing file = %v, want ErrNotExist", err)
 	}
 	data := tinyTable(t)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -364,17 +357,17 @@ func TestOpenStatic(t *testing.T) {
 		t.Fatal(err)
 	}
 	if parsed, _ := ParseStatic(data); parsed.ID() != s.ID() {
-		t.Errorf("ID() = %s from a file, %s from its bytes", s.ID(), parsed.ID())
+		t.Errorf("OpenStatic has ID %s, ParseStatic of the same bytes has %s", s.ID(), parsed.ID())
 	}
 	if err := os.WriteFile(path, data[:40], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenStatic(path); err == nil || !strings.Contains(err.Error(), "tiny.safetensors") {
-		t.Errorf("OpenStatic of a cut file = %v, want the file's name", err)
+		t.Errorf("OpenStatic of a truncated file = %v, want an error with its name", err)
 	}
 }
 
-// FuzzParseStatic: any bytes give an error or a table that embeds.
+// FuzzParseStatic: any bytes give an error or a table that works.
 func FuzzParseStatic(f *testing.F) {
 	tiny := tinyTable(f)
 	f.Add(tiny)
@@ -391,7 +384,7 @@ func FuzzParseStatic(f *testing.F) {
 	})
 }
 
-// BenchmarkStatic100 is both representations of prompts of about 100 tokens.
+// BenchmarkStatic100 makes both representations of prompts of about 100 tokens.
 func BenchmarkStatic100(b *testing.B) {
 	s, texts, dst := defaultStatic(b), prompts100(), make([]carrot.Representation, 1)
 	b.ReportAllocs()

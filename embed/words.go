@@ -9,15 +9,16 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// Words writes the sparse representation of text to dst, reusing its memory:
-// one entry for every distinct word and pair of neighbouring words, at the
-// 32-bit hash of its lower-case letters and digits, with value 1 + ln(count).
-// Hashes rise strictly; pairs have the top bit set, so they follow the words. Predictors fold the hashes into as many buckets as they
-// want and weigh them by what they learnt.
+// Words writes the sparse representation of text to dst and reuses its memory.
+// There is one entry for every distinct word and every distinct pair of
+// neighbouring words: its index is the 32-bit hash of the lower-case letters and
+// digits, its value 1 + ln(count). Indices are in ascending order. Those of pairs
+// have the top bit set ([carrot.PairBit]), so they follow the words. Predictors
+// fold the indices into buckets and weight them.
 //
-// A letter of a script written without spaces (Chinese, Japanese, Thai, Lao,
-// Khmer, Burmese) is a word of its own, so such texts give characters and
-// character pairs. Bytes that are not UTF-8 separate words.
+// Each letter of a script that is written without spaces (Chinese, Japanese,
+// Thai, Lao, Khmer, Burmese) counts as a word. Bytes that are not UTF-8 separate
+// words.
 func Words(text string, dst *carrot.Sparse) {
 	index := appendHashes(dst.Index[:0], text)
 	index = sortHashes(index)
@@ -36,9 +37,9 @@ func Words(text string, dst *carrot.Sparse) {
 	dst.Index, dst.Value = index[:distinct], value
 }
 
-// sortHashes sorts hashes by their first byte, through the list's spare capacity,
-// and then each of these groups, which are small: hardly any comparison is left
-// whose end a processor could not foresee.
+// sortHashes sorts hashes. It first distributes them by their top byte, in the
+// list's spare capacity, and then sorts each group. The groups are small, which
+// leaves few comparisons that the processor cannot predict.
 func sortHashes(list []uint32) []uint32 {
 	n := len(list)
 	list = slices.Grow(list, n)
@@ -67,7 +68,7 @@ func sortHashes(list []uint32) []uint32 {
 	return list
 }
 
-// logCounts holds 1 + ln(n) for the usual counts.
+// logCounts holds 1 + ln(n) for small counts n.
 var logCounts = func() (t [64]float32) {
 	for n := range t {
 		t[n] = float32(1 + math.Log(max(float64(n), 1)))
@@ -87,9 +88,9 @@ const (
 	fnvPrime  = 1099511628211
 )
 
-// appendHashes appends the hash of every word and word pair, in one pass.
+// appendHashes appends the hash of every word and every pair of words.
 func appendHashes(dst []uint32, text string) []uint32 {
-	var hash, previous uint64 // 0: no word
+	var hash, previous uint64 // 0 if there is no word
 	end := func() {
 		if hash == 0 {
 			return
@@ -132,7 +133,7 @@ func appendHashes(dst []uint32, text string) []uint32 {
 	return dst
 }
 
-// step hashes one more character into a word (FNV-1a by code point).
+// step adds a character to the hash of a word (FNV-1a over code points).
 func step(hash, c uint64) uint64 {
 	if hash == 0 {
 		hash = fnvOffset
@@ -140,7 +141,7 @@ func step(hash, c uint64) uint64 {
 	return (hash ^ c) * fnvPrime
 }
 
-// finish spreads the bits of a hash so that its low bits make good buckets.
+// finish mixes the bits of a hash, so that its low bits spread over buckets.
 func finish(h uint64) uint32 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
@@ -148,7 +149,7 @@ func finish(h uint64) uint32 {
 	return uint32(h)
 }
 
-// unspaced reports whether r belongs to a script written without spaces.
+// unspaced reports whether r belongs to a script that is written without spaces.
 func unspaced(r rune) bool {
 	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana,
 		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)

@@ -3,6 +3,7 @@ package embed
 import (
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// bag returns the representation of a text, split into words and pairs.
+// bag returns the sparse representation of a text, split into words and pairs.
 func bag(text string) (words, pairs carrot.Sparse) {
 	var s carrot.Sparse
 	Words(text, &s)
@@ -23,12 +24,12 @@ func sparse(text string) (s carrot.Sparse) {
 	return s
 }
 
-// equal reports whether two bags are the same.
+// equal reports whether two bags are equal.
 func equal(a, b carrot.Sparse) bool {
 	return slices.Equal(a.Index, b.Index) && slices.Equal(a.Value, b.Value)
 }
 
-// TestWordsSame: what a text's bag does not depend on.
+// TestWordsSame: differences between texts that do not change the bag.
 func TestWordsSame(t *testing.T) {
 	f := func(name, a, b string) {
 		t.Helper()
@@ -37,7 +38,7 @@ func TestWordsSame(t *testing.T) {
 		}
 	}
 	f("case", "What IS the Sum", "what is the sum")
-	f("accents are lower-cased", "ÉTÉ À LA PLAGE", "été à la plage")
+	f("accented letters are lower-cased", "ÉTÉ À LA PLAGE", "été à la plage")
 	f("Cyrillic is lower-cased", "Сколько Будет ДВА", "сколько будет два")
 	f("Greek is lower-cased", "ΑΒΓ", "αβγ")
 	f("punctuation only separates", "one, two; (three)!", "one two three")
@@ -51,7 +52,7 @@ func TestWordsSame(t *testing.T) {
 	f("emoji separate", "one🥕two", "one two")
 }
 
-// TestWordsDiffer: what makes another bag.
+// TestWordsDiffer: differences between texts that change the bag.
 func TestWordsDiffer(t *testing.T) {
 	f := func(name, a, b string) {
 		t.Helper()
@@ -59,13 +60,13 @@ func TestWordsDiffer(t *testing.T) {
 			t.Errorf("%s: the bags of %q and %q are the same", name, a, b)
 		}
 	}
-	f("order, by the pairs", "dog bites man", "man bites dog")
+	f("order, through the pairs", "dog bites man", "man bites dog")
 	f("accents are kept", "été", "ete")
-	f("digits are letters of a word", "x1", "x 1")
-	f("so is the underscore", "a_b", "a b")
+	f("digits are part of a word", "x1", "x 1")
+	f("underscores are part of a word", "a_b", "a b")
 	f("counts", "very good", "very very good")
-	f("scripts written with spaces keep their words", "привет", "п р и в е т")
-	f("the replacement character is no word", "\uFFFD a", "b a")
+	f("in scripts with spaces, letters are not words", "привет", "п р и в е т")
+	f("the replacement character is not a word", "\uFFFD a", "b a")
 }
 
 func TestWordsShape(t *testing.T) {
@@ -74,12 +75,12 @@ func TestWordsShape(t *testing.T) {
 		words, pairs int
 	}{
 		{"empty", "", 0, 0},
-		{"nothing but marks", " \t\n.,;!?-()", 0, 0},
+		{"only punctuation", " \t\n.,;!?-()", 0, 0},
 		{"not UTF-8", "\xff\xfe\xc3", 0, 0},
 		{"one word", "Hello!", 1, 0},
 		{"two words", "Hello, world", 2, 1},
 		{"distinct words and pairs", "the cat saw the cat", 3, 3}, // the-cat twice, cat-saw, saw-the
-		{"a word with itself", "no no no", 1, 1},
+		{"one word repeated", "no no no", 1, 1},
 		{"characters and character pairs", "你好世界", 4, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,7 +93,7 @@ func TestWordsShape(t *testing.T) {
 	}
 }
 
-// checkBag holds a bag to the contract of carrot.Sparse.
+// checkBag checks a bag against the contract of carrot.Sparse.
 func checkBag(t *testing.T, text string, s carrot.Sparse) {
 	t.Helper()
 	if len(s.Index) != len(s.Value) {
@@ -108,8 +109,8 @@ func checkBag(t *testing.T, text string, s carrot.Sparse) {
 	}
 }
 
-// TestWordsCount: the value is 1 + ln(count), within the table of logarithms
-// and beyond it.
+// TestWordsCount: the value is 1 + ln(count), for counts inside and outside the
+// table of logarithms.
 func TestWordsCount(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 63, 64, 1000} {
 		words, pairs := bag(strings.Repeat("carrot ", n))
@@ -124,8 +125,8 @@ func TestWordsCount(t *testing.T) {
 	}
 }
 
-// TestWordsSpread: the low bits make good buckets: 4,096 words fall into 4,096
-// buckets about as evenly as chance has it (63% of them used).
+// TestWordsSpread: the low bits of the hashes spread over buckets. Of 4,096
+// buckets, 4,096 words use about 63%, as random numbers would.
 func TestWordsSpread(t *testing.T) {
 	used := map[uint32]bool{}
 	for i := range 4096 {
@@ -153,8 +154,15 @@ func TestWordsReusesMemory(t *testing.T) {
 	}
 	s := sparse(prompt150())
 	if Words("short", &s); !equal(s, sparse("short")) {
-		t.Errorf("Words remembers what dst held: %v", s)
+		t.Errorf("Words keeps earlier content of dst: %v", s)
 	}
+}
+
+// raceEnabled reports whether the race detector is on, under which sync.Pool
+// drops values at random.
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func FuzzWords(f *testing.F) {
@@ -165,12 +173,12 @@ func FuzzWords(f *testing.F) {
 		s := sparse(text)
 		checkBag(t, text, s)
 		if again := sparse(text); !equal(s, again) {
-			t.Errorf("Words(%q) differs from run to run", text)
+			t.Errorf("Words(%q) differs between calls", text)
 		}
 	})
 }
 
-// BenchmarkWords100 is the bag of prompts of about 100 tokens.
+// BenchmarkWords100 makes the bags of prompts of about 100 tokens.
 func BenchmarkWords100(b *testing.B) {
 	texts, s := prompts100(), carrot.Sparse{}
 	b.ReportAllocs()
@@ -179,8 +187,8 @@ func BenchmarkWords100(b *testing.B) {
 	}
 }
 
-// prompts100 are prompts of about 100 tokens, all of them different: of one
-// prompt again and again the processor would learn every branch.
+// prompts100 returns prompts of about 100 tokens. They all differ, because the
+// processor would learn every branch of a repeated prompt.
 func prompts100() []string {
 	words := strings.Fields("A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away on the same road, at 9 am at 12 km/h towards her. " +
 		"Our nightly job copies 40 tables from one database to another with 11 workers, although the disks are idle most of the time. " +
@@ -195,13 +203,13 @@ func prompts100() []string {
 	return texts
 }
 
-// The hashes of a long text are sorted as those of a short one.
+// TestSortHashes: lists of any length are sorted.
 func TestSortHashes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{0, 1, 63, 64, 65, 1000, 70_000} {
 		list := make([]uint32, n)
 		for i := range list {
-			list[i] = random.Uint32() >> (8 * random.IntN(4)) // small ones and equal ones too
+			list[i] = random.Uint32() >> (8 * random.IntN(4)) // small and equal values too
 		}
 		want := slices.Sorted(slices.Values(list))
 		if got := sortHashes(list); !slices.Equal(got, want) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -97,7 +98,7 @@ func (c *cache) keep(who method, t *table.Table, rows []int, f fitted) error {
 		return nil
 	}
 	// A program that was killed leaves a part of a file; none takes an hour to write.
-	if old, err := filepath.Glob(filepath.Join(c.Dir, ".fitting-*")); err == nil {
+	if old, err := filepath.Glob(filepath.Join(c.Dir, atomicfile.Leftovers)); err == nil {
 		for _, path := range old {
 			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
 				os.Remove(path)
@@ -107,19 +108,7 @@ func (c *cache) keep(who method, t *table.Table, rows []int, f fitted) error {
 	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)
 	}
-	file, err := os.CreateTemp(c.Dir, ".fitting-")
-	if err != nil {
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	defer os.Remove(file.Name())
-	if err := f.save(file); err != nil {
-		file.Close()
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	if err := os.Rename(file.Name(), filepath.Join(c.Dir, c.key(who, t, rows))); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.Dir, c.key(who, t, rows)), 0o600, f.save); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/rivals"
-	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
 	"github.com/carrot-router/carrot/train"
@@ -138,7 +137,7 @@ func (o own) load(t *table.Table, r io.Reader) (fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := safetensors.Parse(data)
+	file, err := predict.Parse(data)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +145,7 @@ func (o own) load(t *table.Table, r io.Reader) (fitted, error) {
 	if err := json.Unmarshal([]byte(file.Metadata()["spec"]), &spec); err != nil {
 		return nil, err
 	}
-	p, err := predict.Load(file, spec, t.ModelNames(), len(t.X[0].Dense))
+	p, err := file.Predictor(spec, t.ModelNames(), len(t.X[0].Dense))
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +158,7 @@ type ownFitted struct {
 }
 
 func (o ownFitted) save(w io.Writer) error {
-	list, err := o.p.Save()
-	if err != nil {
-		return err
-	}
-	return safetensors.Write(w, map[string]string{"spec": o.setting()}, list)
+	return o.p.Write(w, map[string]string{"spec": o.setting()})
 }
 
 func (o ownFitted) setting() string {

@@ -12,12 +12,12 @@ import (
 //
 //	AUDC = ∫ q(c) dc / (high - low),   c from low to high
 //
-// The paper leaves open between which costs and how to extend the line: here
-// the axis is that of [AIQ], low and high being the cheapest and the dearest
-// single model's mean cost, and q is flat beyond its ends. Of points of equal
-// cost the best counts. Nothing is mixed, so AUDC is at most AIQ. On an axis of
-// one cost it is the height there. It is NaN for no points, for high below low,
-// and where a point or the axis is not finite.
+// The paper does not say between which costs, nor how to extend the line. Here
+// the axis is that of [AIQ], from the mean cost of the cheapest single model to
+// that of the most expensive, and q is flat beyond its ends. If points have the
+// same cost, the best of them counts. Nothing is mixed, so AUDC is at most AIQ.
+// If low equals high, it is the height there. It is NaN without points, if high
+// is below low, and if a point or an end of the axis is not finite.
 func AUDC(points []Point, low, high float64) float64 {
 	if !measurable(points, low, high) {
 		return math.NaN()
@@ -25,7 +25,7 @@ func AUDC(points []Point, low, high float64) float64 {
 	return meanHeight(line(points), low, high)
 }
 
-// line sorts points by rising cost and keeps the best of each cost.
+// line sorts points by rising cost and keeps the best at each cost.
 func line(points []Point) []Point {
 	sorted := slices.Clone(points)
 	slices.SortFunc(sorted, func(a, b Point) int {
@@ -69,8 +69,8 @@ func meanHeight(line []Point, low, high float64) float64 {
 //
 //	PGR = (quality - weak) / (strong - weak)
 //
-// It is 0 for the weak model, 1 for the strong; a router may exceed 1 or fall
-// below 0. It is NaN for models of equal quality.
+// It is 0 for the weak model and 1 for the strong one; a router may exceed 1 or
+// fall below 0. It is NaN if the two models are equally good.
 func PGR(quality, weak, strong float64) float64 {
 	if strong == weak {
 		return math.NaN()
@@ -83,13 +83,13 @@ func PGR(quality, weak, strong float64) float64 {
 //
 //	APGR = ∫ PGR(c) dc,   c from 0 to 1
 //
-// A point's Cost is its share of calls. The PGR between points is that of the
-// line through them, from the weak model alone at 0 to the strong alone at 1,
-// and the integral is exact; the paper takes the mean of ten shares for it, its
-// code the trapezoids between measured shares. Calling the strong model at
-// random reaches 1/2. Points of shares outside [0,1] count for nothing; of
-// points of equal share the best counts. It is NaN for models of equal quality
-// and where anything is not finite.
+// A point's Cost is its share of calls. PGR(c) is read off the line through the
+// points, from the weak model alone at 0 to the strong model alone at 1, and the
+// integral is exact; the paper averages over ten shares, its code sums
+// trapezoids between measured shares. Calling the strong model at random reaches
+// 1/2. Points with a share outside [0,1] are ignored, and if points have the same
+// share, the best of them counts. It is NaN if the two models are equally good
+// and if an argument is not finite.
 func APGR(points []Point, weak, strong float64) float64 {
 	return PGR(AUDC(callLine(points, weak, strong), 0, 1), weak, strong)
 }
@@ -100,8 +100,8 @@ func APGR(points []Point, weak, strong float64) float64 {
 //
 //	CPT(x) = min { c in [0,1] : PGR(c) >= x }
 //
-// The paper writes CPT(50%) for x = 0.5. It is +Inf where the PGR never reaches
-// x, and NaN for models of equal quality and where anything is not finite.
+// The paper writes CPT(50%) for x = 0.5. It is +Inf if the PGR never reaches x,
+// and NaN if the two models are equally good or an argument is not finite.
 func CPT(points []Point, weak, strong, x float64) float64 {
 	calls := callLine(points, weak, strong)
 	if weak == strong || !finite(x) || !measurable(calls, 0, 1) {
@@ -122,8 +122,8 @@ func CPT(points []Point, weak, strong, x float64) float64 {
 	return math.Inf(1)
 }
 
-// callLine is the line through the points of shares in [0,1], or not a number,
-// and the two models alone.
+// callLine is the line through the two models alone and the points, without
+// those whose share lies outside [0,1]; a share that is NaN is kept.
 func callLine(points []Point, weak, strong float64) []Point {
 	calls := []Point{{0, weak}, {1, strong}}
 	for _, p := range points {
@@ -134,23 +134,22 @@ func callLine(points []Point, weak, strong float64) []Point {
 	return line(calls)
 }
 
-// ArenaScore is RouterArena's score (arXiv 2510.00202): a weighted harmonic
-// mean of the accuracy A in [0,1] and of the cheapness C, of a cost c in USD
-// per 1,000 queries, with β = 0.1:
+// ArenaScore is RouterArena's score (arXiv 2510.00202): a weighted harmonic mean
+// of the accuracy A in [0,1] and the cheapness C of a cost c, in USD per 1,000
+// queries, with β = 0.1:
 //
 //	S = (1+β)·A·C / (β·A + C),   C = log2(200/c) / log2(200/0.0044)
 //
-// The constants are those of the benchmark's own code, which leaves C
-// unclamped; here C is clamped to [0,1], so that no router gains from costing
-// less than $0.0044 and a free one has C = 1. The leaderboard shows 100·S. The
-// score is 0 for A = 0 or C = 0, and NaN for a negative argument or one that is
-// not a number.
+// The constants are those of the benchmark's code, which does not clamp C. Here
+// C is clamped to [0,1], so that costing less than $0.0044 gains nothing and a
+// free router has C = 1. The leaderboard shows 100·S. The score is 0 if A or C is
+// 0, and NaN if an argument is negative or NaN.
 func ArenaScore(accuracy, usdPerThousand float64) float64 {
-	const beta, dear, cheap = 0.1, 200, 0.0044
+	const beta, expensive, cheap = 0.1, 200, 0.0044
 	if !(accuracy >= 0 && usdPerThousand >= 0) {
 		return math.NaN()
 	}
-	c := min(max(math.Log2(dear/usdPerThousand)/math.Log2(dear/cheap), 0), 1)
+	c := min(max(math.Log2(expensive/usdPerThousand)/math.Log2(expensive/cheap), 0), 1)
 	if accuracy == 0 || c == 0 {
 		return 0
 	}

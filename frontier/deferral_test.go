@@ -23,7 +23,7 @@ func TestAUDC(t *testing.T) {
 		{"in any order", points{{3, 0.75}, {1, 0.25}}, 1, 3, 0.5},
 		{"the points, not the hull", points{{1, 0.25}, {2, 0.25}, {3, 0.75}}, 1, 3, (0.25 + 0.5) / 2},
 		{"it may fall", points{{1, 0.75}, {3, 0.25}}, 1, 4, (2*0.5 + 0.25) / 3},
-		{"of one cost the best", points{{1, 0.125}, {1, 0.25}, {3, 0.75}, {3, 0}}, 1, 3, 0.5},
+		{"the best of equal cost", points{{1, 0.125}, {1, 0.25}, {3, 0.75}, {3, 0}}, 1, 3, 0.5},
 		{"an axis of one cost", ramp, 2, 2, 0.5},
 		{"no points", nil, 0, 1, nan},
 		{"an empty axis", ramp, 2, 1, nan},
@@ -94,7 +94,7 @@ func TestCPT(t *testing.T) {
 	f(points{{0.5, 0.875}}, 0.5, 0.75, 1.25, 0.5*1.25/1.5) // better than the strong model
 	f(points{{0, 0.625}}, 0.5, 0.75, 0.5, 0)               // for free
 	f(points{{-1, 1}, {2, 1}}, 0.5, 0.75, 0.5, 0.5)        // no shares
-	f(nil, 0.75, 0.5, 0.25, 0.25)                          // the dear one is weaker
+	f(nil, 0.75, 0.5, 0.25, 0.25)                          // the more expensive one is weaker
 	f(nil, 0.5, 0.5, 0.5, nan)
 	f(nil, nan, 0.5, 0.5, nan)
 	f(curve, 0.5, 0.75, nan, nan)
@@ -110,7 +110,7 @@ func TestArenaScore(t *testing.T) {
 		}
 	}
 	f(1, 0.0044, 1, 1e-15)
-	f(0.5, middle, 0.5, 1e-15)         // 1.1·0.25/0.55: the mean of equal ones
+	f(0.5, middle, 0.5, 1e-15)         // 1.1·0.25/0.55: the mean of two equal numbers
 	f(1, middle, 0.55/0.6, 1e-15)      // 1.1·1·0.5 / (0.1 + 0.5)
 	f(0.5, 0.0044, 0.55/1.05, 1e-15)   // 1.1·0.5·1 / (0.05 + 1)
 	f(0.5, 0.000001, 0.55/1.05, 1e-15) // clamped

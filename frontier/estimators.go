@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// The estimators below compare predictions f with what was observed y, element
-// by element. Unless said otherwise they are NaN for no elements, for slices of
-// different lengths, and where an element is NaN.
+// The estimators below compare predictions f with observations y, element by
+// element. Unless stated otherwise they are NaN for empty slices, for slices of
+// different lengths, and if an element is NaN.
 
 // paired reports whether two slices can be compared element by element.
 func paired(a, b []float64) bool {
@@ -26,12 +26,15 @@ func meanOf(a, b []float64, f func(a, b float64) float64) float64 {
 	return sum / float64(len(a))
 }
 
-// Brier is the Brier score (Brier, 1950, for an event and its complement
-// halved, as is usual): the mean squared error of predicted probabilities,
+// Brier is the mean squared error of predicted probabilities,
 //
 //	Σ (f - y)² / n
 //
-// Observations are 0 or 1, or graded scores between.
+// which is half of the score that Brier (1950) sums over an event and its
+// complement, as is usual today. Observations are 0, 1 or graded scores between
+// them. It is NaN for empty slices, for slices of different lengths, and if an
+// element is NaN; so are the other measures of predictions here, unless stated
+// otherwise.
 func Brier(predicted, observed []float64) float64 {
 	return meanOf(predicted, observed, func(f, y float64) float64 { return (f - y) * (f - y) })
 }
@@ -44,10 +47,10 @@ type Bin struct {
 }
 
 // Reliability sorts predictions in [0,1] into n bins of equal width: bin k
-// holds k/n <= f < (k+1)/n, the last also f = 1. Predictions beyond [0,1] fall
-// into the nearest bin; empty bins have zeros. A NaN prediction falls into the
-// first bin, and a NaN of either kind makes NaN of a mean of its bin. It is nil
-// for fewer than one bin and for slices of different lengths.
+// holds k/n <= f < (k+1)/n, and the last also f = 1. Predictions outside [0,1]
+// fall into the nearest bin; empty bins are zero. A NaN prediction falls into the
+// first bin, and a NaN prediction or observation makes that mean of its bin NaN.
+// It is nil for fewer than one bin and for slices of different lengths.
 func Reliability(predicted, observed []float64, bins int) []Bin {
 	if bins < 1 || len(predicted) != len(observed) {
 		return nil
@@ -68,8 +71,8 @@ func Reliability(predicted, observed []float64, bins int) []Bin {
 	return out
 }
 
-// binOf is the bin of a prediction. As f·n may round across a bin's edge, the
-// edges k/n decide.
+// binOf is the bin of a prediction. f·n may be rounded across the edge of a bin,
+// so the edges k/n decide.
 func binOf(f float64, bins int) int {
 	if !(f > 0) {
 		return 0
@@ -106,19 +109,19 @@ func ECE(predicted, observed []float64, bins int) float64 {
 //
 //	1 - Σ (f - y)² / Σ (y - mean y)²
 //
-// and, as scikit-learn has it, 1 for exact predictions of equal observations, 0
-// for others of them, and NaN for fewer than two elements.
+// If all observations are equal it is 1 for exact predictions and 0 for others,
+// as in scikit-learn. It is NaN for fewer than two elements.
 func R2(predicted, observed []float64) float64 {
 	if len(observed) < 2 || !paired(predicted, observed) {
 		return math.NaN()
 	}
-	mean := Mean(observed)
+	middle := mean(observed)
 	var residual, spread float64
 	for i, y := range observed {
 		residual += (predicted[i] - y) * (predicted[i] - y)
-		spread += (y - mean) * (y - mean)
+		spread += (y - middle) * (y - middle)
 	}
-	if slices.Min(observed) < slices.Max(observed) { // the mean of equal ones may be off by rounding
+	if slices.Min(observed) < slices.Max(observed) { // not spread > 0: the mean of equal values may be rounded
 		return 1 - residual/spread
 	}
 	if residual == 0 {
@@ -127,8 +130,8 @@ func R2(predicted, observed []float64) float64 {
 	return 0
 }
 
-// Mean is the arithmetic mean, Σ x / n; NaN for none.
-func Mean(v []float64) float64 {
+// mean is the arithmetic mean, Σ x / n; NaN for no elements.
+func mean(v []float64) float64 {
 	var sum float64
 	for _, x := range v {
 		sum += x
@@ -142,21 +145,21 @@ func MAE(predicted, observed []float64) float64 {
 }
 
 // RelativeMAE is [MAE] over the mean observation, Σ |f - y| / Σ y, for
-// observations of one sign, such as tokens and costs. Where all are zero it is
-// +Inf, or NaN if the predictions are too.
+// observations of one sign, such as tokens and costs. If all observations are
+// zero it is +Inf, or NaN if the predictions are zero too.
 func RelativeMAE(predicted, observed []float64) float64 {
-	return MAE(predicted, observed) / Mean(observed)
+	return MAE(predicted, observed) / mean(observed)
 }
 
 // Bias is the mean prediction over the mean observation, less 1:
-// Σ f / Σ y - 1. It is 0.1 for predictions a tenth too high on the whole.
-// Where all observations are zero it is infinite, or NaN if the predictions
-// sum to zero too.
+// Σ f / Σ y - 1. It is 0.1 for predictions that are 10% too high overall. If all
+// observations are zero it is infinite, or NaN if the predictions sum to zero
+// too.
 func Bias(predicted, observed []float64) float64 {
 	if !paired(predicted, observed) {
 		return math.NaN()
 	}
-	return Mean(predicted)/Mean(observed) - 1
+	return mean(predicted)/mean(observed) - 1
 }
 
 // Coverage is the share of observations that are at most the predicted bound,
@@ -175,7 +178,7 @@ func Coverage(bound, observed []float64) float64 {
 //
 //	Σ (r - mean r)(s - mean s) / √(Σ (r - mean r)² · Σ (s - mean s)²)
 //
-// Equal values share their mean rank. It lies in [-1,1], and is also NaN where
+// Equal values share their mean rank. It lies in [-1,1], and is also NaN if
 // either side is constant.
 func RankCorrelation(a, b []float64) float64 {
 	if !paired(a, b) {
@@ -189,7 +192,7 @@ func RankCorrelation(a, b []float64) float64 {
 		xx += (x[i] - mean) * (x[i] - mean)
 		yy += (y[i] - mean) * (y[i] - mean)
 	}
-	return max(-1, min(xy/math.Sqrt(xx*yy), 1)) // rounding may pass 1
+	return max(-1, min(xy/math.Sqrt(xx*yy), 1)) // rounding may exceed 1
 }
 
 // ranks are the ranks from 1 of values that are not NaN.
@@ -221,14 +224,13 @@ func ranks(v []float64) []float64 {
 	return out
 }
 
-// Regret is the mean utility of the oracle minus that of a router at one
-// willingness to pay w (USD per unit of quality), in units of quality, both
-// given as the point that they reach:
+// Regret is the mean utility of the oracle minus that of a router, in units of
+// quality, at a willingness to pay of w USD per unit of quality. Both are given
+// as the points that they reach:
 //
 //	(oracle.Quality - oracle.Cost/w) - (router.Quality - router.Cost/w)
 //
-// Costs count for nothing at w = +Inf. It is NaN for w of zero or below, where
-// nothing is worth its cost.
+// At w = +Inf costs do not count. It is NaN unless w is positive.
 func Regret(oracle, router Point, w float64) float64 {
 	if !(w > 0) {
 		return math.NaN()

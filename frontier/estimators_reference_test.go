@@ -58,7 +58,7 @@ func pointsOf(rows [][2]float64) points {
 	return p
 }
 
-// or is a figure of the fixture, or another where it has none.
+// or returns a figure of the fixture, or a default if the fixture has null.
 func or(figure *float64, other float64) float64 {
 	if figure == nil {
 		return other
@@ -90,7 +90,7 @@ func TestEstimatorsReference(t *testing.T) {
 	}
 }
 
-// agree compares figures, relative to their size above 1.
+// agree compares two figures, with a tolerance relative to sizes above 1.
 func agree(t *testing.T, figure string, got, want float64) {
 	t.Helper()
 	if !near(got, want, 1e-9*max(1, want, -want)) {

@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot/frontier"
 )
 
-// Figures of four predictions that a reader can check.
+// Metrics of four predictions that a reader can check by hand.
 func TestEstimators(t *testing.T) {
 	predicted, observed := []float64{0.25, 0.5, 0.75, 1}, []float64{0, 1, 0, 1}
 	f := func(name string, got, want float64) {
@@ -42,7 +42,7 @@ func TestEstimators(t *testing.T) {
 	f("ECE of two bins", frontier.ECE(predicted, observed, 2), (0.25+3*(0.75-2.0/3))/4)
 }
 
-// What cannot be compared is not a number.
+// Slices that cannot be compared give NaN.
 func TestEstimatorsOfNothing(t *testing.T) {
 	ok := []float64{0.25, 0.5}
 	for name, pair := range map[string][2][]float64{
@@ -89,8 +89,8 @@ func TestReliability(t *testing.T) {
 		t.Errorf("Reliability with NaN = %v, want NaN for the first prediction and the second observation", missing)
 	}
 
-	// k/n is the lower edge of bin k, also where it times n rounds to less, or
-	// what is below it times n to k.
+	// k/n is the lower edge of bin k, even if k/n times n is rounded to less than
+	// k, or the float below it times n to k.
 	for _, n := range []int{3, 7, 10, 49, 100, 1000} {
 		for k := range n {
 			edge := float64(k) / float64(n)

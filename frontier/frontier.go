@@ -3,8 +3,14 @@
 // of recorded choices; nothing here predicts, prices or reads files.
 //
 // A router's curve is its mean cost and mean quality at every setting of a
-// [Grid]. AIQ, QNC and the other metrics compare curves on one axis, fixed by
-// the single models ([Scale]).
+// [Grid]. AIQ, QNC and the other metrics compare curves on one axis, which the
+// single models fix ([Scale]):
+//
+//	grid := frontier.Grid()
+//	choose := func(query, setting int) int { return carrot.Choose(predicted[query], cost[query], grid[setting]) }
+//	outcome := func(query, model int) (float64, float64) { return cost[query][model], score[query][model] }
+//	curve := frontier.NewTrace(len(score), len(grid), choose, outcome).Curve(nil)
+//	metrics := frontier.NewScale(singles).Measure(curve)
 package frontier
 
 import (
@@ -30,8 +36,8 @@ func Grid() []float64 {
 }
 
 // Hull returns the non-decreasing part of the upper convex hull of points, by
-// rising cost: what a router reaches by mixing two settings (RouterBench, arXiv
-// 2403.12031, section 3). It is empty for no points.
+// rising cost: what a router can reach by mixing two settings (RouterBench,
+// arXiv 2403.12031, section 3). It is empty for no points.
 func Hull(points []Point) []Point {
 	sorted := slices.Clone(points)
 	slices.SortFunc(sorted, func(a, b Point) int {
@@ -40,7 +46,7 @@ func Hull(points []Point) []Point {
 	var hull []Point
 	for _, p := range sorted {
 		if len(hull) > 0 && p.Quality <= hull[len(hull)-1].Quality {
-			continue // dearer and no better
+			continue // more expensive and no better
 		}
 		for len(hull) > 1 && !turnsRight(hull[len(hull)-2], hull[len(hull)-1], p) {
 			hull = hull[:len(hull)-1]
@@ -61,8 +67,8 @@ func turnsRight(a, b, c Point) bool {
 //
 //	AIQ = ∫ h(c) dc / (high - low),   c from low to high
 //
-// On an axis of one cost it is the height there. It is NaN for no points, for
-// high below low, and where a point or the axis is not finite.
+// If low equals high, it is the height there. It is NaN without points, if high
+// is below low, and if a point or an end of the axis is not finite.
 func AIQ(points []Point, low, high float64) float64 {
 	if !measurable(points, low, high) {
 		return math.NaN()
@@ -88,8 +94,8 @@ func heightAt(hull []Point, cost float64) float64 {
 	return hull[len(hull)-1].Quality
 }
 
-// Peak is the highest mean quality among points, NaN for none or where one is
-// NaN.
+// Peak is the highest mean quality among points. It is NaN without points and if
+// a quality is NaN.
 func Peak(points []Point) float64 {
 	if len(points) == 0 {
 		return math.NaN()
@@ -101,8 +107,8 @@ func Peak(points []Point) float64 {
 	return peak
 }
 
-// Reach is the least cost among points (no mixing) whose quality is at least
-// the given one, +Inf if there is none.
+// Reach is the least cost of the points whose quality is at least the given one;
+// no points are mixed. It is +Inf if there is no such point.
 func Reach(points []Point, quality float64) float64 {
 	least := math.Inf(1)
 	for _, p := range points {
@@ -115,14 +121,14 @@ func Reach(points []Point, quality float64) float64 {
 
 // Scale is what all routers on one set of queries are measured against.
 type Scale struct {
-	Low, High float64 // the cheapest and dearest single model's mean cost
-	Best      int     // the best single model's index
-	Single    Point   // and what it reaches
+	Low, High float64 // mean cost of the cheapest and the most expensive single model
+	Best      int     // index of the best single model
+	Single    Point   // its mean cost and quality
 }
 
-// NewScale finds the scale of the single models: the cost range and the best
-// single, the one with the highest mean quality (ties: the cheaper, then the
-// lower index).
+// NewScale returns the scale of the single models: their cost range and the best
+// of them, which has the highest mean quality. Ties go to the cheaper, then to
+// the lower index.
 func NewScale(singles []Point) Scale {
 	s := Scale{Low: math.Inf(1), High: math.Inf(-1), Best: -1}
 	for i, p := range singles {
@@ -138,24 +144,24 @@ func NewScale(singles []Point) Scale {
 type Metrics struct {
 	AIQ    float64
 	Peak   float64
-	QNC    float64 // +Inf: the best single's quality is never reached
-	Cost95 float64 // +Inf: 95% of it is never reached
+	QNC    float64 // +Inf if the best single's quality is never reached
+	Cost95 float64 // +Inf if 95% of it is never reached
 }
 
 // tolerance absorbs the rounding of a mean, so that a router that always
 // chooses the best single reaches its quality.
 const tolerance = 1e-12
 
-// Measure computes the metrics of a curve: its AIQ from Low to High, its Peak,
-// and with the best single's cost c* and quality q*
+// Measure computes the metrics of a curve: its AIQ from Low to High, its Peak
+// and, from its own points without mixing, with the best single's cost c* and
+// quality q*,
 //
 //	QNC    = min { cost : quality >= q* } / c*
 //	Cost95 = min { cost : quality >= 0.95·q* } / c*
 //
-// over the curve's own points, of which none are mixed. QNC is UniRoute's
-// quality-neutral cost (arXiv 2502.08773, section 7); it may exceed 1. Over a
-// best single that is free both are infinite, or NaN where the curve reaches
-// the quality for free too.
+// QNC is UniRoute's quality-neutral cost (arXiv 2502.08773, section 7); it may
+// exceed 1. If the best single is free, both are infinite, or NaN if the curve
+// reaches the quality for free too.
 func (s Scale) Measure(points []Point) Metrics {
 	return Metrics{
 		AIQ:    AIQ(points, s.Low, s.High),
@@ -165,10 +171,10 @@ func (s Scale) Measure(points []Point) Metrics {
 	}
 }
 
-// GapClosed is the share of the way from the zero router's AIQ to the oracle's
-// that a router covers:
+// GapClosed is how much of the gap between the zero router's AIQ and the
+// oracle's a router closes:
 //
 //	(aiq - zero) / (oracle - zero)
 //
-// It is NaN where the two are equal.
+// It is NaN if the zero router's and the oracle's are equal.
 func GapClosed(aiq, zero, oracle float64) float64 { return PGR(aiq, zero, oracle) }

@@ -19,7 +19,7 @@ var (
 	nan = math.NaN()
 )
 
-// near reports whether two figures agree to a tolerance; NaN agrees with NaN
+// near reports whether two figures agree to a tolerance. NaN agrees with NaN,
 // and an infinity with itself.
 func near(a, b, tolerance float64) bool {
 	return a == b || math.Abs(a-b) <= tolerance || math.IsNaN(a) && math.IsNaN(b)
@@ -52,9 +52,9 @@ func TestHull(t *testing.T) {
 		{"on a chord", points{{1, 0.25}, {2, 0.5}, {3, 0.75}}, points{{1, 0.25}, {3, 0.75}}},
 		{"above a chord", points{{1, 0.25}, {2, 0.75}, {3, 1}}, points{{1, 0.25}, {2, 0.75}, {3, 1}}},
 		{"a later point hides two", points{{0, 0}, {1, 0.4}, {2, 0.6}, {3, 1.5}}, points{{0, 0}, {3, 1.5}}},
-		{"dearer and worse", points{{1, 0.5}, {2, 0.25}}, points{{1, 0.5}}},
-		{"dearer and no better", points{{1, 0.5}, {2, 0.5}}, points{{1, 0.5}}},
-		{"of one cost the better", points{{1, 0.25}, {1, 0.5}, {1, 0.375}}, points{{1, 0.5}}},
+		{"more expensive and worse", points{{1, 0.5}, {2, 0.25}}, points{{1, 0.5}}},
+		{"more expensive and no better", points{{1, 0.5}, {2, 0.5}}, points{{1, 0.5}}},
+		{"the better of equal cost", points{{1, 0.25}, {1, 0.5}, {1, 0.375}}, points{{1, 0.5}}},
 		{"repeated", points{{1, 0.5}, {1, 0.5}, {2, 0.75}, {2, 0.75}}, points{{1, 0.5}, {2, 0.75}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestReach(t *testing.T) {
 	}
 	f(0, 1)
 	f(0.25, 1)
-	f(0.5, 2) // no mixing: half the way costs all of it
+	f(0.5, 2) // no mixing: half of the quality costs as much as all of it
 	f(0.75, 2)
 	f(0.8, inf)
 }
@@ -137,7 +137,7 @@ func TestScale(t *testing.T) {
 		singles points
 		want    frontier.Scale
 	}{
-		{"best is not dearest", points{{1, 0.5}, {3, 0.8}, {4, 0.6}}, frontier.Scale{Low: 1, High: 4, Best: 1, Single: frontier.Point{Cost: 3, Quality: 0.8}}},
+		{"the best is not the most expensive", points{{1, 0.5}, {3, 0.8}, {4, 0.6}}, frontier.Scale{Low: 1, High: 4, Best: 1, Single: frontier.Point{Cost: 3, Quality: 0.8}}},
 		{"equal quality: the cheaper", points{{4, 0.8}, {2, 0.8}}, frontier.Scale{Low: 2, High: 4, Best: 1, Single: frontier.Point{Cost: 2, Quality: 0.8}}},
 		{"equal in both: the first", points{{2, 0.8}, {2, 0.8}}, frontier.Scale{Low: 2, High: 2, Best: 0, Single: frontier.Point{Cost: 2, Quality: 0.8}}},
 		{"none", nil, frontier.Scale{Low: inf, High: -inf, Best: -1}},
@@ -181,7 +181,7 @@ func TestGapClosed(t *testing.T) {
 	}
 }
 
-// curve draws points, some of equal cost or quality.
+// curve draws random points, some of equal cost or quality.
 func curve(random *rand.Rand) points {
 	p := make(points, 1+random.IntN(40))
 	for i := range p {
@@ -193,8 +193,8 @@ func curve(random *rand.Rand) points {
 	return p
 }
 
-// interpolate is the height at a cost of straight lines through rising
-// points, flat beyond their ends (numpy.interp).
+// interpolate is numpy.interp: the height, at a cost, of the line through points
+// of rising cost, flat beyond its ends.
 func interpolate(line points, cost float64) float64 {
 	at, _ := slices.BinarySearchFunc(line, cost, func(p frontier.Point, cost float64) int { return cmp.Compare(p.Cost, cost) })
 	switch {
@@ -207,8 +207,8 @@ func interpolate(line points, cost float64) float64 {
 	return a.Quality + (b.Quality-a.Quality)*(cost-a.Cost)/(b.Cost-a.Cost)
 }
 
-// The hull is a frontier: no point of it is dearer and no better than
-// another, and none of the points it was made of lies above it.
+// The hull is a frontier: none of its points is more expensive than another
+// without being better, and none of the points it was made of lies above it.
 func TestHullIsAFrontier(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 2_000 {
@@ -256,15 +256,15 @@ func TestAIQIsTheMeanHeight(t *testing.T) {
 	}
 }
 
-// One more setting cannot lower AIQ, as nobody has to use it; except that a
-// setting cheaper than all others moves the end from which the curve is flat.
+// One more setting cannot lower AIQ, because it need not be used. The exception
+// is a setting cheaper than all others: the curve is flat to the left of it.
 func TestAIQRisesWithPoints(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
 	for range 5_000 {
 		in := curve(random)
 		more := append(in, frontier.Point{Cost: in[0].Cost + random.ExpFloat64(), Quality: random.Float64()})
 		if before, after := frontier.AIQ(in, 0.1, 2), frontier.AIQ(more, 0.1, 2); after < before-1e-12 {
-			t.Fatalf("AIQ falls from %v to %v as %v joins %v", before, after, more[len(in)], in)
+			t.Fatalf("AIQ falls from %v to %v when %v joins %v", before, after, more[len(in)], in)
 		}
 	}
 	flat := points{{1, 0.75}}

@@ -8,9 +8,9 @@ import (
 	"github.com/carrot-router/carrot/frontier"
 )
 
-// fuzzPoints reads points from bytes: four bytes a point, a cost of up to 4 in
-// steps of 2^-14 and a quality of up to 1 in steps of 2^-16. If raw, sixteen
-// bytes a point, of any two floats.
+// fuzzPoints reads points from bytes. A point has four bytes: a cost of up to 4
+// in steps of 2^-14 and a quality of up to 1 in steps of 2^-16. If raw is set it
+// has sixteen bytes, which are any two floats.
 func fuzzPoints(data []byte, raw bool) points {
 	var p points
 	size := 4
@@ -33,9 +33,8 @@ func fuzzPoints(data []byte, raw bool) points {
 	return p
 }
 
-// No points make a figure panic or loop, whatever floats they are; of sane ones
-// AUDC is at most AIQ, AIQ at most the peak, and more of a gap takes no fewer
-// calls.
+// No floats make a metric panic or loop. For sensible points AUDC is at most AIQ,
+// AIQ is at most the peak, and recovering more of a gap takes no fewer calls.
 func FuzzMeasure(f *testing.F) {
 	f.Add([]byte{}, uint8(1), false)
 	f.Add([]byte{0, 0, 0, 128, 0, 64, 0, 192}, uint8(1), false)

@@ -9,8 +9,8 @@ import (
 	"github.com/carrot-router/carrot/frontier"
 )
 
-// Mixing never hurts: AUDC is at most AIQ, which is at most the peak, and at
-// least the lowest quality. No figure changes what it measures.
+// Mixing never hurts: AUDC is at least the lowest quality and at most AIQ, which
+// is at most the peak. No metric changes its input.
 func TestAUDCIsAtMostAIQ(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	for range 5_000 {
@@ -24,7 +24,7 @@ func TestAUDCIsAtMostAIQ(t *testing.T) {
 		}
 		audc, aiq, peak := frontier.AUDC(in, low, high), frontier.AIQ(in, low, high), frontier.Peak(in)
 		if !(least-1e-12 <= audc && audc <= aiq+1e-12 && aiq <= peak+1e-12) {
-			t.Fatalf("%v from %v to %v: least %v, AUDC %v, AIQ %v, peak %v, want them in this order", in, low, high, least, audc, aiq, peak)
+			t.Fatalf("%v from %v to %v: least %v, AUDC %v, AIQ %v, peak %v, want them in rising order", in, low, high, least, audc, aiq, peak)
 		}
 		if !slices.Equal(in, before) {
 			t.Fatalf("points changed from %v to %v", before, in)
@@ -53,7 +53,7 @@ func TestRandomCallsRecoverHalf(t *testing.T) {
 	}
 }
 
-// More of the gap takes no fewer calls; and at CPT(x) the line is at x.
+// Recovering more of the gap takes no fewer calls, and at CPT(x) the line is at x.
 func TestCPTIsMonotone(t *testing.T) {
 	const weak, strong = 0.25, 0.75
 	random := rand.New(rand.NewPCG(7, 7))
@@ -64,13 +64,13 @@ func TestCPTIsMonotone(t *testing.T) {
 		for x := -0.25; x <= 1.5; x += 1.0 / 64 {
 			at := frontier.CPT(in, weak, strong, x)
 			if at < last {
-				t.Fatalf("CPT(%v, %v, %v, %v) = %v, less than %v for less", in, weak, strong, x, at, last)
+				t.Fatalf("CPT(%v, %v, %v, %v) = %v, but %v for a smaller share of the gap", in, weak, strong, x, at, last)
 			}
 			last = at
 			if math.IsInf(at, 1) || at == 0 {
 				continue
 			}
-			// The height at one place, as the mean on an axis of one cost.
+			// AUDC over an axis of one cost is the height there.
 			if pgr := frontier.PGR(frontier.AUDC(ends, at, at), weak, strong); !near(pgr, x, 1e-9) {
 				t.Fatalf("%v: the PGR at CPT(%v) = %v is %v", in, x, at, pgr)
 			}
@@ -84,8 +84,8 @@ func TestArenaScoreIsMonotone(t *testing.T) {
 	for range 5_000 {
 		accuracy, usd := random.Float64(), math.Exp(random.NormFloat64()*5)
 		s := frontier.ArenaScore(accuracy, usd)
-		if worse, dearer := frontier.ArenaScore(accuracy*random.Float64(), usd), frontier.ArenaScore(accuracy, usd*(1+random.Float64())); !(0 <= s && s <= 1) || worse > s || dearer > s {
-			t.Fatalf("ArenaScore(%v, %v) = %v, %v if less accurate, %v if dearer", accuracy, usd, s, worse, dearer)
+		if worse, costlier := frontier.ArenaScore(accuracy*random.Float64(), usd), frontier.ArenaScore(accuracy, usd*(1+random.Float64())); !(0 <= s && s <= 1) || worse > s || costlier > s {
+			t.Fatalf("ArenaScore(%v, %v) = %v, %v if less accurate, %v if more expensive", accuracy, usd, s, worse, costlier)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestECEBounds(t *testing.T) {
 	}
 }
 
-// Rank correlation lies in [-1,1], is symmetric, and depends on order alone.
+// Rank correlation lies in [-1,1], is symmetric, and depends only on the order.
 func TestRankCorrelationOfMaps(t *testing.T) {
 	random := rand.New(rand.NewPCG(10, 10))
 	for range 2_000 {
@@ -143,7 +143,7 @@ func TestRankCorrelationOfMaps(t *testing.T) {
 			t.Fatalf("RankCorrelation of a falling map = %v, want %v", got, -r)
 		}
 		if got := frontier.RankCorrelation(b, a); got != r {
-			t.Fatalf("RankCorrelation of the sides changed over = %v, want %v", got, r)
+			t.Fatalf("RankCorrelation with the sides swapped = %v, want %v", got, r)
 		}
 		if got := frontier.RankCorrelation(a, rising); got != 1 {
 			t.Fatalf("RankCorrelation with a rising map of itself = %v, want 1", got)

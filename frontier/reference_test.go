@@ -60,9 +60,9 @@ func (p *problem) singles() points {
 	return s
 }
 
-// The metrics agree with an independent computation. AIQ, exact here and the
-// mean over a grid of 4,000 places there, agrees to 1e-3; the others are
-// points of the curve and agree to rounding.
+// The metrics agree with an independent computation: to 1e-3 for AIQ, which is
+// exact here and a mean over 4,000 places there, and to rounding for the others,
+// which are read off points of the curve.
 func TestReference(t *testing.T) {
 	for _, p := range problems(t) {
 		singles := p.singles()
@@ -90,8 +90,8 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// The oracle knows every outcome: at no willingness to pay is another
-// router's mean utility higher.
+// The oracle knows every outcome: no router has a higher mean utility, at any
+// willingness to pay.
 func TestRegretIsNotNegative(t *testing.T) {
 	for _, p := range problems(t) {
 		oracle, noisy := p.route(p.Score, p.Cost), p.route(p.NoisyScore, p.NoisyCost)

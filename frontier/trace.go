@@ -11,14 +11,16 @@ type Step struct {
 
 // Trace records, for each query, the steps of a router along a grid of
 // Settings settings: the first step is at 0, and At rises. As a choice changes
-// a few times along hundreds of settings, this is small and quick to resample.
+// only a few times along hundreds of settings, a trace is small and quick to
+// resample.
 type Trace struct {
 	Settings int
 	Steps    [][]Step
 }
 
-// NewTrace builds a trace of n queries on a grid of settings, asking choose for
-// the candidate chosen and outcome for what it costs (USD) and scores.
+// NewTrace builds a trace of n queries on a grid of settings. choose returns the
+// candidate chosen for a query at a setting, outcome what a candidate costs (USD)
+// and scores on a query.
 func NewTrace(n, settings int, choose func(query, setting int) int, outcome func(query, candidate int) (cost, quality float64)) Trace {
 	t := Trace{Settings: settings, Steps: make([][]Step, n)}
 	var steps []Step
@@ -37,9 +39,9 @@ func NewTrace(n, settings int, choose func(query, setting int) int, outcome func
 	return t
 }
 
-// Curve returns the mean cost and quality at every setting. weights counts
-// each query (a bootstrap resample); nil counts each once. The means are NaN
-// where no query counts.
+// Curve returns the mean cost and quality at every setting. weights says how
+// often each query counts (in a bootstrap resample); nil counts each once. The
+// means are NaN if no query counts.
 func (t Trace) Curve(weights []float64) []Point {
 	points := make([]Point, t.Settings)
 	var total float64
@@ -68,9 +70,9 @@ func (t Trace) Curve(weights []float64) []Point {
 	return points
 }
 
-// Shares returns the share of the queries that each of the candidates answers
-// at a setting; what several answer together is left out. With no queries the
-// shares are zeros.
+// Shares returns the share of the queries that each candidate answers at a
+// setting. Queries that several answer together count for none of them. Without
+// queries the shares are zero.
 func (t Trace) Shares(setting, candidates int) []float64 {
 	shares := make([]float64, candidates)
 	for _, steps := range t.Steps {
@@ -84,9 +86,9 @@ func (t Trace) Shares(setting, candidates int) []float64 {
 	return shares
 }
 
-// At returns the step that query i is on at a setting: the last that begins at
-// or before it. Beyond the grid that is the last step of all; before the first
-// step it is one of no candidate (-1), cost or quality.
+// At returns the step that query i is on at a setting: the last one that begins
+// at or before it. Before the first step it returns a step with candidate -1 and
+// neither cost nor quality.
 func (t Trace) At(i, setting int) Step { return stepAt(t.Steps[i], setting) }
 
 func stepAt(steps []Step, setting int) Step {

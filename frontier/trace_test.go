@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot/frontier"
 )
 
-// A trace keeps where the choice changes, not every setting.
+// A trace keeps only the settings at which the choice changes.
 func TestNewTrace(t *testing.T) {
 	choices := [][]int{{2, 2, 1, 1, 0}, {0, 0, 0, 0, 0}, {1, 0, 1, 0, 1}}
 	got := frontier.NewTrace(3, 5,
@@ -82,7 +82,7 @@ func TestTraceShares(t *testing.T) {
 	trace := frontier.Trace{Settings: 4, Steps: [][]frontier.Step{
 		{{0, 2, 3, 1}, {2, 0, 1, 0.5}},
 		{{0, 2, 3, 1}},
-		{{0, 0, 1, 0}, {3, -1, 4, 1}}, // the last by several together
+		{{0, 0, 1, 0}, {3, -1, 4, 1}}, // the second step is answered by several candidates together
 		{{0, 1, 2, 0}, {1, 2, 3, 1}},
 	}}
 	f := func(setting int, want ...float64) {
@@ -115,7 +115,7 @@ func TestTraceAt(t *testing.T) {
 	f(1, 0, frontier.Step{Candidate: -1})
 }
 
-// At and Shares tell what Curve sums up, and what was chosen.
+// At and Shares agree with Curve and with the choices.
 func TestTraceAgreesWithChoices(t *testing.T) {
 	const queries, candidates, settings = 40, 3, 20
 	random := rand.New(rand.NewPCG(4, 4))

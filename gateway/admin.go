@@ -11,30 +11,48 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin returns what is served to who operates the gateway, at another address
-// than the clients': /metrics, /debug/pprof and POST /reload. Where the
-// configuration has an admin_key, it must come as a bearer token.
-func (g *Gateway) Admin(metrics prometheus.Gatherer, reload func() error) http.Handler {
+// AdminOptions are what the handler of [Gateway.Admin] serves.
+type AdminOptions struct {
+	// Metrics are served at /metrics. Nil: they are not.
+	Metrics prometheus.Gatherer
+	// Reload is called by POST /reload. Nil: there is no such endpoint.
+	Reload func() error
+	// Handlers are served beside, by their patterns, such as "GET /ledger/";
+	// those of the gateway itself must not be among them.
+	Handlers map[string]http.Handler
+}
+
+// Admin returns the handler for those who operate the gateway, to be served at
+// another address than the clients': /metrics, /debug/pprof, /health, POST /reload
+// and further handlers. If the configuration has an admin key, requests must have
+// it as a bearer token. Requests from web pages of other origins are refused.
+func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) {
-		if err := reload(); err != nil {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-			return
-		}
-		io.WriteString(w, "reloaded\n")
-	})
+	if o.Metrics != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	}
+	if o.Reload != nil {
+		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) {
+			if err := o.Reload(); err != nil {
+				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+				return
+			}
+			io.WriteString(w, "reloaded\n")
+		})
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	// A page in the operator's browser must not be able to reload.
+	for pattern, handler := range o.Handlers {
+		mux.Handle(pattern, handler)
+	}
 	return http.NewCrossOriginProtection().Handler(g.adminOnly(mux))
 }
 
-// adminOnly asks for the admin key, if there is one.
+// adminOnly requires the admin key, if there is one.
 func (g *Gateway) adminOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := g.routes.Load().config.AdminKey.Reveal(); want != "" {

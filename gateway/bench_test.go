@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/record"
 )
 
 // canned answers every call at once.
@@ -52,7 +53,7 @@ func BenchmarkGateway(b *testing.B) {
 			for _, m := range source().Router.Candidates() {
 				fmt.Fprintf(&config, "  - {name: %q, provider: up, context: 100000}\n", m.Name)
 			}
-			file, err := gateway.OpenJSONL(filepath.Join(b.TempDir(), "d.jsonl"), 64<<20, 1)
+			file, err := record.OpenJSONL(filepath.Join(b.TempDir(), "d.jsonl"), 64<<20, 1)
 			if err != nil {
 				b.Fatal(err)
 			}

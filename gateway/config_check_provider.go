@@ -5,45 +5,55 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/spelling"
+	"github.com/carrot-router/carrot/internal/strictyaml"
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-func (c *Config) checkProviders(p *problems) {
+// The kinds of providers, as a configuration names them.
+const (
+	openAI    = string(provider.OpenAI)
+	azure     = string(provider.Azure)
+	anthropic = string(provider.Anthropic)
+)
+
+func (c *Config) checkProviders(p *strictyaml.Problems) {
 	if len(c.Providers) == 0 {
-		p.add("providers", "is missing: want at least one")
+		p.Add("providers", "is missing: want at least one")
 	}
 	taken := make(map[string]string)
 	for i := range c.Providers {
-		field := element("providers", i)
+		field := strictyaml.Element("providers", i)
 		checkName(p, field+".name", c.Providers[i].Name, " ", taken)
 		c.Providers[i].check(p, field)
 	}
 }
 
-func (c *ProviderConfig) check(p *problems, field string) {
-	kinds := []string{kindOpenAI, kindAzure, kindAnthropic}
+func (c *ProviderConfig) check(p *strictyaml.Problems, field string) {
+	kinds := []string{openAI, azure, anthropic}
 	if c.Kind == "" {
-		p.add(field+".kind", "is missing: want one of %s", strings.Join(kinds, ", "))
+		p.Add(field+".kind", "is missing: want one of %s", strings.Join(kinds, ", "))
 	} else if !slices.Contains(kinds, c.Kind) {
-		p.add(field+".kind", "no kind %q: %s", c.Kind, suggest(c.Kind, kinds))
+		p.Add(field+".kind", "no kind %q: %s", c.Kind, spelling.Suggest(c.Kind, kinds))
 	}
 	c.checkURL(p, field+".base_url")
 	switch {
-	case c.Kind == kindAzure && c.APIVersion == "":
-		p.add(field+".api_version", "is missing: azure wants one")
-	case c.Kind == kindOpenAI && c.APIVersion != "":
-		p.add(field+".api_version", "is of azure and anthropic only")
+	case c.Kind == azure && c.APIVersion == "":
+		p.Add(field+".api_version", "is missing: azure requires one")
+	case c.Kind == openAI && c.APIVersion != "":
+		p.Add(field+".api_version", "is for azure and anthropic only")
 	case checkToken(c.APIVersion) != nil:
-		p.add(field+".api_version", "%q is not a version", c.APIVersion)
+		p.Add(field+".api_version", "%q is not a version", c.APIVersion)
 	}
 	c.checkKeys(p, field)
 	for _, name := range sortedKeys(c.Headers) {
-		at := child(field+".headers", name)
+		at := strictyaml.Child(field+".headers", name)
 		if !isHeaderName(name) {
-			p.add(at, "%q is not the name of a header", name)
+			p.Add(at, "%q is not the name of a header", name)
 		}
 		if strings.ContainsFunc(c.Headers[name].Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			p.add(at, "has a line break or control character")
+			p.Add(at, "has a line break or control character")
 		}
 	}
 	if slices.Contains(kinds, c.Kind) {
@@ -52,64 +62,65 @@ func (c *ProviderConfig) check(p *problems, field string) {
 	if c.CacheMinTokens != -1 {
 		checkRange(p, field+".cache_min_tokens", c.CacheMinTokens, 1, maxContext)
 	}
-	if p.given(field + ".timeouts") {
+	if p.Given(field + ".timeouts") {
 		c.Timeouts.check(p, field+".timeouts")
 	}
 }
 
-// checkURL shows nothing of the address, which may hold a password.
-func (c *ProviderConfig) checkURL(p *problems, field string) {
+// checkURL checks the address. Its problems show no part of it, because it may hold a
+// password.
+func (c *ProviderConfig) checkURL(p *strictyaml.Problems, field string) {
 	if c.BaseURL == "" {
-		if c.Kind == kindAzure || p.given(field) {
-			p.add(field, "is missing: want http:// or https:// and a host")
+		if c.Kind == azure || p.Given(field) {
+			p.Add(field, "is missing: want http:// or https:// and a host")
 		}
 		return
 	}
 	u, err := url.Parse(c.BaseURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		p.add(field, "is not an address: want http:// or https:// and a host")
+		p.Add(field, "is not an address: want http:// or https:// and a host")
 	case u.User != nil:
-		p.add(field, "has a name or password in it: use api_key or headers")
+		p.Add(field, "has a name or password in it: use api_key or headers")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		p.add(field, "has a query or fragment: the API's paths are put behind it")
+		p.Add(field, "has a query or fragment, but the paths of the API are appended to it")
 	case slices.ContainsFunc([]string{"/chat/completions", "/messages", "/responses", "/embeddings"}, func(end string) bool { return strings.HasSuffix(strings.TrimRight(u.Path, "/"), end) }):
-		p.add(field, "ends in the path of an endpoint: leave that away, the gateway adds it")
+		p.Add(field, "ends in the path of an endpoint: omit that path; the gateway adds it")
 	}
 }
 
-func (c *ProviderConfig) checkKeys(p *problems, field string) {
+func (c *ProviderConfig) checkKeys(p *strictyaml.Problems, field string) {
 	if c.APIKey != "" && c.APIKeys != nil {
-		p.add(field+".api_keys", "want api_key or api_keys, not both")
+		p.Add(field+".api_keys", "want api_key or api_keys, not both")
 	} else if c.APIKeys != nil && len(c.APIKeys) == 0 {
-		p.add(field+".api_keys", "is an empty list: leave it out")
+		p.Add(field+".api_keys", "is an empty list: omit it")
 	}
 	if err := checkToken(c.APIKey.Reveal()); err != nil {
-		p.add(field+".api_key", "%v", err)
+		p.Add(field+".api_key", "%v", err)
 	}
 	for i, key := range c.APIKeys {
-		at := element(field+".api_keys", i)
+		at := strictyaml.Element(field+".api_keys", i)
 		if key == "" {
-			p.add(at, "is empty")
+			p.Add(at, "is empty")
 		} else if err := checkToken(key.Reveal()); err != nil {
-			p.add(at, "%v", err)
+			p.Add(at, "%v", err)
 		} else if slices.Contains(c.APIKeys[:i], key) {
-			p.add(at, "appears twice")
+			p.Add(at, "appears twice")
 		}
 	}
 }
 
-func (c *ProviderConfig) checkAPIs(p *problems, field string) {
+func (c *ProviderConfig) checkAPIs(p *strictyaml.Problems, field string) {
 	if len(c.APIs) == 0 {
-		p.add(field, "is an empty list: leave it out for the default")
+		p.Add(field, "is an empty list: omit it for the default")
 	}
 	valid := []string{string(wire.Chat), string(wire.Responses), string(wire.Embeddings)}
-	if c.Kind == kindAnthropic {
+	if c.Kind == anthropic {
 		valid = []string{string(wire.Messages)}
 	}
 	for i, api := range c.APIs {
-		if !slices.Contains(valid, string(api)) {
-			p.add(element(field, i), "no API %q of kind %s: %s", api, c.Kind, suggest(string(api), valid))
+		if !slices.Contains(valid, api) {
+			p.Add(strictyaml.Element(field, i), "no API %q of kind %s: %s", api, c.Kind, spelling.Suggest(api, valid))
 		}
 	}
 	checkUnique(p, field, c.APIs)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/carrot-router/carrot/internal/wire"
+	"github.com/carrot-router/carrot/internal/strictyaml"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -36,9 +37,9 @@ providers: [{name: openai, kind: openai}]
 models: [{name: a, provider: openai}]
 `
 
-func mustParseConfig(t *testing.T, text string, env ...string) *Config {
+func mustParse(t *testing.T, text string, env ...string) *File {
 	t.Helper()
-	c, err := ParseConfig([]byte(text), environment(env...))
+	c, err := ParseFile([]byte(text), environment(env...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func mustParseConfig(t *testing.T, text string, env ...string) *Config {
 
 // A number with an exponent is one without a point too, and text in quotes.
 func TestExponents(t *testing.T) {
-	c, err := ParseConfig([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: -2E3, max_tokens: 1e3}, price: {input: 5e-1, output: 1.5e+1}, context: 1e6}]"), func(string) (string, bool) { return "", false })
+	c, err := ParseFile([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: -2E3, max_tokens: 1e3}, price: {input: 5e-1, output: 1.5e+1}, context: 1e6}]"), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestConfigRefused(t *testing.T) {
 				continue
 			}
 			t.Run(filepath.Base(file)+"/"+section.Name, func(t *testing.T) {
-				_, err := ParseConfig(section.Data, env)
+				_, err := ParseFile(section.Data, env)
 				if err == nil {
 					t.Fatal("is not refused")
 				}
@@ -105,8 +106,8 @@ func TestConfigRefused(t *testing.T) {
 }
 
 func TestConfigExample(t *testing.T) {
-	c, err := OpenConfig("testdata/config/carrot.yaml", environment(
-		"OPENAI_API_KEY=sk-openai", "ANTHROPIC_API_KEY=sk-1", "ANTHROPIC_API_KEY_2=sk-2", "SHOP_KEY=shop-0123456789abcdef"))
+	c, err := OpenFile("testdata/config/carrot.yaml", environment(
+		"OPENAI_API_KEY=sk-openai", "ANTHROPIC_API_KEY=sk-1", "ANTHROPIC_API_KEY_2=sk-2", "SHOP_KEY=shop-0123456789abcdef"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,32 +132,34 @@ func TestConfigExample(t *testing.T) {
 }
 
 func TestConfigDefaults(t *testing.T) {
-	c := mustParseConfig(t, minimal)
+	c := mustParse(t, minimal)
 	none, ten, one, three, earlier, budget := &ExplorationConfig{}, 10, 1, 3, 200, 0.2
-	want := &Config{
+	want := &File{
 		Listen:      "127.0.0.1:8080",
 		AdminListen: "127.0.0.1:8081",
 		Record:      RecordConfig{MaxMB: 100, Keep: &ten},
-		Providers: []ProviderConfig{{
-			Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", CacheMinTokens: 1024,
-			APIs:     []wire.API{wire.Chat, wire.Responses, wire.Embeddings},
+		Log:         LogConfig{Level: "info"},
+		Config: Config{
+			Providers: []ProviderConfig{{
+				Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", CacheMinTokens: 1024,
+				APIs:     []string{"chat", "responses", "embeddings"},
+				Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
+			}},
+			Models: []ModelConfig{{Name: "a", Provider: "openai", Upstream: "a", Adjust: AdjustConfig{OutputTokens: 1}}},
+			Policies: []PolicyConfig{
+				{Name: "auto", Objective: "balanced", Exploration: none},
+				{Name: "balanced", Objective: "balanced", Exploration: none},
+				{Name: "cheap", Objective: "cheap", Exploration: none},
+				{Name: "quality", Objective: "quality", Exploration: none},
+			},
+			Text:     TextConfig{Earlier: &earlier},
+			Sessions: SessionConfig{TTL: 5 * time.Minute, Entries: 50000},
 			Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
-		}},
-		Models: []ModelConfig{{Name: "a", Provider: "openai", Upstream: "a", Adjust: AdjustConfig{OutputTokens: 1}}},
-		Policies: []PolicyConfig{
-			{Name: "auto", Objective: "balanced", Exploration: none},
-			{Name: "balanced", Objective: "balanced", Exploration: none},
-			{Name: "cheap", Objective: "cheap", Exploration: none},
-			{Name: "quality", Objective: "quality", Exploration: none},
+			Retry:    RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
+			Breaker:  BreakerConfig{Failures: 5, Open: 30 * time.Second},
+			Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000,
+				ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, Shutdown: 30 * time.Second},
 		},
-		Text:     TextConfig{Earlier: &earlier},
-		Sessions: SessionConfig{TTL: 5 * time.Minute, Entries: 50000},
-		Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
-		Retry:    RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
-		Breaker:  BreakerConfig{Failures: 5, Open: 30 * time.Second},
-		Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000,
-			ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, Shutdown: 30 * time.Second},
-		Log: LogConfig{Level: "info"},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -164,7 +167,7 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestConfigZeroMayBeMeant(t *testing.T) {
-	c := mustParseConfig(t, minimal+"record: {keep: 0}\nretry: {retries: 0, budget: 0, fallbacks: 0}\ntext: {earlier: 0}\n")
+	c := mustParse(t, minimal+"record: {keep: 0}\nretry: {retries: 0, budget: 0, fallbacks: 0}\ntext: {earlier: 0}\n")
 	if *c.Record.Keep != 0 || *c.Retry.Retries != 0 || *c.Retry.Budget != 0 || *c.Retry.Fallbacks != 0 || *c.Text.Earlier != 0 {
 		t.Errorf("a 0 in the file was replaced by a default: %+v %+v %+v", c.Record, c.Retry, c.Text)
 	}
@@ -179,7 +182,7 @@ func TestConfigProviderDefaults(t *testing.T) {
 		{"azure", "kind: azure, base_url: 'https://x.example', api_version: 2024-10-21", "https://x.example 2024-10-21 [chat responses embeddings]"},
 		{"said", "kind: openai, apis: [responses]", "https://api.openai.com/v1  [responses]"},
 	} {
-		p := mustParseConfig(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, "+test.provider+"}]").Providers[0]
+		p := mustParse(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, "+test.provider+"}]").Providers[0]
 		if got := fmt.Sprint(p.BaseURL, " ", p.APIVersion, " ", p.APIs); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
@@ -187,7 +190,7 @@ func TestConfigProviderDefaults(t *testing.T) {
 }
 
 func TestConfigPolicies(t *testing.T) {
-	c := mustParseConfig(t, minimal+"exploration: {rate: 0.1}\npolicies: [{name: cheap, default: a}, {name: own}, {name: auto, objective: mu=0.5, exploration: {rate: 0}}]")
+	c := mustParse(t, minimal+"exploration: {rate: 0.1}\npolicies: [{name: cheap, default: a}, {name: own}, {name: auto, objective: mu=0.5, exploration: {rate: 0}}]")
 	var got []string
 	for _, p := range c.Policies {
 		got = append(got, fmt.Sprint(p.Name, " ", p.Objective, " ", p.Exploration.Rate))
@@ -210,7 +213,7 @@ func TestConfigEnvironment(t *testing.T) {
 		{"dollar", "pa$$word$$", "pa$word$"},
 		{"not read again", "${DOLLAR}", "${A}"},
 	} {
-		c := mustParseConfig(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, kind: openai, api_key: '"+test.text+"'}]",
+		c := mustParse(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, kind: openai, api_key: '"+test.text+"'}]",
 			"A=a", "B=b", "EMPTY=", "DOLLAR=${A}")
 		if got := c.Providers[0].APIKey.Reveal(); got != test.want {
 			t.Errorf("%s: %s is %q, want %q", test.name, test.text, got, test.want)
@@ -230,14 +233,14 @@ func TestConfigClientKeysAreHashed(t *testing.T) {
 		if err := os.WriteFile(file, []byte(minimal+"listen: 0.0.0.0:8080\nclients: [{name: c, "+way+"}]"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := OpenConfig(file, environment("CLIENT_KEY="+key))
+		c, err := OpenFile(file, environment("CLIENT_KEY="+key), nil)
 		if err != nil {
 			t.Errorf("%s: %v", way, err)
 			continue
 		}
 		client := c.Clients[0]
-		if client.hash != sum || client.KeySHA256 != hex.EncodeToString(sum[:]) {
-			t.Errorf("%s: hash %x, want %x", way, client.hash, sum)
+		if client.KeySHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: hash %s, want %x", way, client.KeySHA256, sum)
 		}
 		if client.Key.Reveal() != "" || strings.Contains(fmt.Sprintf("%#v", client), key) {
 			t.Errorf("%s: the key itself is still there", way)
@@ -263,21 +266,99 @@ func TestConfigPublicAddresses(t *testing.T) {
 		{"no admin", "admin_listen: off", true},
 		{"ports that the system chooses", "listen: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0", true},
 	} {
-		if _, err := ParseConfig([]byte(minimal+test.text), nil); (err == nil) != test.ok {
+		if _, err := ParseFile([]byte(minimal+test.text), nil); (err == nil) != test.ok {
 			t.Errorf("%s: error %v, want none: %v", test.name, err, test.ok)
 		}
 	}
 }
 
+// What is bound when the program starts stays until a restart: an address that
+// other machines can reach keeps its keys, even if the new file listens elsewhere.
+func TestFileRestart(t *testing.T) {
+	const clients, key = "clients: [{name: shop, key: shop-key-0123456789}]\n", "admin_key: admin-key-0123456789\n"
+	for _, test := range []struct{ name, bound, next, want, err string }{
+		{"nothing changed", "", "", "", ""},
+		{"addresses", "", "listen: 127.0.0.1:9999\nadmin_listen: off\n", "listen admin_listen", ""},
+		{"the record", "record: {path: a}\n", "record: {path: b}\n", "record", ""},
+		{"how long records are kept", "record: {path: a}\n", "record: {path: a, keep: 3}\n", "record", ""},
+		{"clients' keys are gone", "listen: 0.0.0.0:9300\n" + clients, "", "", "list clients with keys"},
+		{"the admin key is gone", "admin_listen: 0.0.0.0:9301\n" + key, "", "", "set admin_key"},
+		{"the keys stay", "listen: 0.0.0.0:9300\nadmin_listen: 0.0.0.0:9301\n" + clients + key, clients + key, "listen admin_listen", ""},
+	} {
+		got, err := mustParse(t, minimal+test.next).Restart(mustParse(t, minimal+test.bound))
+		if strings.Join(got, " ") != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %q, %v, want %q and %q", test.name, got, err, test.want, test.err)
+		}
+	}
+}
+
+// A configuration may be written in Go. It is checked like one in a file, is not
+// changed, and gets the same defaults.
+func TestConfigInGo(t *testing.T) {
+	c := &Config{
+		Providers: []ProviderConfig{{Name: "openai", Kind: "openai", APIKey: "sk-1"}},
+		Models:    []ModelConfig{{Name: "a", Provider: "openai"}},
+		Clients:   []ClientConfig{{Name: "shop", Key: "shop-key-0123456789"}},
+		Retry:     RetryConfig{Retries: new(0)},
+	}
+	before := fmt.Sprintf("%+v", c)
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if after := fmt.Sprintf("%+v", c); after != before || c.Clients[0].Key.Reveal() == "" {
+		t.Errorf("Validate changed it:\n%s\nto\n%s", before, after)
+	}
+	got := c.prepared(new(strictyaml.Problems), func(string) {})
+	want := mustParse(t, `
+providers: [{name: openai, kind: openai, api_key: sk-1}]
+models: [{name: a, provider: openai}]
+clients: [{name: shop, key: shop-key-0123456789}]
+retry: {retries: 0}
+`)
+	if diff := cmp.Diff(&want.Config, got); diff != "" {
+		t.Errorf("(-from the file +from Go):\n%s", diff)
+	}
+
+	for _, test := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"nothing", func(c *Config) { *c = Config{} }, "models: is missing"},
+		{"no provider", func(c *Config) { c.Providers = nil }, "providers: is missing"},
+		{"an unknown provider", func(c *Config) { c.Models[0].Provider = "opnai" }, `models[0].provider: no provider "opnai": did you mean "openai"?`},
+		{"a client without a key", func(c *Config) { c.Clients[0].Key = "" }, "clients[0]: has no key"},
+		{"two keys", func(c *Config) { c.Clients[0].KeySHA256 = "00" }, "want one of key and key_sha256, not all"},
+		{"a bad label", func(c *Config) { c.Clients[0].Labels = map[string]string{"a b": "c"} }, `clients[0].labels["a b"]`},
+		{"a negative timeout", func(c *Config) { c.Timeouts.Total = -1 }, "timeouts.total: -1ns: want more than 0"},
+		{"a bad objective", func(c *Config) { c.Policies = []PolicyConfig{{Name: "p", Objective: "mu=7"}} }, "policies[0].objective: "},
+	} {
+		bad := &Config{Providers: slices.Clone(c.Providers), Models: slices.Clone(c.Models), Clients: slices.Clone(c.Clients)}
+		test.change(bad)
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: Validate = %v, want %q", test.name, err, test.want)
+		}
+		if _, err := New(bad, Source{}, Options{}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: New = %v, want %q", test.name, err, test.want)
+		}
+	}
+	if _, err := New(nil, Source{}, Options{}); err == nil {
+		t.Error("New without a configuration: no error")
+	}
+	if _, err := New(c, Source{}, Options{}); err == nil || !strings.Contains(err.Error(), "Source.Router is missing") {
+		t.Errorf("New without a router: %v", err)
+	}
+}
+
 func TestConfigErrorsNameTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "carrot.yaml")
-	if _, err := OpenConfig(file, nil); err == nil || !strings.HasPrefix(err.Error(), "open config: open "+file) {
+	if _, err := OpenFile(file, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "open config: open "+file) {
 		t.Errorf("error %v, want one that names %s", err, file)
 	}
 	if err := os.WriteFile(file, []byte("listen: localhost\nproviders: [{name: p, kind: openai}]\nmodels: [{name: a, provider: q}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenConfig(file, nil)
+	_, err := OpenFile(file, nil, nil)
 	want := file + `:1:9: listen: "localhost" is not an address: want HOST:PORT, such as 127.0.0.1:8080` + "\n" +
 		file + `:3:30: models[0].provider: no provider "q": want p`
 	if err == nil || err.Error() != want {
@@ -285,60 +366,17 @@ func TestConfigErrorsNameTheFile(t *testing.T) {
 	}
 }
 
-func TestConfigBounds(t *testing.T) {
-	f := func(name, text, want string) {
-		t.Helper()
-		_, err := ParseConfig([]byte(text), nil)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want %q", name, err, want)
-		}
-	}
-	f("long", "# "+strings.Repeat("x", maxConfigBytes), "longer than 256 KiB")
-	f("many values", "a: ["+strings.Repeat("1,", maxConfigTokens)+"]", "more than 30000 keys and values")
-	f("deep brackets", strings.Repeat("[", 20_000), "nested more than 32 deep")
-	f("deep mappings", strings.Repeat("{a: ", 5_000), "nested more than 32 deep")
-	f("deep lists", strings.Repeat("- ", 10_000)+"a", "a list begins beyond column 200")
-	f("deep keys", strings.Repeat(" ", 300)+"a: b", "a key begins beyond column 200")
-	f("long key", strings.Repeat("a", 1000)+": 1", "a key is longer than 128 bytes")
-	f("not text", "listen: \xff", "not UTF-8")
-
+func TestManyModels(t *testing.T) {
 	var models strings.Builder
 	for i := range 500 {
 		fmt.Fprintf(&models, "  - {name: m%d, provider: openai, context: 8192, abilities: [tools], price: {input: 1, output: 2}}\n", i)
 	}
-	mustParseConfig(t, "\ufeffproviders: [{name: openai, kind: openai}]\r\nmodels:\r\n"+models.String())
+	mustParse(t, "\ufeffproviders: [{name: openai, kind: openai}]\r\nmodels:\r\n"+models.String())
 }
 
-func TestNearest(t *testing.T) {
-	models := []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "claude-3-5-haiku-20241022"}
-	for _, test := range []struct {
-		name, given string
-		valid       []string
-		want        string
-	}{
-		{"letter left out", "lsten", []string{"log", "listen"}, "listen"},
-		{"letters swapped", "hgih", []string{"low", "high"}, "high"},
-		{"letter too many", "toools", []string{"tools", "vision"}, "tools"},
-		{"other case", "GPT-4O-2024-08-06", models, "gpt-4o-2024-08-06"},
-		{"beginning", "gpt-4o-mini", models, "gpt-4o-mini-2024-07-18"},
-		{"beginning of several: the closest in length", "gpt-4o", models, "gpt-4o-2024-08-06"},
-		{"more behind it", "claude-3-5-haiku-20241022-v1", models, "claude-3-5-haiku-20241022"},
-		{"of equals the first", "bat", []string{"cat", "rat"}, "cat"},
-		{"nothing near", "mistral", models, ""},
-		{"one letter is not near another", "a", []string{"b"}, ""},
-		{"empty", "", models, ""},
-		{"too long to look", strings.Repeat("gpt", 1000), models, ""},
-		{"none valid", "a", nil, ""},
-	} {
-		if got := nearest(test.given, test.valid); got != test.want {
-			t.Errorf("%s: nearest(%.30q) = %q, want %q", test.name, test.given, got, test.want)
-		}
-	}
-}
-
-// FuzzParseConfig holds that no file makes the parser panic, and that a
+// FuzzParseFile holds that no file makes the parser panic, and that a
 // configuration once read passes its own checks.
-func FuzzParseConfig(f *testing.F) {
+func FuzzParseFile(f *testing.F) {
 	example, err := os.ReadFile("testdata/config/carrot.yaml")
 	if err != nil {
 		f.Fatal(err)
@@ -360,7 +398,7 @@ func FuzzParseConfig(f *testing.F) {
 	}
 	env := environment("KEY=sk-0123456789abcdef", "EMPTY=")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := ParseConfig(data, env)
+		c, err := ParseFile(data, env)
 		if (c == nil) != (err != nil) {
 			t.Fatalf("config %v with error %v", c, err)
 		}
@@ -370,10 +408,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		p := new(problems)
-		c.fillDefaults(p)
-		c.check(p)
-		if err := p.err(); err != nil {
+		if err := c.Validate(); err != nil {
 			t.Errorf("refused when checked again: %v", err)
 		}
 	})

@@ -34,11 +34,11 @@ func TestDeployDocs(t *testing.T) {
 		if d.Kind != "ConfigMap" {
 			continue
 		}
-		c, err := gateway.ParseConfig([]byte(d.Data["carrot.yaml"]), func(name string) (string, bool) { return "a-key-that-is-long-enough-" + name, true })
+		c, err := gateway.ParseFile([]byte(d.Data["carrot.yaml"]), func(name string) (string, bool) { return "a-key-that-is-long-enough-" + name, true })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := gateway.New(c, source(), gateway.Options{}); err != nil {
+		if _, err := gateway.New(&c.Config, source(), gateway.Options{}); err != nil {
 			t.Error(err)
 		}
 	}

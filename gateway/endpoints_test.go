@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/record"
 )
 
 // send asks a handler and returns status, headers and body.
@@ -55,7 +56,7 @@ clients:
 		{"an estimate of tokens", "POST", "/v1/messages/count_tokens", count, []string{shop}, 200, `{"input_tokens":5}`, ""},
 		{"of a policy that it may not use", "POST", "/v1/messages/count_tokens", strings.Replace(count, "support", "auto", 1), []string{shop}, 403, `"type":"permission_error"`, ""},
 		{"embeddings that nobody configured", "POST", "/v1/embeddings", `{"model":"e","input":"x"}`, []string{all}, 400, "no embedding model is configured", ""},
-		{"another method", "GET", "/v1/chat/completions", "", []string{all}, 405, "/v1/chat/completions wants POST", ""},
+		{"another method", "GET", "/v1/chat/completions", "", []string{all}, 405, "/v1/chat/completions requires POST", ""},
 		{"another path", "POST", "/v1/audio/speech", "{}", []string{all}, 404, `{"error":{"message":"no endpoint POST /v1/audio/speech`, ""},
 		{"in Anthropic's envelope", "POST", "/v1/messages/batches", "{}", []string{all}, 404, `{"error":{"type":"not_found_error"`, ""},
 		{"as its clients ask", "GET", "/v1/files", "", []string{all, anthropic}, 404, `"type":"error"`, ""},
@@ -140,7 +141,7 @@ func TestWholeAnswerTimeout(t *testing.T) {
 	if a.status != 200 || a.header.Get("X-Carrot-Model") != "gemma-2-2b-it" {
 		t.Errorf("status %d from %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
 	}
-	if all := r.records.list(); len(all) != 2 || all[0].ErrorCode != "timeout" || all[1].Reason != gateway.ReasonFallback || all[1].First != "gpt-4o-2024-08-06" {
+	if all := r.records.list(); len(all) != 2 || all[0].ErrorCode != "timeout" || all[1].Reason != record.Fallback || all[1].First != "gpt-4o-2024-08-06" {
 		t.Errorf("records %+v", all)
 	}
 }
@@ -159,9 +160,10 @@ func TestAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 		reloads, bad := 0, error(nil)
-		admin := g.Admin(registry, func() error { reloads++; return bad })
+		admin := g.Admin(gateway.AdminOptions{Metrics: registry, Reload: func() error { reloads++; return bad },
+			Handlers: map[string]http.Handler{"GET /ledger/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") })}})
 		right := "Authorization: bearer " + key
-		for _, path := range []string{"/metrics", "/debug/pprof/", "/health"} {
+		for _, path := range []string{"/metrics", "/debug/pprof/", "/health", "/ledger/today"} {
 			if w := send(admin, "GET", path, "", right); w.Code != 200 {
 				t.Errorf("%s with the key %q: status %d", path, key, w.Code)
 			}

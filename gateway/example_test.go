@@ -10,12 +10,13 @@ import (
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
 )
 
 // printing is a recorder: three lines that a program may put in place of a file.
 type printing struct{}
 
-func (printing) Record(_ context.Context, a *gateway.Attempt) error {
+func (printing) Record(_ context.Context, a *record.Attempt) error {
 	fmt.Println("recorded:", a.Candidate, a.Outcome, a.Usage.Input, "tokens in")
 	return nil
 }
@@ -24,7 +25,7 @@ func (printing) Record(_ context.Context, a *gateway.Attempt) error {
 func ExampleNew() {
 	provider := httptest.NewServer(&simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-mini-2024-07-18", OutputTokens: 8}}})
 	defer provider.Close()
-	config, err := gateway.ParseConfig([]byte(`
+	file, err := gateway.ParseFile([]byte(`
 providers: [{name: up, kind: openai, base_url: "`+provider.URL+`/v1"}]
 models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 `), func(string) (string, bool) { return "", false })
@@ -32,7 +33,7 @@ models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 		fmt.Println(err)
 		return
 	}
-	g, err := gateway.New(config, source(), gateway.Options{Recorder: printing{}}) // source: the router in the binary
+	g, err := gateway.New(&file.Config, source(), gateway.Options{Recorder: printing{}}) // source: the router in the binary
 	if err != nil {
 		fmt.Println(err)
 		return

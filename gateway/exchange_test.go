@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
 )
 
 // twoProviders has a model at a provider that follows a script, and a worse one
@@ -119,7 +119,7 @@ func transcript(a answer) string {
 	return changing.ReplaceAllString(b.String(), "…")
 }
 
-func summary(all []*gateway.Attempt) string {
+func summary(all []*record.Attempt) string {
 	var b strings.Builder
 	for _, a := range all {
 		fmt.Fprintf(&b, "%d %s at %s (%s): %s", a.Number, a.Candidate, a.Provider, a.UpstreamModel, a.Outcome)

@@ -15,6 +15,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
 )
 
 // The provider gets the client's bytes, but for what must change.
@@ -138,8 +139,8 @@ func TestContentAndDebug(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := gateway.ParseAttempt(line)
-		if err != nil || !strings.Contains(string(back.Prompt), "17 * 23") || len(back.Answer) < 5 {
+		var back record.Attempt
+		if err := json.Unmarshal(line, &back); err != nil || !strings.Contains(string(back.Prompt), "17 * 23") || len(back.Answer) < 5 {
 			t.Errorf("%v: prompt %s, answer %q", err, back.Prompt, back.Answer)
 		}
 	}
@@ -233,7 +234,7 @@ func TestDoneIsAdded(t *testing.T) {
 		handler := said(200, "text/event-stream", stream)
 		r := newRig(t, pairConfig, map[string]http.Handler{"a": handler, "b": handler})
 		a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
-		if a.body != chunk+"data: [DONE]\n\n" || r.records.list()[0].Outcome != gateway.Served {
+		if a.body != chunk+"data: [DONE]\n\n" || r.records.list()[0].Outcome != record.Served {
 			t.Errorf("the provider sent %q, the client got %q, outcome %s", stream, a.body, r.records.list()[0].Outcome)
 		}
 	}
@@ -322,7 +323,7 @@ func TestRecorderPanics(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Record(context.Context, *gateway.Attempt) error { panic("out of order") }
+func (panicking) Record(context.Context, *record.Attempt) error { panic("out of order") }
 
 // oneKey has two models at a provider with one key.
 const oneKey = `

@@ -12,11 +12,12 @@ import (
 	"github.com/carrot-router/carrot/internal/provider"
 )
 
-// Serve serves clients on one listener and operators on another, which may be
-// nil, until ctx is done. Then /ready fails, after the configured pause no new
-// request is taken, and those under way may end within the configured time; what
-// has not ended by then ends with an error, its record written. Both listeners
-// are closed.
+// Serve serves clients on one listener and operators on another, which may be nil,
+// until ctx is done. Then /ready fails, after the configured pause no new requests
+// are accepted, and those under way may end within the configured time. Requests
+// that have not ended by then are ended with an error, and their attempts are
+// recorded. Both listeners are closed. Whether other machines may reach the
+// addresses is for the caller to decide: a [File] refuses that without keys.
 func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, admin http.Handler) error {
 	limits := g.routes.Load().config.Limits
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -41,7 +42,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	case <-ctx.Done():
 		g.draining.Store(true)
 		g.log.Info("stopping: requests under way may end", "within", limits.Shutdown.String(), "requests", g.active.Load())
-		time.Sleep(limits.Drain) // who balances the load has to notice
+		time.Sleep(limits.Drain) // until load balancers notice
 	case err = <-failed:
 		running--
 	}
@@ -50,9 +51,9 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	for _, s := range servers {
 		if late := s.Shutdown(grace); late != nil {
 			g.log.Warn("requests were cut", "requests", g.active.Load())
-			cut(&provider.Failure{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: shuttingDown, Message: "the gateway is stopping"})
+			cut(&provider.Error{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: provider.CodeStopping, Message: "the gateway is stopping"})
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			_ = s.Shutdown(last) // their records and errors may still be written
+			_ = s.Shutdown(last) // so that their records and errors are still written
 			cancel()
 			s.Close()
 		}
@@ -69,16 +70,4 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
-}
-
-// shuttingDown is the code of what a stop cuts.
-const shuttingDown = "shutting_down"
-
-// SetListen puts another address in place of the configuration's, under the
-// same conditions.
-func (c *Config) SetListen(address string) error {
-	p := &problems{}
-	c.Listen = address
-	c.checkAddresses(p)
-	return p.err()
 }

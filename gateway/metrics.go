@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/internal/wire"
+	"github.com/carrot-router/carrot/record"
 )
 
 // metrics are what Prometheus scrapes. A nil one counts nothing.
@@ -28,6 +31,7 @@ type metrics struct {
 	attempts   *prometheus.CounterVec
 	tokens     *prometheus.CounterVec
 	cost       *prometheus.CounterVec
+	unknown    *prometheus.CounterVec
 	estimated  *prometheus.CounterVec
 	clientCost *prometheus.CounterVec
 	upstream   *prometheus.HistogramVec
@@ -57,13 +61,10 @@ var (
 	ratioBuckets      = []float64{0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10}
 )
 
-// newMetrics registers the metrics; with a nil registerer there are none. One
-// registerer holds one gateway's: a second one panics.
-func newMetrics(reg prometheus.Registerer) *metrics {
-	if reg == nil {
-		return nil
-	}
-	add := adder{reg}
+// newMetrics registers the metrics. Those of another gateway that are registered
+// already are shared.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	add := &adder{reg: reg}
 	m := &metrics{
 		// A = 4
 		inFlight: add.gauge("carrot_requests_in_flight", "Requests being served.", "api"),
@@ -82,6 +83,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		tokens: add.counter("carrot_tokens_total", "Tokens, by what they are billed as.", "provider", "model", "kind"),
 		// M
 		cost: add.counter("carrot_cost_usd_total", "What calls cost.", "provider", "model"),
+		// M
+		unknown: add.counter("carrot_unknown_cost_total", "Calls whose cost is unknown, because they used tokens without a price.", "provider", "model"),
 		// M
 		estimated: add.counter("carrot_estimated_cost_usd_total", "What the calls that were served had been expected to cost.", "provider", "model"),
 		// (C+1)·(P+2)
@@ -105,31 +108,43 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		// 10: ten reasons or so
 		rejections: add.counter("carrot_rejected_requests_total", "Requests the gateway refused.", "why"),
 	}
-	for _, result := range []string{"ok", "error"} { // else the first one would be no rise
+	for _, result := range []string{"ok", "error"} { // so that the first one counts as an increase
 		m.reloads.WithLabelValues(result)
 	}
-	return m
+	return m, add.err
 }
 
-// adder makes metrics and registers them.
-type adder struct{ reg prometheus.Registerer }
-
-func (a adder) counter(name, help string, labels ...string) *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	a.reg.MustRegister(v)
-	return v
+// adder makes metrics and registers them. It keeps the first error.
+type adder struct {
+	reg prometheus.Registerer
+	err error
 }
 
-func (a adder) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
-	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	a.reg.MustRegister(v)
-	return v
+// register registers a metric, or returns the one that is registered in its
+// place.
+func register[C prometheus.Collector](a *adder, c C) C {
+	err := a.reg.Register(c)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if shared, ok := already.ExistingCollector.(C); ok {
+			return shared
+		}
+	}
+	if err != nil && a.err == nil {
+		a.err = fmt.Errorf("register metrics: %w", err)
+	}
+	return c
 }
 
-func (a adder) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
-	a.reg.MustRegister(v)
-	return v
+func (a *adder) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return register(a, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+}
+
+func (a *adder) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	return register(a, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels))
+}
+
+func (a *adder) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return register(a, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels))
 }
 
 // lookup keeps what was made for a key.
@@ -172,9 +187,10 @@ type endSeries struct {
 type modelKey struct{ provider, model string }
 
 type modelSeries struct {
-	attempts             map[Outcome]prometheus.Counter
+	attempts             map[record.Outcome]prometheus.Counter
 	tokens               [5]prometheus.Counter // in the order of tokenKinds
 	cost, estimated      prometheus.Counter
+	unknown              prometheus.Counter
 	upstream, firstToken prometheus.Observer
 	costRatio, outRatio  prometheus.Observer
 }
@@ -182,7 +198,7 @@ type modelSeries struct {
 type spenderKey struct{ client, policy string }
 
 var (
-	outcomes   = []Outcome{Served, FellBack, Broken, Refused, ClientGone}
+	outcomes   = []record.Outcome{record.Served, record.FellBack, record.Broken, record.Refused, record.ClientGone}
 	tokenKinds = [5]string{"input", "cached_input", "cache_write", "output", "reasoning"}
 	// statuses have a label of their own; others are told apart by their
 	// first digit.
@@ -242,7 +258,7 @@ func (m *metrics) decided(policy string, d time.Duration) {
 }
 
 // attempt counts a call that is over.
-func (m *metrics) attempt(a *Attempt) {
+func (m *metrics) attempt(a *record.Attempt) {
 	if m == nil {
 		return
 	}
@@ -254,6 +270,9 @@ func (m *metrics) attempt(a *Attempt) {
 		if n > 0 {
 			s.tokens[i].Add(float64(n))
 		}
+	}
+	if a.CostUnknown {
+		s.unknown.Inc()
 	}
 	if a.Cost > 0 {
 		s.cost.Add(a.Cost.Float())
@@ -270,37 +289,32 @@ func (m *metrics) attempt(a *Attempt) {
 
 // compare tells what a served call cost beside what was expected. Tokens that
 // the gateway counted itself say nothing about the estimate.
-func (s *modelSeries) compare(a *Attempt) {
-	if a.Outcome != Served || a.Decision == nil {
+func (s *modelSeries) compare(a *record.Attempt) {
+	e := a.Estimate()
+	if a.Outcome != record.Served || e == nil {
 		return
 	}
-	for i := range a.Decision.Candidates {
-		c := &a.Decision.Candidates[i]
-		if c.Name != a.Candidate {
-			continue
-		}
-		if c.Cost > 0 {
-			s.estimated.Add(c.Cost.Float())
-		}
-		if a.Estimated {
-			return
-		}
-		if c.Cost > 0 {
-			s.costRatio.Observe(a.Cost.Float() / c.Cost.Float())
-		}
-		if c.OutputTokens > 0 {
-			s.outRatio.Observe(float64(a.Usage.Output+a.Usage.Reasoning) / c.OutputTokens)
-		}
+	if e.Cost > 0 {
+		s.estimated.Add(e.Cost.Float())
+	}
+	if a.Estimated {
 		return
+	}
+	if e.Cost > 0 && !a.CostUnknown {
+		s.costRatio.Observe(a.Cost.Float() / e.Cost.Float())
+	}
+	if e.OutputTokens > 0 {
+		s.outRatio.Observe(float64(a.Usage.Output+a.Usage.Reasoning) / e.OutputTokens)
 	}
 }
 
 // series looks up what is counted of a model.
 func (m *metrics) series(k modelKey) *modelSeries {
 	s := &modelSeries{
-		attempts:   map[Outcome]prometheus.Counter{},
+		attempts:   map[record.Outcome]prometheus.Counter{},
 		cost:       m.cost.WithLabelValues(k.provider, k.model),
 		estimated:  m.estimated.WithLabelValues(k.provider, k.model),
+		unknown:    m.unknown.WithLabelValues(k.provider, k.model),
 		upstream:   m.upstream.WithLabelValues(k.provider, k.model),
 		firstToken: m.firstToken.WithLabelValues(k.provider, k.model),
 		costRatio:  m.costRatio.WithLabelValues(k.model),

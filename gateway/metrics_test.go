@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"encoding/json"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +13,29 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/wire"
+
+	"github.com/carrot-router/carrot/record"
 )
+
+// exampleAttempt has every field set.
+func exampleAttempt() *record.Attempt {
+	text, err := os.ReadFile("../record/testdata/attempt.golden.json")
+	if err != nil {
+		panic(err)
+	}
+	a := new(record.Attempt)
+	if err := json.Unmarshal(text, a); err != nil {
+		panic(err)
+	}
+	return a
+}
 
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	m := newMetrics(registry)
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m.begin(wire.Chat)
 	m.begin(wire.Messages)
 	m.end(wire.Chat, "auto:usd-per-quality=0.0123", 200, 0.7)
@@ -27,13 +47,13 @@ func TestMetrics(t *testing.T) {
 	m.rejected("key")
 
 	a := exampleAttempt()
-	a.Outcome, a.Estimated, a.Cost, a.Policy = Served, false, 3_500_000_002, "auto:mu=0.5"
+	a.Outcome, a.Estimated, a.Cost, a.Policy = record.Served, false, 3_500_000_002, "auto:mu=0.5"
 	m.attempt(a)
 	counted := *a // tokens the gateway counted are no measure of the estimate
 	counted.Estimated = true
 	m.attempt(&counted)
 	failed := *a
-	failed.Outcome, failed.Usage, failed.Cost, failed.FirstToken = FellBack, carrot.Usage{}, 0, 0
+	failed.Outcome, failed.Usage, failed.Cost, failed.FirstToken = record.FellBack, carrot.Usage{}, 0, 0
 	m.attempt(&failed)
 
 	want := `
@@ -144,7 +164,7 @@ func TestStatusLabel(t *testing.T) {
 
 // Tests and programs without metrics need no guards.
 func TestNilMetrics(t *testing.T) {
-	m := newMetrics(nil)
+	var m *metrics
 	m.begin(wire.Chat)
 	m.end(wire.Chat, "auto", 200, 1)
 	m.decided("auto", 1)
@@ -158,8 +178,8 @@ func TestNilMetrics(t *testing.T) {
 
 // BenchmarkMetrics is all that is counted of one request.
 func BenchmarkMetrics(b *testing.B) {
-	m := newMetrics(prometheus.NewRegistry())
-	a := commonAttempt()
+	m, _ := newMetrics(prometheus.NewRegistry())
+	a := exampleAttempt()
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {

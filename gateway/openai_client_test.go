@@ -12,8 +12,8 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 	"github.com/openai/openai-go/v3/shared"
 
-	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
 )
 
 // oneProvider has two models of a provider, and one that the provider has not.
@@ -161,7 +161,7 @@ func (c openAIClient) checkChat(t *testing.T) {
 	streamed := c.streamed(t, params)
 	params.StreamOptions = openai.ChatCompletionStreamOptionsParam{}
 	whole := c.chat(t, params, option.WithResponseInto(&response))
-	for name, want := range map[string]string{"Model": "gemma-2-2b-it", "Upstream-Model": "small", "Policy": "cheap", "Reason": gateway.ReasonTradeOff, "Attempts": "1"} {
+	for name, want := range map[string]string{"Model": "gemma-2-2b-it", "Upstream-Model": "small", "Policy": "cheap", "Reason": string(record.TradeOff), "Attempts": "1"} {
 		if got := response.Header.Get("X-Carrot-" + name); got != want {
 			t.Errorf("x-carrot-%s is %q, want %q", strings.ToLower(name), got, want)
 		}
@@ -269,8 +269,8 @@ func (c openAIClient) checkPrevious(t *testing.T) {
 		}
 		var response *http.Response
 		next := c.response(t, params, option.WithResponseInto(&response))
-		if first.Model != maker || next.Model != maker || response.Header.Get("X-Carrot-Reason") != gateway.ReasonResponse {
-			t.Errorf("%s goes on from what %s began, want %s: %s", next.Model, first.Model, maker, response.Header.Get("X-Carrot-Reason"))
+		if first.Model != maker || next.Model != maker || response.Header.Get("X-Carrot-Reason") != string(record.ContinuesResponse) {
+			t.Errorf("%s continues what %s began, want %s: %s", next.Model, first.Model, maker, response.Header.Get("X-Carrot-Reason"))
 		}
 	}
 }

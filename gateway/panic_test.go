@@ -14,6 +14,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/record"
 )
 
 // breaking is a stream that panics when it is read on after its first part.
@@ -48,7 +49,7 @@ func TestPanicInStream(t *testing.T) {
 	if !strings.Contains(a.body, "hi there") || !strings.Contains(a.body, `"code":"panic"`) {
 		t.Errorf("the client got %q", a.body)
 	}
-	if all := kept.list(); len(all) != 1 || all[0].Outcome != gateway.Broken || all[0].Cost == 0 || all[0].Usage.Output == 0 {
+	if all := kept.list(); len(all) != 1 || all[0].Outcome != record.Broken || all[0].Cost == 0 || all[0].Usage.Output == 0 {
 		t.Errorf("records %+v", all)
 	}
 }
@@ -156,7 +157,7 @@ func TestPanicAfterStream(t *testing.T) {
 	r := &rig{}
 	r.serve(t, g)
 	a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
-	if !strings.Contains(a.body, `"code":"panic"`) || kept.list()[0].Outcome != gateway.Broken {
+	if !strings.Contains(a.body, `"code":"panic"`) || kept.list()[0].Outcome != record.Broken {
 		t.Errorf("recorded as %s; the client got %q, %v", kept.list()[0].Outcome, a.body, a.err)
 	}
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,10 +9,11 @@ import (
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/record"
 )
 
-// embed passes a request for embeddings on to the model it names: vectors of
-// two models never mix, so there is nothing to route and nowhere to fall back.
+// embed passes a request for embeddings on to the model that it names: vectors of
+// two models never mix, so there is nothing to route and no fallback.
 func (x *exchange) embed() error {
 	c := x.routes.embeddings[x.q.Model]
 	if c == nil {
@@ -27,16 +27,14 @@ func (x *exchange) embed() error {
 	if err := ownKeys(x.q.Metadata, x.r.Header); err != nil {
 		return err
 	}
-	if x.client.restricted() && !slices.Contains(x.client.Policies, c.Name) {
-		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Policies, ", "))
+	if x.client.restricted() && !slices.Contains(x.client.Limits.Policies, c.Name) {
+		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Limits.Policies, ", "))
 	}
-	x.q.Stream = false // there is no stream of embeddings
-	x.g.retries.request()
-	x.p = &plan{order: []*candidate{c}, reason: ReasonNamed, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}
-	x.s.policy = &policy{}
-	x.s.named = c
-	if f := x.try(c, true); f != nil {
-		return x.failed(c, f)
+	x.q.Stream = false // embeddings are never streamed
+	r := &run{x: x, request: request{x.q, selection{named: c}, x.clientName()},
+		choice: &choice{order: []*candidate{c}, reason: record.Named, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}}
+	if e := r.try(c, true); e != nil {
+		return r.failed(c, e)
 	}
 	return nil
 }
@@ -50,44 +48,39 @@ func (r *routes) embeddingNames() []string {
 }
 
 // countTokens answers how many tokens an input has: the provider's count for a
-// named model of a provider with that API, else our own estimate.
+// model that the client names, if its provider has the messages API, else our own
+// estimate.
 func (x *exchange) countTokens() error {
 	s, err := x.routes.selects(x.q, x.r.Header, x.client)
 	if err != nil {
 		return err
 	}
-	if c := s.named; c != nil && slices.Contains(c.provider.APIs, wire.Messages) {
-		f := x.passCount(c)
-		if f == nil {
+	if c := s.named; c != nil && slices.Contains(c.target().provider.APIs, wire.Messages) {
+		r := &run{x: x, request: request{x.q, s, x.clientName()}, choice: &choice{order: []*candidate{c}, reason: record.Named}}
+		e := r.passCount(c)
+		if e == nil {
 			return nil
 		}
-		if f.Kind == provider.Invalid && f.Status != http.StatusNotFound && f.Status != http.StatusMethodNotAllowed { // no such endpoint there
-			return x.refuse(c, f)
+		if e.Kind == provider.Invalid && e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed { // it has no such endpoint
+			return r.refuse(c, e)
 		}
 	}
-	x.reply(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
+	x.reply.whole(http.StatusOK, fmt.Appendf(nil, "{\"input_tokens\":%d}\n", x.q.InputTokens(price.CountTokens)))
 	return nil
 }
 
 // passCount asks a provider of the messages API to count the tokens, and answers
-// with what it says. A failure leaves the client without an answer yet.
-func (x *exchange) passCount(c *candidate) *provider.Failure {
-	ctx, cancel := context.WithTimeout(x.ctx, c.provider.timeouts.Total)
-	defer cancel()
-	body := wire.Edit(x.q.Body, wire.Edits{Model: c.upstream, OwnMetadata: true})
-	response, err := c.provider.Do(ctx, provider.Call{API: wire.Messages, Path: "count_tokens", Model: c.upstream,
-		Key: c.provider.KeyOrder()[0], Body: body, Header: x.passedOn(wire.Messages)})
+// with what it says. After an error the client has no answer yet.
+func (r *run) passCount(c *candidate) *provider.Error {
+	t, ctx := c.target(), r.x.ctx
+	body := wire.Edit(r.x.q.Body, wire.Edits{Model: t.model, OwnMetadata: true})
+	answer, err := new(provider.Caller).Ask(ctx, t.call(), provider.Call{API: wire.Messages, Path: "count_tokens", Body: body, Header: r.passedOn(wire.Messages)}, maxAnswer)
 	if err != nil {
-		return failureOf(ctx, err)
-	}
-	defer response.Body.Close()
-	answer, err := readAnswer(response)
-	if err != nil {
-		return failureOf(ctx, err)
+		return provider.NetworkError(ctx, err)
 	}
 	if !wire.Has(answer, "input_tokens") {
-		return &provider.Failure{Kind: provider.Server, Code: "malformed_answer", Message: "the provider's answer is no count"}
+		return &provider.Error{Kind: provider.Server, Code: "malformed_answer", Message: "the provider's answer is not a count"}
 	}
-	x.reply(http.StatusOK, answer)
+	r.x.reply.whole(http.StatusOK, answer)
 	return nil
 }

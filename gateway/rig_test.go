@@ -15,6 +15,7 @@ import (
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/record"
 )
 
 // source is the router in the binary, as cmd/carrot gives it to a gateway.
@@ -41,10 +42,10 @@ var source = sync.OnceValue(func() gateway.Source {
 // records keeps attempts, in order.
 type records struct {
 	mu  sync.Mutex
-	all []*gateway.Attempt
+	all []*record.Attempt
 }
 
-func (r *records) Record(_ context.Context, a *gateway.Attempt) error {
+func (r *records) Record(_ context.Context, a *record.Attempt) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	copied := *a
@@ -52,10 +53,10 @@ func (r *records) Record(_ context.Context, a *gateway.Attempt) error {
 	return nil
 }
 
-func (r *records) list() []*gateway.Attempt {
+func (r *records) list() []*record.Attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*gateway.Attempt(nil), r.all...)
+	return append([]*record.Attempt(nil), r.all...)
 }
 
 // syncBuffer takes what several goroutines write.
@@ -91,11 +92,11 @@ func parse(t testing.TB, config string, providers map[string]http.Handler) *gate
 		t.Cleanup(server.Close)
 		config = strings.ReplaceAll(config, "$"+name, server.URL)
 	}
-	c, err := gateway.ParseConfig([]byte(config), func(string) (string, bool) { return "", false })
+	c, err := gateway.ParseFile([]byte(config), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatalf("config: %v\n%s", err, config)
 	}
-	return c
+	return &c.Config
 }
 
 // newRig serves a configuration.

@@ -17,6 +17,7 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
 )
 
 const threeModels = simulatedConfig + `
@@ -58,8 +59,8 @@ func TestSelection(t *testing.T) {
 		{"routing off", chat("pair", sumQuestion), []string{"X-Carrot-Route: off"}, 200, cheap, "pair", "routing-off"},
 
 		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 400, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid are pair, auto, `, "", ""},
-		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is no objective`, "", ""},
-		{"an inline objective of nothing", chat("auto:", sumQuestion), nil, 400, `is no objective`, "", ""},
+		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is not an objective`, "", ""},
+		{"an inline objective of nothing", chat("auto:", sumQuestion), nil, 400, `is not an objective`, "", ""},
 		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},
 		{"an unknown model in the list", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it, gema"}, 400, `unknown model "gema"`, "", ""},
 		{"a model out of the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
@@ -229,9 +230,9 @@ policies:
 	counts := map[string]int{}
 	for _, a := range r.records.list() {
 		counts[a.Candidate]++
-		want, reason := 0.1, gateway.ReasonExploration
+		want, reason := 0.1, record.Exploration
 		if a.Candidate == "gemma-2-2b-it" {
-			want, reason = 0.8, gateway.ReasonTradeOff
+			want, reason = 0.8, record.TradeOff
 		}
 		if math.Abs(a.Propensity-want) > 1e-12 || a.Reason != reason || a.Decision.Model != "gemma-2-2b-it" {
 			t.Fatalf("%s for %s with propensity %v, decision %s, want %v for %s", a.Candidate, a.Reason, a.Propensity, a.Decision.Model, want, reason)

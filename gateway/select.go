@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/spelling"
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
@@ -16,16 +17,16 @@ type selection struct {
 	policy    *policy
 	objective carrot.Objective
 	models    []string   // of the pool; never empty
-	named     *candidate // routing is off: the client named the model
-	off       bool       // routing is off: the policy's default
+	named     *candidate // routing is off: the client named this model
+	off       bool       // routing is off: the policy's default serves
 	tags      []string
 	session   string
 	debug     bool
-	dry       bool // only the decision is wanted
+	dry       bool // only the decision is asked for
 }
 
-// policyName is the policy that decides; empty if the client named a model, or
-// has not been understood.
+// policyName is the policy that decides; empty if the client named a model, or if
+// the request could not be read.
 func (s *selection) policyName() string {
 	if s.policy == nil || s.named != nil {
 		return ""
@@ -33,8 +34,8 @@ func (s *selection) policyName() string {
 	return s.policy.name
 }
 
-// The headers of a request, without x-carrot-; each is also a key of the
-// metadata, after carrot_.
+// The names of a request's headers after x-carrot-; each is also a key of the
+// metadata after carrot_.
 const (
 	askObjective = "objective"
 	askModels    = "models"
@@ -44,8 +45,8 @@ const (
 )
 
 // selects reads what a request asks for. Errors are of type *wire.Error and
-// name what is wrong and what would be right.
-func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (selection, error) {
+// name what is wrong and what is valid.
+func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (selection, error) {
 	ask := func(name string) string {
 		if v := strings.Join(h[askHeaders[name]], ","); v != "" {
 			return v
@@ -88,7 +89,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 	if err := r.restrict(&s, list(ask(askModels))); err != nil {
 		return s, err
 	}
-	if s.objective != s.policy.objective { // those of policies were checked when they were read
+	if s.objective != s.policy.objective { // those of policies were checked when the configuration was read
 		if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
 			param := "model"
 			if ask(askObjective) != "" {
@@ -102,30 +103,30 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *ClientConfig) (
 
 // model reads the body's model: a policy, a policy with an objective after a
 // colon, or a candidate.
-func (r *routes) model(s *selection, name string, client *ClientConfig) error {
+func (r *routes) model(s *selection, name string, client *Client) error {
 	if p := r.policies[name]; p != nil {
 		s.policy, s.objective, s.models = p, p.objective, p.pool
 		return nil
 	}
 	if c := r.byName[name]; c != nil {
-		s.policy, s.named, s.models = r.policies[autoPolicy], c, []string{name}
+		s.policy, s.named, s.models = r.policies[defaultPolicy], c, []string{name}
 		s.objective = s.policy.objective
 		return nil
 	}
 	if before, inline, ok := strings.Cut(name, ":"); ok && r.policies[before] != nil {
 		objective, err := carrot.ParseObjective(inline)
 		if err != nil || inline == "" {
-			return invalid("model", "%q: %q is no objective: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", name, inline)
+			return invalid("model", "%q: %q is not an objective: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", name, inline)
 		}
 		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
 		return nil
 	}
-	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Policies, name)) {
+	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Limits.Policies, name)) {
 		e := invalid("model", "%q makes embeddings: ask for it at /v1/embeddings", name)
 		e.Code = "model_not_found"
 		return e
 	}
-	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", autoPolicy)
+	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", defaultPolicy)
 	if client.restricted() {
 		valid, more = r.policiesOf(client), ""
 	}
@@ -134,17 +135,17 @@ func (r *routes) model(s *selection, name string, client *ClientConfig) error {
 	return e
 }
 
-// meant ends a sentence about a name that is not among valid: with the one that
-// is most likely meant, if there is one.
+// meant ends a sentence about a name that is not valid, with the valid name that is
+// most likely meant if there is one.
 func meant(name string, valid []string) string {
-	if near := nearest(name, valid); near != "" {
+	if near := spelling.Nearest(name, valid); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return "."
 }
 
-// allowed refuses what the client's key is not for.
-func (r *routes) allowed(client *ClientConfig, s *selection) error {
+// allowed refuses requests beyond the limits of the client.
+func (r *routes) allowed(client *Client, s *selection) error {
 	if !client.restricted() {
 		return nil
 	}
@@ -152,7 +153,7 @@ func (r *routes) allowed(client *ClientConfig, s *selection) error {
 	if s.named != nil {
 		return forbidden("client %q may not name a model, only a policy: %s", client.Name, may)
 	}
-	if !slices.Contains(client.Policies, s.policy.name) {
+	if !slices.Contains(client.Limits.Policies, s.policy.name) {
 		return forbidden("client %q may not use the policy %q, only %s", client.Name, s.policy.name, may)
 	}
 	if s.objective != s.policy.objective {
@@ -161,14 +162,11 @@ func (r *routes) allowed(client *ClientConfig, s *selection) error {
 	return nil
 }
 
-// policiesOf lists the policies of a restricted client, whose list may hold models
-// that make embeddings, too.
-func (r *routes) policiesOf(client *ClientConfig) []string {
-	return slices.DeleteFunc(slices.Clone(client.Policies), func(name string) bool { return r.policies[name] == nil })
+// policiesOf lists the policies of a restricted client, whose list may also name
+// models of embeddings.
+func (r *routes) policiesOf(client *Client) []string {
+	return slices.DeleteFunc(slices.Clone(client.Limits.Policies), func(name string) bool { return r.policies[name] == nil })
 }
-
-// restricted reports whether a client may only use the policies it lists.
-func (c *ClientConfig) restricted() bool { return c != nil && len(c.Policies) > 0 }
 
 // knownTags refuses tags that no model has.
 func (r *routes) knownTags(asked []string) error {
@@ -192,7 +190,7 @@ func (r *routes) restrict(s *selection, names []string) error {
 		switch {
 		case slices.Contains(s.models, name):
 		case s.named != nil:
-			return invalid("x-carrot-models", "model %q is not %q, which the request names as its model: leave one of them out", name, s.named.Name)
+			return invalid("x-carrot-models", "model %q is not %q, which the request names as its model: omit one of them", name, s.named.Name)
 		default:
 			return invalid("x-carrot-models", "model %q is not in the pool of %q, which is %s", name, s.policy.name, strings.Join(s.models, ", "))
 		}
@@ -201,10 +199,10 @@ func (r *routes) restrict(s *selection, names []string) error {
 	return nil
 }
 
-// asks are the names of what a request may ask for.
+// asks are the names of the headers by which a request selects.
 var asks = []string{askModels, askObjective, askRoute, askSession, askTags}
 
-// askHeaders are the headers of them, as net/http spells those.
+// askHeaders are these headers, as net/http spells them.
 var askHeaders = func() map[string]string {
 	headers := map[string]string{}
 	for _, name := range asks {
@@ -213,7 +211,7 @@ var askHeaders = func() map[string]string {
 	return headers
 }()
 
-// ownKeys refuses metadata and headers that begin as ours and are not.
+// ownKeys refuses metadata and headers that begin like ours but are unknown.
 func ownKeys(metadata map[string]string, h http.Header) error {
 	for name := range metadata {
 		if !slices.Contains(asks, name) {

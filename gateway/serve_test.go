@@ -19,6 +19,7 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/simulate"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,7 +85,7 @@ func concurrentStreams(t *testing.T, kind string) {
 
 	attempts := map[string][]int{} // numbers by request
 	var sum carrot.USD
-	outcomes := map[gateway.Outcome]int{}
+	outcomes := map[record.Outcome]int{}
 	for _, a := range r.records.list() {
 		attempts[a.RequestID] = append(attempts[a.RequestID], a.Number)
 		outcomes[a.Outcome]++
@@ -108,10 +109,10 @@ func concurrentStreams(t *testing.T, kind string) {
 		calls, failed, cut = calls+l.Calls, failed+l.Failed, cut+l.Cut
 	}
 	t.Logf("%d requests, outcomes %v; billed %v in %d calls, of which %d cut, and %d failed", len(attempts), outcomes, bill.Cost(), calls, cut, failed)
-	if outcomes[gateway.Served] < streams/2 || cut == 0 || failed == 0 {
+	if outcomes[record.Served] < streams/2 || cut == 0 || failed == 0 {
 		t.Error("too few streams were served, cut or failed: the test shows nothing")
 	}
-	if outcomes[gateway.Broken] > 0 || outcomes[gateway.Refused] > 0 {
+	if outcomes[record.Broken] > 0 || outcomes[record.Refused] > 0 {
 		t.Errorf("outcomes %v: nothing should break", outcomes)
 	}
 	if sum != bill.Cost() {

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,18 +11,18 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// routePath is that of dry runs.
+// routePath is the path of dry runs.
 const routePath = "/v1/route"
 
-// autoPolicy is the policy of who names none.
-const autoPolicy = "auto"
+// defaultPolicy is the policy of requests that name a model, and of those that
+// leave the choice to the gateway.
+const defaultPolicy = "auto"
 
 // handlers lists the endpoints.
 func (g *Gateway) handlers() *http.ServeMux {
@@ -49,64 +47,62 @@ func (g *Gateway) handlers() *http.ServeMux {
 	return mux
 }
 
-// ServeHTTP answers one request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
-
-// exchange is one request of a client on its way.
+// exchange is one request of a client and its answer.
 type exchange struct {
 	g      *Gateway
 	routes *routes
-	w      http.ResponseWriter
 	r      *http.Request
 	ctx    context.Context // the request's, with its span
-	api    wire.API
 	start  time.Time
 	id     string
-	client *ClientConfig // nil: clients are not told apart
+	client *Client // nil: clients are not told apart
 	q      *wire.Request
-	s      selection
-	p      *plan
-
-	attempts int
-	dead     map[deadKey]bool // keys that providers refused
-	answered func()           // the provider of the present attempt is well
-	reported bool             // and it said what it bills
-	sent     bool             // the client has a part of the answer
-	status   int
-	served   string        // the candidate that answered
-	upstream time.Duration // spent waiting for providers
+	reply  reply
+	done   summary
 }
 
-// serve makes a handler: it authenticates, reads and parses the request, and
-// answers with the error if there is one.
+// summary is what is counted and logged of a request when it is over.
+type summary struct {
+	policy   string // that decided
+	served   string // the candidate that answered
+	attempts int
+}
+
+func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.API) *exchange {
+	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: "req_" + rand.Text()}
+	x.reply = newReply(w, api, x.id)
+	return x
+}
+
+// serve makes a handler: it authenticates the client, reads and parses the
+// request, and answers with the error if there is one.
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: api, start: time.Now(), id: "req_" + rand.Text(), status: http.StatusOK}
-		x.identify()
+		x := g.newExchange(w, r, api)
+		x.reply.timeout = x.routes.config.Limits.WriteTimeout
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
 		defer func() {
-			policy := x.s.policyName()
-			endSpan(x.status, policy, x.served)
+			endSpan(x.reply.status, x.done.policy, x.done.served)
 			if g.log.Enabled(ctx, slog.LevelDebug) {
-				g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", policy, "model", x.served, "status", x.status, "attempts", x.attempts, "ms", time.Since(x.start).Milliseconds())
+				g.log.Debug("request", "request_id", x.id, "api", api, "client", x.clientName(), "policy", x.done.policy, "model", x.done.served, "status", x.reply.status, "attempts", x.done.attempts, "ms", time.Since(x.start).Milliseconds())
 			}
-			g.metrics.end(api, policy, x.status, time.Since(x.start).Seconds())
+			g.metrics.end(api, x.done.policy, x.reply.status, time.Since(x.start).Seconds())
 		}()
-		defer x.recovered() // before that, which is told the status
+		defer x.recovered() // runs before the one above, which needs the status
 		defer g.active.Add(-1)
 		if g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
 			g.metrics.rejected("limit")
 			w.Header().Set("Retry-After", "1")
-			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway serves as many requests as it may: try again"})
+			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway already serves as many requests as it may: try again"})
 			return
 		}
-		if err := x.receive(); err != nil {
-			x.fail(err)
-			return
+		err := x.receive()
+		if err == nil {
+			err = answer(x)
 		}
-		if err := answer(x); err != nil {
+		if err != nil {
 			x.fail(err)
 		}
 	}
@@ -122,31 +118,23 @@ func (x *exchange) recovered() {
 		panic(v)
 	}
 	x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-	if x.sent { // the client has a part of an answer, and must not take it for the whole
-		x.status = http.StatusInternalServerError
+	if x.reply.sent { // the client has a part of an answer, and must not take it for the whole
+		x.reply.status = http.StatusInternalServerError
 		panic(http.ErrAbortHandler)
 	}
 	x.fail(&wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"})
 }
 
-// identify tells the client the request's id, also where its SDK looks for it.
-func (x *exchange) identify() {
-	id := []string{x.id}
-	h := x.w.Header()
-	h["X-Carrot-Request-Id"], h["X-Request-Id"], h["Request-Id"] = id, id, id
-}
-
 // receive authenticates the client and reads its request.
 func (x *exchange) receive() error {
-	client, err := x.routes.authenticate(x.r.Header)
+	client, err := authenticate(x.ctx, x.clients(), x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
-		x.g.log.Info("a client's key was refused", "request_id", x.id, "address", x.r.RemoteAddr)
+		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
 		return err
 	}
 	x.client = client
-	limit := int64(x.routes.config.Limits.BodyMB) << 20
-	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, limit)
+	x.r.Body = http.MaxBytesReader(x.reply.w, x.r.Body, int64(x.routes.config.Limits.BodyMB)<<20)
 	body, err := readBody(x.r)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		x.g.metrics.rejected("size")
@@ -156,16 +144,23 @@ func (x *exchange) receive() error {
 		return invalid("", "the body did not arrive: %v", err)
 	}
 	if x.r.URL.Path == routePath {
-		x.api = spoken(body, x.r.Header)
+		x.reply.api = spoken(body, x.r.Header)
 	}
-	if x.q, err = wire.ParseRequest(x.api, body); err != nil {
+	if x.q, err = wire.ParseRequest(x.reply.api, body); err != nil {
 		x.g.metrics.rejected("request")
 	}
 	return err
 }
 
-// readBody reads a body into memory of the right size at once, if its length is
-// known.
+// clients are where the client is looked for; nil: everyone may send requests.
+func (x *exchange) clients() Clients {
+	if x.g.clients != nil {
+		return x.g.clients
+	}
+	return x.routes.clients
+}
+
+// readBody reads a body, if its length is known into memory of the right size.
 func readBody(r *http.Request) ([]byte, error) {
 	if n := r.ContentLength; n > 0 && n <= 1<<20 {
 		body := make([]byte, n)
@@ -175,44 +170,6 @@ func readBody(r *http.Request) ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
-// authenticate finds the client by its key. All keys are compared, in constant
-// time. Without configured clients everybody may call.
-func (r *routes) authenticate(h http.Header) (*ClientConfig, error) {
-	if len(r.clients) == 0 {
-		return nil, nil
-	}
-	found, sent := -1, false
-	for _, key := range []string{bearer(h), h.Get("X-Api-Key")} {
-		if key = strings.TrimSpace(key); key == "" {
-			continue
-		}
-		sent = true
-		sum := sha256.Sum256([]byte(key))
-		for i := range r.clients {
-			if subtle.ConstantTimeCompare(sum[:], r.clients[i].hash[:]) == 1 {
-				found = i
-			}
-		}
-	}
-	if found < 0 {
-		message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"
-		if sent {
-			message = "the key is not known here"
-		}
-		return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
-	}
-	return &r.clients[found], nil
-}
-
-// bearer is the token of an Authorization header.
-func bearer(h http.Header) string {
-	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return ""
-	}
-	return token
-}
-
 // fail answers with an error in the envelope of the API that was called.
 func (x *exchange) fail(err error) {
 	e, ok := errors.AsType[*wire.Error](err)
@@ -220,34 +177,7 @@ func (x *exchange) fail(err error) {
 		x.g.log.Error("internal error", "request_id", x.id, "error", err)
 		e = &wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"}
 	}
-	x.reply(e.Status, x.errorBody(e))
-}
-
-func (x *exchange) errorBody(e *wire.Error) []byte {
-	out := *e
-	out.RequestID = x.id
-	return out.Body(x.api)
-}
-
-// reply writes a whole answer.
-func (x *exchange) reply(status int, body []byte) {
-	x.status = status
-	h := x.w.Header()
-	h["Content-Type"] = []string{"application/json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	x.w.WriteHeader(status)
-	x.deadline()
-	if _, err := x.w.Write(body); err == nil {
-		x.sent = true
-	}
-}
-
-// deadline limits the next write, so that a client who does not read holds
-// nothing up for long.
-func (x *exchange) deadline() {
-	// Without an answer in time the connection ends, which is all that can be
-	// done; a writer that knows no deadline has none.
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.routes.config.Limits.WriteTimeout))
+	x.reply.failed(e)
 }
 
 func (x *exchange) clientName() string {
@@ -257,41 +187,42 @@ func (x *exchange) clientName() string {
 	return x.client.Name
 }
 
-// choose reads what the request asks for and decides who answers.
-func (x *exchange) choose() error {
+// choose reads what the request selects and decides which candidate answers; dry
+// says that none will be called.
+func (x *exchange) choose(dry bool) (*run, error) {
 	s, err := x.routes.selects(x.q, x.r.Header, x.client)
 	if err != nil {
 		x.g.metrics.rejected("request")
-		return err
+		return nil, err
 	}
-	s.dry = x.s.dry
-	x.s = s
+	s.dry = dry
+	x.done.policy = s.policyName()
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
-	x.p, err = x.g.plan(ctx, x.routes, x.q, &x.s, x.clientName())
+	r := &run{x: x, request: request{x.q, s, x.clientName()}}
+	r.choice, err = x.g.decider.decide(ctx, x.routes, &r.request)
 	if err != nil {
 		endSpan(nil, s.policyName(), "")
-		return err
+		return nil, err
 	}
-	if d := x.p.decision; d != nil {
-		d.ID, d.Policy = x.id, s.policy.name // also where a model was named: its objective weighs
+	if d := r.choice.decision; d != nil {
+		d.ID, d.Policy = x.id, s.policy.name // also where a model was named: the policy's objective applies
 		if s.objective != s.policy.objective {
 			d.Policy += ":" + s.objective.String()
 		}
 	}
-	endSpan(x.p.decision, s.policyName(), x.p.reason)
-	x.g.metrics.decided(s.policyName(), x.p.decidedIn)
-	return nil
+	endSpan(r.choice.decision, s.policyName(), string(r.choice.reason))
+	x.g.metrics.decided(s.policyName(), r.choice.decidedIn)
+	return r, nil
 }
 
-// side is the exchange of a request that is no conversation, in the API of the
-// client that asks.
+// side begins the exchange of a request that is not a conversation, in the API that
+// its client seems to use.
 func (g *Gateway) side(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{g: g, routes: g.routes.Load(), w: w, r: r, api: wire.Chat, id: "req_" + rand.Text()}
+	api := wire.Chat
 	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(r.URL.Path, "/v1/messages") {
-		x.api = wire.Messages
+		api = wire.Messages
 	}
-	x.identify()
-	return x
+	return g.newExchange(w, r, api)
 }
 
 // listed is a model or policy in the lists of both APIs.
@@ -305,22 +236,22 @@ type listed struct {
 	Name      string `json:"display_name"`
 }
 
-// models lists what may be asked for, or one of it.
+// models lists what clients may give as the model, or one entry of the list.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x := g.side(w, r)
-	client, err := x.routes.authenticate(r.Header)
+	client, err := authenticate(r.Context(), x.clients(), r.Header)
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	list := []listed{}
 	for _, name := range x.routes.names {
-		if client.restricted() && !slices.Contains(client.Policies, name) {
+		if client.restricted() && !slices.Contains(client.Limits.Policies, name) {
 			continue
 		}
 		owner := "carrot"
 		if c := x.routes.byName[name]; c != nil {
-			owner = c.provider.Name
+			owner = c.target().provider.Name
 		}
 		list = append(list, listed{name, "model", "model", 0, "1970-01-01T00:00:00Z", owner, name})
 	}
@@ -328,7 +259,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	if name := r.PathValue("name"); name != "" {
 		at := slices.IndexFunc(list, func(m listed) bool { return m.ID == name })
 		if at < 0 {
-			x.fail(&wire.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: fmt.Sprintf("no model %q: GET /v1/models lists what may be asked for", name)})
+			x.fail(&wire.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: fmt.Sprintf("no model %q: GET /v1/models lists what there is", name)})
 			return
 		}
 		answer = list[at]
@@ -338,19 +269,19 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 		x.fail(err)
 		return
 	}
-	x.reply(http.StatusOK, body)
+	x.reply.whole(http.StatusOK, body)
 }
 
-// posts are the endpoints that want POST.
+// posts are the endpoints that require POST.
 var posts = []string{"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", routePath}
 
-// notFound answers for paths that are none of the endpoints.
+// notFound answers requests for paths that are not endpoints.
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 	if slices.Contains(posts, r.URL.Path) {
 		w.Header().Set("Allow", http.MethodPost)
-		g.side(w, r).fail(&wire.Error{Status: http.StatusMethodNotAllowed, Message: r.URL.Path + " wants POST"})
+		g.side(w, r).fail(&wire.Error{Status: http.StatusMethodNotAllowed, Message: r.URL.Path + " requires POST"})
 		return
 	}
 	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
-		Message: fmt.Sprintf("no endpoint %s %s: there are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
+		Message: fmt.Sprintf("no endpoint %s %s: the endpoints are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
 }

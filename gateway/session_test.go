@@ -213,8 +213,8 @@ models:
 policies: [{name: small, models: [gemma-2-2b-it]}]
 `, map[string]http.Handler{"sim": simulated(0)})
 	for model, want := range map[string]string{
-		"gpt-4o-2024-08-06": "gpt-4o-2024-08-06 must go on with what it began, and is not among the models asked for: gemma-2-2b-it",
-		"gemma-2-2b-it":     "by an API that keeps none: send the earlier turns in input",
+		"gpt-4o-2024-08-06": "gpt-4o-2024-08-06 must continue what it began, and is not among the models asked for: gemma-2-2b-it",
+		"gemma-2-2b-it":     "through an API that does not keep responses: send the earlier turns in input",
 	} {
 		first := r.post(t, "/v1/responses", `{"model":"`+model+`","input":"hello"}`)
 		var made struct{ ID string }

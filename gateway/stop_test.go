@@ -14,16 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/record"
 )
 
 // stopped serves a configuration, sends a request, tells the gateway to stop as
 // soon as a provider was called, and returns the client's answer and the records.
-func stopped(t *testing.T, config string, provider http.HandlerFunc) (answer, []*gateway.Attempt) {
+func stopped(t *testing.T, config string, provider http.HandlerFunc) (answer, []*record.Attempt) {
 	t.Helper()
 	return stoppedLogging(t, config, provider, slog.DiscardHandler)
 }
 
-func stoppedLogging(t *testing.T, config string, provider http.HandlerFunc, log slog.Handler) (answer, []*gateway.Attempt) {
+func stoppedLogging(t *testing.T, config string, provider http.HandlerFunc, log slog.Handler) (answer, []*record.Attempt) {
 	t.Helper()
 	called := make(chan struct{}, 100)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,7 +127,7 @@ func TestStopWhileWriting(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); len(kept.list()) == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
-	if all := kept.list(); len(all) != 1 || all[0].Outcome != gateway.ClientGone || all[0].Status != 200 {
+	if all := kept.list(); len(all) != 1 || all[0].Outcome != record.ClientGone || all[0].Status != 200 {
 		t.Errorf("records %+v", all)
 	}
 	if n := statusCount(t, registry, "503"); n > 0 || strings.Contains(log.String(), "superfluous") {

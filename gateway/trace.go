@@ -20,6 +20,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
+	"github.com/carrot-router/carrot/record"
 )
 
 // instrumentation names this package in spans and metrics.
@@ -125,12 +126,12 @@ type attemptSpan struct {
 
 // attempt begins the span of a call; it reads of a what is known before the
 // call.
-func (t *tracer) attempt(ctx context.Context, a *Attempt) (context.Context, *attemptSpan) {
+func (t *tracer) attempt(ctx context.Context, a *record.Attempt) (context.Context, *attemptSpan) {
 	if t.tracer == nil && t.genAI == nil {
 		return ctx, nil
 	}
 	s := &attemptSpan{t: t, call: callKey{operation: "chat", provider: a.Provider, model: a.UpstreamModel}}
-	if a.API == wire.Embeddings {
+	if a.API == string(wire.Embeddings) {
 		s.call.operation = "embeddings"
 	}
 	if t.tracer != nil {
@@ -151,7 +152,7 @@ func (s *attemptSpan) calls(p *provider.Upstream) {
 }
 
 // end ends the span with how the attempt ended and counts it.
-func (s *attemptSpan) end(a *Attempt) {
+func (s *attemptSpan) end(a *record.Attempt) {
 	if s == nil {
 		return
 	}
@@ -167,7 +168,7 @@ func (s *attemptSpan) end(a *Attempt) {
 	}
 }
 
-func (s *attemptSpan) describe(a *Attempt) {
+func (s *attemptSpan) describe(a *record.Attempt) {
 	set := make([]attribute.KeyValue, 0, 24)
 	set = append(set, s.call.attributes()...)
 	set = append(set,
@@ -178,9 +179,11 @@ func (s *attemptSpan) describe(a *Attempt) {
 		attribute.String("carrot.policy", a.Policy),
 		attribute.Int("carrot.attempt", a.Number),
 		attribute.String("carrot.outcome", string(a.Outcome)),
-		attribute.Float64("carrot.cost_usd", a.Cost.Float()),
 		attribute.Bool("carrot.usage_estimated", a.Estimated),
 	)
+	if !a.CostUnknown {
+		set = append(set, attribute.Float64("carrot.cost_usd", a.Cost.Float()))
+	}
 	if a.Status != 0 {
 		set = append(set, attribute.Int("http.response.status_code", a.Status))
 	}
@@ -232,11 +235,11 @@ func failed(span trace.Span, kind string) {
 
 // failureLabel is the kind of an attempt's failure, of few values; empty if it
 // was served.
-func failureLabel(a *Attempt) string {
+func failureLabel(a *record.Attempt) string {
 	switch {
-	case a.Outcome == Served:
+	case a.Outcome == record.Served:
 		return ""
-	case a.Outcome == ClientGone, a.Status < 400 || a.Status > 599:
+	case a.Outcome == record.ClientGone, a.Status < 400 || a.Status > 599:
 		return string(cmp.Or(a.Outcome, "_OTHER"))
 	}
 	return strconv.Itoa(a.Status)
@@ -375,7 +378,7 @@ func newCallOptions(k callKey) *callOptions {
 }
 
 // record counts a call. Tokens count where the provider reported them.
-func (g *genAI) record(ctx context.Context, k callKey, a *Attempt) {
+func (g *genAI) record(ctx context.Context, k callKey, a *record.Attempt) {
 	o := g.calls.get(k, newCallOptions)
 	var u carrot.Usage
 	if !a.Estimated {

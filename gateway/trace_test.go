@@ -24,6 +24,8 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
+
+	"github.com/carrot-router/carrot/record"
 )
 
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -42,12 +44,12 @@ func TestTraceOfRequest(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tr := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
 	a := exampleAttempt()
-	a.Outcome, a.Estimated, a.ErrorCode, a.Error = Served, false, "", ""
+	a.Outcome, a.Estimated, a.ErrorCode, a.Error = record.Served, false, "", ""
 	a.UpstreamModel = "large"
 
 	ctx, endRequest := tr.request(t.Context(), http.Header{"Traceparent": {traceparent}, "Tracestate": {"k=v"}}, wire.Chat)
 	_, endDecision := tr.decision(ctx)
-	endDecision(a.Decision, "balanced", ReasonTradeOff)
+	endDecision(a.Decision, "balanced", string(record.TradeOff))
 	called, span := tr.attempt(ctx, a)
 	header := http.Header{}
 	tr.inject(called, header)
@@ -93,7 +95,7 @@ func TestTraceOfRequest(t *testing.T) {
 }
 
 func TestTraceOfFailures(t *testing.T) {
-	f := func(change func(*Attempt), want string) {
+	f := func(change func(*record.Attempt), want string) {
 		t.Helper()
 		spans := tracetest.NewSpanRecorder()
 		tr := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
@@ -102,11 +104,11 @@ func TestTraceOfFailures(t *testing.T) {
 		change(a)
 		ctx, endRequest := tr.request(t.Context(), http.Header{"Authorization": {"Bearer SECRET"}}, wire.Messages)
 		_, endDecision := tr.decision(ctx)
-		endDecision(nil, "balanced", ReasonRouter)
+		endDecision(nil, "balanced", string(record.RouterFailed))
 		_, span := tr.attempt(ctx, a)
 		span.end(a)
 		endRequest(502, "", "")
-		for i, want := range []string{ReasonRouter, want, "502"} {
+		for i, want := range []string{string(record.RouterFailed), want, "502"} {
 			s := spans.Ended()[i]
 			if got := s.Status(); got.Code != codes.Error || got.Description != want || !slices.Contains(described(s), "error.type="+want) {
 				t.Errorf("span %q has status %v and attributes %v, want an error of type %s", s.Name(), got, described(s), want)
@@ -116,10 +118,10 @@ func TestTraceOfFailures(t *testing.T) {
 			}
 		}
 	}
-	f(func(a *Attempt) { a.Outcome, a.Status, a.ErrorCode = FellBack, 500, "server_error" }, "server_error")
-	f(func(a *Attempt) { a.Outcome, a.Status, a.ErrorCode = Refused, 404, "" }, "404")
-	f(func(a *Attempt) { a.Outcome, a.Status, a.ErrorCode = FellBack, 0, "" }, "failed")
-	f(func(a *Attempt) { a.Outcome, a.Status, a.ErrorCode = ClientGone, 200, "" }, "client_gone")
+	f(func(a *record.Attempt) { a.Outcome, a.Status, a.ErrorCode = record.FellBack, 500, "server_error" }, "server_error")
+	f(func(a *record.Attempt) { a.Outcome, a.Status, a.ErrorCode = record.Refused, 404, "" }, "404")
+	f(func(a *record.Attempt) { a.Outcome, a.Status, a.ErrorCode = record.FellBack, 0, "" }, "failed")
+	f(func(a *record.Attempt) { a.Outcome, a.Status, a.ErrorCode = record.ClientGone, 200, "" }, "client_gone")
 }
 
 func TestConventionalProviderNames(t *testing.T) {
@@ -153,7 +155,7 @@ func TestAddress(t *testing.T) {
 }
 
 // genAIMetrics counts attempts and returns the metrics as lines of text.
-func genAIMetrics(t *testing.T, attempts ...*Attempt) []string {
+func genAIMetrics(t *testing.T, attempts ...*record.Attempt) []string {
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
 	tr := newTracer(nil, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
@@ -189,11 +191,11 @@ func genAIMetrics(t *testing.T, attempts ...*Attempt) []string {
 
 func TestGenAIMetrics(t *testing.T) {
 	served := exampleAttempt()
-	served.Outcome, served.Estimated, served.UpstreamModel = Served, false, "large"
+	served.Outcome, served.Estimated, served.UpstreamModel = record.Served, false, "large"
 	failed := *served
-	failed.Outcome, failed.Status, failed.Usage, failed.FirstToken = FellBack, 529, carrot.Usage{}, 0
+	failed.Outcome, failed.Status, failed.Usage, failed.FirstToken = record.FellBack, 529, carrot.Usage{}, 0
 	embedded := *served
-	embedded.API, embedded.Stream, embedded.Usage = wire.Embeddings, false, carrot.Usage{Input: 7}
+	embedded.API, embedded.Stream, embedded.Usage = string(wire.Embeddings), false, carrot.Usage{Input: 7}
 
 	const call = "gen_ai.operation.name=chat,gen_ai.provider.name=openai,gen_ai.request.model=large,server.address=api.openai.com,server.port=443"
 	const failure = "error.type=529," + call
@@ -263,16 +265,16 @@ func TestTraceOfInfiniteWorth(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tr := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
 	_, end := tr.decision(t.Context())
-	end(&carrot.Decision{Model: "m", USDPerQuality: math.Inf(1)}, "quality", ReasonTradeOff)
+	end(&carrot.Decision{Model: "m", USDPerQuality: math.Inf(1)}, "quality", string(record.TradeOff))
 	if got := described(spans.Ended()[0]); slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "carrot.usd_per_quality") }) {
 		t.Errorf("attributes %v, want no usd_per_quality", got)
 	}
 }
 
-func traced(ctx context.Context, tr *tracer, a *Attempt, header http.Header) {
+func traced(ctx context.Context, tr *tracer, a *record.Attempt, header http.Header) {
 	ctx, endRequest := tr.request(ctx, header, wire.Chat)
 	_, endDecision := tr.decision(ctx)
-	endDecision(a.Decision, a.Policy, a.Reason)
+	endDecision(a.Decision, a.Policy, string(a.Reason))
 	called, span := tr.attempt(ctx, a)
 	tr.inject(called, http.Header{})
 	span.end(a)
@@ -281,7 +283,7 @@ func traced(ctx context.Context, tr *tracer, a *Attempt, header http.Header) {
 
 // BenchmarkTracer is all that is traced of one request.
 func BenchmarkTracer(b *testing.B) {
-	a := commonAttempt()
+	a := exampleAttempt()
 	run := func(name string, tr *tracer) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

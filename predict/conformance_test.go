@@ -3,6 +3,7 @@ package predict
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -12,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/carrot-router/carrot"
-	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // The synthetic world: topics are directions in space and words; each model is
@@ -76,8 +76,8 @@ func world(n int, seed uint64) (d Data, truth []float64) {
 	return d, truth
 }
 
-// quick specs: hyperparameters where a search would be slow, left open where
-// it is not.
+// conforming lists specs that fit quickly: hyperparameters are given where a
+// search would be slow.
 var conforming = []string{
 	"mean", "knn", "knn:k=16:k-tokens=8", "ridge", "kernel:landmarks=64", "kernel:gamma=1:noise=5:landmarks=2000",
 	"sparse:buckets=4096", "blend:landmarks=64:buckets=4096:caution=0.7", "blend:parts=kernel+sparse+knn+ridge:landmarks=32:alpha=5:buckets=1024",
@@ -107,12 +107,8 @@ func predictAll(t *testing.T, p *Predictor, x []carrot.Representation) []carrot.
 
 func saved(t *testing.T, p *Predictor) []byte {
 	t.Helper()
-	list, err := p.Save()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
-	if err := safetensors.Write(&out, nil, list); err != nil {
+	if err := p.Write(&out, map[string]string{"note": "kept"}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -120,11 +116,14 @@ func saved(t *testing.T, p *Predictor) []byte {
 
 func loaded(t *testing.T, data []byte, p *Predictor) *Predictor {
 	t.Helper()
-	file, err := safetensors.Parse(data)
+	file, err := Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := Load(file, p.Spec(), p.Models(), testDim)
+	if note := file.Metadata()["note"]; note != "kept" {
+		t.Errorf("metadata after a round trip = %q, want %q", note, "kept")
+	}
+	q, err := file.Predictor(p.Spec(), p.Models(), testDim)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +182,15 @@ func TestConformance(t *testing.T) {
 						}
 					}
 				}
-				if narrowed := only != carrot.Predictor(p); narrowed != slices.Contains([]string{"kernel", "sparse", "blend"}, p.Spec().Name) && !strings.Contains(text, "parts") {
-					t.Errorf("left out: %v", narrowed)
+				if only == carrot.Predictor(p) {
+					t.Error("Only of two models returned the whole predictor")
+				}
+				part := only.(*Predictor)
+				if again := predictAll(t, loaded(t, saved(t, part), part), test.X); !reflect.DeepEqual(again, got) {
+					t.Error("a part that was saved and loaded predicts something else")
 				}
 				if p.Only([]string{"nobody"}) != carrot.Predictor(p) {
-					t.Error("a model that is not there")
+					t.Error("Only of an unknown model did not return the predictor itself")
 				}
 			})
 			t.Run("batch equals rows", func(t *testing.T) {
@@ -201,10 +204,10 @@ func TestConformance(t *testing.T) {
 				data := saved(t, p)
 				q := loaded(t, data, p)
 				if got := predictAll(t, q, test.X); !reflect.DeepEqual(got, want) {
-					t.Error("a loaded predictor predicts otherwise")
+					t.Error("a loaded predictor predicts differently")
 				}
 				if !bytes.Equal(saved(t, q), data) {
-					t.Error("a loaded predictor saves otherwise")
+					t.Error("a loaded predictor saves different bytes")
 				}
 			})
 			t.Run("input untouched", func(t *testing.T) {
@@ -246,8 +249,8 @@ func mustSpec(text string) Spec {
 	return s
 }
 
-// TestMissingOutcomes: a model is fitted on what was observed of it, and one
-// observed where queries are easy is not thereby thought good.
+// TestMissingOutcomes: a model is fitted on its observed outcomes, and one that
+// was observed on easy queries does not look better for it.
 func TestMissingOutcomes(t *testing.T) {
 	train, _ := world(1200, 20)
 	test, testTruth := world(300, 21)
@@ -255,7 +258,7 @@ func TestMissingOutcomes(t *testing.T) {
 	train.Score, train.OutputTokens = slices.Clone(full.Score), slices.Clone(full.OutputTokens)
 	r := rand.New(rand.NewPCG(5, 5))
 	for i := range train.X {
-		if r.Float64() < 0.15 { // anyone may be missing
+		if r.Float64() < 0.15 { // any model may be missing
 			m := r.IntN(testModels)
 			train.Score[i*testModels+m], train.OutputTokens[i*testModels+m] = math.NaN(), math.NaN()
 		}
@@ -319,7 +322,7 @@ func TestUncertainty(t *testing.T) {
 				t.Errorf("90%% quantile holds %.1f%% of the time, want 87%% to 93%%", 100*within)
 			}
 			if strings.HasPrefix(text, "knn") {
-				return // its k, and so its error, is fixed
+				return // its k is given, so its error does not fall
 			}
 			if seMany >= seFew {
 				t.Errorf("mean standard error %.4f with 2,500 queries, %.4f with 250: want it to fall", seMany/n, seFew/n)
@@ -350,8 +353,8 @@ func TestUncertainty(t *testing.T) {
 	}
 }
 
-// TestTemplatedPrompts: where every prompt is made of the same few words, none
-// of them is novel; one in other words is.
+// TestTemplatedPrompts: if every prompt is made of the same few words, none of
+// them is novel; a prompt in other words is.
 func TestTemplatedPrompts(t *testing.T) {
 	d, _ := world(200, 60)
 	template := carrot.Sparse{Index: []uint32{3, 5, 8}, Value: []float32{1, 1, 1}}
@@ -392,11 +395,11 @@ func TestDirectCosts(t *testing.T) {
 		observed += train.CostUSD[i*testModels+1]
 	}
 	if r := predicted / observed; r < 0.95 || r > 1.05 {
-		t.Errorf("mean cost forecast is %.3f of the observed", r)
+		t.Errorf("the mean cost forecast is %.3f of the mean observed cost, want 0.95 to 1.05", r)
 	}
 }
 
-// TestFitErrors: what cannot be fitted is refused with the reason.
+// TestFitErrors: data that cannot be fitted are refused with the reason.
 func TestFitErrors(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -432,5 +435,36 @@ func TestFitErrors(t *testing.T) {
 	d, _ := world(100, 50)
 	if err := New(Spec{Name: "blend"}).Fit(cancelled, d, nil); err == nil {
 		t.Error("Fit with a cancelled context succeeded")
+	}
+}
+
+// TestSetCaution: after Fit the caution can be changed, with the result of a fit
+// that began with it; without out-of-fold predictions it is an error.
+func TestSetCaution(t *testing.T) {
+	d, _ := world(120, 70)
+	p, want := fit(t, "sparse:alpha=5:buckets=1024", d), fit(t, "sparse:alpha=5:buckets=1024:caution=0.5", d)
+	if err := p.SetCaution(0.5); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(saved(t, p), saved(t, want)) || p.Spec() != want.Spec() {
+		t.Error("SetCaution(0.5) after Fit differs from Fit with a caution of 0.5")
+	}
+	for _, c := range []float64{-1, 1.5, math.NaN()} {
+		if err := p.SetCaution(c); err == nil {
+			t.Errorf("SetCaution(%v) succeeded, want an error", c)
+		}
+		if err := New(Spec{Name: "mean", Caution: c}).Fit(t.Context(), d, nil); err == nil {
+			t.Errorf("Fit with a caution of %v succeeded, want an error", c)
+		}
+	}
+	before := saved(t, p)
+	q := loaded(t, before, p)
+	for name, q := range map[string]*Predictor{"loaded": q, "unfitted": New(mustSpec("sparse"))} {
+		if err := q.SetCaution(0.9); !errors.Is(err, ErrNotFitted) {
+			t.Errorf("SetCaution of the %s predictor = %v, want ErrNotFitted", name, err)
+		}
+	}
+	if !bytes.Equal(saved(t, q), before) || q.Spec() != p.Spec() {
+		t.Error("a SetCaution that failed changed the predictor")
 	}
 }

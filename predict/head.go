@@ -29,8 +29,8 @@ type calibration struct {
 	// Volume: exp(a + b·raw) - 1, within [0,limit].
 	a, b, limit float64
 	volume      float64 // mean volume, for a query the predictor abstains on
-	// The 90% quantile is the volume times a ratio, read off between the
-	// medians at of the thirds of raw.
+	// The 90% quantile is the volume times a ratio, which is interpolated by
+	// raw between the medians of its thirds, at.
 	at, ratio [3]float64
 }
 
@@ -41,14 +41,14 @@ func (c *calibration) fields() [calibrationFields]*float64 {
 		&c.a, &c.b, &c.limit, &c.volume, &c.at[0], &c.at[1], &c.at[2], &c.ratio[0], &c.ratio[1], &c.ratio[2]}
 }
 
-// fewOutcomes is how many outcomes of a model observed on less than half of the
-// queries weigh as much as the other models' verdict on a query: its differences
-// are shrunk by n/(n+fewOutcomes), and what is left is the common part, learnt
-// from all, plus its mean difference where it was observed.
+// fewOutcomes sets how far a model is trusted that was observed on n queries,
+// less than half of them: its differences are shrunk by n/(n+fewOutcomes). What
+// remains is the common part, learnt from all models, plus the model's mean
+// difference where it was observed.
 const fewOutcomes = 20
 
 // fitHead calibrates every model on out-of-fold raw outputs. exact keeps the
-// volumes as they are: the learner's are means already.
+// volumes as they are, for a learner whose volumes are means already.
 func fitHead(o *outOfFold, caution float64, exact bool) head {
 	p := o.problem
 	t := p.targets()
@@ -97,9 +97,9 @@ func moments(s []sample) (mean, spread float64) {
 }
 
 // fitVolume fits the mean by a Poisson regression of the volume on raw with a
-// logarithmic link, which makes the mean right overall and along raw whatever
-// the distribution (a lognormal formula is not: lengths are bimodal and
-// censored), and the 90% quantile by thirds of raw.
+// logarithmic link. The mean is then right overall and along raw, whatever the
+// distribution; that of a lognormal formula is not, because lengths are bimodal
+// and censored. The 90% quantile is fitted by thirds of raw.
 func (c *calibration) fitVolume(s []sample, exact bool) {
 	if len(s) == 0 {
 		c.a, c.b, c.limit = 0, 0, 0
@@ -208,7 +208,7 @@ func (c *calibration) quantile(raw, v float64) float64 {
 
 func between(x, x0, x1, y0, y1 float64) float64 { return y0 + (y1-y0)*(x-x0)/(x1-x0) }
 
-// quality is the quality at a raw difference and common part, clamped.
+// quality is the quality at a raw difference and common part, clamped to [0,1].
 func (h *head) quality(c *calibration, difference, common float64) float64 {
 	return min(max(c.base+h.caution*c.few*(difference-c.base)+common, 0), 1)
 }
@@ -220,8 +220,8 @@ func scatter(q float64) float64 {
 	return q * (1 - q)
 }
 
-// fitNoise scales each model's noise so that out of fold the squared residual
-// of quality is, in the mean, the squared total deviation.
+// fitNoise scales each model's noise so that the squared residuals of quality,
+// out of fold and over their predicted variances, have a mean of 1.
 func (h *head) fitNoise(o *outOfFold) {
 	p := o.problem
 	t := p.targets()
@@ -287,8 +287,8 @@ func (c *calibration) setVolume(f *carrot.Forecast, mean, p90 float64) {
 	}
 }
 
-// retreat replaces quality and volume by each model's mean: what is known of a
-// query that is unlike any seen.
+// retreat replaces quality and volume by each model's mean, which is all that is
+// known about a query unlike any seen before.
 func (h *head) retreat(out []carrot.Forecast) {
 	for j := range h.models {
 		c := &h.models[j]

@@ -20,10 +20,12 @@ import (
 //
 //	W = (KᵀK + noise·K_LL)⁻¹ Kᵀ(y - mean),   ŷ(x) = mean + k(x)ᵀW
 //
-// One Cholesky factor serves all targets of equal coverage and noise. The variance is
-// the process's own, on the first landmarks only:
-// (1 - k(x)ᵀ[K_VV⁻¹ - noise·(KᵀK + noise·K_VV)⁻¹]k(x)) / noise, which falls
-// with data nearby and rises to 1/noise away from them.
+// One Cholesky factor serves all targets of equal coverage and noise. The
+// variance is that of the process on the first landmarks V alone,
+//
+//	(1 - k(x)ᵀ[K_VV⁻¹ - noise·(KᵀK + noise·K_VV)⁻¹]k(x)) / noise
+//
+// which falls with data nearby and rises to 1/noise away from them.
 type kernel struct {
 	gamma     float64
 	noise     [3]float64 // by side
@@ -49,9 +51,9 @@ func (l *kernel) describe(s *Spec) {
 	s.Noise, s.NoiseTokens, s.NoiseCommon = l.noise[0], l.noise[1], l.noise[2]
 }
 
-// tune searches γ, and for each side the noise, by the out-of-fold loss, with
-// half of the landmarks at most: the ranking is the same and four times
-// quicker.
+// tune searches γ, and for each side the noise, by the out-of-fold loss. With at
+// most roughLandmarks landmarks the ranking is the same and found four times as
+// fast.
 func (l *kernel) tune(ctx context.Context, p *problem, fold []int) error {
 	if l.landmarks == 0 {
 		l.landmarks = 1024
@@ -121,7 +123,7 @@ var expTable = func() (t [expSteps]uint64) {
 }()
 
 // exp is e^x = 2^(k/256)·e^r to 11 digits, of which a float32 keeps 7, in a third
-// of the time of math.Exp. Where |x| is above 700 it is that of 700.
+// of the time of math.Exp. x is clamped to [-700,700].
 func exp(x float64) float64 {
 	if x < -700 {
 		x = -700
@@ -146,13 +148,13 @@ func (l *kernel) matrix(x blas32.General) blas32.General {
 
 // losses returns the out-of-fold loss of each side at each noise.
 func (l *kernel) losses(ctx context.Context, p *problem, fold []int, noises []float64) (losses [3][]float64, err error) {
-	s, err := l.system(ctx, p, fold, Folds)
+	s, err := l.system(ctx, p, fold, foldCount)
 	if err != nil {
 		return losses, err
 	}
 	raw := make([]float64, p.n*p.targets())
 	for _, noise := range noises {
-		for f := range Folds {
+		for f := range foldCount {
 			weights, mean, err := s.solve(f, [3]float64{noise, noise, noise}, nil, nil)
 			if err != nil {
 				return losses, err

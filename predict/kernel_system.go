@@ -14,8 +14,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// system is the normal equations of one problem, by part and coverage group,
-// so that leaving a part out is a subtraction.
+// system holds the normal equations of one problem, by part and coverage group,
+// so that those without a part are a sum over the others.
 type system struct {
 	p       *problem
 	part    []int
@@ -51,8 +51,9 @@ func (l *kernel) system(ctx context.Context, p *problem, part []int, parts int) 
 	return s, nil
 }
 
-// gram is KᵀK over the rows of part f that group g observes. When most of them
-// are those of the first group, it is that group's with the others taken away.
+// gram is KᵀK over the rows of part f that group g observes. If these are mostly
+// the rows of the first group, it is computed from that group's, by subtracting
+// and adding the rows that differ.
 func (s *system) gram(g, f int, rows []int, cov coverage) *mat.SymDense {
 	if g > 0 {
 		first := s.groups[0]
@@ -81,7 +82,7 @@ func (s *system) rows(f int, use func(i int) bool) []int {
 	return rows
 }
 
-// gramChunk is how many rows are turned into double precision at a time.
+// gramChunk is how many rows are converted to double precision at a time.
 const gramChunk = 512
 
 // transposed returns the kernel values of rows in double precision, L×rows,
@@ -248,8 +249,8 @@ func regularised(gram, k *mat.SymDense, noise float64, b *mat.Dense) (*mat.Dense
 	return &w, nil
 }
 
-// variances adds the variance factor of a coverage group, unless a group seen
-// before covers nearly the same rows: then it shares that one's.
+// variances adds the variance factor of a coverage group. If an earlier group
+// covers nearly the same rows, the two share one.
 func (s *system) variances(cov coverage, a *mat.SymDense, noise float64, classes []coverage, spread *[][]float32, class []int32) []coverage {
 	var models []int
 	for _, c := range cov.columns {

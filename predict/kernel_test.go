@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The exponential of kernels is that of the library to 11 digits, and as good as
-// zero or infinite where a float32 is.
+// TestExp: exp agrees with math.Exp to 11 digits and, as a float32, is zero or
+// infinite where math.Exp is.
 func TestExp(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200_000 {

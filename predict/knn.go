@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// maxK is the most neighbours tried: 2^9, as the paper's grid 2^1..2^9.
+// maxK is the largest k tried; the paper's grid is 2^1 to 2^9.
 const maxK = 512
 
 // knn averages the outcomes of the nearest training queries by cosine, with
@@ -32,8 +32,8 @@ type knn struct {
 func (l *knn) exact() bool      { return false }
 func (l *knn) describe(s *Spec) { s.K, s.KTokens, s.KCommon = l.k[0], l.k[1], l.k[2] }
 
-// tune picks the k of each side, where open, by the out-of-fold loss over the
-// powers of two.
+// tune picks k, for each side that has none, from the powers of two by the
+// out-of-fold loss.
 func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
 	if min(l.k[0], l.k[1], l.k[2]) > 0 {
 		return nil
@@ -121,7 +121,7 @@ func (l *knn) average(p *problem, near [][]int32, k [3]int, part []int, raw, var
 	})
 }
 
-// averageInto averages targets over the neighbours, the first k[side] of them.
+// averageInto averages targets over the first k[side] of the neighbours.
 func averageInto(out, count []float64, near []int32, k [3]int, mean []float64, target func(row int32, c int) float64) {
 	models := (len(out) - 1) / 2
 	for c := range out {
@@ -152,8 +152,8 @@ func (l *knn) fit(_ context.Context, p *problem) error {
 	return nil
 }
 
-// parallelScan is the size of a scan, in multiplications, from which one query
-// is worth two goroutines.
+// parallelScan is the size of a scan, in multiplications, from which it pays to
+// spread a single query over the processors.
 const parallelScan = 1 << 20
 
 func (l *knn) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {

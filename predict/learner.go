@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/parallel"
@@ -17,20 +18,23 @@ import (
 // squared standard error of the score in units of the score's residual
 // variance.
 type learner interface {
-	// tune chooses the hyperparameters left open, by the given folds.
+	// tune chooses the hyperparameters that are zero, by the given folds.
 	tune(ctx context.Context, p *problem, fold []int) error
-	// crossfit predicts every row with a model fitted on the other parts.
-	// Rough, it may give away a little accuracy for time.
+	// crossfit predicts every row with a model fitted on the other parts. If
+	// rough is set, it may trade a little accuracy for speed.
 	crossfit(ctx context.Context, p *problem, part []int, parts int, rough bool) (raw, variance []float64, err error)
 	// fit fits on all rows.
 	fit(ctx context.Context, p *problem) error
 	// predict writes raw outputs and variances; it allocates nothing once
 	// the workspace has grown.
 	predict(x *carrot.Representation, w *workspace, raw, variance []float64)
-	// exact reports that volumes are final and not to be calibrated.
+	// exact reports whether volumes are final and not to be calibrated.
 	exact() bool
 	// describe writes the chosen hyperparameters to s.
 	describe(s *Spec)
+	// only returns the fitted learner restricted to the models in the given
+	// columns; models is the number that it was fitted on.
+	only(columns []int, models int) learner
 	// save and load write and read the fitted state under a prefix.
 	save(out *tensors, prefix string)
 	load(in *tensors, prefix string) error
@@ -51,11 +55,11 @@ func newLearner(s Spec) (learner, error) {
 	case "blend":
 		return newBlend(s)
 	}
-	return nil, fmt.Errorf("unknown predictor %q: want one of %v", s.Name, Names)
+	return nil, fmt.Errorf("unknown predictor %q: want one of %s", s.Name, strings.Join(names, ", "))
 }
 
-// sides completes a hyperparameter that has one value for each side: a value
-// given for scores serves the others too.
+// sides completes a hyperparameter that has one value for each side: a side
+// without a value gets the one for scores.
 func sides[T int | float64](scores, tokens, common T) [3]T {
 	v := [3]T{scores, tokens, common}
 	for k := range v {
@@ -69,8 +73,8 @@ func sides[T int | float64](scores, tokens, common T) [3]T {
 // problem is a regression with several targets: Data in the form that learners
 // work on. A score is split in two: what all models have in common on a query
 // (its ease, the mean deviation from each model's mean) and the model's
-// difference from it. Only differences decide a routing, they are small and
-// noisy and want much more regularisation than the common part does
+// difference from it. Only differences decide a routing; they are small and
+// noisy and need much more regularisation than the common part
 // (docs/decisions). The targets of M models are, in order,
 //
 //	M differences | M log volumes | 1 common part
@@ -87,7 +91,7 @@ type problem struct {
 	progress  func(string)
 }
 
-// The sides of the targets, which are tuned apart.
+// The sides of the targets, which are tuned separately.
 const (
 	sideDifference = iota
 	sideVolume
@@ -246,8 +250,8 @@ func (p *problem) coverages() []coverage {
 	return groups
 }
 
-// classes groups the target columns whose observed rows are nearly the same:
-// a class shares its variance, and what can be shared of its equations.
+// classes groups the target columns whose observed rows are nearly the same.
+// The columns of a class share a variance and parts of their equations.
 func (p *problem) classes() [][]int {
 	var first []coverage
 	var classes [][]int
@@ -328,8 +332,8 @@ func (p *problem) subset(rows []int) *problem {
 	return &q
 }
 
-// crossfitByRefit is crossfit for learners without a quicker way: it fits a
-// fresh learner without each part and predicts the part.
+// crossfitByRefit is crossfit for learners that have no quicker way: for each
+// part it fits a fresh learner on all other rows.
 func crossfitByRefit(ctx context.Context, p *problem, part []int, parts int, fresh func() learner) (raw, variance []float64, err error) {
 	t := p.targets()
 	raw, variance = make([]float64, p.n*t), make([]float64, p.n*p.models)
@@ -362,8 +366,8 @@ func crossfitByRefit(ctx context.Context, p *problem, part []int, parts int, fre
 	return raw, variance, ctx.Err()
 }
 
-// loss is the mean over the columns of a side of the share of variance that
-// raw leaves unexplained (1 - R²), over the observed rows for which use is true
+// loss is the share of variance that raw leaves unexplained (1 - R²), averaged
+// over the columns of a side. It counts the observed rows for which use is true
 // (nil: all). Columns without variance are left out.
 func (p *problem) loss(raw []float64, side int, use func(row int) bool) float64 {
 	t := p.targets()

@@ -7,10 +7,10 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// mean forecasts, for every query alike, each model's arithmetic mean score
-// and mean output tokens over the training queries that all models answered
-// (over all observed ones, if there are none): the floor that every router
-// must beat.
+// mean forecasts the same for every query: each model's arithmetic mean score
+// and mean output tokens over the training queries that all models answered,
+// or over all observed ones if there are none. It is the floor that every
+// router must beat.
 type mean struct {
 	raw      []float64 // T
 	variance []float64 // M
@@ -62,7 +62,7 @@ func (l *mean) fit(_ context.Context, p *problem) error {
 }
 
 // complete reports whether every model has a score on row i, and a volume if
-// it ever has one.
+// it has one on any row.
 func (p *problem) complete(i int) bool {
 	t := p.targets()
 	if p.volumes == nil {

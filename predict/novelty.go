@@ -9,24 +9,25 @@ import (
 	"github.com/carrot-router/carrot/internal/parallel"
 )
 
-// novelty says how unlike the training queries a query is: one minus the
-// cosine to the nearest of them over their words, weighted by inverse document
-// frequency, as the share of training queries for which it was less (each held
-// out in turn). Words never seen count in the length of the query's vector and
-// are found in no other, so that another language is as novel as can be.
+// novelty measures how unlike the training queries a query is. The distance of
+// a query is one minus the cosine to the nearest training query, over words
+// weighted by inverse document frequency; its novelty is the share of training
+// queries, each held out in turn, whose distance was less. Words never seen
+// lengthen the query's vector and match nothing, so that a text in another
+// language is as novel as possible.
 //
-// Words tell a subject never seen better than dense neighbours or a process's
-// variance do (docs/log.md).
+// Words recognise an unknown subject better than dense neighbours or the
+// variance of a Gaussian process do (docs/log.md).
 type novelty struct {
 	limit float64 // abstain above this share
 
 	key      []uint32  // the hashes of the words seen, rising
-	idf      []float32 // of each
-	start    []int32   // len(key)+1: the postings of each word
+	idf      []float32 // of each word
+	start    []int32   // the postings of word k are those from start[k] to start[k+1]
 	posting  []posting
 	rows     int       // training queries
 	indexed  int       // one more than the highest row with a posting
-	group    []int32   // where the words begin whose hashes have the same first bits
+	group    []int32   // group[g] is the number of words whose hash begins with bits below g
 	quantile []float32 // sorted novelties of held-out training queries
 }
 
@@ -39,8 +40,8 @@ type posting struct {
 const (
 	noveltyQuantiles = 256 // points of the distribution kept
 	noveltyLimit     = 0.995
-	// noveltyCommon is the share of queries from which on a word has no
-	// postings and counts as shared with the nearest query, whichever it is.
+	// A word found in more than the share noveltyCommon of the queries has no
+	// postings: it counts as shared with whichever query is nearest.
 	noveltyCommon = 0.1
 )
 
@@ -88,7 +89,7 @@ func (n *novelty) setIndexed() {
 	}
 }
 
-// groupBits is how many of a hash's first bits are told apart.
+// groupBits is the number of a hash's first bits that choose its group.
 const groupBits = 13
 
 // setGroups finds where each group of hashes begins.
@@ -102,17 +103,17 @@ func (n *novelty) setGroups() {
 	}
 }
 
-// inverseFrequency weighs a word found in df of n texts.
+// inverseFrequency is the weight of a word found in df of n texts.
 func inverseFrequency(n int, df int32) float64 { return math.Log(float64(n+1) / float64(df+1)) }
 
-// words returns the hashes of a text's words, without the pairs.
+// words returns the hashes of a text's words, without those of word pairs.
 func words(s *carrot.Sparse) []uint32 {
 	end, _ := slices.BinarySearch(s.Index, carrot.FirstPair)
 	return s.Index[:end]
 }
 
-// find returns where the words of a text are in key, -1 for those never seen, in
-// the memory of place.
+// find returns where the words of a text are in key, -1 for those never seen. It
+// reuses the memory of place.
 func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
 	place = place[:0]
 	for _, j := range words(s) {
@@ -129,8 +130,8 @@ func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
 	return place
 }
 
-// norm is one over the length of a text's weighted vector of words, found at
-// place, 0 if that is zero.
+// norm is one over the length of a text's weighted word vector, 0 for an empty
+// one. place says where its words are in key.
 func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
 	unseen := float32(inverseFrequency(n.rows, 0))
 	var sum float32
@@ -147,8 +148,8 @@ func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
 	return float32(1 / math.Sqrt(float64(sum)))
 }
 
-// nearest returns the highest similarity of a text, whose words were found at
-// w.place, to a training query for which skip is false.
+// nearest returns the highest similarity of a text to a training query for which
+// skip is false (nil: to any). w.place says where the text's words are in key.
 func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
 	w.sim = grow(w.sim, n.indexed)
 	norm := n.norm(s, w.place)
@@ -253,10 +254,11 @@ func (n *novelty) load(in *tensors, prefix string) error {
 	value := in.getFloat32s(prefix+"value", -1)
 	n.quantile = in.getFloat32s(prefix+"quantile", noveltyQuantiles)
 	n.start = in.getIndices(prefix+"start", 0, len(value)+1, len(n.key)+1)
-	// A query has words, so a hostile row number costs no memory.
+	// Row numbers are also bounded by the number of values, so that a hostile
+	// file cannot claim memory for rows that it does not have.
 	row := in.getIndices(prefix+"row", 0, min(n.rows, 64*len(value)+1), len(value))
 	if in.err == nil && !(slices.IsSorted(n.start) && slices.IsSorted(n.key)) {
-		in.fail(prefix+"start", "keys or offsets fall")
+		in.fail(prefix+"start", "keys or offsets are not in rising order")
 	}
 	if in.err != nil {
 		return in.err

@@ -6,33 +6,21 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// Only returns a predictor of some of p's models, in the order given: it gives
-// them what p does, to the last bit, and reads fewer weights for it. If a learner
-// cannot leave models out, or p does not know one, it is p itself.
+// Only returns a predictor of some of p's models, in the order given. Its
+// predictions for them are p's to the last bit, in less time and memory. If p is
+// not fitted or does not know one of the models, Only returns p itself.
 func (p *Predictor) Only(models []string) carrot.Predictor {
-	part, ok := p.learner.(narrower)
-	if !ok {
-		return p
-	}
 	columns := make([]int, len(models))
 	for i, model := range models {
 		if columns[i] = slices.Index(p.models, model); columns[i] < 0 {
 			return p
 		}
 	}
-	learner := part.only(columns, len(p.models))
-	if learner == nil {
+	if p.learner == nil {
 		return p
 	}
-	return &Predictor{spec: p.spec, models: slices.Clone(models), dense: p.dense, learner: learner,
+	return &Predictor{spec: p.spec, models: slices.Clone(models), dense: p.dense, learner: p.learner.only(columns, len(p.models)),
 		head: head{caution: p.head.caution, models: pick(p.head.models, columns)}, novelty: p.novelty}
-}
-
-// narrower is a learner that can leave models out.
-type narrower interface {
-	// only returns the fitted learner of the models of these columns among so
-	// many, or nil if there is none.
-	only(columns []int, models int) learner
 }
 
 // pick returns the elements at the given places.
@@ -40,6 +28,17 @@ func pick[T any](list []T, places []int) []T {
 	out := make([]T, len(places))
 	for i, at := range places {
 		out[i] = list[at]
+	}
+	return out
+}
+
+// pickColumns returns the given columns of a row-major matrix.
+func pickColumns[T any](matrix []T, width int, columns []int) []T {
+	out := make([]T, 0, len(matrix)/width*len(columns))
+	for row := range slices.Chunk(matrix, width) {
+		for _, c := range columns {
+			out = append(out, row[c])
+		}
 	}
 	return out
 }
@@ -54,6 +53,24 @@ func targetsAt(columns []int, models int) []int {
 	return append(at, targetsOf(models)-1)
 }
 
+func (l *mean) only(columns []int, models int) learner {
+	return &mean{raw: pick(l.raw, targetsAt(columns, models)), variance: pick(l.variance, columns)}
+}
+
+func (l *knn) only(columns []int, models int) learner {
+	at := targetsAt(columns, models)
+	out := *l
+	out.targets, out.mean, out.target = len(at), pick(l.mean, at), pickColumns(l.target, l.targets, at)
+	return &out
+}
+
+func (l *ridge) only(columns []int, models int) learner {
+	at := targetsAt(columns, models)
+	out := *l
+	out.mean, out.group, out.weights = pick(l.mean, at), pick(l.group, at), pickColumns(l.weights, len(l.mean), at)
+	return &out
+}
+
 func (l *kernel) only(columns []int, models int) learner {
 	at, n := targetsAt(columns, models), l.z.Rows
 	out := *l
@@ -65,30 +82,16 @@ func (l *kernel) only(columns []int, models int) learner {
 }
 
 func (l *sparse) only(columns []int, models int) learner {
-	at, t := targetsAt(columns, models), len(l.mean)
+	at := targetsAt(columns, models)
 	out := *l
-	out.mean, out.class = pick(l.mean, at), pick(l.class, columns)
-	out.weights = make([]float32, 0, len(l.idf)*len(at))
-	for b := range l.idf {
-		for _, c := range at {
-			out.weights = append(out.weights, l.weights[b*t+c])
-		}
-	}
+	out.mean, out.class, out.weights = pick(l.mean, at), pick(l.class, columns), pickColumns(l.weights, len(l.mean), at)
 	return &out
 }
 
 func (l *blend) only(columns []int, models int) learner {
 	out := &blend{names: l.names}
 	for _, part := range l.parts {
-		narrow, ok := part.(narrower)
-		if !ok {
-			return nil
-		}
-		kept := narrow.only(columns, models)
-		if kept == nil {
-			return nil
-		}
-		out.parts = append(out.parts, kept)
+		out.parts = append(out.parts, part.only(columns, models))
 	}
 	return out
 }

@@ -9,11 +9,19 @@
 //
 // The contract is scikit-learn's: New takes hyperparameters and does no work,
 // Fit takes data and forgets what was fitted before, Predict is safe for
-// concurrent use and gives a batch what it gives its rows.
+// concurrent use and predicts the same for a batch as for its rows.
 //
 //	p := predict.New(predict.Spec{Name: "blend"})
-//	err := p.Fit(ctx, data)
-//	err = p.Predict(representations, predictions)
+//	if err := p.Fit(context.Background(), data, nil); err != nil {
+//		fmt.Println(err)
+//		return
+//	}
+//	queries := []carrot.Representation{query(0, 100), query(1, 100)}
+//	predictions := make([]carrot.Prediction, len(queries))
+//	if err := p.Predict(queries, predictions); err != nil {
+//		fmt.Println(err)
+//		return
+//	}
 package predict
 
 import (
@@ -28,28 +36,31 @@ import (
 	"github.com/carrot-router/carrot/internal/parallel"
 )
 
-// ErrNotFitted is returned by Predict before Fit.
+// ErrNotFitted is returned by methods that need Fit to have been called first:
+// Predict and Write need it unless the predictor was loaded, SetCaution and
+// CrossFit always.
 var ErrNotFitted = errors.New("predictor is not fitted")
 
-// Folds is the number of folds of all cross-validation here.
-const Folds = 5
+// foldCount is the number of folds of all cross-validation here.
+const foldCount = 5
 
 // Data is what a predictor is fitted on: n queries and the outcomes of M
-// models on them. Outcomes are row-major n×M; NaN is "not observed".
+// models on them. Outcomes are row-major n×M; NaN means not observed.
 type Data struct {
 	Models       []string
 	X            []carrot.Representation // n; dense vectors of one length
 	Score        []float64               // in [0,1]
 	OutputTokens []float64
-	// CostUSD is used for a model without any output tokens: its cost is
-	// then predicted directly. Nil when no outcome carries a cost.
+	// CostUSD is used for models without any output tokens, whose cost is
+	// then predicted directly. It is nil if no outcome carries a cost.
 	CostUSD []float64
-	// Hash groups queries into folds: equal prompts share a hash and so a
-	// fold. Nil: the row number.
+	// Hash assigns queries to folds: equal prompts should have equal hashes,
+	// so that they share a fold. If it is nil, the row numbers serve.
 	Hash []uint64
 }
 
-// Predictor implements carrot.Predictor.
+// Predictor is a carrot.Predictor that can be fitted and saved. Make one with
+// New and Fit, or load one with [Parse] and [File.Predictor].
 type Predictor struct {
 	spec    Spec
 	models  []string
@@ -61,7 +72,8 @@ type Predictor struct {
 	oof     *outOfFold // of the last Fit; nil after Load
 }
 
-// outOfFold is what Fit keeps to recalibrate and to report honestly.
+// outOfFold is what Fit keeps to calibrate the head again, and to report figures
+// on queries that were not fitted on.
 type outOfFold struct {
 	problem  *problem
 	raw      []float64 // n×T
@@ -80,11 +92,16 @@ func (p *Predictor) Spec() Spec { return p.spec }
 // Models names the columns of a prediction.
 func (p *Predictor) Models() []string { return p.models }
 
-// Fit chooses the hyperparameters left open, calibrates on out-of-fold
-// predictions and fits on all of d. It reports progress, if not nil, in words.
+// Fit chooses the hyperparameters that are zero in the Spec, calibrates on
+// out-of-fold predictions and fits on all of d. progress, if not nil, is told
+// what Fit is doing. d is not changed, but must not change while the predictor
+// is in use.
 func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
+	}
+	if err := checkCaution(p.spec.Caution); err != nil {
+		return fmt.Errorf("fit: %w", err)
 	}
 	problem, err := newProblem(&d, p.spec.Seed, progress)
 	if err != nil {
@@ -94,12 +111,12 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	if err != nil {
 		return err
 	}
-	fold := folds(d.Hash, len(d.X), Folds)
+	fold := folds(d.Hash, len(d.X), foldCount)
 	if err := learner.tune(ctx, problem, fold); err != nil {
 		return fmt.Errorf("tune %s: %w", p.spec.Name, err)
 	}
 	progress("out-of-fold predictions of " + p.spec.Name)
-	raw, variance, err := learner.crossfit(ctx, problem, fold, Folds, false)
+	raw, variance, err := learner.crossfit(ctx, problem, fold, foldCount, false)
 	if err != nil {
 		return fmt.Errorf("cross-fit %s: %w", p.spec.Name, err)
 	}
@@ -113,30 +130,45 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
 	p.oof.share = p.novelty.calibrate(p.oof.novelty)
 	learner.describe(&p.spec)
-	p.SetCaution(p.spec.Caution)
-	return nil
+	return p.SetCaution(p.spec.Caution)
 }
 
-// SetCaution refits the head with the models' differences in quality shrunk
+// SetCaution calibrates again, with the models' differences in quality shrunk
 // towards those of their means by the factor c in (0,1]; 0 means 1, no
-// shrinkage. It needs the out-of-fold predictions of Fit.
-func (p *Predictor) SetCaution(c float64) {
+// shrinkage. It needs the out-of-fold predictions of Fit: before Fit, and on a
+// predictor that was loaded, it returns an error that wraps ErrNotFitted. It
+// must not be called while other goroutines predict.
+func (p *Predictor) SetCaution(c float64) error {
+	if p.oof == nil {
+		return fmt.Errorf("set caution: no out-of-fold predictions, which only Fit makes: %w", ErrNotFitted)
+	}
+	if err := checkCaution(c); err != nil {
+		return err
+	}
 	if c == 0 {
 		c = 1
 	}
 	p.spec.Caution = c
 	p.head = fitHead(p.oof, c, p.learner.exact())
+	return nil
 }
 
-// CrossFit holds the raw outputs of models that did not see the queries they
-// predict.
+func checkCaution(c float64) error {
+	if !(c >= 0 && c <= 1) {
+		return fmt.Errorf("caution %v: want a number in (0,1]", c)
+	}
+	return nil
+}
+
+// CrossFit holds predictions of the queries of a Fit, each made by a model that
+// was fitted without that query.
 type CrossFit struct {
 	p             *Predictor
 	raw, variance []float64
 }
 
-// OutOfFold returns the cross-fit of the last Fit, by folds of prompt hash. It
-// is nil after Load.
+// OutOfFold returns the predictions that the last Fit calibrated on, by folds of
+// Data.Hash. It is nil before Fit and for a predictor that was loaded.
 func (p *Predictor) OutOfFold() *CrossFit {
 	if p.oof == nil {
 		return nil
@@ -144,9 +176,10 @@ func (p *Predictor) OutOfFold() *CrossFit {
 	return &CrossFit{p, p.oof.raw, p.oof.variance}
 }
 
-// CrossFit predicts the queries of the last Fit for another partition, with the
-// hyperparameters it chose: group[i] is the part that query i is held out with,
-// in [0,parts). It is rougher than OutOfFold, and good for comparing settings.
+// CrossFit predicts the queries of the last Fit by another partition, with the
+// hyperparameters it chose: query i is held out with part group[i], which is in
+// [0,parts). It trades a little of OutOfFold's accuracy for speed and is meant
+// for comparing settings.
 func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*CrossFit, error) {
 	if p.oof == nil {
 		return nil, ErrNotFitted
@@ -155,9 +188,12 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 	return &CrossFit{p, raw, variance}, err
 }
 
-// Predictions returns one prediction per query, under the predictor's head with
-// the given caution; 0 means the predictor's own.
+// Predictions returns one prediction per query, with the given caution; 0 means
+// the predictor's own. It is nil for a nil CrossFit.
 func (c *CrossFit) Predictions(caution float64) []carrot.Prediction {
+	if c == nil {
+		return nil
+	}
 	h := c.p.head
 	if caution > 0 {
 		h.caution = caution
@@ -181,14 +217,16 @@ type workspace struct {
 	proj          []float32 // for the kernel's variance
 	near          nearest.Heap
 	part          workspacePart
-	place         []int32   // novelty: of the query's words
-	sim           []float32 // and of the training queries
+	place         []int32   // novelty: where the query's words are in its key
+	sim           []float32 // novelty: similarity to each training query
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.
 type workspacePart struct{ raw, variance []float64 }
 
-// Predict implements carrot.Predictor.
+// Predict implements carrot.Predictor. It returns ErrNotFitted before Fit, and
+// an error that names the query if a vector has another length than those
+// fitted on or holds a number that is not finite.
 func (p *Predictor) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
 	if p.learner == nil {
 		return ErrNotFitted

@@ -31,7 +31,7 @@ func (l *ridge) tune(ctx context.Context, p *problem, fold []int) error {
 	}
 	best := math.Inf(1)
 	for _, alpha := range []float64{0.1, 0.3, 1, 3, 10, 30, 100} {
-		raw, _, err := (&ridge{alpha: alpha}).crossfit(ctx, p, fold, Folds, false)
+		raw, _, err := (&ridge{alpha: alpha}).crossfit(ctx, p, fold, foldCount, false)
 		if err != nil {
 			return err
 		}

@@ -2,26 +2,49 @@ package predict
 
 import (
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
-// Save returns the fitted state as tensors with stable names.
-func (p *Predictor) Save() ([]safetensors.Tensor, error) {
+// Write writes the fitted state and the given metadata, which must be valid
+// UTF-8, to w in the safetensors format. Equal predictors and metadata give
+// equal bytes. The arguments of [File.Predictor] are not part of the state: put
+// them into the metadata or keep them elsewhere. The out-of-fold predictions of
+// Fit are not written. It returns ErrNotFitted before Fit.
+func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	if p.learner == nil {
-		return nil, ErrNotFitted
+		return ErrNotFitted
 	}
 	out := &tensors{}
 	p.learner.save(out, p.spec.Name+".")
 	p.head.save(out, "head.")
 	p.novelty.save(out, "novelty.")
-	return out.list, nil
+	return safetensors.Write(w, metadata, out.list)
 }
 
-// Load restores a predictor from Save's tensors. dense is the length of the
-// embedder's vectors. It checks every shape, index and number.
-func Load(file *safetensors.File, spec Spec, models []string, dense int) (*Predictor, error) {
+// File is what [Predictor.Write] wrote: metadata and the state of a predictor.
+type File struct{ file *safetensors.File }
+
+// Parse reads a file from memory; data must not change while the File is in
+// use. It checks the layout of the file; [File.Predictor] checks its content.
+func Parse(data []byte) (*File, error) {
+	file, err := safetensors.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return &File{file}, nil
+}
+
+// Metadata returns a copy of the metadata that Write was given.
+func (f *File) Metadata() map[string]string { return f.file.Metadata() }
+
+// Predictor returns the predictor in the file, whose predictions are those of
+// the one written, to the last bit. spec and models are that predictor's Spec
+// and Models; dense is the length of the dense vectors it was fitted on. Every
+// shape, index and number is checked, and an error names the tensor at fault.
+func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, error) {
 	learner, err := newLearner(spec)
 	if err != nil {
 		return nil, err
@@ -29,7 +52,7 @@ func Load(file *safetensors.File, spec Spec, models []string, dense int) (*Predi
 	if len(models) == 0 {
 		return nil, fmt.Errorf("predictor %s has no models", spec.Name)
 	}
-	in := &tensors{file: file, models: len(models), dense: dense}
+	in := &tensors{file: f.file, models: len(models), dense: dense}
 	p := &Predictor{spec: spec, models: models, dense: dense, learner: learner}
 	if err := learner.load(in, spec.Name+"."); err != nil {
 		return nil, err

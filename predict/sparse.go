@@ -13,8 +13,8 @@ import (
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
 // document frequency and scaled to unit length, about each target's mean:
 // (XᵀX + αI)w = Xᵀ(y - mean), solved by conjugate gradients. The variance is
-// that of the diagonal of XᵀX + αI: it falls with the times the words were
-// seen and is 1/α for words never seen.
+// that of the diagonal of XᵀX + αI: it falls the more often the words were seen
+// and is 1/α for words never seen.
 type sparse struct {
 	alpha   [3]float64 // by side
 	buckets int

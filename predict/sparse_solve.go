@@ -3,7 +3,7 @@ package predict
 import "math"
 
 // cgJob is a block of columns to solve on the same rows, with the squares of
-// their buckets. A column that a row does not observe ignores the row.
+// their buckets. A column ignores the rows on which it was not observed.
 type cgJob struct {
 	rows    []int32
 	columns []int
@@ -80,8 +80,8 @@ func advance(w, r, direction, image []block, inverse []float32, step *block) (rz
 	return rz
 }
 
-// rightHandSide writes Xᵀ(y - mean) and returns, for each row, which columns
-// observe it: 1 or 0.
+// rightHandSide writes Xᵀ(y - mean) and returns a mask for each row: 1 for the
+// columns that were observed on it, 0 for the others.
 func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) []block {
 	t := p.targets()
 	mask := make([]block, len(job.rows))
@@ -103,7 +103,8 @@ func (l *sparse) rightHandSide(p *problem, b *bag, job cgJob, out []block) []blo
 	return mask
 }
 
-// normal writes (XᵀX + αI)v over the given rows, each as its mask says.
+// normal writes (XᵀX + αI)v over the given rows, of which each counts for the
+// columns in its mask.
 func (b *bag) normal(rows []int32, mask, v, out []block, alpha *block) {
 	for j := range out {
 		for k := range out[j] {

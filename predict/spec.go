@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Names lists the predictors.
-var Names = []string{"blend", "kernel", "sparse", "knn", "ridge", "mean"}
+// names lists the predictors.
+var names = []string{"blend", "kernel", "sparse", "knn", "ridge", "mean"}
 
 // Spec names a predictor and its hyperparameters. A zero hyperparameter is
 // chosen by Fit.
@@ -23,9 +23,9 @@ type Spec struct {
 	K         int     `json:"k,omitempty"`         // knn: neighbours for scores
 	KTokens   int     `json:"k_tokens,omitempty"`  // knn: neighbours for output tokens
 
-	// The kernel's noise, sparse's α and knn's k for output tokens and for
-	// what all models have in common on a query; zero: that for scores, if
-	// given.
+	// The same hyperparameters for output tokens, and for what all models
+	// have in common on a query. Zero means the value for scores; if that is
+	// zero too, Fit chooses each of them.
 	KCommon     int     `json:"k_common,omitempty"`
 	NoiseTokens float64 `json:"noise_tokens,omitempty"`
 	NoiseCommon float64 `json:"noise_common,omitempty"`
@@ -35,10 +35,12 @@ type Spec struct {
 	// Parts of a blend, joined by "+". Empty: "kernel+sparse".
 	Parts string `json:"parts,omitempty"`
 
-	// Caution shrinks quality estimates towards each model's mean by this
-	// factor in (0,1]. Zero: not shrunk by Fit.
+	// Caution in (0,1] is the factor by which the models' differences in
+	// quality are shrunk towards those of their means. Zero means 1, no
+	// shrinkage.
 	Caution float64 `json:"caution,omitempty"`
 
+	// Seed draws the kernel's landmarks.
 	Seed uint64 `json:"seed"`
 }
 
@@ -47,8 +49,8 @@ type Spec struct {
 func ParseSpec(text string) (Spec, error) {
 	fields := strings.Split(text, ":")
 	s := Spec{Name: fields[0]}
-	if !slices.Contains(Names, s.Name) {
-		return s, fmt.Errorf("unknown predictor %q: want one of %s", s.Name, strings.Join(Names, ", "))
+	if !slices.Contains(names, s.Name) {
+		return s, fmt.Errorf("unknown predictor %q: want one of %s", s.Name, strings.Join(names, ", "))
 	}
 	for _, f := range fields[1:] {
 		key, value, _ := strings.Cut(f, "=")

@@ -5,8 +5,12 @@
 // needs no training.
 //
 //	book := price.Default()
-//	p, err := book.Price("gpt-4o-2024-08-06")
-//	cost, err := p.Cost(carrot.Usage{Input: 1200, Output: 300})
+//	p, err := book.Price("gpt-4o-2024-05-13")
+//	if err != nil {
+//		fmt.Println(err)
+//		return
+//	}
+//	fmt.Println(p.Cost(carrot.Usage{Input: 1200, Output: 300}))
 package price
 
 import (
@@ -17,12 +21,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 )
 
 // Schema names the form of a price book file.
@@ -251,21 +255,10 @@ func (b *Book) WriteFile(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".prices-*")
-	if err != nil {
-		return fmt.Errorf("write price book: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
+	err = atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("write price book %s: %w", path, err)
 	}

@@ -38,7 +38,9 @@ func Fit(ctx context.Context, t *table.Table, rows []int, spec predict.Spec, pro
 			return nil, err
 		}
 		progress(fmt.Sprintf("caution %g", caution))
-		p.SetCaution(caution)
+		if err := p.SetCaution(caution); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/frontier"
-	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
 )
@@ -107,12 +106,8 @@ const (
 
 func saved(tb testing.TB, p *predict.Predictor) []byte {
 	tb.Helper()
-	list, err := p.Save()
-	if err != nil {
-		tb.Fatal(err)
-	}
 	var out bytes.Buffer
-	if err := safetensors.Write(&out, nil, list); err != nil {
+	if err := p.Write(&out, nil); err != nil {
 		tb.Fatal(err)
 	}
 	return out.Bytes()

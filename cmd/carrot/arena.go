@@ -12,7 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
-	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/arena"
 )
 
 type arenaCommand struct {
@@ -39,8 +39,8 @@ func (c *arenaCommand) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	r, err := eval.ScoreArena(rows)
-	if errors.Is(err, eval.ErrNotScored) {
+	r, err := arena.Score(rows)
+	if errors.Is(err, arena.ErrNotScored) {
 		return hinted{fmt.Errorf("%s: %w", c.File, err), "let RouterArena's llm_inference/run.py ask the models and llm_evaluation/run.py score the answers first"}
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
@@ -61,20 +61,20 @@ func (c *arenaCommand) Run(t terminal) error {
 }
 
 // readArena reads a file of RouterArena.
-func readArena(t terminal, path string) ([]dataset.ArenaRow, error) {
+func readArena(t terminal, path string) ([]arena.Row, error) {
 	if path == "-" {
-		return dataset.ReadArena(t.in, "standard input")
+		return arena.Read(t.in, "standard input")
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // only read from
-	return dataset.ReadArena(f, path)
+	return arena.Read(f, path)
 }
 
 // readPredictions reads a file of RouterArena in which every query has a model.
-func readPredictions(t terminal, path string) ([]dataset.ArenaRow, error) {
+func readPredictions(t terminal, path string) ([]arena.Row, error) {
 	rows, err := readArena(t, path)
 	if err != nil {
 		return nil, err
@@ -145,5 +145,5 @@ func (c *routeCommand) arena(ctx context.Context, t terminal, router *carrot.Rou
 	if cleared > 0 {
 		fmt.Fprintf(t.err, "carrot: %d rows had another model's answer, cost or accuracy: cleared\n", cleared)
 	}
-	return dataset.WriteArena(t.out, rows)
+	return arena.Write(t.out, rows)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/importer"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -34,9 +35,9 @@ type importCommand struct {
 	Format    string            `arg:"" enum:"${import_formats}" help:"What the source is: see above."`
 	Source    string            `arg:"" help:"File or folder to import."`
 	Dir       string            `arg:"" help:"Data folder to write."`
-	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"Of a table: the column of a field, FIELD:MODEL=COLUMN for one model's; may be given again."`
-	Columns   string            `placeholder:"FILE" help:"Of a table: YAML with the same, FIELD: COLUMN."`
-	Prices    string            `placeholder:"FILE" help:"Price book for models.json; else the one in the binary."`
+	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"For a table: the column that holds a field, or FIELD:MODEL=COLUMN for one model; may be repeated."`
+	Columns   string            `placeholder:"FILE" help:"For a table: YAML file with the same mapping, FIELD: COLUMN."`
+	Prices    string            `placeholder:"FILE" help:"Price book for models.json, instead of the one in the binary."`
 	KeepGoing bool              `help:"Leave bad rows out and note them in rejected.jsonl."`
 	Force     bool              `help:"Replace a folder that is not empty."`
 	JSON      bool              `name:"json" help:"Print the report as JSON."`
@@ -45,7 +46,7 @@ type importCommand struct {
 // importFormats lists the formats for the command line.
 func importFormats() string {
 	var names []string
-	for _, f := range dataset.Formats() {
+	for _, f := range importer.Formats() {
 		names = append(names, f.Name)
 	}
 	return strings.Join(names, ",")
@@ -56,7 +57,7 @@ func (c *importCommand) Help() string {
 	b.WriteString(`Streams the source, refuses a bad row with file, row and column, and writes the
 folder all at once. The formats, each with an example:
 `)
-	for _, f := range dataset.Formats() {
+	for _, f := range importer.Formats() {
 		fmt.Fprintf(&b, "\n%s: %s\n\n  carrot data import %[1]s %[3]s %s\n", f.Name, f.Summary, f.Source, cmp.Or(importExample[f.Name], importExample[""]))
 	}
 	b.WriteString(`
@@ -66,15 +67,15 @@ named like a field need not be mapped.`)
 	return b.String()
 }
 
-// importExample is how the example of a format ends.
+// importExample is the end of the example of a format.
 var importExample = map[string]string{
 	"": "mydata",
 	"table": `mydata \
     --column prompt=question --column model=llm --column score=correct`,
 }
 
-// columns merges the mapping of the file with that of the flags, which goes
-// before it.
+// columns merges the mapping of the file with that of the flags, which takes
+// precedence.
 func (c *importCommand) columns() (map[string]string, error) {
 	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0) {
 		return nil, usagef("--column and --columns are for the format table only")
@@ -86,7 +87,7 @@ func (c *importCommand) columns() (map[string]string, error) {
 			return nil, err
 		}
 		defer f.Close() // only read from
-		if columns, err = dataset.ReadColumns(f, c.Columns); err != nil {
+		if columns, err = importer.ReadColumns(f, c.Columns); err != nil {
 			return nil, err
 		}
 	}
@@ -110,7 +111,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	p := newProgress(t.err)
 	defer p.done()
 	count := p.count("importing")
-	report, err := dataset.Import(ctx, c.Format, c.Source, c.Dir, dataset.ImportOptions{
+	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
 		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
 		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { count(int(done), int(total)) },
@@ -119,6 +120,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	p.done()
+	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
 	}
@@ -126,8 +128,49 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	return nil
 }
 
-// print says what was imported, and what to do before it is of use.
-func (c *importCommand) print(out io.Writer, r *dataset.ImportReport) {
+// warning is something about a data folder that does no harm by itself, and
+// what to do about it.
+type warning struct{ text, hint string }
+
+func printWarnings(w io.Writer, dir string, all []warning) {
+	for _, one := range all {
+		fmt.Fprintf(w, "carrot: warning: %s: %s\ncarrot: hint: %s\n", dir, one.text, one.hint)
+	}
+}
+
+// fewComplete is the number of complete queries below which there is a warning.
+const fewComplete = 50
+
+// coverageWarnings says what training and evaluation would not expect of a data
+// folder. It says nothing about a folder without scores.
+func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
+	names := strings.Join(c.Uncosted, ", ")
+	switch {
+	case !c.Costed && len(c.Uncosted) == 0:
+		return nil
+	case !c.Costed:
+		all = append(all, warning{"no model in the pool has tokens or costs: a router trained on this data knows only quality, and its objectives are quality and usd-per-quality=inf",
+			"record input_tokens and output_tokens, or cost_usd, to train a router that weighs cost"})
+	case len(c.Uncosted) == 1:
+		all = append(all, warning{names + " has scores but neither tokens nor costs, while other models in the pool have them: its cost is unknown, and training refuses it",
+			fmt.Sprintf(`record tokens or cost_usd for %s, set "pool": false for it in %s/models.json, or train with --keep-unpriced %[1]s`, names, dir)})
+	case len(c.Uncosted) > 1:
+		all = append(all, warning{names + " have scores but neither tokens nor costs, while other models in the pool have them: their cost is unknown, and training refuses them",
+			fmt.Sprintf(`record tokens or cost_usd for them, set "pool": false for them in %s/models.json, or train with --keep-unpriced %s`, dir, strings.Join(c.Uncosted, ","))})
+	}
+	complete := fmt.Sprintf("%d of %d queries are complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, c.Queries)
+	switch {
+	case 2*c.Complete < c.Queries:
+		all = append(all, warning{complete + "eval skips the others, and named objectives such as balanced are less certain",
+			`fill in the missing outcomes, or set "pool": false for the models that few queries have: see carrot data describe ` + dir})
+	case c.Complete < fewComplete:
+		all = append(all, warning{complete + fmt.Sprintf("figures on fewer than %d are little more than noise", fewComplete), "collect more outcomes"})
+	}
+	return all
+}
+
+// print prints what was imported, and what is needed before it can be used.
+func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
 		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
 	if r.Skipped > 0 {
@@ -139,9 +182,9 @@ func (c *importCommand) print(out io.Writer, r *dataset.ImportReport) {
 	switch {
 	case len(r.Unpriced) == 0:
 	case r.Costs == r.Outcomes:
-		fmt.Fprintln(out, "costs are recorded with the outcomes, so no prices are needed; another price needs tokens")
+		fmt.Fprintln(out, "costs are recorded with the outcomes, so no prices are needed; to use other prices, tokens are needed")
 	default:
-		fmt.Fprintf(out, "no price known for %s: add them to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
+		fmt.Fprintf(out, "no price is known for %s: add prices to %s/models.json, or give --prices when training\n", strings.Join(r.Unpriced, ", "), c.Dir)
 	}
 	if r.Scores == 0 {
 		fmt.Fprintf(out, "no scores: nothing can be trained on %s until scores are joined (carrot data join)\n", c.Dir)
@@ -189,7 +232,8 @@ type checkCommand struct {
 }
 
 func (c *checkCommand) Help() string {
-	return `Ends with status 1 if anything is wrong.
+	return `Exits with status 1 if anything is wrong. Warnings, which are about models without
+costs and about few complete queries, do not change the status.
 
 Example:
   carrot data check mydata`
@@ -218,16 +262,26 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%s: problems found: %d", c.Dir, len(problems))
 	}
-	if !c.JSON {
-		fmt.Fprintf(t.out, "%s: nothing wrong\n", c.Dir)
+	set, err := dataset.Load(ctx, c.Dir)
+	if err != nil {
+		return err
 	}
+	warnings := coverageWarnings(c.Dir, set.Coverage())
+	if c.JSON {
+		printWarnings(t.err, c.Dir, warnings)
+		return nil
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(t.out, "%s: warning: %s\n  hint: %s\n", c.Dir, w.text, w.hint)
+	}
+	fmt.Fprintf(t.out, "%s: nothing wrong\n", c.Dir)
 	return nil
 }
 
 type joinCommand struct {
 	Dirs   []string          `arg:"" help:"Data folders to merge, then the folder to write."`
 	Rename map[string]string `placeholder:"OLD=NEW" help:"Rename models before anything is compared."`
-	Pool   []string          `placeholder:"NAME" help:"The pool of the joined set; else every set's."`
+	Pool   []string          `placeholder:"NAME" help:"Models in the pool of the joined set; by default those in the pool of any set."`
 	Force  bool              `help:"Replace a folder that is not empty."`
 }
 
@@ -262,7 +316,7 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	}
 	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)
 	if moved > 0 {
-		fmt.Fprintf(t.out, "%d queries moved to a later split, as another set holds the same prompt there\n", moved)
+		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/importer"
 )
 
 // Small files in the form of three published data sets, with invented prompts
@@ -186,7 +187,7 @@ func TestTinyDownloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		into := filepath.Join(t.TempDir(), "data")
-		report, err := dataset.Import(t.Context(), tt.format, source, into, dataset.ImportOptions{CountTokens: func(s string) int { return len(s) / 3 }})
+		report, err := importer.Import(t.Context(), tt.format, source, into, importer.Options{CountTokens: func(s string) int { return len(s) / 3 }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 
 type embedCommand struct {
 	Distill distillCommand    `cmd:"" help:"Distil a sentence encoder into a static table."`
-	Check   embedCheckCommand `cmd:"" help:"Check a static table and say where it comes from."`
+	Check   embedCheckCommand `cmd:"" help:"Check a static table and show how it was made."`
 	Export  exportCommand     `cmd:"" help:"Write the vectors of a data folder's prompts as .npy."`
 }
 
@@ -30,15 +30,15 @@ func (c *embedCommand) Help() string {
 type distillCommand struct {
 	Teacher   string   `required:"" placeholder:"DIR" help:"Hugging Face folder of a BERT-family sentence encoder."`
 	Data      []string `required:"" placeholder:"DIR" help:"Data folders whose training prompts give the token frequencies."`
-	Out       string   `required:"" placeholder:"FILE" help:"Where to write the table."`
+	Out       string   `required:"" placeholder:"FILE" help:"File to write the table to."`
 	Dim       int      `default:"128" help:"Length of the vectors."`
 	Smoothing float64  `default:"0.0003" help:"a of the weight a/(a+p) of a token with frequency p."`
-	Licence   string   `default:"unspecified" help:"Licence of the teacher, to note in the file."`
+	Licence   string   `default:"unspecified" help:"Licence of the teacher, to store in the table."`
 }
 
 func (c *distillCommand) Help() string {
 	return `Runs every token through the teacher, reduces the outputs by principal components
-and weighs tokens by their frequency in the training prompts. No text is kept.
+and weights tokens by their frequency in the training prompts. The prompts are not stored.
 
 Example:
   carrot embed distill --teacher all-MiniLM-L6-v2 --data mydata --out static.safetensors`
@@ -79,7 +79,7 @@ func (c *distillCommand) Run(ctx context.Context, t terminal) error {
 }
 
 type embedCheckCommand struct {
-	File string `arg:"" optional:"" help:"Static table; the one in the binary if not given."`
+	File string `arg:"" optional:"" help:"Static table. Without it, the one in the binary is checked."`
 }
 
 func (c *embedCheckCommand) Help() string {
@@ -141,7 +141,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// writeNPY writes the dense vectors in NumPy's format, version 1.0.
+// writeNPY writes the dense vectors in version 1.0 of NumPy's format.
 func writeNPY(w io.Writer, x []carrot.Representation) error {
 	dim := 0
 	if len(x) > 0 {

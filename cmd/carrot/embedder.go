@@ -1,52 +1,38 @@
 package main
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/embed"
-	"github.com/carrot-router/carrot/internal/provider"
 )
 
 const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder) or openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY)."
 
-// openEmbedder opens the embedder that spec names. Vectors of a bert or openai
-// embedder are cached on disk.
+// openEmbedder opens the embedder that a flag describes, with the cache and
+// the key that the environment names.
 func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, error) {
-	kind, at, _ := strings.Cut(spec, ":")
+	embedder, err := embed.Open(spec, embed.Options{
+		CacheDir: filepath.Join(cacheFolder(), "carrot", "vectors"),
+		APIKey:   os.Getenv("OPENAI_API_KEY"),
+		Progress: tell,
+	})
 	switch {
-	case kind == "static" && at == "":
-		return embed.Default()
-	case kind == "static":
-		return embed.OpenStatic(at)
-	case kind == "bert" && at != "":
-		encoder, err := embed.OpenBERT(at)
-		if err != nil {
-			return nil, hinted{err, "a folder needs config.json, tokenizer.json or vocab.txt, and model.safetensors"}
-		}
-		return cached(encoder, tell)
-	case kind == "openai" && at != "":
-		url, model, _ := strings.Cut(at, "#")
-		if model == "" {
-			return nil, usagef("embedder %q: name the model after #, as in openai:%s#text-embedding-3-small", spec, url)
-		}
-		return cached(&provider.Embeddings{BaseURL: url, Model: model, APIKey: os.Getenv("OPENAI_API_KEY")}, tell)
+	case errors.Is(err, embed.ErrSpec):
+		return nil, usageError{err}
+	case errors.Is(err, embed.ErrCache):
+		return nil, hinted{err, "set CARROT_CACHE to a folder that can be written"}
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(spec, "bert:"):
+		return nil, hinted{err, "a folder needs config.json, tokenizer.json or vocab.txt, and model.safetensors"}
 	}
-	return nil, usagef("embedder %q: want static, static:FILE, bert:DIR or openai:URL#MODEL", spec)
+	return embedder, err
 }
 
-func cached(encoder embed.Encoder, tell func(done, total int)) (carrot.Embedder, error) {
-	cache, err := embed.OpenCache(filepath.Join(cacheFolder(), "carrot", "vectors"), encoder.ID())
-	if err != nil {
-		return nil, fmt.Errorf("%w (set CARROT_CACHE to a folder that can be written)", err)
-	}
-	return &embed.Encoded{Encoder: encoder, Cache: cache, Progress: tell}, nil
-}
-
-// cacheFolder is where what can be computed again is kept.
+// cacheFolder is the folder for results that can be recomputed.
 func cacheFolder() string {
 	if set := os.Getenv("CARROT_CACHE"); set != "" {
 		return set

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	render "github.com/carrot-router/carrot/internal/report"
 )
 
@@ -64,27 +65,9 @@ func (f *reportFlags) write(r *eval.Report) error {
 		if out.path == "" {
 			continue
 		}
-		if err := replaceFile(out.path, out.write); err != nil {
+		if err := atomicfile.Write(out.path, 0o644, out.write); err != nil {
 			return fmt.Errorf("write report %s: %w", out.path, err)
 		}
 	}
 	return nil
-}
-
-// replaceFile writes a file beside path and renames it, so that path holds the
-// whole of the old or of the new.
-func replaceFile(path string, write func(io.Writer) error) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	err = write(tmp)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

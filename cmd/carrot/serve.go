@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/record"
 )
 
 type serveCommand struct {
@@ -49,8 +50,8 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if c.Demo {
 		return c.demo(ctx, t)
 	}
-	s := &service{open: c.listening(func(reading func(string)) (*gateway.Config, error) {
-		return gateway.OpenConfigFiles(c.Config, os.LookupEnv, reading)
+	s := &service{open: c.listening(func(reading func(string)) (*gateway.File, error) {
+		return gateway.OpenFile(c.Config, os.LookupEnv, reading)
 	})}
 	config, source, err := s.load()
 	if err != nil {
@@ -62,9 +63,9 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	return s.run(ctx, t.err, config, source, nil)
 }
 
-// listening reads a configuration with the address of --listen in it.
+// listening reads a configuration and replaces its address by that of --listen.
 func (c *serveCommand) listening(read openConfig) openConfig {
-	return func(reading func(string)) (*gateway.Config, error) {
+	return func(reading func(string)) (*gateway.File, error) {
 		config, err := read(reading)
 		if err == nil && c.Listen != "" {
 			err = config.SetListen(c.Listen)
@@ -73,9 +74,9 @@ func (c *serveCommand) listening(read openConfig) openConfig {
 	}
 }
 
-// check says that nothing is wrong with a configuration, or what.
-func (c *serveCommand) check(t terminal, config *gateway.Config, source gateway.Source) error {
-	if _, err := gateway.New(config, source, gateway.Options{}); err != nil {
+// check reports what is wrong with a configuration, or that nothing is.
+func (c *serveCommand) check(t terminal, config *gateway.File, source gateway.Source) error {
+	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
 	if path := config.Record.Path; path != "" {
@@ -92,7 +93,7 @@ func (c *serveCommand) check(t terminal, config *gateway.Config, source gateway.
 
 // openConfig reads a configuration, and calls reading with the name of each file
 // just before it is read.
-type openConfig func(reading func(name string)) (*gateway.Config, error)
+type openConfig func(reading func(name string)) (*gateway.File, error)
 
 // service is a running gateway with what it stands on.
 type service struct {
@@ -101,17 +102,18 @@ type service struct {
 	level slog.LevelVar
 
 	gateway *gateway.Gateway
+	bound   *gateway.File     // that it was started with
 	reopen  func() error      // of the record; nil: there is none
 	mu      sync.Mutex        // one reload at a time
 	seen    map[string]string // the files as they were just before they were read
 }
 
 // load reads the configuration and the files that it names. Each file is looked
-// at before it is read, so that a change meanwhile is seen as one; those that a
-// configuration names are looked at even if one of them is wrong, for that may be
-// mended. After a bad configuration those known before are watched too, as they
-// are now: what is served stands on them, but no change is worth a second failure.
-func (s *service) load() (*gateway.Config, gateway.Source, error) {
+// at before it is read, so that a change in the meantime is noticed; files that a
+// configuration names are looked at even if one of them is wrong, because it may be
+// fixed. After a bad configuration the files known before are watched too, as they
+// are now, because the gateway still runs on them.
+func (s *service) load() (*gateway.File, gateway.Source, error) {
 	known, seen := map[string]string{}, map[string]string{}
 	for name := range s.seen {
 		look(known, name)
@@ -136,7 +138,7 @@ func (s *service) load() (*gateway.Config, gateway.Source, error) {
 	return config, source, nil
 }
 
-// look notes how files are now.
+// look notes the present state of files.
 func look(seen map[string]string, names ...string) {
 	for _, name := range names {
 		if name != "" {
@@ -145,8 +147,8 @@ func look(seen map[string]string, names ...string) {
 	}
 }
 
-// stamp changes with the content of a file and with who may read it, for that too
-// may mend a reload that failed.
+// stamp changes with the content of a file and with its permissions, because a
+// change of either may fix a reload that failed.
 func stamp(name string) string {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -155,7 +157,7 @@ func stamp(name string) string {
 	return fmt.Sprint(info.Mode(), info.Size(), info.ModTime().UnixNano())
 }
 
-// changed reports whether a file is not as it was before it was read.
+// changed reports whether a file has changed since it was read.
 func (s *service) changed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,15 +169,15 @@ func (s *service) changed() bool {
 	return false
 }
 
-// run serves what was loaded until ctx is done, and logs JSON lines. started is
-// told the clients' address.
-func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config, source gateway.Source, started func(address string)) (err error) {
+// run serves what was loaded until ctx is done, and logs JSON lines. started, if
+// not nil, is called with the clients' address.
+func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(address string)) (err error) {
 	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
 	s.log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: &s.level}))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(70) // a server that lives long had rather be small
+		debug.SetGCPercent(70) // for a long-lived server, less memory is worth some time
 	}
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
@@ -184,7 +186,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config
 	defer func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if lost := stop(late); lost != nil { // no reason to have failed
+		if lost := stop(late); lost != nil { // which is no reason to fail
 			s.log.Warn("telemetry was lost", "error", lost)
 		}
 	}()
@@ -192,15 +194,16 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options := gateway.Options{Log: s.log, Registerer: registry, Tracer: tracer, Meter: meter}
-	if record := config.Record; record.Path != "" {
-		file, err := gateway.OpenJSONL(record.Path, int64(record.MaxMB)<<20, *record.Keep)
+	if c := config.Record; c.Path != "" {
+		file, err := record.OpenJSONL(c.Path, int64(c.MaxMB)<<20, *c.Keep)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if s.gateway, err = gateway.New(config, source, options); err != nil {
+	s.bound = config
+	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
 		return err
 	}
 	clients, err := net.Listen("tcp", config.Listen)
@@ -226,24 +229,29 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.Config
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(registry, s.reload))
+	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
 }
 
-// reload takes a new configuration over; a bad one changes nothing.
+// reload applies a new configuration; a bad one changes nothing.
 func (s *service) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	config, source, err := s.load()
+	var restart []string
+	if err == nil {
+		restart, err = config.Restart(s.bound)
+	}
 	if err != nil {
 		s.gateway.Refused()
 		s.log.Error("reload", "error", err)
 		return err
 	}
-	restart, err := s.gateway.Reload(config, source)
+	more, err := s.gateway.Reload(&config.Config, source)
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err
 	}
+	restart = append(restart, more...)
 	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
 	if len(restart) > 0 {
@@ -267,7 +275,7 @@ func (s *service) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hup:
-			if s.reopen != nil { // for who moves the record's file away
+			if s.reopen != nil { // for programs that move the file of records away
 				if err := s.reopen(); err != nil {
 					s.log.Error("reopen the record", "error", err)
 				}
@@ -291,7 +299,7 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer wait()
 	defer cancel()
-	s := &service{open: c.listening(func(func(string)) (*gateway.Config, error) { return gateway.ParseConfig([]byte(text), os.LookupEnv) })}
+	s := &service{open: c.listening(func(func(string)) (*gateway.File, error) { return gateway.ParseFile([]byte(text), os.LookupEnv) })}
 	config, source, err := s.load()
 	if err != nil {
 		return err

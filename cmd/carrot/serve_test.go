@@ -232,8 +232,8 @@ func TestServeKeyFileChanged(t *testing.T) {
 	folder := t.TempDir()
 	key, prices, config := filepath.Join(folder, "key"), filepath.Join(folder, "prices.json"), filepath.Join(folder, "carrot.yaml")
 	meanwhile := func() {}
-	s := &service{open: func(reading func(string)) (*gateway.Config, error) {
-		c, err := gateway.OpenConfigFiles(config, os.LookupEnv, reading)
+	s := &service{open: func(reading func(string)) (*gateway.File, error) {
+		c, err := gateway.OpenFile(config, os.LookupEnv, reading)
 		meanwhile()
 		return c, err
 	}}
@@ -305,8 +305,8 @@ func TestServeChangedMeanwhile(t *testing.T) {
 	}
 	const text = `{providers: [{name: up, kind: openai, base_url: "http://127.0.0.1:9/v1"}], models: [{name: gpt-4o-mini-2024-07-18, provider: up}], prices: prices.json}`
 	var meanwhile func()
-	s := &service{open: func(reading func(string)) (*gateway.Config, error) {
-		c, err := gateway.OpenConfigFiles(config, os.LookupEnv, reading)
+	s := &service{open: func(reading func(string)) (*gateway.File, error) {
+		c, err := gateway.OpenFile(config, os.LookupEnv, reading)
 		meanwhile()
 		return c, err
 	}}

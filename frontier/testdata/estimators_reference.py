@@ -143,7 +143,7 @@ def curves():
     yield curve_problem("one point beyond the axis", [[0.5, 0.8]], singles)
     yield curve_problem("the same point twice", [[0.004, 0.6], [0.004, 0.6]], singles)
     yield curve_problem("on one line", [[0.01, 0.5], [0.02, 0.6], [0.03, 0.7]], singles)
-    yield curve_problem("dearer and worse", [[0.001, 0.7], [0.01, 0.6], [0.02, 0.3]], singles)
+    yield curve_problem("more expensive and worse", [[0.001, 0.7], [0.01, 0.6], [0.02, 0.3]], singles)
     yield curve_problem("one single model", [[0.001, 0.5], [0.003, 0.6]], [[0.002, 0.6]])
     yield curve_problem("singles of one quality", [[0.001, 0.5], [0.004, 0.6]], [[0.002, 0.6], [0.001, 0.6]])
     yield curve_problem("the singles themselves", singles, singles)
@@ -162,7 +162,7 @@ def pairs():
     yield pair_problem("one point", [[0.5, 0.7]], 0.4, 0.8)
     yield pair_problem("shares out of range", [[-0.5, 0.9], [0.25, 0.6], [1.5, 0.1]], 0.4, 0.8)
     yield pair_problem("better than both", [[0.3, 0.5], [0.6, 0.95]], 0.4, 0.8)
-    yield pair_problem("the dear one is weaker", [[0.3, 0.7], [0.6, 0.5]], 0.8, 0.4)
+    yield pair_problem("the more expensive one is weaker", [[0.3, 0.7], [0.6, 0.5]], 0.8, 0.4)
     for k in range(6):
         share = random.uniform(0, 1, 20).round(1 if k % 2 else 6)
         quality = 0.4 + 0.4 * np.sqrt(share) * random.uniform(0.5, 1.2, 20)

@@ -5,12 +5,12 @@ routers on each, computed with numpy alone. It shares no code with the package.
 
 Definitions. A setting is a price of quality, lambda = 0 or one of 400 values evenly
 spaced in log from 1e-3 to 1e6 per USD; at each, a router takes for every query the
-model with the largest estimate of (score - lambda * cost), of equals the cheaper,
-then the first. Its curve is the observed mean cost and mean score of these choices;
+model with the largest estimate of (score - lambda * cost); ties go to the cheaper,
+then to the first. Its curve is the observed mean cost and mean score of these choices;
 the zero router's curve is the single models.
 
 AIQ is the mean of the upper concave envelope of the curve, flat beyond its ends, over
-a linear axis between the cheapest and the dearest single model. Here the envelope is
+a linear axis between the cheapest and the most expensive single model. Here the envelope is
 the highest chord at each of 4,000 places, so expect agreement to 1e-3 (a mean on a
 grid), while peak, QNC and cost@95 are read off the curve and agree to rounding.
 """
@@ -27,8 +27,8 @@ def curve(score, cost, guess_score, guess_cost):
     points = []
     for lam in LAMBDAS:
         utility = guess_score - lam * guess_cost
-        dear = np.where(utility == utility.max(axis=1, keepdims=True), guess_cost, np.inf)
-        choice = dear.argmin(axis=1)
+        cost_if_best = np.where(utility == utility.max(axis=1, keepdims=True), guess_cost, np.inf)
+        choice = cost_if_best.argmin(axis=1)
         points.append((cost[rows, choice].mean(), score[rows, choice].mean()))
     return np.array(points)
 
@@ -69,8 +69,8 @@ def problem(seed, queries=40, models=5):
     skill = np.sort(random.uniform(0.3, 0.8, models))
     hardness = random.normal(0, 0.3, (queries, 1))
     score = np.clip(skill - hardness + random.normal(0, 0.2, (queries, models)), 0, 1).round(2)
-    dearness = np.logspace(-4, -1.5, models)[random.permutation(models) if seed % 2 else slice(None)]
-    cost = (dearness * np.exp(random.normal(0, 0.5, (queries, models)))).round(7)
+    level = np.logspace(-4, -1.5, models)[random.permutation(models) if seed % 2 else slice(None)]
+    cost = (level * np.exp(random.normal(0, 0.5, (queries, models)))).round(7)
     noisy_score = (score + random.normal(0, 0.25, score.shape)).round(3)
     noisy_cost = (cost * np.exp(random.normal(0, 0.3, cost.shape))).round(7)
     singles = np.column_stack([cost.mean(axis=0), score.mean(axis=0)])

@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
-// marshal is what must be written.
+// marshal returns the JSON that must be written.
 func marshal(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -95,5 +95,26 @@ func BenchmarkFloat(b *testing.B) {
 				buf = appendjson.Float(buf[:0], v.of)
 			}
 		})
+	}
+}
+
+func TestParseDecimal(t *testing.T) {
+	f := func(s string, want int64) {
+		t.Helper()
+		got, err := appendjson.ParseDecimal(s, 3)
+		if got != want || err != nil {
+			t.Errorf("ParseDecimal(%q, 3) = %d, %v, want %d", s, got, err, want)
+		}
+	}
+	f("-0", 0)
+	f("1.5", 1500)
+	f("-0.001", -1)
+	f("0.0015", 2) // more decimals than are kept
+	f("1e-3", 1)   // other programs write it so
+	f("2.5E2", 250_000)
+	for _, s := range []string{"9223372036854775808", "1e300", "1e400", "-1e30", "9300000000000000.001", "", "x", "1.x", "0x10", "1e"} {
+		if got, err := appendjson.ParseDecimal(s, 3); err == nil {
+			t.Errorf("ParseDecimal(%q, 3) = %d, want an error", s, got)
+		}
 	}
 }

@@ -2,8 +2,8 @@
 package dot
 
 // Rows writes to y the dot product of x with each row of a, which has len(y) rows
-// of len(x) numbers. Sums are taken in one order everywhere, so that they are the
-// same to the last bit on every machine.
+// of len(x) numbers. Numbers are added in the same order everywhere, so that sums
+// are equal to the last bit on every machine.
 func Rows(y, a, x []float32) {
 	if len(y) == 0 {
 		return
@@ -21,12 +21,12 @@ func Rows(y, a, x []float32) {
 	}
 	for i := range y {
 		for j, v := range a[i*d+whole : (i+1)*d] {
-			y[i] += float32(v * x[whole+j]) // not fused, as nowhere here
+			y[i] += float32(v * x[whole+j]) // converted so that the compiler cannot fuse the operations
 		}
 	}
 }
 
-// lanes is how many sums are kept side by side: four registers of eight.
+// lanes is how many partial sums are kept: four registers of eight.
 const lanes = 32
 
 // rows does what rowsAVX does.

@@ -4,8 +4,9 @@ import "golang.org/x/sys/cpu"
 
 var fast = cpu.X86.HasAVX
 
-// rowsAVX writes n dot products of x with rows of a, over their first whole
-// numbers, which are a multiple of lanes; rest more follow in each row.
+// rowsAVX writes the dot products of x with n rows of a, over the first whole
+// numbers of each row. whole is a multiple of lanes; each row has rest more
+// numbers.
 //
 //go:noescape
 func rowsAVX(y, a, x *float32, n, whole, rest int)

@@ -19,7 +19,7 @@ row:
 	MOVQ   R8, R10
 
 block:
-	PREFETCHT0 4096(SI) // a page ahead: the processor itself reads ahead only within one
+	PREFETCHT0 4096(SI) // a page ahead: the processor itself prefetches only within a page
 	PREFETCHT0 4160(SI)
 	VMOVUPS (R9), Y4
 	VMOVUPS 32(R9), Y5

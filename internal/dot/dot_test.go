@@ -16,17 +16,17 @@ func random(r *rand.Rand, n int) []float32 {
 	return v
 }
 
-// Rows is the product to float32's accuracy, and to the last bit what the loop in
-// Go gives.
+// TestRows: Rows is accurate to float32, and equal to the loop in Go to the last
+// bit.
 func TestRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, d := range []int{0, 1, 7, 31, 32, 33, 96, 128, 131, 1024} {
 		for _, n := range []int{0, 1, 2, 33} {
-			a, x := random(r, n*d+5), random(r, d) // more than is wanted
+			a, x := random(r, n*d+5), random(r, d) // more than needed
 			y := append(random(r, n), 42)
 			Rows(y[:n], a, x)
 			if y[n] != 42 {
-				t.Fatalf("%d rows of %d: written past the end", n, d)
+				t.Fatalf("%d rows of %d: Rows wrote past the end", n, d)
 			}
 			for i := range n {
 				var want, size float64
@@ -42,7 +42,7 @@ func TestRows(t *testing.T) {
 			plain := make([]float32, n)
 			rows(plain, a, x, whole)
 			if whole == d && !slices.Equal(plain, y[:n]) {
-				t.Fatalf("%d rows of %d: %v in Go, %v here", n, d, plain, y[:n])
+				t.Fatalf("%d rows of %d: %v by the loop in Go, %v by Rows", n, d, plain, y[:n])
 			}
 		}
 	}

@@ -1,8 +1,8 @@
 // Package nearest keeps the nearest neighbours of an exact scan.
 package nearest
 
-// Heap keeps the k most similar rows offered, as a heap with the least
-// similar on top; ties keep the earlier row.
+// Heap keeps the k most similar of the rows offered, as a heap with the least
+// similar on top. Ties go to the earlier row.
 type Heap struct {
 	k   int
 	sim []float32
@@ -15,7 +15,7 @@ func (h *Heap) Reset(k int) {
 	h.sim, h.row = h.sim[:0], h.row[:0]
 }
 
-// worse reports whether entry a is less similar than b, or as similar and a
+// worse reports whether entry a is less similar than b, or equally similar and a
 // later row.
 func (h *Heap) worse(a, b int) bool {
 	return h.sim[a] < h.sim[b] || h.sim[a] == h.sim[b] && h.row[a] > h.row[b]
@@ -64,7 +64,8 @@ func (h *Heap) down(at, n int) {
 	}
 }
 
-// Sorted orders the rows nearest first and returns them; the heap is spent.
+// Sorted returns the rows, the nearest first. It destroys the heap: call Reset
+// before using it again.
 func (h *Heap) Sorted() []int32 {
 	for n := len(h.sim) - 1; n > 0; n-- {
 		h.swap(0, n)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestHeap: the k most similar rows, nearest first, ties to the earlier row, as
-// a sort of all rows has them.
+// TestHeap: the heap returns what sorting all rows does: the k most similar ones,
+// the nearest first, with ties in row order.
 func TestHeap(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var h Heap

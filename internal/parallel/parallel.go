@@ -1,5 +1,5 @@
-// Package parallel spreads loops over the processors. What a loop writes must
-// not depend on the order of its turns.
+// Package parallel spreads loops over the processors. The result of a loop must
+// not depend on the order of its iterations.
 package parallel
 
 import (
@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Each calls f(0), …, f(n-1), each on whichever processor is free.
+// Each calls f(0), …, f(n-1), each on the next processor that is free, and waits
+// for all calls.
 func Each(n int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -22,7 +23,8 @@ func Each(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// Ranges calls f on contiguous ranges [lo,hi) of [0,n), one per processor.
+// Ranges calls f on contiguous ranges [lo,hi) of [0,n), one per processor, and
+// waits for all calls.
 func Ranges(n int, f func(lo, hi int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers <= 1 {

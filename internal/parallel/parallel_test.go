@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestLoops: every index once, for any number of turns.
+// TestLoops: every index is visited once, for any number of iterations.
 func TestLoops(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 100} {
 		each, ranges, want := make([]int, n), make([]int, n), slices.Repeat([]int{1}, n)

@@ -1,21 +1,16 @@
-// Package provider holds the clients of upstream model providers: [Upstream]
-// passes a request on as it stands and says what a failure means, and
-// [Embeddings] is an encoder behind an OpenAI-compatible /v1/embeddings endpoint.
+// Package provider calls upstream model providers. An [Upstream] is one
+// provider's API: it passes a request on as it stands and says what an error
+// means. A [Caller] makes calls dependable: keys in turn, retries within a budget,
+// circuit breakers and timeouts. [Embeddings] is an encoder behind an
+// OpenAI-compatible /v1/embeddings endpoint.
 //
-//	encoder := &provider.Embeddings{
-//		BaseURL: "https://api.openai.com/v1", // or "http://localhost:11434/v1"
-//		Model:   "text-embedding-3-small",
-//		APIKey:  os.Getenv("OPENAI_API_KEY"),
-//	}
-//	vectors, err := encoder.Encode(ctx, []string{"What is 2+2?"})
-//	if refused, ok := errors.AsType[*provider.Error](err); ok {
-//		log.Printf("status %d, code %s", refused.Status, refused.Code)
-//	}
+// There is one type of error, [Error]: what kind it is of says what to do next.
+// Nothing here falls back to another model: whoever knows the alternatives
+// decides that.
 //
-// A client keeps nothing: wrap an encoder in embed.Encoded for a cache on
-// disk. Routing through a remote encoder adds a network round trip to every
-// decision; the embedded static encoder takes microseconds.
+// Programs that pass an answer on while it comes, as a gateway does, give
+// [Job.Call] a function that handles one call. Others read a whole answer:
 //
-// An Upstream neither retries nor falls back: it makes one call, and whoever
-// knows the alternatives decides what a [Failure] leads to.
+//	caller := &provider.Caller{Retry: provider.Retry{Retries: 2, Backoff: time.Second, MaxWait: time.Minute}}
+//	answer, err := caller.Ask(ctx, target, provider.Call{API: wire.Chat, Body: body}, 64<<20)
 package provider

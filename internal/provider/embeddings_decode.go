@@ -14,7 +14,7 @@ import (
 // decodeEmbeddings reads the answer to a request for the vectors of n texts,
 // puts them into the order of the texts and makes them unit vectors. They must
 // have one length, which is dim unless dim is zero.
-func decodeEmbeddings(answer []byte, n, dim int, secrets []string) ([][]float32, error) {
+func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, error) {
 	var list struct {
 		Data []struct {
 			Index     *int            `json:"index"`
@@ -27,9 +27,7 @@ func decodeEmbeddings(answer []byte, n, dim int, secrets []string) ([][]float32,
 	if list.Data == nil {
 		// Some gateways report an upstream's error with status 200.
 		if code, message := parseError(answer); code != "" || message != "" {
-			refused := &Error{Status: http.StatusOK, Code: code, Message: message}
-			refused.clean(secrets)
-			return nil, refused
+			return nil, u.judge(http.StatusOK, code, message)
 		}
 	}
 	if len(list.Data) != n {

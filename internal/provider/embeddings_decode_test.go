@@ -46,7 +46,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"base64 zero", binary("\x00\x00\x00\x00"), 1, "all zero"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := decodeEmbeddings([]byte(test.answer), test.n, 0, nil)
+			got, err := new(Upstream).decodeEmbeddings([]byte(test.answer), test.n, 0)
 			if err == nil || got != nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("decodeEmbeddings(%s) = %v, %v, want no vectors and %q in the error", test.answer, got, err, test.want)
 			}
@@ -56,18 +56,18 @@ func TestDecodeRefuses(t *testing.T) {
 
 func TestDecodeDimensions(t *testing.T) {
 	answer := []byte(`{"data":[{"index":0,"embedding":[1,0,0]}]}`)
-	if _, err := decodeEmbeddings(answer, 1, 3, nil); err != nil {
+	if _, err := new(Upstream).decodeEmbeddings(answer, 1, 3); err != nil {
 		t.Errorf("length 3, 3 asked for: %v", err)
 	}
-	if _, err := decodeEmbeddings(answer, 1, 2, nil); err == nil {
+	if _, err := new(Upstream).decodeEmbeddings(answer, 1, 2); err == nil {
 		t.Error("length 3, 2 asked for: no error")
 	}
 }
 
 func TestDecodeErrorWithStatus200(t *testing.T) {
-	_, err := decodeEmbeddings([]byte(`{"error":{"message":"no provider for k3y","code":404}}`), 1, 0, []string{"k3y"})
+	_, err := (&Upstream{Keys: []string{"k3y"}}).decodeEmbeddings([]byte(`{"error":{"message":"no provider for k3y","code":404}}`), 1, 0)
 	refused, ok := errors.AsType[*Error](err)
-	if want := (Error{Status: 200, Code: "404", Message: "no provider for ***"}); !ok || *refused != want {
+	if want := (Error{Kind: Server, Status: 200, Code: "404", Message: "no provider for ***"}); !ok || refused.Kind != want.Kind || refused.Status != want.Status || refused.Code != want.Code || refused.Message != want.Message {
 		t.Errorf("decodeEmbeddings: %v, want %v", err, &want)
 	}
 }
@@ -85,7 +85,7 @@ func FuzzDecodeEmbeddings(f *testing.F) {
 			return
 		}
 		dim = max(dim, 0)
-		vectors, err := decodeEmbeddings(answer, n, dim, []string{"secret"})
+		vectors, err := (&Upstream{Keys: []string{"secret"}}).decodeEmbeddings(answer, n, dim)
 		if err != nil {
 			if vectors != nil || err.Error() == "" {
 				t.Fatalf("decodeEmbeddings = %v, %v", vectors, err)

@@ -44,7 +44,7 @@ func TestParseError(t *testing.T) {
 // A client hears something in any case, and what the provider only echoes decides
 // nothing.
 func TestRefusal(t *testing.T) {
-	check := func(status int, body, code, message string, kind FailureKind, ofModel bool) {
+	check := func(status int, body, code, message string, kind ErrorKind, ofModel bool) {
 		t.Helper()
 		f := (&Upstream{Keys: []string{"secret-key"}}).refusal(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(body))
 		if f.Code != code || f.Message != message || f.Kind != kind || f.OfModel != ofModel || !f.Quoted {
@@ -56,6 +56,7 @@ func TestRefusal(t *testing.T) {
 	check(400, `{"reason":"secret-key"}`, "", `{"reason":"***"}`, Invalid, false)
 	check(400, ` <html>a page</html>`, "", `<html>a page</html>`, Invalid, false)
 	check(400, ``, "", "the provider does not say why", Invalid, false)
+	check(404, ``, "", "there is nothing at this address; most base URLs end in /v1", Invalid, false)
 	check(400, `{"error":{"message":"the prompt is too long"}}`, "", "the prompt is too long", ContextLength, false)
 	check(400, `{"errors":[{"input":"what is a context window"}]}`, "", `{"errors":[{"input":"what is a context window"}]}`, Invalid, false)
 	check(403, `{"error":{"message":"no access to this model"}}`, "", "no access to this model", KeyRefused, true)
@@ -69,21 +70,22 @@ func TestErrorText(t *testing.T) {
 			t.Errorf("Error() = %q, want %q", got, want)
 		}
 	}
-	check(Error{Status: 429, Code: "rate_limit_exceeded", Message: "slow down"}, "status 429 Too Many Requests: rate_limit_exceeded: slow down")
-	check(Error{Status: 404}, "status 404 Not Found")
-	check(Error{Status: 599, Message: "odd"}, "status 599: odd")
+	check(Error{Kind: RateLimited, Status: 429, Code: "rate_limit_exceeded", Message: "slow down"}, "rate_limited: status 429: rate_limit_exceeded: slow down")
+	check(Error{Kind: Invalid, Status: 404}, "refused: status 404")
+	check(Error{Kind: Network, Code: "network", Message: "no route"}, "network: no route")
 }
 
-func TestErrorClean(t *testing.T) {
-	e := Error{Code: "k3y", Message: "a\x1b[31m\n\tk3y  b\u202e\x00"}
-	e.clean([]string{"", "k3y"})
-	if e.Code != "***" || e.Message != "a[31m *** b" {
-		t.Errorf("clean = %q, %q", e.Code, e.Message)
+func TestClean(t *testing.T) {
+	u := &Upstream{BaseURL: "https://user:pa55@host", Keys: []string{"", "k3y"}}
+	for text, want := range map[string]string{"k3y": "***", "a\x1b[31m\n\tk3y  b\u202e\x00": "a[31m *** b", "pa55word": "***word"} {
+		if got := u.clean(text); got != want {
+			t.Errorf("clean(%q) = %q, want %q", text, got, want)
+		}
 	}
 	// A secret that crosses the cut does not leave its beginning.
-	e = Error{Message: strings.Repeat("é", maxMessage-2) + "secretsecret" + strings.Repeat("x", maxMessage)}
-	e.clean([]string{"secretsecret"})
-	if n := utf8.RuneCountInString(e.Message); n != maxMessage+1 || strings.Contains(e.Message, "se") {
-		t.Errorf("clean left %d runes ending in %q", n, e.Message[len(e.Message)-20:])
+	u.Keys = []string{"secretsecret"}
+	got := u.clean(strings.Repeat("é", maxMessage-2) + "secretsecret" + strings.Repeat("x", maxMessage))
+	if n := utf8.RuneCountInString(got); n != maxMessage+1 || strings.Contains(got, "se") {
+		t.Errorf("clean left %d runes ending in %q", n, got[len(got)-20:])
 	}
 }

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -58,7 +59,7 @@ func bubble(t *testing.T, handler http.HandlerFunc, f func(t *testing.T, e *Embe
 		server.Listener = listener
 		server.Start()
 		transport := &http.Transport{DialContext: listener.dial}
-		f(t, &Embeddings{BaseURL: "http://upstream/v1", Model: "m", Client: &http.Client{Transport: transport}})
+		f(t, &Embeddings{BaseURL: "http://upstream/v1", Model: "m", Transport: transport})
 		transport.CloseIdleConnections()
 		server.Close()
 	})
@@ -90,7 +91,7 @@ func TestRetryStatuses(t *testing.T) {
 			if !ok || refused.Status != status || refused.Code != "some_code" || refused.Message != "it is so" {
 				t.Errorf("Encode with status %d: %v, want an *Error with status, code and message", status, err)
 			}
-			for _, part := range []string{"upstream", `"m"`, "some_code", "it is so", http.StatusText(status)} {
+			for _, part := range []string{"upstream", `"m"`, "some_code", "it is so", fmt.Sprint(status)} {
 				if err != nil && !strings.Contains(err.Error(), part) {
 					t.Errorf("Encode with status %d: %v, want %q in the error", status, err, part)
 				}
@@ -182,9 +183,9 @@ func TestRetryAfter(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	for _, first := range []time.Duration{1, time.Second, time.Hour, math.MaxInt64} {
 		for _, try := range []int{1, 2, 5, 1000} {
-			whole := time.Duration(math.Min(float64(first)*math.Pow(2, float64(try-1)), float64(maxWait)))
-			if got := Backoff(first, try); got < whole/2 || got > whole {
-				t.Errorf("Backoff(%v, %d) = %v, want %v to %v", first, try, got, whole/2, whole)
+			whole := time.Duration(math.Min(float64(first)*math.Pow(2, float64(try-1)), float64(maxBackoff)))
+			if got := backoff(first, try); got < whole/2 || got > whole {
+				t.Errorf("backoff(%v, %d) = %v, want %v to %v", first, try, got, whole/2, whole)
 			}
 		}
 	}
@@ -213,8 +214,8 @@ func TestTimeout(t *testing.T) {
 			between(t, "slow "+slow, time.Since(start), defaultTimeout+defaultBackoff/2, defaultTimeout+defaultBackoff)
 
 			requests, e.Timeout, e.Retries = 0, time.Second, -1
-			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
-				t.Errorf("slow %s, no retries: %v, want no answer within 1s", slow, err)
+			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no whole answer within 1s") {
+				t.Errorf("slow %s, no retries: %v, want no whole answer within 1s", slow, err)
 			}
 		})
 	}
@@ -238,11 +239,10 @@ func TestNetworkErrors(t *testing.T) {
 		}
 	})
 	tries := 0
-	e := &Embeddings{BaseURL: "http://user:hunter2@upstream/v1", Model: "m", Backoff: 1, Client: &http.Client{
-		Transport: roundTrip(func(*http.Request) (*http.Response, error) { tries++; return nil, errors.New("no route") }),
-	}}
+	e := &Embeddings{BaseURL: "http://user:hunter2@upstream/v1", Model: "m", Backoff: 1,
+		Transport: roundTrip(func(*http.Request) (*http.Response, error) { tries++; return nil, errors.New("no route") })}
 	_, err := e.Encode(t.Context(), numbers(1))
-	if want := `embed with "m" at upstream: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
+	if want := `embed with "m" at upstream: network: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
 		t.Errorf("Encode: %v after %d tries, want %s", err, tries, want)
 	}
 }

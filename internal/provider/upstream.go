@@ -2,10 +2,8 @@ package provider
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,8 +26,9 @@ const (
 	Anthropic Kind = "anthropic" // the messages API
 )
 
-// Upstream is a provider's API. It is safe for concurrent use as long as its
-// fields are not changed.
+// Upstream is a provider's API. Calls go through a [Caller], or directly through
+// Do, which makes one. It is safe for concurrent use as long as its fields are
+// not changed.
 type Upstream struct {
 	Name    string
 	Kind    Kind
@@ -42,40 +41,39 @@ type Upstream struct {
 	Header http.Header `json:"-"`
 	// APIs that the provider serves, the preferred one first.
 	APIs []wire.API
-	// Client holds the transport of the calls, the part of it that is used.
-	Client *http.Client
+	// Timeouts of a [Caller]'s calls.
+	Timeouts Timeouts
+	// Transport carries the calls. Nil: http.DefaultTransport.
+	Transport http.RoundTripper
 
 	turn atomic.Uint32
 }
 
-// String is the name, so that no printed form shows a key.
+// String returns the name, so that no printed form shows a key.
 func (u *Upstream) String() string { return u.Name }
 
-// GoString is the name, for the same reason as String.
+// GoString returns the name, for the same reason as String.
 func (u *Upstream) GoString() string { return "provider.Upstream(" + u.Name + ")" }
 
-// NewClient returns a client for Upstreams: connections are kept and
-// compression is not asked for, since it would hold streams back.
-func NewClient(connect time.Duration) *http.Client {
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   connect,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          1024,
-			MaxIdleConnsPerHost:   256,
-			IdleConnTimeout:       90 * time.Second,
-			ExpectContinueTimeout: time.Second,
-			DisableCompression:    true,
-		},
+// NewTransport returns a transport for Upstreams: connections are kept, and
+// compression is not asked for, because it would delay streams.
+func NewTransport(connect time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   connect,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          1024,
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
 	}
 }
 
 // Speaks returns the API in which the provider is called for a client of want:
-// that one if it serves it, or the first of its own that can carry a
-// conversation. It is empty if there is none.
+// that one if the provider serves it, or else the first of its APIs that can
+// carry a conversation. It is empty if there is none.
 func (u *Upstream) Speaks(want wire.API) wire.API {
 	if slices.Contains(u.APIs, want) {
 		return want
@@ -91,10 +89,10 @@ func (u *Upstream) Speaks(want wire.API) wire.API {
 	return ""
 }
 
-// KeyOrder returns the indices of the keys in the order in which this call
-// should try them: each call starts with the next one. Without keys it is one
+// keyOrder returns the indices of the keys in the order in which a call should
+// try them: each call starts with the next one. Without keys there is one
 // index, 0, which stands for no key.
-func (u *Upstream) KeyOrder() []int {
+func (u *Upstream) keyOrder() []int {
 	n := max(len(u.Keys), 1)
 	order := make([]int, n)
 	first := 0
@@ -114,22 +112,25 @@ type Call struct {
 	Model string // the provider's name for it
 	Key   int    // index of the key
 	Body  []byte
-	// Header holds what is passed on of the client's.
+	// Header holds the headers of the client that are passed on.
 	Header http.Header
 }
 
-// Do sends a call. An answer with a status below 300 is returned with its body
-// open; everything else is a *Failure. ctx also limits reading the body.
+// Do sends a call. An answer with a status of 2xx is returned with its body
+// open; everything else is an [*Error]. ctx also limits reading the body.
 func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	address, err := u.address(c)
 	if err != nil {
-		return nil, &Failure{Kind: Network, Code: "bad_address", Message: err.Error()}
+		return nil, &Error{Kind: Network, Code: "bad_address", Message: err.Error()}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(c.Body))
 	if err != nil {
-		return nil, &Failure{Kind: Network, Code: "bad_address", Message: "base URL is not usable"}
+		return nil, &Error{Kind: Network, Code: "bad_address", Message: "base URL is not usable"}
 	}
 	request.URL, request.Host = address, address.Host
+	if password, ok := address.User.Password(); ok {
+		request.SetBasicAuth(address.User.Username(), password)
+	}
 	for name, values := range c.Header {
 		request.Header[name] = values
 	}
@@ -139,26 +140,29 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	for name, values := range u.Header {
 		request.Header[name] = values
 	}
-	response, err := u.roundTrip(request)
+	transport := u.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	// Not through a client: redirects are not followed, cookies are not kept.
+	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return nil, NetworkFailure(ctx, err)
+		return nil, NetworkError(ctx, err)
 	}
 	if response.StatusCode >= 200 && response.StatusCode < 300 {
 		return response, nil
 	}
 	defer response.Body.Close()
-	// What can be read of the report is enough.
+	// Whatever can be read of the report is enough.
 	report, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorAnswer))
 	return nil, u.refusal(response, report)
 }
 
-// roundTrip does without what a client adds: nothing is redirected, and nothing
-// sets cookies.
-func (u *Upstream) roundTrip(request *http.Request) (*http.Response, error) {
-	if u.Client.Transport == nil {
-		return http.DefaultTransport.RoundTrip(request)
+// CloseIdleConnections closes connections that no call uses.
+func (u *Upstream) CloseIdleConnections() {
+	if t, ok := u.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
 	}
-	return u.Client.Transport.RoundTrip(request)
 }
 
 // authorize puts a key where the provider looks for it.
@@ -209,147 +213,4 @@ func (u *Upstream) address(c Call) (*url.URL, error) {
 		base.RawQuery = query.Encode()
 	}
 	return base, nil
-}
-
-// FailureKind says what a failure means for what to do next.
-type FailureKind string
-
-// The kinds of failures.
-const (
-	Network       FailureKind = "network"        // no answer, or a broken one: try again, then another
-	Timeout       FailureKind = "timeout"        // none in time: another
-	Server        FailureKind = "server"         // 5xx: try again, then another
-	RateLimited   FailureKind = "rate_limited"   // 429: another key, then another candidate
-	KeyRefused    FailureKind = "key_refused"    // 401, 402, 403: the key is dead for this request
-	ContextLength FailureKind = "context_length" // the request is too long for the model
-	Invalid       FailureKind = "refused"        // the request is at fault: tell the client
-	Canceled      FailureKind = "canceled"       // the client has hung up
-)
-
-// Failure is a call that brought no answer.
-type Failure struct {
-	Kind       FailureKind
-	Status     int           // 0: no HTTP answer
-	Code       string        // the provider's code or type, or what failed
-	Message    string        // without keys
-	Quoted     bool          // the message may quote the prompt or the answer
-	Said       bool          // the provider itself says that it failed
-	OfModel    bool          // the key is refused for this model, and perhaps not for others
-	RetryAfter time.Duration // the provider asked for this wait; 0: it did not
-	Body       []byte        // the provider's report, as it came
-}
-
-// Public is the failure without what a provider said in words: fit for a log.
-func (f *Failure) Public() string {
-	if !f.Quoted {
-		return f.Error()
-	}
-	public := *f
-	public.Message = ""
-	return public.Error()
-}
-
-// Error reads "rate_limited: status 429: rate_limit_exceeded: slow down".
-func (f *Failure) Error() string {
-	text := string(f.Kind)
-	if f.Status > 0 {
-		text += fmt.Sprintf(": status %d", f.Status)
-	}
-	for _, part := range []string{f.Code, f.Message} {
-		if part != "" {
-			text += ": " + part
-		}
-	}
-	return text
-}
-
-// NetworkFailure is what went wrong on the way, or in reading an answer.
-func NetworkFailure(ctx context.Context, err error) *Failure {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the URL, which may hold credentials
-	}
-	cause := context.Cause(ctx)
-	if f, ok := errors.AsType[*Failure](cause); ok {
-		return f // what the caller ended the call for
-	}
-	switch {
-	case errors.Is(cause, context.DeadlineExceeded):
-		return &Failure{Kind: Timeout, Code: "timeout", Message: "no answer in time"}
-	case cause != nil:
-		return &Failure{Kind: Canceled, Code: "canceled", Message: "the client has hung up"}
-	}
-	return &Failure{Kind: Network, Code: "network", Message: err.Error()}
-}
-
-// ErrorFailure is an error that the provider sent with a good status: within a
-// stream, or in place of an answer.
-func (u *Upstream) ErrorFailure(e *wire.Error) *Failure {
-	said := &Error{Status: e.Status, Code: e.Code, Message: e.Message}
-	if said.Code == "" {
-		said.Code = e.Type
-	}
-	return u.failure(said)
-}
-
-// failure is what a provider's error means.
-func (u *Upstream) failure(e *Error) *Failure {
-	e.clean(u.Keys)
-	if len(e.Code) > maxCode || strings.ContainsRune(e.Code, ' ') {
-		e.Code = "" // a code of words may quote anything
-	}
-	return &Failure{Kind: kindOf(e.Status, e.Code, e.Message), Status: e.Status, Code: e.Code, Message: e.Message, Quoted: true, Said: true,
-		OfModel: e.Status == http.StatusForbidden && strings.Contains(strings.ToLower(e.Code+" "+e.Message), "model")}
-}
-
-// maxCode is how long a provider's error code may be.
-const maxCode = 64
-
-// refusal is the failure of an answer with a bad status.
-func (u *Upstream) refusal(response *http.Response, report []byte) *Failure {
-	e := &Error{Status: response.StatusCode}
-	e.Code, e.Message = parseError(report)
-	for _, key := range u.Keys {
-		if key != "" {
-			report = bytes.ReplaceAll(report, []byte(key), []byte("***"))
-		}
-	}
-	f := u.failure(e)
-	if f.Message == "" { // after it was judged: what is left may be the client's own words
-		e.Message = cmp.Or(strings.TrimSpace(string(report)), "the provider does not say why")
-		e.clean(u.Keys)
-		f.Message = e.Message
-	}
-	f.Body, f.RetryAfter = report, retryAfter(response.Header.Get("Retry-After"), time.Now())
-	return f
-}
-
-// kindOf classifies a status with the provider's code and message.
-func kindOf(status int, code, message string) FailureKind {
-	switch {
-	case status == http.StatusTooManyRequests:
-		return RateLimited
-	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
-		return KeyRefused
-	case status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly || status >= 500 || status < 400:
-		return Server
-	case tooLong(code, message):
-		return ContextLength
-	}
-	return Invalid
-}
-
-// tooLong reports whether a refusal is for the length of the request, by what
-// providers say then.
-func tooLong(code, message string) bool {
-	if code == "context_length_exceeded" || code == "string_above_max_length" {
-		return true
-	}
-	message = strings.ToLower(message)
-	for _, words := range []string{"context length", "context window", "prompt is too long", "input is too long", "too many input tokens",
-		"maximum number of tokens", "input token count", "exceeds the maximum number of tokens"} {
-		if strings.Contains(message, words) {
-			return true
-		}
-	}
-	return false
 }

@@ -45,8 +45,8 @@ func TestUpstreamCall(t *testing.T) {
 		{"the second key", &Upstream{Kind: OpenAI, BaseURL: server.URL, Keys: []string{"k1", "k2"}}, Call{API: wire.Chat, Key: 1}, "/chat/completions", []string{"Authorization=Bearer k2"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.upstream.Client = NewClient(time.Second)
-			defer test.upstream.Client.CloseIdleConnections()
+			test.upstream.Transport = NewTransport(time.Second)
+			defer test.upstream.CloseIdleConnections()
 			test.call.Body = []byte(`{"a": 1}`)
 			response, err := test.upstream.Do(t.Context(), test.call)
 			if err != nil {
@@ -69,11 +69,11 @@ func TestUpstreamCall(t *testing.T) {
 }
 
 // What a provider's refusal means, and what is kept of it.
-func TestFailureKinds(t *testing.T) {
+func TestErrorKinds(t *testing.T) {
 	for _, test := range []struct {
 		status int
 		body   string
-		want   FailureKind
+		want   ErrorKind
 		code   string
 	}{
 		{400, `{"error":{"message":"bad","type":"invalid_request_error","code":"unsupported"}}`, Invalid, "unsupported"},
@@ -96,11 +96,11 @@ func TestFailureKinds(t *testing.T) {
 			w.WriteHeader(test.status)
 			io.WriteString(w, test.body)
 		}))
-		u := &Upstream{Name: "p", BaseURL: server.URL, Keys: []string{"secret-key"}, Client: NewClient(time.Second)}
+		u := &Upstream{Name: "p", BaseURL: server.URL, Keys: []string{"secret-key"}, Transport: NewTransport(time.Second)}
 		_, err := u.Do(t.Context(), Call{API: wire.Chat})
-		u.Client.CloseIdleConnections()
+		u.CloseIdleConnections()
 		server.Close()
-		f, ok := errors.AsType[*Failure](err)
+		f, ok := errors.AsType[*Error](err)
 		if !ok || f.Kind != test.want || f.Code != test.code || f.Status != test.status || f.RetryAfter != 3*time.Second {
 			t.Errorf("status %d, %s: %+v, want %s with code %q", test.status, test.body, f, test.want, test.code)
 			continue
@@ -112,17 +112,17 @@ func TestFailureKinds(t *testing.T) {
 }
 
 // Why a call brought no answer at all.
-func TestNetworkFailure(t *testing.T) {
+func TestNetworkError(t *testing.T) {
 	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }))
 	defer hang.Close()
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	f := func(name, address string, ctx context.Context, want FailureKind) {
+	f := func(name, address string, ctx context.Context, want ErrorKind) {
 		t.Helper()
-		u := &Upstream{BaseURL: address, Client: NewClient(time.Second)}
-		defer u.Client.CloseIdleConnections()
+		u := &Upstream{BaseURL: address, Transport: NewTransport(time.Second)}
+		defer u.CloseIdleConnections()
 		_, err := u.Do(ctx, Call{API: wire.Chat, Body: []byte("{}")})
-		if failure, ok := errors.AsType[*Failure](err); !ok || failure.Kind != want {
+		if failure, ok := errors.AsType[*Error](err); !ok || failure.Kind != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestNetworkFailure(t *testing.T) {
 	gone, hangUp := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, hangUp)
 	ended, end := context.WithCancelCause(t.Context())
-	time.AfterFunc(20*time.Millisecond, func() { end(&Failure{Kind: Timeout, Code: "first_token_timeout"}) })
+	time.AfterFunc(20*time.Millisecond, func() { end(&Error{Kind: Timeout, Code: "first_token_timeout"}) })
 	f("refused", closed.URL, t.Context(), Network)
 	f("no address", "not an address", t.Context(), Network)
 	f("late", hang.URL, late, Timeout)
@@ -156,11 +156,11 @@ func TestSpeaks(t *testing.T) {
 func TestKeyOrder(t *testing.T) {
 	u := &Upstream{Keys: []string{"a", "b", "c"}}
 	for _, want := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 1, 2}} {
-		if got := u.KeyOrder(); !slices.Equal(got, want) {
-			t.Errorf("KeyOrder() = %v, want %v", got, want)
+		if got := u.keyOrder(); !slices.Equal(got, want) {
+			t.Errorf("keyOrder() = %v, want %v", got, want)
 		}
 	}
-	if got := (&Upstream{}).KeyOrder(); !slices.Equal(got, []int{0}) {
+	if got := (&Upstream{}).keyOrder(); !slices.Equal(got, []int{0}) {
 		t.Errorf("without keys: %v, want one call", got)
 	}
 }

@@ -1,16 +1,17 @@
-// Package recent remembers what was used of late, in bounded memory.
+// Package recent remembers recently used entries in bounded memory.
 package recent
 
 import "sync"
 
-// Map holds the entries that were put or got last: at least Size of them, and at
-// most twice as many. The zero Map works. It is safe for concurrent use as long
-// as Size is not changed.
+// Map holds the most recently used entries: at least Size of them, and at most
+// twice as many. The zero Map works. It is safe for concurrent use as long as Size
+// is not changed.
 //
-// There are two generations: when the young one is full it becomes the old one,
-// and what is not used until the next is full goes.
+// There are two generations. When the young one is full, it becomes the old one.
+// Get and Put move an entry to the young generation. When the next one is full, the
+// entries that are still old are dropped.
 type Map[K comparable, V any] struct {
-	// Size of a generation. Zero means 4096.
+	// Size is the number of entries in a generation. Zero means 4096.
 	Size int
 
 	mu         sync.RWMutex
@@ -40,7 +41,7 @@ func (m *Map[K, V]) Get(key K) (V, bool) {
 	return v, ok
 }
 
-// Put gives a key a value.
+// Put sets the value of a key.
 func (m *Map[K, V]) Put(key K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,7 +62,7 @@ func (m *Map[K, V]) put(key K, v V) {
 	m.young[key] = v
 }
 
-// Forget takes a key out.
+// Forget removes a key.
 func (m *Map[K, V]) Forget(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

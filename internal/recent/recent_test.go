@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is used stays, however much comes; what is not goes.
+// TestMap: entries in use stay, however many are added, and others are dropped.
 func TestMap(t *testing.T) {
 	m := Map[int, string]{Size: 10}
 	m.Put(-1, "used")
@@ -14,18 +14,18 @@ func TestMap(t *testing.T) {
 	for i := range 100 {
 		m.Put(i, "new")
 		if v, ok := m.Get(-1); !ok || v != "used" {
-			t.Fatalf("after %d entries the one that is used is %q, %v", i+1, v, ok)
+			t.Fatalf("after %d entries the used one is %q, %v", i+1, v, ok)
 		}
 		if n := len(m.young) + len(m.old); n > 20 {
 			t.Fatalf("%d entries", n)
 		}
 	}
 	if _, ok := m.Get(-2); ok {
-		t.Error("what nobody asked for is still there")
+		t.Error("an unused entry is still there")
 	}
 	for i := 99; i > 99-8; i-- {
 		if _, ok := m.Get(i); !ok {
-			t.Errorf("entry %d, one of the last ten, is gone", i)
+			t.Errorf("entry %d, one of the last ten, is missing", i)
 		}
 	}
 	m.Put(-1, "changed")
@@ -34,7 +34,7 @@ func TestMap(t *testing.T) {
 	}
 	m.Forget(-1)
 	if _, ok := m.Get(-1); ok {
-		t.Error("a forgotten entry is there")
+		t.Error("a forgotten entry is still there")
 	}
 }
 
@@ -42,7 +42,7 @@ func TestZeroMap(t *testing.T) {
 	var m Map[string, int]
 	m.Forget("a")
 	if _, ok := m.Get("a"); ok {
-		t.Error("an empty map holds something")
+		t.Error("an empty map has an entry")
 	}
 	m.Put("a", 1)
 	if v, ok := m.Get("a"); v != 1 || !ok {

@@ -8,25 +8,27 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
-// layers is how many models the traffic chart tells apart; the others share
-// one layer.
+// layers is how many layers the traffic chart has at most. The models with the
+// smallest shares have one together.
 const layers = 8
 
-// traffic draws who answers along the curve of the first router that has it.
+// traffic draws which models answer along the curve of the first router with
+// recorded traffic.
 func (b *board) traffic() (section, bool) {
-	s := section{ID: "traffic", Title: "Who answers"}
+	s := section{ID: "traffic", Title: "Which model answers"}
 	for k := range b.Routers {
 		l := &b.Routers[k]
 		at := steps(l)
 		if len(at) < 2 {
 			continue
 		}
-		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models stand in the order of their cost, the cheapest at the bottom.", l.Name)}
+		s.Lead = []string{fmt.Sprintf("Share of the queries that each model answers along the curve of %s, from its cheapest recorded setting to its best. Models are stacked by cost, with the cheapest at the bottom.", l.Name)}
 		s.Figures = []figure{{SVG: b.area(l, at, wide), Class: "wide"}, {SVG: b.area(l, at, narrow), Class: "narrow"}}
-		s.More = []table{b.settings(l, at)} // no title: the page has it under the slider
-		s.Notes = []string{"The same numbers stand in the table of recorded settings."}
+		s.More = []table{b.settings(l, at)} // without a title: the page has the table under the slider
+		s.Notes = []string{"The table of recorded settings has the same numbers."}
 		return s, true
 	}
 	return s, false
@@ -81,22 +83,22 @@ func (b *board) area(l *eval.RouterLine, at []eval.TrafficPoint, g geometry) tem
 		size = "narrow"
 	}
 	stack := b.layers(at)
-	var legend canvas
-	bottom := legend.layerLegend(stack, size, g, g.height+30)
-	var c canvas
-	c.open(g.width, bottom, "chart area", fmt.Sprintf("Traffic of %s by model along its curve; the same in the table of its recorded settings", l.Name))
-	x := axis{0, float64(len(at) - 1), g.left, g.width - g.right, false}
-	y := axis{0, 1, g.height - g.bottom, g.top, false}
-	c.patterns(size)
+	var legend svg.Canvas
+	bottom := layerLegend(&legend, stack, size, g, g.height+30)
+	var c svg.Canvas
+	c.Open(g.width, bottom, "chart area", fmt.Sprintf("Traffic of %s by model along its curve; the table of recorded settings has the same numbers", l.Name))
+	x := svg.Axis{Low: 0, High: float64(len(at) - 1), From: g.left, To: g.width - g.right}
+	y := svg.Axis{Low: 0, High: 1, From: g.height - g.bottom, To: g.top}
+	patterns(&c, size)
 	base := make([]float64, len(at))
-	var labels canvas
+	var labels svg.Canvas
 	for k, layer := range stack {
-		labels.layer(&c, layer, base, x, y, size, k)
+		layer.draw(&c, &labels, base, x, y, size, k)
 	}
 	c.WriteString(labels.String())
 	for _, v := range []float64{0, 0.25, 0.5, 0.75, 1} {
-		c.line(x.from-4, y.at(v), x.from, y.at(v), "axis")
-		c.text(x.from-7, y.at(v)+4, "tick", "end", share(v))
+		c.Line(x.From-4, y.At(v), x.From, y.At(v), "axis")
+		c.Text(x.From-7, y.At(v)+4, "tick", "end", share(v))
 	}
 	n := 7
 	if g.narrow {
@@ -108,18 +110,18 @@ func (b *board) area(l *eval.RouterLine, at []eval.TrafficPoint, g geometry) tem
 		if k == n-1 {
 			anchor = "end"
 		}
-		c.line(x.at(float64(s)), y.from, x.at(float64(s)), y.from+5, "axis")
-		c.text(x.at(float64(s)), y.from+19, "tick", anchor, significant(1000*at[s].CostUSD))
-		c.text(x.at(float64(s)), y.from+34, "tick quiet", anchor, decimals(at[s].Quality, 3))
+		c.Line(x.At(float64(s)), y.From, x.At(float64(s)), y.From+5, "axis")
+		c.Text(x.At(float64(s)), y.From+19, "tick", anchor, significant(1000*at[s].CostUSD))
+		c.Text(x.At(float64(s)), y.From+34, "tick quiet", anchor, decimals(at[s].Quality, 3))
 	}
-	c.text((x.from+x.to)/2, g.height+12, "title", "middle", b.unit.axis()+", and mean quality below")
+	c.Text((x.From+x.To)/2, g.height+12, "title", "middle", b.unit.axis()+", and mean quality below")
 	c.WriteString(legend.String())
-	return c.close()
+	return markup(&c)
 }
 
 // layerLegend writes the layers' names from the given height on and returns
 // where it ends.
-func (c *canvas) layerLegend(stack []layer, size string, g geometry, top float64) float64 {
+func layerLegend(c *svg.Canvas, stack []layer, size string, g geometry, top float64) float64 {
 	x, y := g.left, top
 	for k, l := range stack {
 		text := clipped(l.name, 40)
@@ -127,60 +129,60 @@ func (c *canvas) layerLegend(stack []layer, size string, g geometry, top float64
 		if x > g.left && x+width > g.width {
 			x, y = g.left, y+20
 		}
-		c.rect(x, y-1, 20, 13, fmt.Sprintf(`fill="url(#%s-p%d)" class="layer framed"`, size, k))
-		c.text(x+26, y+10, "tick", "start", text)
+		c.Rect(x, y-1, 20, 13, fmt.Sprintf(`fill="url(#%s-p%d)" class="layer framed"`, size, k))
+		c.Text(x+26, y+10, "tick", "start", text)
 		x += width + 14
 	}
 	return y + 20
 }
 
-// layer draws one layer into chart on top of base, which it raises, and its
-// name into the receiver.
-func (c *canvas) layer(chart *canvas, l layer, base []float64, x, y axis, size string, index int) {
+// draw draws a layer on top of base, which it raises, and writes its name to
+// labels if there is room.
+func (l layer) draw(chart, labels *svg.Canvas, base []float64, x, y svg.Axis, size string, index int) {
 	fmt.Fprintf(chart, `<path class="layer" fill="url(#%s-p%d)" d="`, size, index)
 	command := "M"
 	for s := range base {
-		chart.WriteString(command + px(x.at(float64(s))) + " " + px(y.at(base[s])))
+		chart.WriteString(command + svg.Px(x.At(float64(s))) + " " + svg.Px(y.At(base[s])))
 		command = "L"
 	}
 	for s := len(base) - 1; s >= 0; s-- {
-		chart.WriteString(command + px(x.at(float64(s))) + " " + px(y.at(base[s]+l.shares[s])))
+		chart.WriteString(command + svg.Px(x.At(float64(s))) + " " + svg.Px(y.At(base[s]+l.shares[s])))
 	}
-	fmt.Fprintf(chart, `Z"><title>%s</title></path>`, esc(l.name))
+	fmt.Fprintf(chart, `Z"><title>%s</title></path>`, svg.Escape(l.name))
 	text := clipped(l.name, 32)
 	if at, ok := l.room(base, x, y, 3.9*float64(len([]rune(text)))+4); ok {
-		c.text(at.x, at.y+4, "label", "middle", text)
+		labels.Text(at.X, at.Y+4, "label", "middle", text)
 	}
 	for s := range base {
 		base[s] += l.shares[s]
 	}
 }
 
-// room finds the middle of the place within a layer that is half wide to both
-// sides and highest; ok is false if a line of text fits nowhere.
-func (l layer) room(base []float64, x, y axis, half float64) (at xy, ok bool) {
+// room finds the place within a layer where a text that extends half to both
+// sides has the most height. ok is false if a line of text fits nowhere.
+func (l layer) room(base []float64, x, y svg.Axis, half float64) (at svg.XY, ok bool) {
 	most := 16.0
 	for s := range base {
-		middle := x.at(float64(s))
-		if middle-half < x.from || middle+half > x.to {
+		middle := x.At(float64(s))
+		if middle-half < x.From || middle+half > x.To {
 			continue
 		}
-		top, bottom := y.to, y.from
+		top, bottom := y.To, y.From
 		for k := range base {
-			// A step beside the text still bounds the edge that slants over it.
-			if step := (x.to - x.from) / float64(len(base)-1); math.Abs(x.at(float64(k))-middle) < half+step {
-				top, bottom = max(top, y.at(base[k]+l.shares[k])), min(bottom, y.at(base[k]))
+			// Edges slant between steps, so the next step beside the text counts too.
+			if step := (x.To - x.From) / float64(len(base)-1); math.Abs(x.At(float64(k))-middle) < half+step {
+				top, bottom = max(top, y.At(base[k]+l.shares[k])), min(bottom, y.At(base[k]))
 			}
 		}
 		if bottom-top > most {
-			most, at, ok = bottom-top, xy{middle, (top + bottom) / 2}, true
+			most, at, ok = bottom-top, svg.XY{X: middle, Y: (top + bottom) / 2}, true
 		}
 	}
 	return at, ok
 }
 
 // patterns defines the fills of layers: a tint and a texture each.
-func (c *canvas) patterns(prefix string) {
+func patterns(c *svg.Canvas, prefix string) {
 	textures := [layers]string{"", `<path d="M0 8L8 0"/>`, `<circle cx="4" cy="4" r="1.1"/>`, `<path d="M0 0L8 8"/>`, `<path d="M0 4H8"/>`,
 		`<path d="M0 8L8 0M0 0L8 8"/>`, `<path d="M4 0V8"/>`, `<path d="M0 4H8M4 0V8"/>`}
 	c.WriteString("<defs>")
@@ -190,10 +192,10 @@ func (c *canvas) patterns(prefix string) {
 	c.WriteString("</defs>")
 }
 
-// calibration shows how forecasts of quality agree with outcomes.
+// calibration shows how well forecasts of quality agree with outcomes.
 func (b *board) calibration() (section, bool) {
 	s := section{ID: "calibration", Title: "Calibration", Lead: []string{
-		"Where a router forecasts quality: what it forecast (across) and what was observed (up), in bins of equal width; a dot's area is its share of the forecasts. On the diagonal, forecasts mean what they say."}}
+		"For routers that forecast quality: the forecast (across) against what was observed (up), in bins of equal width. The area of a dot is its share of the forecasts. On the diagonal, forecasts are right on average."}}
 	t := table{Caption: "Calibration", Head: head("router", "Brier", "ECE", "R²", "residual / deviation", "tokens: error", "bias", "within p90", "cost: error", "bias", "rank correlation")}
 	for _, i := range b.order {
 		l := &b.Routers[i]
@@ -214,25 +216,25 @@ func (b *board) calibration() (section, bool) {
 
 // reliability draws the bins of one router.
 func reliability(l *eval.RouterLine) template.HTML {
-	var c canvas
-	c.open(200, 200, "chart reliability", fmt.Sprintf("Reliability of %s: Brier score %s, ECE %s", l.Name, decimals(l.Calibration.Brier, 4), decimals(l.Calibration.ECE, 3)))
-	x, y := axis{0, 1, 30, 192, false}, axis{0, 1, 172, 10, false}
+	var c svg.Canvas
+	c.Open(200, 200, "chart reliability", fmt.Sprintf("Reliability of %s: Brier score %s, ECE %s", l.Name, decimals(l.Calibration.Brier, 4), decimals(l.Calibration.ECE, 3)))
+	x, y := svg.Axis{Low: 0, High: 1, From: 30, To: 192}, svg.Axis{Low: 0, High: 1, From: 172, To: 10}
 	for _, v := range []float64{0, 0.5, 1} {
-		c.line(x.from, y.at(v), x.to, y.at(v), "grid")
-		c.line(x.at(v), y.from, x.at(v), y.to, "grid")
-		c.text(x.from-5, y.at(v)+4, "tick", "end", tick(v))
-		c.text(x.at(v), y.from+16, "tick", "middle", tick(v))
+		c.Line(x.From, y.At(v), x.To, y.At(v), "grid")
+		c.Line(x.At(v), y.From, x.At(v), y.To, "grid")
+		c.Text(x.From-5, y.At(v)+4, "tick", "end", svg.Tick(v))
+		c.Text(x.At(v), y.From+16, "tick", "middle", svg.Tick(v))
 	}
-	c.line(x.from, y.from, x.to, y.to, "diagonal")
+	c.Line(x.From, y.From, x.To, y.To, "diagonal")
 	total := 0
-	var places []xy
+	var places []svg.XY
 	for _, bin := range l.Calibration.Reliability {
 		total += bin.Count
-		places = append(places, xy{x.at(bin.Predicted), y.at(bin.Observed)})
+		places = append(places, svg.XY{X: x.At(bin.Predicted), Y: y.At(bin.Observed)})
 	}
-	c.polyline(places, "joined")
+	c.Polyline(places, "joined")
 	for k, bin := range l.Calibration.Reliability {
-		c.marker(1, places[k], 2+9*math.Sqrt(float64(bin.Count)/float64(total)))
+		c.Marker(svg.Circle, places[k], 2+9*math.Sqrt(float64(bin.Count)/float64(total)))
 	}
-	return c.close()
+	return markup(&c)
 }

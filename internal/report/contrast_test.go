@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Text has a contrast of 4.5 and lines that mean something of 3 (WCAG AA), in
-// light, dark and print.
+// Text has a contrast of at least 4.5 and meaningful lines one of at least 3 (WCAG
+// AA), in light, dark and print.
 func TestContrast(t *testing.T) {
 	roots := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(asset("report.css"), -1)
 	if len(roots) != 3 {
@@ -42,7 +42,7 @@ func TestContrast(t *testing.T) {
 		check(4.5, "up1 up2 up3 down1 down2 down3 t0 t1 t2 t3 t4 t5 t6 t7", "text")
 		check(4.5, "accent", "card")
 		check(3, "card page", "edge")
-		if scheme != "print" { // on paper the others are a grey background
+		if scheme != "print" { // on paper, thin lines are a grey background
 			check(3, "card", "thin")
 		}
 	}

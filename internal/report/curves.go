@@ -8,10 +8,11 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 // geometry is the shape of a chart: wide for screens and paper, narrow for
-// phones, where the labels beside the curves are their numbers only.
+// phones, where curves are labelled with their numbers only.
 type geometry struct {
 	width, height            float64
 	left, right, top, bottom float64
@@ -23,7 +24,7 @@ var (
 	narrow = geometry{380, 430, 42, 24, 12, 44, true}
 )
 
-// view is one way to look at the curves.
+// view is one view of the curves.
 type view struct {
 	log, near bool
 	geometry
@@ -42,10 +43,10 @@ func (v view) name() string {
 
 // plot draws the curves in a view.
 type plot struct {
-	canvas
+	svg.Canvas
 	b    *board
 	view view
-	x, y axis
+	x, y svg.Axis
 	id   string
 }
 
@@ -56,8 +57,8 @@ func (b *board) newPlot(all []series, v view) *plot {
 		size = "narrow"
 	}
 	return &plot{b: b, view: v, id: size + "-" + v.name(),
-		x: axis{w.x0, w.x1, v.left, v.width - v.right, v.log},
-		y: axis{w.y0, w.y1, v.height - v.bottom, v.top, false}}
+		x: svg.Axis{Low: w.x0, High: w.x1, From: v.left, To: v.width - v.right, Log: v.log},
+		y: svg.Axis{Low: w.y0, High: w.y1, From: v.height - v.bottom, To: v.top}}
 }
 
 // curves draws all series as inline SVG.
@@ -65,7 +66,7 @@ func (b *board) curves(all []series, v view) template.HTML {
 	p := b.newPlot(all, v)
 	p.begin()
 	p.draw(all)
-	return p.close()
+	return markup(&p.Canvas)
 }
 
 func (p *plot) draw(all []series) {
@@ -76,12 +77,12 @@ func (p *plot) draw(all []series) {
 
 func (p *plot) begin() {
 	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" class="chart curves" role="img" aria-label="%s" data-x="%s %s %s %s" data-y="%s %s %s %s" data-log="%t">`,
-		px(p.view.width), px(p.view.height), esc(p.summary()),
-		number(p.x.low), number(p.x.high), px(p.x.from), px(p.x.to), number(p.y.low), number(p.y.high), px(p.y.from), px(p.y.to), p.view.log)
+		svg.Px(p.view.width), svg.Px(p.view.height), svg.Escape(p.summary()),
+		number(p.x.Low), number(p.x.High), svg.Px(p.x.From), svg.Px(p.x.To), number(p.y.Low), number(p.y.High), svg.Px(p.y.From), svg.Px(p.y.To), p.view.log)
 	p.window()
 }
 
-// summary says what the chart shows, for those who do not see it.
+// summary describes the chart for readers who cannot see it.
 func (p *plot) summary() string {
 	scale := "linear"
 	if p.view.log {
@@ -90,11 +91,11 @@ func (p *plot) summary() string {
 	return fmt.Sprintf("Mean quality against mean cost of %s; %s cost axis", plural(len(p.b.Routers), "row"), scale)
 }
 
-// window defines what curves are cut off at.
+// window defines the rectangle that curves are clipped to.
 func (p *plot) window() {
 	id := p.clip()
 	fmt.Fprintf(p, `<clipPath id="%s">`, id)
-	p.rect(p.x.from, p.y.to, p.x.to-p.x.from, p.y.from-p.y.to, "")
+	p.Rect(p.x.From, p.y.To, p.x.To-p.x.From, p.y.From-p.y.To, "")
 	p.WriteString("</clipPath>")
 }
 
@@ -114,23 +115,23 @@ func (p *plot) grid() {
 	if p.view.narrow {
 		across = 5
 	}
-	for _, v := range p.y.ticks(up) {
-		y := p.y.at(v)
-		p.line(p.x.from, y, p.x.to, y, "grid")
-		p.text(p.x.from-7, y+4, "tick", "end", tick(v))
+	for _, v := range p.y.Ticks(up) {
+		y := p.y.At(v)
+		p.Line(p.x.From, y, p.x.To, y, "grid")
+		p.Text(p.x.From-7, y+4, "tick", "end", svg.Tick(v))
 	}
-	for _, v := range p.x.ticks(across) {
-		x := p.x.at(v)
-		p.line(x, p.y.from, x, p.y.from+5, "axis")
-		p.text(x, p.y.from+19, "tick", "middle", tick(v))
+	for _, v := range p.x.Ticks(across) {
+		x := p.x.At(v)
+		p.Line(x, p.y.From, x, p.y.From+5, "axis")
+		p.Text(x, p.y.From+19, "tick", "middle", svg.Tick(v))
 	}
-	p.line(p.x.from, p.y.from, p.x.to, p.y.from, "axis")
+	p.Line(p.x.From, p.y.From, p.x.To, p.y.From, "axis")
 	title := p.b.unit.axis()
 	if p.view.log {
 		title += ", log scale"
 	}
-	p.text((p.x.from+p.x.to)/2, p.view.height-6, "title", "middle", title)
-	p.text(p.x.from+6, p.y.to+12, "title", "start", "mean quality")
+	p.Text((p.x.From+p.x.To)/2, p.view.height-6, "title", "middle", title)
+	p.Text(p.x.From+6, p.y.To+12, "title", "start", "mean quality")
 }
 
 // body draws the curves, thin ones first and the report's first router last.
@@ -143,7 +144,7 @@ func (p *plot) body(all []series) {
 			if l, ok := layers[s.class]; ok {
 				return l
 			}
-			return 7 - s.shape
+			return 7 - int(s.shape)
 		}
 		return cmp.Compare(layer(a), layer(b))
 	})
@@ -163,30 +164,32 @@ func (p *plot) body(all []series) {
 	}
 }
 
-func (p *plot) place(q frontier.Point) xy { return xy{p.x.at(1000 * q.Cost), p.y.at(q.Quality)} }
+func (p *plot) place(q frontier.Point) svg.XY {
+	return svg.XY{X: p.x.At(1000 * q.Cost), Y: p.y.At(q.Quality)}
+}
 
 func (p *plot) curve(s series) {
 	line := pointsOf(s)
 	if s.class == "zero" {
 		line = p.mixtures(frontier.Hull(line))
 	}
-	places := make([]xy, len(line))
+	places := make([]svg.XY, len(line))
 	for k, q := range line {
 		places[k] = p.place(q)
 	}
 	switch {
 	case s.class == "single":
-		p.marker(4, places[0], 6)
+		p.Marker(svg.Diamond, places[0], 6)
 	case len(places) == 1:
-		p.marker(1, places[0], 3)
+		p.Marker(svg.Circle, places[0], 3)
 	default:
-		p.polyline(places, "line")
+		p.Polyline(places, "line")
 		p.markers(s.shape, places)
 	}
 }
 
-// mixtures puts points along the straight lines of a hull, which a log axis
-// bends.
+// mixtures adds points along the straight lines of a hull, because a log axis
+// bends them.
 func (p *plot) mixtures(hull []frontier.Point) []frontier.Point {
 	if !p.view.log {
 		return hull
@@ -207,8 +210,8 @@ func (p *plot) mixtures(hull []frontier.Point) []frontier.Point {
 }
 
 // markers puts a series' shape along its line at even distances.
-func (p *plot) markers(shape int, places []xy) {
-	if shape == 0 {
+func (p *plot) markers(shape svg.Shape, places []svg.XY) {
+	if shape == svg.NoShape {
 		return
 	}
 	gap := 95.0
@@ -218,27 +221,27 @@ func (p *plot) markers(shape int, places []xy) {
 	walked := gap * float64(shape) / (emphasised + 1)
 	for k, at := range places {
 		if k > 0 {
-			walked += math.Hypot(at.x-places[k-1].x, at.y-places[k-1].y)
+			walked += math.Hypot(at.X-places[k-1].X, at.Y-places[k-1].Y)
 		}
 		if walked >= gap {
-			p.marker(shape, at, 4)
+			p.Marker(shape, at, 4)
 			walked = 0
 		}
 	}
 }
 
-// singles draws the single models, with names where there is room.
+// singles draws the single models, with their names where there is room.
 func (p *plot) singles(s series) {
 	fmt.Fprintf(p, `<g class="singles" data-r="%d">`, s.index)
 	var taken [][4]float64
 	free := func(r [4]float64) bool {
-		return r[0] > p.x.from && r[2] < p.x.to && r[1] > p.y.to && r[3] < p.y.from &&
+		return r[0] > p.x.From && r[2] < p.x.To && r[1] > p.y.To && r[3] < p.y.From &&
 			!slices.ContainsFunc(taken, func(t [4]float64) bool { return r[0] < t[2] && t[0] < r[2] && r[1] < t[3] && t[1] < r[3] })
 	}
 	for _, q := range s.points {
 		if at := p.place(frontier.Point{Cost: q.CostUSD, Quality: q.Quality}); p.inside(at) {
-			p.marker(4, at, 3.4)
-			taken = append(taken, [4]float64{at.x - 5, at.y - 5, at.x + 5, at.y + 5})
+			p.Marker(svg.Diamond, at, 3.4)
+			taken = append(taken, [4]float64{at.X - 5, at.Y - 5, at.X + 5, at.Y + 5})
 		}
 	}
 	for _, q := range s.points {
@@ -251,13 +254,13 @@ func (p *plot) singles(s series) {
 			anchor string
 			x, y   float64
 		}{{"start", 8, 4}, {"end", -8, 4}, {"start", 4, 18}, {"end", -4, 18}, {"end", -4, -9}, {"start", 4, -9}} {
-			x := at.x + try.x
+			x := at.X + try.x
 			if try.anchor == "end" {
 				x -= width
 			}
-			if r := [4]float64{x, at.y + try.y - 10, x + width, at.y + try.y + 3}; free(r) {
+			if r := [4]float64{x, at.Y + try.y - 10, x + width, at.Y + try.y + 3}; free(r) {
 				taken = append(taken, r)
-				p.text(at.x+try.x, at.y+try.y, "name", try.anchor, q.Model)
+				p.Text(at.X+try.x, at.Y+try.y, "name", try.anchor, q.Model)
 				break
 			}
 		}
@@ -265,23 +268,23 @@ func (p *plot) singles(s series) {
 	p.WriteString("</g>")
 }
 
-func (p *plot) inside(at xy) bool {
-	return at.x >= p.x.from-0.1 && at.x <= p.x.to+0.1 && at.y >= p.y.to-0.1 && at.y <= p.y.from+0.1
+func (p *plot) inside(at svg.XY) bool {
+	return at.X >= p.x.From-0.1 && at.X <= p.x.To+0.1 && at.Y >= p.y.To-0.1 && at.Y <= p.y.From+0.1
 }
 
 // edgeLabel names a series at the right edge.
 type edgeLabel struct {
 	s     series
-	from  xy // the last of its points in the window
+	from  svg.XY // the last of its points in the window
 	text  string
 	above bool // the series leaves the window at the top
 }
 
-// edgeLabel finds where a series is to be named; ok is false for one that is
-// named on demand only.
+// edgeLabel finds where a series is to be named. ok is false for one that is
+// named only on demand.
 func (p *plot) edgeLabel(s series) (l edgeLabel, ok bool) {
 	l = edgeLabel{s: s, text: s.label}
-	l.above = finite(s.line.Peak) && float64(s.line.Peak) > p.y.high
+	l.above = finite(s.line.Peak) && float64(s.line.Peak) > p.y.High
 	if len(s.points) == 0 || s.label == "" && !l.above || p.view.narrow && s.shape == 0 {
 		return l, false
 	}
@@ -289,22 +292,22 @@ func (p *plot) edgeLabel(s series) (l edgeLabel, ok bool) {
 		if l.text == "" {
 			l.text = s.line.Name
 		}
-		l.text, l.from = "↑ "+l.text+", "+decimals(s.line.Peak, 3), xy{p.x.to, p.y.to}
+		l.text, l.from = "↑ "+l.text+", "+decimals(s.line.Peak, 3), svg.XY{X: p.x.To, Y: p.y.To}
 		return l, true
 	}
 	if s.shape > 0 {
 		l.text = s.key() + " " + l.text
 	}
 	for _, q := range pointsOf(s) {
-		if at := p.place(q); p.inside(at) && (!ok || at.x > l.from.x) {
+		if at := p.place(q); p.inside(at) && (!ok || at.X > l.from.X) {
 			l.from, ok = at, true
 		}
 	}
 	return l, ok
 }
 
-// edgeLabels names the emphasised series, the references and what leaves the
-// window at the right edge.
+// edgeLabels names, at the right edge, the emphasised series, the references and
+// the series that leave the window at the top.
 func (p *plot) edgeLabels(all []series) {
 	var labels []edgeLabel
 	for _, s := range all {
@@ -312,36 +315,54 @@ func (p *plot) edgeLabels(all []series) {
 			labels = append(labels, l)
 		}
 	}
-	at := settle(labels, 18, p.y.to+2, p.y.from-4)
+	at := settle(labels, 18, p.y.To+2, p.y.From-4)
 	for k, l := range labels {
 		fmt.Fprintf(p, `<g class="edge %s" data-r="%d">`, l.s.class, l.s.index)
-		x := p.x.to + 8
+		x := p.x.To + 8
 		switch {
 		case p.view.narrow:
-			p.text(x+4, at[k]+4, "label", "start", l.s.key())
+			p.Text(x+4, at[k]+4, "label", "start", l.s.key())
 		case l.above:
-			p.text(x+8, at[k]+4, "label", "start", p.view.fit(l.text, 16))
+			p.Text(x+8, at[k]+4, "label", "start", p.view.fit(l.text, 16))
 		default:
-			p.polyline([]xy{{l.from.x + 4, l.from.y}, {x, at[k]}, {x + 8, at[k]}}, "lead")
-			p.marker(l.s.shape, xy{x + 14, at[k]}, 4)
-			p.text(x+23, at[k]+4, "label", "start", p.view.fit(l.text, 31))
+			p.Polyline([]svg.XY{{X: l.from.X + 4, Y: l.from.Y}, {X: x, Y: at[k]}, {X: x + 8, Y: at[k]}}, "lead")
+			p.Marker(l.s.shape, svg.XY{X: x + 14, Y: at[k]}, 4)
+			p.Text(x+23, at[k]+4, "label", "start", p.view.fit(l.text, 31))
 		}
 		p.WriteString("</g>")
 	}
 }
 
-// settle sorts labels from the top and returns where they go, gap apart.
+// settle sorts labels from top to bottom and returns their places, at least gap
+// apart.
 func settle(labels []edgeLabel, gap, low, high float64) []float64 {
-	slices.SortStableFunc(labels, func(a, b edgeLabel) int { return cmp.Compare(a.from.y, b.from.y) })
+	slices.SortStableFunc(labels, func(a, b edgeLabel) int { return cmp.Compare(a.from.Y, b.from.Y) })
 	at := make([]float64, len(labels))
 	for k := range labels {
-		at[k] = labels[k].from.y
+		at[k] = labels[k].from.Y
 	}
 	spread(at, gap, low, high)
 	return at
 }
 
-// fit shortens a label to what is left of the right margin.
+// spread moves labels apart: their places, which rise, keep a distance of at
+// least gap and stay between low and high if there is room.
+func spread(at []float64, gap, low, high float64) {
+	for i := range at {
+		at[i] = max(at[i], low)
+		if i > 0 {
+			at[i] = max(at[i], at[i-1]+gap)
+		}
+	}
+	for i := len(at) - 1; i >= 0; i-- {
+		at[i] = min(at[i], high)
+		if i < len(at)-1 {
+			at[i] = min(at[i], at[i+1]-gap)
+		}
+	}
+}
+
+// fit shortens a label to the room in the right margin beyond from.
 func (g geometry) fit(s string, from float64) string { return clipped(s, int((g.right-from)/8.2)) }
 
 // clipped shortens a name to n characters.

@@ -2,18 +2,14 @@
 // HTML page that needs no network and no JavaScript to be complete, CSV,
 // Markdown, and the curves as a single SVG for papers.
 //
-// The page draws its charts where it is made, as inline SVG; its one script
-// adds what paper cannot do: reading a curve with pointer or arrow keys, hiding
-// routers, and the slider over the willingness to pay. All of it comes from
-// recorded settings: nothing is interpolated. Names of models, routers and
-// sources are untrusted text and are escaped wherever they stand.
+// Charts are written into the page as inline SVG. Its only script adds what paper
+// cannot do: reading off a curve with the pointer or the arrow keys, hiding
+// routers, and a slider for the willingness to pay. Everything comes from recorded
+// settings; nothing is interpolated. Names of models, routers and sources are
+// untrusted text and are always escaped.
 //
-// Equal reports give equal bytes: no clock, no random number, no map order.
+// Equal reports give equal bytes: no clock, no random numbers, no map order.
 //
-//	in, err := os.Open("report.json") // by carrot eval --json
-//	r, err := report.Read(in)
-//	err = report.HTML(out, r, report.Options{})
-//
-// Not for measuring: every figure here is one of eval's, or the difference or
+// Nothing is measured here: every figure is one of eval's, or the difference or
 // ratio of two.
 package report

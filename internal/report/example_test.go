@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot/internal/report"
 )
 
-// A report saved with carrot eval --json, as CSV.
+// A report saved by carrot eval --json, as CSV.
 func ExampleCSV() {
 	r, err := report.Read(strings.NewReader(`{"schema":"carrot.eval/1","dataset":"mydata","split":"test","queries":60,
 		"routers":[{"name":"blend","aiq":0.81,"aiq_ci":[0.79,0.83],"peak":0.85,"qnc":null},{"name":"best-single","aiq":null,"peak":0.84,"qnc":1}]}`))
@@ -26,7 +26,7 @@ func ExampleCSV() {
 	// mydata,test,60,best-single,true,,,,,,0.84,,,1,,,0,0,0,0,,,,,
 }
 
-// The page is complete in itself: write it to a file and open it.
+// The page is self-contained: write it to a file and open it.
 func ExampleHTML() {
 	r := &eval.Report{Schema: eval.Schema, Dataset: "mydata", Split: "test"}
 	var page strings.Builder
@@ -38,7 +38,7 @@ func ExampleHTML() {
 	// Output: true
 }
 
-// What another program wrote is refused by its schema.
+// JSON with another schema is refused.
 func ExampleRead() {
 	_, err := report.Read(strings.NewReader(`{"schema":"other/1"}`))
 	fmt.Println(err)

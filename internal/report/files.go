@@ -9,9 +9,9 @@ import (
 	"github.com/carrot-router/carrot/eval"
 )
 
-// CSV writes a row for every router in the report's order. Fields are empty
-// where a figure is missing, was never reached or has no interval. A name that
-// a spreadsheet would take for a formula gets an apostrophe in front.
+// CSV writes a row for every router, in the report's order. A field is empty if
+// its figure is missing or was never reached, or if there is no interval. A name
+// that a spreadsheet would take for a formula is prefixed with an apostrophe.
 func CSV(w io.Writer, r *eval.Report) error {
 	b := newBoard(r)
 	out := csv.NewWriter(w)
@@ -104,7 +104,7 @@ func Markdown(w io.Writer, r *eval.Report, o Options) error {
 		fmt.Fprintf(&out, "\n%s\n", plain(t.Caption))
 		writeTable(&out, t)
 	}
-	out.WriteString("\n## Words\n\n")
+	out.WriteString("\n## Glossary\n\n")
 	for _, f := range glossary {
 		fmt.Fprintf(&out, "- %s: %s\n", plain(f.Name), plain(f.Text))
 	}
@@ -112,7 +112,7 @@ func Markdown(w io.Writer, r *eval.Report, o Options) error {
 	return err
 }
 
-// writeTable writes a table without the columns that hold drawings only.
+// writeTable writes a table without the columns that hold only drawings.
 func writeTable(out *strings.Builder, t table) {
 	keep := make([]bool, len(t.Head))
 	for _, r := range t.Rows {
@@ -153,7 +153,7 @@ func writeTable(out *strings.Builder, t table) {
 	}
 }
 
-// plain escapes what Markdown would read as more than text.
+// plain escapes characters that have a meaning in Markdown.
 func plain(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	var out strings.Builder
@@ -172,8 +172,8 @@ func plain(s string) string {
 	return out.String()
 }
 
-// SVGOptions say what CurvesSVG shows. The zero value has a logarithmic cost
-// axis and the qualities near the best single's.
+// SVGOptions say what CurvesSVG shows. By default the cost axis is logarithmic
+// and shows qualities near the best single model's.
 type SVGOptions struct {
 	Linear     bool // cost axis
 	Everything bool // the whole range of quality
@@ -185,12 +185,10 @@ func CurvesSVG(w io.Writer, r *eval.Report, o SVGOptions) error {
 	b := newBoard(r)
 	all := b.series()
 	p := b.newPlot(all, view{!o.Linear, !o.Everything, wide})
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img">`, px(wide.width), px(wide.height), px(wide.width), px(wide.height))
-	fmt.Fprintf(p, "<title>%s, %s</title><desc>%s. %s</desc>\n<style>\n%s</style>\n", esc(r.Dataset), esc(r.Split), esc(p.summary()), esc(strings.Join(b.headline(), " ")), asset("curves.css"))
-	p.rect(0, 0, wide.width, wide.height, `fill="#fff"`)
+	p.OpenFile(wide.width, wide.height, r.Dataset+", "+r.Split, p.summary()+". "+strings.Join(b.headline(), " "), asset("curves.css"))
+	p.Rect(0, 0, wide.width, wide.height, `fill="#fff"`)
 	p.window()
 	p.draw(all)
-	p.WriteString("</svg>\n")
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, p.Close()+"\n")
 	return err
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/carrot-router/carrot/eval"
 )
 
-// none stands for a number that is missing.
+// none stands for a missing number.
 const none = "–"
 
-// unit writes costs: USD, or calls where a call of one model is the cost.
+// unit writes costs: in USD, or in calls if the report counts calls.
 type unit struct{ perCall bool }
 
 // axis names the cost axis.
@@ -23,7 +23,7 @@ func (u unit) axis() string {
 	return "USD per 1,000 queries"
 }
 
-// thousand writes the cost of 1,000 queries from the cost of one.
+// thousand writes the cost of 1,000 queries, given the cost of one.
 func (u unit) thousand(perQuery float64) string { return u.amount(1000 * perQuery) }
 
 func (u unit) amount(v float64) string {
@@ -33,8 +33,8 @@ func (u unit) amount(v float64) string {
 	return "$" + significant(v)
 }
 
-// significant writes three significant digits without an exponent, and no
-// fewer digits than a whole number has.
+// significant writes at least three significant digits and all digits before the
+// decimal point, without an exponent.
 func significant(v float64) string {
 	if !finite(v) {
 		return none
@@ -53,10 +53,10 @@ func decimals[T ~float64](v T, n int) string {
 	return minus(strconv.FormatFloat(float64(v), 'f', n, 64))
 }
 
-// minus writes a true minus sign, which lines up with plus.
+// minus writes a true minus sign, which is as wide as a plus.
 func minus(s string) string { return strings.Replace(s, "-", "−", 1) }
 
-// signed writes a difference with its sign, nought without.
+// signed writes a difference with its sign; zero has none.
 func signed[T ~float64](v T, n int) string {
 	if !finite(v) {
 		return none
@@ -87,8 +87,8 @@ func shareFine[T ~float64](v T) string {
 	return minus(fmt.Sprintf("%.1f%%", 100*float64(v)))
 }
 
-// span writes an interval, "" without one. An end that is no number is one that
-// was not reached in some resample.
+// span writes an interval, "" if there is none. An end that is not finite was not
+// reached in some resamples.
 func span(v []eval.Number, n int) string {
 	if len(v) != 2 || !finite(v[0]) && !finite(v[1]) {
 		return ""
@@ -111,7 +111,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%s %ss", grouped(n), noun)
 }
 
-// grouped writes thousands apart.
+// grouped separates thousands with commas.
 func grouped(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {

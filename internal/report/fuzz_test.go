@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzRead writes whatever reads as a report in every form.
+// FuzzRead writes everything that can be read as a report in every form.
 func FuzzRead(f *testing.F) {
 	small := hostile("<'\"&")
 	for k := range small.Routers {

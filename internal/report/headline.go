@@ -11,11 +11,11 @@ import (
 // aims at.
 const nearly = 0.97
 
-// headline says the result in plain words, one sentence an entry.
+// headline states the result in plain words, one sentence per entry.
 func (b *board) headline() []string {
 	l := b.bestLearned()
 	if l == nil {
-		return []string{"No learned router was measured: there are reference rows only."}
+		return []string{"No learned router was measured: the report has only reference rows."}
 	}
 	out := []string{fmt.Sprintf("%s is the best learned router by AIQ (%s)%s.", l.Name, decimals(l.AIQ, 4), b.company(l.Name))}
 	out = append(out, b.savings(l)...)
@@ -25,13 +25,13 @@ func (b *board) headline() []string {
 		out = append(out, fmt.Sprintf("It is ahead of the zero router, which mixes single models without looking at the query, by %s AIQ (%s to %s).",
 			decimals(zero.value, 4), decimals(zero.low, 4), decimals(zero.high, 4)))
 	case ok && zero.verdict() == same:
-		out = append(out, fmt.Sprintf("It cannot be told apart from the zero router, which mixes single models without looking at the query (%s AIQ, %s): on these queries nothing shows that learning pays.",
+		out = append(out, fmt.Sprintf("It cannot be told apart from the zero router, which mixes single models without looking at the query (%s AIQ, %s): these queries give no evidence that learning pays.",
 			signed(zero.value, 4), zero.span()))
 	case ok:
 		out = append(out, fmt.Sprintf("It is worse than the zero router, which mixes single models without looking at the query (%s AIQ, %s).", signed(zero.value, 4), zero.span()))
 	}
 	if !b.intervals() {
-		out = append(out, "No bootstrap was drawn, so nothing says which differences are noise.")
+		out = append(out, "Without a bootstrap, it is unknown which differences are noise.")
 	}
 	return out
 }
@@ -55,8 +55,10 @@ func (b *board) company(leader string) string {
 	switch {
 	case others == 0:
 		return ""
+	case level == 0 && others == 1:
+		return ", ahead of the other one"
 	case level == 0:
-		return ", ahead of every other one"
+		return fmt.Sprintf(", ahead of all %d others", others)
 	case others == 1:
 		return ", but the other one cannot be told apart from it"
 	case level == others:
@@ -65,8 +67,8 @@ func (b *board) company(leader string) string {
 	return fmt.Sprintf(", but %d of the %d others cannot be told apart from it", level, others)
 }
 
-// savings says at what cost a router reaches the best single's quality and 97%
-// of it.
+// savings states at what cost a router reaches the best single model's quality
+// and 97% of it.
 func (b *board) savings(l *eval.RouterLine) []string {
 	single, ok := b.single()
 	if !ok || single.Cost <= 0 {
@@ -75,12 +77,12 @@ func (b *board) savings(l *eval.RouterLine) []string {
 	ratio := frontier.Reach(points(l.Curve), nearly*single.Quality-1e-12) / single.Cost
 	nearlyText := ""
 	if finite(ratio) {
-		nearlyText = fmt.Sprintf("97%% of that quality costs %s of that model's cost (no interval recorded).", share(ratio))
+		nearlyText = fmt.Sprintf("It reaches 97%% of that quality at %s of that model's cost (no interval recorded).", share(ratio))
 	}
 	if !finite(l.QNC) {
 		text := fmt.Sprintf("It does not reach the quality of %s, the best single model, on these queries.", b.BestSingle)
 		if nearlyText != "" {
-			text = fmt.Sprintf("It does not reach the quality of %s, the best single model; 97%% of it costs %s of that model's cost (no interval recorded).", b.BestSingle, share(ratio))
+			text = fmt.Sprintf("It does not reach the quality of %s, the best single model; it reaches 97%% of it at %s of that model's cost (no interval recorded).", b.BestSingle, share(ratio))
 		}
 		return []string{text}
 	}
@@ -90,7 +92,7 @@ func (b *board) savings(l *eval.RouterLine) []string {
 		if finite(ci[1]) {
 			text += fmt.Sprintf(" (95%% interval %s to %s)", share(ci[0]), share(ci[1]))
 		} else {
-			text += fmt.Sprintf(" (95%% interval from %s; in some resamples it never does)", share(ci[0]))
+			text += fmt.Sprintf(" (95%% interval from %s; some resamples never reach it)", share(ci[0]))
 		}
 	}
 	if q < 1 {
@@ -108,7 +110,7 @@ func (b *board) savings(l *eval.RouterLine) []string {
 // tile is a figure in large type.
 type tile struct{ Value, Label, Detail string }
 
-// tiles are the figures of the headline.
+// tiles are the headline's figures.
 func (b *board) tiles() []tile {
 	l := b.bestLearned()
 	single, ok := b.single()
@@ -117,7 +119,7 @@ func (b *board) tiles() []tile {
 	}
 	var out []tile
 	if finite(l.QNC) && l.QNC < 1 {
-		t := tile{share(1 - float64(l.QNC)), "saved at the best single's quality", "with " + l.Name}
+		t := tile{share(1 - float64(l.QNC)), "saved at the best single model's quality", "with " + l.Name}
 		if ci := l.QNCInterval; len(ci) == 2 && finite(ci[0]) && finite(ci[1]) {
 			t.Detail += fmt.Sprintf("; interval %s to %s", share(max(0, 1-ci[1])), share(1-ci[0]))
 		}

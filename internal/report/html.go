@@ -13,7 +13,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// asset reads a file of the page, which was embedded when the program was built.
+// asset returns an embedded file of the page.
 func asset(name string) string {
 	data, err := page.ReadFile("page/" + name)
 	if err != nil {
@@ -59,7 +59,7 @@ type legend struct {
 	Emphasis bool
 }
 
-// HTML writes a report as one page that loads nothing.
+// HTML writes a report as one page that loads no other files.
 func HTML(w io.Writer, r *eval.Report, o Options) error {
 	t, err := template.New("report.html").Parse(asset("report.html"))
 	if err != nil {
@@ -94,8 +94,8 @@ func newDocument(r *eval.Report, o Options) *document {
 	return d
 }
 
-// sections are the tables and charts below the curves, those that the report
-// has something for.
+// sections are the tables and charts below the curves for which the report has
+// data.
 func (b *board) sections(all []series, o Options) []section {
 	out := []section{b.ratings(all), b.differences()}
 	add := func(s section, ok bool) {
@@ -122,7 +122,7 @@ func (b *board) legend(all []series) []legend {
 	}
 	for rank := 1; rank <= emphasised; rank++ {
 		for k := range all {
-			if all[k].shape == rank {
+			if int(all[k].shape) == rank {
 				entry(&all[k])
 			}
 		}

@@ -7,10 +7,11 @@ import (
 	"strconv"
 
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 func (b *board) regret() (section, bool) {
-	s := section{ID: "regret", Title: "Regret", Lead: []string{"Mean utility of the oracle minus that of the router, in units of quality, where a unit of quality is worth what the column says. Less is better."}}
+	s := section{ID: "regret", Title: "Regret", Lead: []string{"Mean utility of the oracle minus that of the router, in units of quality. The column says what a unit of quality is worth. Less is better."}}
 	t := table{Caption: "Regret"}
 	for k := range b.Routers {
 		if at := b.Routers[k].Regret; len(at) > 0 {
@@ -42,7 +43,7 @@ func (b *board) regret() (section, bool) {
 		t.Rows = append(t.Rows, r)
 	}
 	if tuned {
-		s.Notes = []string{"* Oracle-tuned: such a router's setting is no price of quality, so the best setting on these very queries was taken."}
+		s.Notes = []string{"* Oracle-tuned: this router's setting is not a price of quality, so its best setting on these very queries was taken."}
 	}
 	s.Tables = []table{t}
 	return s, len(t.Rows) > 0
@@ -50,7 +51,7 @@ func (b *board) regret() (section, bool) {
 
 func (b *board) robustness() (section, bool) {
 	s := section{ID: "robustness", Title: "Robustness", Lead: []string{
-		"What becomes of the choices when prompts are changed in ways that do not change what is asked, at the setting that reaches 97% of the best single's quality: the share of choices kept, and the bill over the bill before."}}
+		"How choices react when prompts are changed without changing what they ask, at the setting that reaches 97% of the best single model's quality: the share of choices that stay the same, and the new bill relative to the old one."}}
 	t := table{Caption: "Robustness"}
 	for _, i := range b.order {
 		l := &b.Routers[i]
@@ -72,7 +73,7 @@ func (b *board) robustness() (section, bool) {
 		t.Rows = append(t.Rows, r)
 	}
 	s.Tables = []table{t}
-	s.Notes = []string{"Worst bill: what it would be if every query went to the dearest model, the most that a suffix can force."}
+	s.Notes = []string{"Worst bill: the bill if every query went to the most expensive model, which is the most that a crafted suffix can force."}
 	return s, len(t.Rows) > 0
 }
 
@@ -85,7 +86,7 @@ func (b *board) pairMetrics() (section, bool) {
 			continue
 		}
 		if s.Lead == nil {
-			s.Lead = []string{fmt.Sprintf("%s against %s: APGR is the average share of the quality gap recovered; CPT the share of calls to %s that recovers half and 80%% of it.", l.Pair.Strong, l.Pair.Weak, l.Pair.Strong)}
+			s.Lead = []string{fmt.Sprintf("%s against %s: APGR is the average share of the quality gap that is recovered; CPT is the share of calls to %s that recovers 50%% or 80%% of it.", l.Pair.Strong, l.Pair.Weak, l.Pair.Strong)}
 		}
 		t.Rows = append(t.Rows, row{"", []cell{name(l.Name), num(decimals(l.Pair.APGR, 4)), num(span(l.Pair.APGRCI, 3)), num(shareFine(l.Pair.CPT50)), num(shareFine(l.Pair.CPT80))}})
 	}
@@ -95,7 +96,7 @@ func (b *board) pairMetrics() (section, bool) {
 
 // learning shows AIQ against the queries fitted on.
 func (b *board) learning(all []series) (section, bool) {
-	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on: where a curve still rises, more outcomes would help."}}
+	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on. Where a curve still rises, more outcomes would help."}}
 	t := table{Caption: "AIQ by queries fitted on"}
 	var with []series
 	for _, i := range b.order {
@@ -124,54 +125,54 @@ func (b *board) learning(all []series) (section, bool) {
 	return s, true
 }
 
-// learningAxes span the learning curves of all series.
-func learningAxes(with []series, g geometry) (x, y axis) {
-	x = axis{math.Inf(1), 0, g.left, g.width - g.right, true}
-	y = axis{1, 0, g.height - g.bottom, g.top, false}
+// learningAxes returns axes that span the learning curves of all series.
+func learningAxes(with []series, g geometry) (x, y svg.Axis) {
+	x = svg.Axis{Low: math.Inf(1), High: 0, From: g.left, To: g.width - g.right, Log: true}
+	y = svg.Axis{Low: 1, High: 0, From: g.height - g.bottom, To: g.top}
 	for _, s := range with {
 		for _, p := range s.line.LearningCurve {
-			x.low, x.high = min(x.low, max(1, float64(p.Queries))), max(x.high, float64(p.Queries))
+			x.Low, x.High = min(x.Low, max(1, float64(p.Queries))), max(x.High, float64(p.Queries))
 			if finite(p.AIQ) {
-				y.low, y.high = min(y.low, float64(p.AIQ)), max(y.high, float64(p.AIQ))
+				y.Low, y.High = min(y.Low, float64(p.AIQ)), max(y.High, float64(p.AIQ))
 			}
 		}
 	}
-	pad := max(0.002, (y.high-y.low)*0.08)
-	y.low, y.high, x.low, x.high = y.low-pad, y.high+pad, x.low/1.1, x.high*1.1
+	pad := max(0.002, (y.High-y.Low)*0.08)
+	y.Low, y.High, x.Low, x.High = y.Low-pad, y.High+pad, x.Low/1.1, x.High*1.1
 	return x, y
 }
 
 func learningChart(with []series, g geometry) template.HTML {
 	g.height *= 0.75
 	x, y := learningAxes(with, g)
-	var c canvas
-	c.open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the same in the table")
-	for _, v := range y.ticks(6) {
-		c.line(x.from, y.at(v), x.to, y.at(v), "grid")
-		c.text(x.from-7, y.at(v)+4, "tick", "end", tick(v))
+	var c svg.Canvas
+	c.Open(g.width, g.height, "chart curves", "AIQ by the number of queries fitted on; the table has the same numbers")
+	for _, v := range y.Ticks(6) {
+		c.Line(x.From, y.At(v), x.To, y.At(v), "grid")
+		c.Text(x.From-7, y.At(v)+4, "tick", "end", svg.Tick(v))
 	}
 	for _, p := range with[0].line.LearningCurve {
-		at := x.at(float64(p.Queries))
-		c.line(at, y.from, at, y.from+5, "axis")
-		c.text(at, y.from+19, "tick", "middle", grouped(p.Queries))
+		at := x.At(float64(p.Queries))
+		c.Line(at, y.From, at, y.From+5, "axis")
+		c.Text(at, y.From+19, "tick", "middle", grouped(p.Queries))
 	}
-	c.text((x.from+x.to)/2, g.height-6, "title", "middle", "queries fitted on, log scale")
-	c.text(x.from+6, y.to+12, "title", "start", "AIQ")
+	c.Text((x.From+x.To)/2, g.height-6, "title", "middle", "queries fitted on, log scale")
+	c.Text(x.From+6, y.To+12, "title", "start", "AIQ")
 	var ends []edgeLabel
 	for _, s := range with {
-		var places []xy
+		var places []svg.XY
 		for _, p := range s.line.LearningCurve {
 			if finite(p.AIQ) {
-				places = append(places, xy{x.at(float64(p.Queries)), y.at(float64(p.AIQ))})
+				places = append(places, svg.XY{X: x.At(float64(p.Queries)), Y: y.At(float64(p.AIQ))})
 			}
 		}
 		if len(places) == 0 {
 			continue
 		}
 		fmt.Fprintf(&c, `<g class="curve %s">`, s.class)
-		c.polyline(places, "line")
+		c.Polyline(places, "line")
 		for _, p := range places {
-			c.marker(max(1, s.shape), p, 4)
+			c.Marker(max(svg.Circle, s.shape), p, 4)
 		}
 		c.WriteString("</g>")
 		l := edgeLabel{s: s, from: places[len(places)-1], text: g.fit(s.line.Name, 8)}
@@ -180,22 +181,22 @@ func learningChart(with []series, g geometry) template.HTML {
 		}
 		ends = append(ends, l)
 	}
-	for k, at := range settle(ends, 16, y.to, y.from) {
+	for k, at := range settle(ends, 16, y.To, y.From) {
 		fmt.Fprintf(&c, `<g class="edge %s">`, ends[k].s.class)
-		c.text(x.to+6, at+4, "label", "start", ends[k].text)
+		c.Text(x.To+6, at+4, "label", "start", ends[k].text)
 		c.WriteString("</g>")
 	}
-	return c.close()
+	return markup(&c)
 }
 
-// outOfDomain puts a second report's rows beside this one's.
+// outOfDomain shows a second report's rows beside this one's.
 func (b *board) outOfDomain(other *eval.Report) (section, bool) {
 	s := section{ID: "domain", Title: "Out of domain"}
 	if other == nil {
 		return s, false
 	}
 	o := newBoard(other)
-	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single %s (%s). A router that is ahead at home and behind here has learnt its sources, not its models.",
+	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single model %s (%s). A router that is ahead in domain and behind here has learnt the sources, not the models.",
 		other.Dataset, other.Split, plural(other.Queries, "query"), other.BestSingle, o.singleQuality())}
 	t := table{Caption: "In and out of domain", Head: head("router", "AIQ in domain", "AIQ out of domain", "95% interval", "against the zero router there", "peak in", "peak out", "QNC out")}
 	for _, i := range o.order {

@@ -8,8 +8,8 @@ import (
 	"github.com/carrot-router/carrot/eval"
 )
 
-// steps are the settings that a router's traffic was recorded at, cheap first,
-// without those that are like the one before.
+// steps are the settings at which a router's traffic was recorded, the cheapest
+// first, without those that equal the one before.
 func steps(l *eval.RouterLine) []eval.TrafficPoint {
 	var out []eval.TrafficPoint
 	for k := len(l.Traffic) - 1; k >= 0; k-- {
@@ -33,7 +33,7 @@ func part(p eval.TrafficPoint, m int) float64 {
 	return 0
 }
 
-// willing says what a setting means.
+// willing names a setting: a price of quality, or a value of w.
 func (b *board) willing(l *eval.RouterLine, w eval.Number) string {
 	if !finite(w) {
 		return "any price"
@@ -50,8 +50,8 @@ type payBar struct {
 	Width        string // percent
 }
 
-// payView is the slider at its first position, and what it would show at the
-// others.
+// payView is the slider at its first position, with a table of the other
+// positions.
 type payView struct {
 	Router        string
 	Routers       []payOption
@@ -69,7 +69,7 @@ type payOption struct {
 	Name  string
 }
 
-// pay makes the slider of the first router with traffic, nil if there is none.
+// pay returns the slider of the first router with traffic, nil if there is none.
 func (b *board) pay() *payView {
 	var v *payView
 	for k := range b.Routers {
@@ -101,8 +101,8 @@ func (b *board) payFor(l *eval.RouterLine, s []eval.TrafficPoint) *payView {
 	return v
 }
 
-// balanced is the step with least cost that reaches 97% of the best single's
-// quality, else the best.
+// balanced is the cheapest step that reaches 97% of the best single model's
+// quality, or the best step if none does.
 func (b *board) balanced(s []eval.TrafficPoint) int {
 	single, ok := b.single()
 	at, best := -1, 0
@@ -120,8 +120,7 @@ func (b *board) balanced(s []eval.TrafficPoint) int {
 	return at
 }
 
-// byCost lists the models from the cheapest to the dearest, by what they cost
-// alone on these queries.
+// byCost lists the models by rising cost, each alone on these queries.
 func (b *board) byCost() []int {
 	cost := map[string]float64{}
 	if zero := b.router(zeroName); zero != nil {
@@ -138,7 +137,7 @@ func (b *board) byCost() []int {
 }
 
 // used lists the models that answer at least one query in a hundred at some
-// step, cheap first.
+// step, the cheapest first.
 func (b *board) used(s []eval.TrafficPoint) []int {
 	var out []int
 	for _, m := range b.byCost() {
@@ -149,7 +148,7 @@ func (b *board) used(s []eval.TrafficPoint) []int {
 	return out
 }
 
-// settings lists up to a dozen steps for paper.
+// settings lists up to a dozen steps.
 func (b *board) settings(l *eval.RouterLine, s []eval.TrafficPoint) table {
 	t := table{Caption: "Recorded settings of " + l.Name, Head: head("willing to pay", b.unit.axis(), "quality", "models")}
 	t.Head[3].Class = ""
@@ -170,10 +169,10 @@ func (b *board) settings(l *eval.RouterLine, s []eval.TrafficPoint) table {
 	return t
 }
 
-// compact is a number in JSON with six significant digits.
+// compact is a number that JSON has with six significant digits.
 type compact float64
 
-// MarshalJSON writes null for what is no finite number.
+// MarshalJSON writes null for a number that is not finite.
 func (c compact) MarshalJSON() ([]byte, error) { return []byte(number(c)), nil }
 
 // payload is what the page's script reads.
@@ -194,7 +193,7 @@ type payloadSingle struct {
 type payloadRouter struct {
 	Name    string `json:"name"`
 	Key     string `json:"key"`
-	Quality bool   `json:"quality"` // its settings are prices of quality
+	Quality bool   `json:"quality"` // whether its settings are prices of quality
 	// Points are [cost of 1,000 queries, quality, setting or model].
 	Points [][3]any `json:"points"`
 	// Steps are [setting, cost of 1,000 queries, quality, [model, share, …]],

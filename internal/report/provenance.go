@@ -20,9 +20,9 @@ func (b *board) facts() []fact {
 		{"Data", b.Dataset},
 		{"Fingerprint", b.Fingerprint},
 		{"Measured on", b.Split},
-		{"Queries", grouped(b.Queries) + ", and " + grouped(b.Skipped) + " skipped because a model was not observed"},
-		{"Models", plural(len(b.Models), "model") + ", best single " + b.BestSingle + " (" + b.singleQuality() + ")"},
-		{"Cost range", b.unit.thousand(b.CostRangeUSD[0]) + " to " + b.unit.thousand(b.CostRangeUSD[1]) + " for 1,000 queries, the cheapest and the dearest model alone; from observed tokens"},
+		{"Queries", grouped(b.Queries) + "; " + grouped(b.Skipped) + " skipped because a model was not observed"},
+		{"Models", plural(len(b.Models), "model") + "; the best single model is " + b.BestSingle + " (" + b.singleQuality() + ")"},
+		{"Cost range", b.unit.thousand(b.CostRangeUSD[0]) + " to " + b.unit.thousand(b.CostRangeUSD[1]) + " for 1,000 queries: the cheapest and the most expensive model alone, from observed tokens"},
 		{"Intervals", intervals},
 		{"Seed", strconv.FormatUint(p.Seed, 10)},
 		{"Version", p.Version},
@@ -61,9 +61,9 @@ func price(n eval.Number) string {
 	return strconv.FormatFloat(float64(n), 'f', -1, 64)
 }
 
-// hyperparameters lists what was chosen for each router.
+// hyperparameters lists the settings chosen for each router.
 func (b *board) hyperparameters() table {
-	t := table{Caption: "Settings chosen on the queries fitted on (of the first part)", Class: "settings", Head: []cell{{Text: "router", Head: true}, {Text: "forecasts", Head: true}, {Text: "settings", Head: true}}}
+	t := table{Caption: "Settings chosen on the queries fitted on (in the first part)", Class: "settings", Head: []cell{{Text: "router", Head: true}, {Text: "forecasts", Head: true}, {Text: "settings", Head: true}}}
 	for k := range b.Routers {
 		if l := &b.Routers[k]; len(l.Settings) > 0 {
 			t.Rows = append(t.Rows, row{"", []cell{name(l.Name), {Text: l.Worth}, {Text: l.Settings[0], Class: "code"}}})
@@ -73,21 +73,21 @@ func (b *board) hyperparameters() table {
 }
 
 var glossary = []fact{
-	{"quality", "a score from 0 to 1; the mean over queries of the answers chosen"},
+	{"quality", "a score from 0 to 1; for a router, the mean score of the answers it chooses"},
 	{"curve", "the points (mean cost, mean quality) that a router reaches as its setting varies"},
-	{"willingness to pay", "the setting: USD per unit of quality. A unit is one answer wholly right instead of wholly wrong"},
-	{"hull, zero router", "the upper convex hull of the single models: what mixing two of them reaches without looking at the query"},
-	{"AIQ", "average improvement in quality: the mean height of a curve's hull over the cost range from the cheapest to the dearest single model"},
+	{"willingness to pay", "the setting: USD per unit of quality. A unit is the difference between an entirely right and an entirely wrong answer"},
+	{"hull, zero router", "the upper convex hull of the single models, which mixing two of them reaches without looking at the query"},
+	{"AIQ", "average improvement in quality: the mean height of a curve's hull over the cost range from the cheapest to the most expensive single model"},
 	{"peak", "the highest mean quality on the curve"},
-	{"QNC", "quality-neutral cost: the least cost on the curve that reaches the best single model's quality, over that model's cost; missing where none does"},
-	{"cost@95", "the same for 95% of that quality, still over the best single's cost"},
-	{"gap closed", "how much of the way from the zero router's AIQ to the oracle's a router covers"},
-	{"AUDC", "the area under the deferral curve: quality against cost on the same range, without mixing settings"},
+	{"QNC", "quality-neutral cost: the least cost on the curve that reaches the best single model's quality, relative to that model's cost; missing if no point reaches it"},
+	{"cost@95", "the same for 95% of that quality, also relative to the best single model's cost"},
+	{"gap closed", "how much of the gap between the zero router's AIQ and the oracle's a router closes"},
+	{"AUDC", "the area under the deferral curve: mean quality over the same cost range, without mixing settings"},
 	{"Arena", "the highest RouterArena score along the curve, chosen on these queries (oracle-tuned)"},
 	{"best single", "the model with the highest mean score on these very queries: the strictest reference"},
-	{"mean", "the router that forecasts each model's means for every query alike"},
-	{"oracle", "the router that knows every outcome: no router can do better by choosing one model"},
+	{"mean", "the router that forecasts the same for every query: each model's means"},
+	{"oracle", "the router that knows every outcome: no router that chooses one model per query can do better"},
 	{"regret", "mean utility of the oracle minus that of the router, at one price of quality"},
-	{"Brier, ECE, R²", "how well forecasts of quality agree with outcomes: mean squared error; mean distance from the diagonal; share of variance explained, the mean over models"},
-	{"paired difference", "both routers are measured on the same resampled queries, so that what queries have in common cancels"},
+	{"Brier, ECE, R²", "how well forecasts of quality agree with outcomes: mean squared error; mean distance from the diagonal; share of variance explained, averaged over models"},
+	{"paired difference", "both routers are measured on the same resampled queries, so that differences between queries cancel out"},
 }

@@ -20,7 +20,7 @@ type Options struct {
 	OutOfDomain *eval.Report
 }
 
-// ErrSchema is returned for JSON that is no report in a form known here.
+// ErrSchema is returned for JSON that is not a report in the current form.
 var ErrSchema = errors.New("not a report in the form " + eval.Schema)
 
 // Read reads a report as carrot eval --json writes it.
@@ -57,8 +57,8 @@ func isReference(name string) bool {
 	return slices.Contains([]string{meanName, singleName, zeroName, oracleName}, name)
 }
 
-// isLearned reports whether a row is a router that decides by the prompt: no
-// reference, no constant, and no cascade, whose judge sees answers.
+// isLearned reports whether a row is a router that decides by the prompt: not a
+// reference, a constant or a cascade, whose judge sees answers.
 func isLearned(name string) bool {
 	return !isReference(name) && name != "random" && name != "cheapest" && !isCascade(name)
 }
@@ -69,11 +69,11 @@ func isCascade(name string) bool {
 	return kind == "cascade"
 }
 
-// board is a report with what is looked up in it again and again.
+// board is a report with indexes for repeated lookups.
 type board struct {
 	*eval.Report
 	order  []int          // routers by falling AIQ, the references after them as given
-	groups map[string]int // by router: 0 the first group of those that cannot be told apart
+	groups map[string]int // by router, from 0; see group
 	pairs  map[[2]string]*eval.Pair
 	unit   unit
 }
@@ -97,7 +97,7 @@ func newBoard(r *eval.Report) *board {
 	return b
 }
 
-// falling orders larger numbers first and what is no number last.
+// falling orders larger numbers first and those that are not finite last.
 func falling(a, b eval.Number) int {
 	switch {
 	case finite(a) && finite(b) && a != b:
@@ -113,9 +113,9 @@ func falling(a, b eval.Number) int {
 	return 0
 }
 
-// group gives the best router and all that cannot be told apart from it the
-// first group, the best of the others and what cannot be told apart from that
-// the second, and so on.
+// group puts the best router and those that cannot be told apart from it into the
+// first group, the best of the others and those that cannot be told apart from
+// that one into the second, and so on.
 func (b *board) group() {
 	next := 0
 	for k, i := range b.order {
@@ -137,7 +137,7 @@ func (b *board) group() {
 	}
 }
 
-// intervals reports whether differences were bootstrapped.
+// intervals reports whether differences have bootstrap intervals.
 func (b *board) intervals() bool {
 	return slices.ContainsFunc(b.Pairs, func(p eval.Pair) bool { return len(p.Interval) == 2 })
 }
@@ -194,7 +194,7 @@ func (b *board) bestLearned() *eval.RouterLine {
 	return nil
 }
 
-// single is what the best single model reaches; ok is false if it is missing.
+// single is the point of the best single model; ok is false if it is missing.
 func (b *board) single() (p frontier.Point, ok bool) {
 	if l := b.router(singleName); l != nil && len(l.Curve) > 0 {
 		return frontier.Point{Cost: l.Curve[0].CostUSD, Quality: l.Curve[0].Quality}, true

@@ -24,7 +24,7 @@ var (
 	render = flag.String("render", "", "a report's JSON, to write in every form beside it")
 )
 
-// forms are what a report is written as, by the end of the file's name.
+// forms are the forms that a report is written in, by file name extension.
 var forms = []struct {
 	name  string
 	write func(io.Writer, *eval.Report) error
@@ -48,7 +48,7 @@ func written(t *testing.T, write func(io.Writer, *eval.Report) error, r *eval.Re
 	return b.String()
 }
 
-// TestRender writes the report named by -render in every form, to look at.
+// TestRender writes the report named by -render in every form, for inspection.
 func TestRender(t *testing.T) {
 	if *render == "" {
 		t.Skip("no -render")
@@ -69,16 +69,17 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// assets are the style and the script, which are files of their own.
+// assets matches the style and the script, which are files of their own.
 var assets = regexp.MustCompile(`(?s)(<style>|<script>).*?(</style>|</script>)|sha256-[A-Za-z0-9+/=]+`)
 
-// charts of a page are long; those of curves are in the golden SVG.
+// charts matches the charts of a page, which are long. The golden SVG covers
+// curves.
 var charts = regexp.MustCompile(`(?s)<svg [^>]*class="chart[^>]*>.*?</svg>`)
 
 func TestGolden(t *testing.T) {
 	for _, form := range forms {
 		if form.name == ".html" || form.name == ".linear.svg" {
-			continue // like others
+			continue // another form covers it
 		}
 		got := written(t, form.write, synthetic(3))
 		if form.name == ".domain.html" {
@@ -96,13 +97,13 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-			t.Errorf("%s differs (-want +got); go test ./report -update writes it anew\n%s", path, diff)
+			t.Errorf("%s differs (-want +got); go test ./internal/report -update rewrites it\n%s", path, diff)
 		}
 	}
 }
 
-// Equal reports give equal bytes, and one read back from its JSON is equal,
-// though null stands for both infinity and NaN there.
+// Equal reports give equal bytes, and so does one read back from its JSON, where
+// null stands for both infinity and NaN.
 func TestDeterministic(t *testing.T) {
 	data, err := json.Marshal(synthetic(8))
 	if err != nil {
@@ -139,7 +140,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// Names are text wherever they stand.
+// Names are escaped in every place.
 func TestHostileNames(t *testing.T) {
 	for _, text := range []string{`</script><script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onload='alert(1)`, "`${alert(1)}`", `</svg><script>alert(1)</script>`,
 		`]]><u>`, `<!--`, `{{.Report}}`, "a|b\n| c | d", "[x](javascript:alert(1))", "=1+1", "\u2028 \x00 \xff"} {
@@ -177,7 +178,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// dataOf is what the page's script reads.
+// dataOf returns the data that the page's script reads.
 func dataOf(t *testing.T, page string) payload {
 	t.Helper()
 	_, after, _ := strings.Cut(page, `<script type="application/json" id="data">`)
@@ -199,7 +200,7 @@ func wellFormed(svg string) error {
 	}
 }
 
-// columns checks that the rows of every table are as long as its head.
+// columns checks that the rows of every table have as many cells as its head.
 func columns(t *testing.T, markdown string) {
 	t.Helper()
 	want := 0
@@ -218,7 +219,7 @@ func columns(t *testing.T, markdown string) {
 	}
 }
 
-// The page loads nothing: the only addresses are names of namespaces.
+// The page loads nothing: the only addresses in it name namespaces.
 func TestNoNetwork(t *testing.T) {
 	for _, form := range forms {
 		got := written(t, form.write, synthetic(3))
@@ -235,7 +236,7 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
-// lacking are changes of a report that may lack about everything.
+// lacking holds changes that remove parts of a report.
 var lacking = map[string]func(*eval.Report){
 	"no bootstrap": func(r *eval.Report) {
 		r.Provenance.Bootstrap = 0
@@ -316,7 +317,8 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// Twenty routers, none of whose settings reach the same point, stay small.
+// The page stays small with twenty routers whose settings all reach different
+// points.
 func TestSize(t *testing.T) {
 	r := synthetic(20)
 	for k := range r.Routers {

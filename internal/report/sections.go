@@ -29,7 +29,7 @@ type figure struct {
 // ratings is the main table.
 func (b *board) ratings(all []series) section {
 	s := section{ID: "table", Title: "All routers", Lead: []string{
-		"Sorted by AIQ, with 95% intervals over queries. The references close the table."}}
+		"Sorted by AIQ, with 95% intervals over queries. The references are at the end."}}
 	t := table{Caption: "Routers by AIQ", Class: "ratings", Head: head("router", "group", "AIQ", "interval", "peak", "QNC", "cost@95", "gap closed", "AUDC", "Arena")}
 	domain := [2]float64{math.Inf(1), math.Inf(-1)}
 	for k := range b.Routers {
@@ -60,30 +60,30 @@ func (b *board) ratings(all []series) section {
 	}
 	s.Tables = []table{t}
 	if b.intervals() {
-		s.Notes = append(s.Notes, "Group: routers with one letter cannot be told apart from the first with that letter, by the interval of the paired difference. Single intervals may overlap where the paired difference is clear, since all routers meet the same queries.")
+		s.Notes = append(s.Notes, "Group: routers with the same letter cannot be told apart from the first one with that letter, by the interval of their paired difference. The intervals of two routers may overlap although their paired difference is clear, because all routers answer the same queries.")
 	} else {
-		s.Notes = append(s.Notes, "Without a bootstrap there are no intervals, and nothing says which of these differences are noise.")
+		s.Notes = append(s.Notes, "Without a bootstrap there are no intervals, and it is unknown which of these differences are noise.")
 	}
 	if slices.ContainsFunc(b.Routers, func(l eval.RouterLine) bool { return isCascade(l.Name) }) {
-		s.Notes = append(s.Notes, "A cascade asks several models and a judge who sees the answers; its row shows what it would reach with such a judge, and is no router from the prompt alone.")
+		s.Notes = append(s.Notes, "A cascade asks several models and a judge that sees their answers. Its row shows what it could reach with such a judge; it does not decide by the prompt alone.")
 	}
 	return s
 }
 
 func isLearnedOrReference(name string) bool { return isLearned(name) || isReference(name) }
 
-// beyond stands for what an axis does not reach.
+// beyond stands for a value outside an axis.
 const beyond = "beyond the axis"
 
 // differences compares the report's first router with every other.
 func (b *board) differences() section {
 	s := section{ID: "differences", Title: "Paired differences"}
 	if !b.intervals() || len(b.Routers) == 0 {
-		s.Lead = []string{"No paired differences were drawn (no bootstrap, or one router only)."}
+		s.Lead = []string{"There are no paired differences: no bootstrap was drawn, or there is only one router."}
 		return s
 	}
 	first := b.Routers[0].Name
-	s.Lead = []string{fmt.Sprintf("AIQ of %s minus that of the other, with the 95%% interval over the same resampled queries. An interval that holds zero tells nothing apart.", first)}
+	s.Lead = []string{fmt.Sprintf("AIQ of %s minus that of the other router, with the 95%% interval over the same resampled queries. If the interval contains zero, the two cannot be told apart.", first)}
 	near, far := [2]float64{0, 0}, [2]float64{0, 0}
 	for _, i := range b.order {
 		if d, ok := b.difference(first, b.Routers[i].Name); ok {
@@ -124,7 +124,7 @@ func (d difference) span() string { return signed(d.low, 4) + " to " + signed(d.
 // sign is the verdict in one character.
 func (d difference) sign() string { return [...]string{"▼", "=", "▲"}[d.verdict()+1] }
 
-// words says plainly whether two can be told apart.
+// words is the verdict in words.
 func (d difference) words(a, other string) string {
 	switch d.verdict() {
 	case better:
@@ -159,8 +159,8 @@ func (b *board) heat() (section, bool) {
 			rows = append(rows, i)
 		}
 	}
-	s.Lead = []string{"AIQ minus that of the zero router on the queries of one source, each on its own scale: above zero, looking at the query helps there. No interval is recorded by source, and sources with few queries are noisy."}
-	t := table{Caption: "AIQ less the zero router's, by source", Class: "heat", Head: []cell{{Text: "source", Head: true}, {Text: "queries", Head: true, Class: "n"}}}
+	s.Lead = []string{"AIQ minus that of the zero router, on the queries of each source and on the cost range of that source. Above zero, looking at the query helps there. No intervals are recorded by source, and sources with few queries are noisy."}
+	t := table{Caption: "AIQ minus the zero router's, by source", Class: "heat", Head: []cell{{Text: "source", Head: true}, {Text: "queries", Head: true, Class: "n"}}}
 	for _, i := range rows {
 		t.Head = append(t.Head, cell{Text: b.Routers[i].Name, Head: true, Class: "tilt"})
 	}

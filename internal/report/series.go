@@ -5,10 +5,11 @@ import (
 
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
-// emphasised is how many routers have a colour, a line style and a label of
-// their own; the others are thin.
+// emphasised is how many routers have their own colour, line style and label; the
+// others are thin lines.
 const emphasised = 5
 
 // series is a router as the charts draw it.
@@ -17,8 +18,8 @@ type series struct {
 	line  *eval.RouterLine
 	// class is the style: s1 to s5, thin, mean, zero, oracle or single.
 	class string
-	shape int    // of its markers; 0: none
-	label string // beside the curve, "" for none
+	shape svg.Shape // of its markers; emphasised series are numbered by it
+	label string    // beside the curve, "" for none
 	// points are the distinct settings in order.
 	points []eval.CurvePoint
 }
@@ -28,11 +29,11 @@ func (s *series) key() string {
 	if s.shape == 0 {
 		return ""
 	}
-	return strconv.Itoa(s.shape)
+	return strconv.Itoa(int(s.shape))
 }
 
-// series lists the routers in the report's order: the first router and the best
-// learned rivals emphasised, the references in styles of their own.
+// series lists the routers in the report's order. The first router and the best
+// learned rivals are emphasised; the references have styles of their own.
 func (b *board) series() []series {
 	ranks := b.ranks()
 	out := make([]series, len(b.Routers))
@@ -50,9 +51,9 @@ func (b *board) series() []series {
 			s.class, s.label = "oracle", "oracle"
 		default:
 			if r := ranks[k]; r > 0 {
-				s.class, s.shape, s.label = "s"+strconv.Itoa(r), r, l.Name
+				s.class, s.shape, s.label = "s"+strconv.Itoa(r), svg.Shape(r), l.Name
 			} else if k == b.order[0] {
-				s.label = l.Name // thin, yet ahead of all
+				s.label = l.Name // thin, but ahead of all others
 			}
 		}
 		out[k] = s
@@ -75,7 +76,7 @@ func (b *board) ranks() map[int]int {
 			}
 			ranks[i] = len(ranks) + 1
 		}
-		// Constants and cascades only where there is little else.
+		// Constants and cascades count only if there is little else.
 		if len(ranks) > 1 {
 			break
 		}
@@ -83,8 +84,8 @@ func (b *board) ranks() map[int]int {
 	return ranks
 }
 
-// distinct drops settings that reach the same point as the one before, and
-// points that are no numbers.
+// distinct drops settings that reach the same point as the one before, and points
+// that are not finite.
 func distinct(curve []eval.CurvePoint) []eval.CurvePoint {
 	var out []eval.CurvePoint
 	for _, p := range curve {
@@ -99,15 +100,16 @@ func distinct(curve []eval.CurvePoint) []eval.CurvePoint {
 	return out
 }
 
-// window is the part of the plane that a chart of curves shows; costs are of
-// 1,000 queries.
+// window is the part of the plane that a chart of curves shows. Costs are those
+// of 1,000 queries.
 type window struct{ x0, x1, y0, y1 float64 }
 
-// nearFrom is the share of the best single's quality where the near window begins.
+// nearFrom is the share of the best single model's quality at which the near
+// window begins.
 const nearFrom = 0.88
 
-// window spans all curves, or with near the qualities about the best single's,
-// where routers compete.
+// window spans all curves or, if near is set, the qualities around the best
+// single model's, where routers compete.
 func (b *board) window(all []series, log, near bool) window {
 	var points []frontier.Point
 	least := 0.0 // positive

@@ -7,8 +7,8 @@ import (
 	"github.com/carrot-router/carrot/eval"
 )
 
-// synthetic makes a report of some routers that has a bit of everything; its
-// figures are invented.
+// synthetic makes a report of some routers with a bit of everything. Its figures
+// are invented.
 func synthetic(routers int) *eval.Report {
 	models := []string{"acme-large", "acme-small", "coder-7b"}
 	cost, quality := []float64{0.004, 0.0007, 0.0001}, []float64{0.82, 0.7, 0.45}
@@ -50,10 +50,10 @@ func synthetic(routers int) *eval.Report {
 var nan, inf = eval.Number(math.NaN()), eval.Number(math.Inf(1))
 
 // syntheticRouter has a curve of 401 settings, of which few differ.
-func syntheticRouter(name string, aiq float64, dearness float64) eval.RouterLine {
+func syntheticRouter(name string, aiq float64, level float64) eval.RouterLine {
 	l := eval.RouterLine{Name: name, AIQ: eval.Number(aiq), AIQInterval: []eval.Number{eval.Number(aiq - 0.02), eval.Number(aiq + 0.02)},
 		Peak: eval.Number(aiq + 0.05), PeakCI: []eval.Number{eval.Number(aiq + 0.03), eval.Number(aiq + 0.07)},
-		QNC: eval.Number(0.5 * dearness), QNCInterval: []eval.Number{0.4, inf}, Cost95: 0.2, GapClosed: eval.Number((aiq - 0.76) / 0.14),
+		QNC: eval.Number(0.5 * level), QNCInterval: []eval.Number{0.4, inf}, Cost95: 0.2, GapClosed: eval.Number((aiq - 0.76) / 0.14),
 		Worth: "quality", Settings: []string{`{"name":"` + name + `"}`}, AUDC: eval.Number(aiq - 0.005), Arena: 0.6,
 		Calibration: &eval.Calibration{Brier: 0.15, ECE: 0.02, R2: 0.1, OutputTokensMAE: nan, OutputTokensRelativeMAE: nan, OutputTokensBias: nan, OutputTokensP90: nan,
 			QualityZ: 1.1, CostBias: -0.01, CostRelativeMAE: 0.3, CostRankCorrelation: 0.9,
@@ -68,9 +68,9 @@ func syntheticRouter(name string, aiq float64, dearness float64) eval.RouterLine
 		if s == 0 {
 			w = inf
 		}
-		// Few settings reach a point of their own.
+		// Few settings reach different points.
 		x := 1 - math.Floor(float64(s)/40)/10
-		p := eval.CurvePoint{USDPerQuality: w, CostUSD: 0.0001 + 0.0039*x*x*dearness, Quality: 0.45 + (aiq-0.4)*math.Sqrt(x)}
+		p := eval.CurvePoint{USDPerQuality: w, CostUSD: 0.0001 + 0.0039*x*x*level, Quality: 0.45 + (aiq-0.4)*math.Sqrt(x)}
 		l.Curve = append(l.Curve, p)
 		if s%10 == 0 {
 			l.Traffic = append(l.Traffic, eval.TrafficPoint{USDPerQuality: w, CostUSD: p.CostUSD, Quality: p.Quality, Shares: []float64{x * x, 2 * x * (1 - x), (1 - x) * (1 - x)}})
@@ -79,7 +79,7 @@ func syntheticRouter(name string, aiq float64, dearness float64) eval.RouterLine
 	return l
 }
 
-// hostile puts text that would break out of every place a name stands in.
+// hostile makes a report with the text in every name.
 func hostile(text string) *eval.Report {
 	r := synthetic(3)
 	r.Dataset, r.Split, r.Fingerprint, r.BestSingle, r.Notes = text+"data", text+"split", text, text+"0", []string{text}

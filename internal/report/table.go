@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"html/template"
+
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 // table is a table for HTML and Markdown.
@@ -56,42 +58,42 @@ func routerName(s *series) cell {
 
 // swatch is a series' line and marker, for legends.
 func swatch(s *series) template.HTML {
-	var c canvas
+	var c svg.Canvas
 	fmt.Fprintf(&c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 34 12" class="swatch" aria-hidden="true"><g class="curve %s">`, s.class)
 	if s.class == "single" {
-		c.marker(4, xy{17, 6}, 4.5)
+		c.Marker(svg.Diamond, svg.XY{X: 17, Y: 6}, 4.5)
 	} else {
-		c.polyline([]xy{{1, 6}, {33, 6}}, "line")
+		c.Polyline([]svg.XY{{X: 1, Y: 6}, {X: 33, Y: 6}}, "line")
 		if s.shape > 0 {
-			c.marker(s.shape, xy{17, 6}, 4)
+			c.Marker(s.shape, svg.XY{X: 17, Y: 6}, 4)
 		}
 	}
 	c.WriteString("</g>")
-	return c.close()
+	return markup(&c)
 }
 
-// whisker draws a value and its interval on a common axis; a line marks zero
-// where the axis has it.
+// whisker draws a value and its interval on a common axis. A line marks zero if
+// the axis contains it.
 func whisker(value, low, high float64, domain [2]float64, class string) template.HTML {
 	if !finite(value) {
 		return ""
 	}
-	var c canvas
-	a := axis{domain[0], domain[1], 6, 154, false}
+	var c svg.Canvas
+	a := svg.Axis{Low: domain[0], High: domain[1], From: 6, To: 154}
 	c.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 16" class="whisker ` + class + `" aria-hidden="true">`)
 	if domain[0] < 0 && domain[1] > 0 {
-		c.line(a.at(0), 0, a.at(0), 16, "zeroline")
+		c.Line(a.At(0), 0, a.At(0), 16, "zeroline")
 	}
 	if finite(low) && finite(high) {
-		c.line(a.at(low), 8, a.at(high), 8, "bar")
-		c.line(a.at(low), 4, a.at(low), 12, "bar")
-		c.line(a.at(high), 4, a.at(high), 12, "bar")
+		c.Line(a.At(low), 8, a.At(high), 8, "bar")
+		c.Line(a.At(low), 4, a.At(low), 12, "bar")
+		c.Line(a.At(high), 4, a.At(high), 12, "bar")
 	}
-	c.marker(1, xy{a.at(value), 8}, 3.5)
-	return c.close()
+	c.Marker(svg.Circle, svg.XY{X: a.At(value), Y: 8}, 3.5)
+	return markup(&c)
 }
 
-// widen widens a domain by a value.
+// widen widens a domain to contain the values.
 func widen(domain [2]float64, values ...float64) [2]float64 {
 	for _, v := range values {
 		if finite(v) {
@@ -100,3 +102,6 @@ func widen(domain [2]float64, values ...float64) [2]float64 {
 	}
 	return domain
 }
+
+// markup ends a drawing, which escaped its texts when it wrote them.
+func markup(c *svg.Canvas) template.HTML { return template.HTML(c.Close()) }

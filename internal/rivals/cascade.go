@@ -12,26 +12,26 @@ import (
 	"github.com/carrot-router/carrot/frontier"
 )
 
-// Cascade asks a cheap model first and a dearer one if a judge does not like
+// Cascade asks a cheap model first and a more expensive one if a judge rejects
 // the answer (FrugalGPT, arXiv 2305.05176; RouterBench, section 4), up to three
-// in all, and pays for every call. The judge is told the truth and errs: with a
-// score s it accepts with the probability Accuracy·s + (1-Accuracy)·(1-s).
-// Costs and scores are expectations over the judge's errors, so nothing is
-// drawn. The judge costs nothing and such a judge may not exist: this is what a
-// cascade would reach if it did, and no router from the prompt alone.
+// in all, and pays for every call. The judge knows the score and errs: it accepts
+// an answer of score s with probability Accuracy·s + (1-Accuracy)·(1-s). Costs
+// and scores are expectations over its errors, so nothing is drawn. The judge is
+// free and may not exist: this is what a cascade could reach with one, and not a
+// router that decides by the prompt alone.
 //
-// For every willingness to pay, the models to ask in order are those with the
-// highest mean utility on the training queries. The zero value has an accuracy
-// of DefaultAccuracy.
+// For every willingness to pay, Fit chooses the sequence of models with the
+// highest mean utility on the training queries. The zero value has an accuracy of
+// DefaultAccuracy.
 type Cascade struct {
 	Accuracy float64
-	Plans    [][]int // set by Fit: models in order, one plan a setting of the grid
+	Plans    [][]int // set by Fit: for each setting of the grid, the models in order
 }
 
-// DefaultAccuracy of a cascade's judge.
+// DefaultAccuracy is the usual accuracy of a cascade's judge.
 const DefaultAccuracy = 0.9
 
-// Name names the cascade with its judge.
+// Name names the cascade, with the accuracy of its judge unless it is the default.
 func (c *Cascade) Name() string {
 	if a := c.accuracy(); a != DefaultAccuracy {
 		return fmt.Sprintf("cascade:accuracy=%g", a)
@@ -46,8 +46,8 @@ func (c *Cascade) accuracy() float64 {
 	return c.Accuracy
 }
 
-// mostPlanned is how many of the best single models, by the hull and then by
-// score, a plan may be made of.
+// mostPlanned is how many models plans are made of: those on the hull of the
+// single models, then those with the best scores.
 const mostPlanned = 8
 
 // Fit chooses the plans on the complete queries of d.
@@ -107,7 +107,7 @@ func planned(d *Data) []int {
 	return use
 }
 
-// plansOf lists the sequences of one to three models, cheaper before dearer.
+// plansOf lists the sequences of one to three models, in the given order.
 func plansOf(models []int) [][]int {
 	var out [][]int
 	for i, a := range models {
@@ -138,9 +138,9 @@ func (c *Cascade) run(plan []int, score, cost []float64) (usd, quality float64) 
 	return usd, quality
 }
 
-// Steps says what a query with these outcomes, one a model, costs in USD and
-// scores at every setting of the grid. An outcome that a plan needs and that
-// was not observed makes it NaN.
+// Steps returns what a query costs in USD and scores at every setting of the
+// grid, from the outcomes of each model on it. A step whose plan needs an outcome
+// that was not observed is NaN.
 func (c *Cascade) Steps(score, cost []float64) ([]frontier.Step, error) {
 	if c.Plans == nil {
 		return nil, ErrNotFitted

@@ -16,9 +16,9 @@ import (
 // clusters are the centres of K-means.
 type clusters struct{ Center blas32.General } // K×d
 
-// kMeans runs Lloyd's algorithm from k-means++ seeds, on all processors, until
-// no query changes its cluster or for the given rounds; the best of several
-// starts by the sum of squared distances. An empty cluster keeps its centre.
+// kMeans runs Lloyd's algorithm from k-means++ seeds until no query changes its
+// cluster, or for the given number of rounds. It returns the best of several
+// starts, by the sum of squared distances. An empty cluster keeps its centre.
 func kMeans(ctx context.Context, x blas32.General, k, rounds, starts int, seed uint64) (clusters, error) {
 	var best clusters
 	least := math.Inf(1)
@@ -87,8 +87,8 @@ func squared(a, b []float32) float64 {
 	return float64(sum)
 }
 
-// assign puts every row into the cluster of the nearest centre, the first of
-// equals, and returns how many moved.
+// assign puts every row into the cluster of the nearest centre and returns how
+// many rows moved. Ties go to the first centre.
 func (c *clusters) assign(x blas32.General, label []int, distance []float64) int {
 	const chunk = 256
 	chunks := (x.Rows + chunk - 1) / chunk
@@ -200,10 +200,10 @@ const (
 	kMeansStarts = 2
 )
 
-// uniRoute is UniRoute with K-means: a query takes the mean score that each
-// model has in the query's cluster, against a cost known beforehand. The
-// clusters do not depend on models, so that one added later needs a few hundred
-// outcomes and no other model's.
+// uniRoute is UniRoute with K-means: the score of a model is its mean score in
+// the query's cluster, its cost is fixed. The clusters do not depend on the
+// models, so that a model added later needs only a few hundred outcomes of its
+// own.
 type uniRoute struct {
 	K        int
 	Clusters clusters
@@ -237,11 +237,11 @@ func (u *uniRoute) forecast(x *carrot.Representation, w *workspace, out []carrot
 	return false
 }
 
-// avengersPro is Avengers-Pro: in every cluster scores are normalised between
-// the worst and the best model and costs by the dearest, and a query sums the
-// α·score + (1-α)·(1-cost) of its nearest clusters, weighed by
-// exp(-β·distance). That is linear in λ = (1-α)/α. The authors' released code
-// sums reciprocal ranks instead, which is not; this is the sum of their paper.
+// avengersPro is Avengers-Pro: in every cluster, scores are normalised between
+// the worst and the best model, and costs by the most expensive. A query sums
+// α·score + (1-α)·(1-cost) over its nearest clusters, weighted by
+// exp(-β·distance), which is linear in λ = (1-α)/α. This is the sum in their
+// paper; the released code sums reciprocal ranks, which is not linear.
 type avengersPro struct {
 	K, Near     int
 	Beta        float64
@@ -269,13 +269,13 @@ func (a *avengersPro) fit(ctx context.Context, d *Data) (err error) {
 	a.Score, a.Cost = a.Clusters.clusterMeans(d.dense, d.Score, d.meanScore), a.Clusters.clusterMeans(d.dense, d.CostUSD, d.meanCost)
 	for c := range a.Clusters.Center.Rows {
 		score, cost := a.Score[c*m:][:m], a.Cost[c*m:][:m]
-		low, high, dear := slices.Min(score), slices.Max(score), slices.Max(cost)
+		low, high, most := slices.Min(score), slices.Max(score), slices.Max(cost)
 		for j := range m {
 			if score[j] = (score[j] - low) / (high - low); high == low {
 				score[j] = 1
 			}
-			if dear > 0 {
-				cost[j] /= dear
+			if most > 0 {
+				cost[j] /= most
 			}
 		}
 	}

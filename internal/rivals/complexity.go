@@ -12,9 +12,9 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// Complexity is the representation of LiteLLM's complexity router: seven
-// features of the text, none learnt, in the order of complexityWeights. It
-// reads English only. The words it looks for are ours, of the same kinds.
+// Complexity is the embedder of LiteLLM's complexity router: seven features of
+// the text, none of them learnt, in the order of complexityWeights. It
+// understands English only. The lists of words are our own, of the same kinds.
 type Complexity struct{}
 
 // complexityWeights are LiteLLM's: length, code, reasoning, technical terms,
@@ -80,7 +80,7 @@ func complexityOf(text string) []float32 {
 	return f
 }
 
-// occurring counts the words of a list that occur in the text, whole.
+// occurring counts the words of a list that occur in the text as whole words.
 func occurring(text string, list []string) int {
 	n := 0
 	for _, word := range list {
@@ -109,9 +109,9 @@ func letterAfter(s string) bool {
 }
 
 // tier is LiteLLM's complexity router: the weighted sum of the features falls
-// into one of four tiers, and two marks of reasoning make the last. What a
-// model is worth and costs in a tier is its mean there over the training
-// queries; a person configures one model for each tier instead.
+// into one of four tiers, and two marks of reasoning always make it the last. A
+// model's worth and cost in a tier are its means over the training queries
+// there, where LiteLLM's users configure one model for each tier.
 type tier struct {
 	Borders     [3]float32
 	Score, Cost []float64 // 4×M
@@ -151,7 +151,7 @@ func (t *tier) of(x []float32) int {
 
 func (t *tier) fit(_ context.Context, d *Data) error {
 	if d.dense.Cols != len(complexityWeights) {
-		return fmt.Errorf("complexity: vectors of length %d: it reads the features of Complexity, %d", d.dense.Cols, len(complexityWeights))
+		return fmt.Errorf("complexity: vectors of length %d, want the %d features of its own embedder", d.dense.Cols, len(complexityWeights))
 	}
 	m := len(d.Models)
 	tierOf := make([]int, len(d.X))

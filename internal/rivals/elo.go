@@ -11,20 +11,20 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// weightedElo is RouteLLM's similarity-weighted ranking: for every query all
+// weightedElo is RouteLLM's similarity-weighted ranking: for every query, all
 // training queries count as battles between the models, with the weight
 //
 //	Base · Base^(similarity / largest similarity)
 //
-// and Bradley-Terry ratings are fitted to them; a tie is half a win for either
-// side. For two models the chance of winning is the weighted mean of wins. With
-// more, a model's worth is its mean chance of beating another. Theirs bins the
-// models in ten tiers first, which a pool of this size does not need.
+// and Bradley-Terry ratings are fitted to them; a tie is half a win for each
+// side. With two models, the chance of winning is the weighted mean of wins; with
+// more, a model's worth is its mean chance of beating another. The authors first
+// sort the models into ten tiers, which a pool of this size does not need.
 type weightedElo struct {
 	Base   float64
 	Memory memory
 	Models int
-	Wins   []float32 // n × M(M-1): of the ordered pairs (a,b), a's score against b
+	Wins   []float32 // n × M(M-1): for each ordered pair (a,b) 1 if a won, 0.5 for a tie
 	Cost   []float64
 }
 
@@ -71,7 +71,7 @@ func (e *weightedElo) forecast(x *carrot.Representation, w *workspace, out []car
 	e.Memory.similarities(x.Dense, w)
 	top := max(slices.Max(w.similarity), 1e-6)
 	for i, s := range w.similarity {
-		// Without the constant factor Base, and at most 1: ratios matter.
+		// Divided by Base², which changes no ratio and keeps weights at most 1.
 		w.similarity[i] = float32(math.Pow(e.Base, float64(s/top)-1))
 	}
 	pairs := e.Models * (e.Models - 1)
@@ -87,9 +87,9 @@ func (e *weightedElo) forecast(x *carrot.Representation, w *workspace, out []car
 	return false
 }
 
-// bradleyTerry writes to strength the logarithms of the ratings that make the
-// wins most likely; wins holds the ordered pairs (a,b), a ≠ b, row by row. It
-// iterates Zermelo's equation (Newman, arXiv 2207.00076) until nothing moves.
+// bradleyTerry writes to strength the logarithms of the ratings under which the
+// wins are most likely; wins holds the ordered pairs (a,b), a ≠ b, row by row. It
+// iterates the equation of Newman (arXiv 2207.00076) to convergence.
 func bradleyTerry(wins []float32, strength []float32, rating []float64) {
 	m := len(strength)
 	at := func(a, b int) float64 {
@@ -101,7 +101,7 @@ func bradleyTerry(wins []float32, strength []float32, rating []float64) {
 	for a := range rating {
 		rating[a] = 1
 	}
-	const tiny = 1e-9 // a wins nothing, or all
+	const tiny = 1e-9 // keeps ratings finite if a model wins nothing, or everything
 	for range 200 {
 		moved, product := 0.0, 0.0
 		for a := range m {

@@ -9,29 +9,29 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// node is a node of a tree: a leaf has Feature -1 and a Value, another goes to
-// Left where the feature is at most Threshold, else to Left+1.
+// node is a node of a tree. A leaf has Feature -1 and a Value; any other node
+// leads to Left if the feature is at most Threshold, else to Left+1.
 type node struct {
 	Feature   int16
 	Left      int32
-	Threshold float64 // in full, as scikit-learn's: a value may lie on its rounding
+	Threshold float64 // not float32, as in scikit-learn: rounded, it could equal a value
 	Value     float32
 }
 
-// tree is a decision tree as scikit-learn's DecisionTreeClassifier grows it:
-// the split of the largest decrease of the Gini impurity, thresholds in the
-// middle between values, until leaves are pure or the depth is reached.
+// tree is a decision tree, grown as by scikit-learn's DecisionTreeClassifier: by
+// the split that lowers the Gini impurity most, with thresholds halfway between
+// values, until leaves are pure or the depth is reached.
 type tree []node
 
 // growing is how trees are grown.
 type growing struct {
-	depth    int // the most
-	leaf     int // fewest rows of a leaf
-	features int // how many features a split looks at, drawn anew; 0: all
+	depth    int // at most
+	leaf     int // rows of a leaf, at least
+	features int // how many features are drawn for each split; 0 means all
 	classes  int
 }
 
-// value returns what the tree says of x.
+// value returns the value of the leaf that x falls into.
 func (t tree) value(x []float32) float32 {
 	at := int32(0)
 	for t[at].Feature >= 0 {
@@ -44,11 +44,12 @@ func (t tree) value(x []float32) float32 {
 	return t[at].Value
 }
 
-// bins are features cut into at most mostBins ranges each, so that a split is found
-// by counting; with fewer distinct values nothing is lost.
+// bins holds features cut into at most mostBins ranges each, so that a split is
+// found by counting. A feature with no more distinct values than that loses
+// nothing.
 type bins struct {
 	x      [][]uint8   // by feature, then row
-	border [][]float64 // by feature: border[b] parts range b from b+1
+	border [][]float64 // by feature: border[b] separates range b from range b+1
 }
 
 const mostBins = 64
@@ -95,20 +96,20 @@ func middle(a, b float32) float64 { return (float64(a) + float64(b)) / 2 }
 type grower struct {
 	bins   *bins
 	class  []uint8
-	worth  []float32 // of each class: a leaf's value is the mean worth of its rows
+	worth  []float32 // of each class; a leaf's value is the mean worth of its rows
 	how    growing
 	random *rand.Rand
 	tree   tree
 	order  []int // of features
 
-	// Of the feature looked at:
-	counts  []float64 // ranges × classes; all zero between two features
-	held    [4]uint64 // ranges that hold a row, as bits
+	// The state of the feature under examination.
+	counts  []float64 // ranges × classes; all zero between features
+	held    [4]uint64 // bit set of the ranges that hold a row
 	present []uint8   // the same as a list
-	side    []float64 // classes left of a split
+	side    []float64 // counts of the classes to the left of a split
 }
 
-// grow grows a tree on the rows, which may repeat and are put in another order.
+// grow grows a tree on the rows, which may repeat. It reorders them.
 func (g *grower) grow(rows []int32) tree {
 	g.tree = append(g.tree[:0], node{})
 	g.counts, g.side = make([]float64, mostBins*g.how.classes), make([]float64, g.how.classes)
@@ -152,10 +153,10 @@ func (g *grower) node(at int, rows []int32, depth int) {
 	g.node(child+1, rows[left:], depth+1)
 }
 
-// split finds the feature and the bin after which to part the rows: the one
-// that makes Σ over both sides of (Σ_c n_c²)/n largest, which is Gini's. Of
-// equals the first in the order looked at. -1: no split leaves enough rows on
-// either side or makes anything purer.
+// split finds the feature and the bin after which to split the rows. The best
+// split by Gini impurity maximises (Σ_c n_c²)/n, summed over both sides; ties go
+// to the first one examined. The feature is -1 if no split leaves enough rows on
+// both sides and makes them purer.
 func (g *grower) split(rows []int32, total []float64) (feature, bin int) {
 	n, classes := float64(len(rows)), g.how.classes
 	best := 0.0
@@ -200,9 +201,9 @@ func (g *grower) split(rows []int32, total []float64) (feature, bin int) {
 	return feature, bin
 }
 
-// count counts the rows' classes in every range of a feature, and lists the
-// ranges that hold some in rising order. Small nodes, of which a tree has most,
-// hold few.
+// count counts the rows' classes in every range of a feature and lists, in rising
+// order, the ranges that hold rows. Most nodes are small and their rows are in few
+// ranges.
 func (g *grower) count(f int, rows []int32) {
 	column, classes := g.bins.x[f], g.how.classes
 	clear(g.held[:])
@@ -219,11 +220,11 @@ func (g *grower) count(f int, rows []int32) {
 	}
 }
 
-// forest is the mean of trees, each grown on a bootstrap of the rows.
+// forest predicts the mean of its trees.
 type forest []tree
 
-// growForest grows count trees; without bootstrap they only differ by the
-// features they look at.
+// growForest grows count trees, with bootstrap each on a resample of the rows.
+// Without, trees differ only by the features drawn for their splits.
 func growForest(b *bins, rows []int32, class []uint8, worth []float32, how growing, count int, bootstrap bool, seed uint64) forest {
 	out := make(forest, count)
 	for t := range out {

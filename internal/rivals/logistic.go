@@ -12,10 +12,9 @@ import (
 )
 
 // classifier predicts which model is the best on a query by multinomial
-// logistic regression, as scikit-learn's LogisticRegression fits it: a model's
-// worth is its probability, against a cost known beforehand. LLMRouter takes the
-// first of the models with the highest score as the class; Label says who else
-// may be.
+// logistic regression, fitted as scikit-learn's LogisticRegression is. A model's
+// worth is its probability, its cost is fixed. If several models have the highest
+// score, LLMRouter takes the first as the class; Label has other choices.
 type classifier struct {
 	C     float64 // inverse regularisation
 	Label label
@@ -23,13 +22,13 @@ type classifier struct {
 	Cost  []float64
 }
 
-// label is how queries that several models answer best are labelled.
+// label says how a query is labelled if several models are the best on it.
 type label string
 
 const (
 	firstBest    label = "first"    // the first of them in the pool
 	cheapestBest label = "cheapest" // the cheapest of them
-	everyBest    label = "every"    // each of them, by an equal share
+	everyBest    label = "every"    // all of them, in equal shares
 )
 
 func classifiers(int) []model {
@@ -108,8 +107,8 @@ func (c *classifier) forecast(x *carrot.Representation, w *workspace, out []carr
 	return false
 }
 
-// softmax replaces logits by probabilities and returns the log of their sum of
-// exponentials.
+// softmax replaces logits by probabilities and returns the logarithm of the sum
+// of the logits' exponentials.
 func softmax(z []float64) float64 {
 	top, sum := math.Inf(-1), 0.0
 	for _, v := range z {
@@ -125,8 +124,9 @@ func softmax(z []float64) float64 {
 	return top + math.Log(sum)
 }
 
-// fitLogistic minimises C·Σ cross-entropy + ½|W|², the intercepts free, by
-// L-BFGS. x is n×d, y n×m with rows that sum to 1. It returns W, m × (d+1).
+// fitLogistic minimises C·Σ cross-entropy + ½|W|² by L-BFGS, without a penalty on
+// the intercepts. x is n×d; y is n×m, and its rows sum to 1. It returns W,
+// m × (d+1).
 func fitLogistic(ctx context.Context, x, y []float64, n, d, m int, c float64) ([]float64, error) {
 	features := blas64.General{Rows: n, Cols: d, Stride: d, Data: x}
 	probability := make([]float64, n*m)
@@ -179,5 +179,5 @@ func fitLogistic(ctx context.Context, x, y []float64, n, d, m int, c float64) ([
 	if result == nil || result.X == nil || ctx.Err() != nil {
 		return nil, fmt.Errorf("logistic regression: %w", err)
 	}
-	return result.X, nil // a line search that cannot go on has arrived
+	return result.X, nil // an error of the line search means that it cannot improve further
 }

@@ -2,34 +2,49 @@ package rivals
 
 // all lists the methods in the order of reports.
 var all = []Method{
-	{Name: "random", Source: "a uniform choice, as RouteLLM's and RouterBench's baselines", Worth: Share, Fast: true, Weight: 1,
+	// A uniform choice, the baseline of RouteLLM and RouterBench.
+	{Name: "random", Worth: Share, Fast: true, Weight: 1,
 		trials: func(int) []model { return []model{&random{}} }},
-	{Name: "cheapest", Source: "the cheapest expected call, whatever is asked", Worth: Share, Fast: true, Weight: 1,
+	// The call that is expected to cost least, whatever the query.
+	{Name: "cheapest", Worth: Share, Fast: true, Weight: 1,
 		trials: func(int) []model { return []model{&cheapest{}} }},
-	{Name: "carrot-knn", Source: "CARROT (arXiv 2502.03261), its code's protocol", Worth: Quality, Fast: true, Weight: 8,
-		trials: func(int) []model { return []model{&CARROTKNN{}} }},
-	{Name: "carrot-mlp", Source: "CARROT (arXiv 2502.03261), the neural variant on a frozen encoder", Worth: Quality, Weight: 30,
+	// CARROT (arXiv 2502.03261), by the protocol of its code.
+	{Name: "carrot-knn", Worth: Quality, Fast: true, Weight: 8,
+		trials: func(int) []model { return []model{&carrotKNN{}} }},
+	// CARROT, its neural variant on a frozen encoder.
+	{Name: "carrot-mlp", Worth: Quality, Weight: 30,
 		trials: carrotMLPs},
-	{Name: "routellm-mf", Source: "RouteLLM (arXiv 2406.18665), matrix factorisation", Worth: WinRate, Weight: 20,
+	// RouteLLM (arXiv 2406.18665), matrix factorisation.
+	{Name: "routellm-mf", Worth: WinRate, Weight: 20,
 		trials: factorizations},
-	{Name: "routellm-sw", Source: "RouteLLM (arXiv 2406.18665), similarity-weighted Elo", Worth: WinRate, Weight: 20,
+	// RouteLLM, similarity-weighted Elo.
+	{Name: "routellm-sw", Worth: WinRate, Weight: 20,
 		trials: weightedElos},
-	{Name: "rorf", Source: "RoRF (Not Diamond), pairwise random forests", Worth: WinRate, Weight: 60,
+	// RoRF (Not Diamond), pairwise random forests.
+	{Name: "rorf", Worth: WinRate, Weight: 60,
 		trials: pairForests},
-	{Name: "routerbench-knn", Source: "RouterBench (arXiv 2403.12031), nearest neighbours", Worth: Quality, Fast: true, Weight: 6,
+	// RouterBench (arXiv 2403.12031), nearest neighbours.
+	{Name: "routerbench-knn", Worth: Quality, Fast: true, Weight: 6,
 		trials: benchNeighbours},
-	{Name: "routerbench-mlp", Source: "RouterBench (arXiv 2403.12031), a network", Worth: Quality, Weight: 30,
+	// RouterBench, a network.
+	{Name: "routerbench-mlp", Worth: Quality, Weight: 30,
 		trials: benchMLPs},
-	{Name: "uniroute", Source: "UniRoute (arXiv 2502.08773), K-means", Worth: Quality, Fast: true, Weight: 6,
+	// UniRoute (arXiv 2502.08773), K-means.
+	{Name: "uniroute", Worth: Quality, Fast: true, Weight: 6,
 		trials: uniRoutes},
-	{Name: "avengers-pro", Source: "Avengers-Pro (arXiv 2508.12631), cluster ranking", Worth: Share, Fast: true, Weight: 6,
+	// Avengers-Pro (arXiv 2508.12631), cluster ranking.
+	{Name: "avengers-pro", Worth: Share, Fast: true, Weight: 6,
 		trials: avengers},
-	{Name: "irt", Source: "IRT-Router (arXiv 2506.01048), two-parameter item response", Worth: Quality, Weight: 20,
+	// IRT-Router (arXiv 2506.01048), two-parameter item response.
+	{Name: "irt", Worth: Quality, Weight: 20,
 		trials: itemResponses},
-	{Name: "classifier", Source: "the best model as a class, as LLMRouter's; logistic regression", Worth: Share, Fast: true, Weight: 8,
+	// The best model as a class, as in LLMRouter; logistic regression.
+	{Name: "classifier", Worth: Share, Fast: true, Weight: 8,
 		trials: classifiers},
-	{Name: "knn-abstain", Source: "otari (Mozilla.ai), nearest neighbours with a confidence floor", Worth: Quality, Fast: true, Weight: 6,
+	// otari (Mozilla.ai), nearest neighbours with a confidence floor.
+	{Name: "knn-abstain", Worth: Quality, Fast: true, Weight: 6,
 		trials: abstainers},
-	{Name: "complexity", Source: "LiteLLM's complexity router: features of the text, tiers", Worth: Quality, Fast: true, Weight: 1,
+	// LiteLLM's complexity router: features of the text, tiers.
+	{Name: "complexity", Worth: Quality, Fast: true, Weight: 1,
 		Features: Complexity{}, trials: tiers},
 }

@@ -13,8 +13,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// memory is the training queries' vectors, for exact search by cosine (the
-// vectors are of unit length).
+// memory holds the training queries' unit vectors for exact search by cosine.
 type memory struct{ X blas32.General }
 
 // similarities writes x's similarity to every row.
@@ -38,8 +37,8 @@ func (m *memory) near(x []float32, k int, w *workspace) []int32 {
 	return w.near.Sorted()
 }
 
-// average writes the mean of a table's rows over the given ones, and the
-// fallback where none of them was observed.
+// average returns the mean of each column over the given rows of a table, or the
+// fallback if the column is observed on none of them.
 func average(table []float64, models int, rows []int32, fallback []float64, w *workspace) []float64 {
 	w.sum = slices.Grow(w.sum[:0], models)[:models]
 	w.count = slices.Grow(w.count[:0], models)[:models]
@@ -62,27 +61,28 @@ func average(table []float64, models int, rows []int32, fallback []float64, w *w
 	return w.sum
 }
 
-// CARROTKNN is the paper's CARROT-KNN as its code has it: scikit-learn's
+// carrotKNN is the paper's CARROT-KNN as in its code: scikit-learn's
 // KNeighborsRegressor with cosine distance and uniform weights, one k for the
-// scores and one for the output tokens, each the smallest of 2^1..2^9 with the
-// highest mean R² over five folds of consecutive rows, not shuffled. Tokens are
-// averaged as they are (costs where no tokens were recorded). Zero: k is chosen.
-type CARROTKNN struct {
-	K, KVolume           int
-	Memory               memory
-	Score, Volume        []float64 // n×M
-	MeanScore, MeanVolum []float64
-	Costs                bool // Volume is in USD
+// scores and one for the output tokens. Each k that is zero is chosen: the
+// smallest of 2^1 to 2^9 with the highest mean R² over five folds of consecutive
+// rows, not shuffled. Tokens are averaged without a logarithm (costs, if no
+// tokens were recorded).
+type carrotKNN struct {
+	K, KVolume            int
+	Memory                memory
+	Score, Volume         []float64 // n×M
+	MeanScore, MeanVolume []float64
+	Costs                 bool // Volume is in USD
 }
 
-func (c *CARROTKNN) String() string { return fmt.Sprintf("k=%d:k-tokens=%d", c.K, c.KVolume) }
+func (c *carrotKNN) String() string { return fmt.Sprintf("k=%d:k-tokens=%d", c.K, c.KVolume) }
 
-func (c *CARROTKNN) fit(ctx context.Context, d *Data) error {
+func (c *carrotKNN) fit(ctx context.Context, d *Data) error {
 	c.Memory, c.Score, c.MeanScore = memory{d.dense}, d.Score, d.meanScore
-	c.Volume, c.MeanVolum = d.OutputTokens, d.meanTokens
+	c.Volume, c.MeanVolume = d.OutputTokens, d.meanTokens
 	c.Costs = d.forecastsCosts()
 	if c.Costs {
-		c.Volume, c.MeanVolum = d.CostUSD, d.meanCost
+		c.Volume, c.MeanVolume = d.CostUSD, d.meanCost
 	}
 	if c.K == 0 || c.KVolume == 0 {
 		near := unshuffledNeighbours(d)
@@ -92,12 +92,12 @@ func (c *CARROTKNN) fit(ctx context.Context, d *Data) error {
 	return ctx.Err()
 }
 
-func (c *CARROTKNN) forecast(x *carrot.Representation, w *workspace, out []carrot.Forecast) bool {
+func (c *carrotKNN) forecast(x *carrot.Representation, w *workspace, out []carrot.Forecast) bool {
 	rows := c.Memory.near(x.Dense, max(c.K, c.KVolume), w)
 	for j, q := range average(c.Score, len(out), rows[:min(c.K, len(rows))], c.MeanScore, w) {
 		out[j].Quality = q
 	}
-	for j, v := range average(c.Volume, len(out), rows[:min(c.KVolume, len(rows))], c.MeanVolum, w) {
+	for j, v := range average(c.Volume, len(out), rows[:min(c.KVolume, len(rows))], c.MeanVolume, w) {
 		if c.Costs {
 			out[j] = static(out[j].Quality, v)
 		} else {
@@ -107,8 +107,9 @@ func (c *CARROTKNN) forecast(x *carrot.Representation, w *workspace, out []carro
 	return false
 }
 
-// unshuffledFolds is the cross-validation of scikit-learn's default for a
-// regressor: five runs of consecutive rows, the first ones longer by one.
+// unshuffledFolds is the number of folds of scikit-learn's default
+// cross-validation for a regressor: runs of consecutive rows, of which the first
+// ones may be longer by one.
 const unshuffledFolds = 5
 
 func unshuffledFold(i, n int) int {
@@ -142,15 +143,15 @@ func unshuffledNeighbours(d *Data) [][]int32 {
 	return near
 }
 
-// bestK is the first of 2, 4, …, 512 with the highest mean over folds of R²,
-// itself the mean over models, each fold's variance about its own mean.
+// bestK is the first of 2, 4, …, 512 with the highest R², averaged over models
+// and folds. Each fold's variance is taken about its own mean.
 func bestK(near [][]int32, table []float64, models int) int {
 	n := len(near)
 	best, chosen := math.Inf(-1), 2
 	predicted := make([]float64, len(table))
 	for k := 2; k <= 1<<9; k *= 2 {
 		if k > n-(n+unshuffledFolds-1)/unshuffledFolds {
-			break // a fold trains on fewer rows than that
+			break // a fold trains on fewer rows than k
 		}
 		parallel.Ranges(n, func(lo, hi int) {
 			var w workspace
@@ -193,7 +194,7 @@ func foldR2(predicted, table []float64, models, j int, in func(i int) bool) floa
 }
 
 // BenchKNN is RouterBench's nearest-neighbour router: the mean score of the k
-// nearest queries against a cost known beforehand.
+// nearest queries, with a fixed cost for each model.
 type BenchKNN struct {
 	K                     int
 	Memory                memory
@@ -224,8 +225,9 @@ func (b *BenchKNN) forecast(x *carrot.Representation, w *workspace, out []carrot
 }
 
 // abstainer is otari's router: the mean score of the k nearest queries, unless
-// too few of them had their own best model where the mean has it; then it
-// falls back, here to each model's mean, of which the best is the default.
+// the model that is best on average was the best on too small a share of them,
+// the Floor. Then it falls back to each model's mean over all queries, so that
+// the best of these is the default.
 type abstainer struct {
 	BenchKNN
 	Floor float64

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// activation is what a hidden unit makes of its input.
+// activation is the function that a hidden unit applies to its input.
 type activation string
 
 const (
@@ -20,10 +20,9 @@ const (
 
 // network maps a vector to Out numbers over one hidden layer:
 //
-//	out = act(x·W1 + B1)·W2 + B2 + (x·Skip + SkipBias)·1
+//	out = act(x·W1 + B1)·W2 + B2 + (x·Skip)·1
 //
-// Skip adds one linear term to all outputs alike; it is nil where there is
-// none, and so are the biases of a network without them.
+// Skip adds the same linear term to all outputs; it is nil if there is none.
 type network struct {
 	In, Hidden, Out int
 	Act             activation
@@ -49,8 +48,8 @@ func general(rows, cols int, data []float32) blas32.General {
 	return blas32.General{Rows: rows, Cols: cols, Stride: max(cols, 1), Data: data[:rows*cols]}
 }
 
-// forward computes the outputs of a batch. hidden keeps the hidden layer, z
-// what went into it.
+// forward computes the outputs of a batch. It writes the hidden layer to hidden
+// and its inputs to z.
 func (n *network) forward(x blas32.General, z, hidden, out []float32) {
 	b := x.Rows
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, general(n.In, n.Hidden, n.W1), 0, general(b, n.Hidden, z))
@@ -119,12 +118,12 @@ func sigmoid(v float32) float32 { return float32(1 / (1 + math.Exp(-float64(v)))
 type training struct {
 	rate, decay   float64 // learning rate; weight decay, added to the gradient
 	batch, epochs int
-	noise         float64 // standard deviation of what is added to the vectors
-	frozenBias    bool    // no biases
+	noise         float64 // standard deviation of the noise added to the vectors
+	frozenBias    bool    // biases stay at zero
 	seed          uint64
 }
 
-// loss writes the gradient of the loss of row's outputs to grad.
+// loss writes the gradient of the loss on a row, by its outputs, to grad.
 type loss func(row int, out, grad []float32)
 
 // train fits the network to the rows of x.

@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// Neural is a rival that is a network: what its outputs mean is its kind's.
+// Neural is what all rivals that are networks have in common.
 type Neural struct {
 	Net    *network
 	Cost   []float64
@@ -39,12 +39,12 @@ func (n *Neural) start(d *Data, outputs int, act activation) {
 }
 
 // carrotMLP is CARROT's neural variant with a frozen encoder: one hidden layer,
-// cross-entropy for the scores and squared error for the logarithms of the
-// output tokens, standardised (of the costs where no tokens were recorded).
+// cross-entropy for the scores and squared error for the standardised logarithms
+// of the output tokens (of the costs, if no tokens were recorded).
 type carrotMLP struct {
 	Neural
 	Mean, Deviation []float64 // of the volumes
-	Factor          []float64 // makes the mean volume right on the training queries
+	Factor          []float64 // scales volumes to the right mean on the training queries
 	Costs           bool
 }
 
@@ -67,10 +67,10 @@ func (c *carrotMLP) fit(ctx context.Context, d *Data) error {
 	if c.Costs = d.forecastsCosts(); c.Costs {
 		volume = make([]float64, len(d.CostUSD))
 		for i, v := range d.CostUSD {
-			volume[i] = v * 1e6 // so that the logarithm has something to hold on to
+			volume[i] = v * 1e6 // in millionths, where log1p is not almost linear
 		}
 	}
-	for j := range m { // the untrained network says each model's mean
+	for j := range m { // so that the untrained network predicts about each model's mean
 		p := min(max(d.meanScore[j], 1e-3), 1-1e-3)
 		c.Net.B2[j] = float32(math.Log(p / (1 - p)))
 	}
@@ -109,8 +109,8 @@ func (c *carrotMLP) fit(ctx context.Context, d *Data) error {
 	return nil
 }
 
-// calibrate scales each model's volumes to their mean: the exponential of a
-// mean logarithm is less than the mean.
+// calibrate scales each model's volumes to the right mean, because the
+// exponential of a mean logarithm is less than the mean.
 func (c *carrotMLP) calibrate(d *Data, volume []float64) {
 	m := len(d.Models)
 	observed, predicted := make([]float64, m), make([]float64, m)
@@ -150,9 +150,9 @@ func (c *carrotMLP) forecast(x *carrot.Representation, w *workspace, out []carro
 	return false
 }
 
-// benchMLP is RouterBench's network: squared error on the scores, against a
-// cost known beforehand. Theirs is one network a model; here the models share
-// a hidden layer.
+// benchMLP is RouterBench's network: squared error on the scores, with a fixed
+// cost for each model. RouterBench has one network for each model; here the
+// models share a hidden layer.
 type benchMLP struct{ Neural }
 
 func benchMLPs(int) []model {
@@ -195,7 +195,8 @@ func (b *benchMLP) forecast(x *carrot.Representation, w *workspace, out []carrot
 //	σ(Σ_k softplus(A·x)_k θ_mk - B·x)
 //
 // with the query's discrimination A·x and difficulty B·x and the model's
-// ability θ_m. Theirs makes θ from a text about the model; here it is free.
+// ability θ_m. The authors compute θ from a text about the model; here it is a
+// free parameter.
 type itemResponse struct{ Neural }
 
 func itemResponses(int) []model {
@@ -242,11 +243,11 @@ func (r *itemResponse) forecast(x *carrot.Representation, w *workspace, out []ca
 	return false
 }
 
-// factorization is RouteLLM's matrix factorisation: each model's strength on a
-// query is bilinear in the query's vector and the model's, and of two models
-// the one wins with the probability σ(difference). It is trained on every pair
-// of models with unequal scores; ties are dropped. With more than two models a
-// model's worth is its mean probability of beating another.
+// factorization is RouteLLM's matrix factorisation: a model's strength on a query
+// is bilinear in the query's vector and the model's, and it beats another with
+// probability σ(difference in strength). It is trained on all pairs of models
+// with unequal scores; ties are dropped. With more than two models, a model's
+// worth is its mean probability of beating another.
 type factorization struct{ Neural }
 
 func factorizations(int) []model {
@@ -293,8 +294,8 @@ func (f *factorization) forecast(x *carrot.Representation, w *workspace, out []c
 	return false
 }
 
-// meanWin is the mean probability that model j beats another, under Bradley and
-// Terry's model.
+// meanWin is the mean probability that model j beats another, in the model of
+// Bradley and Terry.
 func meanWin(strength []float32, j int) float64 {
 	if len(strength) == 1 {
 		return 0.5

@@ -11,7 +11,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// reference is what testdata/sklearn_reference.py wrote.
+// reference is the content of testdata/sklearn_reference.json.
 type reference struct {
 	Train         int         `json:"train"`
 	X             [][]float32 `json:"x"`
@@ -31,7 +31,7 @@ type reference struct {
 	Labels        []int
 }
 
-// uint8Text is a small number: encoding/json would read []uint8 as base64.
+// uint8Text is a uint8 whose slices encoding/json does not take for base64.
 type uint8Text uint8
 
 func readReference(t *testing.T) reference {
@@ -47,7 +47,7 @@ func readReference(t *testing.T) reference {
 	return r
 }
 
-// data is the reference's problem.
+// data returns the problem of the reference.
 func (r *reference) data(t *testing.T) *Data {
 	t.Helper()
 	d := &Data{Models: []string{"a", "b", "c"}}
@@ -66,7 +66,7 @@ func (r *reference) data(t *testing.T) *Data {
 // neighbours.
 func TestScikitLearnKNN(t *testing.T) {
 	r := readReference(t)
-	var c CARROTKNN
+	var c carrotKNN
 	if err := c.fit(t.Context(), r.data(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestScikitLearnKNN(t *testing.T) {
 	}
 }
 
-// TestScikitLearnTree: the same splits, seen by the chance of each class.
+// TestScikitLearnTree: the same splits, as the chances of each class show.
 func TestScikitLearnTree(t *testing.T) {
 	r := readReference(t)
 	dim := len(r.Coarse[0])

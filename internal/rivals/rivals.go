@@ -27,7 +27,7 @@ type Data struct {
 	// them: then costs are forecast.
 	OutputTokens []float64
 	CostUSD      []float64 // what the call cost
-	Hash         []uint64  // n; equal prompts share one. Nil: the row number
+	Hash         []uint64  // n, equal for equal prompts; if nil, the row numbers serve
 	Seed         uint64
 	// PredictedCost returns the cost in USD that a forecast for model j on
 	// query i means. A method with several settings needs it to compare them.
@@ -35,11 +35,11 @@ type Data struct {
 
 	dense               blas32.General // n×d, made by prepare
 	complete            []int          // rows on which all models have score and cost
-	meanScore, meanCost []float64      // M, over the complete rows, or the observed where there are none
-	meanTokens          []float64      // M, the same
+	meanScore, meanCost []float64      // M, see means
+	meanTokens          []float64      // M, see means
 }
 
-// Worth says what a rival's forecast of quality is.
+// Worth says what a rival's forecast of quality means.
 type Worth string
 
 // The kinds of worth. Only a quality can be calibrated and compared with scores.
@@ -49,22 +49,18 @@ const (
 	Share   Worth = "share"
 )
 
-// Method is a rival: where it is from and the settings that are tried.
+// Method is a rival and the settings that are tried.
 type Method struct {
-	Name   string
-	Source string // who proposed it
-	Worth  Worth
-	Fast   bool // part of "fast"
-	// Weight is about how long fitting takes, in units of the quickest.
+	Name  string
+	Worth Worth
+	Fast  bool // part of "fast"
+	// Weight is about how long fitting takes, relative to the fastest method.
 	Weight int
-	// Features is the embedder of a rival that brings its own; nil: the
-	// artefact's.
+	// Features is the embedder of a rival that brings its own. It is nil for
+	// rivals that use the evaluation's.
 	Features carrot.Embedder
-	trials   func(models int) []model // the authors' defaults first, at most Trials
+	trials   func(models int) []model // at most eight settings, the authors' first
 }
-
-// Trials is the most settings that are tried of a method.
-const Trials = 8
 
 // model is a method at one setting. Fitted state is in exported fields, for gob.
 type model interface {
@@ -82,8 +78,7 @@ type workspace struct {
 	near             nearest.Heap
 }
 
-// Router is a fitted rival: a carrot.Predictor, with its method's contract. It
-// is safe for concurrent use.
+// Router is a fitted rival. It implements carrot.Predictor.
 type Router struct {
 	state
 	scratch sync.Pool
@@ -145,7 +140,7 @@ func (r *Router) forecast(x []carrot.Representation, dst []carrot.Prediction) {
 	r.scratch.Put(w)
 }
 
-// Save writes the fitted router; Load reads it and predicts the same bits.
+// Save writes the fitted router. What Load reads predicts the same bits.
 func (r *Router) Save(w io.Writer) error {
 	if r.Fitted == nil {
 		return ErrNotFitted
@@ -167,7 +162,7 @@ func Load(in io.Reader) (*Router, error) {
 	return r, nil
 }
 
-// registerModels tells gob of every kind of model.
+// registerModels registers every kind of model with gob.
 var registerModels = sync.OnceFunc(func() {
 	for _, m := range all {
 		if m.trials != nil {
@@ -240,8 +235,9 @@ func (d *Data) isComplete(i int) bool {
 	return true
 }
 
-// means returns each model's mean over the complete rows, or over the observed
-// ones where too few are complete; NaN where none was observed.
+// means returns each model's mean over the complete rows or, if less than half
+// of the rows are complete, over those observed. It is NaN for a model without
+// any.
 func (d *Data) means(table []float64) []float64 {
 	m := len(d.Models)
 	sum, count := make([]float64, m), make([]float64, m)
@@ -291,8 +287,8 @@ func (d *Data) hash(i int) uint64 {
 // forecast costs: some model has no tokens.
 func (d *Data) forecastsCosts() bool { return slices.ContainsFunc(d.meanTokens, math.IsNaN) }
 
-// Parse returns the methods that names lists: names separated by commas, "all"
-// or "fast".
+// Parse returns the methods in a list of names, separated by commas. "all" and
+// "fast" stand for several.
 func Parse(names string) ([]Method, error) {
 	var out []Method
 	for name := range strings.SplitSeq(names, ",") {

@@ -16,8 +16,8 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// The synthetic world: topics are directions in space, every model but the last
-// is good at two of them, and the last, the dearest, is fair at all.
+// The synthetic world: topics are directions in space. Every model but the last
+// is good at two of them; the last is the most expensive and fair at all of them.
 const (
 	testDim    = 12
 	testTopics = 6
@@ -36,7 +36,7 @@ func world(n int, seed uint64) (d *Data, truth []float64) {
 		}
 	}
 	r := rand.New(rand.NewPCG(seed, 2))
-	d = &Data{Models: []string{"a", "b", "c", "dear"}, Seed: 3}
+	d = &Data{Models: []string{"a", "b", "c", "large"}, Seed: 3}
 	usd := []float64{1e-6, 1.2e-6, 1.5e-6, 8e-6}
 	const in = 100.0
 	costs := func(m int, out float64) float64 { return in*usd[m]/4 + out*usd[m] }
@@ -146,7 +146,7 @@ func TestContract(t *testing.T) {
 			}
 			for i := range test.X {
 				if one := predictions(t, r, test.X[i:i+1]); !reflect.DeepEqual(one[0], want[i]) {
-					t.Fatalf("row %d alone is predicted otherwise than in a batch", i)
+					t.Fatalf("row %d alone is predicted differently than in a batch", i)
 				}
 			}
 			var file bytes.Buffer
@@ -158,7 +158,7 @@ func TestContract(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := predictions(t, loaded, test.X); !reflect.DeepEqual(got, want) || loaded.Setting() != r.Setting() {
-				t.Error("a saved and loaded router predicts otherwise")
+				t.Error("a saved and loaded router predicts differently")
 			}
 			var wg sync.WaitGroup
 			for range 4 {
@@ -182,9 +182,9 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestMissing: outcomes that were not observed are left out, not zero: a model
-// is thought as good when it was asked half of the queries as when it was asked
-// all of them.
+// TestMissing: outcomes that were not observed are left out and not taken for
+// zero. A model that was asked half of the queries is predicted to be as good as
+// if it had been asked all of them.
 func TestMissing(t *testing.T) {
 	for _, m := range all {
 		if m.Worth != Quality {
@@ -203,7 +203,7 @@ func TestMissing(t *testing.T) {
 					}
 				}
 				last := Method{Name: m.Name, trials: func(int) []model { all := m.trials(testModels); return all[len(all)-1:] }}
-				r, err := last.Fit(t.Context(), d, nil) // one setting, so that the two are alike
+				r, err := last.Fit(t.Context(), d, nil) // one setting, so that the two fits are comparable
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -214,15 +214,15 @@ func TestMissing(t *testing.T) {
 				return sum
 			}
 			if whole, half := mean(1), mean(2); math.Abs(whole-half) > 0.1 || half < 0.6 {
-				t.Errorf("mean quality %.3f of a model asked half of the queries, %.3f of the same asked all", half, whole)
+				t.Errorf("mean quality %.3f for a model that was asked half of the queries, %.3f if it was asked all", half, whole)
 			}
 		})
 	}
 }
 
-// TestSucceeds: on a problem that is easy to route, every rival that learns
-// from the query covers most of the way from the best fixed choice to the router
-// that knows every chance.
+// TestSucceeds: on a problem that is easy to route, every rival that learns from
+// the query covers most of the way from the best fixed choice to the router that
+// knows each model's chance on each query.
 func TestSucceeds(t *testing.T) {
 	train, _ := world(1500, 30)
 	test, truth := world(1000, 31)
@@ -261,8 +261,8 @@ func TestSucceeds(t *testing.T) {
 	}
 }
 
-// TestRandomAndCheapest: without a price of quality random takes every model
-// alike, with a high one the cheapest, and cheapest always does.
+// TestRandomAndCheapest: at any price of quality random takes all models equally
+// often, at a tiny one the cheapest, which cheapest always takes.
 func TestRandomAndCheapest(t *testing.T) {
 	d, _ := world(2000, 40)
 	count := func(name string, w float64) (shares [testModels]float64) {
@@ -281,14 +281,15 @@ func TestRandomAndCheapest(t *testing.T) {
 		}
 	}
 	if got := count("random", 1e-9); got[0] < 0.9999 {
-		t.Errorf("random with no money takes %v, want the cheapest", got)
+		t.Errorf("random at a tiny price of quality takes %v, want the cheapest", got)
 	}
 	if got := count("cheapest", math.Inf(1)); got[0] < 0.9999 {
 		t.Errorf("cheapest takes %v, want the cheapest", got)
 	}
 }
 
-// TestComplexity: where hard texts say so in its words, tiers tell them apart.
+// TestComplexity: tiers separate hard texts from easy ones if the hard ones use
+// the listed words.
 func TestComplexity(t *testing.T) {
 	d, _ := world(300, 50)
 	d = features("complexity", d)
@@ -296,7 +297,7 @@ func TestComplexity(t *testing.T) {
 		for m := range testModels {
 			d.Score[i*testModels+m] = 1
 			if i%3 == 0 && m < testModels-1 {
-				d.Score[i*testModels+m] = 0 // only the dear model solves the hard ones
+				d.Score[i*testModels+m] = 0 // only the most expensive model solves the hard ones
 			}
 		}
 	}
@@ -314,12 +315,12 @@ func TestComplexity(t *testing.T) {
 	f("", -1, 0, 0, 0, 0, 0, 0)
 	f("What is 2 + 2?", -1, 0, 0, 0, -1, 0, 0)
 	f("Refactor this function", -1, 1, 0, 0, 0, 0, 0)
-	f("Classy functionality", -1, 0, 0, 0, 0, 0, 0) // no whole word
+	f("Classy functionality", -1, 0, 0, 0, 0, 0, 0) // not whole words
 	f("First do this, then prove that. Really? Why? How? When? And infer why.", 0, 0, 1, 0, 0, 0.5, 0.5)
 }
 
-// TestAbstains: with neighbours that disagree about the best model, and a floor
-// above that, the router falls back to each model's mean.
+// TestAbstains: if fewer neighbours than the floor agree about the best model,
+// the router falls back to each model's mean.
 func TestAbstains(t *testing.T) {
 	d, _ := world(200, 60)
 	if err := d.prepare(); err != nil {
@@ -348,7 +349,7 @@ func TestAbstains(t *testing.T) {
 func TestUniRouteNewModel(t *testing.T) {
 	d, _ := world(2000, 70)
 	for i := range d.X {
-		if i >= 300 { // model b came late
+		if i >= 300 { // model b was added late
 			at := i*testModels + 1
 			d.Score[at], d.CostUSD[at], d.OutputTokens[at] = math.NaN(), math.NaN(), math.NaN()
 		}
@@ -361,12 +362,12 @@ func TestUniRouteNewModel(t *testing.T) {
 		}
 	}
 	if right < 270 {
-		t.Errorf("knows where the new model is good for %d of 300 queries", right)
+		t.Errorf("the new model is predicted right on %d of 300 queries, want 270", right)
 	}
 }
 
-// TestBradleyTerry: ratings give back the chances that wins were made from, and
-// for two models the weighted mean of wins.
+// TestBradleyTerry: ratings recover the chances that the wins were made from; for
+// two models, these are the weighted mean of wins.
 func TestBradleyTerry(t *testing.T) {
 	chance := func(s []float32, a, b int) float64 { return float64(sigmoid(s[a] - s[b])) }
 	two, rating := make([]float32, 2), make([]float64, 2)
@@ -392,13 +393,13 @@ func TestBradleyTerry(t *testing.T) {
 	}
 }
 
-// TestCascade: what a plan costs and scores under a judge that errs, worked out
-// by hand; and with a perfect judge the curve costs less than the dear model for
-// at least its quality.
+// TestCascade: the cost and score of a plan under a judge that errs are those
+// worked out by hand. With a perfect judge, the setting of the highest quality
+// beats the most expensive model alone, at less than twice its cost.
 func TestCascade(t *testing.T) {
 	c := &Cascade{Accuracy: 0.9}
 	usd, quality := c.run([]int{0, 1}, []float64{0, 1}, []float64{1, 10})
-	// The wrong answer is accepted with .1; else the second is asked.
+	// The wrong answer is accepted with probability .1; otherwise the second model is asked.
 	if want := 1 + 0.9*10; math.Abs(usd-want) > 1e-12 || math.Abs(quality-0.9) > 1e-12 {
 		t.Errorf("cost %v and score %v, want %v and 0.9", usd, quality, want)
 	}
@@ -407,17 +408,17 @@ func TestCascade(t *testing.T) {
 	if err := perfect.Fit(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	var cost, score, dearCost, dearScore float64
+	var cost, score, aloneCost, aloneScore float64
 	for i := range d.X {
 		steps, err := perfect.Steps(d.Score[i*testModels:][:testModels], d.CostUSD[i*testModels:][:testModels])
 		if err != nil {
 			t.Fatal(err)
 		}
 		cost, score = cost+steps[0].Cost, score+steps[0].Quality
-		dearCost, dearScore = dearCost+d.CostUSD[i*testModels+3], dearScore+d.Score[i*testModels+3]
+		aloneCost, aloneScore = aloneCost+d.CostUSD[i*testModels+3], aloneScore+d.Score[i*testModels+3]
 	}
-	if score <= dearScore || cost >= 2*dearCost {
-		t.Errorf("a perfect judge reaches %v at %v, the dear model alone %v at %v", score, cost, dearScore, dearCost)
+	if score <= aloneScore || cost >= 2*aloneCost {
+		t.Errorf("a perfect judge reaches %v at a cost of %v, the most expensive model alone %v at %v", score, cost, aloneScore, aloneCost)
 	}
 	var file bytes.Buffer
 	var loaded Cascade
@@ -461,8 +462,11 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestBudget: no method tries more settings than another may, and all are told
-// apart by name.
+// mostTrials is the number of settings that a method may try.
+const mostTrials = 8
+
+// TestBudget: no method tries more settings than the others may, and all settings
+// have different names.
 func TestBudget(t *testing.T) {
 	for _, m := range all {
 		seen := map[string]bool{}
@@ -473,8 +477,8 @@ func TestBudget(t *testing.T) {
 				seen[s] = true
 			}
 		}
-		if len(seen) > Trials {
-			t.Errorf("%s tries %d settings, the budget is %d", m.Name, len(seen), Trials)
+		if len(seen) > mostTrials {
+			t.Errorf("%s tries %d settings, the budget is %d", m.Name, len(seen), mostTrials)
 		}
 	}
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/carrot-router/carrot/internal/parallel"
 )
 
-// pairForest is RoRF: for a pair of a stronger and a weaker model a random
-// forest tells four classes apart — the stronger is better, neither answers,
-// both do equally well, the weaker is better — and the first two speak for the
-// stronger. Their threshold runs over all of [0,1]; a price of quality that is
-// never negative is only its upper half, so that there is a setting in which
-// ties speak for both alike (Even). With more than two models every one is
-// paired with the best single model of the training queries, and its worth is
-// its chance against that one, whose own is a half.
+// pairForest is RoRF: for a pair of a stronger and a weaker model, a random
+// forest distinguishes four classes — the stronger is better, neither answers,
+// both do equally well, the weaker is better — of which the first two count for
+// the stronger. The authors' threshold covers all of [0,1]; a price of quality,
+// which is never negative, covers only the upper half of it. So there is a
+// setting, Even, in which ties count for both models equally. With more than two
+// models, each is paired with the best single model of the training queries: its
+// worth is its chance of beating that one, whose own worth is a half.
 //
-// For time there are no pairs without the best single, Trees is a fifth of the
-// authors' hundred where a split looks at all features, and thresholds are
-// looked for among 64 quantiles of a feature.
+// To save time, models are paired with the best single model only, Trees is a
+// fifth of the authors' hundred if a split looks at all features, and thresholds
+// are chosen among 64 quantiles of a feature.
 type pairForest struct {
 	Trees, Depth, Leaf int
-	Features           int  // looked at by a split; 0: all, as the authors'
-	Even               bool // a tie is half a win for either
+	Features           int  // how many a split looks at; 0 means all, as in the authors' code
+	Even               bool // a tie is half a win for each
 	Strong             int
-	Forests            []forest // of each model against Strong; its own is nil
+	Forests            []forest // of each model against Strong, nil for Strong itself
 	Cost               []float64
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// random gives every model a worth drawn from the query itself: at λ = 0 it
-// chooses uniformly, and it drifts to the cheapest model as λ grows. One query
-// always gets the same draw.
+// random gives every model a worth that is drawn from the query itself, so that
+// equal queries get equal draws. At λ = 0 it chooses uniformly; as λ grows it
+// drifts to the cheapest model.
 type random struct {
 	Seed uint64
 	Cost []float64
@@ -41,12 +41,13 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// static is the forecast of a worth at a cost in USD that is known beforehand.
+// static is the forecast of a worth at a cost in USD that does not depend on the
+// query.
 func static(worth, cost float64) carrot.Forecast {
 	return carrot.Forecast{Quality: worth, CostUSD: cost, CostUSDP90: cost, Direct: true}
 }
 
-// cheapest finds all models equal, so that cost decides alone.
+// cheapest gives all models the same worth, so that cost alone decides.
 type cheapest struct{ Cost []float64 }
 
 func (c *cheapest) String() string { return "cheapest" }

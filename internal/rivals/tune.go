@@ -14,10 +14,10 @@ import (
 // tuningFolds is how many folds settings are compared on.
 const tuningFolds = 3
 
-// Fit fits the method. Where it has several settings each answers the queries
-// out of fold, in three folds by the hash of the prompt, and the one whose
-// pooled curve has the highest AIQ (of equals the earlier) is fitted on all. It
-// reports progress, if not nil, in words.
+// Fit fits the method on d. If it has several settings, each predicts the queries
+// out of fold, in three folds by the hash of the prompt; the one whose pooled
+// curve has the highest AIQ (ties: the first) is then fitted on all queries.
+// progress, if not nil, is told what Fit is doing.
 func (m *Method) Fit(ctx context.Context, d *Data, progress func(string)) (*Router, error) {
 	if progress == nil {
 		progress = func(string) {}
@@ -32,7 +32,7 @@ func (m *Method) Fit(ctx context.Context, d *Data, progress func(string)) (*Rout
 		if chosen, err = m.tune(ctx, d, trials, progress); err != nil {
 			return nil, err
 		}
-		trials = m.trials(len(d.Models)) // refit forgets
+		trials = m.trials(len(d.Models)) // fresh ones: those tried hold the fit of a fold
 	}
 	best := trials[chosen]
 	progress("fitting " + best.String())
@@ -57,7 +57,7 @@ func (m *Method) tune(ctx context.Context, d *Data, trials []model, progress fun
 			}
 		}
 		if len(rows) == 0 || len(held[f]) == 0 {
-			return 0, nil // too few queries to compare on: the authors' defaults
+			return 0, nil // too few queries to compare settings: keep the authors' defaults
 		}
 		var err error
 		if fit[f], err = d.subset(rows); err != nil {
@@ -73,7 +73,7 @@ func (m *Method) tune(ctx context.Context, d *Data, trials []model, progress fun
 		progress(fmt.Sprintf("trial %d of %d: %s", begun, len(trials), trials[k]))
 		mu.Unlock()
 		aiq[k], errs[k] = try(ctx, d, trials[k], fit, held)
-		trials[k] = nil // a fitted forest is large
+		trials[k] = nil // frees it: a fitted forest is large
 	})
 	if err := errors.Join(errs...); err != nil {
 		return 0, fmt.Errorf("fit %s: %w", m.Name, err)
@@ -87,7 +87,7 @@ func (m *Method) tune(ctx context.Context, d *Data, trials []model, progress fun
 	return chosen, ctx.Err()
 }
 
-// try is the AIQ of a setting out of fold.
+// try returns the AIQ of a setting out of fold.
 func try(ctx context.Context, d *Data, t model, fit [tuningFolds]*Data, held [tuningFolds][]int) (float64, error) {
 	var out judged
 	for f := range fit {
@@ -105,7 +105,7 @@ func try(ctx context.Context, d *Data, t model, fit [tuningFolds]*Data, held [tu
 	return out.aiq(d), nil
 }
 
-// judged is what a router says of some complete rows.
+// judged holds a router's forecasts on some complete rows.
 type judged struct {
 	rows        []int
 	worth, cost []float64 // a row of M for each

@@ -27,7 +27,7 @@ type entry struct {
 	start, end uint64
 }
 
-// headerParser walks the header's tokens, so that a key given twice is seen.
+// headerParser reads the header token by token, to detect repeated keys.
 type headerParser struct{ dec *json.Decoder }
 
 func parseHeader(b []byte) (header, error) {
@@ -53,12 +53,12 @@ func parseHeader(b []byte) (header, error) {
 		return h, err
 	}
 	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
-		return h, errors.New("goes on after the closing brace")
+		return h, errors.New("continues after the closing brace")
 	}
 	return h, nil
 }
 
-// object reads an object, calling value at each key; a key given twice is an error.
+// object reads an object and calls value at each key. A repeated key is an error.
 func (p headerParser) object(value func(key string) error) error {
 	if err := p.delim('{', "an object"); err != nil {
 		return err
@@ -71,10 +71,10 @@ func (p headerParser) object(value func(key string) error) error {
 		}
 		key, ok := tok.(string)
 		if !ok {
-			return fmt.Errorf("got %v where a key should be", tok)
+			return fmt.Errorf("got %v, want a key", tok)
 		}
 		if seen[key] {
-			return fmt.Errorf("key %q is given twice", key)
+			return fmt.Errorf("key %q appears twice", key)
 		}
 		seen[key] = true
 		if err := value(key); err != nil {
@@ -125,8 +125,8 @@ func (p headerParser) metadata() (map[string]string, error) {
 	return m, nil
 }
 
-// entry reads what the header says of one tensor. Keys that the format does
-// not name are passed over, as the reference implementation does.
+// entry reads the description of a tensor. It ignores keys that are not part of the
+// format, as the reference implementation does.
 func (p headerParser) entry(name string) (entry, error) {
 	e := entry{name: name}
 	have := map[string]bool{}
@@ -172,7 +172,7 @@ func (p headerParser) entry(name string) (entry, error) {
 	}
 	for _, key := range []string{"dtype", "shape", "data_offsets"} {
 		if !have[key] {
-			return e, fmt.Errorf("tensor %q: no %s", name, key)
+			return e, fmt.Errorf("tensor %q: %s is missing", name, key)
 		}
 	}
 	return e, nil

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// maxHeader is the longest header the format allows.
+// maxHeader is the longest header that the format allows, in bytes.
 const maxHeader = 100_000_000
 
 // File is a parsed safetensors file. It is safe for concurrent use.
@@ -59,7 +59,7 @@ func Parse(data []byte) (*File, error) {
 	return f, nil
 }
 
-// bind checks that the entries cover body without gap or overlap and gives
+// bind checks that the entries cover body without gaps and overlaps, and assigns
 // each its bytes.
 func (f *File) bind(entries []entry, body []byte) error {
 	slices.SortStableFunc(entries, func(a, b entry) int {
@@ -69,13 +69,13 @@ func (f *File) bind(entries []entry, body []byte) error {
 	for _, e := range entries {
 		switch {
 		case e.end < e.start:
-			return fmt.Errorf("tensor %q: data offsets [%d,%d] run backwards", e.name, e.start, e.end)
+			return fmt.Errorf("tensor %q: data offsets [%d,%d] are reversed", e.name, e.start, e.end)
 		case e.end > uint64(len(body)):
 			return fmt.Errorf("tensor %q: data offsets [%d,%d] are beyond the %d bytes of data", e.name, e.start, e.end, len(body))
 		case e.start < at:
 			return fmt.Errorf("tensor %q: data offsets [%d,%d] overlap the tensor before", e.name, e.start, e.end)
 		case e.start > at:
-			return fmt.Errorf("tensor %q: a gap of %d bytes lies before it", e.name, e.start-at)
+			return fmt.Errorf("tensor %q: there is a gap of %d bytes before it", e.name, e.start-at)
 		}
 		t := Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: body[e.start:e.end:e.end]}
 		if err := t.check(); err != nil {
@@ -85,13 +85,13 @@ func (f *File) bind(entries []entry, body []byte) error {
 		at = e.end
 	}
 	if at != uint64(len(body)) {
-		return fmt.Errorf("%d bytes after the last tensor belong to none", uint64(len(body))-at)
+		return fmt.Errorf("%d bytes follow the last tensor", uint64(len(body))-at)
 	}
 	f.names = slices.Sorted(maps.Keys(f.tensors))
 	return nil
 }
 
-// Metadata returns a copy of the file's text metadata, empty if it has none.
+// Metadata returns a copy of the file's metadata, which may be empty.
 func (f *File) Metadata() map[string]string {
 	m := make(map[string]string, len(f.metadata))
 	maps.Copy(m, f.metadata)
@@ -101,15 +101,15 @@ func (f *File) Metadata() map[string]string {
 // Names returns the names of the tensors, sorted.
 func (f *File) Names() []string { return slices.Clone(f.names) }
 
-// Tensor returns the tensor of that name, whose Data aliases the file's bytes.
+// Tensor returns the tensor with a name. Its Data aliases the file's bytes.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	t, ok := f.tensors[name]
 	t.Shape = slices.Clone(t.Shape)
 	return t, ok
 }
 
-// find returns the tensor of that name after checking its type and, if one is
-// given, its shape. A dimension of -1 matches any.
+// find returns the tensor with a name and checks its type and, if shape is not
+// empty, its shape. -1 matches any dimension.
 func (f *File) find(name string, shape []int, types ...DType) (Tensor, error) {
 	t, ok := f.tensors[name]
 	switch {
@@ -131,8 +131,8 @@ func (f *File) errorf(name, format string, args ...any) error {
 	return err
 }
 
-// Float32s returns a copy of an F32, F16 or BF16 tensor as float32. If a shape
-// is given the tensor must have it; -1 in a dimension matches any.
+// Float32s returns a copy of an F32, F16 or BF16 tensor as float32. If shape is not
+// empty, the tensor must have it; -1 matches any dimension.
 func (f *File) Float32s(name string, shape ...int) ([]float32, error) {
 	t, err := f.find(name, shape, F32, F16, BF16)
 	if err != nil {
@@ -146,14 +146,14 @@ func (f *File) Float32s(name string, shape ...int) ([]float32, error) {
 			return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16)
 		}), nil
 	}
-	v := make([]float32, len(t.Data)/4) // spelt out: the one that reads large tables
+	v := make([]float32, len(t.Data)/4) // without convert, for speed with large tables
 	for i := range v {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
 	}
 	return v, nil
 }
 
-// Float64s is Float32s for an F64 tensor.
+// Float64s is like Float32s for an F64 tensor.
 func (f *File) Float64s(name string, shape ...int) ([]float64, error) {
 	t, err := f.find(name, shape, F64)
 	if err != nil {
@@ -162,8 +162,8 @@ func (f *File) Float64s(name string, shape ...int) ([]float64, error) {
 	return convert(t.Data, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }), nil
 }
 
-// Bytes returns the data of a tensor of a type as it lies in the file, not a copy.
-// The shape is as in Float32s.
+// Bytes returns the data of a tensor with a type. The data alias the file's bytes.
+// The shape is checked as in Float32s.
 func (f *File) Bytes(name string, dtype DType, shape ...int) ([]byte, error) {
 	t, err := f.find(name, shape, dtype)
 	if err != nil {
@@ -172,34 +172,7 @@ func (f *File) Bytes(name string, dtype DType, shape ...int) ([]byte, error) {
 	return t.Data, nil
 }
 
-// Int8s is Float32s for an I8 tensor.
-func (f *File) Int8s(name string, shape ...int) ([]int8, error) {
-	t, err := f.find(name, shape, I8)
-	if err != nil {
-		return nil, err
-	}
-	return convert(t.Data, 1, func(b []byte) int8 { return int8(b[0]) }), nil
-}
-
-// Uint8s is Float32s for a U8 tensor.
-func (f *File) Uint8s(name string, shape ...int) ([]uint8, error) {
-	t, err := f.find(name, shape, U8)
-	if err != nil {
-		return nil, err
-	}
-	return append([]uint8{}, t.Data...), nil
-}
-
-// Uint16s is Float32s for a U16 tensor.
-func (f *File) Uint16s(name string, shape ...int) ([]uint16, error) {
-	t, err := f.find(name, shape, U16)
-	if err != nil {
-		return nil, err
-	}
-	return convert(t.Data, 2, binary.LittleEndian.Uint16), nil
-}
-
-// Int32s is Float32s for an I32 tensor.
+// Int32s is like Float32s for an I32 tensor.
 func (f *File) Int32s(name string, shape ...int) ([]int32, error) {
 	t, err := f.find(name, shape, I32)
 	if err != nil {
@@ -208,7 +181,7 @@ func (f *File) Int32s(name string, shape ...int) ([]int32, error) {
 	return convert(t.Data, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }), nil
 }
 
-// Uint32s is Float32s for a U32 tensor.
+// Uint32s is like Float32s for a U32 tensor.
 func (f *File) Uint32s(name string, shape ...int) ([]uint32, error) {
 	t, err := f.find(name, shape, U32)
 	if err != nil {
@@ -217,7 +190,7 @@ func (f *File) Uint32s(name string, shape ...int) ([]uint32, error) {
 	return convert(t.Data, 4, binary.LittleEndian.Uint32), nil
 }
 
-// convert decodes elements of the given size.
+// convert decodes elements of size bytes.
 func convert[T any](data []byte, size int, decode func([]byte) T) []T {
 	v := make([]T, len(data)/size)
 	for i := range v {

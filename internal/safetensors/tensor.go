@@ -7,10 +7,10 @@ import (
 	"math/bits"
 )
 
-// DType names the type of a tensor's elements as the format does.
+// DType is the format's name for the type of a tensor's elements.
 type DType string
 
-// The element types of the format that this package knows.
+// The element types.
 const (
 	F64  DType = "F64"
 	F32  DType = "F32"
@@ -27,11 +27,11 @@ const (
 	BOOL DType = "BOOL"
 )
 
-// layout is the order in which the reference implementation lays tensors out
-// in a file: by descending element size, so that every tensor is aligned.
+// layout is the order of tensors in files of the reference implementation: by
+// descending element size, so that every tensor is aligned.
 var layout = [...]DType{U64, I64, F64, F32, U32, I32, BF16, F16, U16, I16, I8, U8, BOOL}
 
-// rank returns d's place in layout, or -1 if d is unknown.
+// rank returns the index of d in layout, or -1 if d is unknown.
 func (d DType) rank() int {
 	for i, l := range layout {
 		if d == l {
@@ -41,7 +41,7 @@ func (d DType) rank() int {
 	return -1
 }
 
-// Size returns the bytes of one element, or 0 if the type is unknown.
+// Size returns the size of an element in bytes, or 0 if the type is unknown.
 func (d DType) Size() int {
 	switch d {
 	case F64, I64, U64:
@@ -61,10 +61,10 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int  // empty for a scalar
-	Data  []byte // little-endian, Shape's product times DType.Size() bytes
+	Data  []byte // little-endian, as long as Shape and DType require
 }
 
-// check says what is wrong with t's type, shape or length.
+// check returns an error if t's type, shape or length is wrong.
 func (t Tensor) check() error {
 	size := t.DType.Size()
 	if size == 0 {
@@ -80,7 +80,7 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// byteLength returns the bytes of a tensor of the given shape.
+// byteLength returns the length of a tensor in bytes. size is that of an element.
 func byteLength(shape []int, size int) (int, error) {
 	n := uint64(size)
 	for _, d := range shape {
@@ -128,15 +128,6 @@ func FromUint8(name string, v []uint8, shape ...int) Tensor {
 	return Tensor{Name: name, DType: U8, Shape: shape, Data: append([]byte{}, v...)}
 }
 
-// FromUint16 returns a U16 tensor that holds a copy of v.
-func FromUint16(name string, v []uint16, shape ...int) Tensor {
-	b := make([]byte, 0, 2*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint16(b, x)
-	}
-	return Tensor{Name: name, DType: U16, Shape: shape, Data: b}
-}
-
 // FromInt32 returns an I32 tensor that holds a copy of v.
 func FromInt32(name string, v []int32, shape ...int) Tensor {
 	b := make([]byte, 0, 4*len(v))
@@ -155,7 +146,7 @@ func FromUint32(name string, v []uint32, shape ...int) Tensor {
 	return Tensor{Name: name, DType: U32, Shape: shape, Data: b}
 }
 
-// float16 turns the bits of an IEEE half into a float32, exactly.
+// float16 converts the bits of an IEEE 754 half to float32, which is exact.
 func float16(h uint16) float32 {
 	sign := uint32(h>>15) << 31
 	exp := uint32(h >> 10 & 0x1f)

@@ -1,26 +1,21 @@
 package safetensors
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Write writes the tensors in the layout of the reference implementation: by
-// descending element size, then by name. Metadata keys are sorted and the
-// header is padded with spaces to a multiple of 8 bytes, so that equal input
-// gives equal bytes whatever the order of tensors. Nothing is written if a
-// tensor is invalid.
+// Write writes the tensors in the order of the reference implementation: by
+// descending element size, then by name. It sorts the metadata and pads the header
+// with spaces to a multiple of 8 bytes. The output does not depend on the order of
+// tensors. If a tensor is invalid, nothing is written.
 func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	sorted, err := arrange(tensors)
 	if err != nil {
@@ -54,7 +49,7 @@ func arrange(tensors []Tensor) ([]Tensor, error) {
 		case !utf8.ValidString(t.Name):
 			return nil, fmt.Errorf("tensor %q: the name is not valid utf-8", t.Name)
 		case seen[t.Name]:
-			return nil, fmt.Errorf("tensor %q: given twice", t.Name)
+			return nil, fmt.Errorf("tensor %q: appears twice", t.Name)
 		}
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
@@ -71,7 +66,7 @@ func arrange(tensors []Tensor) ([]Tensor, error) {
 	return sorted, nil
 }
 
-// formatHeader returns the JSON header of tensors in file order, padded.
+// formatHeader returns the padded JSON header of tensors, which are in file order.
 func formatHeader(metadata map[string]string, tensors []Tensor) ([]byte, error) {
 	var b bytes.Buffer
 	comma := func() {
@@ -118,60 +113,7 @@ func quote(s string) string {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil {
-		panic(err) // a string always encodes
+		panic(err) // impossible: every string can be encoded
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// WriteFile writes the file at path atomically: it is replaced as a whole or
-// left as it was.
-func WriteFile(path string, metadata map[string]string, tensors []Tensor) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
-		}
-	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	if err := Write(buf, metadata, tensors); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := buf.Flush(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write safetensors: %w", err)
-	}
-	syncDir(filepath.Dir(path))
-	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// syncDir makes a rename durable where the system can; the file is whole
-// either way, so a failure is no error.
-func syncDir(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
-	}
-	_ = d.Sync()
-	_ = d.Close()
 }

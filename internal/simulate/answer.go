@@ -10,31 +10,31 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// answer is what a model is going to say, and when.
+// answer is the answer of a model and its timing.
 type answer struct {
 	id        string
 	requestID string
 	created   int64
 	input     carrot.Usage
-	parts     []part // of chat the choices, of others what follows one another
+	parts     []part // the choices of chat, or the successive blocks of other APIs
 	first     time.Duration
 	per       time.Duration
 	fails     *refusal
-	// cutAt is the token before which the connection breaks; -1: none.
+	// cutAt is the token before which the connection breaks, or -1.
 	cutAt int
 }
 
 // part is a text, a tool call or a thought.
 type part struct {
 	passage
-	tool      string // the name of the tool called
+	tool      string // the name of the tool that is called
 	callID    string
 	thinking  bool
-	reasoning int  // hidden tokens before it
+	reasoning int  // hidden tokens before the part
 	truncated bool // by the limit of output tokens
 }
 
-// output is the usage when n tokens of the parts have been generated.
+// output returns the usage after n tokens of the parts.
 func (a *answer) output(r *request, n int) carrot.Usage {
 	u := a.input
 	for i := range a.parts {
@@ -48,7 +48,7 @@ func (a *answer) output(r *request, n int) carrot.Usage {
 	return u
 }
 
-// tokens are those of all parts.
+// tokens returns the number of tokens in all parts.
 func (a *answer) tokens() int {
 	n := 0
 	for i := range a.parts {
@@ -57,7 +57,7 @@ func (a *answer) tokens() int {
 	return n
 }
 
-// generation is how long all of it takes.
+// generation returns how long the whole answer takes.
 func (a *answer) generation() time.Duration {
 	return a.first + a.per*time.Duration(max(a.tokens()-1, 0))
 }
@@ -69,7 +69,7 @@ func (s *state) plan(r *request, input carrot.Usage) *answer {
 	if draw.Float64() < s.FailureRate && !s.failedBefore(r) {
 		kinds := len(failures)
 		if !r.stream {
-			kinds-- // the last is of streams
+			kinds-- // the last one happens only in streams
 		}
 		a.fails = failures[draw.IntN(kinds)].as(r.api)
 	}
@@ -97,8 +97,8 @@ func (s *state) plan(r *request, input carrot.Usage) *answer {
 	return a
 }
 
-// failedBefore reports whether the request failed the last time, and takes a
-// note of whether it does now: a client that tries again is answered.
+// failedBefore reports whether the request failed the last time. If not, it
+// records that it fails now, so that a client that retries gets an answer.
 func (s *state) failedBefore(r *request) bool {
 	if s.FailureRate >= 1 {
 		return false
@@ -111,7 +111,8 @@ func (s *state) failedBefore(r *request) bool {
 	return false
 }
 
-// length draws an answer's tokens: lognormal, with the model's mean.
+// length draws the number of tokens of an answer from a lognormal distribution
+// with the model's mean.
 func (s *state) length(draw *rand.Rand) int {
 	const sigma = 0.5
 	if s.OutputTokens <= 1 {
@@ -126,8 +127,8 @@ func spread(draw *rand.Rand, mean time.Duration, sigma float64) time.Duration {
 	return time.Duration(float64(mean) * math.Exp(sigma*draw.NormFloat64()-sigma*sigma/2))
 }
 
-// think adds a thought that is shown. It reports whether the limit allows
-// nothing more.
+// think adds a thought that the client sees. It reports whether the limit of tokens
+// is then reached.
 func (s *state) think(a *answer, r *request, draw *rand.Rand) bool {
 	p := part{passage: s.corpus.passage(s.length(draw), draw.IntN(1<<16)), thinking: true}
 	if r.limit > 0 && p.tokens() >= r.limit {
@@ -138,7 +139,7 @@ func (s *state) think(a *answer, r *request, draw *rand.Rand) bool {
 	return p.truncated
 }
 
-// part draws what is said.
+// part draws the content of an answer.
 func (s *state) part(r *request, draw *rand.Rand) part {
 	n, start := s.length(draw), draw.IntN(1<<16)
 	var p part
@@ -167,7 +168,7 @@ func (s *state) part(r *request, draw *rand.Rand) part {
 // idPrefix begins an answer's id.
 var idPrefix = map[wire.API]string{wire.Chat: "chatcmpl-", wire.Responses: "resp_", wire.Messages: "msg_"}
 
-// newID is an id that is not given twice.
+// newID returns an id that is unique as long as call is.
 func newID(prefix string, hash, call uint64) string {
 	b := append(make([]byte, 0, 48), prefix...)
 	b = append(b, "sim"...)

@@ -66,7 +66,7 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	if b := p.Bill(); b.Cost() != 0 {
-		t.Errorf("refusals are billed: %+v", b)
+		t.Errorf("refused requests are billed: %+v", b)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestFailures(t *testing.T) {
 		if w := ask(p, wire.Messages, body); w.Code != 200 {
 			failed++
 			if w := ask(p, wire.Messages, body); w.Code != 200 {
-				t.Errorf("the second try got %d", w.Code)
+				t.Errorf("the second try got status %d", w.Code)
 			}
 		}
 	}
@@ -124,11 +124,11 @@ func TestLengths(t *testing.T) {
 					joined += p.piece(j)
 				}
 				if joined != p.text {
-					t.Errorf("pieces make %q, want %q", joined, p.text)
+					t.Errorf("the pieces add up to %q, want %q", joined, p.text)
 				}
 			}
 		}
-		// Short answers end with a whole word or a whole sentence.
+		// Short answers deviate more, because they end with a whole word or sentence.
 		if got := float64(sum) / float64(n); math.Abs(got/mean-1) > max(0.03, 1.5/mean) {
 			t.Errorf("mean length %.1f, want %.1f", got, mean)
 		}
@@ -165,16 +165,16 @@ func TestPreviousResponse(t *testing.T) {
 	id := gjson.Get(w.Body.String(), "id").Str
 	second := look(t, wire.Responses, ask(p, wire.Responses, `{"model":"m","input":"hello","previous_response_id":"`+id+`"}`))
 	if want := 2*first.Usage.Input + first.Usage.Output; second.Usage.Input != want {
-		t.Errorf("input %d, want %d: all that was said before is read again", second.Usage.Input, want)
+		t.Errorf("input %d, want %d with the whole earlier conversation", second.Usage.Input, want)
 	}
 }
 
-// TestHangUp lets clients go away at known times. A bubble ends only when
-// nothing is left running in it.
+// TestHangUp lets clients go away at known times. synctest also checks that no
+// goroutine is left.
 func TestHangUp(t *testing.T) {
 	m := Model{OutputTokens: 100, FirstToken: time.Second, PerToken: 100 * time.Millisecond}
 	for _, stream := range []bool{false, true} {
-		for after, want := range map[time.Duration][2]int{ // least and most tokens
+		for after, want := range map[time.Duration][2]int{ // minimum and maximum of tokens
 			100 * time.Millisecond: {0, 0},
 			4 * time.Second:        {10, 50},
 			time.Hour:              {40, 1000},
@@ -201,14 +201,14 @@ func TestHangUp(t *testing.T) {
 					t.Errorf("log %+v, bill %+v", calls, l)
 				}
 				if got := strings.Count(w.Body.String(), `"delta":{"content":"`); stream && got != l.Usage.Output {
-					t.Errorf("%d tokens were sent, %d are billed", got, l.Usage.Output)
+					t.Errorf("%d tokens were sent, but %d are billed", got, l.Usage.Output)
 				}
 			})
 		}
 	}
 }
 
-// TestBillUnderLoad has many clients, some of whom go away.
+// TestBillUnderLoad has many clients, some of which go away.
 func TestBillUnderLoad(t *testing.T) {
 	p := one(Model{OutputTokens: 50, PerToken: 200 * time.Microsecond, FailureRate: 0.1, CutRate: 0.1})
 	p.Models = append(p.Models, Model{Name: "free"}, Model{Name: "other", OutputTokens: 20, Price: testPrice})
@@ -308,7 +308,7 @@ func TestModels(t *testing.T) {
 		t.Errorf("count: %s", w.Body)
 	}
 	if anthropic.Bill().Cost() != 0 {
-		t.Error("counting is billed")
+		t.Error("counting tokens is billed")
 	}
 }
 
@@ -366,7 +366,7 @@ func BenchmarkChat(b *testing.B) {
 	}
 }
 
-// A body of nothing but brackets is refused, whatever its depth.
+// TestDeepBody: a deeply nested body is refused.
 func TestDeepBody(t *testing.T) {
 	p := one(Model{Dimensions: 8})
 	deep := strings.Repeat("[", 1<<24)

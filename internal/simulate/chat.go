@@ -11,7 +11,7 @@ import (
 type chat struct {
 	r *request
 	a *answer
-	// head begins each chunk up to the choice, tail ends it.
+	// head is the text of each chunk before its choice, tail the text after it.
 	head, tail string
 }
 
@@ -43,7 +43,7 @@ func (f *chat) fail(b []byte, e *refusal) []byte {
 	return append(e.body(append(b, "data: "...), wire.Chat, ""), "\n\n"...)
 }
 
-// chunk appends an event. An empty reason is null.
+// chunk appends an event. An empty reason is written as null.
 func (f *chat) chunk(b []byte, i int, delta, reason string) []byte {
 	b = append(f.choice(b, i), delta...)
 	return f.ended(b, reason)
@@ -69,7 +69,7 @@ func (f *chat) open(b []byte, i int) []byte {
 	return f.ended(b, "")
 }
 
-// tool appends a call to a tool but its opening brace.
+// tool appends a call to a tool, without its opening brace.
 func (f *chat) tool(b []byte, p *part, arguments string) []byte {
 	b = append(quote(append(b, `"id":`...), "call_"+p.callID), `,"type":"function","function":{"name":`...)
 	b = append(quote(b, p.tool), `,"arguments":`...)
@@ -129,8 +129,8 @@ func (f *chat) whole(b []byte, u carrot.Usage) []byte {
 	return append(b, fingerprint+"}\n"...)
 }
 
-// chatUsage appends the usage in OpenAI's older terms: the prompt includes what
-// was cached, the completion the reasoning.
+// chatUsage appends the usage in OpenAI's older form: the prompt's tokens include
+// cached ones, and the completion's include reasoning.
 func chatUsage(b []byte, u carrot.Usage) []byte {
 	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
 	b = strconv.AppendInt(append(b, `{"prompt_tokens":`...), int64(in), 10)

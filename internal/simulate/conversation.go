@@ -10,7 +10,7 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// conversation is one call on its way.
+// conversation is a call in progress.
 type conversation struct {
 	p     *Provider
 	s     *state
@@ -22,22 +22,22 @@ type conversation struct {
 	call  Call
 
 	buf       []byte
-	generated int // tokens so far whose text is written or in buf
-	sent      int // of them, those that were written
+	generated int // tokens whose text is in buf or was written
+	sent      int // tokens whose text was written
 	timer     *time.Timer
 }
 
 // format writes answers of one API.
 type format interface {
-	// begin is what comes before anything is said, fail what comes instead.
+	// begin appends what comes before the answer, fail an error in its place.
 	begin(b []byte) []byte
 	fail(b []byte, e *refusal) []byte
-	// open, delta and close are of the answer's part i.
+	// open, delta and close append events about part i of the answer.
 	open(b []byte, i int) []byte
 	delta(b []byte, i int, piece string) []byte
 	close(b []byte, i int) []byte
 	end(b []byte, u carrot.Usage) []byte
-	// whole is the answer of a request that is not streamed.
+	// whole appends the answer to a request that is not streamed.
 	whole(b []byte, u carrot.Usage) []byte
 }
 
@@ -51,7 +51,7 @@ func (c *conversation) format() format {
 	return newChat(c.r, c.a)
 }
 
-// settle enters the call into the bill and the log.
+// settle adds the call to the bill and the log.
 func (c *conversation) settle() {
 	c.s.charge(&c.call)
 	if c.p.Log != nil {
@@ -59,22 +59,22 @@ func (c *conversation) settle() {
 	}
 }
 
-// keep remembers a response, so that it can be gone on from as soon as the client
-// knows of it.
+// keep remembers a response, so that the client can continue from it as soon as it
+// has it.
 func (c *conversation) keep(u carrot.Usage) {
 	if c.r.api == wire.Responses {
 		c.p.responses.Put(hashText(0, c.a.id), c.total+u.Output)
 	}
 }
 
-// broken settles a call of which only n tokens are billed.
+// broken settles an interrupted call, of which n tokens are billed.
 func (c *conversation) broken(n int) {
 	c.call.Cut, c.call.Usage = true, c.a.output(c.r, n)
 	c.settle()
 }
 
-// fail is a model's failure. One in a stream is written here, others are left
-// to the caller.
+// fail handles a failure of the model. It writes a failure within a stream, and
+// returns any other for the caller to write.
 func (c *conversation) fail() *refusal {
 	c.call.Failed, c.call.Status = true, c.a.fails.status
 	if c.a.fails.status != http.StatusOK {
@@ -85,7 +85,7 @@ func (c *conversation) fail() *refusal {
 	c.header()
 	f := c.format()
 	c.buf = f.fail(f.begin(nil), c.a.fails)
-	if c.send() != nil { // who was not told has hung up
+	if c.send() != nil { // the client hung up before the failure
 		c.call.Failed, c.a.parts = false, nil
 		c.broken(0)
 		return nil
@@ -101,7 +101,7 @@ func (c *conversation) header() {
 	c.w.WriteHeader(http.StatusOK)
 }
 
-// whole answers in one piece.
+// whole sends the answer in one piece.
 func (c *conversation) whole() {
 	start := time.Now()
 	if !c.wait(c.a.generation()) {
@@ -131,7 +131,7 @@ func (c *conversation) whole() {
 	writeJSON(c.w, http.StatusOK, body)
 }
 
-// stream answers token by token.
+// stream sends the answer token by token.
 func (c *conversation) stream() {
 	f, n := c.format(), 0
 	c.header()
@@ -177,11 +177,10 @@ func (c *conversation) stream() {
 	c.settle()
 }
 
-// bufferSize is how much is written at once where there are no delays.
+// bufferSize is how many bytes are written at once if there are no delays.
 const bufferSize = 8 << 10
 
-// pause is what is between two tokens. It reports whether the client is still
-// there.
+// pause waits between two tokens. It reports whether the client is still connected.
 func (c *conversation) pause() bool {
 	if c.a.per > 0 {
 		return c.send() == nil && c.wait(c.a.per)
@@ -192,7 +191,7 @@ func (c *conversation) pause() bool {
 	return c.write() == nil && c.ctx.Err() == nil
 }
 
-// write writes what is in the buffer.
+// write writes the buffer.
 func (c *conversation) write() error {
 	_, err := c.w.Write(c.buf)
 	c.buf = c.buf[:0]
@@ -202,7 +201,7 @@ func (c *conversation) write() error {
 	return err
 }
 
-// send writes what is in the buffer and flushes it.
+// send writes the buffer and flushes the response.
 func (c *conversation) send() error {
 	err := c.write()
 	if flusher, ok := c.w.(http.Flusher); ok && err == nil {
@@ -211,7 +210,7 @@ func (c *conversation) send() error {
 	return err
 }
 
-// wait lets time pass. It reports whether the client is still there.
+// wait waits. It reports whether the client is still connected.
 func (c *conversation) wait(d time.Duration) bool {
 	if d <= 0 {
 		return c.ctx.Err() == nil

@@ -6,8 +6,7 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// demoModel is a model of the demonstration. Prices are those of the price
-// book.
+// demoModel is a model of the demonstration. Its price comes from the price book.
 type demoModel struct {
 	name       string
 	output     float64
@@ -17,9 +16,9 @@ type demoModel struct {
 	context    int
 }
 
-// The mean lengths are near what the default router forecasts for everyday
-// questions, the delays are plausible, and the failures are more than there
-// should be, so that they can be seen.
+// The mean lengths are close to the default router's forecasts for everyday
+// questions, and the delays are plausible. The failure rates are higher than usual,
+// so that a demonstration shows failures.
 var (
 	demoOpenAI = []demoModel{
 		{"gpt-4o-2024-08-06", 300, 480 * time.Millisecond, 11 * time.Millisecond, 0.03, 128000},
@@ -34,8 +33,8 @@ var (
 	}
 )
 
-// Demo returns providers with models of the default router: one to be called as
-// OpenAI, one as Anthropic. They accept any key.
+// Demo returns two providers with models of the default router: one with OpenAI's
+// API and one with Anthropic's. They accept any key.
 func Demo(seed uint64) (openAI, anthropic *Provider) {
 	return demo(demoOpenAI, seed), demo(demoAnthropic, seed)
 }
@@ -46,7 +45,7 @@ func demo(models []demoModel, seed uint64) *Provider {
 	for _, m := range models {
 		cost, err := book.Price(m.name)
 		if err != nil {
-			panic("simulate: demonstration model: " + err.Error()) // the names are constants
+			panic("simulate: demonstration model: " + err.Error()) // impossible: the names are constants
 		}
 		p.Models = append(p.Models, Model{Name: m.name, Price: cost, OutputTokens: m.output,
 			FirstToken: m.firstToken, PerToken: m.perToken, FailureRate: m.failures, ContextTokens: m.context})

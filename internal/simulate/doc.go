@@ -1,10 +1,9 @@
-// Package simulate holds language model providers that are not there: HTTP
-// handlers that answer as OpenAI or Anthropic would, without a model, a key or
-// a network.
+// Package simulate simulates providers of language models: HTTP handlers that
+// answer as OpenAI or Anthropic would, without a model, a key or a network.
 //
-// [Provider] is alive: its models have prices, lengths, delays and failures,
-// answer any request and keep an exact bill. It is what the gateway's
-// demonstration and its benchmark run over:
+// [Provider] answers any request. Its models have prices, lengths, delays and
+// failures, and it keeps an exact bill. The gateway's demonstration and benchmark
+// use it:
 //
 //	p := &simulate.Provider{Models: []simulate.Model{
 //		{Name: "small", OutputTokens: 200, FirstToken: 300 * time.Millisecond, PerToken: 8 * time.Millisecond},
@@ -13,10 +12,10 @@
 //	…
 //	fmt.Println(p.Bill().Cost())
 //
-// [Script] replays one written exchange byte for byte, pauses and cut
-// connections included. Tests use it for what a provider does on a bad day; the
-// files are in testdata/scripts.
+// [Script] replays a written exchange byte for byte, including pauses and broken
+// connections. Tests use it for a provider's failures. The files are in
+// testdata/scripts.
 //
-// The package says nothing about the quality of models: every answer is a few
-// set sentences. Its delays are plausible and no measurement of any provider.
+// The package does not simulate the quality of models: every answer is made of the
+// same few sentences. Its delays are plausible, but not measured at any provider.
 package simulate

@@ -16,11 +16,11 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// maxInputs is how many texts one call may embed.
+// maxInputs is the most texts that a call may embed.
 const maxInputs = 2048
 
-// embed answers a request for embeddings: unit vectors drawn by the text, with
-// no meaning but that equal texts have equal vectors.
+// embed answers a request for embeddings with random unit vectors, for which the
+// text is the seed. Equal texts have equal vectors, which mean nothing else.
 func (p *Provider) embed(w http.ResponseWriter, body []byte) *refusal {
 	if !json.Valid(body) || !gjson.ParseBytes(body).IsObject() {
 		return invalidJSON(wire.Embeddings)
@@ -73,7 +73,7 @@ func (p *Provider) embed(w http.ResponseWriter, body []byte) *refusal {
 	return nil
 }
 
-// vector draws a vector of length 1.
+// vector draws a unit vector.
 func vector(seed, hash uint64, dimensions int) []float32 {
 	draw := rand.New(rand.NewPCG(seed, hash))
 	x := make([]float32, dimensions)
@@ -106,7 +106,7 @@ func appendVector(b []byte, x []float32, encoded bool) []byte {
 	return append(b, ']')
 }
 
-// list answers GET models and GET models/NAME in either provider's form.
+// list answers GET models and GET models/NAME in the form of either provider.
 func (p *Provider) list(w http.ResponseWriter, r *http.Request, api wire.API, refuse func(*refusal)) {
 	if r.Method != http.MethodGet {
 		e := badRequest("", "", "Method not allowed.")

@@ -8,10 +8,10 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// refusal is an error as a provider words it.
+// refusal is an error in the words of a provider.
 type refusal struct {
 	status               int
-	kind                 string // of OpenAI; Anthropic's follows from the status
+	kind                 string // OpenAI's type of error; Anthropic's follows from the status
 	param, code, message string
 	retryAfter           int // seconds
 }
@@ -58,8 +58,8 @@ func tooLong(api wire.API, tokens, most int) *refusal {
 	return e
 }
 
-// failures are how a model fails before its answer begins, the last of them
-// within a stream.
+// failures are the ways in which a model fails before its answer begins. The last
+// one happens within a stream.
 var failures = []refusal{
 	{status: http.StatusInternalServerError, kind: "server_error", message: "The server had an error while processing your request. Sorry about that!"},
 	{status: http.StatusServiceUnavailable, kind: "server_error", message: "That model is currently overloaded with other requests. Please try again later."},
@@ -67,7 +67,7 @@ var failures = []refusal{
 	{status: http.StatusOK, kind: "server_error", message: "The server had an error while processing your request. Sorry about that!"},
 }
 
-// as is the failure in an API's words.
+// as returns the failure in the words of an API.
 func (e refusal) as(api wire.API) *refusal {
 	if api != wire.Messages {
 		return &e
@@ -85,7 +85,7 @@ func (e refusal) as(api wire.API) *refusal {
 	return &e
 }
 
-// anthropicKind is the type of Anthropic's errors by status.
+// anthropicKind returns the type of Anthropic's errors with a status.
 func anthropicKind(status int) string {
 	switch status {
 	case http.StatusBadRequest:
@@ -106,7 +106,7 @@ func anthropicKind(status int) string {
 	return "api_error"
 }
 
-// body appends the error in an API's envelope.
+// body appends the error in the envelope of an API.
 func (e *refusal) body(b []byte, api wire.API, id string) []byte {
 	if api == wire.Messages {
 		b = append(b, `{"type":"error","error":{"type":`...)
@@ -128,7 +128,7 @@ func orNull(b []byte, s string) []byte {
 	return quote(b, s)
 }
 
-// write answers with the error.
+// write sends the error.
 func (e *refusal) write(w http.ResponseWriter, api wire.API, id string) {
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.retryAfter))
@@ -141,5 +141,5 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who has hung up cannot be told
+	_, _ = w.Write(body) // fails only if the client has hung up
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Listen serves the provider at a free loopback address until ctx is done. wait
-// returns when it has stopped.
+// returns when the server has stopped.
 func (p *Provider) Listen(ctx context.Context) (address string, wait func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -16,7 +16,7 @@ func (p *Provider) Listen(ctx context.Context) (address string, wait func(), err
 	}
 	server := &http.Server{Handler: p}
 	var serving sync.WaitGroup
-	serving.Go(func() { server.Serve(listener) }) // until it is closed
+	serving.Go(func() { server.Serve(listener) }) // returns when the server is closed
 	context.AfterFunc(ctx, func() { server.Close() })
 	return listener.Addr().String(), serving.Wait, nil
 }

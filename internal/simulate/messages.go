@@ -13,7 +13,7 @@ type messages struct {
 	a *answer
 }
 
-// event appends the beginning of an event up to its type.
+// event appends the beginning of an event, including its type.
 func event(b []byte, name string) []byte {
 	b = append(append(append(b, "event: "...), name...), "\ndata: {\"type\":\""...)
 	return append(append(b, name...), '"')
@@ -29,7 +29,7 @@ func (f *messages) begin(b []byte) []byte {
 	b = f.top(append(event(b, "message_start"), `,"message":`...))
 	b = append(b, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	u := f.a.input
-	u.Output = 1 // as it begins there: what is billed comes in the end
+	u.Output = 1 // as Anthropic begins; the billed count comes at the end
 	return append(messagesUsage(b, u), "}}\n\n"...)
 }
 
@@ -59,7 +59,7 @@ func (f *messages) open(b []byte, i int) []byte {
 	return b
 }
 
-// tool appends a call to a tool up to its input.
+// tool appends a call to a tool, without its input.
 func (f *messages) tool(b []byte, p *part) []byte {
 	b = quote(append(b, `{"type":"tool_use","id":`...), "toolu_"+p.callID)
 	return append(quote(append(b, `,"name":`...), p.tool), `,"input":`...)
@@ -117,7 +117,7 @@ func (f *messages) whole(b []byte, u carrot.Usage) []byte {
 			b = quote(append(b, `{"type":"thinking","thinking":`...), p.text)
 			b = quote(append(b, `,"signature":`...), f.signature())
 		case p.tool != "" && p.truncated:
-			b = append(f.tool(b, p), "{}"...) // half an object is none
+			b = append(f.tool(b, p), "{}"...) // a part of an object is not JSON
 		case p.tool != "":
 			b = append(f.tool(b, p), p.text...)
 		default:
@@ -129,8 +129,8 @@ func (f *messages) whole(b []byte, u carrot.Usage) []byte {
 	return append(messagesUsage(b, u), '}')
 }
 
-// messagesUsage appends the usage in Anthropic's terms: the parts of the input
-// beside each other, thinking within the output.
+// messagesUsage appends the usage in Anthropic's form: the parts of the input are
+// counted separately, and the output includes thinking.
 func messagesUsage(b []byte, u carrot.Usage) []byte {
 	b = strconv.AppendInt(append(b, `{"input_tokens":`...), int64(u.Input), 10)
 	b = strconv.AppendInt(append(b, `,"cache_creation_input_tokens":`...), int64(u.CacheWrite), 10)

@@ -11,64 +11,65 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// Model behaves like one language model. Lengths, delays and failures are drawn
-// from a generator seeded by the provider's Seed, the model's name and the
-// request's text, so that equal requests get equal answers.
+// Model behaves like a language model. Lengths, delays and failures are random. The
+// generator is seeded with the provider's Seed, the model's name and the request's
+// text, so that equal requests get equal answers.
 type Model struct {
-	// Name is what clients call it.
+	// Name is the model's name in requests.
 	Name string
 	// Price is what the provider bills. Input and output without a rate are
 	// free, cache writes without one are billed as input.
 	Price carrot.Price
-	// OutputTokens is the mean length of an answer; 0 is taken as 1.
+	// OutputTokens is the mean length of an answer. 0 means 1.
 	OutputTokens float64
-	// FirstToken and PerToken are mean delays. Zero: none.
+	// FirstToken and PerToken are mean delays. Zero means no delay.
 	FirstToken, PerToken time.Duration
-	// FailureRate is the share of requests, 0 to 1, that fail before anything
-	// of the answer is sent: status 500, 503 (of Anthropic 529) or 429 with
-	// Retry-After, and of streams also an error in place of the first content.
-	// A request that failed is answered when it comes again, unless the rate is
-	// 1. Failures are not billed.
+	// FailureRate is the share of requests, 0 to 1, that fail before any part of
+	// the answer is sent. They get status 500, 503 (529 for Anthropic) or 429 with
+	// Retry-After, or in a stream an error in place of the first content. A
+	// request that failed is answered when it is repeated, unless the rate is 1.
+	// Failures are not billed.
 	FailureRate float64
 	// CutRate is the share of requests, 0 to 1, whose connection breaks in the
 	// middle of the answer: the handler panics with http.ErrAbortHandler. They
-	// are billed like those that the client hung up on.
+	// are billed like requests whose client hung up.
 	CutRate float64
-	// ContextTokens is how much input and output fit; 0: any.
+	// ContextTokens is the limit for input and output together. 0 means no limit.
 	ContextTokens int
-	// Dimensions makes it a model of embeddings with vectors of that length.
+	// Dimensions, if not 0, makes this a model of embeddings with vectors of that
+	// length.
 	Dimensions int
 }
 
-// Call is what a provider knows of one call to a model in the end.
+// Call is a call to a model that has ended.
 type Call struct {
-	ID     string // of the answer, as the client sees it; empty if refused
+	ID     string // of the answer, as the client sees it; empty if the call got an error status
 	API    wire.API
 	Model  string
 	Stream bool
 	Status int
-	Usage  carrot.Usage // what is billed
+	Usage  carrot.Usage // the billed usage
 	Cost   carrot.USD
-	Cut    bool // the client hung up or the connection broke: Usage is what was written by then
-	Failed bool // the model failed before the answer began: nothing is billed
+	Cut    bool // the client hung up or the connection broke; Usage is what was written before
+	Failed bool // the model failed before the answer began; nothing is billed
 }
 
 // Bill is what a provider charges.
 type Bill struct {
-	// Lines are the models', in the order of Provider.Models.
+	// Lines has one line per model, in the order of Provider.Models.
 	Lines []Line
 }
 
-// Line is one model's part of a bill.
+// Line is the part of a bill for one model.
 type Line struct {
 	Model  string
-	Calls  int // that are billed, cut ones included
-	Cut    int // of them, those that did not come to their end
-	Failed int // that failed and are not billed
+	Calls  int // billed calls, including cut ones
+	Cut    int // billed calls that were cut
+	Failed int // failed calls, which are not billed
 	Usage  carrot.Usage
 	Cost   carrot.USD
-	// CutUsage and CutCost are the part of the cut calls, of which the client
-	// may have seen less than was generated.
+	// CutUsage and CutCost are the parts of Usage and Cost for cut calls, of whose
+	// answers the client may have seen less than was generated.
 	CutUsage carrot.Usage
 	CutCost  carrot.USD
 }
@@ -86,7 +87,7 @@ func (m *Model) bills(u carrot.Usage) carrot.USD {
 	return cost
 }
 
-// Cost is the sum of the bill.
+// Cost returns the total of the bill.
 func (b Bill) Cost() carrot.USD {
 	var sum carrot.USD
 	for _, l := range b.Lines {
@@ -95,13 +96,13 @@ func (b Bill) Cost() carrot.USD {
 	return sum
 }
 
-// state is what a provider keeps of a model.
+// state is a model and what the provider remembers about it.
 type state struct {
 	Model
 	seed   uint64
 	corpus *corpus
-	// prefixes are the beginnings of conversations in the prompt cache,
-	// failures the requests that failed the last time.
+	// prefixes holds the beginnings of conversations in the prompt cache, failures
+	// the requests that failed the last time.
 	prefixes, failures memory
 
 	mu   sync.Mutex
@@ -114,7 +115,7 @@ func newState(m Model, seed uint64) *state {
 	return s
 }
 
-// charge enters a call into the model's line.
+// charge adds a call to the model's line of the bill.
 func (s *state) charge(c *Call) {
 	c.Cost = s.bills(c.Usage)
 	s.mu.Lock()
@@ -144,8 +145,8 @@ func add(sum *carrot.Usage, u carrot.Usage) {
 // memory remembers numbers by key.
 type memory = recent.Map[uint64, int]
 
-// countedBytes is how much of a text is counted; the rest is taken to be as
-// dense.
+// countedBytes is how many bytes of a text are counted. The rest is taken to have
+// as many tokens per byte.
 const countedBytes = 8 << 10
 
 // count counts the tokens of a text.

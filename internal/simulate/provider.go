@@ -15,32 +15,32 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// Provider serves models over the wire formats of OpenAI (chat/completions,
-// responses, embeddings, models) and Anthropic (messages, messages/count_tokens,
-// models), chosen by the end of the path called. The fields must not change
-// once it has answered, and a Provider must not be copied.
+// Provider serves models with the APIs of OpenAI (chat/completions, responses,
+// embeddings, models) and Anthropic (messages, messages/count_tokens, models). The
+// end of the request's path selects the API. The fields must not change after the
+// first request, and a Provider must not be copied.
 //
-// A model answers in set sentences. It calls a tool when tool_choice demands it
-// or when the last user message says "use the tool", with arguments that fit the
-// tool's schema; it answers a tool's result in words. JSON that is asked for is
-// JSON, by its schema where there is one.
+// A model answers with fixed sentences. It calls a tool if tool_choice requires it
+// or the last user message contains "use the tool", with arguments that match the
+// tool's schema. It answers the result of a tool with a text. If the client asks
+// for JSON, the answer is JSON that matches the schema, if there is one.
 //
-// The same beginning of a conversation, of 1,024 tokens and more, is billed as
-// cached input when a model sees it again; over messages only where the client
-// marks what to cache. The memory for this is bounded.
+// If a model sees the same beginning of a conversation again, and it has at least
+// 1,024 tokens, it is billed as cached input. In messages, this also requires that
+// the client marks what to cache. The memory for this is bounded.
 type Provider struct {
 	Models []Model
-	// Keys are the API keys that are accepted; none: any or no key.
+	// Keys are the accepted API keys. If there are none, requests need no key.
 	Keys []string
-	// Seed of all that is drawn.
+	// Seed is the seed of all random values.
 	Seed uint64
-	// Log, if set, is told of each call to a model once it has ended, before
-	// the client sees the end. It must be safe for concurrent use.
+	// Log, if not nil, is called when a call to a model has ended, before the
+	// client sees the end. It must be safe for concurrent use.
 	Log func(Call)
 
 	once      sync.Once
 	states    []*state
-	responses memory // conversations' tokens by the response that ended them
+	responses memory // tokens of conversations, by the response that ended them
 	calls     atomic.Uint64
 }
 
@@ -53,7 +53,7 @@ func (p *Provider) init() {
 	}
 }
 
-// model returns the model of a name, nil if there is none.
+// model returns the model with a name, or nil if there is none.
 func (p *Provider) model(name string) *state {
 	p.once.Do(p.init)
 	for _, s := range p.states {
@@ -64,10 +64,11 @@ func (p *Provider) model(name string) *state {
 	return nil
 }
 
-// Bill is what was charged so far: of calls that ended, in full, and of calls
-// that the client hung up on, the whole input and the output written by then.
-// A stream is on the bill when its handler has returned, as after the server has
-// been closed; anything else is on it before the client sees the end.
+// Bill returns the charges so far. Calls that ended are charged in full. If the
+// client hung up, the whole input is charged, and the output that was written
+// before. A stream is on the bill when its handler has returned, which is certain
+// after the server has been closed. Other calls are on it before the client sees
+// the end.
 func (p *Provider) Bill() Bill {
 	p.once.Do(p.init)
 	var b Bill
@@ -123,7 +124,8 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// route finds what is called by the path's end: any base path will do.
+// route determines the API and the operation by the end of the path, so that the
+// base path does not matter.
 func route(r *http.Request) (api wire.API, what string) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	for _, end := range []struct {
@@ -151,7 +153,8 @@ func route(r *http.Request) (api wire.API, what string) {
 	return api, ""
 }
 
-// allowed looks for a key where either provider or Azure takes it.
+// allowed reports whether the request has a valid key in a header that OpenAI,
+// Anthropic or Azure uses.
 func (p *Provider) allowed(r *http.Request) bool {
 	if len(p.Keys) == 0 {
 		return true
@@ -165,8 +168,8 @@ func (p *Provider) allowed(r *http.Request) bool {
 	return false
 }
 
-// converse answers a request of chat, messages or responses. A refusal is left
-// to the caller.
+// converse answers a request of chat, messages or responses. It returns a refusal
+// for the caller to write.
 func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, requestID string, count bool) *refusal {
 	r, bad := parse(api, body, count)
 	if bad != nil {
@@ -213,7 +216,7 @@ func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.AP
 	return nil
 }
 
-// remember puts the conversation into the prompt cache.
+// remember adds the conversation to the prompt cache.
 func (s *state) remember(r *request) {
 	sum := r.extra
 	for i := range r.turns {
@@ -223,11 +226,11 @@ func (s *state) remember(r *request) {
 	}
 }
 
-// cacheTokens is the shortest beginning that is cached.
+// cacheTokens is the length of the shortest beginning that is cached.
 const cacheTokens = 1024
 
-// input is what the request's input is billed as, before tokens of earlier
-// responses included.
+// input returns the billed usage of the request's input and of before tokens from
+// earlier responses.
 func (s *state) input(r *request, before int) carrot.Usage {
 	sum, cached, prefix := r.extra+before, 0, 0
 	for i := range r.turns {

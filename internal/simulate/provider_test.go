@@ -26,7 +26,7 @@ func bill(t *testing.T, p carrot.Price, u carrot.Usage) carrot.USD {
 	return cost
 }
 
-// one is a provider of one model "m".
+// one returns a provider with a single model, "m".
 func one(m Model) *Provider {
 	m.Name = "m"
 	if m.OutputTokens == 0 {
@@ -36,21 +36,21 @@ func one(m Model) *Provider {
 	return &Provider{Models: []Model{m}}
 }
 
-// ask makes one call without a network.
+// ask makes a call without a network.
 func ask(p http.Handler, api wire.API, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/"+api.Path(), strings.NewReader(body)))
 	return w
 }
 
-// seen is what a client makes of an answer.
+// seen is an answer as a client reads it.
 type seen struct {
 	Text, Tool, Finish string
 	Usage              carrot.Usage
 	HasUsage           bool
 }
 
-// look reads an answer, streamed or not. Its reader is not the gateway's.
+// look reads an answer, streamed or not. It does not use the gateway's code.
 func look(t *testing.T, api wire.API, w *httptest.ResponseRecorder) seen {
 	t.Helper()
 	if w.Code != http.StatusOK {
@@ -128,7 +128,7 @@ func (s *seen) whole(api wire.API, v gjson.Result) {
 	}
 }
 
-// event reads one event. It reports whether nothing may follow.
+// event reads one event. It reports whether it must be the last.
 func (s *seen) event(api wire.API, v gjson.Result) bool {
 	switch api {
 	case wire.Messages:
@@ -146,7 +146,7 @@ func (s *seen) event(api wire.API, v gjson.Result) bool {
 			text := s.Text
 			s.whole(api, v.Get("response"))
 			if s.Text != text {
-				s.Text = fmt.Sprintf("deltas %q, but in the end %q", text, s.Text)
+				s.Text = fmt.Sprintf("the deltas add up to %q, but the whole is %q", text, s.Text)
 			}
 			return true
 		}
@@ -260,7 +260,7 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("got %+v, want tool %q and finish %q", whole, a.tool, a.finish)
 			}
 			if a.json && (!gjson.Valid(whole.Text) || !gjson.Parse(whole.Text).IsObject()) {
-				t.Errorf("text %q is no JSON object", whole.Text)
+				t.Errorf("text %q is not a JSON object", whole.Text)
 			}
 			if a.more != nil {
 				a.more(t, whole)
@@ -276,12 +276,12 @@ func TestAnswers(t *testing.T) {
 func TestUsageOnlyIfAsked(t *testing.T) {
 	w := ask(one(Model{}), wire.Chat, `{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}`)
 	if strings.Contains(w.Body.String(), "usage") {
-		t.Errorf("usage that nobody asked for: %s", w.Body)
+		t.Errorf("usage without being asked for: %s", w.Body)
 	}
 }
 
-// TestDeterministic checks what equal requests have in common, and what others
-// do not.
+// TestDeterministic checks that equal requests get equal answers, and that another
+// seed gives other answers.
 func TestDeterministic(t *testing.T) {
 	say := func(p *Provider, text string) string {
 		return look(t, wire.Chat, ask(p, wire.Chat, `{"model":"m","messages":[{"role":"user","content":"`+text+`"}]}`)).Text
@@ -294,7 +294,7 @@ func TestDeterministic(t *testing.T) {
 		q := fmt.Sprint("question ", i)
 		first := say(a, q)
 		if first != say(b, q) || first != say(a, q) {
-			t.Errorf("%q is answered in different ways", q)
+			t.Errorf("%q gets different answers", q)
 		}
 		if first != say(other, q) {
 			differ++
@@ -305,6 +305,6 @@ func TestDeterministic(t *testing.T) {
 	}
 	wrapped := look(t, wire.Chat, ask(a, wire.Chat, `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"question 1"}]}]}`)).Text
 	if wrapped != say(a, "question 1") {
-		t.Error("a text in parts is answered in another way")
+		t.Error("a text in parts gets another answer than a plain text")
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ServeHTTP takes note of the request and answers with the next response.
+// ServeHTTP records the request and sends the next response.
 func (s *Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Only after the body has been read does the server see a client go away.
+	// The server notices that a client goes away only after the body was read.
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client is gone already
@@ -42,7 +42,7 @@ func (s *Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// then does what follows a part of a body.
+// then does what the step says after its text.
 func (s *Step) then(r *http.Request) {
 	switch s.Then {
 	case ThenPause:

@@ -9,47 +9,47 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// request is what a model takes from a call. Reading it is not shared with the
-// gateway's, so that neither hides a mistake of the other.
+// request is the part of a request that a model uses. It is not read with the
+// gateway's code, so that neither hides a mistake of the other.
 type request struct {
 	api    wire.API
 	model  string
 	stream bool
-	usage  bool // the usage of a stream is asked for
+	usage  bool // the client asks for the usage of a stream
 	turns  []turn
-	hash   uint64 // of what was said
+	hash   uint64 // of the conversation
 	extra  int    // tokens of tools and formats
-	limit  int    // of output tokens; 0: none
-	n      int    // answers
-	// effort is reasoning's share of the output.
+	limit  int    // of output tokens, 0 if there is none
+	n      int    // number of answers
+	// effort is the share of reasoning in the output.
 	effort   float64
 	thinking bool // reasoning is shown
 	cache    bool // the client marks what to cache
 	tool     *gjson.Result
 	json     bool
 	schema   gjson.Result
-	previous string // response that this one goes on from
+	previous string // the response from which this one continues
 }
 
 // turn is one message.
 type turn struct {
 	tokens int
 	hash   uint64 // of this and all turns before it
-	result bool   // of a tool
+	result bool   // the result of a tool
 	user   bool
 	text   string // the last part of text
 }
 
-// Tokens that texts do not show.
+// Tokens of what is not text.
 const (
 	turnTokens  = 4
 	imageTokens = 765
 )
 
-// parse reads a request of chat, messages or responses, or one to count tokens
-// only, which needs no limit.
+// parse reads a request of chat, messages or responses. If count is set, it only
+// asks for a count of tokens, and needs no limit.
 func parse(api wire.API, body []byte, count bool) (*request, *refusal) {
-	if !json.Valid(body) { // which bounds the depth, as gjson does not
+	if !json.Valid(body) { // unlike gjson, json limits the depth
 		return nil, invalidJSON(api)
 	}
 	v := gjson.ParseBytes(body)
@@ -85,7 +85,7 @@ func parse(api wire.API, body []byte, count bool) (*request, *refusal) {
 	return r, nil
 }
 
-// option reads a top-level field that is neither conversation nor tools.
+// option reads a top-level field that is not part of the conversation or the tools.
 func (r *request) option(key string, v gjson.Result) {
 	switch key {
 	case "stream":
@@ -143,7 +143,7 @@ func (r *request) format(v, schema gjson.Result) {
 	}
 }
 
-// check refuses what a provider would.
+// check refuses requests that a provider would refuse.
 func (r *request) check(v, turns gjson.Result, count bool) *refusal {
 	name := "messages"
 	if r.api == wire.Responses {
@@ -174,7 +174,7 @@ func (r *request) check(v, turns gjson.Result, count bool) *refusal {
 	return nil
 }
 
-// readTurns counts the conversation.
+// readTurns reads the conversation and counts its tokens.
 func (r *request) readTurns(system, turns gjson.Result) {
 	h := uint64(0)
 	add := func(t turn, role string, v gjson.Result) {
@@ -201,8 +201,8 @@ func (r *request) readTurns(system, turns gjson.Result) {
 	r.hash = hashText(h, r.previous)
 }
 
-// readContent adds a content to a turn: a text, a list of parts, a part or a
-// whole message.
+// readContent adds content to a turn: a text, a part, a list of parts or a whole
+// message.
 func (r *request) readContent(t *turn, v gjson.Result) {
 	switch {
 	case v.Type == gjson.String:
@@ -242,14 +242,14 @@ func (r *request) readField(t *turn, key string, v gjson.Result) {
 	}
 }
 
-// readText adds a text. How it is wrapped does not matter to the hash.
+// readText adds a text. The hash does not depend on the structure around it.
 func readText(t *turn, text string) {
 	t.hash = hashText(t.hash^hashText(0, text), "")
 	t.tokens += count(text)
 }
 
-// chooseTool takes the tool that the model calls, if any: after a tool's
-// result it says something, otherwise it does as it is told.
+// chooseTool selects the tool that the model calls, if any. After the result of a
+// tool, the model calls none. Otherwise it does what the request asks for.
 func (r *request) chooseTool(tools, choice gjson.Result) {
 	if len(r.turns) == 0 || r.turns[len(r.turns)-1].result {
 		return
@@ -284,7 +284,7 @@ func (r *request) chooseTool(tools, choice gjson.Result) {
 	})
 }
 
-// toolSchema is the schema of a tool's arguments in any API's words.
+// toolSchema returns the schema of a tool's arguments, in the form of any API.
 func toolSchema(tool gjson.Result) gjson.Result {
 	for _, field := range []string{"parameters", "input_schema"} {
 		if schema := tool.Get(field); schema.IsObject() {

@@ -6,8 +6,8 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// responses writes OpenAI's responses. There is one part, and before it what
-// stands for hidden reasoning, if there is any.
+// responses writes OpenAI's responses. The output is one part. If the answer has
+// hidden reasoning, an item that stands for it comes first.
 type responses struct {
 	r        *request
 	a        *answer
@@ -22,8 +22,8 @@ func (f *responses) event(b []byte, name string) []byte {
 	return b
 }
 
-// response appends the object with a status. Without usage there is no output
-// yet.
+// response appends the response object with a status. If u is nil, it has no output
+// and no usage.
 func (f *responses) response(b []byte, status string, u *carrot.Usage) []byte {
 	b = quote(append(b, `{"id":`...), f.a.id)
 	b = strconv.AppendInt(append(b, `,"object":"response","created_at":`...), f.a.created, 10)
@@ -50,7 +50,7 @@ func (f *responses) response(b []byte, status string, u *carrot.Usage) []byte {
 	return append(b, `,"user":null}`...)
 }
 
-// items appends what was put out.
+// items appends the output.
 func (f *responses) items(b []byte) []byte {
 	p := &f.a.parts[0]
 	if p.reasoning > 0 {
@@ -63,8 +63,8 @@ func (f *responses) reasoning(b []byte) []byte {
 	return append(quote(append(b, `{"id":`...), "rs_"+f.a.parts[0].callID), `,"type":"reasoning","summary":[]}`...)
 }
 
-// item appends the message or the call to a tool. A message that has not
-// begun has no content.
+// item appends the message or the call to a tool. A message in progress has no
+// content.
 func (f *responses) item(b []byte, status, text string) []byte {
 	p := &f.a.parts[0]
 	b = quote(append(b, `{"id":`...), f.itemID())
@@ -125,7 +125,7 @@ func (f *responses) at(b []byte, name string) []byte {
 	return b
 }
 
-// index is the item's place in the output.
+// index returns the index of the item in the output.
 func (f *responses) index() int64 {
 	if f.a.parts[0].reasoning > 0 {
 		return 1
@@ -148,7 +148,7 @@ func (f *responses) open(b []byte, _ int) []byte {
 	return b
 }
 
-// whose ends an event with the item.
+// whose completes an event with the item.
 func (f *responses) whose(b []byte, status, text string) []byte {
 	b = strconv.AppendInt(append(b, `,"output_index":`...), f.index(), 10)
 	return append(f.item(append(b, `,"item":`...), status, text), "}\n\n"...)
@@ -186,7 +186,7 @@ func (f *responses) whole(b []byte, u carrot.Usage) []byte {
 	return f.response(b, f.done(), &u)
 }
 
-// responsesUsage appends the usage in OpenAI's newer terms.
+// responsesUsage appends the usage in OpenAI's newer form.
 func responsesUsage(b []byte, u carrot.Usage) []byte {
 	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
 	b = strconv.AppendInt(append(b, `{"input_tokens":`...), int64(in), 10)

@@ -9,15 +9,15 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// maxDepth is how deep a schema is followed, and maxFilled how many bytes are
-// written for one: a schema can refer to itself.
+// maxDepth limits how deep a schema is followed, and maxFilled how many bytes are
+// written for it, because a schema can refer to itself.
 const (
 	maxDepth  = 12
 	maxFilled = 16 << 10
 )
 
-// fill writes a JSON object that fits a schema, as simple as possible: of
-// objects the required properties, of choices the first.
+// fill writes a simple JSON object that matches a schema: objects have their
+// required properties only, and of alternatives it takes the first.
 func fill(schema gjson.Result) []byte {
 	f := filler{root: schema}
 	f.value(schema, 0)
@@ -72,7 +72,7 @@ func (f *filler) typed(kind string, fields map[string]gjson.Result, depth int) {
 	case "integer":
 		f.b = strconv.AppendInt(f.b, max(1, int64(min(math.Ceil(fields["minimum"].Num), 1<<53))), 10)
 	case "number":
-		number, _ := json.Marshal(max(1, min(fields["minimum"].Num, 1<<53))) // finite numbers can be encoded
+		number, _ := json.Marshal(max(1, min(fields["minimum"].Num, 1<<53))) // a finite number can always be encoded
 		f.b = append(f.b, number...)
 	case "boolean":
 		f.b = append(f.b, "true"...)
@@ -114,7 +114,7 @@ func (f *filler) object(fields map[string]gjson.Result, depth int) {
 	f.b = append(f.b, '}')
 }
 
-// find follows a reference within the schema.
+// find resolves a reference within the schema.
 func (f *filler) find(to string) gjson.Result {
 	v := f.root
 	for step := range strings.SplitSeq(strings.TrimPrefix(strings.TrimPrefix(to, "#"), "/"), "/") {

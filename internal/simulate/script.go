@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// Script is one exchange with a provider, replayed byte for byte. It is an
-// [http.Handler] that answers successive calls with successive responses, and
-// all further ones with the last. A Script must not be copied once it has
-// answered.
+// Script is an exchange with a provider, which it replays byte for byte. It is an
+// [http.Handler] that answers successive requests with successive responses, and
+// all further requests with the last response. A Script must not be copied after
+// the first request.
 //
 // The text form, which is also a txtar archive, is
 //
-//	What this is, in a sentence or more.
+//	A description, in one or more sentences.
 //	-- request --
 //	{"model":"…"}
 //	-- response --
@@ -40,22 +40,23 @@ import (
 //
 //	(cut)
 //
-// with a request at most once and responses as often as needed. Status line and
-// header end at the empty line; all after it is body, as it stands, but for
-// lines that are nothing but
+// with at most one request and any number of responses. The status line and the
+// header end at the empty line. The rest is the body as it is sent, except for
+// lines that consist of
 //
-//	(pause 50ms)    what came so far is sent, and time passes
-//	(hang)          what came so far is sent, and nothing more until the client goes away
-//	(cut)           what came so far is sent, and the connection breaks
+//	(pause 50ms)    send the text so far, then wait
+//	(hang)          send the text so far, then nothing until the client goes away
+//	(cut)           send the text so far, then break the connection
 //	(cut mid-line)  the same, without the line break before it
-//	(end)           the body ends here, as it does at the next section: for an
-//	                empty line at the end of a file
+//	(end)           end the body here rather than at the next section, for a body
+//	                that ends with an empty line
 //
-// They may also stand before the status line, and what they do then comes before
-// it. What follows (hang), a cut or (end) is an error.
+// These lines, except (end), may also come before the status line, and then take
+// effect before the status is sent. It is an error if text follows (hang), a cut or
+// (end).
 type Script struct {
 	Comment   string
-	Request   []byte // the body of the request it is an answer to; may be empty
+	Request   []byte // the body of the request, may be empty
 	Responses []Response
 
 	mu       sync.Mutex
@@ -64,39 +65,39 @@ type Script struct {
 
 // Response is one answer of a script.
 type Response struct {
-	Before []Step // before the status; the text of its steps is empty
-	Status int    // 0: the connection never gets one
+	Before []Step // what happens before the status; these steps have no text
+	Status int    // 0 if the client never gets a status
 	Header http.Header
 	Body   []Step
 }
 
-// Step is a part of a body and what happens after it was sent.
+// Step is a part of a body and what happens after it is sent.
 type Step struct {
 	Text  []byte
 	Then  Then
-	Pause time.Duration // of ThenPause
+	Pause time.Duration // how long, for ThenPause
 }
 
 // Then is what happens after a part of a body.
 type Then int
 
-// What happens.
+// The values of Then.
 const (
-	ThenEnd   Then = iota // the body ends as it should
-	ThenPause             // time passes and more follows
-	ThenHang              // nothing more until the client goes away
+	ThenEnd   Then = iota // the body ends normally
+	ThenPause             // a pause, after which more follows
+	ThenHang              // nothing more is sent until the client goes away
 	ThenCut               // the connection breaks
 )
 
-// Received is a request that a script got.
+// Received is a request that a script received.
 type Received struct {
 	Method string
-	Path   string // with the query
+	Path   string // including the query
 	Header http.Header
 	Body   []byte
 }
 
-// ParseScript reads a script's text form. Errors name the line.
+// ParseScript reads the text form of a script. Errors name the line.
 func ParseScript(data []byte) (*Script, error) {
 	s := &Script{}
 	p := scriptParser{lines: bytes.SplitAfter(data, []byte("\n"))}
@@ -123,12 +124,12 @@ func ParseScript(data []byte) (*Script, error) {
 		}
 	}
 	if len(s.Responses) == 0 {
-		return nil, fmt.Errorf("parse script: line %d: no section %q", len(p.lines), "response")
+		return nil, fmt.Errorf("parse script: line %d: the section %q is missing", len(p.lines), "response")
 	}
 	return s, nil
 }
 
-// marker is the name of the section that a line begins.
+// marker returns the name of the section that a line begins.
 func marker(line []byte) (string, bool) {
 	text, ok := strings.CutPrefix(strings.TrimRight(string(line), " \r\n"), "-- ")
 	if !ok {
@@ -138,13 +139,13 @@ func marker(line []byte) (string, bool) {
 	return strings.TrimSpace(name), ok && strings.TrimSpace(name) != ""
 }
 
-// scriptParser goes through a script's lines, which keep their ends.
+// scriptParser reads the lines of a script, including their line breaks.
 type scriptParser struct {
 	lines [][]byte
 	at    int
 }
 
-// section returns the text up to the next section and the line it began on.
+// section returns the text up to the next section, and the number of its first line.
 func (p *scriptParser) section() ([]byte, int) {
 	from := p.at
 	for p.at < len(p.lines) {
@@ -156,7 +157,7 @@ func (p *scriptParser) section() ([]byte, int) {
 	return bytes.Join(p.lines[from:p.at], nil), from + 1
 }
 
-// response reads one section of that name.
+// response reads a response section.
 func (p *scriptParser) response() (Response, error) {
 	var r Response
 	start := p.at
@@ -172,7 +173,7 @@ func (p *scriptParser) response() (Response, error) {
 			break
 		}
 		if step.Then == ThenEnd {
-			return r, fmt.Errorf("line %d: an end before the status line", start+i+1)
+			return r, fmt.Errorf("line %d: (end) before the status line", start+i+1)
 		}
 		r.Before = append(r.Before, step)
 		if step.Then != ThenPause {
@@ -189,7 +190,7 @@ func (p *scriptParser) response() (Response, error) {
 	return r, p.body(&r, lines, start, i+1)
 }
 
-// head reads status line and header.
+// head reads the status line and the header.
 func (r *Response) head(text []byte) error {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	version, status, _ := strings.Cut(strings.TrimSpace(string(first)), " ")
@@ -207,7 +208,7 @@ func (r *Response) head(text []byte) error {
 	return nil
 }
 
-// body reads the body's lines from i on.
+// body reads the lines of the body, starting at line i.
 func (p *scriptParser) body(r *Response, lines [][]byte, start, i int) error {
 	var text []byte
 	for ; i < len(lines); i++ {
@@ -236,7 +237,7 @@ func (p *scriptParser) body(r *Response, lines [][]byte, start, i int) error {
 func (p *scriptParser) nothing(lines [][]byte, start, i int) error {
 	for ; i < len(lines); i++ {
 		if text := bytes.TrimSpace(lines[i]); len(text) > 0 {
-			return fmt.Errorf("line %d: %.100q can never be sent", start+i+1, text)
+			return fmt.Errorf("line %d: %.100q comes after the end and can never be sent", start+i+1, text)
 		}
 	}
 	return nil
@@ -249,8 +250,8 @@ const (
 	midLine
 )
 
-// directive reads a line in parentheses. A line that only looks like one is
-// text, but a pause of no known length is a mistake.
+// directive reads a line in parentheses. Unknown lines are text, but a pause with
+// an invalid duration is an error.
 func directive(line []byte) (Step, int, error) {
 	text := string(bytes.TrimRight(line, " \r\n"))
 	switch text {
@@ -274,14 +275,14 @@ func directive(line []byte) (Step, int, error) {
 	return Step{Then: ThenPause, Pause: pause}, wholeLine, nil
 }
 
-// Requests are those received so far.
+// Requests returns the requests received so far.
 func (s *Script) Requests() []Received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Reset forgets the requests and begins again with the first response.
+// Reset forgets the requests and starts again with the first response.
 func (s *Script) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

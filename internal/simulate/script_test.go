@@ -70,19 +70,19 @@ func TestParseScriptErrors(t *testing.T) {
 		}
 	}
 	const ok = "-- response --\nHTTP/1.1 200 OK\n\n"
-	f("only a comment\n", `line 2: no section "response"`)
+	f("only a comment\n", `line 2: the section "response" is missing`)
 	f("-- request --\n-- request --\n", `line 2: unexpected section "request": want one request and then responses`)
 	f("-- answer --\n", `line 1: unexpected section "answer": want one request and then responses`)
 	f("-- response --\n", `line 2: status line "": want, for example, "HTTP/1.1 200 OK"`)
 	f("-- response --\n200 OK\n\n", `line 2: status line "200 OK": want, for example, "HTTP/1.1 200 OK"`)
 	f("-- response --\nHTTP/1.1 99 No\n\n", `line 2: status line "HTTP/1.1 99 No": want, for example, "HTTP/1.1 200 OK"`)
-	f("-- response --\n(end)\nHTTP/1.1 200 OK\n\n", `line 2: an end before the status line`)
-	f("-- response --\n(hang)\nHTTP/1.1 200 OK\n\n", `line 3: "HTTP/1.1 200 OK" can never be sent`)
-	f(ok+"(cut)\nmore\n", `line 5: "more" can never be sent`)
+	f("-- response --\n(end)\nHTTP/1.1 200 OK\n\n", `line 2: (end) before the status line`)
+	f("-- response --\n(hang)\nHTTP/1.1 200 OK\n\n", `line 3: "HTTP/1.1 200 OK" comes after the end and can never be sent`)
+	f(ok+"(cut)\nmore\n", `line 5: "more" comes after the end and can never be sent`)
 	f(ok+"(pause soon)\n", `line 4: "(pause soon)": want, for example, "(pause 50ms)"`)
 }
 
-// each runs f with every committed script.
+// each runs f with every script in testdata.
 func each(t *testing.T, f func(t *testing.T, api wire.API, name string, s *Script)) {
 	t.Helper()
 	files, err := fs.Glob(os.DirFS("testdata/scripts"), "*/*.txt")
@@ -104,8 +104,8 @@ func each(t *testing.T, f func(t *testing.T, api wire.API, name string, s *Scrip
 	}
 }
 
-// TestScripts holds the files to what they must have in common: they are sound
-// JSON and sound streams but where their names say otherwise.
+// TestScripts checks that the files hold valid JSON and valid streams, unless their
+// names say otherwise.
 func TestScripts(t *testing.T) {
 	each(t, func(t *testing.T, api wire.API, name string, s *Script) {
 		if s.Comment == "" || !gjson.ValidBytes(s.Request) {
@@ -118,7 +118,7 @@ func TestScripts(t *testing.T) {
 			}
 			if strings.HasPrefix(r.Header.Get("Content-Type"), "text/event-stream") {
 				if !gjson.GetBytes(s.Request, "stream").Bool() {
-					t.Errorf("a stream for a request of none")
+					t.Errorf("a stream for a request that did not ask for one")
 				}
 				checkStream(t, name, body)
 			} else if r.Status != 0 && !gjson.ValidBytes(body) {
@@ -146,7 +146,7 @@ func checkStream(t *testing.T, name string, body []byte) {
 			bad++
 		}
 		if e.Name != "" && e.Name != gjson.GetBytes(e.Data, "type").Str && gjson.ValidBytes(e.Data) {
-			t.Errorf("event %q holds %s", e.Name, e.Data)
+			t.Errorf("event %q contains %s", e.Name, e.Data)
 		}
 	}
 	want := 0
@@ -158,7 +158,7 @@ func checkStream(t *testing.T, name string, body []byte) {
 	}
 }
 
-// TestReplay replays every script to a client that gives up after a while.
+// TestReplay replays every script to a client with a timeout.
 func TestReplay(t *testing.T) {
 	each(t, func(t *testing.T, api wire.API, name string, s *Script) {
 		if strings.HasPrefix(name, "hang") {
@@ -186,7 +186,7 @@ func TestReplay(t *testing.T) {
 			t.Errorf("got %s", body)
 		}
 		got := s.Requests()
-		// A client may repeat by itself what got no answer.
+		// The HTTP client may repeat a request that got no answer.
 		if len(got) == 0 || got[0].Path != "/v1/"+api.Path() || string(got[0].Body) != string(s.Request) || got[0].Header.Get("X-Test") != "yes" {
 			t.Errorf("requests = %+v", got)
 		}
@@ -242,7 +242,7 @@ func FuzzParseScript(f *testing.F) {
 		s, err := ParseScript(data)
 		if err != nil {
 			if s != nil {
-				t.Error("a script and an error")
+				t.Error("ParseScript returns both a script and an error")
 			}
 			return
 		}
@@ -254,7 +254,7 @@ func FuzzParseScript(f *testing.F) {
 			total += len(text(r))
 		}
 		if total > len(data) {
-			t.Errorf("%d bytes of bodies from %d", total, len(data))
+			t.Errorf("the bodies have %d bytes, more than the %d of the input", total, len(data))
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// sentences are what simulated models say. Each word and each mark is one
-// token, NAME is the model's name.
+// sentences are the answers of simulated models. Each word and each punctuation mark
+// is one token. NAME stands for the model's name.
 var sentences = []string{
 	"This answer comes from NAME, a simulated model.",
 	"No language model was asked and nothing was understood.",
@@ -30,17 +30,17 @@ var sentences = []string{
 	"A good client waits a little and asks again, or asks another model.",
 }
 
-// corpusTokens is the least length of a corpus. Longer answers repeat it.
+// corpusTokens is the minimum length of a corpus. Longer answers repeat it.
 const corpusTokens = 2048
 
-// corpus is a text of a model, cut into tokens.
+// corpus is the text of a model, cut into tokens.
 type corpus struct {
 	text   string
 	cuts   []int // the end of each token in text
-	starts []int // the tokens that begin a sentence
+	starts []int // the indices of tokens that begin a sentence
 }
 
-// newCorpus returns the sentences again and again, with the model's name.
+// newCorpus repeats the sentences, with the model's name in them.
 func newCorpus(name string) *corpus {
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) {
@@ -58,7 +58,7 @@ func newCorpus(name string) *corpus {
 				bare := strings.TrimRight(word, ".,")
 				b.WriteByte(' ')
 				if bare == "NAME" {
-					// A name of many tokens comes as one piece with its last.
+					// A name of several tokens is sent whole, with its last token.
 					for range nameTokens - 1 {
 						c.cuts = append(c.cuts, b.Len()-1)
 					}
@@ -78,18 +78,18 @@ func newCorpus(name string) *corpus {
 	return c
 }
 
-// passage is a text of tokens. cuts are the ends of the tokens, counted from
-// base.
+// passage is a text and its tokens. The tokens end at cuts, minus base.
 type passage struct {
 	text string
 	cuts []int
 	base int
 }
 
-// tokens is the length.
+// tokens returns the number of tokens.
 func (p *passage) tokens() int { return len(p.cuts) }
 
-// piece is token i; of a token that is part of the next one's piece, nothing.
+// piece returns the text of token i. It is empty for a token that is sent with the
+// next one.
 func (p *passage) piece(i int) string {
 	start := 0
 	if i > 0 {
@@ -98,8 +98,7 @@ func (p *passage) piece(i int) string {
 	return p.text[start:max(p.cuts[i]-p.base, start)]
 }
 
-// cut returns the first n tokens, or a few less if those would end within a
-// piece.
+// cut returns the first n tokens, or a few less so as not to end within a piece.
 func (p passage) cut(n int) passage {
 	p.cuts = p.cuts[:min(max(n, 0), len(p.cuts))]
 	for len(p.cuts) > 0 && p.piece(len(p.cuts)-1) == "" {
@@ -112,15 +111,15 @@ func (p passage) cut(n int) passage {
 	return p
 }
 
-// passage returns about n tokens that begin with a sentence, drawn by the
-// number. Where a sentence ends near n the passage ends there, too.
+// passage returns about n tokens that begin with a sentence, which draw selects.
+// If a sentence ends near n, the passage ends with it.
 func (c *corpus) passage(n, draw int) passage {
 	first := draw % len(sentences)
 	from := c.starts[first]
 	if n > c.starts[first+1]-from {
 		n = c.nearestEnd(from+n) - from
 	}
-	p := passage{base: 1} // without the space before the first word
+	p := passage{base: 1} // skip the space before the first word
 	if from > 0 {
 		p.base += c.cuts[from-1]
 	}
@@ -131,7 +130,7 @@ func (c *corpus) passage(n, draw int) passage {
 	return c.long(from, n, p.base).cut(n)
 }
 
-// nearestEnd is the end of a sentence nearest to a token.
+// nearestEnd returns the end of a sentence that is nearest to a token.
 func (c *corpus) nearestEnd(at int) int {
 	whole := at / len(c.cuts) * len(c.cuts)
 	at -= whole
@@ -149,7 +148,7 @@ func (c *corpus) nearestEnd(at int) int {
 	return whole + after
 }
 
-// long is a passage that goes beyond the corpus' end.
+// long returns a passage that extends beyond the end of the corpus.
 func (c *corpus) long(from, n, base int) passage {
 	p := passage{base: base, cuts: make([]int, n)}
 	rounds := (from + n) / len(c.cuts)
@@ -161,7 +160,7 @@ func (c *corpus) long(from, n, base int) passage {
 	return p
 }
 
-// split cuts any text into its tokens' number of pieces of about equal length.
+// split cuts a text into pieces of about equal length, as many as it has tokens.
 func split(text string) passage {
 	n := min(max(price.CountTokens(text), 1), max(len(text), 1))
 	p := passage{text: text, cuts: make([]int, n)}
@@ -175,8 +174,8 @@ func split(text string) passage {
 	return p
 }
 
-// hashText mixes a text into a hash. It is the same everywhere and of no use
-// against those who look for collisions.
+// hashText mixes a text into a hash. The result is the same on every machine, but
+// not secure against deliberate collisions.
 func hashText(h uint64, s string) uint64 {
 	const k = 0x9E3779B97F4A7C15
 	mix := func(v uint64) {
@@ -199,7 +198,7 @@ func quote(b []byte, s string) []byte {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7F {
 			text, err := json.Marshal(s)
 			if err != nil {
-				panic(err) // strings can be encoded
+				panic(err) // impossible: every string can be encoded
 			}
 			return append(b, text...)
 		}

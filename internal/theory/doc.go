@@ -1,9 +1,9 @@
-// Package theory checks the statistical promise behind the plug-in rule on
-// problems where everything is known: dimension, smoothness, margin and noise.
+// Package theory tests the statistical claim behind the plug-in rule on problems
+// where everything is known: dimension, smoothness, margin and noise.
 //
-// The rule of package carrot picks the model with the highest estimated
-// utility q_m - c_m/w. Its excess risk is what it loses to the router that
-// knows the true expectations,
+// The rule of package carrot picks the model with the highest estimated utility
+// q_m - c_m/w. Its excess risk is the loss against the router that knows the true
+// expectations,
 //
 //	E(n) = mean over x of  max_m u_m(x) - u_chosen(x),  u_m = q_m - c_m/w,
 //
@@ -14,20 +14,17 @@
 //
 //	E(n) <= constant · n^(-γ(1+α)/(2γ+d)),
 //
-// and no method does better uniformly over such problems. γ is that of the
-// least smooth metric that has to be estimated; a known cost does not count.
+// and no method does better uniformly over such problems. γ is the smoothness of
+// the least smooth metric that has to be estimated; a known cost does not count.
 // The exponent is that of plug-in classification (Audibert and Tsybakov, Fast
 // learning rates for plug-in classifiers, Annals of Statistics 35, 2007,
 // 608-633); section 3 of CARROT (arXiv 2502.03261) carries the analysis over
 // to routing between models by a convex combination of metrics.
 //
-// [Problem] makes such problems, with the margin exponent proved in its
-// comment; [Run] simulates [Scenarios] and fits slopes to log risk against log
-// n; the [Report] writes itself as a table and as a picture.
+// A [Problem] is such a problem; its comment proves the margin exponent. [Run]
+// simulates [Scenarios] and fits slopes to log risk against log n. The [Report]
+// writes itself as a table and as a picture.
 //
-//	report, err := theory.Run(ctx, theory.Config{Quick: true})
-//	err = report.WriteText(os.Stdout)
-//
-// Nothing here serves a router: the estimators are the textbook ones, searched
-// exhaustively, and want no data but their own.
+// Nothing here is meant for serving: the estimators are the textbook ones, with
+// exhaustive search, on data that the package draws itself.
 package theory

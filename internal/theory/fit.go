@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// slope is that of the least-squares line through (log n, log risk). Sizes
-// with a risk of zero are left out; NaN with fewer than two.
+// slope is the slope of the least-squares line through (log n, log risk). Sizes
+// with a risk of zero are left out; with fewer than two others it is NaN.
 func slope(sizes []int, risk []float64) float64 {
 	var count, sx, sy float64
 	for i, n := range sizes {
@@ -32,7 +32,7 @@ func slope(sizes []int, risk []float64) float64 {
 }
 
 // bootstrap is the 95% percentile interval of the slope when repetitions are
-// drawn again, for each size on its own, as they were made. risks is
+// resampled, independently for each size, as they were simulated. risks is
 // sizes×repetitions.
 func bootstrap(sizes []int, risks [][]float64, resamples int, rng *rand.Rand) [2]float64 {
 	slopes := make([]float64, 0, resamples)
@@ -56,7 +56,7 @@ func bootstrap(sizes []int, risks [][]float64, resamples int, rng *rand.Rand) [2
 	return [2]float64{at(0.025), at(0.975)}
 }
 
-// meanError is the mean and its standard error; 0 for a single value.
+// meanError is the mean and its standard error, which is 0 for a single value.
 func meanError(of []float64) (mean, se float64) {
 	for _, v := range of {
 		mean += v / float64(len(of))

@@ -15,8 +15,8 @@ const (
 	// KNN averages the right number of neighbours, Problem.Neighbours.
 	KNN Method = iota
 	// Kernel is the Nadaraya-Watson smoother with the Epanechnikov kernel
-	// 1-|z|²/h² and the right bandwidth, Problem.Bandwidth; the mean of all
-	// queries where none is near.
+	// 1-|z|²/h² and the right bandwidth, Problem.Bandwidth. If no query is
+	// within it, the estimate is the mean of all.
 	Kernel
 	// KNNFew averages 5 neighbours at every n: its variance never falls.
 	KNNFew
@@ -24,7 +24,7 @@ const (
 	// falls.
 	KNNShare
 	// KNNChosen averages as many neighbours as did best on the training
-	// queries: what one does who knows no smoothness. See choose.
+	// queries, as in practice, where the smoothness is unknown. See choose.
 	KNNChosen
 	methods
 )
@@ -60,8 +60,8 @@ func (m Method) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 // wrong reports whether the method's k is of the wrong order in n.
 func (m Method) wrong() bool { return m == KNNFew || m == KNNShare }
 
-// neighbours is the method's k for a metric of a smoothness; 0 where it has
-// none or finds it from data.
+// neighbours is the method's k for a metric of the given smoothness. It is 0 for
+// a method that has none or finds it from data.
 func (m Method) neighbours(p *Problem, smoothness float64, n int) int {
 	switch m {
 	case KNN:
@@ -75,11 +75,11 @@ func (m Method) neighbours(p *Problem, smoothness float64, n int) int {
 }
 
 // noiseAlone is the excess risk that the noise of outcomes causes by itself, to
-// leading order, in units of quality; 0 for KNNChosen. The difference of the
-// two best utilities is estimated with variance s² = 2σ²/k for quality, and as
-// much with its own k for an estimated cost; of a kernel, k is the number of
-// queries in the ball times (d+4)/(2(d+2)), from the integrals of the
-// Epanechnikov kernel and its square. With P(gap <= t) = (t/A)^α and a normal
+// leading order, in units of quality; 0 for KNNChosen. The difference of the two
+// best utilities is estimated with variance s² = 2σ²/k from quality, plus the
+// same with its own k from an estimated cost. For a kernel, k is the number of
+// queries in the ball times (d+4)/(2(d+2)), which follows from the integrals of
+// the Epanechnikov kernel and its square. With P(gap <= t) = (t/A)^α and a normal
 // error,
 //
 //	E gap·1(wrong) = ∫ g Φ(-g/s) d(g/A)^α = α/(2(1+α)) · A^(-α) · s^(1+α) · E|Z|^(1+α).
@@ -118,9 +118,9 @@ func (a neighbour) before(b neighbour) bool {
 	return a.distance < b.distance || a.distance == b.distance && a.row < b.row
 }
 
-// nearest moves the k nearest to the front, in no order, and returns them.
-// Equal distances go by row. It is quickselect with the pivot a little beyond
-// the wanted rank of a sample, so that the first pass leaves little to do.
+// nearest moves the k nearest to the front, in no particular order, and returns
+// them. Ties go to the lower row. It is quickselect; the pivot comes from a sample
+// and lies a little beyond rank k, so that the first pass leaves little to do.
 func nearest(all []neighbour, k int) []neighbour {
 	lo, hi := 0, len(all)-1
 	for lo < hi && k < len(all) {

@@ -12,7 +12,7 @@ const USDPerQuality = 0.01
 // turn rotates the circle.
 const turn = 0.1
 
-// spread is A, the largest gap between the best and the second best utility.
+// spread is A, the largest gap between the best and the second-best utility.
 const spread = 0.4
 
 // Problem is a routing problem whose difficulty is known. Queries x are uniform
@@ -21,13 +21,12 @@ const spread = 0.4
 //
 // # Construction
 //
-// Let r_ρ be a function of x_2, …, x_d that is Hölder of exponent ρ (see
-// shift), θ_ρ = x_1 + 1/10 + r_ρ modulo 1 a point on the circle (turned by a
-// tenth, or in one dimension a tie would lie on the edge of the space), and
-// divide the circle into one arc per model, of lengths in proportion
-// 2 : 3 : 4 : …. Let D be the
-// distance of θ from the nearest end of its arc over half the arc's length, in
-// [0,1], and
+// Let r_ρ be a function of x_2, …, x_d that is Hölder of exponent ρ (see shift).
+// Let θ_ρ = x_1 + 1/10 + r_ρ modulo 1, a point on the circle; without the tenth,
+// a tie would lie on the edge of the space in one dimension. Divide the circle
+// into one arc per model, with lengths in the proportion 2 : 3 : 4 : …. Let D in
+// [0,1] be the distance of θ from the nearest end of its arc, divided by half the
+// arc's length, and
 //
 //	s_m(θ) = D in the arc of m; -D in the arc that borders m at that nearest end; else -1.
 //
@@ -46,47 +45,49 @@ const spread = 0.4
 //
 // s_m is Lipschitz on the circle and θ_ρ is ρ-Hölder in x (Lipschitz in x_1,
 // ρ-Hölder in the rest). φ is Lipschitz on [-1,1] for α <= 1 and Hölder of
-// exponent 1/α otherwise. So ψ_m(θ_ρ) is Hölder of exponent ρ/max(1,α) = γ, as
-// are q_m and c_m of theirs. It needs ρ <= 1, hence γ <= 1 and αγ <= 1: a
-// smoother function cannot cross zero that steeply. As arcs differ in length,
-// so do the slopes on the two sides of a tie: for α = 1 there is a kink where
-// decisions are made, and no estimator gains from more smoothness there. With
-// Dim 1 there is no x_2, and the functions are Hölder of exponent
+// exponent 1/α otherwise. So ψ_m(θ_ρ) is Hölder of exponent ρ/max(1,α) = γ, and
+// so are q_m and c_m, each of its own exponent. This needs ρ <= 1, hence γ <= 1
+// and αγ <= 1: a smoother function cannot cross zero that steeply. Because arcs
+// differ in length, so do the slopes on the two sides of a tie: for α = 1 there
+// is a kink where decisions are made, and no estimator gains from more smoothness
+// there. With Dim 1 there is no x_2, and the functions are Hölder of exponent
 // 1/max(1,α) >= γ.
 //
 // # Margin
 //
 // The gap has exponent α exactly. Given x_2, …, x_d, x_1 is uniform on a circle
-// of length 1 and so is its rotation θ; given its arc, θ is uniform on that and
-// D uniform on [0,1]. The model of the arc has s = D, the one across the
-// nearest end s = -D, all others s = -1 <= -D. So the gap is A·φ(D), and for
-// 0 < t <= A
+// of length 1, and so is its rotation θ. Given its arc, θ is uniform on the arc
+// and D is uniform on [0,1]. The model of the arc has s = D, the one across the
+// nearest end has s = -D, and all others have s = -1 <= -D. So the gap is A·φ(D),
+// and for 0 < t <= A
 //
 //	P(gap <= t) = P(D <= (t/A)^α) = (t/A)^α.
 //
 // # Rate
 //
-// For k neighbours the difference of two estimated utilities has a standard
+// With k neighbours, the difference of two estimated utilities has a standard
 // deviation of order σ·k^(-1/2), which for the right k is of order
-// δ = n^(-γ/(2γ+d)), and by smoothness a bias of that order or less. Where the
-// gap is below δ the rule therefore errs with a probability bounded away from
-// zero, and where it is above, the probability falls like a Gaussian tail in
-// gap/δ. The excess risk is of order δ·P(gap <= δ), that is δ^(1+α): on these
-// problems the promised exponent is the exponent of the right k, not a bound on
-// it only. Other choices of k have no such guarantee and may do better here: on
-// the least favourable problem, which changes with n, none does.
+// δ = n^(-γ/(2γ+d)), and by smoothness a bias of at most that order. If the gap is
+// below δ, the rule therefore errs with a probability bounded away from zero; if
+// it is above, the probability falls like a Gaussian tail in gap/δ. The excess
+// risk is of order δ·P(gap <= δ), that is δ^(1+α). So on these problems the
+// promised exponent is that of the right k, not just a bound on it. Other choices
+// of k have no such guarantee and may do better here; on the least favourable
+// problem, which changes with n, none does.
 type Problem struct {
 	Dim            int     `json:"dim"`
 	Smoothness     float64 `json:"smoothness"`      // γ of every q_m, in (0,1]
 	CostSmoothness float64 `json:"cost_smoothness"` // γ of every c_m, in (0,1]
 	Margin         float64 `json:"margin"`          // α
 	// Noise is the standard deviation of an observed score about its
-	// expectation, in quality, and of an observed cost, in USDPerQuality.
+	// expectation, in units of quality, and that of an observed cost, in units
+	// of USDPerQuality.
 	Noise  float64 `json:"noise"`
 	Models int     `json:"models"`
 }
 
-// Validate says what is wrong with the problem's numbers.
+// Validate returns an error that says which of the problem's numbers is out of
+// range.
 func (p *Problem) Validate() error {
 	rough := func(name string, g float64) error {
 		switch {
@@ -113,8 +114,8 @@ func (p *Problem) Validate() error {
 	return rough("cost smoothness", p.CostSmoothness)
 }
 
-// Exponent is the e of the rate n^(-e): γ(1+α)/(2γ+d), with γ that of the least
-// smooth estimated metric.
+// Exponent is the e of the rate n^(-e): γ(1+α)/(2γ+d), where γ is the smoothness of
+// the least smooth metric that is estimated.
 func (p *Problem) Exponent(costKnown bool) float64 {
 	g := p.Smoothness
 	if !costKnown {
@@ -123,16 +124,16 @@ func (p *Problem) Exponent(costKnown bool) float64 {
 	return g * (1 + p.Margin) / (2*g + float64(p.Dim))
 }
 
-// Neighbours is the right number of neighbours for a metric of smoothness γ
-// from n queries: n^(2γ/(2γ+d)), rounded, the constant being 1.
+// Neighbours is the right number of neighbours, among n queries, for a metric of
+// smoothness γ: n^(2γ/(2γ+d)), rounded. The constant is 1.
 func (p *Problem) Neighbours(smoothness float64, n int) int {
 	k := math.Round(math.Pow(float64(n), 2*smoothness/(2*smoothness+float64(p.Dim))))
 	return min(max(int(k), 1), n)
 }
 
-// Bandwidth is the radius of the ball of volume k/n with k = Neighbours: of
-// order n^(-1/(2γ+d)), and with as many queries in it as the neighbours that it
-// is compared with.
+// Bandwidth is the radius of the ball of volume k/n with k = Neighbours. It is of
+// order n^(-1/(2γ+d)), and the ball holds about as many queries as KNN has
+// neighbours.
 func (p *Problem) Bandwidth(smoothness float64, n int) float64 {
 	d := float64(p.Dim)
 	lg, _ := math.Lgamma(d/2 + 1)
@@ -192,7 +193,7 @@ func (p *Problem) locate(theta float64) (arc int, depth float64, across int) {
 	panic("unreachable")
 }
 
-// Gap is the difference of the best and the second best utility at x.
+// Gap is the difference between the best and the second-best utility at x.
 func (p *Problem) Gap(x []float64) float64 {
 	quality, cost := make([]float64, p.Models), make([]float64, p.Models)
 	p.Means(x, quality, cost)
@@ -208,13 +209,13 @@ func (p *Problem) Gap(x []float64) float64 {
 	return first - second
 }
 
-// sample is n queries and the outcomes of all models on them.
+// sample holds n queries and the outcomes of all models on them.
 type sample struct {
 	x []float64          // n×Dim
 	y [metrics][]float64 // quality and cost (USD), each n×Models
 }
 
-// draw observes n queries whose x_1 lies in [1-seen,1].
+// draw draws n queries with x_1 in [1-seen,1] and observes all models on them.
 func (p *Problem) draw(n int, seen float64, rng *rand.Rand) *sample {
 	s := &sample{x: make([]float64, n*p.Dim)}
 	for i := range s.y {

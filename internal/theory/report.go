@@ -6,8 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// WriteText prints the table, one group of rows per scenario, and what it comes
-// to.
+// WriteText prints the table, with one group of rows per scenario, and a summary.
 func (r *Report) WriteText(w io.Writer) error {
 	last := len(r.Sizes) - 1
 	fmt.Fprintf(w, "excess risk of the plug-in rule: n from %d to %d, %d training sets of each size, %d test queries each, seed %d\n\n",
@@ -50,9 +49,9 @@ func (r *Report) writeSummary(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, `
 Right k and h, no shift: of %d slopes, %d agree with theory over all n and %d more over the upper half; %d fall
-faster there, %d more slowly. Theory is about large n and a worst case: at small n bias adds to what noise costs,
-then fades, so that slopes begin too steep; where hardly a query is near they begin too flat. With intervals of
-95%%, one in twenty misses by chance. A floor that is "faster" has not been reached yet.
+faster there and %d more slowly. Theory is about large n and the worst case. At small n, bias adds to the cost of
+noise and then fades, so slopes begin too steep; if hardly any query is near, they begin too flat. One 95%% interval
+in twenty misses by chance. A floor with the verdict "faster" has not been reached yet.
 `, total, count[Consistent], count[InLimit], count[Faster], count[Slower])
 	return err
 }

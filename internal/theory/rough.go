@@ -5,14 +5,14 @@ import "math"
 const (
 	// shiftSpan bounds |shift|, as a share of the circle.
 	shiftSpan = 0.2
-	// octaves is the number of scales of a rough function: the finest, 2^-16,
-	// lies far below the distance of neighbours here.
+	// octaves is the number of scales of a rough function. The finest, 2^-16, is
+	// far below the distance between neighbours.
 	octaves = 17
 )
 
 // shift is r_ρ: the mean over the coordinates of a function that is Hölder of
-// exponent ρ and, for ρ < 1, as rough as that on every scale down to 2^-16. It
-// is zero for no coordinate.
+// exponent ρ and, for ρ < 1, no smoother on any scale down to 2^-16. Without
+// coordinates it is zero.
 func shift(x []float64, rho float64) float64 {
 	if len(x) == 0 {
 		return 0

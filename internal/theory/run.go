@@ -20,12 +20,12 @@ type Config struct {
 	Quick bool // fewer sizes, repetitions and test queries: seconds, wide intervals
 	// Scenarios to run; nil: all of Scenarios.
 	Scenarios []Scenario
-	// Progress, if set, is called with the simulations done and their number,
-	// from several goroutines.
+	// Progress, if set, is called with the number of simulations done and of
+	// all. Several goroutines call it.
 	Progress func(done, total int)
 }
 
-// effort is what Quick chooses between.
+// effort is how much is simulated, full or Quick.
 type effort struct {
 	sizes       []int // training queries, ascending
 	repetitions int   // training sets per size
@@ -52,16 +52,16 @@ type Report struct {
 	Scenarios   []Result `json:"scenarios"`
 }
 
-// Result is what came out of one scenario. Risks and worths are in units of
+// Result is the outcome of one scenario. Risks and worths are in units of
 // quality.
 type Result struct {
 	Scenario
 	Exponent float64 `json:"exponent"` // promised
-	// BestSingle is the excess risk of sending every query to one model, the
-	// best one.
+	// BestSingle is the excess risk of sending every query to the best single
+	// model.
 	BestSingle float64 `json:"best_single"`
 	// Hindsight is what a router that saw the outcomes would gain over the best
-	// possible router: noise, out of reach of every router that sees x only.
+	// possible router. It is noise, which no router that sees only x can reach.
 	Hindsight float64 `json:"hindsight"`
 	Methods   []Curve `json:"methods"`
 }
@@ -72,16 +72,16 @@ type Curve struct {
 	Risk   []float64 `json:"risk"`    // one per size, mean over repetitions
 	RiskSE []float64 `json:"risk_se"` // standard error over repetitions
 	// NoiseAlone is the part of Risk that noise causes by itself, to leading
-	// order; the rest is bias. Absent where k is found from data.
+	// order; the rest is bias. It is absent if k is found from data.
 	NoiseAlone []float64 `json:"noise_alone,omitempty"`
-	// Promised, Slope and Interval are slopes of log risk against log n: by
-	// theory, by least squares over all sizes, and its 95% bootstrap interval
-	// over repetitions.
+	// Promised, Slope and Interval are slopes of log risk against log n: that of
+	// theory, that by least squares over all sizes, and the 95% bootstrap
+	// interval of the latter over repetitions.
 	Promised float64    `json:"promised"`
 	Slope    float64    `json:"slope"`
 	Interval [2]float64 `json:"interval"`
-	// Upper is the slope over the upper half of the sizes, UpperInterval its
-	// interval: asymptotics show there first.
+	// Upper is the slope over the upper half of the sizes, where asymptotics
+	// show first, and UpperInterval its interval.
 	Upper         float64    `json:"upper_slope"`
 	UpperInterval [2]float64 `json:"upper_interval"`
 	Verdict       Verdict    `json:"verdict"`
@@ -92,16 +92,17 @@ type Verdict string
 
 // The verdicts.
 const (
-	Consistent Verdict = "consistent" // the interval over all sizes holds the promised slope
-	InLimit    Verdict = "upper half" // only the interval over the upper half of sizes does
-	Faster     Verdict = "faster"     // neither does: over the upper half risk falls faster
-	Slower     Verdict = "slower"     // neither does: over the upper half risk falls more slowly
-	// Undetermined: the risk was zero at too many sizes to fit; slopes are 0.
+	Consistent Verdict = "consistent" // the interval over all sizes contains the promised slope
+	InLimit    Verdict = "upper half" // only the interval over the upper half of the sizes does
+	Faster     Verdict = "faster"     // neither does; over the upper half, risk falls faster
+	Slower     Verdict = "slower"     // neither does; over the upper half, risk falls more slowly
+	// Undetermined: the risk is zero at too many sizes to fit a slope; slopes
+	// are 0.
 	Undetermined Verdict = "undetermined"
 )
 
-// Run simulates the scenarios. The same seed gives the same report, however
-// many processors there are.
+// Run simulates the scenarios. The same seed gives the same report on any number
+// of processors.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	scenarios, e := c.Scenarios, c.effort()
 	if scenarios == nil {
@@ -125,7 +126,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		if ctx.Err() != nil {
 			return
 		}
-		// Largest first, so that processors finish together.
+		// The largest first, so that processors finish at about the same time.
 		repetition, scenario := i%e.repetitions, i/e.repetitions%len(scenarios)
 		size := len(e.sizes) - 1 - i/e.repetitions/len(scenarios)
 		risks[scenario*len(e.sizes)+size][repetition] = scenarios[scenario].simulate(e.sizes[size], e.tests,
@@ -236,7 +237,7 @@ func (s *Scenario) constants(n int, rng *rand.Rand) (single, hindsight float64) 
 	return (best - slices.Max(alone)) / float64(n), math.Max(seen-best, 0) / float64(n)
 }
 
-// vectors makes room for quality and cost of all models.
+// vectors allocates quality and cost of all models.
 func (p *Problem) vectors() [metrics][]float64 {
 	return [metrics][]float64{make([]float64, p.Models), make([]float64, p.Models)}
 }

@@ -14,12 +14,12 @@ const (
 	metrics
 )
 
-// smoother estimates quality and cost at one query at a time, for all methods
-// from one pass over the training queries. It is not safe for concurrent use.
+// smoother estimates quality and cost at one query at a time, by all methods in
+// one pass over the training queries. It is not safe for concurrent use.
 type smoother struct {
 	problem *Problem
 	train   *sample
-	metrics int // estimated: 1 where the cost is known, else 2
+	metrics int // how many are estimated: 1 if the cost is known, else 2
 	all     []neighbour
 	near    [metrics][]neighbour // within the bandwidth
 	radius2 [metrics]float64     // squared bandwidths
@@ -63,12 +63,12 @@ func newSmoother(s *Scenario, train *sample) *smoother {
 	return out
 }
 
-// leaveOut bounds the training queries that k is chosen on.
+// leaveOut is the largest number of training queries that k is chosen on.
 const leaveOut = 150
 
-// choose returns the power of two, at most a quarter of the queries, that best
-// predicts a metric of the first training queries from the others: by the
-// squared error of the models' differences, their common part removed.
+// choose returns the k, among the powers of two up to a quarter of the queries,
+// that best predicts a metric of the first training queries from the others, by
+// the squared error of the differences between models.
 func (s *smoother) choose(metric int) int {
 	n, models := len(s.all), s.problem.Models
 	var ks []int
@@ -86,14 +86,14 @@ func (s *smoother) choose(metric int) int {
 		}
 		clear(sum)
 		done := 0
-		for i, k := range ks { // what is nearer is at the front
+		for i, k := range ks { // nearer ones are at the front
 			addTo(sum, s.all[done:k], y)
 			done = k
 			lost[i] += difference(sum, float64(k), y[row*models:][:models])
 		}
 	}
 	best := len(ks) - 1
-	for i, l := range slices.Backward(lost) { // the larger of two as good
+	for i, l := range slices.Backward(lost) { // ties go to the larger k
 		if l < lost[best] {
 			best = i
 		}
@@ -101,7 +101,8 @@ func (s *smoother) choose(metric int) int {
 	return ks[best]
 }
 
-// difference is the squared error of sum/k for y, their common parts removed.
+// difference is the squared error of sum/k as an estimate of y, after removing
+// what all models have in common.
 func difference(sum []float64, k float64, y []float64) (out float64) {
 	var common float64
 	for m, v := range sum {
@@ -122,7 +123,7 @@ func addTo(sum []float64, of []neighbour, y []float64) {
 	}
 }
 
-// measure fills all, in row order, and near.
+// measure computes the distances to x: all in row order, and near.
 func (s *smoother) measure(x []float64) {
 	d := s.problem.Dim
 	for i := range s.near {
@@ -142,11 +143,12 @@ func (s *smoother) measure(x []float64) {
 	}
 }
 
-// at estimates at x; where the cost is known, it is what is given.
+// at computes all estimates at x. known is the cost there, for scenarios in which
+// it is known.
 func (s *smoother) at(x, known []float64) {
 	s.measure(x)
 	near := s.all
-	for _, k := range s.ks { // each within the one before
+	for _, k := range s.ks { // descending, so each selects within the previous
 		near = nearest(near, k)
 	}
 	for _, m := range Methods() {
@@ -193,7 +195,8 @@ func (s *smoother) kernel(metric int, out []float64) {
 	}
 }
 
-// excess adds to out what each method's choice at x loses to the best choice.
+// excess adds to out the utility that each method's choice at x loses against the
+// best choice.
 func (s *smoother) excess(x []float64, truth [metrics][]float64, out *[methods]float64) {
 	s.at(x, truth[cost])
 	best := worth(truth, choice(truth))
@@ -202,7 +205,7 @@ func (s *smoother) excess(x []float64, truth [metrics][]float64, out *[methods]f
 	}
 }
 
-// choice is that of the plug-in rule for estimates of quality and cost.
+// choice is the plug-in rule's choice by estimates of quality and cost.
 func choice(e [metrics][]float64) int { return carrot.Choose(e[quality], e[cost], USDPerQuality) }
 
 // worth is the utility of a model.

@@ -50,14 +50,14 @@ func TestMargin(t *testing.T) {
 			want := math.Pow(min(gap/spread, 1), p.Margin)
 			worst = max(worst, math.Abs(want-(float64(i)+0.5)/n))
 		}
-		if worst > 1.95/math.Sqrt(n) { // passed by chance once in a thousand
+		if worst > 1.95/math.Sqrt(n) { // exceeded by chance once in a thousand
 			t.Errorf("%+v: gaps differ from (t/A)^α by %.4f", p, worst)
 		}
 	}
 }
 
 // TestSmoothness checks |f(x)-f(y)| <= C·|x-y|^γ at ever smaller distances, and
-// that the stated smoothness is not exceeded by much where it is below 1.
+// that functions are not much smoother than stated.
 func TestSmoothness(t *testing.T) {
 	rng := generator(4)
 	for _, p := range []Problem{
@@ -152,7 +152,7 @@ func TestValidate(t *testing.T) {
 	f("seen 0", func(s *Scenario) { s.Seen = 0 })
 }
 
-// TestNearest compares the selection with sorting, with equal distances.
+// TestNearest compares the selection with sorting, also for equal distances.
 func TestNearest(t *testing.T) {
 	rng := generator(6)
 	for n := 1; n < 200; n += 7 {
@@ -172,8 +172,8 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestOracle: estimates without error choose as the oracle does, and no choice
-// gains on it.
+// TestOracle: estimates without error choose as the oracle does, and no choice is
+// better than the oracle's.
 func TestOracle(t *testing.T) {
 	rng := generator(7)
 	for _, s := range Scenarios() {
@@ -181,7 +181,7 @@ func TestOracle(t *testing.T) {
 		train := s.draw(300, 1, rng)
 		estimator := newSmoother(&s, train)
 		truth := s.vectors()
-		for row := range 50 { // on the training queries, one neighbour knows all
+		for row := range 50 { // on a training query, one neighbour is exact
 			x := train.x[row*s.Dim:][:s.Dim]
 			s.Means(x, truth[quality], truth[cost])
 			for i := range metrics {
@@ -191,11 +191,11 @@ func TestOracle(t *testing.T) {
 			var lost [methods]float64
 			estimator.excess(x, truth, &lost)
 			if lost[KNNFew] != 0 {
-				t.Errorf("%s: choice from true utilities loses %v", s.Name, lost[KNNFew])
+				t.Errorf("%s: the choice by true utilities loses %v", s.Name, lost[KNNFew])
 			}
 			for m, l := range lost {
 				if l < 0 {
-					t.Errorf("%s: %s gains %v on the oracle", s.Name, Method(m), -l)
+					t.Errorf("%s: %s beats the oracle by %v", s.Name, Method(m), -l)
 				}
 			}
 		}
@@ -220,7 +220,7 @@ func TestSlope(t *testing.T) {
 	}
 }
 
-// TestBootstrapCovers draws lines with known slope and noise.
+// TestBootstrapCovers checks intervals on lines of known slope and noise.
 func TestBootstrapCovers(t *testing.T) {
 	rng := generator(8)
 	sizes := []int{128, 256, 512, 1024, 2048}
@@ -238,11 +238,11 @@ func TestBootstrapCovers(t *testing.T) {
 		}
 	}
 	if covered < 178 || covered == trials { // 95% of 200 is 190, standard deviation 3
-		t.Errorf("%d of %d intervals of 95%% hold the slope", covered, trials)
+		t.Errorf("%d of %d intervals of 95%% contain the slope", covered, trials)
 	}
 }
 
-// TestSlopes runs the base scenario and its wrong turns at the quick effort.
+// TestSlopes runs all scenarios at the quick effort.
 func TestSlopes(t *testing.T) {
 	r := quick(t, 0)
 	for i := range r.Scenarios {
@@ -273,10 +273,10 @@ func TestSlopes(t *testing.T) {
 	within("noisy", KNN, -1, -0.3)
 	within("four-dim", KNN, -0.75, -0.15)
 	within("eight-dim", KNN, -0.45, -0.05)
-	// With n = 1024 noise alone is most of the risk of the right k in the plane.
+	// At n = 1024, noise alone is most of the risk of the right k in the plane.
 	c := find(t, r, "plane", KNN)
 	if ratio := c.Risk[3] / c.NoiseAlone[3]; ratio < 0.6 || ratio > 2.5 {
-		t.Errorf("plane: risk over that of noise alone is %.2f", ratio)
+		t.Errorf("plane: the ratio of risk to that of noise alone is %.2f, want 0.6 to 2.5", ratio)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestWriteSVG(t *testing.T) {
 		}
 	}
 	if strings.Contains(b.String(), "NaN") || strings.Contains(b.String(), "Inf") {
-		t.Error("the picture has a coordinate that is no number")
+		t.Error("the picture has a coordinate that is not a number")
 	}
 }
 

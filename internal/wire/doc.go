@@ -2,11 +2,11 @@
 // speak: OpenAI's chat completions and responses, Anthropic's messages, and the
 // server-sent events they stream.
 //
-// It reads what a gateway must know of a request, edits the bytes that must
-// change and no others, reads the usage that is billed, and translates requests,
-// answers and streams from one API to another.
+// It reads the facts that a gateway needs about a request, edits the bytes that
+// must change and no others, reads the usage that is billed, and translates
+// requests, answers and streams from one API to another.
 //
-// The package knows bytes only: no network, no routing, no prices.
+// The package works on bytes only. It knows no network, no routing and no prices.
 package wire
 
 // API is the format of an endpoint.
@@ -20,7 +20,8 @@ const (
 	Embeddings API = "embeddings" // OpenAI's POST /v1/embeddings
 )
 
-// Path is the endpoint below a provider's base URL, which ends in /v1.
+// Path is the path of the endpoint below a provider's base URL, which ends in
+// /v1.
 func (a API) Path() string {
 	if a == Chat {
 		return "chat/completions"

@@ -13,7 +13,7 @@ import (
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
-// member is one "key": value of an object, by its place in the text.
+// member is one "key": value pair of an object, with its offsets in the text.
 type member struct {
 	key          string
 	keyAt        int
@@ -21,14 +21,14 @@ type member struct {
 	value        gjson.Result
 }
 
-// object is the place of an object and its members in a text.
+// object holds the offsets of an object and its members in a text.
 type object struct {
-	at      int // of the opening brace
+	at      int // offset of the opening brace
 	members []member
 }
 
 // readObject lists the members of an object, which must be valid JSON. at is
-// its place in the text.
+// its offset in the text.
 func readObject(o gjson.Result, at int) object {
 	out := object{at: at}
 	if !o.IsObject() {
@@ -43,13 +43,13 @@ func readObject(o gjson.Result, at int) object {
 	return out
 }
 
-// readTop lists the members of the object that a text is.
+// readTop lists the members of a text that is an object.
 func readTop(text string) object {
 	return readObject(gjson.Parse(text), strings.IndexByte(text, '{'))
 }
 
-// repeated returns a key that two members have, also if only their case differs
-// and the key is one that is read here: some servers take either for it.
+// repeated returns a key that occurs twice. Keys that this package reads are
+// compared without regard to case, because some servers accept any case.
 func (o *object) repeated() (string, bool) {
 	seen := make(map[string]bool, len(o.members))
 	for i := range o.members {
@@ -65,7 +65,7 @@ func (o *object) repeated() (string, bool) {
 	return "", false
 }
 
-// find returns the first member of a key, or nil.
+// find returns the first member with a key, or nil.
 func (o *object) find(key string) *member {
 	for i := range o.members {
 		if o.members[i].key == key {
@@ -97,8 +97,8 @@ func apply(text string, changes []splice) []byte {
 	return append(out, text[at:]...)
 }
 
-// set is the change that gives a key this raw JSON value: in place of the old
-// one, or as the first member.
+// set returns the change that sets a key to a raw JSON value. It replaces the old
+// value or, if there is none, adds a first member.
 func (o *object) set(key, raw string) splice {
 	if m := o.find(key); m != nil {
 		return splice{m.valueAt, m.end, raw}
@@ -110,11 +110,11 @@ func (o *object) set(key, raw string) splice {
 	return splice{o.at + 1, o.at + 1, text}
 }
 
-// remove is the changes that delete the members for which drop says so, with
-// the commas that kept them apart.
+// remove returns the changes that delete the members whose keys drop selects,
+// including their commas.
 func (o *object) remove(drop func(key string) bool) []splice {
 	var changes []splice
-	last := o.at + 1 // where the last kept member ends
+	last := o.at + 1 // end of the last kept member
 	for i := 0; i < len(o.members); i++ {
 		if !drop(o.members[i].key) {
 			last = o.members[i].end
@@ -136,37 +136,39 @@ func (o *object) remove(drop func(key string) bool) []splice {
 // quote writes a string as JSON.
 func quote(s string) string { return string(appendjson.String(nil, s)) }
 
-// Setting is a top-level member that a candidate sets in a request.
+// Setting is a top-level member of a request's body that a candidate sets.
 type Setting struct {
 	Key string
 	Raw string // JSON
 }
 
-// Edits are the changes of a request's body on its way to a provider.
+// Edits are the changes to a request's body before it is sent to a provider.
 type Edits struct {
-	// Model is the provider's name for it; empty: as it is.
+	// Model is the provider's name of the model. Empty means no change.
 	Model string
-	// AskUsage asks a stream of chat completions for its usage.
+	// AskUsage asks for the usage in a stream of chat completions.
 	AskUsage bool
-	// OwnMetadata removes the metadata that begins with carrot_.
+	// OwnMetadata removes the metadata whose keys begin with carrot_.
 	OwnMetadata bool
-	// MaxTokens bounds every token limit that is there, or adds one named
-	// MaxTokensKey; 0: as it is.
+	// MaxTokens lowers every higher token limit to this value or, if there is
+	// none, adds one named MaxTokensKey. 0 means no change.
 	MaxTokens    int
 	MaxTokensKey string
-	// NoLimitAsked says that the client gave no limit: one that is there was put
-	// in by TranslateRequest, and MaxTokens takes its place even if it is higher.
+	// NoLimitAsked says that the client set no limit. A limit in the body then
+	// comes from TranslateRequest, and MaxTokens replaces it even if MaxTokens is
+	// higher.
 	NoLimitAsked bool
-	// RenameLimit is the name that chat's token limit gets, if there is one under
-	// another name; empty: as it is.
+	// RenameLimit is the new name of chat's token limit, if the body has one under
+	// another name. Empty means no change.
 	RenameLimit string
-	// Settings are put in, over what is there. An object's members are put into an
-	// object that is there. A setting or a member that is null is taken out.
+	// Settings replace members of the body or are added to it. If a setting and
+	// the member it replaces are both objects, they are merged. A setting that is
+	// null removes the member, as does a null within an object.
 	Settings []Setting
 }
 
-// Edit changes a request's body, a valid JSON object, and leaves every byte
-// outside the changes as it is.
+// Edit changes a request's body, which must be a valid JSON object. It leaves
+// every byte outside the changes as it is.
 func Edit(body []byte, e Edits) []byte {
 	text := string(body)
 	top := readTop(text)
@@ -176,10 +178,10 @@ func Edit(body []byte, e Edits) []byte {
 			top = readTop(text)
 		}
 	}
-	if e.OwnMetadata { // first, for settings may be of the metadata too
+	if e.OwnMetadata { // first, because settings may add metadata
 		change(top.dropOwn())
 	}
-	for _, s := range e.Settings { // one after the other: two may be of one object
+	for _, s := range e.Settings { // one by one: two may change the same object
 		change(top.unset(s))
 		change(top.setting(s))
 	}
@@ -194,7 +196,7 @@ func Edit(body []byte, e Edits) []byte {
 	return apply(text, changes)
 }
 
-// limit is the changes that bound the token limits, or rename one.
+// limit returns the changes that lower, add or rename token limits.
 func (o *object) limit(e *Edits) []splice {
 	var changes []splice
 	found := false
@@ -217,8 +219,8 @@ func (o *object) limit(e *Edits) []splice {
 	return changes
 }
 
-// members takes a setting apart that is an object: what it sets, and what it takes
-// out.
+// members splits a setting that is an object into the members that it sets and
+// the keys of those that are null, which it removes.
 func (s Setting) members() (set []Setting, out []string) {
 	gjson.Parse(s.Raw).ForEach(func(key, value gjson.Result) bool {
 		if value.Type == gjson.Null {
@@ -231,7 +233,7 @@ func (s Setting) members() (set []Setting, out []string) {
 	return set, out
 }
 
-// unset is the changes that take out what is null in a setting.
+// unset returns the changes that remove the members that are null in a setting.
 func (o *object) unset(s Setting) []splice {
 	if s.Raw == "null" {
 		return o.remove(func(key string) bool { return key == s.Key })
@@ -245,7 +247,8 @@ func (o *object) unset(s Setting) []splice {
 	return inner.remove(func(key string) bool { return slices.Contains(out, key) })
 }
 
-// setting is the changes that put a setting in, but for what is null.
+// setting returns the changes that set the members of a setting that are not
+// null.
 func (o *object) setting(s Setting) []splice {
 	switch {
 	case s.Raw == "null":
@@ -260,12 +263,14 @@ func (o *object) setting(s Setting) []splice {
 	return o.merge(s.Key, set)
 }
 
-// maxBrackets is more than any request or answer but the longest has, and less
-// than what nesting so deep would take of a stack.
+// maxBrackets is the most brackets that a text may have to be parsed by gjson,
+// which does not limit its recursion. Only the longest requests and answers have
+// more.
 const maxBrackets = 10_000
 
-// valid reports whether data is JSON and nested no deeper than can be read.
-// gjson is five times as quick as encoding/json, which alone bounds the depth.
+// valid reports whether data is JSON that is not nested too deeply to read.
+// gjson is five times as fast as encoding/json, but only encoding/json limits the
+// depth.
 func valid(data []byte) bool {
 	if bytes.Count(data, []byte("{"))+bytes.Count(data, []byte("[")) <= maxBrackets {
 		return gjson.ValidBytes(data)
@@ -273,7 +278,7 @@ func valid(data []byte) bool {
 	return json.Valid(data)
 }
 
-// Has reports whether a JSON object has a member of this key.
+// Has reports whether body is a JSON object that has a member with the key.
 func Has(body []byte, key string) bool {
 	if !valid(body) {
 		return false
@@ -282,13 +287,13 @@ func Has(body []byte, key string) bool {
 	return o.find(key) != nil
 }
 
-// IsTokenLimit reports whether a field limits output tokens.
+// IsTokenLimit reports whether a top-level field limits the output tokens.
 func IsTokenLimit(field string) bool {
 	return field == "max_tokens" || field == "max_completion_tokens" || field == "max_output_tokens"
 }
 
-// TokenLimitFor names the limit of output tokens in an API; chat has two names
-// of it.
+// TokenLimitFor returns the name of the field that limits the output tokens in an
+// API. Chat has two such names; the parameter chat selects one.
 func TokenLimitFor(api API, chat string) string {
 	switch {
 	case api == Responses:
@@ -299,7 +304,7 @@ func TokenLimitFor(api API, chat string) string {
 	return "max_tokens"
 }
 
-// SettingFor puts a setting in an API's words: an effort of reasoning is
+// SettingFor translates a setting for an API: the reasoning effort is
 // reasoning_effort in chat, reasoning.effort in responses and
 // output_config.effort in messages.
 func SettingFor(api API, key, raw string) Setting {
@@ -312,7 +317,7 @@ func SettingFor(api API, key, raw string) Setting {
 	return Setting{"reasoning", `{"effort":` + raw + `}`}
 }
 
-// merge sets members of an inner object, which is made if it is not there.
+// merge sets members of an inner object, and adds the object if it is missing.
 func (o *object) merge(key string, settings []Setting) []splice {
 	m := o.find(key)
 	if m == nil || !m.value.IsObject() {
@@ -329,7 +334,7 @@ func (o *object) merge(key string, settings []Setting) []splice {
 	var changes []splice
 	for i, s := range settings {
 		change := inner.set(s.Key, s.Raw)
-		if len(inner.members) == 0 && i+1 < len(settings) { // all go into an empty object
+		if len(inner.members) == 0 && i+1 < len(settings) { // further members follow
 			change.text += ","
 		}
 		changes = append(changes, change)
@@ -337,11 +342,11 @@ func (o *object) merge(key string, settings []Setting) []splice {
 	return changes
 }
 
-// ownPrefix begins the metadata keys that are the gateway's.
+// ownPrefix begins the metadata keys that are meant for the gateway.
 const ownPrefix = "carrot_"
 
-// dropOwn removes the gateway's metadata, and the whole of it if nothing else
-// is there: some providers refuse metadata.
+// dropOwn removes the gateway's metadata. If nothing else is left, it removes the
+// whole member, because some providers refuse metadata.
 func (o *object) dropOwn() []splice {
 	m := o.find("metadata")
 	if m == nil || !m.value.IsObject() {

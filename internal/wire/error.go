@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Error is an error that a client is told of.
+// Error is an error that is reported to a client.
 type Error struct {
 	Status    int
-	Type      string // as "invalid_request_error"; empty: by the status
+	Type      string // such as "invalid_request_error"; empty means that of the status
 	Code      string // may be empty
-	Param     string // the field that is wrong; may be empty
+	Param     string // the field that is wrong, may be empty
 	Message   string
 	RequestID string
 }
 
-// Error reads "400 invalid_request_error: the field …".
+// Error has the form "400 invalid_request_error: the field …".
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%d %s", e.Status, e.kind(Chat))
 	if e.Code != "" {
@@ -26,7 +26,7 @@ func (e *Error) Error() string {
 	return text + ": " + e.Message
 }
 
-// kind is the error's type in an API's words.
+// kind returns the type of the error in an API.
 func (e *Error) kind(api API) string {
 	if e.Type != "" && (api == Messages) == anthropicTypes[e.Type] {
 		return e.Type
@@ -65,13 +65,13 @@ func (e *Error) kind(api API) string {
 	return "invalid_request_error"
 }
 
-// anthropicTypes are the types of Anthropic's errors. invalid_request_error and
-// authentication_error are both APIs'.
+// anthropicTypes are the types of Anthropic's errors. Of these, OpenAI has
+// invalid_request_error and authentication_error too.
 var anthropicTypes = map[string]bool{"permission_error": true, "not_found_error": true, "request_too_large": true,
 	"api_error": true, "overloaded_error": true, "timeout_error": true, "rate_limit_error": true,
 	"authentication_error": true, "invalid_request_error": true, "billing_error": true}
 
-// Body is the error in the envelope of an API.
+// Body returns the error in the envelope of an API.
 func (e *Error) Body(api API) []byte {
 	if api == Messages {
 		return marshal(map[string]any{"type": "error", "request_id": e.RequestID,
@@ -84,8 +84,8 @@ func (e *Error) fields() ordered {
 	return ordered{{"message", e.Message}, {"type", e.kind(Chat)}, {"param", orNull(e.Param)}, {"code", orNull(e.Code)}, {"request_id", e.RequestID}}
 }
 
-// Event is the error within a stream of an API that has begun; responses number
-// their events.
+// Event returns the error as an event of a stream that has begun. number is the
+// event's number, which only responses have.
 func (e *Error) Event(api API, number int) Event {
 	switch api {
 	case Messages:
@@ -103,7 +103,7 @@ func orNull(s string) any {
 	return s
 }
 
-// ordered is an object whose members keep their order.
+// ordered is a JSON object whose members keep their order.
 type ordered []struct {
 	Key   string
 	Value any
@@ -127,8 +127,7 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// marshal encodes values made of strings, numbers and maps of them, which
-// cannot fail.
+// marshal encodes values made of strings, numbers and maps, which cannot fail.
 func marshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// Only the bytes that must change do.
+// Edit changes only the bytes that must change.
 func ExampleEdit() {
 	body := `{ "messages":[ {"role":"user","content":"Hi"} ],  "model":"auto","stream":true }`
 	fmt.Printf("%s", wire.Edit([]byte(body), wire.Edits{Model: "gpt-4o", AskUsage: true}))
@@ -23,7 +23,7 @@ func ExampleTranslateRequest() {
 	fmt.Println(err)
 	// Output:
 	// {"model":"m","max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":"Hi"}]} <nil>
-	// chat cannot be sent as messages: field logprobs: the other API gives no probabilities
+	// chat cannot be sent as messages: field logprobs: the other API returns no probabilities
 }
 
 func ExampleDecoder() {

@@ -6,8 +6,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// SetModel puts the served candidate's name into a whole answer, where the
-// provider's name of the model is.
+// SetModel replaces the provider's name of the model in a whole answer with
+// the name of the served candidate.
 func SetModel(body []byte, model string) []byte {
 	v := gjson.GetBytes(body, "model")
 	if v.Type != gjson.String || v.Index == 0 {
@@ -16,16 +16,16 @@ func SetModel(body []byte, model string) []byte {
 	return apply(string(body), []splice{{v.Index, v.Index + len(v.Raw), quote(model)}})
 }
 
-// ForClient makes an event of a stream what the client shall see: the served
-// candidate's name as the model, the usage only if it was asked for, and beside
-// the last usage the gateway's own account, unless that gives nil. keep is false
-// if nothing is left of the event.
+// ForClient edits an event of a provider's stream for the client. The model
+// becomes the name of the served candidate. Usage in chat is removed unless the
+// client asked for it. After the last usage, ForClient adds the JSON that account
+// returns, unless that is nil. keep is false if the event must be dropped.
 func ForClient(api API, data []byte, model string, askUsage bool, account func() []byte) (out []byte, keep bool) {
 	text := string(data)
 	var name, usage gjson.Result
 	empty := false // a chunk of chat without choices
 	last := api == Chat
-	inner := "" // what holds model and usage
+	inner := "" // the member that contains model and usage
 	switch api {
 	case Messages:
 		inner = "message"
@@ -72,7 +72,8 @@ func ForClient(api API, data []byte, model string, askUsage bool, account func()
 	return apply(text, changes), true
 }
 
-// withoutUsage is the change that removes the usage whose value is at text[at:end].
+// withoutUsage returns the change that removes the usage whose value is
+// text[at:end].
 func withoutUsage(text string, at, end int) splice {
 	const blanks = " \t\r\n"
 	before := strings.TrimRight(text[:at], blanks)
@@ -87,7 +88,7 @@ func withoutUsage(text string, at, end int) splice {
 			return splice{len(rest), len(text) - len(tail), ""}
 		}
 	}
-	// A key in escapes, or the only member.
+	// The key has escapes, or is the only member.
 	top := readTop(text)
 	for _, change := range top.remove(func(key string) bool { return key == "usage" }) {
 		return change

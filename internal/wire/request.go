@@ -9,7 +9,7 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// Request is what a gateway must know of a request. The body itself is kept as
+// Request holds what a gateway needs to know about a request, and the body as
 // the client sent it.
 type Request struct {
 	API  API
@@ -18,18 +18,18 @@ type Request struct {
 	Model            string
 	Stream           bool
 	AskUsage         bool // the client wants to see the usage of a stream
-	MaxOutputTokens  int  // 0: no limit given
-	Answers          int  // how many are asked for, at least 1
+	MaxOutputTokens  int  // 0 means no limit
+	Answers          int  // how many the client asked for, at least 1
 	Needs            carrot.Abilities
-	PreviousResponse string            // of responses: previous_response_id
-	Metadata         map[string]string // what begins with carrot_, without that
-	CacheControl     bool              // the client marks what a provider shall cache
+	PreviousResponse string            // previous_response_id of responses
+	Metadata         map[string]string // metadata whose keys begin with carrot_, without that prefix
+	CacheControl     bool              // the client marks what the provider is to cache
 	Images           int
 
-	// Turns are the conversation, the system prompt first; of embeddings, each
-	// text that is embedded.
+	// Turns are the conversation, with the system prompt first. For embeddings
+	// they are the texts to embed.
 	Turns []Turn
-	// TokenNumbers is how many tokens of what is embedded came as their numbers.
+	// TokenNumbers is how many tokens to embed were given as numbers.
 	TokenNumbers int
 	// ToolText is the length of the tools' definitions in bytes.
 	ToolText int
@@ -39,19 +39,20 @@ type Request struct {
 type Turn struct {
 	// Role is system, user, assistant or tool.
 	Role string
-	// Raw is the message as it was sent, to be compared with others.
+	// Raw is the message as it was sent, for comparison with others.
 	Raw string
-	// Text is what it says, the parts joined by line breaks.
+	// Text is the message's text, its parts joined by line breaks.
 	Text string
-	// Thinking says that it holds reasoning only its own model can go on from.
+	// Thinking says that the message contains reasoning from which only the model
+	// that wrote it can continue.
 	Thinking bool
 }
 
-// read are the top-level fields that a gateway reads or changes.
+// read holds the top-level fields that a gateway reads or changes.
 var read = map[string]bool{"model": true, "messages": true, "input": true, "stream": true, "stream_options": true, "metadata": true,
 	"tools": true, "max_tokens": true, "max_completion_tokens": true, "max_output_tokens": true, "previous_response_id": true, "n": true}
 
-// ParseRequest reads a request's body. Errors are of type *Error, status 400.
+// ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
 	if !valid(body) {
 		return nil, badRequest("", "the body is not valid JSON")
@@ -72,7 +73,7 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 		}
 	}
 	if r.Model == "" {
-		return nil, badRequest("model", `the field "model" is missing: name a policy, as "auto", or a model`)
+		return nil, badRequest("model", `the field "model" is missing: name a policy, such as "auto", or a model`)
 	}
 	if api == Embeddings {
 		return r, r.readEmbedded(&o)
@@ -80,7 +81,7 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 	return r, r.readTurns(&o)
 }
 
-// field takes what is needed from one top-level member.
+// field reads one top-level member.
 func (r *Request) field(m *member) error {
 	v := m.value
 	wrong := func(want string) error { return badRequest(m.key, "the field %q must be %s", m.key, want) }
@@ -145,7 +146,7 @@ func wantsJSON(format gjson.Result) bool {
 	return kind == "json_object" || kind == "json_schema"
 }
 
-// metadata keeps what is the gateway's.
+// metadata reads the metadata that is meant for the gateway.
 func (r *Request) metadata(v gjson.Result) error {
 	var err error
 	v.ForEach(func(key, value gjson.Result) bool {
@@ -179,14 +180,14 @@ func (r *Request) readTurns(o *object) error {
 	switch {
 	case m == nil || m.value.Type == gjson.Null:
 		if prompt := o.find("prompt"); r.API == Responses && (prompt != nil && given(prompt.value) || r.PreviousResponse != "") {
-			return nil // a prompt stored at the provider
+			return nil // the provider stores the prompt or the conversation
 		}
 		return badRequest(name, "the field %q is missing", name)
 	case r.API == Responses && m.value.Type == gjson.String && m.value.Str != "":
 		r.Turns = append(r.Turns, Turn{Role: "user", Raw: m.value.Raw, Text: m.value.Str})
 		return nil
 	case r.API == Responses && m.value.Type == gjson.String:
-		return badRequest(name, "the field %q must be a text or a list that is not empty", name)
+		return badRequest(name, "the field %q must be a string or list that is not empty", name)
 	case !m.value.IsArray():
 		return badRequest(name, "the field %q must be a list that is not empty", name)
 	}
@@ -206,22 +207,22 @@ func (r *Request) readTurns(o *object) error {
 	return err
 }
 
-// readEmbedded reads what is embedded, which must not be empty: a text, texts,
-// the numbers of tokens or lists of them. What else some providers embed, as
-// images, is theirs to judge.
+// readEmbedded reads the input to embed, which must not be empty: a text, a list
+// of texts, a list of token numbers or several such lists. It leaves it to the
+// provider to judge other input, such as images.
 func (r *Request) readEmbedded(o *object) error {
 	m := o.find("input")
 	if m == nil || !given(m.value) {
 		return badRequest("input", "the field %q is missing", "input")
 	}
 	if m.value.Str == "" && !(m.value.IsArray() && m.value.Get("0").Exists()) {
-		return badRequest("input", "the field %q must be a text or a list that is not empty", "input")
+		return badRequest("input", "the field %q must be a string or list that is not empty", "input")
 	}
 	r.embedded(m.value, 0)
 	return nil
 }
 
-// embedded takes a text, the number of a token or a list of them.
+// embedded reads a text, a token number, or a list of either.
 func (r *Request) embedded(v gjson.Result, depth int) {
 	switch {
 	case v.Type == gjson.String:
@@ -236,7 +237,8 @@ func (r *Request) embedded(v gjson.Result, depth int) {
 	}
 }
 
-// turn reads one message. A role given is that of a text on its own.
+// turn reads one message. If role is not empty, v is only the content of a
+// message with that role.
 func (r *Request) turn(role string, v gjson.Result) Turn {
 	t := Turn{Role: role, Raw: v.Raw}
 	var text strings.Builder
@@ -282,12 +284,13 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 	case t.Role == "":
-		t.Role = "assistant" // what a provider's own tools left in the input
+		t.Role = "assistant" // left in the input by a provider's own tools
 	}
 	if reasoning.Str != "" {
 		t.Thinking = true
 	}
-	// Who goes on from calls and results must know tools, also if it may call none.
+	// A model that continues from calls and results must support tools, even if it
+	// may not call any.
 	if t.Role == "tool" || strings.HasSuffix(kind, "_call") || call.IsObject() || calls.Get("0").Exists() {
 		r.Needs.Tools = true
 	}
@@ -300,8 +303,8 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	return t
 }
 
-// content adds the text of a content, a string or a list of parts. Only results
-// of tools hold another content, of texts and images.
+// content adds the text of a message's content, which is a string or a list of
+// parts. Only the results of tools contain further content: texts and images.
 func (r *Request) content(t *Turn, text *strings.Builder, v gjson.Result, depth int) {
 	if v.Type == gjson.String {
 		r.write(text, v.Str)
@@ -348,16 +351,17 @@ func (r *Request) write(text *strings.Builder, s string) {
 	text.WriteString(s)
 }
 
-// Query is the text that is embedded: the latest user turn; before it, where
-// that is shorter than earlier bytes, as much of the end of earlier user turns
-// as fits; and before those the first system bytes of the system prompt.
+// Query returns the text that a router embeds: the latest user turn. If that has
+// fewer bytes than the argument earlier, the ends of previous user turns are put
+// before it, up to that length. The system prompt comes first, cut off after as
+// many bytes as the argument system says.
 func (r *Request) Query(system, earlier int) string {
 	last := len(r.Turns) - 1
 	for last >= 0 && r.Turns[last].Role != "user" {
 		last--
 	}
 	if last < 0 {
-		last = len(r.Turns) - 1 // only a system prompt, or only results
+		last = len(r.Turns) - 1 // there is only a system prompt, or only results
 		if last < 0 {
 			return ""
 		}
@@ -375,7 +379,7 @@ func (r *Request) Query(system, earlier int) string {
 	return text
 }
 
-// cutFront returns the end of s, at most n bytes and whole runes.
+// cutFront returns the end of s: at most n bytes, in whole runes.
 func cutFront(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -387,7 +391,7 @@ func cutFront(s string, n int) string {
 	return s[at:]
 }
 
-// cutBack returns the beginning of s, at most n bytes and whole runes.
+// cutBack returns the beginning of s: at most n bytes, in whole runes.
 func cutBack(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -398,14 +402,14 @@ func cutBack(s string, n int) string {
 	return s[:n]
 }
 
-// InTool reports whether the conversation waits for a model to go on from the
-// results of tools that it called.
+// InTool reports whether the conversation ends with the result of a tool, from
+// which a model is to continue.
 func (r *Request) InTool() bool {
 	return len(r.Turns) > 0 && r.Turns[len(r.Turns)-1].Role == "tool"
 }
 
-// InThinking reports whether the model that goes on must be the one that began:
-// the turn in progress holds reasoning of its own.
+// InThinking reports whether the model that began the current turn must also
+// continue it, because the turn contains its reasoning.
 func (r *Request) InThinking() bool {
 	if !r.InTool() {
 		return false
@@ -418,22 +422,22 @@ func (r *Request) InThinking() bool {
 	return false
 }
 
-// Tokens that texts do not show.
+// Estimates for input that is not counted, and how much of the text is counted.
 const (
-	tokensPerTurn  = 4   // of a message's frame
-	tokensPerImage = 765 // of a 1024 by 1024 image at OpenAI's high detail
-	bytesPerToken  = 4   // of tool definitions, and of text that is not counted
-	countedBytes   = 2048
+	tokensPerTurn  = 4    // for the frame of a message
+	tokensPerImage = 765  // for an image of 1024 by 1024 at OpenAI's high detail
+	bytesPerToken  = 4    // in the definitions of tools
+	countedBytes   = 2048 // of a conversation's text
 )
 
-// InputTokens estimates the tokens of the whole input with a counter of a
-// text's tokens. Of a long conversation the counter sees the first and the
-// last 1,024 bytes, and the rest is taken to be as dense.
+// InputTokens estimates the tokens of the whole input. count returns the tokens
+// of a text. In a long conversation, it is called for the first and the last
+// 1,024 bytes, and the rest is taken to have as many tokens per byte.
 func (r *Request) InputTokens(count func(string) int) int {
 	return r.textTokens(count) + r.TokenNumbers + r.ToolText/bytesPerToken + r.Images*tokensPerImage
 }
 
-// textTokens estimates the tokens of what the turns say.
+// textTokens estimates the tokens of the turns.
 func (r *Request) textTokens(count func(string) int) int {
 	turns := r.Turns
 	var sample strings.Builder
@@ -442,13 +446,13 @@ func (r *Request) textTokens(count func(string) int) int {
 		total += len(turns[i].Text)
 	}
 	frames := len(turns) * tokensPerTurn
-	if r.API == Embeddings { // texts have none
+	if r.API == Embeddings { // the texts have no frames
 		frames = 0
 	}
 	if total <= countedBytes {
 		counted := 0
 		for i := range turns {
-			if r.API == Embeddings { // each on its own
+			if r.API == Embeddings { // each text is counted by itself
 				counted += count(turns[i].Text)
 			} else {
 				sample.WriteString(turns[i].Text)
@@ -468,9 +472,9 @@ func (r *Request) textTokens(count func(string) int) int {
 	return frames + int(float64(counted)*float64(total)/float64(head+len(tail))+0.5)
 }
 
-// Spoken guesses the API of a request's body: input is of responses; a system
-// prompt of its own, tools with an input_schema and blocks that only Anthropic has
-// are of messages.
+// Spoken guesses the API of a request's body. A body with an input is one of
+// responses. A body with a system prompt of its own, a tool with an input_schema or
+// a block that only Anthropic has is one of messages.
 func Spoken(body []byte) API {
 	if !valid(body) {
 		return Chat
@@ -497,7 +501,7 @@ func Spoken(body []byte) API {
 	return Chat
 }
 
-// badRequest is the error of a request that is never sent on.
+// badRequest returns the error for a request that is not forwarded.
 func badRequest(param, format string, args ...any) *Error {
 	return &Error{Status: 400, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
 }

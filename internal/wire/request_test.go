@@ -38,31 +38,31 @@ func TestParseRequestRefuses(t *testing.T) {
 		want string // of the message
 	}{
 		{"nothing", Chat, ``, "not valid JSON"},
-		{"cut", Chat, `{"model":"a"`, "not valid JSON"},
+		{"truncated", Chat, `{"model":"a"`, "not valid JSON"},
 		{"a list", Chat, `[]`, "not a JSON object"},
 		{"no model", Chat, `{"messages":[{"role":"user","content":"x"}]}`, `"model" is missing`},
-		{"a model that is no text", Chat, `{"model":7,"messages":[]}`, `"model" must be a string`},
+		{"a model that is a number", Chat, `{"model":7,"messages":[]}`, `"model" must be a string`},
 		{"an empty model", Chat, `{"model":"","messages":[{}]}`, `"model" is missing`},
 		{"no messages", Chat, `{"model":"a"}`, `"messages" is missing`},
 		{"messages of null", Messages, `{"model":"a","messages":null}`, `"messages" is missing`},
 		{"empty messages", Chat, `{"model":"a","messages":[]}`, `"messages" must be a list that is not empty`},
-		{"messages that are text", Messages, `{"model":"a","messages":"x"}`, `"messages" must be a list`},
-		{"a message that is text", Chat, `{"model":"a","messages":["x"]}`, `messages[0] must be an object`},
+		{"messages that are a string", Messages, `{"model":"a","messages":"x"}`, `"messages" must be a list`},
+		{"a message that is a string", Chat, `{"model":"a","messages":["x"]}`, `messages[0] must be an object`},
 		{"no input", Responses, `{"model":"a"}`, `"input" is missing`},
-		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a text or a list`},
+		{"empty input", Responses, `{"model":"a","input":""}`, `"input" must be a string or list`},
 		{"a prompt of null in place of the input", Responses, `{"model":"a","prompt":null}`, `"input" is missing`},
-		{"a previous response that is no text", Responses, `{"model":"a","input":"x","previous_response_id":5}`, `"previous_response_id" must be a string`},
+		{"a previous response that is a number", Responses, `{"model":"a","input":"x","previous_response_id":5}`, `"previous_response_id" must be a string`},
 		{"nothing to embed", Embeddings, `{"model":"a"}`, `"input" is missing`},
 		{"null to embed", Embeddings, `{"model":"a","input":null}`, `"input" is missing`},
-		{"an empty text to embed", Embeddings, `{"model":"a","input":""}`, `"input" must be a text or a list that is not empty`},
-		{"an empty list to embed", Embeddings, `{"model":"a","input":[]}`, `"input" must be a text or a list that is not empty`},
-		{"a number to embed", Embeddings, `{"model":"a","input":7}`, `"input" must be a text or a list that is not empty`},
-		{"stream that is text", Chat, `{"model":"a","stream":"yes","messages":[{}]}`, `"stream" must be true or false`},
-		{"no tokens at all", Chat, `{"model":"a","max_tokens":0,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
-		{"half a token", Chat, `{"model":"a","max_tokens":1.5,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
-		{"two models", Chat, `{"model":"cheap","messages":[{}],"model":"dear"}`, `"model" appears twice`},
-		{"two models, one in escapes", Chat, `{"model":"cheap","messages":[{}],"mod\u0065l":"dear"}`, `"model" appears twice`},
-		{"own metadata that is no text", Chat, `{"model":"a","messages":[{}],"metadata":{"carrot_models":["a"]}}`, `"metadata.carrot_models" must be a string`},
+		{"an empty text to embed", Embeddings, `{"model":"a","input":""}`, `"input" must be a string or list that is not empty`},
+		{"an empty list to embed", Embeddings, `{"model":"a","input":[]}`, `"input" must be a string or list that is not empty`},
+		{"a number to embed", Embeddings, `{"model":"a","input":7}`, `"input" must be a string or list that is not empty`},
+		{"stream that is a string", Chat, `{"model":"a","stream":"yes","messages":[{}]}`, `"stream" must be true or false`},
+		{"a limit of zero tokens", Chat, `{"model":"a","max_tokens":0,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
+		{"a fractional limit of tokens", Chat, `{"model":"a","max_tokens":1.5,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
+		{"two models", Chat, `{"model":"cheap","messages":[{}],"model":"expensive"}`, `"model" appears twice`},
+		{"two models, one with escapes", Chat, `{"model":"cheap","messages":[{}],"mod\u0065l":"expensive"}`, `"model" appears twice`},
+		{"own metadata that is a list", Chat, `{"model":"a","messages":[{}],"metadata":{"carrot_models":["a"]}}`, `"metadata.carrot_models" must be a string`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := ParseRequest(test.api, []byte(test.body))
@@ -95,23 +95,23 @@ func TestParseRequest(t *testing.T) {
 			facts{Answers: 1, Roles: "system user", Query: "What is 2+2, in words?"}},
 		{"a stream with usage and limits", Chat, `{"model":"auto","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":7,"n":3,"messages":[{"role":"user","content":"x"}]}`,
 			facts{Stream: true, AskUsage: true, MaxOutputTokens: 7, Answers: 3, Roles: "user", Query: "x"}},
-		{"parts, an image, tools, a schema", Chat, `{"model":"auto","tools":[{"type":"function"}],"response_format":{"type":"json_schema"},
+		{"parts, an image, tools and a schema", Chat, `{"model":"auto","tools":[{"type":"function"}],"response_format":{"type":"json_schema"},
 			"messages":[{"role":"user","content":[{"type":"text","text":"What is"},{"type":"image_url","image_url":{"url":"u"}},{"type":"text","text":"this?"}]}]}`,
 			facts{Answers: 1, Images: 1, Needs: carrot.Abilities{Tools: true, Vision: true, JSON: true}, Roles: "user", Query: "What is\nthis?"}},
-		{"text is not JSON mode, no tools are no tools", Chat, `{"model":"auto","tools":[],"response_format":{"type":"text"},"messages":[{"role":"user","content":"x"}]}`,
+		{"text is not JSON mode, and an empty list is no tools", Chat, `{"model":"auto","tools":[],"response_format":{"type":"text"},"messages":[{"role":"user","content":"x"}]}`,
 			facts{Answers: 1, Roles: "user", Query: "x"}},
 		{"a tool's result", Chat, `{"model":"auto","messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"rain"}]}`,
 			facts{Answers: 1, Needs: carrot.Abilities{Tools: true}, Roles: "user assistant tool", Query: "Weather?"}},
-		{"a short turn takes the one before it along", Chat, `{"model":"auto","messages":[{"role":"user","content":"Prove it."},{"role":"assistant","content":"So."},{"role":"user","content":"And why?"}]}`,
+		{"a short turn is joined with the one before", Chat, `{"model":"auto","messages":[{"role":"user","content":"Prove it."},{"role":"assistant","content":"So."},{"role":"user","content":"And why?"}]}`,
 			facts{Answers: 1, Roles: "user assistant user", Query: "Prove it.\nAnd why?"}},
-		{"metadata that is ours and that is not", Chat, `{"model":"auto","metadata":{"carrot_session":"s1","user":"u"},"messages":[{"role":"user","content":"x"}]}`,
+		{"own metadata and other metadata", Chat, `{"model":"auto","metadata":{"carrot_session":"s1","user":"u"},"messages":[{"role":"user","content":"x"}]}`,
 			facts{Answers: 1, Roles: "user", Query: "x", Metadata: map[string]string{"session": "s1"}}},
 		{"Anthropic's messages", Messages, `{"model":"auto","max_tokens":9,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
 			"messages":[{"role":"user","content":[{"type":"image","source":{}},{"type":"text","text":"Describe."}]}]}`,
 			facts{Answers: 1, MaxOutputTokens: 9, CacheControl: true, Images: 1, Needs: carrot.Abilities{Vision: true}, Roles: "system user", Query: "Describe."}},
 		{"Anthropic's tool result", Messages, `{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"rain"}]}]}`,
 			facts{Answers: 1, MaxOutputTokens: 9, Needs: carrot.Abilities{Tools: true}, Roles: "user assistant tool", Query: "Weather?"}},
-		{"an input of text", Responses, `{"model":"auto","instructions":"Be brief.","input":"Why?","text":{"format":{"type":"json_schema"}},"previous_response_id":"resp_1"}`,
+		{"an input that is a string", Responses, `{"model":"auto","instructions":"Be brief.","input":"Why?","text":{"format":{"type":"json_schema"}},"previous_response_id":"resp_1"}`,
 			facts{Answers: 1, Needs: carrot.Abilities{JSON: true}, Previous: "resp_1", Roles: "system user", Query: "Why?"}},
 		{"an input of items", Responses, `{"model":"auto","max_output_tokens":8,"input":[{"role":"user","content":[{"type":"input_text","text":"Weather?"},{"type":"input_image"}]},{"type":"reasoning","encrypted_content":"x"},{"type":"function_call","name":"f","arguments":"{}"},{"type":"function_call_output","output":"rain"}]}`,
 			facts{Answers: 1, MaxOutputTokens: 8, Images: 1, Needs: carrot.Abilities{Tools: true, Vision: true}, Roles: "user assistant assistant tool", Query: "Weather?"}},
@@ -134,8 +134,8 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-// A model that cannot call tools cannot go on from calls and results either,
-// whether or not there are tools to call.
+// TestNeedsTools: a model without tools cannot continue from calls and results,
+// even if the request defines no tools.
 func TestNeedsTools(t *testing.T) {
 	for _, test := range []struct {
 		api  API
@@ -183,7 +183,7 @@ func TestQueryText(t *testing.T) {
 		}
 	}
 	f(0, 0, "last")
-	f(0, 4, "last") // it is long enough
+	f(0, 4, "last") // long enough
 	f(0, 8, "één\nlast"[2:])
 	f(0, 9, "één\nlast")
 	f(0, 100, "first\nsecond één\nlast")
@@ -215,7 +215,7 @@ func TestInProgress(t *testing.T) {
 	f(user+","+think+","+result+","+user+","+call+","+result, true, false)
 }
 
-// A long conversation is counted by its beginning and its end.
+// TestInputTokens: a long conversation is counted by its beginning and its end.
 func TestInputTokens(t *testing.T) {
 	words := func(s string) int { return len(strings.Fields(s)) }
 	f := func(content string, want int) {
@@ -232,7 +232,7 @@ func TestInputTokens(t *testing.T) {
 	f(strings.Repeat("word ", 100_000), 2*tokensPerTurn+100_002)
 }
 
-// What is embedded may come as texts or as the numbers of tokens.
+// TestInputTokensOfEmbeddings: the input is texts or the numbers of tokens.
 func TestInputTokensOfEmbeddings(t *testing.T) {
 	words := func(s string) int { return len(strings.Fields(s)) }
 	f := func(input string, want int) {
@@ -249,11 +249,12 @@ func TestInputTokensOfEmbeddings(t *testing.T) {
 	f(`["a b", "c", "d"]`, 4)
 	f(`[1, 2, 3, 4, 5]`, 5)
 	f(`[[1, 2], [], [3]]`, 3)
-	f(`[[[1, 2]], {"text":"a"}, null]`, 0) // what is not known is not counted
+	f(`[[[1, 2]], {"text":"a"}, null]`, 0) // unknown input is not counted
 	f(`[`+strings.Repeat(`"word",`, 400)+`"word"]`, 401)
 }
 
-// A response goes on from a stored prompt, or from another one, without input.
+// TestResponsesWithoutInput: a response may continue from a stored prompt or from
+// an earlier response without input.
 func TestResponsesWithoutInput(t *testing.T) {
 	for _, body := range []string{`{"model":"a","prompt":{"id":"p"}}`, `{"model":"a","previous_response_id":"r"}`, `{"model":"a","previous_response_id":null,"input":"x"}`} {
 		if _, err := ParseRequest(Responses, []byte(body)); err != nil {

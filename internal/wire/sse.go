@@ -10,8 +10,8 @@ import (
 
 // Event is one server-sent event.
 type Event struct {
-	Name string // of the event field; empty: not given
-	Data []byte // of the data fields, joined by line breaks
+	Name string // the event field, empty if there is none
+	Data []byte // the data fields, joined by line breaks
 }
 
 // Done is the data of the event that ends a stream of chat completions.
@@ -20,8 +20,8 @@ const Done = "[DONE]"
 // ErrEventTooLong reports an event longer than a Decoder's limit.
 var ErrEventTooLong = errors.New("server-sent event is too long")
 
-// maxEvent is the longest event that is read, in bytes. Whole images come in
-// one event.
+// maxEvent is the longest event that is read, in bytes. An event may contain an
+// image.
 const maxEvent = 32 << 20
 
 // Decoder reads server-sent events.
@@ -32,14 +32,13 @@ type Decoder struct {
 	used bool // a line was read
 }
 
-// NewDecoder returns a decoder of the events in r.
+// NewDecoder returns a decoder that reads from r.
 func NewDecoder(r io.Reader) *Decoder { return &Decoder{r: bufio.NewReaderSize(r, 4096)} }
 
-// Next returns the next event that has data. Comments, ids and retry times are
-// passed over. The event's data are valid until the following call. At the end
-// the error is io.EOF. An event of whole lines at the end counts though its
-// empty line is missing, as some servers leave it; within a line the error is
-// io.ErrUnexpectedEOF.
+// Next returns the next event that has data. It skips comments, ids and retry
+// times. The event's data are valid until the next call. At the end, the error is
+// io.EOF, or io.ErrUnexpectedEOF if the stream ends within a line. A last event of
+// whole lines is returned even without its empty line, which some servers omit.
 func (d *Decoder) Next() (Event, error) {
 	var e Event
 	d.data = d.data[:0]
@@ -82,14 +81,14 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
-// readLine returns a line without its end, LF or CR LF. A lone CR, which the
-// standard knows too, ends no line: JSON holds none, and no provider sends it.
+// readLine returns a line without its LF or CR LF. Unlike the standard, it does
+// not end a line at a lone CR: JSON contains none, and no provider sends it.
 func (d *Decoder) readLine() ([]byte, error) {
 	d.line = d.line[:0]
 	for {
 		part, err := d.r.ReadSlice('\n')
 		if err == nil && len(d.line) == 0 {
-			return trimEnd(part), nil // the usual line lies whole in the buffer
+			return trimEnd(part), nil // most lines fit into the buffer
 		}
 		d.line = append(d.line, part...)
 		switch {
@@ -107,7 +106,7 @@ func trimEnd(line []byte) []byte {
 	return bytes.TrimRight(line, "\r\n")
 }
 
-// AppendTo appends the event in wire form, its empty line included.
+// AppendTo appends the event in its wire form, including the empty line.
 func (e Event) AppendTo(b []byte) []byte {
 	if e.Name != "" {
 		b = append(append(append(b, "event: "...), e.Name...), '\n')
@@ -118,5 +117,5 @@ func (e Event) AppendTo(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// String shows the event in an error.
+// String describes the event, for use in an error.
 func (e Event) String() string { return fmt.Sprintf("event %q: %.200q", e.Name, e.Data) }

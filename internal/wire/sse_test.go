@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// readAll decodes until an error, and makes the events last.
+// readAll decodes until an error, and copies the events.
 func readAll(r io.Reader) ([]Event, error) {
 	var out []Event
 	for d := NewDecoder(r); ; {
@@ -34,11 +34,11 @@ func TestDecoder(t *testing.T) {
 		{"one event", "data: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
 		{"a name", "event: message_stop\ndata: {}\n\n", []Event{{"message_stop", []byte("{}")}}, io.EOF},
 		{"several lines of data", "data: a\ndata: b\n\n", []Event{{"", []byte("a\nb")}}, io.EOF},
-		{"one space is not data, the second is", "data:a\n\ndata:  b\n\n", []Event{{"", []byte("a")}, {"", []byte(" b")}}, io.EOF},
+		{"only the first space is not data", "data:a\n\ndata:  b\n\n", []Event{{"", []byte("a")}, {"", []byte(" b")}}, io.EOF},
 		{"CR LF", "event: e\r\ndata: a\r\n\r\n", []Event{{"e", []byte("a")}}, io.EOF},
 		{"comments, ids and retry times", ": ping\n\nid: 7\nretry: 10\ndata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
-		{"a name without data is no event", "event: x\n\ndata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
-		{"empty data is one", "data:\n\n", []Event{{"", []byte{}}}, io.EOF},
+		{"a name without data is not an event", "event: x\n\ndata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
+		{"an event with empty data", "data:\n\n", []Event{{"", []byte{}}}, io.EOF},
 		{"longer than the buffer", "data: " + long + "\n\ndata: b\n\n", []Event{{"", []byte(long)}, {"", []byte("b")}}, io.EOF},
 		{"no empty line at the end", "data: a\n\ndata: b\n", []Event{{"", []byte("a")}, {"", []byte("b")}}, io.EOF},
 		{"a byte order mark", "\ufeffdata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
@@ -55,7 +55,7 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-// endless gives the same bytes for ever.
+// endless is a reader that never ends.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -65,7 +65,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A server that sends no end of a line cannot fill the memory.
+// TestDecoderLimit: a server that never ends a line or an event cannot fill the
+// memory.
 func TestDecoderLimit(t *testing.T) {
 	if _, err := readAll(io.MultiReader(strings.NewReader("data: "), endless{})); !errors.Is(err, ErrEventTooLong) {
 		t.Errorf("error %v, want ErrEventTooLong", err)
@@ -76,7 +77,7 @@ func TestDecoderLimit(t *testing.T) {
 	}
 }
 
-// What is decoded and written again decodes to the same.
+// FuzzDecoder: events that are written and decoded again stay the same.
 func FuzzDecoder(f *testing.F) {
 	for _, seed := range []string{"data: a\n\n", "event: e\ndata: a\ndata: b\n\n", ":\n\n", "data\n\n", "\r\n\r\n", "event: x\r\ndata: {\"a\":1}\r\n\r\ndata: [DONE]\n\n"} {
 		f.Add([]byte(seed))

@@ -11,20 +11,20 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// The translation goes by way of forms that belong to no API: a prompt for
-// requests, an answer for whole answers, deltas for streams. Each API has one
-// reader and one writer of each. Values that an API and another have in the
-// same shape (texts, schemas, the arguments of tools) are carried as the bytes
-// they came in, so that a provider's prompt cache sees the same prompt again.
+// Translation uses intermediate forms that belong to no API: a prompt for
+// requests, an answer for whole answers, deltas for streams. For each of them,
+// each API has one reader and one writer. Values that have the same shape in two
+// APIs (texts, schemas, the arguments of tools) keep their bytes, so that a
+// provider's prompt cache sees the same prompt again.
 
-// Untranslatable says what of a request cannot be said in another API.
+// Untranslatable reports a part of a request that another API cannot express.
 type Untranslatable struct {
 	From, To API
-	Field    string // as "messages[2].content[0]"; empty: the request as a whole
+	Field    string // such as "messages[2].content[0]"; empty means the whole request
 	Reason   string
 }
 
-// Error reads "chat cannot be sent as messages: field logprobs: …".
+// Error has the form "chat cannot be sent as messages: field logprobs: …".
 func (u *Untranslatable) Error() string {
 	text := fmt.Sprintf("%s cannot be sent as %s: ", u.From, u.To)
 	if u.Field != "" {
@@ -33,14 +33,14 @@ func (u *Untranslatable) Error() string {
 	return text + u.Reason
 }
 
-// translated reports whether there are readers and writers of an API.
+// translated reports whether an API has readers and writers.
 func translated(a API) bool { return a == Chat || a == Messages || a == Responses }
 
-// TranslateRequest rewrites a request's body of one API for another. What the
-// other API cannot say is an *Untranslatable, and so is a field that is not
-// known here: to leave it out might change what is asked for. The model's name
-// is carried as it is, and messages, which demand a limit of tokens, get one if
-// there is none. A body of the API that is asked for is returned as it is.
+// TranslateRequest rewrites a request's body from one API for another. A field
+// that the other API cannot express is an *Untranslatable error. So is an unknown
+// field, because dropping it might change the meaning of the request. The name of
+// the model stays as it is. Messages, which require a token limit, get one if the
+// request has none. If the APIs are the same, the body is returned unchanged.
 func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 	if from == to {
 		return body, nil
@@ -65,20 +65,20 @@ func TranslateRequest(body []byte, from, to API) ([]byte, error) {
 	return nil, err
 }
 
-// TranslateAnswer rewrites a whole answer of the API that a provider speaks for
-// a client of another. It is an error if it is not an answer of that API, or
-// if the answer did not come about. The answer keeps its id and model. Where an
-// API wants the time that the provider's does not give, it is created, in seconds
-// since 1970; where it wants the usage, counted, unless that is zero.
+// TranslateAnswer rewrites a whole answer from the provider's API for a client of
+// another. A body that is not an answer of the provider's API, or that reports a
+// failure, is an error. The answer keeps its id and model. If the provider's
+// answer has no time, created is used, in seconds since 1970. If it has no usage,
+// counted is used unless that is zero.
 func TranslateAnswer(body []byte, from, to API, created int64, counted carrot.Usage) ([]byte, error) {
 	if from == to {
 		return body, nil
 	}
 	if !translated(from) || !translated(to) {
-		return nil, fmt.Errorf("translate an answer of %s for %s: there is no translation between them", from, to)
+		return nil, fmt.Errorf("translate an answer from %s to %s: there is no translation between them", from, to)
 	}
 	if !valid(body) {
-		return nil, fmt.Errorf("translate an answer of %s: it is not valid JSON", from)
+		return nil, fmt.Errorf("translate an answer from %s to %s: it is not valid JSON", from, to)
 	}
 	a, err := readAnswer(from, gjson.ParseBytes(body))
 	if err == nil {
@@ -89,7 +89,7 @@ func TranslateAnswer(body []byte, from, to API, created int64, counted carrot.Us
 		body, err = a.write(to)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("translate an answer of %s for %s: %w", from, to, err)
+		return nil, fmt.Errorf("translate an answer from %s to %s: %w", from, to, err)
 	}
 	return body, nil
 }
@@ -99,11 +99,12 @@ type fieldError struct{ field, reason string }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
-// refuse takes no values: decisions, which hold the reason, are recorded and
-// must not quote what the client wrote.
+// refuse takes no values, because decisions are recorded with the reason and must
+// not quote the client's text.
 func refuse(field, reason string) error { return &fieldError{field, reason} }
 
-// fieldName is a key that the client chose, unless it is anything but a name.
+// fieldName returns a key of the client's if it looks like a field name, and "?"
+// otherwise.
 func fieldName(key string) string {
 	odd := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
 	if len(key) > 40 || strings.ContainsFunc(key, odd) {
@@ -112,10 +113,10 @@ func fieldName(key string) string {
 	return key
 }
 
-// builder writes a JSON object, whose members keep the order they come in.
+// builder writes a JSON object, with its members in the order of the calls.
 type builder struct{ b []byte }
 
-// raw adds a member whose value is JSON. Nothing is added for an empty value.
+// raw adds a member whose value is JSON. If value is empty, it adds nothing.
 func (b *builder) raw(key, value string) *builder {
 	if value == "" {
 		return b
@@ -135,7 +136,7 @@ func (b *builder) str(key, value string) *builder { return b.raw(key, quote(valu
 // num adds a whole number.
 func (b *builder) num(key string, value int) *builder { return b.raw(key, strconv.Itoa(value)) }
 
-// bytes is the object.
+// bytes returns the object.
 func (b *builder) bytes() []byte {
 	if len(b.b) == 0 {
 		return []byte("{}")
@@ -148,17 +149,17 @@ func (b *builder) String() string { return string(b.bytes()) }
 // typed begins an object with its type.
 func typed(kind string) *builder { return new(builder).str("type", kind) }
 
-// list is a JSON array of JSON values.
+// list returns a JSON array of JSON values.
 func list(values []string) string { return "[" + strings.Join(values, ",") + "]" }
 
-// at names an element of a list in an error.
+// at returns the name of an element of a list, for use in an error.
 func at(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
 
-// given reports whether a value is there; null is not.
+// given reports whether a value exists and is not null.
 func given(v gjson.Result) bool { return v.Type != gjson.Null }
 
-// elements calls f with the elements of a list, and not at all for what is no list:
-// some servers send null for one that is empty.
+// elements calls f for the elements of a list. It ignores other values, because
+// some servers send null for an empty list.
 func elements(list gjson.Result, f func(gjson.Result)) {
 	if list.IsArray() {
 		list.ForEach(func(_, element gjson.Result) bool {
@@ -168,7 +169,7 @@ func elements(list gjson.Result, f func(gjson.Result)) {
 	}
 }
 
-// rawOf is a value's JSON, empty if it is not there.
+// rawOf returns the JSON of a value, or "" if it is missing or null.
 func rawOf(v gjson.Result) string {
 	if !given(v) {
 		return ""
@@ -176,18 +177,19 @@ func rawOf(v gjson.Result) string {
 	return v.Raw
 }
 
-// textOf is a string's JSON.
+// textOf returns the JSON of a string.
 func textOf(v gjson.Result, field string) (string, error) {
 	if v.Type != gjson.String {
-		return "", refuse(field, "a string is wanted")
+		return "", refuse(field, "want a string")
 	}
 	return v.Raw, nil
 }
 
-// each calls f for the elements of a list, which it must be.
+// each calls f for the elements of a list until f fails. Other values are an
+// error.
 func each(v gjson.Result, field string, f func(field string, v gjson.Result) error) error {
 	if !v.IsArray() {
-		return refuse(field, "a list is wanted")
+		return refuse(field, "want a list")
 	}
 	var err error
 	i := 0

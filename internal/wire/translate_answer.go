@@ -11,29 +11,29 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// answer is an answer of no API in particular, its strings plain.
+// answer is an answer that belongs to no API. Its strings are plain, not JSON.
 type answer struct {
 	head
 	parts    []said
 	stop     stop
-	sequence string // that ended the answer, if the provider says so
+	sequence string // the stop sequence that ended the answer, if known
 	usage    carrot.Usage
 	hasUsage bool
 }
 
-// head is what an answer says of itself.
+// head is the description of an answer.
 type head struct {
 	id, model string
-	created   string // JSON, seconds since 1970; empty: the API has none
-	input     int    // tokens, of a stream that begins: an estimate
+	created   string // JSON, in seconds since 1970; empty if the API has no time
+	input     int    // estimated input tokens, for the beginning of a stream
 }
 
 // said is a part of an answer.
 type said struct {
 	kind saidKind
-	text string // of a call: its arguments
+	text string // the text, or the arguments of a call
 	id   string // of a call
-	name string // of a call
+	name string // of the function of a call
 }
 
 type saidKind int
@@ -41,7 +41,7 @@ type saidKind int
 const (
 	saidText saidKind = iota
 	saidRefusal
-	saidThinking // never sent to Messages, see writeMessages
+	saidThinking // never written for Messages, see writeMessages
 	saidCall
 )
 
@@ -49,14 +49,15 @@ const (
 type stop int
 
 const (
-	stopNone   stop = iota // it has not
-	stopEnd                // all is said
-	stopLength             // no tokens are left
-	stopTool               // tools are called
-	stopFilter             // the provider or the model refuses
+	stopNone   stop = iota // it has not ended
+	stopEnd                // it is complete
+	stopLength             // it reached a token limit
+	stopTool               // it calls tools
+	stopFilter             // the provider or the model refused
 )
 
-// chatStop reads why a choice ended. Words of other servers mean an end.
+// chatStop reads why a choice ended. Unknown words, which some servers use, mean
+// that it is complete.
 func chatStop(word string) stop {
 	switch word {
 	case "":
@@ -71,7 +72,7 @@ func chatStop(word string) stop {
 	return stopEnd
 }
 
-// chat is the word of chat completions.
+// chat returns the word for chat completions.
 func (s stop) chat() string {
 	return map[stop]string{stopEnd: "stop", stopLength: "length", stopTool: "tool_calls", stopFilter: "content_filter"}[s]
 }
@@ -91,7 +92,7 @@ func messagesStop(word string) stop {
 	return stopEnd // end_turn, stop_sequence, pause_turn
 }
 
-// messages is Anthropic's word.
+// messages returns Anthropic's word.
 func (s stop) messages(sequence string) string {
 	if s == stopEnd && sequence != "" {
 		return "stop_sequence"
@@ -99,7 +100,7 @@ func (s stop) messages(sequence string) string {
 	return map[stop]string{stopEnd: "end_turn", stopLength: "max_tokens", stopTool: "tool_use", stopFilter: "refusal"}[s]
 }
 
-// responsesStop reads why a response ended. It has no word for calls.
+// responsesStop reads why a response ended. Responses have no word for calls.
 func responsesStop(r gjson.Result) stop {
 	switch r.Get("status").Str {
 	case "completed":
@@ -113,9 +114,9 @@ func responsesStop(r gjson.Result) stop {
 	return stopNone
 }
 
-// settled is why an answer ended, given what it holds: who calls tools waits for
-// their results, whatever word the provider used. OpenAI marks a refusal in the
-// text, Anthropic here.
+// settled corrects the reason by the content of the answer. An answer with calls
+// ends with stopTool, whatever word the provider used.
+// Anthropic reports a refusal as the reason, OpenAI in the text.
 func (s stop) settled(to API, calls, refused bool) stop {
 	switch {
 	case s == stopEnd && calls:
@@ -159,7 +160,7 @@ func readHead(v gjson.Result) head {
 
 func (a *answer) add(s said) { a.parts = append(a.parts, s) }
 
-// addText adds a text unless it is empty.
+// addText adds a text, unless it is empty.
 func (a *answer) addText(kind saidKind, v gjson.Result) {
 	if v.Str != "" {
 		a.add(said{kind: kind, text: v.Str})
@@ -170,7 +171,7 @@ func (a *answer) readChat(v gjson.Result) error {
 	choice := v.Get("choices.0")
 	m := choice.Get("message")
 	if !m.IsObject() {
-		return errors.New("it has no message")
+		return errors.New("the answer has no message")
 	}
 	a.stop = chatStop(choice.Get("finish_reason").Str)
 	a.addText(saidThinking, reasoningOf(m))
@@ -182,8 +183,8 @@ func (a *answer) readChat(v gjson.Result) error {
 	return nil
 }
 
-// reasoningOf is the reasoning in a message of chat completions or a part of
-// one. OpenAI shows none; other servers have one of two names for it.
+// reasoningOf returns the reasoning in a message of chat completions, or in a
+// part of one. OpenAI shows none. Other servers use one of two names for it.
 func reasoningOf(m gjson.Result) gjson.Result {
 	if r := m.Get("reasoning_content"); r.Str != "" {
 		return r
@@ -193,7 +194,7 @@ func reasoningOf(m gjson.Result) gjson.Result {
 
 func (a *answer) readMessages(v gjson.Result) error {
 	if !v.Get("content").IsArray() {
-		return errors.New("it has no content")
+		return errors.New("the answer has no content")
 	}
 	a.stop, a.sequence = messagesStop(v.Get("stop_reason").Str), v.Get("stop_sequence").Str
 	elements(v.Get("content"), func(block gjson.Result) {
@@ -211,11 +212,11 @@ func (a *answer) readMessages(v gjson.Result) error {
 
 func (a *answer) readResponses(v gjson.Result) error {
 	if !v.Get("output").IsArray() {
-		return errors.New("it has no output")
+		return errors.New("the answer has no output")
 	}
 	a.stop = responsesStop(v)
 	if status := v.Get("status").Str; a.stop == stopNone && status != "" {
-		return fmt.Errorf("its status is %s", status)
+		return fmt.Errorf("the answer's status is %s", status)
 	}
 	elements(v.Get("output"), func(item gjson.Result) {
 		switch item.Get("type").Str {
@@ -233,7 +234,7 @@ func (a *answer) readResponses(v gjson.Result) error {
 	return nil
 }
 
-// readReasoning takes the summary of a reasoning, or where there is none the
+// readReasoning reads the summary of a reasoning or, if there is none, the
 // reasoning itself, which open models show.
 func (a *answer) readReasoning(item gjson.Result) {
 	for _, key := range []string{"summary", "content"} {
@@ -248,7 +249,7 @@ func (a *answer) readReasoning(item gjson.Result) {
 	}
 }
 
-// has reports whether a part of a kind is there.
+// has reports whether the answer has a part of a kind.
 func (a *answer) has(kind saidKind) bool {
 	for i := range a.parts {
 		if a.parts[i].kind == kind {
@@ -270,14 +271,14 @@ func (a *answer) write(api API) ([]byte, error) {
 	return a.writeResponses(), nil
 }
 
-// arguments are those of a call as a JSON object, as Anthropic has them. A
-// model can get them wrong.
+// arguments returns the arguments of a call as a JSON object, as Anthropic wants
+// them. It is an error if the model wrote something else.
 func (s *said) arguments() (string, error) {
 	if strings.TrimSpace(s.text) == "" {
 		return "{}", nil
 	}
 	if !valid([]byte(s.text)) || !gjson.Parse(s.text).IsObject() {
-		return "", fmt.Errorf("the arguments of the call of %s are not a JSON object", s.name)
+		return "", fmt.Errorf("the arguments of the call to %s are not a JSON object", s.name)
 	}
 	return s.text, nil
 }

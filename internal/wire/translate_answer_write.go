@@ -10,7 +10,7 @@ import (
 
 // writeChat writes the answer as a chat completion.
 func (a *answer) writeChat() []byte {
-	var texts [saidCall]strings.Builder // of each kind that is a text
+	var texts [saidCall]strings.Builder // by kind
 	var calls []string
 	for i := range a.parts {
 		s := &a.parts[i]
@@ -56,8 +56,8 @@ func chatCall(s *said, arguments string) *builder {
 	return new(builder).str("id", s.id).str("type", "function").raw("function", function.String())
 }
 
-// chatUsage writes a usage: cached tokens are among the prompt's, those of
-// reasoning among the completion's.
+// chatUsage writes a usage. The prompt's tokens include cached tokens, and the
+// completion's include reasoning tokens.
 func chatUsage(u carrot.Usage) string {
 	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
 	return new(builder).num("prompt_tokens", in).num("completion_tokens", out).num("total_tokens", in+out).
@@ -65,9 +65,9 @@ func chatUsage(u carrot.Usage) string {
 		raw("completion_tokens_details", new(builder).num("reasoning_tokens", u.Reasoning).String()).String()
 }
 
-// writeMessages writes the answer as a message of Anthropic's. Reasoning is
-// left out: a block of thinking without Anthropic's signature would stay in the
-// conversation, and Anthropic's models would refuse to go on with it.
+// writeMessages writes the answer as a message of Anthropic's. It omits reasoning:
+// a block of thinking without Anthropic's signature would stay in the
+// conversation, and Anthropic's models would refuse to continue it.
 func (a *answer) writeMessages() ([]byte, error) {
 	var blocks []string
 	for i := range a.parts {
@@ -99,7 +99,7 @@ func stopSequence(s string) string {
 	return quote(s)
 }
 
-// messagesUsage writes a usage: cached tokens are beside the input's.
+// messagesUsage writes a usage. The input's tokens do not include cached tokens.
 func messagesUsage(u carrot.Usage) string {
 	b := new(builder).num("input_tokens", u.Input).num("cache_creation_input_tokens", u.CacheWrite).
 		num("cache_read_input_tokens", u.CachedInput).num("output_tokens", u.Output+u.Reasoning)
@@ -109,8 +109,8 @@ func messagesUsage(u carrot.Usage) string {
 	return b.String()
 }
 
-// writeResponses writes the answer as a response. Texts that follow each other
-// are parts of one message.
+// writeResponses writes the answer as a response. Consecutive texts become parts
+// of one message.
 func (a *answer) writeResponses() []byte {
 	var items []string
 	for i := 0; i < len(a.parts); i++ {
@@ -140,8 +140,8 @@ func (a *answer) usageOrNull() string {
 	return responsesUsage(a.usage)
 }
 
-// itemID names an item of a response after the response. Clients send items back
-// to OpenAI, which wants the prefix and at most 64 characters.
+// itemID makes the id of an item from the id of its response. Clients send items
+// back to OpenAI, which expects the prefix and at most 64 characters.
 func (h *head) itemID(kind saidKind, i int) string {
 	id := callID(h.id)
 	prefix := map[saidKind]string{saidText: "msg_", saidRefusal: "msg_", saidThinking: "rs_", saidCall: "fc_"}[kind]
@@ -170,8 +170,8 @@ func contentPart(kind saidKind, s string) string {
 	return typed("output_text").raw("annotations", "[]").raw("logprobs", "[]").str("text", s).String()
 }
 
-// response writes a response. What it repeats of the request in OpenAI's own
-// words is not known any more, and is given as if nothing had been asked.
+// response writes a response. OpenAI repeats the request's settings in it. They
+// are unknown here, so it has the defaults.
 func (h *head) response(items []string, s stop, usage string) string {
 	status, details := "completed", "null"
 	switch s {
@@ -190,7 +190,7 @@ func (h *head) response(items []string, s stop, usage string) string {
 		str("truncation", "disabled").raw("usage", usage).raw("metadata", "{}").String()
 }
 
-// responsesUsage writes a usage, which counts as chat does.
+// responsesUsage writes a usage, with counts as in chat.
 func responsesUsage(u carrot.Usage) string {
 	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
 	return new(builder).num("input_tokens", in).

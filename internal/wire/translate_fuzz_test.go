@@ -14,7 +14,7 @@ import (
 
 var pairs = [][2]API{{Chat, Messages}, {Chat, Responses}, {Messages, Chat}, {Messages, Responses}, {Responses, Chat}, {Responses, Messages}}
 
-// seeds are the sections of the fixtures with a name.
+// seeds returns the sections of the fixtures that have a name.
 func seeds(f *testing.F, name string) [][]byte {
 	files, err := filepath.Glob("testdata/translate/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -35,7 +35,7 @@ func seeds(f *testing.F, name string) [][]byte {
 	return out
 }
 
-// No body makes the translation panic, and what it returns is JSON.
+// FuzzTranslate: no body makes a translation panic, and the result is JSON.
 func FuzzTranslate(f *testing.F) {
 	for _, name := range []string{"request.in", "request.out", "answer.in", "answer.out"} {
 		for _, seed := range seeds(f, name) {
@@ -55,8 +55,8 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
-// No stream makes the translation panic, every event is JSON, and the client's
-// stream has an end.
+// FuzzStreamTranslator: no stream makes a translation panic, every event is JSON,
+// and the client's stream has an end.
 func FuzzStreamTranslator(f *testing.F) {
 	for _, name := range []string{"stream.in", "stream.out"} {
 		for _, seed := range seeds(f, name) {

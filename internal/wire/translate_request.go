@@ -8,8 +8,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// prompt is a request of no API in particular. Strings are JSON unless they say
-// otherwise; an empty one is a field that was not given.
+// prompt is a request that belongs to no API. Its strings are JSON unless they
+// are called plain. An empty string is a field that is not set.
 type prompt struct {
 	from, to API
 
@@ -23,18 +23,18 @@ type prompt struct {
 	topP        string
 	stop        []string
 	user        string
-	effort      string // of reasoning, plain, in OpenAI's words
+	effort      string // of reasoning, in OpenAI's words, plain
 	format      *format
 	stream      bool
 	store       bool
-	shared      []Setting // what chat and responses have in the same words
+	shared      []Setting // the fields that are the same in chat and responses
 	verbosity   string
 }
 
-// turn is what one side says.
+// turn is a message of one side.
 type turn struct {
 	role      string // system, user or assistant
-	developer bool   // the system's role was called developer
+	developer bool   // the system role was called developer
 	parts     []part
 }
 
@@ -43,16 +43,16 @@ type part struct {
 	kind partKind
 
 	text   string // of a text
-	url    string // of an image, plain; empty: it is in data
-	media  string // the type of the data, plain
-	data   string // base64, plain
+	url    string // of an image, plain; empty if data is set
+	media  string // the type of data, plain
+	data   string // of an image, base64, plain
 	detail string // of an image
 
 	id    string // of a call and its result, plain
-	name  string // of the function that is called
-	input string // plain: what should be JSON, and in chat need not be
+	name  string // of the function of a call
+	input string // of a call, plain: should be JSON, but need not be in chat
 
-	result []part // texts and images
+	result []part // texts and images of a result
 	failed bool   // the result is an error
 }
 
@@ -68,84 +68,83 @@ const (
 // tool is a function that may be called.
 type tool struct{ name, description, schema, strict string }
 
-// choice is which tools may be called.
+// choice says which tools may be called.
 type choice struct {
-	kind string // plain: auto, none, required or tool; empty: not given
+	kind string // auto, none, required or tool, plain; empty if not set
 	name string // of the tool
 }
 
-// format is the form that the answer must have.
+// format is the format of the answer.
 type format struct {
-	schema                    string // empty: any JSON
+	schema                    string // empty means any JSON
 	name, description, strict string
 }
 
-// defaultMaxTokens is the limit of an answer for Anthropic, which demands one,
-// where the client gave none: what all of its models allow. Edits replace it
-// with a candidate's own limit, see NoLimitAsked.
+// defaultMaxTokens is the token limit for Anthropic, which requires one, if the
+// client set none. All of its models allow it. Edits replace it with a candidate's
+// own limit, see NoLimitAsked.
 const defaultMaxTokens = "4096"
 
-// emptySchema is of a function without parameters.
+// emptySchema is the schema of a function without parameters.
 const emptySchema = `{"type":"object","properties":{}}`
 
-// fieldReader takes one top-level field.
+// fieldReader reads one top-level field.
 type fieldReader func(p *prompt, v gjson.Result) error
 
-// shared are the fields that chat and responses have in the same words. To
-// Anthropic they are hints that change nothing in what is answered, and are
-// dropped.
+// shared holds the fields that are the same in chat and responses. For Anthropic
+// they are dropped, because they are hints that do not change the answer.
 var shared = map[string]bool{"metadata": true, "service_tier": true, "prompt_cache_key": true, "prompt_cache_options": true,
 	"prompt_cache_retention": true, "safety_identifier": true}
 
-// dropped are the fields that are left out: the answer is the same without
-// them, or as near as another model's answer is. The reason stands beside each.
+// dropped holds the fields that are dropped, because the answer is the same
+// without them, or as close as an answer of another model can be.
 var dropped = map[string]bool{
-	"stream_options": true, // the gateway asks for the usage by itself
+	"stream_options": true, // the gateway asks for the usage itself
 	"seed":           true, // another model would not repeat the answer anyway
 
-	"truncation":     true, // of an input that is too long, which is then an error
-	"max_tool_calls": true, // counts the provider's own tools, which are refused
+	"truncation":     true, // without it, an input that is too long is an error
+	"max_tool_calls": true, // limits the provider's own tools, which are refused
 
-	"cache_control": true, // OpenAI caches by itself
+	"cache_control": true, // OpenAI caches without it
 	"diagnostics":   true, // about Anthropic's cache
-	"speed":         true, // a wish
+	"speed":         true, // a preference
 }
 
-// refusal is why a field cannot be translated, and with which values it says
-// nothing and can.
+// refusal is the reason why a field cannot be translated. A field with a harmless
+// value, which has no effect, is dropped instead.
 type refusal struct{ reason, harmless string }
 
 const (
-	onlyThere   = "only the API that the request was written for has it"
-	unknownRole = "the role is not in the other API"
-	unknownType = "the type is not in the other API"
+	noField     = "the other API has no such field"
+	unknownRole = "the other API has no such role"
+	unknownType = "the other API has no such type"
 )
 
-// refused are the fields that no other API can be told. Harmless values are
+// refused holds the fields that the other APIs do not have. Harmless values are
 // separated by spaces.
 var refused = map[string]refusal{
-	"n":                    {"the other API gives one answer", "1"},
-	"logprobs":             {"the other API gives no probabilities", "false"},
-	"top_logprobs":         {"the other API gives no probabilities", "0"},
-	"logit_bias":           {onlyThere, "{}"},
-	"frequency_penalty":    {onlyThere, "0 0.0"},
-	"presence_penalty":     {onlyThere, "0 0.0"},
-	"audio":                {"the other API does not speak", ""},
+	"n":                    {"the other API returns a single answer", "1"},
+	"logprobs":             {"the other API returns no probabilities", "false"},
+	"top_logprobs":         {"the other API returns no probabilities", "0"},
+	"logit_bias":           {noField, "{}"},
+	"frequency_penalty":    {noField, "0 0.0"},
+	"presence_penalty":     {noField, "0 0.0"},
+	"audio":                {"the other API has no audio output", ""},
 	"modalities":           {"the other API answers in text only", `["text"]`},
-	"prediction":           {onlyThere, ""},
-	"web_search_options":   {"the provider's own search is not in the other API", ""},
+	"prediction":           {noField, ""},
+	"web_search_options":   {"the other API does not have the provider's web search", ""},
 	"functions":            {"it is deprecated: use tools", "[]"},
 	"function_call":        {"it is deprecated: use tool_choice", ""},
-	"moderation":           {onlyThere, ""},
-	"previous_response_id": {"the earlier turns lie with one provider", ""},
-	"conversation":         {"the earlier turns lie with one provider", ""},
-	"prompt":               {"the prompt lies with one provider", ""},
-	"background":           {"the other API answers at once", "false"},
-	"context_management":   {onlyThere, "[]"},
-	"container":            {onlyThere, ""},
-	"mcp_servers":          {"servers that the provider calls are not in the other API", "[]"},
-	"inference_geo":        {"where the model runs cannot be said in the other API", ""},
-	"top_k":                {onlyThere, ""},
+	"moderation":           {noField, ""},
+	"previous_response_id": {"the earlier turns are stored at one provider", ""},
+	"conversation":         {"the earlier turns are stored at one provider", ""},
+	"prompt":               {"the prompt is stored at one provider", ""},
+	"background":           {"the other API cannot answer in the background", "false"},
+	"context_management":   {noField, "[]"},
+	"container":            {noField, ""},
+	"mcp_servers":          {"the other API has no field for MCP servers", "[]"},
+	"inference_geo":        {"the other API cannot choose where the model runs", ""},
+	"top_k":                {noField, ""},
 }
 
 func (r refusal) allows(v gjson.Result) bool {
@@ -157,7 +156,7 @@ func (r refusal) allows(v gjson.Result) bool {
 	return false
 }
 
-// readersOf are the fields that each API can be read from.
+// readersOf returns the readers of an API's fields.
 func readersOf(api API) map[string]fieldReader {
 	switch api {
 	case Chat:
@@ -168,7 +167,7 @@ func readersOf(api API) map[string]fieldReader {
 	return responsesFields
 }
 
-// commonFields are read alike in every API.
+// commonFields holds the readers of fields that are the same in every API.
 var commonFields = map[string]fieldReader{
 	"model": func(p *prompt, v gjson.Result) (err error) {
 		p.model, err = textOf(v, "model")
@@ -190,14 +189,14 @@ var commonFields = map[string]fieldReader{
 
 func number(v gjson.Result, field string) error {
 	if v.Type != gjson.Number {
-		return refuse(field, "a number is wanted")
+		return refuse(field, "want a number")
 	}
 	return nil
 }
 
 func boolean(v gjson.Result, field string) error {
 	if !v.IsBool() {
-		return refuse(field, "true or false is wanted")
+		return refuse(field, "want true or false")
 	}
 	return nil
 }
@@ -226,7 +225,7 @@ func readPrompt(text string, from, to API) (*prompt, error) {
 	return p, p.finish()
 }
 
-// field takes one top-level field.
+// field reads one top-level field.
 func (p *prompt) field(key string, v gjson.Result) error {
 	if read := commonFields[key]; read != nil {
 		return read(p, v)
@@ -254,10 +253,10 @@ func (p *prompt) field(key string, v gjson.Result) error {
 
 const unknownField = "the field is unknown, so it cannot be translated"
 
-// onlyKnown refuses what is not an object, and one with other members than these.
+// onlyKnown refuses a value that is not an object or has other members.
 func onlyKnown(v gjson.Result, field string, known ...string) (err error) {
 	if !v.IsObject() {
-		return refuse(field, "an object is wanted")
+		return refuse(field, "want an object")
 	}
 	v.ForEach(func(key, value gjson.Result) bool {
 		if given(value) && !slices.Contains(known, key.Str) {
@@ -268,14 +267,14 @@ func onlyKnown(v gjson.Result, field string, known ...string) (err error) {
 	return err
 }
 
-// finish brings the turns into the order that the other API wants.
+// finish puts the turns in the order that the other API wants.
 func (p *prompt) finish() error {
 	if p.from == Messages && p.turns[len(p.turns)-1].role == "assistant" {
-		return refuse("messages", "only Anthropic's models go on from the beginning of an answer")
+		return refuse("messages", "only Anthropic's models continue an answer that the request begins")
 	}
 	if p.to == Messages {
-		// Its system prompt stands before the turns. Anthropic's own endpoint for
-		// chat clients moves later ones there too.
+		// The system prompt must come first. Anthropic's own endpoint for chat
+		// clients moves later system turns there too.
 		slices.SortStableFunc(p.turns, func(a, b turn) int { return cmp.Compare(a.rank(), b.rank()) })
 	}
 	var out []turn
@@ -290,7 +289,7 @@ func (p *prompt) finish() error {
 	return nil
 }
 
-// rank puts the system before the others.
+// rank orders system turns before the others.
 func (t *turn) rank() int {
 	if t.role == "system" {
 		return 0
@@ -298,14 +297,14 @@ func (t *turn) rank() int {
 	return 1
 }
 
-// merges reports whether turns of a role that follow each other become one.
-// Anthropic wants the sides to take turns. Responses has an item for each call,
-// where chat and messages have all calls of a turn in one message.
+// merges reports whether consecutive turns of a role become one. Anthropic wants
+// the roles to alternate. Responses have an item for each call, while chat and
+// messages have all calls of a turn in one message.
 func (p *prompt) merges(role string) bool {
 	return p.to == Messages || p.from == Responses && role == "assistant"
 }
 
-// write writes the prompt in the words of the API it goes to.
+// write writes the prompt for the API that it goes to.
 func (p *prompt) write() ([]byte, error) {
 	switch p.to {
 	case Chat:
@@ -316,28 +315,28 @@ func (p *prompt) write() ([]byte, error) {
 	return p.writeResponses()
 }
 
-// image reads an image's address, which may be data.
+// image reads an image's URL, which may hold the data.
 func image(url gjson.Result, field string) (part, error) {
 	if url.Type != gjson.String {
-		return part{}, refuse(field, "a string is wanted")
+		return part{}, refuse(field, "want a string")
 	}
 	data, ok := strings.CutPrefix(url.Str, "data:")
 	if !ok {
 		if !strings.HasPrefix(url.Str, "https://") && !strings.HasPrefix(url.Str, "http://") {
-			return part{}, refuse(field, "an image's address begins with https:// or data:")
+			return part{}, refuse(field, "want a URL that begins with https:// or data:")
 		}
 		return part{kind: imagePart, url: url.Str}, nil
 	}
 	head, data, ok := strings.Cut(data, ",")
 	head, base64 := strings.CutSuffix(head, ";base64")
 	if !ok || !base64 {
-		return part{}, refuse(field, "an image's data are base64")
+		return part{}, refuse(field, "want data in base64")
 	}
 	media, _, _ := strings.Cut(head, ";")
 	return part{kind: imagePart, media: media, data: data}, nil
 }
 
-// address is an image's address, with the data in it if it has none.
+// address returns the image's URL or, if it has none, a URL with the data.
 func (p *part) address() string {
 	if p.url != "" {
 		return p.url
@@ -345,14 +344,15 @@ func (p *part) address() string {
 	return "data:" + p.media + ";base64," + p.data
 }
 
-// newTool makes a tool of its fields, some of which may be missing.
+// newTool reads a tool. Only its name is required. schema is the name of the field
+// with its schema.
 func newTool(v gjson.Result, schema, field string) (tool, error) {
 	t := tool{description: rawOf(v.Get("description")), schema: rawOf(v.Get(schema)), strict: rawOf(v.Get("strict"))}
 	if t.schema == "" {
 		t.schema = emptySchema
 	}
 	if !v.Get(schema).IsObject() && t.schema != emptySchema {
-		return t, refuse(field+"."+schema, "a schema is wanted")
+		return t, refuse(field+"."+schema, "want a JSON schema")
 	}
 	var err error
 	t.name, err = textOf(v.Get("name"), field+".name")

@@ -4,7 +4,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// chatFields are read from chat completions.
+// chatFields holds the readers of chat completions.
 var chatFields = map[string]fieldReader{
 	"messages": func(p *prompt, v gjson.Result) error { return each(v, "messages", p.chatMessage) },
 	"tools":    func(p *prompt, v gjson.Result) error { return each(v, "tools", p.chatTool) },
@@ -35,7 +35,7 @@ var chatFields = map[string]fieldReader{
 	},
 }
 
-// stops reads the texts that end an answer.
+// stops reads the stop sequences.
 func (p *prompt) stops(v gjson.Result, field string) error {
 	return each(v, field, func(field string, v gjson.Result) error {
 		text, err := textOf(v, field)
@@ -51,7 +51,7 @@ func readParallel(p *prompt, v gjson.Result) error {
 
 func readMaxTokens(p *prompt, v gjson.Result) error {
 	if p.maxTokens != "" && p.maxTokens != v.Raw {
-		return refuse("max_tokens", "max_completion_tokens says something else")
+		return refuse("max_tokens", "max_completion_tokens has a different value")
 	}
 	p.maxTokens = v.Raw
 	return number(v, "max_tokens")
@@ -62,35 +62,35 @@ func readUser(p *prompt, v gjson.Result) (err error) {
 	return err
 }
 
-// notStored is why an answer that is to be kept cannot come from elsewhere.
+// notStored is the reason why a request to store the answer cannot be translated.
 const notStored = "the answer would not be stored"
 
-// openAIVerbosity reads how long an answer is to be, as chat and responses have
-// it. medium is what it is if nothing is said.
+// openAIVerbosity reads the verbosity in the form of chat and responses. The
+// default is medium.
 func (p *prompt) openAIVerbosity(v gjson.Result, field string) (err error) {
 	p.verbosity, err = textOf(v, field)
 	if err == nil && p.to == Messages && v.Str != "medium" {
-		return refuse(field, "how long an answer is to be cannot be said in the other API")
+		return refuse(field, "the other API has no setting for the length of answers")
 	}
 	return err
 }
 
-// openAIEffort reads an effort of reasoning, as chat and responses have it.
+// openAIEffort reads the reasoning effort in the form of chat and responses.
 func (p *prompt) openAIEffort(v gjson.Result, field string) error {
 	p.effort = v.Str
 	_, err := textOf(v, field)
 	return err
 }
 
-// openAIChoice reads a choice of tools, as chat and responses have it. name is
-// where the API keeps a tool's name.
+// openAIChoice reads the choice of tools in the form of chat and responses. name
+// is the value of the tool's name, whose place depends on the API.
 func (p *prompt) openAIChoice(v, name gjson.Result) error {
 	switch {
 	case v.Type == gjson.String && (v.Str == "auto" || v.Str == "none" || v.Str == "required"):
 		p.choice.kind = v.Str
 		return nil
 	case v.Get("type").Str != "function":
-		return refuse("tool_choice", "only auto, none, required and the choice of one function are known in every API")
+		return refuse("tool_choice", "only auto, none, required and a single function can be translated")
 	}
 	p.choice.kind = "tool"
 	var err error
@@ -98,8 +98,8 @@ func (p *prompt) openAIChoice(v, name gjson.Result) error {
 	return err
 }
 
-// openAIFormat reads the form of an answer. schema is where the API keeps the
-// schema and what describes it.
+// openAIFormat reads the format of the answer. schema is the object that contains
+// the schema and its description, whose place depends on the API.
 func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 	switch v.Get("type").Str {
 	case "text":
@@ -112,7 +112,7 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 			return refuse(field, "the schema is missing")
 		}
 	default:
-		return refuse(field, "only text, json_object and json_schema are known in every API")
+		return refuse(field, "only text, json_object and json_schema can be translated")
 	}
 	return nil
 }
@@ -120,16 +120,16 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 // chatTool reads a tool.
 func (p *prompt) chatTool(field string, v gjson.Result) error {
 	if v.Get("type").Str != "function" {
-		return refuse(field, "only functions are known in every API")
+		return refuse(field, "only functions can be translated")
 	}
 	t, err := newTool(v.Get("function"), "parameters", field+".function")
 	p.tools = append(p.tools, t)
 	return err
 }
 
-// chatMessage reads a message. Reasoning is left out, which is only of use to
-// the model it came from. The name of a tool is that of the call; any other tells
-// the model who speaks.
+// chatMessage reads a message. It omits reasoning, which only the model that wrote
+// it can use. The name in a tool's message repeats that of the call. The name in
+// any other message tells the model who is speaking, so it is refused.
 func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	content := v.Get("content")
@@ -152,17 +152,17 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 		return refuse(field+".role", unknownRole)
 	}
 	if err == nil && given(v.Get("name")) && v.Get("role").Str != "tool" {
-		return refuse(field+".name", "who of several speaks cannot be said in the other API")
+		return refuse(field+".name", "the other API cannot name the speaker")
 	}
 	p.turns = append(p.turns, t)
 	return err
 }
 
-// chatAssistant reads what the model said before.
+// chatAssistant reads an earlier answer of the model.
 func (t *turn) chatAssistant(v gjson.Result, field string) error {
 	for _, key := range []string{"audio", "function_call"} {
 		if given(v.Get(key)) {
-			return refuse(field+"."+key, "it is not in the other API")
+			return refuse(field+"."+key, noField)
 		}
 	}
 	if content := v.Get("content"); given(content) {
@@ -181,7 +181,7 @@ func (t *turn) chatAssistant(v gjson.Result, field string) error {
 	return each(calls, field+".tool_calls", func(field string, call gjson.Result) error {
 		function := call.Get("function")
 		if kind := call.Get("type").Str; kind != "function" && kind != "" || !function.IsObject() {
-			return refuse(field, "only calls of functions are known in every API")
+			return refuse(field, "only function calls can be translated")
 		}
 		name, err := textOf(function.Get("name"), field+".function.name")
 		t.parts = append(t.parts, part{kind: callPart, id: call.Get("id").Str, name: name, input: function.Get("arguments").Str})
@@ -189,7 +189,7 @@ func (t *turn) chatAssistant(v gjson.Result, field string) error {
 	})
 }
 
-// chatContent reads a string or a list of parts.
+// chatContent reads a content, which is a string or a list of parts.
 func chatContent(v gjson.Result, field string, images bool) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
@@ -226,7 +226,7 @@ func (p *prompt) writeChat() ([]byte, error) {
 		messages = append(messages, next...)
 	}
 	if len(p.stop) > 4 {
-		return nil, refuse("stop_sequences", "chat takes at most four")
+		return nil, refuse("stop_sequences", "chat takes at most four stop sequences")
 	}
 	b := new(builder)
 	b.raw("model", p.model).raw("messages", list(messages))
@@ -267,10 +267,10 @@ func (p *prompt) writeChat() ([]byte, error) {
 	return b.bytes(), nil
 }
 
-// formatName is the name of a schema that came without one: OpenAI wants one.
+// formatName is the name of a schema without one, because OpenAI requires a name.
 const formatName = `"answer"`
 
-// chat writes the form of an answer.
+// chat writes the format of the answer.
 func (f *format) chat() string {
 	if f.schema == "" {
 		return `{"type":"json_object"}`
@@ -278,7 +278,7 @@ func (f *format) chat() string {
 	return typed("json_schema").raw("json_schema", f.members(new(builder)).String()).String()
 }
 
-// members adds what chat and responses say of a schema.
+// members adds the members that describe a schema in chat and responses.
 func (f *format) members(b *builder) *builder {
 	if f.name == "" {
 		b.raw("name", formatName)
@@ -286,8 +286,9 @@ func (f *format) members(b *builder) *builder {
 	return b.raw("name", f.name).raw("description", f.description).raw("schema", f.schema).raw("strict", f.strict)
 }
 
-// chat writes a turn as the messages it is: results of tools have one each. The
-// system's role has that name, which all servers know.
+// chat writes a turn as one or more messages, because each result of a tool is a
+// message of its own. The system role is always called system, which all servers
+// know.
 func (t *turn) chat() ([]string, error) {
 	var messages []string
 	var rest []part
@@ -300,7 +301,7 @@ func (t *turn) chat() ([]string, error) {
 		case resultPart:
 			for _, r := range x.result {
 				if r.kind != textPart {
-					return nil, refuse("messages", "the result of a tool is text in chat")
+					return nil, refuse("messages", "in chat, the result of a tool must be text")
 				}
 			}
 			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(x.results())).String())
@@ -323,8 +324,8 @@ func (t *turn) chat() ([]string, error) {
 	return append(messages, b.String()), nil
 }
 
-// results are the parts of a tool's result, which says itself that it is an
-// error where the API has no field for that.
+// results returns the parts of a tool's result for an API without a field for
+// errors: the text of an error begins with "Error".
 func (x *part) results() []part {
 	if !x.failed {
 		return x.result
@@ -337,7 +338,7 @@ func (x *part) results() []part {
 	return append([]part{{text: `"Error"`}}, x.result...)
 }
 
-// chatParts writes a content: a string if it is one text.
+// chatParts writes a content, as a string if it is a single text.
 func chatParts(parts []part) string {
 	switch {
 	case len(parts) == 0:

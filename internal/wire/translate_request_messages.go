@@ -8,7 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// messagesFields are read from Anthropic's messages.
+// messagesFields holds the readers of Anthropic's messages.
 var messagesFields = map[string]fieldReader{
 	"system": func(p *prompt, v gjson.Result) error {
 		parts, err := messagesContent(v, "system", nil)
@@ -35,10 +35,10 @@ var messagesFields = map[string]fieldReader{
 	"max_tokens":     readMaxTokens,
 	"stop_sequences": func(p *prompt, v gjson.Result) error { return p.stops(v, "stop_sequences") },
 	"metadata": func(p *prompt, v gjson.Result) error {
-		p.user = rawOf(v.Get("user_id")) // the only field that Anthropic has there
+		p.user = rawOf(v.Get("user_id")) // the only field of Anthropic's metadata
 		return nil
 	},
-	"service_tier": func(*prompt, gjson.Result) error { return nil }, // its words are not OpenAI's
+	"service_tier": func(*prompt, gjson.Result) error { return nil }, // its values are not those of OpenAI
 	"thinking":     (*prompt).thinking,
 	"output_config": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
@@ -46,7 +46,7 @@ var messagesFields = map[string]fieldReader{
 		}
 		if f := v.Get("format"); given(f) {
 			if f.Get("type").Str != "json_schema" || !f.Get("schema").IsObject() {
-				return refuse("output_config.format", "a schema is wanted")
+				return refuse("output_config.format", "want a JSON schema")
 			}
 			p.format = &format{schema: f.Get("schema").Raw, strict: "true"}
 		}
@@ -54,16 +54,16 @@ var messagesFields = map[string]fieldReader{
 	},
 }
 
-// Up to these budgets of thinking, in tokens, an effort is low or medium.
+// The highest thinking budgets, in tokens, that become a low or medium effort.
 const (
 	lowBudget    = 4096
 	mediumBudget = 16384
 )
 
 // thinking reads how much the model is to think. A budget becomes an effort,
-// unless one is given. Without a budget the model decides, as it does if nothing
-// is said. disabled says nothing either: a model that cannot reason, which most
-// who send it mean, would refuse to be told so.
+// unless the request has one. Without a budget the model decides, which is also
+// the default. Disabled thinking is dropped: clients send it mostly to models that
+// cannot reason, and those models would refuse the effort "none".
 func (p *prompt) thinking(v gjson.Result) error {
 	budget := v.Get("budget_tokens")
 	if v.Get("type").Str != "enabled" || p.effort != "" {
@@ -83,7 +83,7 @@ func (p *prompt) thinking(v gjson.Result) error {
 // messagesTool reads a tool.
 func (p *prompt) messagesTool(field string, v gjson.Result) error {
 	if kind := v.Get("type").Str; kind != "" && kind != "custom" {
-		return refuse(field, "the tool is Anthropic's own")
+		return refuse(field, "only custom tools can be translated")
 	}
 	t, err := newTool(v, "input_schema", field)
 	p.tools = append(p.tools, t)
@@ -103,9 +103,9 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	return err
 }
 
-// messagesContent reads a string or a list of blocks, besides texts those that
-// may stand there. Thinking is left out: it is signed for the model it came
-// from, and a turn that needs it stays with that model.
+// messagesContent reads a content, which is a string or a list of blocks: texts,
+// and blocks whose type is in may. It omits thinking, which is signed for the model
+// that wrote it. A turn that needs it stays with that model.
 func messagesContent(v gjson.Result, field string, may map[string]bool) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
@@ -145,19 +145,19 @@ func messagesImage(v gjson.Result, field string) (part, error) {
 	case "url":
 		return image(v.Get("url"), field+".url")
 	default:
-		return part{}, refuse(field, "the source lies with one provider")
+		return part{}, refuse(field, "the image is stored at one provider")
 	}
 }
 
-// efforts are OpenAI's words for Anthropic's efforts of reasoning, as of its
-// API of 2026, whose models decide themselves when to think. An effort may be
-// given whether or not they do.
+// efforts maps OpenAI's reasoning efforts to Anthropic's, as of its API of 2026.
+// Anthropic's models decide themselves when to think, and accept an effort in any
+// case.
 var efforts = map[string]string{"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 // writeMessages writes the prompt for Anthropic's messages.
 func (p *prompt) writeMessages() ([]byte, error) {
 	if p.temperature.Num > 1 {
-		return nil, refuse("temperature", "Anthropic's ends at 1")
+		return nil, refuse("temperature", "Anthropic's maximum is 1")
 	}
 	b := new(builder)
 	b.raw("model", p.model)
@@ -180,7 +180,7 @@ func (p *prompt) writeMessages() ([]byte, error) {
 		}
 	}
 	if len(messages) == 0 {
-		return nil, refuse("messages", "Anthropic wants a message that is not the system's")
+		return nil, refuse("messages", "Anthropic wants a message besides the system prompt")
 	}
 	b.raw("messages", list(messages))
 	if len(p.tools) > 0 {
@@ -192,7 +192,7 @@ func (p *prompt) writeMessages() ([]byte, error) {
 	}
 	topP := p.topP
 	if p.temperature.Exists() && gjson.Parse(topP).Num == 1 {
-		topP = "" // it changes nothing, and newer models refuse the two together
+		topP = "" // it has no effect, and newer models refuse both together
 	}
 	b.raw("temperature", rawOf(p.temperature)).raw("top_p", topP)
 	if len(p.stop) > 0 {
@@ -210,9 +210,9 @@ func (p *prompt) writeMessages() ([]byte, error) {
 	return b.bytes(), nil
 }
 
-// messagesOutput writes how the model is to think and in which form it is to
-// answer: output_config has both since Anthropic's structured outputs left beta,
-// and knows schemas only.
+// messagesOutput writes the reasoning effort and the format of the answer. Since
+// Anthropic's structured outputs left beta, output_config has both. It supports
+// only schemas.
 func (p *prompt) messagesOutput(b *builder) error {
 	config := new(builder)
 	switch effort := efforts[p.effort]; {
@@ -225,7 +225,7 @@ func (p *prompt) messagesOutput(b *builder) error {
 	}
 	if p.format != nil {
 		if p.format.schema == "" {
-			return refuse("response_format", "Anthropic wants a schema for JSON")
+			return refuse("response_format", "Anthropic supports JSON only with a schema")
 		}
 		config.raw("format", typed("json_schema").raw("schema", p.format.schema).String())
 	}
@@ -235,7 +235,8 @@ func (p *prompt) messagesOutput(b *builder) error {
 	return nil
 }
 
-// messagesChoice writes which tools may be called, empty if nothing was said.
+// messagesChoice writes which tools may be called. It returns "" if the request
+// does not say.
 func (p *prompt) messagesChoice() string {
 	kind := p.choice.kind
 	switch {
@@ -253,8 +254,9 @@ func (p *prompt) messagesChoice() string {
 	return b.String()
 }
 
-// messages writes a turn's content: a string if it is one text, and nothing if
-// it is empty, which Anthropic refuses. Results come first, as it demands.
+// messages writes the content of a turn, as a string if it is a single text. It
+// returns "" for an empty content, which Anthropic refuses. Results come first, as
+// Anthropic requires.
 func (t *turn) messages() (string, error) {
 	parts := slices.DeleteFunc(slices.Clone(t.parts), func(x part) bool { return x.kind == textPart && x.text == `""` })
 	slices.SortStableFunc(parts, func(a, b part) int { return a.rank() - b.rank() })
@@ -275,7 +277,7 @@ func (t *turn) messages() (string, error) {
 	return list(blocks), nil
 }
 
-// rank puts results before the rest.
+// rank orders results before other parts.
 func (x *part) rank() int {
 	if x.kind == resultPart {
 		return 0
@@ -313,7 +315,7 @@ func (x *part) messages() (string, error) {
 	return typed("text").raw("text", x.text).String(), nil
 }
 
-// callID is a call's id in the letters that Anthropic allows.
+// callID replaces the characters of a call's id that Anthropic does not allow.
 func callID(id string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {

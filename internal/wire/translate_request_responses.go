@@ -6,7 +6,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// responsesFields are read from OpenAI's responses.
+// responsesFields holds the readers of OpenAI's responses.
 var responsesFields = map[string]fieldReader{
 	"instructions": func(p *prompt, v gjson.Result) error {
 		text, err := textOf(v, "instructions")
@@ -25,8 +25,9 @@ var responsesFields = map[string]fieldReader{
 	"parallel_tool_calls": readParallel,
 	"max_output_tokens":   readMaxTokens,
 	"user":                readUser,
-	// A summary of the reasoning is a wish, and comes where the provider gives one.
-	// The context is of earlier reasoning, which is left out.
+	// The answer has a summary of the reasoning if the provider returns one, so the
+	// request for it is dropped. The context concerns earlier reasoning, which is
+	// omitted.
 	"reasoning": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
 			if err := p.openAIEffort(effort, "reasoning.effort"); err != nil {
@@ -48,12 +49,13 @@ var responsesFields = map[string]fieldReader{
 		}
 		return onlyKnown(v, "text", "format", "verbosity")
 	},
-	// Encrypted reasoning comes from OpenAI only, and clients that ask for it
-	// do without. What else may be included is of tools that are refused.
+	// Only OpenAI has encrypted reasoning, and clients that ask for it work
+	// without it. Except for probabilities, the other things to include belong to
+	// tools that are refused.
 	"include": func(_ *prompt, v gjson.Result) error {
 		return each(v, "include", func(field string, v gjson.Result) error {
 			if strings.HasSuffix(v.Str, "logprobs") {
-				return refuse(field, "the other API gives no probabilities")
+				return refuse(field, "the other API returns no probabilities")
 			}
 			return nil
 		})
@@ -66,19 +68,19 @@ var responsesFields = map[string]fieldReader{
 	},
 }
 
-// responsesTool reads a tool. One that does not say strict is strict to OpenAI
-// if its schema can be; elsewhere it is not.
+// responsesTool reads a tool. Without a value of strict, the tool is strict at
+// OpenAI if its schema allows that, and not strict elsewhere.
 func (p *prompt) responsesTool(field string, v gjson.Result) error {
 	if v.Get("type").Str != "function" {
-		return refuse(field, "the tool is not in the other API")
+		return refuse(field, "only functions can be translated")
 	}
 	t, err := newTool(v, "parameters", field)
 	p.tools = append(p.tools, t)
 	return err
 }
 
-// responsesItem reads an item of the input. Reasoning is left out: it is
-// encrypted for the model it came from.
+// responsesItem reads an item of the input. It omits reasoning, which is encrypted
+// for the model that wrote it.
 func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	var err error
@@ -111,7 +113,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	return err
 }
 
-// responsesContent reads a string or a list of parts.
+// responsesContent reads a content, which is a string or a list of parts.
 func responsesContent(v gjson.Result, field string, images bool) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
@@ -137,11 +139,11 @@ func responsesContent(v gjson.Result, field string, images bool) ([]part, error)
 	return parts, err
 }
 
-// writeResponses writes the prompt for OpenAI's responses. It keeps nothing
-// that the client did not ask to keep.
+// writeResponses writes the prompt for OpenAI's responses. The answer is stored
+// only if the client asked for that.
 func (p *prompt) writeResponses() ([]byte, error) {
 	if len(p.stop) > 0 {
-		return nil, refuse("stop", "responses has no texts that end an answer")
+		return nil, refuse("stop", "responses have no stop sequences")
 	}
 	b := new(builder)
 	b.raw("model", p.model)
@@ -159,7 +161,7 @@ func (p *prompt) writeResponses() ([]byte, error) {
 		var tools []string
 		for _, t := range p.tools {
 			if t.strict == "" {
-				t.strict = "false" // it is true for responses if it is not said
+				t.strict = "false" // the default of responses is true
 			}
 			tools = append(tools, typed("function").raw("name", t.name).raw("description", t.description).raw("parameters", t.schema).raw("strict", t.strict).String())
 		}
@@ -196,7 +198,7 @@ func (p *prompt) writeResponses() ([]byte, error) {
 	return b.bytes(), nil
 }
 
-// responsesText writes the form of an answer.
+// responsesText writes the format and verbosity of the answer.
 func (p *prompt) responsesText() *builder {
 	b := new(builder)
 	switch {
@@ -209,8 +211,8 @@ func (p *prompt) responsesText() *builder {
 	return b.raw("verbosity", p.verbosity)
 }
 
-// responses writes a turn as the items it is: calls and results are items of
-// their own.
+// responses writes a turn as one or more items, because each call and each result
+// is an item of its own.
 func (t *turn) responses() []string {
 	var items []string
 	var said []part
@@ -222,7 +224,8 @@ func (t *turn) responses() []string {
 		if t.developer {
 			role = "developer"
 		}
-		// What a model said comes as strings: its parts have ids in this API.
+		// The model's own texts are written as strings, because parts of an answer
+		// have ids in this API.
 		if role == "assistant" {
 			for i := range said {
 				items = append(items, new(builder).str("role", role).raw("content", said[i].text).String())
@@ -248,7 +251,7 @@ func (t *turn) responses() []string {
 	return items
 }
 
-// responsesParts writes a content: a string if it is one text.
+// responsesParts writes a content, as a string if it is a single text.
 func responsesParts(parts []part) string {
 	switch {
 	case len(parts) == 0:

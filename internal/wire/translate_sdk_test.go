@@ -11,8 +11,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// checkRequest checks a request with the types of OpenAI's client: what they do
-// not know would be lost in reading and writing it.
+// checkRequest checks a request with the types of OpenAI's client, which lose
+// unknown fields when they read and write it.
 func checkRequest(t *testing.T, api API, body []byte) {
 	t.Helper()
 	var err error
@@ -32,12 +32,12 @@ func checkRequest(t *testing.T, api API, body []byte) {
 		return // Anthropic's client for Go is not a dependency
 	}
 	if err != nil {
-		t.Errorf("OpenAI's client does not read %s: %v", body, err)
+		t.Errorf("OpenAI's client cannot read %s: %v", body, err)
 		return
 	}
 	for key, value := range gjson.ParseBytes(body).Map() {
-		// stream is not among its parameters, and its types of a list of input
-		// items are for writing only.
+		// stream is not one of its parameters, and its types for a list of input
+		// items can only be written.
 		if key != "stream" && key != "input" && !gjson.GetBytes(again, key).Exists() {
 			t.Errorf("OpenAI's client does not know %s: %s\n%s", key, value.Raw, again)
 		}
@@ -51,20 +51,20 @@ func checkAnswer(t *testing.T, api API, body []byte) {
 	case Chat:
 		var c openai.ChatCompletion
 		if err := json.Unmarshal(body, &c); err != nil {
-			t.Fatalf("OpenAI's client does not read %s: %v", body, err)
+			t.Fatalf("OpenAI's client cannot read %s: %v", body, err)
 		}
 		if c.Object != "chat.completion" || len(c.Choices) != 1 || c.Choices[0].FinishReason == "" || c.Choices[0].Message.Role != "assistant" {
 			t.Errorf("OpenAI's client reads %s as %+v", body, c)
 		}
 		for _, f := range []bool{c.JSON.ID.Valid(), c.JSON.Created.Valid(), c.JSON.Model.Valid(), c.Usage.TotalTokens == c.Usage.PromptTokens+c.Usage.CompletionTokens} {
 			if !f {
-				t.Errorf("a field is not as OpenAI's client wants it: %s", body)
+				t.Errorf("a field is not what OpenAI's client expects: %s", body)
 			}
 		}
 	case Responses:
 		var r responses.Response
 		if err := json.Unmarshal(body, &r); err != nil {
-			t.Fatalf("OpenAI's client does not read %s: %v", body, err)
+			t.Fatalf("OpenAI's client cannot read %s: %v", body, err)
 		}
 		checkResponse(t, &r)
 	}
@@ -111,13 +111,13 @@ func checkChatStream(t *testing.T, events []Event) {
 	for i, e := range events {
 		if string(e.Data) == Done || gjson.GetBytes(e.Data, "error").Exists() {
 			if i != len(events)-1 {
-				t.Errorf("after %v come further events", e)
+				t.Errorf("more events follow %v", e)
 			}
 			continue
 		}
 		var c openai.ChatCompletionChunk
 		if err := json.Unmarshal(e.Data, &c); err != nil || c.Object != "chat.completion.chunk" {
-			t.Fatalf("OpenAI's client does not read %s: %v", e.Data, err)
+			t.Fatalf("OpenAI's client cannot read %s: %v", e.Data, err)
 		}
 		if !all.AddChunk(c) {
 			t.Errorf("OpenAI's client cannot add the chunk %s", e.Data)
@@ -127,24 +127,24 @@ func checkChatStream(t *testing.T, events []Event) {
 		return
 	}
 	if len(all.Choices) != 1 || all.Choices[0].FinishReason == "" {
-		t.Fatalf("the whole of the stream is %+v", all.ChatCompletion)
+		t.Fatalf("the stream adds up to %+v", all.ChatCompletion)
 	}
 	for _, c := range all.Choices[0].Message.ToolCalls {
 		if c.ID == "" || c.Function.Name == "" || !json.Valid([]byte(c.Function.Arguments)) {
-			t.Errorf("the whole of a call is %+v", c)
+			t.Errorf("a call adds up to %+v", c)
 		}
 	}
 }
 
-// checkMessagesStream checks the order of Anthropic's events: blocks follow each
-// other from 0, and parts lie within them.
+// checkMessagesStream checks the order of Anthropic's events: blocks are numbered
+// from 0, do not overlap, and contain all parts.
 func checkMessagesStream(t *testing.T, events []Event) {
 	t.Helper()
 	blocks, open, ended := int64(0), false, false
 	for i, e := range events {
 		v := gjson.ParseBytes(e.Data)
 		if v.Get("type").Str != e.Name {
-			t.Errorf("the event %v has another name than type", e)
+			t.Errorf("the name of the event %v is not its type", e)
 		}
 		index := v.Get("index").Int()
 		ok := !ended
@@ -174,8 +174,8 @@ func checkMessagesStream(t *testing.T, events []Event) {
 	}
 }
 
-// checkResponsesStream puts the items together from their parts, and compares
-// them with those that the last event holds.
+// checkResponsesStream assembles the items from their parts, and compares them
+// with the items in the last event.
 func checkResponsesStream(t *testing.T, events []Event) {
 	t.Helper()
 	texts := map[string]*strings.Builder{}
@@ -185,7 +185,7 @@ func checkResponsesStream(t *testing.T, events []Event) {
 			t.Fatalf("OpenAI's client does not know the event %s: %v", e.Data, err)
 		}
 		if u.Type != e.Name || u.SequenceNumber != int64(i) || !u.JSON.SequenceNumber.Valid() {
-			t.Errorf("event %d is named %s, has type %s and number %d", i, e.Name, u.Type, u.SequenceNumber)
+			t.Errorf("event %d has name %s, type %s and number %d", i, e.Name, u.Type, u.SequenceNumber)
 		}
 		if strings.HasSuffix(u.Type, ".delta") {
 			if texts[u.ItemID] == nil {
@@ -209,7 +209,7 @@ func checkResponsesStream(t *testing.T, events []Event) {
 				whole = gjson.Get(item.RawJSON(), "arguments").Str
 			}
 			if got := texts[item.ID].String(); got != whole {
-				t.Errorf("the parts of item %s are %q, the whole is %q", item.ID, got, whole)
+				t.Errorf("the parts of item %s are %q, but the whole is %q", item.ID, got, whole)
 			}
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// StreamTranslator translates the events of a provider's stream into those of a
-// client's API. It is for one stream, and not for concurrent use.
+// StreamTranslator translates the events of a provider's stream into those of the
+// client's API. It translates one stream, and is not safe for concurrent use.
 type StreamTranslator struct {
 	from, to API
 	created  string
@@ -23,25 +23,25 @@ type StreamTranslator struct {
 
 	begun, ended  bool
 	refused       bool
-	calls         int  // how many have begun
-	inCall, empty bool // a call is open; it has no arguments yet
+	calls         int  // calls begun so far
+	inCall, empty bool // a call is open; the open call has no arguments yet
 	stop          stop
 	sequence      string
 	usage         carrot.Usage
 	hasUsage      bool
 
-	// Counted, if it is not nil, is asked at the end for the usage of a provider
-	// that has not reported all of it.
+	// Counted, if it is not nil, is called at the end. If it returns true, its
+	// usage replaces what the provider reported.
 	Counted func() (u carrot.Usage, ok bool)
 }
 
-// streamReader reads the events of one API. The data are a valid JSON object.
+// streamReader reads the events of one API. The data must be a valid JSON object.
 type streamReader interface {
 	read(v gjson.Result, take func(delta)) error
 }
 
-// streamWriter writes the events of one API. What it is told of comes in the
-// order of the answer, and of calls only the latest gets arguments.
+// streamWriter writes the events of one API. Its methods are called in the order
+// of the answer. Arguments always belong to the latest call.
 type streamWriter interface {
 	begin(h head)
 	say(kind saidKind, text string)
@@ -49,17 +49,17 @@ type streamWriter interface {
 	arguments(i int, text string)
 	finish(s stop, sequence string, u carrot.Usage, hasUsage bool)
 	fail(e *Error)
-	// events returns what was written since it was last asked.
+	// events returns the events written since its last call.
 	events() []Event
 }
 
-// delta is what an event of no API in particular says.
+// delta is a part of a stream that belongs to no API.
 type delta struct {
 	kind     deltaKind
 	head     head
-	said     saidKind // of a part of a text
-	text     string   // of a part of a text or of arguments
-	call     int      // of arguments: of which call, from 0
+	said     saidKind // the kind of a text
+	text     string   // a part of a text or of arguments
+	call     int      // the call of arguments, from 0
 	id, name string   // of a call that begins
 	stop     stop
 	sequence string
@@ -75,15 +75,15 @@ const (
 	callDelta
 	argumentsDelta
 	stopDelta
-	usageDelta // all that is known of the usage
+	usageDelta // the whole usage so far
 	endDelta
 	failDelta
 )
 
-// NewStreamTranslator returns a translator of one stream of the API that a
-// provider speaks for a client of another. created and input stand in for what
-// the provider does not say at the beginning: the time, in seconds since 1970,
-// and the number of input tokens.
+// NewStreamTranslator returns a translator of one stream from the provider's API to
+// the client's. created, in seconds since 1970, and input, a number of input
+// tokens, are used where the client's stream begins with values that the provider
+// does not report.
 func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslator {
 	t := &StreamTranslator{from: from, to: to, created: strconv.FormatInt(created, 10), input: input}
 	switch from {
@@ -105,16 +105,15 @@ func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslat
 	return t
 }
 
-// Next translates one event, whose data need be valid during the call only. It
-// may return no events or several; those that came before an error in the event
-// are returned with the error. After the end of the answer, or an error of the
-// provider's, nothing follows.
+// Next translates one event, whose data may change after the call. It returns any
+// number of events, even together with an error. After the end of the answer, or
+// after an error of the provider, it returns none.
 func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	if t.from == t.to {
 		return t.pass(e)
 	}
 	if t.reader == nil || t.writer == nil {
-		return nil, fmt.Errorf("translate a stream of %s for %s: there is no translation between them", t.from, t.to)
+		return nil, fmt.Errorf("translate a stream from %s to %s: there is no translation between them", t.from, t.to)
 	}
 	if t.ended {
 		return nil, nil
@@ -131,16 +130,16 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 		err = e
 	}
 	if err != nil {
-		err = fmt.Errorf("translate a stream of %s: %w", t.from, err)
+		err = fmt.Errorf("translate a stream from %s to %s: %w", t.from, t.to, err)
 	}
 	return t.writer.events(), err
 }
 
-// parse reads an event's data, which may change after the call.
+// parse reads an event's data. The result does not refer to its memory.
 func (t *StreamTranslator) parse(e Event) (gjson.Result, error) {
 	v := gjson.ParseBytes(e.Data)
 	if !valid(e.Data) || !v.IsObject() {
-		return v, fmt.Errorf("translate a stream of %s: %s is not one of its events", t.from, e)
+		return v, fmt.Errorf("translate a stream from %s to %s: not an event of %s: %s", t.from, t.to, t.from, e)
 	}
 	return v, nil
 }
@@ -159,9 +158,10 @@ func (t *StreamTranslator) pass(e Event) ([]Event, error) {
 	return []Event{{Name: e.Name, Data: bytes.Clone(e.Data)}}, nil
 }
 
-// Close ends the client's stream after the provider's ended. It returns what is
-// still missing of a whole answer, or an error if the provider's stream ended
-// before its answer did, and nothing if the client has its end already.
+// Close ends the client's stream when the provider's stream has ended. It returns
+// the events that the answer still lacks, or an error event if the provider's
+// stream ended before the answer. If the client's stream has already ended, it
+// returns none.
 func (t *StreamTranslator) Close() []Event {
 	switch {
 	case t.ended:
@@ -185,7 +185,7 @@ func (t *StreamTranslator) Close() []Event {
 	return t.writer.events()
 }
 
-// take passes on what an event says.
+// take passes a delta on to the writer.
 func (t *StreamTranslator) take(d delta) error {
 	if t.ended {
 		return nil
@@ -227,7 +227,7 @@ func (t *StreamTranslator) arguments(i int, text string) error {
 		return nil
 	}
 	if !t.inCall || i != t.calls-1 {
-		return fmt.Errorf("arguments of call %d come when it is not its turn", i)
+		return fmt.Errorf("arguments of call %d arrive out of turn", i)
 	}
 	t.empty = false
 	t.writer.arguments(i, text)
@@ -243,8 +243,8 @@ func (t *StreamTranslator) begin(h head) {
 	}
 }
 
-// endCall ends the call that is open. One without arguments gets an empty object:
-// clients decode what they get.
+// endCall ends the open call. A call without arguments gets an empty object,
+// because clients decode the arguments.
 func (t *StreamTranslator) endCall() {
 	if t.inCall && t.empty {
 		t.writer.arguments(t.calls-1, "{}")

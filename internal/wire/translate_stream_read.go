@@ -9,16 +9,16 @@ import (
 // chatReader reads chunks of chat completions.
 type chatReader struct {
 	calls []chatCallState
-	begun int // of the calls
+	begun int // number of calls that have begun
 }
 
-// chatCallState is a call whose parts come.
+// chatCallState is a call that arrives in parts.
 type chatCallState struct {
 	index   int64
 	id      string
-	begun   bool   // its name has come
-	ordinal int    // among those that have begun
-	pending string // arguments that came before the name
+	begun   bool   // its name has arrived
+	ordinal int    // position among the calls that have begun
+	pending string // arguments that arrived before the name
 }
 
 func (r *chatReader) read(v gjson.Result, take func(delta)) error {
@@ -27,7 +27,7 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 		return nil
 	}
 	h := readHead(v)
-	if v.Get("choices.0").Exists() || h.model != "" { // Azure's first chunk is only about the prompt
+	if v.Get("choices.0").Exists() || h.model != "" { // Azure's first chunk only describes the prompt
 		take(delta{kind: beginDelta, head: h})
 	}
 	elements(v.Get("choices"), func(choice gjson.Result) {
@@ -54,8 +54,8 @@ func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
 	}
 }
 
-// call reads a part of a call. Some servers leave the index out, or give all
-// calls the same: then a new id is a new call.
+// call reads a part of a call. Some servers omit the index, or use the same index
+// for all calls. A new id is then a new call.
 func (r *chatReader) call(c gjson.Result, take func(delta)) {
 	index, id := c.Get("index"), c.Get("id").Str
 	i := len(r.calls) - 1
@@ -90,14 +90,14 @@ func (r *chatReader) call(c gjson.Result, take func(delta)) {
 type messagesReader struct {
 	usage carrot.Usage
 	calls int
-	block messagesBlock // the latest that is a call
+	block messagesBlock // the latest block that is a call
 }
 
 type messagesBlock struct {
 	index int64
-	input string // given at the beginning
+	input string // sent at the beginning
 	open  bool
-	parts bool // of the input have come
+	parts bool // parts of the input have arrived
 }
 
 func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
@@ -143,7 +143,8 @@ func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
 	return nil
 }
 
-// part reads a part of a block. Signatures and citations are Anthropic's.
+// part reads a part of a block. It omits signatures and citations, which only
+// Anthropic has.
 func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 	d := v.Get("delta")
 	switch d.Get("type").Str {
@@ -160,8 +161,8 @@ func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 	}
 }
 
-// count brings the usage up to date. The input's is told at the beginning, and
-// may be told again.
+// count updates the usage. The input is reported at the beginning, and may be
+// reported again.
 func (r *messagesReader) count(v gjson.Result, take func(delta)) {
 	u, ok := addUsage(Messages, r.usage, v)
 	if !ok {
@@ -177,8 +178,8 @@ type responsesReader struct {
 }
 
 type responsesCall struct {
-	output int64 // its place among the items
-	parts  bool  // of the arguments have come
+	output int64 // its index among the items
+	parts  bool  // parts of the arguments have arrived
 }
 
 func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
@@ -220,8 +221,8 @@ func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 	return nil
 }
 
-// arguments reads a part of a call's arguments, or all of them, which count if
-// no part came before.
+// arguments reads a part of a call's arguments, or all of them. All of them are
+// used only if no part has arrived.
 func (r *responsesReader) arguments(v gjson.Result, text string, part bool, take func(delta)) {
 	for i := range r.calls {
 		c := &r.calls[i]

@@ -15,13 +15,13 @@ func TestStreamErrors(t *testing.T) {
 		events   []string
 		want     string // in the error of the last event
 	}{
-		{"cut JSON", Chat, Messages, []string{`{"choices":[`}, "not one of its events"},
-		{"not an object", Messages, Chat, []string{`[1]`}, "not one of its events"},
-		{"no data", Responses, Chat, []string{``}, "not one of its events"},
-		{"[DONE] elsewhere", Messages, Chat, []string{Done}, "not one of its events"},
-		{"an earlier call goes on", Chat, Messages, []string{begun, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}`}, "arguments of call 0"},
+		{"truncated JSON", Chat, Messages, []string{`{"choices":[`}, "not an event of"},
+		{"not an object", Messages, Chat, []string{`[1]`}, "not an event of"},
+		{"no data", Responses, Chat, []string{``}, "not an event of"},
+		{"[DONE] elsewhere", Messages, Chat, []string{Done}, "not an event of"},
+		{"arguments of an earlier call", Chat, Messages, []string{begun, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}`}, "arguments of call 0"},
 		{"another API", Embeddings, Chat, []string{`{}`}, "no translation"},
-		{"the same API", Chat, Chat, []string{`{`}, "not one of its events"},
+		{"the same API", Chat, Chat, []string{`{`}, "not an event of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := NewStreamTranslator(test.from, test.to, 0, 0)
@@ -39,7 +39,7 @@ func TestStreamErrors(t *testing.T) {
 	}
 }
 
-// What one event of a provider becomes, by the last event of the client.
+// TestStreamEvents checks the last event that the client gets.
 func TestStreamEvents(t *testing.T) {
 	for _, test := range []struct {
 		name       string
@@ -49,18 +49,18 @@ func TestStreamEvents(t *testing.T) {
 	}{
 		{"a response that failed", Responses, Messages, []string{`{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"slow down"}}}`}, "error.type", "rate_limit_error"},
 		{"an error of responses", Responses, Chat, []string{`{"type":"error","code":"server_error","message":"oh"}`}, "error.message", "oh"},
-		{"an error that is a text", Chat, Messages, []string{`{"error":"oh"}`}, "error.message", "oh"},
+		{"an error that is a string", Chat, Messages, []string{`{"error":"oh"}`}, "error.message", "oh"},
 		{"unknown events", Messages, Chat, []string{`{"type":"new_event"}`, `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"early"}}`}, "choices.0.delta.content", "early"},
 		{"another choice", Chat, Messages, []string{`{"choices":[{"index":0,"delta":{"content":"a"}}]}`, `{"choices":[{"index":1,"delta":{"content":"b"}}]}`, `{"choices":[{"index":0,"delta":{"content":"c"}}]}`}, "delta.text", "c"},
-		{"reasoning by its other name", Chat, Responses, []string{`{"choices":[{"delta":{"reasoning":"hm"}}]}`}, "delta", "hm"},
+		{"reasoning under its other name", Chat, Responses, []string{`{"choices":[{"delta":{"reasoning":"hm"}}]}`}, "delta", "hm"},
 		{"open reasoning", Responses, Chat, []string{`{"type":"response.reasoning_text.delta","delta":"hm"}`}, "choices.0.delta.reasoning_content", "hm"},
 		{"calls without an index", Chat, Responses, []string{`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"b","function":{"name":"g","arguments":"[]"}}]}}]}`}, "delta", "[]"},
-		{"arguments at the end only", Responses, Chat, []string{`{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f"}}`, `{"type":"response.function_call_arguments.done","output_index":0,"arguments":"{1}"}`}, "choices.0.delta.tool_calls.0.function.arguments", "{1}"},
-		{"an input at the beginning only", Messages, Chat, []string{`{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"f","input":{"q": 1}}}`, `{"type":"content_block_stop","index":0}`}, "choices.0.delta.tool_calls.0.function.arguments", `{"q": 1}`},
+		{"arguments only at the end", Responses, Chat, []string{`{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f"}}`, `{"type":"response.function_call_arguments.done","output_index":0,"arguments":"{1}"}`}, "choices.0.delta.tool_calls.0.function.arguments", "{1}"},
+		{"an input only at the beginning", Messages, Chat, []string{`{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"f","input":{"q": 1}}}`, `{"type":"content_block_stop","index":0}`}, "choices.0.delta.tool_calls.0.function.arguments", `{"q": 1}`},
 		{"a refusal after a text", Chat, Responses, []string{`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"refusal":"no"}}]}`}, "content_index", "1"},
 		{"a refusal ends a message", Chat, Messages, []string{`{"choices":[{"delta":{"refusal":"no"},"finish_reason":"stop"}]}`, Done}, "type", "message_stop"},
-		{"too long a response", Chat, Responses, []string{`{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}`, Done}, "response.incomplete_details.reason", "max_output_tokens"},
-		{"the input told again", Messages, Responses, []string{`{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}`, `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":7,"output_tokens":2,"output_tokens_details":{"thinking_tokens":1}}}`, `{"type":"message_stop"}`},
+		{"a response at its token limit", Chat, Responses, []string{`{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}`, Done}, "response.incomplete_details.reason", "max_output_tokens"},
+		{"the input reported again", Messages, Responses, []string{`{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}`, `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":7,"output_tokens":2,"output_tokens_details":{"thinking_tokens":1}}}`, `{"type":"message_stop"}`},
 			"response.usage", `{"input_tokens":7,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":9}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestStreamEvents(t *testing.T) {
 func TestEfforts(t *testing.T) {
 	for _, test := range []struct {
 		from, to               API
-		member, wantKey, value string // an empty value is none
+		member, wantKey, value string // an empty value means that the key is absent
 	}{
 		{Chat, Messages, `"reasoning_effort":"none"`, "thinking", `{"type":"disabled"}`},
 		{Chat, Messages, `"reasoning_effort":"minimal"`, "output_config", `{"effort":"low"}`},

@@ -58,13 +58,13 @@ func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 
 func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Event(Chat, 0)) }
 
-// messagesWriter writes the events of Anthropic's messages. Its blocks do not
+// messagesWriter writes the events of Anthropic's messages, in which blocks do not
 // overlap.
 type messagesWriter struct {
 	output
 	blocks int
-	open   bool // the last block
-	inText bool // it is a text
+	open   bool // the last block is open
+	inText bool // the last block is a text
 }
 
 func (w *messagesWriter) event(name string, b *builder) { w.add(name, b.bytes()) }
@@ -129,12 +129,12 @@ type responsesWriter struct {
 	output
 	head  head
 	n     int      // events so far
-	items []string // that are whole
+	items []string // complete items
 
-	id    string          // of the open item; empty: none is open
-	kind  saidKind        // of its open part
-	parts []string        // that are whole, of the open item
-	said  strings.Builder // so far in the open part
+	id    string          // of the open item, empty if none is open
+	kind  saidKind        // of the open part
+	parts []string        // complete parts of the open item
+	said  strings.Builder // text of the open part
 	open  said            // the open call
 }
 
@@ -149,8 +149,8 @@ func (w *responsesWriter) itemEvent(name string) *builder {
 	return typed(name).str("item_id", w.id).num("output_index", len(w.items))
 }
 
-// partEvent begins an event about the open part. Summaries have places of their
-// own.
+// partEvent begins an event about the open part. Parts of summaries are counted
+// separately.
 func (w *responsesWriter) partEvent(name string) *builder {
 	place := "content_index"
 	if w.kind == saidThinking {
@@ -174,7 +174,8 @@ func (w *responsesWriter) item(kind saidKind, item func(id string) string) {
 	w.event(name, typed(name).num("output_index", len(w.items)).raw("item", item(w.id)))
 }
 
-// partNames are the names of a part's events and of its text's.
+// partNames returns the beginnings of the names of the events about a part and
+// about its text.
 func partNames(kind saidKind) (part, text string) {
 	switch kind {
 	case saidThinking:
@@ -206,8 +207,8 @@ func (w *responsesWriter) say(kind saidKind, s string) {
 	w.event(name+".delta", b)
 }
 
-// openPart begins a part: of the open item if that is a message and goes on, or
-// of a new one.
+// openPart begins a part. A text or refusal is added to the open item if that is a
+// message. Other parts begin a new item.
 func (w *responsesWriter) openPart(kind saidKind, part string) {
 	message := func(k saidKind) bool { return k == saidText || k == saidRefusal }
 	if w.id != "" && message(w.kind) && message(kind) {

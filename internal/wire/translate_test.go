@@ -19,7 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the translations in testdata")
 
-// The fixtures are named CLIENT-PROVIDER-topic.txtar. See their README.
+// TestFixtures translates the fixtures named CLIENT-PROVIDER-topic.txtar, which
+// their README describes.
 func TestFixtures(t *testing.T) {
 	files, err := filepath.Glob("testdata/translate/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -62,8 +63,8 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// translateSection translates a section of a fixture, and checks the result
-// with the types of OpenAI's client where that has any.
+// translateSection translates a section of a fixture, and checks the result with
+// the types of OpenAI's client if it has the API.
 func translateSection(t *testing.T, name string, in []byte, client, provider API) []byte {
 	switch name {
 	case "request":
@@ -211,7 +212,8 @@ func TestUntranslatable(t *testing.T) {
 	}
 }
 
-// checkRefusal checks that the error is about a field; "-" is none.
+// checkRefusal checks that the error is about a field. "-" means the whole request,
+// and "" no error.
 func checkRefusal(t *testing.T, body string, from, to API, field string, err error) {
 	t.Helper()
 	if field == "" {
@@ -274,14 +276,14 @@ func TestUntranslatableContent(t *testing.T) {
 		_, err := TranslateRequest([]byte(body), Chat, Messages)
 		checkRefusal(t, body, Chat, Messages, "-", err)
 	}
-	const want = "chat cannot be sent as messages: field logprobs: the other API gives no probabilities"
+	const want = "chat cannot be sent as messages: field logprobs: the other API returns no probabilities"
 	if _, err := TranslateRequest([]byte(`{"logprobs":true}`), Chat, Messages); err == nil || err.Error() != want {
-		t.Errorf("the error reads %v, want %s", err, want)
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 
-// The limit that Anthropic wants and the client did not give is invented, and
-// gives way to a candidate's own, even to a higher one.
+// TestInventedLimit: if the client sets no limit, the one added for Anthropic gives
+// way to a candidate's own limit, even to a higher one.
 func TestInventedLimit(t *testing.T) {
 	f := func(member string, edits Edits, want string) {
 		t.Helper()
@@ -301,8 +303,8 @@ func TestInventedLimit(t *testing.T) {
 	f(`"max_tokens":4096,`, Edits{MaxTokens: 16000}, "4096")
 }
 
-// Decisions are recorded, and must not quote what a client wrote: reasons name
-// fields only.
+// TestReasonsQuoteNothing: reasons name fields but do not quote the client's text,
+// because decisions are recorded.
 func TestReasonsQuoteNothing(t *testing.T) {
 	const secret = "SECRET"
 	for _, test := range []struct {
@@ -334,12 +336,13 @@ func TestReasonsQuoteNothing(t *testing.T) {
 	} {
 		_, err := TranslateRequest([]byte(`{"model":"m",`+test.body+`}`), test.from, test.to)
 		if err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("TranslateRequest(%s, %s, %s) = %v, want an error that does not quote", test.body, test.from, test.to, err)
+			t.Errorf("TranslateRequest(%s, %s, %s) = %v, want an error that does not quote the client", test.body, test.from, test.to, err)
 		}
 	}
 }
 
-// What a client may send comes back unchanged from a translation there and back.
+// TestRequestRoundTrip: a request is the same after translation to another API and
+// back.
 func TestRequestRoundTrip(t *testing.T) {
 	const tools = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object", "properties":{"b":{},"a":{}}},"strict":true}}]`
 	for _, test := range []struct {
@@ -364,7 +367,7 @@ func TestRequestRoundTrip(t *testing.T) {
 			t.Fatalf("back from %s: %v\n%s", test.via, err, there)
 		}
 		if diff := cmp.Diff(test.body, string(back)); diff != "" {
-			t.Errorf("there and back by %s (-want +got):\n%s\n%s", test.via, diff, there)
+			t.Errorf("there and back via %s (-want +got):\n%s\n%s", test.via, diff, there)
 		}
 	}
 }
@@ -383,7 +386,7 @@ func TestAnswerRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(body, string(back)); diff != "" {
-			t.Errorf("there and back by %s (-want +got):\n%s", via, diff)
+			t.Errorf("there and back via %s (-want +got):\n%s", via, diff)
 		}
 	}
 }
@@ -396,7 +399,7 @@ func TestAnswerErrors(t *testing.T) {
 		{Chat, Messages, `{`, "not valid JSON"},
 		{Chat, Messages, `{"error":{"message":"no such model","code":"model_not_found"}}`, "no such model"},
 		{Chat, Messages, `{"choices":[]}`, "no message"},
-		{Chat, Messages, `{"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`, "the call of f are not a JSON object"},
+		{Chat, Messages, `{"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`, "the call to f are not a JSON object"},
 		{Messages, Chat, `{"type":"message"}`, "no content"},
 		{Responses, Chat, `{"id":"r"}`, "no output"},
 		{Responses, Chat, `{"output":[],"status":"in_progress"}`, "status is in_progress"},
@@ -408,13 +411,14 @@ func TestAnswerErrors(t *testing.T) {
 	}
 }
 
-// Some servers send null for what is not there: it is no call.
+// TestNulls: null in place of a missing value, as some servers send it, is not a
+// call.
 func TestNulls(t *testing.T) {
 	const message = `{"role":"assistant","content":"hi","refusal":null,"reasoning":null,"tool_calls":null,"function_call":null,"audio":null,"annotations":null}`
 	for _, to := range []API{Messages, Responses} {
 		got, err := TranslateAnswer([]byte(`{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":`+message+`,"logprobs":null,"finish_reason":"stop"}],"usage":null}`), Chat, to, 0, carrot.Usage{})
 		if err != nil || bytes.Contains(got, []byte("tool_use")) || bytes.Contains(got, []byte("function_call")) {
-			t.Errorf("in %s it is %s, %v", to, got, err)
+			t.Errorf("translated to %s it is %s, %v", to, got, err)
 		}
 		translator := NewStreamTranslator(Chat, to, 0, 0)
 		var all []byte
@@ -431,12 +435,12 @@ func TestNulls(t *testing.T) {
 			}
 		}
 		if bytes.Contains(all, []byte("tool_use")) || bytes.Contains(all, []byte("function_call")) {
-			t.Errorf("in %s the stream is %s", to, all)
+			t.Errorf("translated to %s the stream is %s", to, all)
 		}
 	}
 }
 
-// Every word for the end of an answer.
+// TestStopReasons covers every reason why an answer ends.
 func TestStopReasons(t *testing.T) {
 	in := map[API]string{
 		Chat:      `{"choices":[{"message":{"content":"x"},"finish_reason":"%"}]}`,
@@ -452,7 +456,7 @@ func TestStopReasons(t *testing.T) {
 		{Chat, "stop", Messages, "stop_reason", "end_turn"},
 		{Chat, "length", Messages, "stop_reason", "max_tokens"},
 		{Chat, "content_filter", Messages, "stop_reason", "refusal"},
-		{Chat, "tool_calls", Messages, "stop_reason", "end_turn"}, // for none are called
+		{Chat, "tool_calls", Messages, "stop_reason", "end_turn"}, // because no tool is called
 		{Chat, "eos", Messages, "stop_reason", "end_turn"},
 		{Chat, "length", Responses, "incomplete_details", "reason"},
 		{Messages, "end_turn", Chat, "finish_reason", "stop"},
@@ -486,7 +490,7 @@ func TestSameAPI(t *testing.T) {
 	data := []byte(`{"choices":[{"delta":{"content":"x"}}]}`)
 	s := NewStreamTranslator(Chat, Chat, 0, 0)
 	got, err := s.Next(Event{Data: data})
-	copy(data, "XXXX") // the data are valid during the call only
+	copy(data, "XXXX") // Next must have copied the data
 	if err != nil || len(got) != 1 || !json.Valid(got[0].Data) {
 		t.Errorf("Next = %v, %v, want a copy of the event", got, err)
 	}
@@ -495,8 +499,8 @@ func TestSameAPI(t *testing.T) {
 	}
 }
 
-// A top_p of 1 beside a temperature says nothing, and Anthropic's newer models
-// refuse both.
+// TestTopPOfOne: a top_p of 1 has no effect, and is dropped beside a temperature,
+// because Anthropic's newer models refuse both together.
 func TestTopPOfOne(t *testing.T) {
 	f := func(more, want string) {
 		t.Helper()

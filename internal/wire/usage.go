@@ -12,16 +12,16 @@ import (
 // usageKeys are the names in a usage object.
 type usageKeys struct {
 	input, output           string
-	cached, written         string // counts beside the input
-	inputParts, outputParts string // objects of counts within input and output
-	reasoning               string // in outputParts
+	cached, written         string // counts that are not part of the input
+	inputParts, outputParts string // objects with counts that are parts of input and output
+	reasoning               string // within outputParts
 }
 
-// none stands for the name of what an API does not have.
+// none is the key of a count that an API does not have.
 const none = ""
 
 var usageKeysOf = map[API]usageKeys{
-	Chat: {"prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", none, // the third is DeepSeek's
+	Chat: {"prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", none, // the third key is used by DeepSeek
 		"prompt_tokens_details", "completion_tokens_details", "reasoning_tokens"},
 	Responses: {"input_tokens", "output_tokens", none, none,
 		"input_tokens_details", "output_tokens_details", "reasoning_tokens"},
@@ -30,9 +30,9 @@ var usageKeysOf = map[API]usageKeys{
 	Embeddings: {"prompt_tokens", none, none, none, none, none, none},
 }
 
-// readUsage reads a usage object in an API's terms. Parts do not overlap in the
-// result: OpenAI counts cached tokens within the prompt's and reasoning within
-// the completion's, Anthropic counts cached tokens apart.
+// readUsage reads a usage object of an API. The counts of the result do not
+// overlap. OpenAI's counts do: the prompt's tokens include cached tokens and the
+// completion's include reasoning. Anthropic counts cached tokens separately.
 func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
 	if !v.IsObject() {
 		return u, false
@@ -80,7 +80,7 @@ func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
 		u.CacheWrite = min(u.CacheWrite, u.Input-u.CachedInput)
 		u.Input -= u.CachedInput + u.CacheWrite
 	}
-	// Some servers count reasoning beside the completion, as their total shows.
+	// Some servers do not include reasoning in the completion, as their total shows.
 	beside := api == Chat && u.Reasoning > 0 && total == u.Input+u.CachedInput+u.CacheWrite+u.Output+u.Reasoning
 	if !beside {
 		u.Reasoning = min(u.Reasoning, u.Output)
@@ -89,12 +89,12 @@ func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
 	return u, ok
 }
 
-// count is a number of tokens, within reason.
+// count returns a number of tokens, clamped to the range from 0 to 2^40.
 func count(v gjson.Result) int { return int(min(max(v.Int(), 0), 1<<40)) }
 
-// addUsage brings a stream's usage up to date with a later report of it. That
-// holds, but for what Anthropic leaves out of the input because it said so
-// before. ok is false if v is no usage.
+// addUsage updates a stream's usage with a later report. The later report counts,
+// except that Anthropic may omit input counts that it reported before. ok is false
+// if v is not a usage.
 func addUsage(api API, old carrot.Usage, v gjson.Result) (u carrot.Usage, ok bool) {
 	u, ok = readUsage(api, v)
 	if !ok {
@@ -118,8 +118,8 @@ func addUsage(api API, old carrot.Usage, v gjson.Result) (u carrot.Usage, ok boo
 	return u, true
 }
 
-// ReadError reads an error that came with a good status in place of an answer;
-// nil if it is none.
+// ReadError reads an error that was sent in place of an answer, with a status of
+// success. It returns nil if body is not an error.
 func ReadError(body []byte) *Error {
 	if !valid(body) {
 		return nil
@@ -131,17 +131,17 @@ func ReadError(body []byte) *Error {
 	return nil
 }
 
-// Answer is what a gateway must know of a whole answer.
+// Answer holds what a gateway needs to know about a whole answer.
 type Answer struct {
 	ID       string
-	Model    string // in the provider's words
+	Model    string // the provider's name of it
 	Usage    carrot.Usage
 	HasUsage bool
-	// Text of the answer; of several, all of them.
+	// Text is the text of the answer, or of all answers if there are several.
 	Text string
 }
 
-// ReadAnswer reads a whole answer. ok is false if it is not an answer of the
+// ReadAnswer reads a whole answer. ok is false if body is not an answer of the
 // API.
 func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	if !valid(body) {
@@ -167,7 +167,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	add := func(s string) {
 		text = append(text, s...)
 	}
-	if api == Embeddings { // long, and without text
+	if api == Embeddings { // the answer is long and has no text
 		return a, parts.IsArray()
 	}
 	elements(parts, func(part gjson.Result) {
@@ -195,17 +195,17 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	return a, true
 }
 
-// answerKey is what holds the parts of a whole answer.
+// answerKey holds the key of the parts of a whole answer.
 var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: "output", Embeddings: "data"}
 
-// addDelta adds the text of a chat message or of a part of one, reasoning first,
-// and reports whether it holds more than text.
+// addDelta appends the text of a chat message or of a part of one, with reasoning
+// first. more reports whether it contains more than text.
 func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
 	var thought, content, refusal string
 	var calls gjson.Result
 	m.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
-		case "reasoning_content", "reasoning": // some servers say it under both names
+		case "reasoning_content", "reasoning": // some servers send it under both names
 			thought = cmp.Or(thought, value.Str)
 		case "content":
 			content = value.Str
@@ -227,31 +227,31 @@ func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
 	return text, more
 }
 
-// Chunk is what a gateway must know of one event of a stream.
+// Chunk holds what a gateway needs to know about one event of a stream.
 type Chunk struct {
-	// Content says that the event carries a part of the answer: once it is
-	// with the client nobody else can answer.
+	// Content says that the event contains a part of the answer. Once the client
+	// has it, no other model can answer.
 	Content bool
-	// Finished is how many answers are complete; a usage may follow.
+	// Finished is how many answers the event completes. A usage may follow.
 	Finished int
-	// Last says that nothing follows.
+	// Last says that no event follows.
 	Last bool
 	// Err is an error within the stream.
 	Err *Error
 
 	ID       string
-	Model    string // in the provider's words; empty if the event names none
+	Model    string // the provider's name of it, empty if the event has none
 	HasUsage bool   // see AddUsage
-	// InputOnly says that of the usage only the input is known yet.
+	// InputOnly says that the usage does not include the output yet.
 	InputOnly bool
-	// Text of this part.
+	// Text is the text of this part.
 	Text string
 
 	api   API
-	usage gjson.Result // as it came
+	usage gjson.Result // as it was sent
 }
 
-// AddUsage brings the usage of a stream so far up to date with the chunk's.
+// AddUsage updates the usage of the stream so far with that of the chunk.
 func (c *Chunk) AddUsage(sofar carrot.Usage) carrot.Usage {
 	u, _ := addUsage(c.api, sofar, c.usage)
 	return u
@@ -385,9 +385,9 @@ func readResponsesChunk(v gjson.Result) Chunk {
 	return c
 }
 
-// streamError reads an error that came in place of a part of an answer. The
-// status is what the provider would have answered with: it says whether to try
-// another.
+// streamError reads an error that was sent in place of an answer or a part of one.
+// It derives the status from the error, because the status decides whether to try
+// another provider.
 func streamError(v gjson.Result) *Error {
 	inner := v
 	if e := v.Get("error"); e.IsObject() {
@@ -418,11 +418,12 @@ func streamError(v gjson.Result) *Error {
 	return e
 }
 
-// maxErrorText is how much is kept of an error that cannot be read, in bytes.
+// maxErrorText limits the text of an error without a message, in bytes.
 const maxErrorText = 4096
 
-// errorText is what an error says, in it or beside it, by whichever name a
-// server has for that, and else the beginning of the whole.
+// errorText returns the message of an error, which servers put under various names
+// inside the error or beside it. Without a message, it returns the beginning of the
+// whole body.
 func errorText(inner, whole gjson.Result) string {
 	for _, v := range []gjson.Result{inner, whole} {
 		for _, path := range []string{"message", "detail", "detail.message", "detail.0.msg", "msg"} {
@@ -431,5 +432,5 @@ func errorText(inner, whole gjson.Result) string {
 			}
 		}
 	}
-	return cmp.Or(cutBack(strings.TrimSpace(whole.Raw), maxErrorText), "the provider does not say why")
+	return cmp.Or(cutBack(strings.TrimSpace(whole.Raw), maxErrorText), "the provider gave no reason")
 }

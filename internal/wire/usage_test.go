@@ -20,20 +20,20 @@ func TestReadUsage(t *testing.T) {
 		ok    bool
 	}{
 		{"none", Chat, `null`, carrot.Usage{}, false},
-		{"of another API", Chat, `{"input_tokens":3}`, carrot.Usage{}, false},
+		{"usage of another API", Chat, `{"input_tokens":3}`, carrot.Usage{}, false},
 		{"chat", Chat, `{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}`, carrot.Usage{Input: 10, Output: 5}, true},
-		{"cached and reasoning tokens are parts of the others", Chat,
+		{"cached and reasoning tokens are included in the others", Chat,
 			`{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,"prompt_tokens_details":{"cached_tokens":1920},"completion_tokens_details":{"reasoning_tokens":200}}`,
 			carrot.Usage{Input: 86, CachedInput: 1920, Output: 100, Reasoning: 200}, true},
-		{"reasoning beside the completion, as the total shows", Chat,
+		{"reasoning not included in the completion, as the total shows", Chat,
 			`{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,"completion_tokens_details":{"reasoning_tokens":20}}`, carrot.Usage{Input: 10, Output: 5, Reasoning: 20}, true},
 		{"DeepSeek's cache", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":2}`, carrot.Usage{Input: 2, CachedInput: 8, Output: 5}, true},
 		{"cache writes in chat", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":2,"cache_write_tokens":3}}`, carrot.Usage{Input: 5, CachedInput: 2, CacheWrite: 3, Output: 5}, true},
 		{"more cached than sent", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":99}}`, carrot.Usage{CachedInput: 10, Output: 5}, true},
 		{"negative", Chat, `{"prompt_tokens":-10,"completion_tokens":-5}`, carrot.Usage{}, true},
-		{"Anthropic counts cached tokens apart", Messages, `{"input_tokens":50,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":7}`,
+		{"Anthropic counts cached tokens separately", Messages, `{"input_tokens":50,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":7}`,
 			carrot.Usage{Input: 50, CachedInput: 1000, CacheWrite: 200, Output: 7}, true},
-		{"Anthropic's thinking is a part of the output", Messages, `{"input_tokens":5,"output_tokens":70,"output_tokens_details":{"thinking_tokens":60}}`, carrot.Usage{Input: 5, Output: 10, Reasoning: 60}, true},
+		{"Anthropic's thinking is included in the output", Messages, `{"input_tokens":5,"output_tokens":70,"output_tokens_details":{"thinking_tokens":60}}`, carrot.Usage{Input: 5, Output: 10, Reasoning: 60}, true},
 		{"responses", Responses, `{"input_tokens":37,"input_tokens_details":{"cached_tokens":30},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":48}`,
 			carrot.Usage{Input: 7, CachedInput: 30, Output: 7, Reasoning: 4}, true},
 		{"embeddings have no output", Embeddings, `{"prompt_tokens":8,"total_tokens":8}`, carrot.Usage{Input: 8}, true},
@@ -60,10 +60,10 @@ func TestReadChunk(t *testing.T) {
 		data string
 		want facts
 	}{
-		{"the role is no content", Chat, `{"id":"c","model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, facts{ID: "c", Model: "m"}},
-		{"nulls are no content", Chat, `{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":null,"function_call":null,"audio":null,"reasoning":null}}]}`, facts{}},
+		{"the role is not content", Chat, `{"id":"c","model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, facts{ID: "c", Model: "m"}},
+		{"nulls are not content", Chat, `{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":null,"function_call":null,"audio":null,"reasoning":null}}]}`, facts{}},
 		{"reasoning under both names", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":"hm"}}]}`, facts{Content: true, Text: "hm"}},
-		{"reasoning under one of two names", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":""}}]}`, facts{Content: true, Text: "hm"}},
+		{"reasoning under one name, empty under the other", Chat, `{"choices":[{"delta":{"reasoning_content":"hm","reasoning":""}}]}`, facts{Content: true, Text: "hm"}},
 		{"content", Chat, `{"choices":[{"delta":{"content":"hi"}}]}`, facts{Content: true, Text: "hi"}},
 		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
@@ -81,12 +81,12 @@ func TestReadChunk(t *testing.T) {
 		{"a part of a text", Messages, `{"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}`, facts{Content: true, Text: "hi"}},
 		{"the end of a message", Messages, `{"type":"message_stop"}`, facts{Content: true, Finished: 1, Last: true}},
 		{"overloaded", Messages, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, facts{Status: 529}},
-		{"a response is made", Responses, `{"type":"response.created","response":{"id":"r","model":"m","usage":null}}`, facts{ID: "r", Model: "m"}},
+		{"a response is created", Responses, `{"type":"response.created","response":{"id":"r","model":"m","usage":null}}`, facts{ID: "r", Model: "m"}},
 		{"an item begins", Responses, `{"type":"response.output_item.added","item":{"type":"message"}}`, facts{}},
 		{"a part of a response", Responses, `{"type":"response.output_text.delta","delta":"hi"}`, facts{Content: true, Text: "hi"}},
 		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: 1, Last: true, HasUsage: true, ID: "r", Model: "m"}},
 		{"a response failed", Responses, `{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"m"}}}`, facts{Status: 429}},
-		{"an event for an error", Responses, `{"type":"error","code":"server_error","message":"m"}`, facts{Status: 502}},
+		{"an error event", Responses, `{"type":"error","code":"server_error","message":"m"}`, facts{Status: 502}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
@@ -113,12 +113,12 @@ func TestForClient(t *testing.T) {
 		api        API
 		asked      bool
 		account    []byte
-		want       string // "" if it is not kept
+		want       string // "" if the event is dropped
 	}{
 		{"the model", `{"id":"c","model":"gpt-4o-2024","choices":[]}`, Chat, false, nil, `{"id":"c","model":"served","choices":[]}`},
 		{"no model", `{"choices":[{}]}`, Chat, false, nil, `{"choices":[{}]}`},
 		{"usage that was not asked for", `{"choices":[{}],"usage":null,"x":1}`, Chat, false, nil, `{"choices":[{}],"x":1}`},
-		{"an event for such usage", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, false, nil, ``},
+		{"an event that only has such usage", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, false, nil, ``},
 		{"usage that was asked for", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, true, account, `{"choices":[],"usage":{"prompt_tokens":1},"carrot":{"cost_usd":0.1}}`},
 		{"a message's start", `{"type":"message_start","message":{"model":"x","usage":{}}}`, Messages, false, nil, `{"type":"message_start","message":{"model":"served","usage":{}}}`},
 		{"a message's end", `{"type":"message_delta","usage":{"output_tokens":3}}`, Messages, false, account, `{"type":"message_delta","usage":{"output_tokens":3},"carrot":{"cost_usd":0.1}}`},
@@ -133,8 +133,8 @@ func TestForClient(t *testing.T) {
 	}
 }
 
-// Of several reports in a stream the last holds, but for what Anthropic's leave
-// out of the input because they said it before.
+// TestMergeUsage: the last report of a stream counts, except that Anthropic omits
+// input counts that it reported before.
 func TestMergeUsage(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -145,13 +145,13 @@ func TestMergeUsage(t *testing.T) {
 		{"running counts of chat", Chat, []string{
 			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":80}}}`,
 			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`}, carrot.Usage{Input: 100, Output: 9}},
-		{"Anthropic says the input first", Messages, []string{
+		{"Anthropic reports the input first", Messages, []string{
 			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
 			`{"type":"message_delta","usage":{"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
-		{"and parts of it again", Messages, []string{
+		{"Anthropic repeats a part of the input", Messages, []string{
 			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
 			`{"type":"message_delta","usage":{"input_tokens":50,"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
-		{"or corrects it", Messages, []string{
+		{"Anthropic corrects the input", Messages, []string{
 			`{"type":"message_start","message":{"usage":{"input_tokens":1000,"output_tokens":1}}}`,
 			`{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":1000,"output_tokens":7}}`}, carrot.Usage{CachedInput: 1000, Output: 7}},
 	} {
@@ -169,7 +169,7 @@ func TestMergeUsage(t *testing.T) {
 	}
 }
 
-// The text of an answer is what the model wrote, in the order it wrote it.
+// TestReadAnswerText: the text is everything that the model wrote, in order.
 func TestReadAnswerText(t *testing.T) {
 	for _, test := range []struct {
 		api        API
@@ -187,16 +187,16 @@ func TestReadAnswerText(t *testing.T) {
 	}
 }
 
-// A chat without a choice is no answer.
+// TestReadAnswerNot: a body without parts, or one that failed, is not an answer.
 func TestReadAnswerNot(t *testing.T) {
 	for body, api := range map[string]API{`{"choices":[]}`: Chat, `{"choices":[null]}`: Chat, `{"choices":null}`: Chat, `{"content":null}`: Messages, `{"output":[],"status":"failed"}`: Responses, `{"data":{}}`: Embeddings} {
 		if a, ok := ReadAnswer(api, []byte(body)); ok {
-			t.Errorf("%s is an answer: %+v", body, a)
+			t.Errorf("ReadAnswer(%s) = %+v, want no answer", body, a)
 		}
 	}
 }
 
-// Neither depth nor number makes reading dear or deadly.
+// TestHostile: neither deep nesting nor many fields exhaust time or memory.
 func TestHostile(t *testing.T) {
 	deep := Event{Data: []byte(strings.Repeat("[", 1<<24))}
 	if _, ok := ReadChunk(Chat, deep); ok {
@@ -225,8 +225,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// Whatever a provider sends in a stream is read without harm, and what becomes
-// of valid JSON is valid JSON.
+// FuzzForClient: no event makes reading panic, and valid JSON stays valid JSON.
 func FuzzForClient(f *testing.F) {
 	for _, seed := range []string{`{"id":"c","model":"m","choices":[{"delta":{"content":"x"}}],"usage":null}`, `{"usage" : {"prompt_tokens":1} , "choices":[]}`,
 		`{"\u0075sage":{},"a":1}`, `{"usage":1}`, `{"a":",\"usage\":","usage":{},"usage":null}`, `{"type":"message_start","message":{"model":"m","usage":{}}}`, `{"response":{"usage":{},"model":1}}`} {
@@ -248,7 +247,7 @@ func FuzzForClient(f *testing.F) {
 	})
 }
 
-// An error says something by whichever name, and in any case.
+// TestErrorMessage: the message is found under every name, and never empty.
 func TestErrorMessage(t *testing.T) {
 	for _, test := range []struct{ body, want string }{
 		{`{"error":{"message":"m"}}`, "m"},
@@ -270,7 +269,7 @@ func TestErrorMessage(t *testing.T) {
 	}{
 		{Messages, `{"type":"error"}`, `{"type":"error"}`},
 		{Responses, `{"type":"error","detail":"m"}`, "m"},
-		{Responses, `{"type":"response.failed"}`, "the provider does not say why"},
+		{Responses, `{"type":"response.failed"}`, "the provider gave no reason"},
 	} {
 		c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
 		if !ok || c.Err == nil || c.Err.Message != test.want {

@@ -4,7 +4,7 @@
   const byID = (id) => document.getElementById(id);
   document.documentElement.classList.add('js');
 
-  // Numbers, written as the page writes them.
+  // Numbers, formatted as in the rest of the page.
   const significant = (v) => v === 0 ? '0' : v.toFixed(Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(v))))));
   const amount = (v) => data.perCall ? significant(v) + ' calls' : '$' + significant(v);
   const share = (v) => v > 0 && v < 0.005 ? '<1%' : Math.round(100 * v) + '%';
@@ -17,7 +17,7 @@
   const charts = [...stage.querySelectorAll('svg.curves')];
   const hidden = new Set();
   const order = [...document.querySelectorAll('.legend input')].map((box) => Number(box.dataset.r));
-  let chosen = null; // {router, at}: at counts its points in the window by cost
+  let chosen = null; // {router, at}: at is an index into pointsIn
 
   const create = (name, attributes, parent) => {
     const node = document.createElementNS('http://www.w3.org/2000/svg', name);
@@ -121,7 +121,7 @@
   stage.addEventListener('focus', () => { if (!chosen && stage.matches(':focus-visible')) step(0, 0); });
   stage.addEventListener('blur', clear);
 
-  // step moves along a curve, or to another router at about the same cost.
+  // step moves along a curve, or to the point of another router at the nearest cost.
   const step = (along, routers) => {
     const chart = visible();
     const shown = order.filter((r) => !hidden.has(r) && pointsIn(chart, r).length > 0);
@@ -174,7 +174,7 @@
     });
   }
 
-  // The slider: recorded settings of one router, cheap first.
+  // The slider: recorded settings of one router, the cheapest first.
   const slider = byID('pay-slider');
   if (!slider) return;
   const select = byID('pay-router');
@@ -224,7 +224,7 @@
     const [w, cost, quality, shares] = r.steps[Number(slider.value)];
     byID('pay-what').textContent = r.quality ? 'One more right answer is worth' : 'Setting';
     byID('pay-worth').textContent = willing(r, w);
-    byID('pay-kind').textContent = r.quality ? 'to you, with ' + r.name : 'of ' + r.name + ': a setting of its own, no price of quality';
+    byID('pay-kind').textContent = r.quality ? 'to you, with ' + r.name : 'of ' + r.name + ', which is not a price of quality';
     byID('pay-cost').textContent = amount(cost);
     byID('pay-quality').textContent = quality.toFixed(4);
     if (data.best.cost > 0) byID('pay-cost-share').textContent = share(cost / data.best.cost) + ' of ' + data.best.model;

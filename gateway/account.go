@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/record"
+)
+
+// known says how much of a usage the provider has reported.
+type known int
+
+const (
+	nothing   known = iota
+	inputOnly       // of a stream that did not come to its end
+	everything
+)
+
+// account sets usage and cost. What the provider did not report is counted: the
+// text has length bytes, of which sample is the beginning. Counts that cannot be
+// true are no report.
+func (k *call) account(u carrot.Usage, reported known, length int, sample string) {
+	if max(u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning) >= incredible {
+		u, reported = carrot.Usage{}, nothing
+	}
+	k.reported = k.reported || reported > nothing
+	if reported == nothing {
+		u.Input = k.choice.inputTokens
+	}
+	a := k.a
+	if a.Estimated = reported < everything; a.Estimated {
+		u.Output, u.Reasoning = 0, 0
+		if len(sample) > 0 {
+			u.Output = max(1, price.CountTokens(sample)*length/len(sample))
+		}
+	}
+	a.Usage = u
+	if k.t.price == nil {
+		return
+	}
+	var err error
+	a.Cost, err = k.t.price.Cost(u)
+	a.CostUnknown = err != nil
+}
+
+// incredible is a number of tokens that no call has.
+const incredible = 1 << 40
+
+// finish decides how an attempt ended and records it.
+func (k *call) finish(e *provider.Error) {
+	a, sent := k.a, k.x.reply.sent
+	switch {
+	case e == nil:
+		a.Outcome = record.Served
+		k.x.done.served = k.c.Name
+	case e.Kind == provider.Canceled:
+		a.Outcome = record.ClientGone
+	case sent:
+		a.Outcome = record.Broken
+		k.x.done.served = k.c.Name
+	case e.Kind == provider.Invalid:
+		a.Outcome = record.Refused
+	default:
+		a.Outcome = record.FellBack
+	}
+	switch a.Outcome {
+	case record.FellBack, record.Refused:
+		// A provider does not bill what it reports as an error. An answer that it
+		// began and the gateway abandoned it bills as far as it says so.
+		if a.Status/100 != 2 || e.Said || !k.reported {
+			a.Usage, a.Estimated, a.Cost, a.CostUnknown = carrot.Usage{}, false, 0, false
+		}
+	case record.ClientGone:
+		if a.Usage == (carrot.Usage{}) { // the provider has the whole input and may bill it
+			k.account(carrot.Usage{}, nothing, 0, "")
+		}
+	}
+	if e != nil {
+		a.ErrorCode, a.Error = e.Code, e.Message
+		if e.Quoted && a.Prompt == nil {
+			a.Error = ""
+		}
+		if a.Status == 0 || e.Status >= 400 && !sent {
+			a.Status = e.Status
+		}
+		if a.ErrorCode == "" {
+			a.ErrorCode = string(e.Kind)
+		}
+	}
+	k.x.g.record(a)
+}
+
+// record hands an attempt to the recorder.
+func (g *Gateway) record(a *record.Attempt) {
+	g.metrics.attempt(a)
+	if g.recorder == nil {
+		return
+	}
+	defer func() { // a recorder that panics must not cost the answer
+		if v := recover(); v != nil {
+			g.log.Error("the recorder panicked", "request_id", a.RequestID, "attempt", a.Number, "panic", fmt.Sprintf("%T", v))
+		}
+	}()
+	// The client may be gone; the attempt is recorded all the same.
+	if err := g.recorder.Record(context.Background(), a); err != nil {
+		g.log.Error("an attempt was not recorded", "request_id", a.RequestID, "attempt", a.Number, "error", err)
+	}
+}

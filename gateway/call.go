@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
+	"github.com/carrot-router/carrot/record"
+)
+
+// maxAnswer is the longest answer that is not streamed, in bytes.
+const maxAnswer = 64 << 20
+
+// call is one attempt: one call of a candidate, with its record.
+type call struct {
+	*run
+	c   *candidate
+	t   *target
+	try *provider.Try
+	api wire.API // the provider's
+	a   *record.Attempt
+
+	reported bool // the provider said what it bills
+}
+
+// call calls a candidate once, passes the answer on, and records how that ended,
+// exactly once. After an error with nothing sent to the client another call may be
+// made.
+func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
+	t, x := c.target(), r.x
+	k := &call{run: r, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
+	body, err := k.body()
+	if err != nil {
+		return &provider.Error{Kind: provider.Invalid, Status: http.StatusBadRequest, Message: err.Error()}
+	}
+	k.a.Number = r.attempts + 1
+	if e := x.g.reserve(x.ctx, k.a); e != nil {
+		return e
+	}
+	r.attempts++
+
+	ctx, span := x.g.tracer.attempt(try.Context, k.a)
+	span.calls(t.provider.Upstream)
+	try.Context = ctx
+	begun := time.Now()
+	if k.a.Overhead = begun.Sub(x.start) - r.upstream; k.a.Number == 1 {
+		x.g.metrics.overhead(k.a.Overhead)
+	}
+	e := contained(x.g.log, x.id, func() *provider.Error { return k.exchange(body, begun) })
+	k.a.Upstream = time.Since(begun)
+	r.upstream += k.a.Upstream
+	if e == nil && !k.a.Stream {
+		k.a.FirstToken = k.a.Upstream
+	}
+	k.finish(e)
+	span.end(k.a)
+	return e
+}
+
+// contained turns a panic into an error: one broken answer must cost neither the
+// record nor the breaker's count.
+func contained(log *slog.Logger, id string, f func() *provider.Error) (e *provider.Error) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("panic", "request_id", id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			e = &provider.Error{Kind: provider.Server, Status: http.StatusInternalServerError, Code: provider.CodePanic, Message: "internal error"}
+		}
+	}()
+	return f()
+}
+
+// attempt is the record of a call that is about to be made.
+func (r *run) attempt(c *candidate) *record.Attempt {
+	x, h, t := r.x, r.choice, c.target()
+	a := &record.Attempt{
+		Time: time.Now(), RequestID: x.id, Client: r.request.client, API: string(x.reply.api), Session: r.request.session, Stream: x.q.Stream,
+		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
+		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
+	}
+	if x.client != nil {
+		a.Labels = x.client.Labels
+	}
+	if e := a.Estimate(); e != nil && !e.CostUnknown {
+		a.Expected, a.ExpectedUnknown = e.Cost, false
+	}
+	if x.routes.config.RecordContent {
+		a.Prompt = x.q.Body
+	}
+	return a
+}
+
+// body is the request in the words of the target's provider.
+func (k *call) body() ([]byte, error) {
+	body, err := k.choice.bodies.in(k.api, k.x.q, k.t)
+	if err != nil {
+		return nil, err
+	}
+	e := k.t.edits(k.api, k.x.q)
+	if k.api == wire.Chat && k.x.reply.api != wire.Chat {
+		e.RenameLimit = k.t.provider.limitKey
+	}
+	return wire.Edit(body, e), nil
+}
+
+// exchange makes the call and passes the answer on.
+func (k *call) exchange(body []byte, begun time.Time) *provider.Error {
+	ctx := k.try.Context
+	header := k.passedOn(k.api)
+	if k.c != k.choice.order[0] { // the key stands for another request now
+		header.Del("Idempotency-Key")
+	}
+	k.x.g.tracer.inject(ctx, header)
+	response, err := k.try.Send(provider.Call{API: k.api, Body: body, Header: header}, k.x.q.Stream)
+	if err != nil {
+		return provider.NetworkError(ctx, err)
+	}
+	defer response.Body.Close()
+	k.a.Status = response.StatusCode
+	if k.x.q.Stream {
+		s := &stream{call: k, begun: begun}
+		return s.relay(ctx, response)
+	}
+	return k.relay(ctx, response)
+}
+
+// passedOn are the client's headers that concern the provider.
+func (r *run) passedOn(api wire.API) http.Header {
+	h := http.Header{}
+	if api != r.x.reply.api {
+		return h
+	}
+	for _, name := range []string{"Anthropic-Beta", "Anthropic-Version", "Openai-Beta", "Idempotency-Key"} {
+		if v := r.x.r.Header[name]; len(v) > 0 {
+			h[name] = v
+		}
+	}
+	return h
+}
+
+// relay passes a whole answer on.
+func (k *call) relay(ctx context.Context, response *http.Response) *provider.Error {
+	body, err := provider.ReadAnswer(response, maxAnswer)
+	if err != nil {
+		return provider.NetworkError(ctx, err)
+	}
+	answer, ok := wire.ReadAnswer(k.api, body)
+	if !ok {
+		if e := wire.ReadError(body); e != nil {
+			return k.t.provider.Reported(e)
+		}
+		if answer.HasUsage {
+			k.take(answer)
+		}
+		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: "the provider's answer does not follow its API"}
+	}
+	k.take(answer)
+	reply := &k.x.reply
+	if k.api != reply.api {
+		if body, err = wire.TranslateAnswer(body, k.api, reply.api, time.Now().Unix(), k.a.Usage); err != nil {
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
+		}
+	}
+	k.try.Answered()
+	k.remember()
+	k.answerHeaders()
+	k.costHeader()
+	reply.whole(http.StatusOK, wire.SetModel(body, k.c.Name))
+	if !reply.sent {
+		return &provider.Error{Kind: provider.Canceled, Code: "canceled"}
+	}
+	return nil
+}
+
+// take keeps what a whole answer says about itself.
+func (k *call) take(answer wire.Answer) {
+	known := nothing
+	if answer.HasUsage {
+		known = everything
+	}
+	k.account(answer.Usage, known, len(answer.Text), answer.Text)
+	k.a.AnswerID = answer.ID
+	if answer.Model != "" {
+		k.a.UpstreamModel = answer.Model
+	}
+	if k.a.Prompt != nil {
+		k.a.Answer = answer.Text
+	}
+}
+
+// remember notes which candidate continued the conversation.
+func (k *call) remember() {
+	s := served{client: k.a.Client, session: k.a.Session, prefixes: k.choice.prefixes,
+		inputTokens: k.a.Usage.Input + k.a.Usage.CachedInput + k.a.Usage.CacheWrite}
+	if k.x.reply.api == wire.Responses {
+		s.response = k.a.AnswerID
+	}
+	k.x.g.decider.conversations.remember(k.c, s)
+}
+
+// reserve asks the budgets, if there are any, whether a call may be made.
+func (g *Gateway) reserve(ctx context.Context, a *record.Attempt) *provider.Error {
+	if g.budgets == nil {
+		return nil
+	}
+	err := g.budgets.Reserve(ctx, a)
+	if err == nil {
+		return nil
+	}
+	if d, ok := errors.AsType[*Denial](err); ok {
+		return &provider.Error{Kind: provider.Denied, Status: d.Status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
+	}
+	g.log.Error("a call was not made, because nothing could be reserved for it", "request_id", a.RequestID, "attempt", a.Number, "error", err)
+	return &provider.Error{Kind: provider.Denied, Status: http.StatusServiceUnavailable, Code: "not_reserved", Message: "the cost of the request could not be reserved: try again", Err: err}
+}

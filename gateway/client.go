@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/carrot-router/carrot/internal/strictyaml"
+	"github.com/carrot-router/carrot/internal/wire"
+)
+
+// Client is who sends requests: a team, a program or a person with a key.
+type Client struct {
+	// Name in records and metrics.
+	Name string
+	// Key is the SHA-256 of the client's key.
+	Key [sha256.Size]byte
+	// Limits of what the client may do.
+	Limits ClientLimits
+	// Labels are written in the records of the client's requests. They must not
+	// be changed.
+	Labels map[string]string
+}
+
+// ClientLimits are the limits of a client. The zero value has none.
+type ClientLimits struct {
+	// Policies, and models of embeddings, that the client may use. Empty: all,
+	// and models by name too.
+	Policies []string
+}
+
+// restricted reports whether a client may use only the policies of its limits. A
+// nil client, where clients are not told apart, may use everything.
+func (c *Client) restricted() bool { return c != nil && len(c.Limits.Policies) > 0 }
+
+// Clients finds clients by their keys. It must be safe for concurrent use: every
+// request waits for it.
+type Clients interface {
+	// Client returns the client whose key has this SHA-256, nil if there is
+	// none. An error is a fault of the store, not of the key.
+	Client(ctx context.Context, key [sha256.Size]byte) (*Client, error)
+}
+
+// listedClients are the clients of a configuration.
+type listedClients []Client
+
+// Client compares all keys, in constant time.
+func (l listedClients) Client(_ context.Context, key [sha256.Size]byte) (*Client, error) {
+	found := -1
+	for i := range l {
+		if subtle.ConstantTimeCompare(key[:], l[i].Key[:]) == 1 {
+			found = i
+		}
+	}
+	if found < 0 {
+		return nil, nil
+	}
+	return &l[found], nil
+}
+
+// newClients returns the clients of a prepared configuration; nil if it lists none.
+func newClients(list []ClientConfig) Clients {
+	if len(list) == 0 {
+		return nil
+	}
+	clients := make(listedClients, len(list))
+	for i, c := range list {
+		clients[i] = Client{Name: c.Name, Limits: ClientLimits{Policies: c.Policies}, Labels: c.Labels}
+		clients[i].Key, _ = parseHash(c.KeySHA256) // it was checked
+	}
+	return clients
+}
+
+// authenticate finds the client that sent a request by its key, sent as a bearer
+// token or as x-api-key. Without clients everyone may send requests, and the
+// client is nil.
+func authenticate(ctx context.Context, clients Clients, h http.Header) (*Client, error) {
+	if clients == nil {
+		return nil, nil
+	}
+	message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"
+	for _, key := range []string{bearer(h), h.Get("X-Api-Key")} {
+		if key = strings.TrimSpace(key); key == "" {
+			continue
+		}
+		client, err := clients.Client(ctx, sha256.Sum256([]byte(key)))
+		if err != nil {
+			return nil, fmt.Errorf("find the client: %w", err)
+		}
+		if client != nil {
+			return client, nil
+		}
+		message = "the key is unknown"
+	}
+	return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
+}
+
+// bearer is the token of an Authorization header.
+func bearer(h http.Header) string {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return token
+}
+
+const (
+	minKeyLength = 16
+	maxKeyFile   = 4 << 10
+)
+
+// hashKeys replaces every client's key, or the name of the file that holds it, by
+// its SHA-256. It calls reading with the name of each key file before it is read.
+func (c *Config) hashKeys(p *strictyaml.Problems, reading func(name string)) {
+	for i := range c.Clients {
+		client, field := &c.Clients[i], strictyaml.Element("clients", i)
+		var ways []string
+		for _, way := range []struct{ name, value string }{{"key", client.Key.Reveal()}, {"key_file", client.KeyFile}, {"key_sha256", client.KeySHA256}} {
+			if way.value != "" || p.Given(field+"."+way.name) {
+				ways = append(ways, way.name)
+			}
+		}
+		switch {
+		case len(ways) == 0:
+			p.Add(field, "has no key: want key, key_file or key_sha256")
+		case len(ways) > 1:
+			p.Add(field+"."+ways[len(ways)-1], "want one of %s, not all", strings.Join(ways, " and "))
+		case ways[0] == "key_sha256":
+			if hash, ok := parseHash(client.KeySHA256); ok {
+				client.KeySHA256 = hex.EncodeToString(hash[:])
+			} else {
+				p.Add(field+".key_sha256", "want the key's SHA-256 in 64 hexadecimal digits")
+			}
+		default:
+			key, err := client.Key.Reveal(), error(nil)
+			if ways[0] == "key_file" {
+				reading(client.KeyFile)
+				key, err = readKeyFile(client.KeyFile)
+			}
+			if err == nil {
+				err = checkKey(key)
+			}
+			if err != nil {
+				p.Add(field+"."+ways[0], "%v", err)
+				break
+			}
+			hash := sha256.Sum256([]byte(key))
+			client.KeySHA256 = hex.EncodeToString(hash[:])
+		}
+		client.Key, client.KeyFile = "", ""
+	}
+}
+
+// parseHash reads a SHA-256 in hexadecimal digits.
+func parseHash(text string) (hash [sha256.Size]byte, ok bool) {
+	sum, err := hex.DecodeString(text)
+	if err != nil || len(sum) != sha256.Size {
+		return hash, false
+	}
+	return [sha256.Size]byte(sum), true
+}
+
+// checkKey refuses keys that can be guessed or that no header can hold. Its errors
+// do not show the key.
+func checkKey(key string) error {
+	if len(key) < minKeyLength {
+		return fmt.Errorf("the key has %d characters: want at least %d, hard to guess", len(key), minKeyLength)
+	}
+	return checkToken(key)
+}
+
+// checkToken refuses text that cannot be a word of an HTTP header.
+func checkToken(text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return errors.New("has a space, line break or other character that a key cannot have")
+	}
+	return nil
+}
+
+func readKeyFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no file %s", path)
+	} else if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(data) > maxKeyFile {
+		return "", fmt.Errorf("%s is longer than a key, %d bytes", path, maxKeyFile)
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/carrot-router/carrot/internal/spelling"
+	"github.com/carrot-router/carrot/internal/strictyaml"
+)
+
+const (
+	adminOff       = "off" // as the admin address
+	defaultListen  = "127.0.0.1:8080"
+	defaultAdmin   = "127.0.0.1:8081"
+	defaultRecords = 100 // MiB
+)
+
+// OpenFile reads a configuration file. See [ParseFile]; errors begin with the
+// file's name, and relative paths in it are relative to its folder. env looks
+// environment variables up; nil: none is set. reading, if not nil, is called with
+// the name of each file that is read, the configuration and the clients' key files,
+// just before it is read and whether it exists or not: for programs that watch
+// them.
+func OpenFile(path string, env func(string) (string, bool), reading func(name string)) (*File, error) {
+	if reading == nil {
+		reading = func(string) {}
+	}
+	reading(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	return parseFile(data, env, path, reading)
+}
+
+// ParseFile reads a configuration: strict YAML without anchors and tags, in which
+// ${NAME} and ${NAME:-default} in secrets, addresses and paths stand for the
+// environment variables that env looks up, and $$ for a dollar sign. It fills in
+// the defaults, adds the policies that always exist and replaces the clients' keys
+// by hashes. Relative paths are relative to the working directory.
+//
+// The error lists all problems in the order of the file, one a line, each with
+// line, column and field. If the form of a file is wrong (unknown keys, wrong
+// types) its meaning is not checked. No error shows a secret. Whether the router
+// knows the models is not checked here.
+func ParseFile(data []byte, env func(string) (string, bool)) (*File, error) {
+	return parseFile(data, env, "", func(string) {})
+}
+
+func parseFile(data []byte, env func(string) (string, bool), name string, reading func(name string)) (*File, error) {
+	f := new(File)
+	p := strictyaml.Decode(data, f, strictyaml.Options{File: name, Env: env, Want: "providers and models"})
+	if p.Malformed() {
+		return nil, p.Err()
+	}
+	f.resolvePaths(filepath.Dir(name))
+	or(p, "listen", &f.Listen, defaultListen)
+	or(p, "admin_listen", &f.AdminListen, defaultAdmin)
+	or(p, "record.max_mb", &f.Record.MaxMB, defaultRecords)
+	orPointer(&f.Record.Keep, 10)
+	or(p, "log.level", &f.Log.Level, "info")
+	f.RecordContent = f.Record.Content
+	f.Config = *f.Config.prepared(p, reading)
+	f.checkAddresses(p)
+	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
+	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.Log.Level) {
+		p.Add("log.level", "no level %q: %s", f.Log.Level, spelling.Suggest(f.Log.Level, levels))
+	}
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// resolvePaths makes relative paths relative to a folder.
+func (f *File) resolvePaths(dir string) {
+	paths := []*string{&f.Router, &f.Prices, &f.Record.Path}
+	for i := range f.Clients {
+		paths = append(paths, &f.Clients[i].KeyFile)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+}
+
+// SetListen replaces the address for clients, under the same conditions as in a
+// file.
+func (f *File) SetListen(address string) error {
+	f.Listen = address
+	p := new(strictyaml.Problems)
+	f.checkAddresses(p)
+	return p.Err()
+}
+
+// Restart names the fields of a file that was read anew that need a restart to take
+// effect, because they are bound when the program starts. The addresses stay as
+// they were, so the new file must do for them: if it does not, as when it no
+// longer lists clients for an address that other machines can reach, that is an
+// error.
+func (f *File) Restart(bound *File) ([]string, error) {
+	stays := *f
+	stays.Listen, stays.AdminListen = bound.Listen, bound.AdminListen
+	p := new(strictyaml.Problems)
+	if stays.checkAddresses(p); p.Err() != nil {
+		return nil, fmt.Errorf("the addresses stay as they are until a restart: %w", p.Err())
+	}
+	return changedFields([]changedField{
+		{"listen", f.Listen != bound.Listen},
+		{"admin_listen", f.AdminListen != bound.AdminListen},
+		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
+	}), nil
+}
+
+// changedField is a field, and whether it differs from before.
+type changedField struct {
+	name    string
+	changed bool
+}
+
+func changedFields(fields []changedField) []string {
+	var names []string
+	for _, f := range fields {
+		if f.changed {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+func (f *File) checkAddresses(p *strictyaml.Problems) {
+	if public, ok := checkAddress(p, "listen", f.Listen); ok && public && len(f.Clients) == 0 {
+		p.Add("listen", "other machines can reach %s: list clients with keys, or listen on 127.0.0.1", f.Listen)
+	}
+	if f.AdminListen == adminOff {
+		return
+	}
+	public, ok := checkAddress(p, "admin_listen", f.AdminListen)
+	switch {
+	case ok && sameAddress(f.Listen, f.AdminListen):
+		p.Add("admin_listen", "%s is also the address of listen: want another port, or %q", f.AdminListen, adminOff)
+	case ok && public && f.AdminKey == "":
+		p.Add("admin_listen", "other machines can reach %s: set admin_key, or listen on 127.0.0.1", f.AdminListen)
+	}
+}
+
+// checkAddress reports whether an address is valid, and whether other machines can
+// reach it.
+func checkAddress(p *strictyaml.Problems, field, address string) (public, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == '/' }) {
+		p.Add(field, "%q is not an address: want HOST:PORT, such as %s", address, defaultListen)
+		return false, false
+	}
+	return !isLoopback(host), true
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// sameAddress reports whether one machine cannot listen on both.
+func sameAddress(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	isAny := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return host == "" || err == nil && ip.Unmap().IsUnspecified()
+	}
+	return strings.EqualFold(hostA, hostB) || isAny(hostA) || isAny(hostB) || isLoopback(hostA) && isLoopback(hostB)
+}

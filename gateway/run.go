@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
+)
+
+// run answers a request by the candidates of its choice, one after the other.
+type run struct {
+	x       *exchange
+	request request
+	choice  *choice
+	job     *provider.Job
+
+	attempts int
+	upstream time.Duration // spent waiting for providers
+}
+
+// converse answers a conversation: by the decision's candidate or, as long as the
+// client has not received a byte, by those after it.
+func (x *exchange) converse() error {
+	r, err := x.choose(false)
+	if err != nil {
+		return err
+	}
+	return r.answer()
+}
+
+func (r *run) answer() error {
+	x := r.x
+	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
+	for {
+		c := t.next()
+		e := r.try(c, t.last())
+		if e == nil {
+			return nil
+		}
+		if x.ctx.Err() != nil && e.Kind != provider.Canceled { // no further call can be made
+			return r.failed(c, provider.NetworkError(x.ctx, x.ctx.Err()))
+		}
+		level, why := slog.LevelWarn, string(e.Kind)
+		switch {
+		case e.Code == provider.CodeBreakerOpen: // no provider was called
+			level, why = slog.LevelDebug, provider.CodeBreakerOpen
+		case e.Kind == provider.Canceled || e.Kind == provider.Invalid || e.Kind == provider.Denied: // not the provider's fault
+			level = slog.LevelDebug
+		}
+		x.g.log.Log(x.ctx, level, "attempt failed", "request_id", x.id, "model", c.Name, "provider", c.target().provider.Name, "attempt", r.attempts, "error", e.Public())
+		switch e.Kind {
+		case provider.Canceled, provider.Invalid, provider.Denied:
+			return r.failed(c, e)
+		case provider.ContextLength:
+			t.tooLong(c)
+		}
+		if t.last() {
+			return r.failed(c, e)
+		}
+		x.g.metrics.fallback(c.Name, why)
+	}
+}
+
+// try calls a candidate until it answers or calling it again makes no sense. It
+// returns nil when the client has its answer, or a part of it.
+func (r *run) try(c *candidate, last bool) *provider.Error {
+	if r.job == nil {
+		r.job = r.x.routes.caller.Job(r.x.ctx)
+		r.job.KeyRefused = r.keyRefused
+	}
+	e := r.job.Call(c.target().call(), last, func(t *provider.Try) *provider.Error {
+		e := r.call(c, t)
+		if r.x.reply.sent {
+			return nil
+		}
+		return e
+	})
+	r.x.done.attempts = r.attempts
+	return e
+}
+
+func (r *run) keyRefused(t provider.Target, key int, e *provider.Error) {
+	r.x.g.log.Error("a provider refuses its key", "request_id", r.x.id, "provider", t.Upstream.Name, "key", key, "status", e.Status)
+}
+
+// failed ends a request whose last call failed.
+func (r *run) failed(c *candidate, e *provider.Error) error {
+	switch e.Kind {
+	case provider.Canceled:
+		r.x.reply.status = 499 // nobody reads it
+		return nil
+	case provider.Invalid, provider.ContextLength:
+		return r.refuse(c, e)
+	case provider.Denied:
+		return r.deny(c, e)
+	}
+	return r.exhausted(c, e)
+}
+
+// refuse tells the client why the provider refused the request: in the provider's
+// own words, if the client speaks its API.
+func (r *run) refuse(c *candidate, e *provider.Error) error {
+	r.failureHeaders(c)
+	reply := &r.x.reply
+	if c.target().provider.Speaks(reply.api) == reply.api && wire.Has(e.Body, "error") {
+		reply.whole(e.Status, e.Body)
+		return nil
+	}
+	return &wire.Error{Status: e.Status, Code: e.Code, Message: e.Message}
+}
+
+// deny tells the client why its request may not be made.
+func (r *run) deny(c *candidate, e *provider.Error) error {
+	r.failureHeaders(c)
+	r.retryAfter(e.RetryAfter)
+	out := &wire.Error{Status: e.Status, Type: "permission_error", Code: e.Code, Message: e.Message}
+	switch e.Status {
+	case http.StatusPaymentRequired:
+		out.Type = "insufficient_quota"
+	case http.StatusTooManyRequests:
+		out.Type = "rate_limit_error"
+	}
+	return out
+}
+
+// exhausted is the error when no candidate could answer; it holds what the last
+// one said.
+func (r *run) exhausted(c *candidate, e *provider.Error) error {
+	r.failureHeaders(c)
+	said := "no model could answer in one attempt"
+	switch {
+	case r.attempts == 0:
+		said = "no model was called"
+	case r.attempts > 1:
+		said = fmt.Sprintf("no model could answer in %d attempts, the last one", r.attempts)
+	}
+	out := &wire.Error{Status: e.Status, Type: "server_error", Code: e.Code, Message: said + ": " + e.Message}
+	wait := e.RetryAfter
+	if e.Code == provider.CodeBreakerOpen {
+		wait = r.x.routes.config.Breaker.Open
+	}
+	r.retryAfter(wait)
+	switch e.Kind {
+	case provider.RateLimited:
+		out.Type = "rate_limit_error"
+	case provider.KeyRefused: // of the gateway's key the client learns nothing more
+		out.Status, out.Code, out.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refuses the gateway's key", c.target().provider.Name)
+	case provider.Timeout:
+		out.Status = cmp.Or(e.Status, http.StatusGatewayTimeout)
+	default:
+		if out.Status < 500 || out.Status > 599 {
+			out.Status = http.StatusBadGateway
+		}
+	}
+	return out
+}

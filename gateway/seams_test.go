@@ -1,0 +1,253 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/simulate"
+	"github.com/carrot-router/carrot/record"
+)
+
+// newRigWith serves a configuration with options; the rig keeps the records.
+func newRigWith(t *testing.T, config string, provider http.Handler, s gateway.Source, o gateway.Options) *rig {
+	t.Helper()
+	r := &rig{records: &records{}}
+	o.Recorder = r.records
+	g, err := gateway.New(parse(t, config, map[string]http.Handler{"sim": provider}), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(t, g)
+	return r
+}
+
+// holds is a budget: it keeps what was reserved, and denies when told to.
+type holds struct {
+	mu       sync.Mutex
+	reserved []record.Attempt
+	deny     error
+}
+
+func (h *holds) Reserve(_ context.Context, a *record.Attempt) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deny != nil {
+		return h.deny
+	}
+	h.reserved = append(h.reserved, *a)
+	return nil
+}
+
+// Every call is reserved before it is made, with what it is expected to cost, and
+// recorded after it, exactly once: fallbacks and retries too.
+func TestReserve(t *testing.T) {
+	budget := &holds{}
+	failing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	r := newRigWith(t, simulatedConfig, failing, source(), gateway.Options{Budgets: budget})
+	r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+	made := r.records.list()
+	if len(made) != 6 || len(budget.reserved) != 6 { // three candidates, twice each
+		t.Fatalf("%d calls were reserved and %d recorded, want 6", len(budget.reserved), len(made))
+	}
+	for i, a := range budget.reserved {
+		e := a.Estimate()
+		if a.Number != i+1 || a.RequestID != made[i].RequestID || made[i].Number != i+1 || a.Candidate != made[i].Candidate {
+			t.Errorf("reserved %s %d of %s, recorded %s %d of %s", a.RequestID, a.Number, a.Candidate, made[i].RequestID, made[i].Number, made[i].Candidate)
+		}
+		if e == nil || e.CostP90 <= 0 || a.Expected != e.Cost || a.Outcome != "" || a.Cost != 0 {
+			t.Errorf("reserved with %+v, expected %v, outcome %q", e, a.Expected, a.Outcome)
+		}
+	}
+}
+
+// A call that may not be made is not made, nor is another, and the client is told
+// what the budget says.
+func TestReserveDenied(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		deny   error
+		status int
+		want   []string
+	}{
+		{"a denial", &gateway.Denial{Status: 402, Code: "budget_exceeded", Message: "30.00 of 30.00 USD are spent", RetryAfter: 90 * time.Second}, 402, []string{`"budget_exceeded"`, "30.00 of 30.00", `"insufficient_quota"`}},
+		{"a rate", &gateway.Denial{Status: 429, Code: "rate_limited", Message: "slow down"}, 429, []string{`"rate_limited"`, "slow down"}},
+		{"a broken store", errors.New("secret of the database"), 503, []string{`"not_reserved"`, "try again"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			provider := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
+			r := newRigWith(t, simulatedConfig, provider, source(), gateway.Options{Budgets: &holds{deny: test.deny}})
+			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
+				body := chat("auto", sumQuestion)
+				if path == "/v1/messages" {
+					body = chat("auto", sumQuestion, `"max_tokens":50`)
+				}
+				a := r.post(t, path, body)
+				if a.status != test.status || strings.Contains(a.body, "secret") {
+					t.Errorf("%s: status %d: %s", path, a.status, a.body)
+				}
+				for _, want := range test.want {
+					if path == "/v1/chat/completions" && !strings.Contains(a.body, want) {
+						t.Errorf("%s: %s, want %s", path, a.body, want)
+					}
+				}
+				if wait := a.header.Get("Retry-After"); (wait == "90") != (test.name == "a denial") {
+					t.Errorf("%s: Retry-After %q", path, wait)
+				}
+			}
+			if calls := provider.Bill().Lines; len(r.records.list()) != 0 || len(calls) > 0 && calls[0].Calls != 0 {
+				t.Errorf("%d calls were recorded, the provider billed %+v", len(r.records.list()), calls)
+			}
+		})
+	}
+}
+
+// found is a store of clients.
+type found struct{ broken bool }
+
+func (f found) Client(_ context.Context, key [sha256.Size]byte) (*gateway.Client, error) {
+	switch {
+	case f.broken:
+		return nil, errors.New("the store is away")
+	case key == sha256.Sum256([]byte("team-key-0123456789")):
+		return &gateway.Client{Name: "team", Key: key, Limits: gateway.ClientLimits{Policies: []string{"cheap"}}, Labels: map[string]string{"cost_center": "7"}}, nil
+	}
+	return nil, nil
+}
+
+// Clients may be found elsewhere than in the configuration. Their limits hold, and
+// their labels are recorded.
+func TestClientsFoundElsewhere(t *testing.T) {
+	r := newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Clients: found{}})
+	ask := func(model, key string, status int) {
+		t.Helper()
+		if a := r.post(t, "/v1/chat/completions", chat(model, sumQuestion), "Authorization: Bearer "+key); a.status != status {
+			t.Errorf("%s with %q: status %d, want %d: %s", model, key, a.status, status, a.body)
+		}
+	}
+	ask("cheap", "team-key-0123456789", 200)
+	ask("quality", "team-key-0123456789", 403)
+	ask("cheap", "another", 401)
+	ask("cheap", "", 401)
+	if all := r.records.list(); len(all) != 1 || all[0].Client != "team" || all[0].Labels["cost_center"] != "7" {
+		t.Errorf("recorded %+v", all)
+	}
+	r = newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Clients: found{broken: true}})
+	if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), "X-Api-Key: team-key-0123456789"); a.status != 500 || strings.Contains(a.body, "store") {
+		t.Errorf("with a broken store: status %d: %s", a.status, a.body)
+	}
+	c := parse(t, simulatedConfig+"clients: [{name: a, key: listed-key-0123456789}]\n", map[string]http.Handler{"sim": simulated(0)})
+	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, but") {
+		t.Errorf("clients in both places: %v", err)
+	}
+}
+
+// The labels of a listed client are recorded too.
+func TestClientLabels(t *testing.T) {
+	r := newRig(t, simulatedConfig+"clients: [{name: shop, key: shop-key-0123456789, labels: {team: search}}]\n", map[string]http.Handler{"sim": simulated(0)})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion), "X-Api-Key: shop-key-0123456789"); a.status != 200 {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	if a := r.records.list()[0]; a.Client != "shop" || a.Labels["team"] != "search" {
+		t.Errorf("recorded client %q with %v", a.Client, a.Labels)
+	}
+}
+
+// Two gateways run in one process, also on one registry, whose series then count
+// both.
+func TestTwoGateways(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	first := newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Registerer: registry})
+	second := newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Registerer: registry})
+	for _, r := range []*rig{first, second, second} {
+		if a := r.post(t, "/v1/chat/completions", chat("gemma-2-2b-it", sumQuestion)); a.status != 200 {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+	}
+	if len(first.records.list()) != 1 || len(second.records.list()) != 2 {
+		t.Errorf("recorded %d and %d", len(first.records.list()), len(second.records.list()))
+	}
+	const want = `
+# HELP carrot_attempts_total Calls of providers, by outcome.
+# TYPE carrot_attempts_total counter
+carrot_attempts_total{model="gemma-2-2b-it",outcome="broken",provider="sim"} 0
+carrot_attempts_total{model="gemma-2-2b-it",outcome="client_gone",provider="sim"} 0
+carrot_attempts_total{model="gemma-2-2b-it",outcome="failed",provider="sim"} 0
+carrot_attempts_total{model="gemma-2-2b-it",outcome="refused",provider="sim"} 0
+carrot_attempts_total{model="gemma-2-2b-it",outcome="served",provider="sim"} 3
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "carrot_attempts_total"); err != nil {
+		t.Error(err)
+	}
+	// A metric of another kind under one of the names is an error, not a panic.
+	taken := prometheus.NewRegistry()
+	taken.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "carrot_attempts_total"}))
+	c := parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	if _, err := gateway.New(c, source(), gateway.Options{Registerer: taken}); err == nil || !strings.Contains(err.Error(), "register metrics") {
+		t.Errorf("a name that is taken: %v", err)
+	}
+}
+
+// Without mean qualities, the default of a policy is the model that is expected to
+// be best, not just the first of the file.
+func TestDefaultWithoutMeanQualities(t *testing.T) {
+	config := strings.Replace(simulatedConfig, "models:\n", "models:\n  - {name: small-first, like: gemma-2-2b-it, provider: sim, upstream: gemma-2-2b-it, price: {input: 0.1, output: 0.1}}\n", 1)
+	r := newRigWith(t, config, simulated(0), gateway.Source{Router: source().Router}, gateway.Options{})
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion), "X-Carrot-Route: off"); a.status != 200 || a.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
+		t.Errorf("status %d, %s serves, want gpt-4o-2024-08-06: %s", a.status, a.header.Get("X-Carrot-Model"), a.body)
+	}
+}
+
+// Counts that cannot be true are no report: the tokens are counted here, and the
+// cost is neither negative nor absurd.
+func TestUsageBeyondBelief(t *testing.T) {
+	for _, usage := range []string{
+		`{"prompt_tokens":10,"completion_tokens":1099511627776,"total_tokens":1099511627786}`,
+		`{"prompt_tokens":9223372036854775807,"completion_tokens":1,"total_tokens":9223372036854775807}`,
+	} {
+		boasting := said(200, "application/json", `{"id":"c-1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"391"},"finish_reason":"stop"}],"usage":`+usage+`}`)
+		r := newRigWith(t, simulatedConfig, boasting, source(), gateway.Options{})
+		a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion))
+		kept := r.records.list()[0]
+		if a.status != 200 || !kept.Estimated || kept.CostUnknown || kept.Cost <= 0 || kept.Cost > carrot.Dollars(0.01) {
+			t.Errorf("%s: status %d, recorded %+v for %v, estimated %v", usage, a.status, kept.Usage, kept.Cost, kept.Estimated)
+		}
+	}
+}
+
+// Tokens without a price have an unknown cost, which is not zero: the header is
+// absent, the record says null, and a metric counts it.
+func TestUnknownCostOfAnAnswer(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	written := said(200, "application/json", `{"type":"message","content":[{"type":"text","text":"391"}],"usage":{"input_tokens":10,"cache_creation_input_tokens":2000,"output_tokens":5}}`)
+	r := newRigWith(t, `
+providers: [{name: sim, kind: anthropic, base_url: $sim}]
+models: [{name: gemma-2-2b-it, provider: sim, price: {input: 1, output: 2}}]
+`, written, source(), gateway.Options{Registerer: registry})
+	a := r.post(t, "/v1/messages", chat("auto", sumQuestion, `"max_tokens":50`))
+	if _, there := a.header["X-Carrot-Cost"]; a.status != 200 || there {
+		t.Errorf("status %d with X-Carrot-Cost %q: %s", a.status, a.header.Get("X-Carrot-Cost"), a.body)
+	}
+	kept := r.records.list()[0]
+	if line := string(kept.AppendJSON(nil)); !kept.CostUnknown || !strings.Contains(line, `"cost_usd":null`) {
+		t.Errorf("recorded %s", line)
+	}
+	const want = `
+# HELP carrot_unknown_cost_total Calls whose cost is unknown, because they used tokens without a price.
+# TYPE carrot_unknown_cost_total counter
+carrot_unknown_cost_total{model="gemma-2-2b-it",provider="sim"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "carrot_unknown_cost_total"); err != nil {
+		t.Error(err)
+	}
+}

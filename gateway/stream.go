@@ -1,0 +1,323 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
+)
+
+// keptText is how much of a stream's text is kept to count its tokens, in
+// bytes, if no usage comes.
+const keptText = 64 << 10
+
+// stream passes a provider's stream on to the client, event by event. Events before
+// the first content are held back: until then another candidate can still answer.
+type stream struct {
+	*call
+	begun time.Time
+
+	translator *wire.StreamTranslator // nil: the client speaks the provider's API
+	out        []byte                 // not yet written
+	usage      carrot.Usage
+	known      known
+	text       strings.Builder
+	textLength int
+	finished   int  // answers that are complete
+	done       bool // the client has the mark that ends a chat's stream
+	events     int  // that the client got or is about to get
+}
+
+// relay passes the stream on. An error is returned whether or not the client has a
+// part of the answer: reply.sent says which.
+func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Error {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
+		return s.noStream(ctx, response)
+	}
+	if s.api != s.x.reply.api {
+		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
+		s.translator.Counted = func() (carrot.Usage, bool) {
+			s.settle()
+			return s.a.Usage, s.known < everything
+		}
+	}
+	log, id := s.x.g.log, s.x.id
+	e := contained(log, id, func() *provider.Error { return s.pump(ctx, response.Body) })
+	e = contained(log, id, func() *provider.Error {
+		s.settle()
+		if e != nil {
+			return e
+		}
+		s.remember()
+		defer drain(response.Body)
+		return s.end()
+	})
+	if sent := s.x.reply.sent; sent {
+		if e != nil && e.Kind != provider.Canceled {
+			s.broken(e)
+		}
+		s.costHeader() // a trailer
+	}
+	return e
+}
+
+// noStream is the error of an answer that should have been a stream: often an
+// error with a good status.
+func (s *stream) noStream(ctx context.Context, response *http.Response) *provider.Error {
+	body, err := provider.ReadAnswer(response, maxAnswer)
+	if err != nil {
+		return provider.NetworkError(ctx, err)
+	}
+	if e := wire.ReadError(body); e != nil {
+		return s.t.provider.Reported(e)
+	}
+	if answer, ok := wire.ReadAnswer(s.api, body); ok {
+		s.take(answer)
+	}
+	return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not stream"}
+}
+
+// flushing is a provider's stream. Before it waits for more of it, it sends the
+// client what has come so far.
+type flushing struct {
+	from io.Reader
+	s    *stream
+}
+
+func (f flushing) Read(b []byte) (int, error) {
+	if f.s.x.reply.sent && !f.s.flush() {
+		return 0, errHungUp
+	}
+	return f.from.Read(b)
+}
+
+// errHungUp is that the client cannot be written to.
+var errHungUp = &provider.Error{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
+
+// drainFor is how long the gateway waits for the end of a stream after its last
+// event, so that the connection can be used again.
+const drainFor = 5 * time.Millisecond
+
+func drain(body io.ReadCloser) {
+	late := time.AfterFunc(drainFor, func() { body.Close() })
+	defer late.Stop()
+	_, _ = io.CopyN(io.Discard, body, 4096) // its errors no longer matter
+}
+
+// lateFor is how long the gateway waits for what may follow a whole answer: its
+// usage, and the mark that ends the stream.
+const lateFor = 5 * time.Second
+
+// pump reads events and passes them on until the stream ends.
+func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
+	decoder := wire.NewDecoder(flushing{body, s})
+	for {
+		e, err := decoder.Next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			e := provider.NetworkError(ctx, err)
+			if s.complete() && e.Kind != provider.Canceled {
+				return nil
+			}
+			if e.Kind == provider.Network {
+				e.Code, e.Message = "stream_cut", "the provider's stream ended early"
+			}
+			return e
+		}
+		chunk, ok := wire.ReadChunk(s.api, e)
+		switch {
+		case !ok:
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_chunk", Message: "the provider sent a chunk that does not follow its API"}
+		case chunk.Err != nil:
+			return s.t.provider.Reported(chunk.Err)
+		}
+		s.note(&chunk)
+		if err := s.pass(e); err != nil {
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error(), Quoted: true}
+		}
+		if chunk.Content && !s.x.reply.sent {
+			s.try.Answered()
+			s.a.FirstToken = time.Since(s.begun)
+			s.answerHeaders()
+			s.x.reply.begin()
+		}
+		if s.x.reply.sent && len(s.out) > 32<<10 && !s.flush() {
+			return errHungUp
+		}
+		if chunk.Last && !s.x.reply.sent {
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "empty_stream", Message: "the provider's stream has no answer in it"}
+		}
+		if chunk.Last {
+			return nil
+		}
+		if chunk.Finished > 0 && s.complete() {
+			late := time.AfterFunc(lateFor, func() { body.Close() })
+			defer late.Stop()
+		}
+	}
+}
+
+// complete reports whether all answers that were asked for are complete.
+func (s *stream) complete() bool {
+	return s.finished > 0 && (s.api != wire.Chat || s.finished >= s.x.q.Answers)
+}
+
+// note keeps what an event says about the answer.
+func (s *stream) note(c *wire.Chunk) {
+	if c.Model != "" {
+		s.a.UpstreamModel = c.Model
+	}
+	if c.ID != "" {
+		s.a.AnswerID = c.ID
+	}
+	s.finished += c.Finished
+	if c.HasUsage {
+		s.usage = c.AddUsage(s.usage)
+		if c.InputOnly {
+			s.known = max(s.known, inputOnly)
+		} else {
+			s.known = everything
+		}
+	}
+	s.textLength += len(c.Text)
+	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil {
+		s.text.WriteString(c.Text)
+	}
+}
+
+// pass turns a provider's event into the client's, and keeps them until they are
+// written.
+func (s *stream) pass(e wire.Event) error {
+	if s.translator == nil {
+		s.add(e)
+		return nil
+	}
+	events, err := s.translator.Next(e)
+	for _, e := range events {
+		s.add(e)
+	}
+	return err
+}
+
+// add appends an event of the client's API.
+func (s *stream) add(e wire.Event) {
+	if s.x.reply.api == wire.Chat && string(e.Data) == wire.Done {
+		s.done = true
+		if s.x.q.AskUsage && s.known == nothing && s.translator == nil && s.complete() {
+			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
+		}
+		s.out = e.AppendTo(s.out)
+		return
+	}
+	data, keep := wire.ForClient(s.x.reply.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
+		if s.translator == nil && (s.known < everything || s.finished == 0 && s.x.reply.api == wire.Chat) {
+			return nil
+		}
+		s.settle()
+		return s.accountJSON()
+	})
+	if keep {
+		s.events++
+		s.out = wire.Event{Name: e.Name, Data: data}.AppendTo(s.out)
+	}
+}
+
+// counted is the last chunk of a chat whose client asked for the usage and whose
+// provider reported none: it has the gateway's own count, and says so.
+func (s *stream) counted() []byte {
+	s.settle()
+	u := s.a.Usage
+	b, err := json.Marshal(struct {
+		ID      string          `json:"id"`
+		Object  string          `json:"object"`
+		Created int64           `json:"created"`
+		Model   string          `json:"model"`
+		Choices []struct{}      `json:"choices"`
+		Usage   map[string]int  `json:"usage"`
+		Account json.RawMessage `json:"carrot"`
+	}{s.a.AnswerID, "chat.completion.chunk", time.Now().Unix(), s.c.Name, []struct{}{},
+		map[string]int{"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Input + u.Output}, s.accountJSON()})
+	if err != nil { // strings and numbers can always be written
+		return nil
+	}
+	return b
+}
+
+// accountJSON is the gateway's account, written beside a usage.
+func (k *call) accountJSON() []byte {
+	a := k.a
+	out := struct {
+		RequestID string      `json:"request_id"`
+		Model     string      `json:"model"`
+		Policy    string      `json:"policy"`
+		Cost      *carrot.USD `json:"cost_usd"` // null: unknown
+		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
+		Attempts  int         `json:"attempts"`
+		Estimated bool        `json:"estimated,omitempty"` // the tokens were counted here
+	}{RequestID: a.RequestID, Model: a.Candidate, Policy: k.x.q.Model, Attempts: a.Number, Estimated: a.Estimated}
+	if !a.CostUnknown {
+		out.Cost = &a.Cost
+	}
+	if !a.ExpectedUnknown {
+		out.Estimate = &a.Expected
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// flush writes what is kept to the client, and reports whether that succeeded.
+func (s *stream) flush() bool {
+	if len(s.out) == 0 {
+		return true
+	}
+	ok := s.x.reply.write(s.out)
+	s.out = s.out[:0]
+	return ok
+}
+
+// settle brings usage and cost up to date.
+func (s *stream) settle() {
+	s.account(s.usage, s.known, s.textLength, s.text.String())
+	if s.a.Prompt != nil {
+		s.a.Answer = s.text.String()
+	}
+}
+
+// end writes the rest of a stream that ended well.
+func (s *stream) end() *provider.Error {
+	if s.translator != nil {
+		for _, e := range s.translator.Close() {
+			s.add(e)
+		}
+	}
+	if s.x.reply.api == wire.Chat && !s.done { // not all servers send the mark
+		s.add(wire.Event{Data: []byte(wire.Done)})
+	}
+	if !s.flush() {
+		return errHungUp
+	}
+	return nil
+}
+
+// broken ends a stream, of which the client has a part, with an error in the
+// client's API.
+func (s *stream) broken(e *provider.Error) {
+	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Message: e.Message, RequestID: s.x.id}
+	s.out = out.Event(s.x.reply.api, s.events).AppendTo(s.out)
+	if s.flush() {
+		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.t.provider.Name, "error", e.Public())
+	}
+}

@@ -1,0 +1,110 @@
+package importer
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/carrot-router/carrot/dataset"
+)
+
+// jsonSeeds returns sources of the JSON formats, good and bad.
+func jsonSeeds() (seeds []string) {
+	for _, tt := range importCases() {
+		for name, text := range tt.files {
+			if hasEnding(name, ".json", ".jsonl") {
+				seeds = append(seeds, text)
+			}
+		}
+	}
+	for _, tt := range refusals() {
+		if hasEnding(tt.file, ".json", ".jsonl") {
+			seeds = append(seeds, tt.text)
+		}
+	}
+	return append(seeds, "[]", "[{}]", "{}{}", "\ufeff{}", "\ufeff [ {\"a\":{\"b\":[1,{\"content\":\"x\"}]}} ] ", "\x1f\x8b", "[[[", `{"a":1e999}`)
+}
+
+// isFormatError fails the test unless err says which file is wrong, how, and what
+// to do.
+func isFormatError(t *testing.T, err error) {
+	t.Helper()
+	if bad, ok := errors.AsType[*dataset.FormatError](err); !ok || bad.File == "" || bad.Reason == "" || bad.Hint == "" || len(err.Error()) > 1<<13 {
+		t.Errorf("%#v is not a FormatError with a hint", err)
+	}
+}
+
+func FuzzScanJSONL(f *testing.F) {
+	for _, text := range jsonSeeds() {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := writeFile(t, filepath.Join(t.TempDir(), "a.jsonl"), data)
+		last, bad := int64(0), 0
+		hooks := scanHooks{bad: func(e *dataset.FormatError) error {
+			isFormatError(t, e)
+			bad++
+			return nil
+		}}
+		err := scanJSONL(t.Context(), path, hooks, func(row int64, r *record) error {
+			if row <= last {
+				t.Errorf("row %d follows row %d", row, last)
+			}
+			last = row
+			if len(r.columns) != len(r.values) || len(r.columns) != len(r.present) {
+				t.Errorf("%d columns, %d values, %d present", len(r.columns), len(r.values), len(r.present))
+			}
+			for i, column := range r.columns {
+				if !utf8.ValidString(column) || !utf8.ValidString(r.values[i]) {
+					t.Errorf("column %q is not UTF-8: %q", column, r.values[i])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			isFormatError(t, err)
+		}
+		if n := bytes.Count(data, []byte{'\n'}); !bytes.Contains(data, []byte{'['}) && bad > n+1 {
+			t.Errorf("%d bad lines of %d", bad, n+1)
+		}
+	})
+}
+
+// FuzzImportJSON imports any bytes as one of the JSON formats. The import must not
+// panic. If it succeeds, its result can be loaded; if not, it leaves nothing.
+func FuzzImportJSON(f *testing.F) {
+	sources := []struct{ format, file string }{
+		{"open-llm", samples}, {"llmrouter", "r.jsonl"}, {"litellm", "l.jsonl"}, {"openai-batch", "b.jsonl"}, {"table", "t.jsonl"},
+	}
+	for i, text := range jsonSeeds() {
+		f.Add([]byte(text), i%2 == 0, byte(i))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, keepGoing bool, which byte) {
+		in := sources[int(which)%len(sources)]
+		src := filepath.Join(sourceFolder(t, map[string]string{in.file: string(data)}), filepath.FromSlash(in.file))
+		parent := t.TempDir()
+		dst := filepath.Join(parent, "set")
+		report, err := Import(t.Context(), in.format, src, dst, Options{KeepGoing: keepGoing, CountTokens: countWords})
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "import: the source holds no ") {
+				isFormatError(t, err)
+			}
+			leavesAlone(t, parent)
+			return
+		}
+		set, err := dataset.Load(t.Context(), dst)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Queries != int64(len(set.Queries)) || report.Rejected > 0 && !keepGoing || report.Rows < report.Rejected+report.Skipped {
+			t.Errorf("report %+v, but the set has %d queries", report, len(set.Queries))
+		}
+		if _, err := os.Stat(filepath.Join(dst, "rejected.jsonl")); (err == nil) != (report.Rejected > 0) {
+			t.Errorf("%d rejected, rejected.jsonl: %v", report.Rejected, err)
+		}
+	})
+}
