@@ -6,8 +6,14 @@
 // corrupt, hostile or of a later major version gives an error that says what is
 // wrong, with memory bounded by the file's size.
 //
-//	a, err := artifact.Open("router.safetensors")
-//	router, err := a.Router(embedder, price.Default())
+//	saved, err := artifact.Default() // or artifact.Open("router.safetensors")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	router, err := saved.Router(static, saved.Pool(price.Default()))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 package artifact
 
 import (
@@ -40,7 +46,7 @@ const manifestKey = "carrot"
 // trained with.
 var ErrEmbedder = errors.New("not the embedder the router was trained with")
 
-// Manifest says what is in an artefact.
+// Manifest says what is in an artefact. It reads back equal from its JSON form.
 type Manifest struct {
 	Format    string       `json:"format"`
 	Embedder  Embedder     `json:"embedder"`
@@ -72,11 +78,12 @@ type Model struct {
 	Name      string  `json:"name"`
 	Observed  int     `json:"observed"`   // queries with a score
 	MeanScore float64 `json:"mean_score"` // over them
-	// TokensP90 is the share of output tokens within the 90% quantile, out of
-	// fold; null where none were observed.
+	// TokensP90 is the share of answers whose output tokens are within the 90%
+	// quantile, out of fold; null where none were observed.
 	TokensP90 *float64 `json:"tokens_p90_coverage"`
-	// Price of the training data, in USD per million tokens, for programs
-	// without a price book. Null where outcomes carried costs.
+	// Price in the training data, in USD per million tokens, for programs
+	// without a price book. Null if costs do not follow from tokens: outcomes
+	// carried costs, or the cost is unknown.
 	Price *carrot.Price `json:"price"`
 }
 
@@ -128,7 +135,7 @@ func Open(path string) (*Artifact, error) {
 	return a, nil
 }
 
-// Parse reads an artefact, checking every shape, index and number in it.
+// Parse reads an artefact. It checks every shape, index and number in it.
 func Parse(data []byte) (*Artifact, error) {
 	file, err := predict.Parse(data)
 	if err != nil {
@@ -184,8 +191,9 @@ func (a *Artifact) names() []string {
 	return names
 }
 
-// Pool returns the artefact's models as candidates, priced by the book; where
-// the book has no price of a model, by the prices it was trained with.
+// Pool returns the artefact's models as candidates, priced by the book or, where
+// it has no price for a model, by the prices in the training data. book may be
+// nil.
 func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 	pool := make([]carrot.Candidate, len(a.Manifest.Models))
 	for i, m := range a.Manifest.Models {

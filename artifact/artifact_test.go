@@ -568,3 +568,61 @@ func FuzzParse(f *testing.F) {
 		try(t, data, wordVectors{}, "fuzzed bytes")
 	})
 }
+
+// TestManifestReadsBackEqual: with frontier and prices, and without.
+func TestManifestReadsBackEqual(t *testing.T) {
+	inTheBinary, err := artifact.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := tiny(t, tinySpec).Manifest
+	bare.Frontier, bare.BestSingle, bare.Metrics = nil, carrot.Point{}, map[string]float64{}
+	for m := range bare.Models {
+		bare.Models[m].Price = nil
+	}
+	for name, want := range map[string]artifact.Manifest{"tiny": tiny(t, tinySpec).Manifest, "in the binary": inTheBinary.Manifest, "bare": bare} {
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got artifact.Manifest
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s reads back differently:\n%+v\nwant\n%+v", name, got, want)
+		}
+	}
+}
+
+// TestUnknownCost: a model with scores alone has an unknown cost in the file of
+// its router too, and so is chosen only where cost does not matter.
+func TestUnknownCost(t *testing.T) {
+	a := tiny(t, "knn:k=4")
+	texts, _ := prompts(90, 7)
+	d := predict.Data{Models: a.Predictor.Models(), X: make([]carrot.Representation, len(texts))}
+	if err := (wordVectors{}).Embed(t.Context(), texts, d.X); err != nil {
+		t.Fatal(err)
+	}
+	for range texts {
+		d.Score = append(d.Score, 0.2, 0.9, 0.3)
+		d.OutputTokens = append(d.OutputTokens, 50, math.NaN(), 70)
+	}
+	if err := a.Predictor.Fit(t.Context(), d, nil); err != nil {
+		t.Fatal(err)
+	}
+	a, err := artifact.Parse(encode(t, a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := a.Router(wordVectors{}, a.Pool(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for w, want := range map[float64]string{math.Inf(1): "bard", 1e6: "coder"} {
+		d, err := router.Route(t.Context(), carrot.Query{Text: texts[0]}, carrot.USDPerQuality(w))
+		if err != nil || d.Model != want || !d.Candidates[1].CostUnknown {
+			t.Errorf("at %v: %+v, %v, want %s", w, d, err, want)
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package artifact_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
@@ -13,27 +15,23 @@ import (
 // The router in the binary, with the table of vectors and the prices that are
 // there too, decides offline.
 func ExampleDefault() {
-	saved, err := artifact.Default()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	static, err := embed.Default()
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
+	}
+	saved, err := artifact.Default() // or artifact.Open("router.safetensors")
+	if err != nil {
+		log.Fatal(err)
 	}
 	router, err := saved.Router(static, saved.Pool(price.Default()))
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	query := carrot.Query{Text: "A train travels 60 km in 45 minutes. What is its speed in km/h?"}
 	for _, objective := range []carrot.Objective{carrot.Cheap, carrot.Balanced, carrot.Quality} {
 		decision, err := router.Route(context.Background(), query, objective)
 		if err != nil {
-			fmt.Println(err)
-			return
+			log.Fatal(err)
 		}
 		fmt.Println(objective, decision.Model)
 	}
@@ -41,4 +39,23 @@ func ExampleDefault() {
 	// cheap gpt-4o-mini-2024-07-18
 	// balanced gpt-4o-mini-2024-07-18
 	// quality gpt-4o-2024-08-06
+}
+
+// A saved router is a file of equal bytes for equal routers, which names its
+// embedder.
+func ExampleArtifact_Write() {
+	saved, err := artifact.Default()
+	if err != nil {
+		log.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := saved.Write(&file); err != nil {
+		log.Fatal(err)
+	}
+	again, err := artifact.Parse(file.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(again.Manifest.Format, again.Manifest.Embedder.Spec, len(again.Manifest.Models), "models", again.SHA256 == saved.SHA256)
+	// Output: carrot.router/1 static 16 models true
 }

@@ -6,8 +6,23 @@
 // A router to be measured is a [Contender]: a predictor of this module, a rival
 // from the literature, a router that was trained before, or one of your own.
 // [Run] fits contenders on some queries of a data set, lets them answer others,
-// and compares them, beside four reference rows, on the queries on which the
-// whole pool was observed.
+// and compares them, beside four reference rows, on the queries on which every
+// model of the pool was observed:
+//
+//	report, err := eval.Run(ctx, outcomes, eval.Options{
+//		Embedder: static,
+//		Folds:    5,
+//		Contenders: []eval.Contender{
+//			{Name: "by length", Fit: fitByLength},
+//			eval.Predictor("knn", predict.Spec{Name: "knn", K: 8}),
+//		},
+//	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	for _, router := range report.Routers {
+//		fmt.Printf("%-11s  AIQ %v  peak %v\n", router.Name, router.AIQ, router.Peak)
+//	}
 package eval
 
 import (

@@ -2,6 +2,7 @@ package price_test
 
 import (
 	"fmt"
+	"log"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
@@ -21,6 +22,28 @@ func ExampleBook_Price() {
 	// Output:
 	// $0.0105 <nil>
 	// model "gpt-0": no price in the price book
+}
+
+// A user's own prices take the place of those in the binary.
+func ExampleBook_Overlay() {
+	own := &price.Book{Entries: []price.Entry{{Name: "mine", Input: 0.2, Output: 0.8, Date: "2025-01-31", Source: "my own GPU"}}}
+	both := price.Default().Overlay(own)
+	for _, model := range []string{"mine", "gpt-4o-2024-05-13"} {
+		p, err := both.Price(model)
+		if err != nil {
+			log.Fatal(err)
+		}
+		usd, _ := p.Input.PerMillion()
+		fmt.Println(model, usd)
+	}
+	// Output:
+	// mine 0.2
+	// gpt-4o-2024-05-13 5
+}
+
+func ExampleCountTokens() {
+	fmt.Println(price.CountTokens("What is the derivative of x^3?"))
+	// Output: 9
 }
 
 func ExampleParse() {

@@ -226,6 +226,20 @@ func (b *Book) Set(e Entry) error {
 	return nil
 }
 
+// Overlay returns a book with the entries of b and of own. Where both have one of
+// a name, it is own's.
+func (b *Book) Overlay(own *Book) *Book {
+	both := &Book{slices.Clone(b.Entries)}
+	for _, e := range own.Entries {
+		if old, err := both.entry(e.Name); err == nil {
+			*old = e
+		} else {
+			both.Entries = append(both.Entries, e)
+		}
+	}
+	return both
+}
+
 // Date returns the newest date in the book.
 func (b *Book) Date() string {
 	var newest string
@@ -236,11 +250,12 @@ func (b *Book) Date() string {
 }
 
 // MarshalJSON writes the form that Parse reads.
-func (b *Book) MarshalJSON() ([]byte, error) {
+func (b Book) MarshalJSON() ([]byte, error) {
 	return json.Marshal(file{Schema, unit, b.Entries})
 }
 
-// UnmarshalJSON reads a book as Parse does.
+// UnmarshalJSON reads a book as Parse does: one equal to the book that was
+// written.
 func (b *Book) UnmarshalJSON(data []byte) error {
 	parsed, err := Parse(data)
 	if err == nil {

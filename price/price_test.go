@@ -127,6 +127,42 @@ func TestEntryPrice(t *testing.T) {
 	}
 }
 
+// What a book writes, it reads back equal, wherever in a value it is.
+func TestBookReadsBackEqual(t *testing.T) {
+	for _, want := range []price.Book{{}, *parse(t, book(small, large)), *price.Default()} {
+		for _, form := range []any{want, &want} {
+			text, err := json.Marshal(form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got price.Book
+			if err := json.Unmarshal(text, &got); err != nil {
+				t.Fatalf("Unmarshal(%s): %v", text, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%T reads back differently (-want +got):\n%s", form, diff)
+			}
+		}
+	}
+}
+
+func TestOverlay(t *testing.T) {
+	base, own := parse(t, book(small, large)), parse(t, book(strings.Replace(large, "15", "25", 1), strings.Replace(small, "small", "mine", 1)))
+	both := base.Overlay(own)
+	for model, want := range map[string]float64{"small": 0.6, "large": 25, "mine": 0.6} {
+		p, err := both.Price(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if usd, _ := p.Output.PerMillion(); usd != want {
+			t.Errorf("output of %s at %v, want %v", model, usd, want)
+		}
+	}
+	if p, err := base.Price("large"); err != nil || p.Output != carrot.PerMillion(15) {
+		t.Errorf("the book under the overlay says %v, %v, want its own price", p, err)
+	}
+}
+
 func TestErrNoPrice(t *testing.T) {
 	for _, b := range []*price.Book{{}, parse(t, book(small))} {
 		if _, err := b.Price("medium"); !errors.Is(err, price.ErrNoPrice) || !strings.Contains(err.Error(), `"medium"`) {

@@ -1,7 +1,16 @@
 // Package table holds recorded outcomes in the form that training and
 // evaluation share: the models of the pool, every prompt's representation, and
-// what every call cost. What is measured on a [Table] is therefore priced by
-// the code that decides.
+// the cost of every call, past or forecast, at the price that the router itself
+// would use.
+//
+//	t, err := table.New(context.Background(), set, static, table.Options{})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	for m, name := range t.ModelNames() {
+//		fmt.Printf("%s: score %.0f for $%.6f\n", name, t.Set.Score.At(0, m), t.Cost.At(0, m))
+//	}
+//	fmt.Printf("expected of large: $%.6f\n", t.PredictedCost(0, 1, &carrot.Forecast{OutputTokens: 80}))
 package table
 
 import (

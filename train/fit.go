@@ -1,11 +1,3 @@
-// Package train fits a router on a data set: it fits and calibrates a
-// predictor, chooses how cautious it should be, and records the frontier that
-// named objectives are read from.
-//
-// It never reads rows marked test: [table.Trainable] leaves them out.
-//
-//	t, err := table.New(ctx, set, embedder, table.Options{})
-//	predictor, err := train.Fit(ctx, t, table.Trainable(set), spec, nil)
 package train
 
 import (

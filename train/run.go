@@ -1,3 +1,21 @@
+// Package train makes a router from recorded outcomes: it fits and calibrates a
+// predictor, chooses how cautious it should be, and records the frontier that
+// named objectives are read from. [Run] does all of that, from data sets to a
+// router that is ready to be saved:
+//
+//	saved, err := train.Run(ctx, []*dataset.Set{outcomes}, static, train.Options{EmbedderSpec: "static"})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	router, err := saved.Router(static, saved.Pool(nil)) // at the prices of the data
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//
+// [Fit] and [Frontier] are two of its steps, for programs that measure predictors
+// on a [table.Table].
+//
+// Queries marked test are never read.
 package train
 
 import (

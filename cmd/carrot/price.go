@@ -93,7 +93,7 @@ type priceSetCommand struct {
 	Input       float64  `required:"" placeholder:"USD" help:"USD per million input tokens."`
 	Output      float64  `required:"" placeholder:"USD" help:"USD per million output tokens."`
 	CachedInput *float64 `placeholder:"USD" help:"USD per million cached input tokens; as input if not given."`
-	CacheWrite  *float64 `placeholder:"USD" help:"USD per million tokens written to the cache; as input if not given."`
+	CacheWrite  *float64 `placeholder:"USD" help:"USD per million tokens written to the cache; the cost of such tokens is unknown if not given."`
 	Reasoning   *float64 `placeholder:"USD" help:"USD per million reasoning tokens; as output if not given."`
 	Date        string   `required:"" placeholder:"YYYY-MM-DD" help:"Date of the price."`
 	Source      string   `required:"" placeholder:"TEXT" help:"Where the price is from."`

@@ -61,7 +61,7 @@ func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		book = overlay(book, own)
+		book = book.Overlay(own)
 	}
 	spec := f.Embedder
 	if spec == "" {
@@ -99,15 +99,6 @@ func openRouter(path string) (*artifact.Artifact, error) {
 		err = hinted{err, "want a whole file that carrot train saved, with a carrot no newer than this one"}
 	}
 	return a, err
-}
-
-// overlay puts the entries of own before those of base.
-func overlay(base, own *price.Book) *price.Book {
-	both := &price.Book{Entries: slices.Clone(base.Entries)}
-	for _, e := range own.Entries {
-		_ = both.Set(e) // checked when it was read
-	}
-	return both
 }
 
 // pool is the artefact's models and the ones that borrow from them.
