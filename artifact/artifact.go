@@ -2,9 +2,9 @@
 //
 // The file is in the safetensors format: tensors that Python's safetensors
 // package reads, and a manifest as one JSON text under the metadata key
-// "carrot". Equal inputs and seed give equal bytes. A file that is cut,
+// "carrot". Equal inputs and seeds give equal bytes. A file that is truncated,
 // corrupt, hostile or of a later major version gives an error that says what is
-// wrong, with memory bounded by the file's size.
+// wrong. Reading takes memory in proportion to the size of the file.
 //
 //	saved, err := artifact.Default() // or artifact.Open("router.safetensors")
 //	if err != nil {
@@ -35,14 +35,14 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// Format is the version of the file: its major number is what follows the
-// slash.
+// Format names the form of the file. The number after the slash is its major
+// version.
 const Format = "carrot.router/1"
 
 // manifestKey is the metadata key of the manifest.
 const manifestKey = "carrot"
 
-// ErrEmbedder is returned when a router is given another embedder than it was
+// ErrEmbedder is returned for an embedder that is not the one that the router was
 // trained with.
 var ErrEmbedder = errors.New("not the embedder the router was trained with")
 
@@ -64,11 +64,11 @@ type Manifest struct {
 	Description string             `json:"description,omitempty"`
 }
 
-// Embedder names what made the representations.
+// Embedder names the embedder that made the representations.
 type Embedder struct {
-	// ID with a hash of the content: "static@0123456789ab".
+	// ID includes a hash of the content: "static@0123456789ab".
 	ID string `json:"id"`
-	// Spec as given on the command line: "static", "bert:DIR", "openai:URL".
+	// Spec says how to open it: "static", "bert:DIR" or "openai:URL#MODEL".
 	Spec string `json:"spec"`
 	Dim  int    `json:"dim"`
 }
@@ -95,13 +95,15 @@ type Data struct {
 	Sources     []string `json:"sources"`
 }
 
-// Artifact is a saved router: what was fitted, without embedder and prices.
+// Artifact is a saved router. It holds what was fitted; the embedder and current
+// prices are added by Router.
 type Artifact struct {
 	Manifest  Manifest
 	Predictor *predict.Predictor
-	// SHA256 of the file, in hex; empty before it is written.
+	// SHA256 is the hash of the file that was read, in hex. It and Size are set
+	// by Open and Parse.
 	SHA256 string
-	// Size of the file in bytes.
+	// Size is that of the file, in bytes.
 	Size int
 }
 
@@ -217,8 +219,8 @@ func (a *Artifact) Frontier() carrot.Frontier {
 	return carrot.Frontier{Points: a.Manifest.Frontier, BestSingle: a.Manifest.BestSingle}
 }
 
-// Router joins the artefact with an embedder, which must be the one it was
-// trained with, and a pool of candidates, usually a.Pool.
+// Router returns the router, with an embedder, which must be the one that it was
+// trained with, and a pool of candidates, usually that of Pool.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
@@ -230,7 +232,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 //go:embed default.safetensors
 var defaultRouter []byte
 
-// Default returns the router in the binary: a demonstration of routing on
-// arithmetic reasoning, mathematics and code among models of 2024; see
-// docs/default-router.md for what it must not be used for.
+// Default returns the router in the binary. It is a demonstration, which routes
+// arithmetic reasoning, mathematics and code among models of 2024. See
+// docs/default-router.md for what it should not be used for.
 var Default = sync.OnceValues(func() (*Artifact, error) { return Parse(slices.Clip(defaultRouter)) })

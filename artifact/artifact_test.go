@@ -50,7 +50,7 @@ func (wordVectors) Embed(_ context.Context, texts []string, dst []carrot.Represe
 	return nil
 }
 
-// subjects are what the synthetic prompts are about.
+// subjects are the words of the synthetic prompts.
 var subjects = [][]string{
 	strings.Fields("sum product integral prime root angle number divide"),
 	strings.Fields("poem rhyme story novel verse sonnet drama metaphor"),
@@ -152,8 +152,8 @@ func decisions(tb testing.TB, a *artifact.Artifact) (all []carrot.Decision) {
 	return all
 }
 
-// TestRoundTrip: a router that was written and read decides as before, bit for
-// bit, and is written again as the same bytes.
+// TestRoundTrip: a router that was written and read back decides the same, to the
+// bit, and is written as the same bytes again.
 func TestRoundTrip(t *testing.T) {
 	for _, spec := range []string{"mean", "knn:k=8:k-tokens=4", "ridge:alpha=5", "kernel:gamma=1:noise=5:landmarks=16", "sparse:alpha=5:buckets=256", tinySpec} {
 		t.Run(spec, func(t *testing.T) {
@@ -230,8 +230,8 @@ func TestWriteNotFitted(t *testing.T) {
 	}
 }
 
-// TestHostileSpec: the sizes in the manifest describe; those that count are the
-// tensors', and memory is bounded by them.
+// TestHostileSpec: memory is bounded by the sizes of the tensors, whatever sizes the
+// manifest claims.
 func TestHostileSpec(t *testing.T) {
 	for _, predictor := range []string{tinySpec, "knn:k=8:k-tokens=4"} {
 		good := encode(t, tiny(t, predictor))
@@ -279,7 +279,7 @@ func rewrite(tb testing.TB, data []byte, edit func(manifest map[string]any, x te
 	return out.Bytes()
 }
 
-// TestParseErrors: what cannot be read is refused with the reason.
+// TestParseErrors: a file that cannot be read is refused with the reason.
 func TestParseErrors(t *testing.T) {
 	good := encode(t, tiny(t, tinySpec))
 	manifest := func(key string, value any) []byte {
@@ -370,8 +370,8 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// try parses damaged bytes: an error, or a router that routes without
-// panicking.
+// try parses damaged bytes, which must give an error or a router that routes
+// without a panic.
 func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (parsed bool) {
 	t.Helper()
 	defer func() {
@@ -402,7 +402,7 @@ func defaultBytes(t *testing.T) []byte {
 	return data
 }
 
-// TestTruncated: no prefix of a router is one, wherever it is cut.
+// TestTruncated: no prefix of a file is a router.
 func TestTruncated(t *testing.T) {
 	data := defaultBytes(t)
 	for i := range 50 {
@@ -422,8 +422,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestFlipped: a byte that changed gives an error or a router that works, never
-// a panic.
+// TestFlipped: a file with one byte changed gives an error or a router that works,
+// and never a panic.
 func TestFlipped(t *testing.T) {
 	static, err := embed.Default()
 	if err != nil {
@@ -464,8 +464,8 @@ func TestRouterRefusesAnotherEmbedder(t *testing.T) {
 	}
 }
 
-// TestPool: the book's price goes before the one in training; a model with
-// neither has none, and routing says so.
+// TestPool: a price in the book takes precedence over that in the training data. A
+// model that is in neither has no price, and routing says so.
 func TestPool(t *testing.T) {
 	a := tiny(t, "mean")
 	a.Manifest.Models[2].Price = nil
@@ -500,7 +500,7 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestFrontier: the operating points survive, +Inf included.
+// TestFrontier: the operating points are read back, +Inf included.
 func TestFrontier(t *testing.T) {
 	b, err := artifact.Parse(encode(t, tiny(t, "mean")))
 	if err != nil {
@@ -540,7 +540,7 @@ func TestDefault(t *testing.T) {
 	}
 }
 
-// TestRouteAllocations holds a decision to its budget of memory.
+// TestRouteAllocations holds a decision to its budget of allocations.
 func TestRouteAllocations(t *testing.T) {
 	router, query := defaultRouter(t), carrot.Query{Text: prompt, InputTokens: 100}
 	route := func() {
@@ -556,7 +556,7 @@ func TestRouteAllocations(t *testing.T) {
 	}
 }
 
-// FuzzParse: any bytes give an error or a router that routes.
+// FuzzParse: all bytes give an error or a router that routes.
 func FuzzParse(f *testing.F) {
 	for _, spec := range []string{"mean", "knn:k=4:k-tokens=4", tinySpec} {
 		data := encode(f, tiny(f, spec))
@@ -569,7 +569,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestManifestReadsBackEqual: with frontier and prices, and without.
+// TestManifestReadsBackEqual: a manifest is read back equal, with frontier and
+// prices and without.
 func TestManifestReadsBackEqual(t *testing.T) {
 	inTheBinary, err := artifact.Default()
 	if err != nil {
@@ -595,8 +596,8 @@ func TestManifestReadsBackEqual(t *testing.T) {
 	}
 }
 
-// TestUnknownCost: a model with scores alone has an unknown cost in the file of
-// its router too, and so is chosen only where cost does not matter.
+// TestUnknownCost: a model that was trained on scores alone has an unknown cost in
+// a saved router too, and is chosen only where cost does not matter.
 func TestUnknownCost(t *testing.T) {
 	a := tiny(t, "knn:k=4")
 	texts, _ := prompts(90, 7)

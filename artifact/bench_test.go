@@ -10,7 +10,7 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// prompt is of about 100 tokens.
+// prompt has about 100 tokens.
 const prompt = `A cyclist leaves town A at 8 am at 18 km/h and a runner leaves town B, 63 km away on the same road, at 9 am at 12 km/h towards her. ` +
 	`When they meet they rest for half an hour, and then each goes on to the other's starting point at the same speed as before. ` +
 	`At what time does the cyclist arrive at town B, how far from town A did they meet, and how many kilometres has the runner covered when the cyclist arrives?`
@@ -33,8 +33,8 @@ func defaultRouter(tb testing.TB) *carrot.Router {
 	return router
 }
 
-// BenchmarkDecision is one decision with the router in the binary, tokens
-// counted: what a gateway does for every request.
+// BenchmarkDecision makes one decision with the router in the binary, counting
+// tokens, as a gateway does for every request.
 func BenchmarkDecision(b *testing.B) {
 	router, query := defaultRouter(b), carrot.Query{Text: prompt}
 	b.ReportAllocs()
@@ -45,7 +45,7 @@ func BenchmarkDecision(b *testing.B) {
 	}
 }
 
-// BenchmarkDecisionCounted is the same without counting tokens.
+// BenchmarkDecisionCounted does the same without counting tokens.
 func BenchmarkDecisionCounted(b *testing.B) {
 	router, query := defaultRouter(b), carrot.Query{Text: prompt, InputTokens: 100}
 	b.ReportAllocs()

@@ -12,8 +12,8 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// The router in the binary, with the table of vectors and the prices that are
-// there too, decides offline.
+// The router in the binary, with the vectors and the prices in the binary, decides
+// offline.
 func ExampleDefault() {
 	static, err := embed.Default()
 	if err != nil {
@@ -41,8 +41,7 @@ func ExampleDefault() {
 	// quality gpt-4o-2024-08-06
 }
 
-// A saved router is a file of equal bytes for equal routers, which names its
-// embedder.
+// Equal routers are written as equal bytes. The manifest says what is in them.
 func ExampleArtifact_Write() {
 	saved, err := artifact.Default()
 	if err != nil {

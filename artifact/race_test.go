@@ -2,6 +2,6 @@
 
 package artifact_test
 
-// raceEnabled: pools drop what they hold at random under the race detector, so
-// allocations are not counted.
+// raceEnabled is true under the race detector, where pools drop objects at random,
+// so that allocations cannot be counted.
 const raceEnabled = true

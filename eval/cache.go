@@ -16,34 +16,34 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// errNotKept is the error of routers that cannot be saved.
-var errNotKept = errors.New("a router of another module is not kept")
+// errNotKept is the error for a router that cannot be saved.
+var errNotKept = errors.New("a router from outside this module cannot be kept")
 
 // cache keeps fitted routers on disk. The zero cache keeps nothing.
 type cache struct {
-	// Dir is the folder; it is made when it is needed.
+	// Dir is the folder, which is created when needed.
 	Dir string
 }
 
 // unusedFor is how long the fitted routers of another build are kept.
 const unusedFor = 7 * 24 * time.Hour
 
-// newCache returns the cache in a folder for the running program: after a change
-// of its code, nothing is answered from before. What other builds left there and
-// did not use for a week is removed. An empty folder keeps nothing.
+// newCache returns the cache of the running program in a folder, so that nothing is
+// answered from before a change of its code. It removes what other builds have left
+// there and not used for a week. Without a folder nothing is kept.
 func newCache(all string) cache {
 	program := programHash()
 	if all == "" || program == "" {
 		return cache{}
 	}
-	others, _ := os.ReadDir(all) // none, if it does not exist
+	others, _ := os.ReadDir(all) // none if it does not exist
 	for _, o := range others {
 		if info, err := o.Info(); err == nil && o.Name() != program && time.Since(info.ModTime()) > unusedFor {
 			os.RemoveAll(filepath.Join(all, o.Name()))
 		}
 	}
 	mine := filepath.Join(all, program)
-	os.Chtimes(mine, time.Time{}, time.Now()) // in use, even if it is only read; it may not exist yet
+	os.Chtimes(mine, time.Time{}, time.Now()) // marks it as used, if it exists
 	return cache{Dir: mine}
 }
 
@@ -97,7 +97,7 @@ func (c *cache) keep(who method, t *table.Table, rows []int, f fitted) error {
 	if c.Dir == "" || who.key() == "" {
 		return nil
 	}
-	// A program that was killed leaves a part of a file; none takes an hour to write.
+	// A run that was killed leaves a part of a file. No file takes an hour to write.
 	if old, err := filepath.Glob(filepath.Join(c.Dir, atomicfile.Leftovers)); err == nil {
 		for _, path := range old {
 			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {

@@ -14,30 +14,31 @@ type Calibration struct {
 	ECE Number `json:"ece"`
 	// R2 of quality: the mean over models.
 	R2 Number `json:"r2"`
-	// OutputTokensMAE is the mean absolute error of the output tokens; null,
-	// as the next four, for a router that does not forecast them.
+	// OutputTokensMAE is the mean absolute error of the output tokens. It and
+	// the next three are null for a router that does not forecast tokens.
 	OutputTokensMAE Number `json:"output_tokens_mae"`
-	// OutputTokensRelativeMAE is the same over the mean observed.
+	// OutputTokensRelativeMAE is the same, over the mean observed.
 	OutputTokensRelativeMAE Number `json:"output_tokens_relative_mae"`
 	// OutputTokensBias is the mean predicted over the mean observed, less 1.
 	OutputTokensBias Number `json:"output_tokens_bias"`
-	// OutputTokensP90 is the share of outcomes within the 90% quantile.
+	// OutputTokensP90 is the share of answers within the 90% quantile.
 	OutputTokensP90 Number `json:"output_tokens_p90_coverage"`
-	// QualityZ is the mean squared residual of quality over the squared
-	// total deviation (standard error and noise): 1 if both mean what they say.
-	// Forecasts without deviation are left out.
+	// QualityZ is the mean squared residual of quality over the squared total
+	// deviation (standard error and noise). It is 1 if these are right.
+	// Forecasts without a deviation are left out.
 	QualityZ Number `json:"quality_z_variance"`
 	// CostBias is the mean predicted cost over the mean observed, less 1.
 	CostBias Number `json:"cost_bias"`
-	// CostRelativeMAE is the mean absolute error of the cost over its mean.
+	// CostRelativeMAE is the mean absolute error of the cost over the mean
+	// observed.
 	CostRelativeMAE Number `json:"cost_relative_mae"`
 	// CostRankCorrelation is Spearman's, over all queries and models.
 	CostRankCorrelation Number `json:"cost_rank_correlation"`
-	// Reliability has the bins of ECE.
+	// Reliability has the bins of ECE that are not empty.
 	Reliability []ReliabilityBin `json:"reliability"`
 }
 
-// ReliabilityBin is a bin of quality that is not empty.
+// ReliabilityBin is a bin of forecasts of quality.
 type ReliabilityBin struct {
 	Count     int     `json:"count"`
 	Predicted float64 `json:"predicted"`

@@ -19,7 +19,7 @@ type compareOptions struct {
 	Split     string // for the report
 	Bootstrap int    // resamples; 0: no intervals
 	Seed      uint64
-	Progress  func(done, total int) // never called twice at a time
+	Progress  func(done, total int) // never called concurrently
 	// Objectives of regret: see Options.
 	Objectives []carrot.Objective
 }
@@ -30,11 +30,11 @@ type contestant struct {
 	entry       *entry // nil for references other than the mean
 	trace       frontier.Trace
 	grid        []float64 // nil: settings are single models
-	single      bool      // one point: no AIQ
+	single      bool      // one point, which has no AIQ
 	calibration *Calibration
 	metrics     frontier.Metrics
 	samples     []frontier.Metrics // bootstrap
-	shares      *frontier.Trace    // of a pair of models: see callShares
+	shares      *frontier.Trace    // for a pair of models: see callShares
 	apgr        []float64          // bootstrap, with shares
 }
 
@@ -94,7 +94,7 @@ func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, 
 	r.Queries, r.Skipped = len(complete), len(rows)-len(complete)
 	r.Notes = append(r.Notes, fewNotes(len(complete), len(rows))...)
 	if t.PerCall != nil && t.PerCall[scale.Best] != 1 {
-		r.Notes = append(r.Notes, fmt.Sprintf("no APGR and CPT: --count-calls should name %s, the better model on these queries", r.BestSingle))
+		r.Notes = append(r.Notes, fmt.Sprintf("APGR and CPT are left out: --count-calls should name %s, the better model on these queries", r.BestSingle))
 	}
 	d := details{t, complete, all, scale, singles}
 	return r, d.write(r, o)
@@ -103,7 +103,7 @@ func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, 
 // fewComplete is the number of complete queries below which figures say little.
 const fewComplete = 50
 
-// fewNotes says what it means that few queries are complete.
+// fewNotes says what the figures are worth if few queries are complete.
 func fewNotes(complete, of int) []string {
 	var notes []string
 	have := fmt.Sprintf("%d of %d queries have a score and a cost for every model of the pool: ", complete, of)
@@ -116,10 +116,10 @@ func fewNotes(complete, of int) []string {
 	return notes
 }
 
-// bootstrap measures every contestant on resamples of the queries, the same
-// for all, so that differences are paired. The best single and the cost range
-// stay those of the full sample; the best single's quality and cost are those
-// it has on the resample.
+// bootstrap measures every contestant on the same resamples of the queries, so
+// that differences are paired. Which model is the best single, and the cost
+// range, stay those of the full sample; the best single's quality and cost are
+// those on the resample.
 func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, scale frontier.Scale, n int, o compareOptions) error {
 	for _, c := range all {
 		c.samples = make([]frontier.Metrics, o.Bootstrap)
@@ -164,7 +164,7 @@ func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, s
 	return ctx.Err()
 }
 
-// interval is the central 95% of the values, which are sorted in place.
+// interval returns the central 95% of the values, which it sorts in place.
 func interval(values []float64) []float64 {
 	if len(values) == 0 {
 		return nil

@@ -13,25 +13,25 @@ import (
 	"github.com/carrot-router/carrot/train"
 )
 
-// Contender is a router to be measured. [Predictor] and [Rivals] make those of
-// this module; one of your own has a Name and a function Fit.
+// Contender is a router to be measured. [Predictor] and [Rivals] return those of
+// this module. A router of your own needs a Name and either Fit or Fitted.
 type Contender struct {
-	// Name in the report.
+	// Name of the router in the report.
 	Name string
-	// Embedder makes the vectors that the router sees. Nil: Options.Embedder.
+	// Embedder makes the vectors that the router sees. If it is nil,
+	// Options.Embedder does.
 	Embedder carrot.Embedder
 	// Fit fits a router on the given rows of a table and returns it. It must
-	// not look at other rows, and what it returns must know the models of the
-	// table. progress can be told in words what is being done.
+	// not look at other rows. The router must know all models of the table. Fit
+	// may call progress with what it is doing, in words.
 	Fit func(ctx context.Context, t *table.Table, rows []int, progress func(doing string)) (carrot.Predictor, error)
-	// Fitted, in place of Fit, is a router that was trained before. It answers
-	// all measured rows.
+	// Fitted is a router that is fitted already. It takes the place of Fit.
 	Fitted carrot.Predictor
-	// TrainedOn has the names or fingerprints of the data sets that Fitted was
-	// trained on, so that a report can say where its figures are optimistic.
+	// TrainedOn lists the names or fingerprints of the data sets that Fitted was
+	// trained on, so that the report can note that its figures are optimistic.
 	TrainedOn []string
 
-	own method // of this module's own
+	own method // set by Predictor and Rivals
 }
 
 // Predictor returns a contender that fits a predictor of this module, as
@@ -42,18 +42,18 @@ func Predictor(name string, spec predict.Spec) Contender {
 
 // method is how a contender is fitted.
 type method interface {
-	// key names everything that a fit depends on beside the data. Empty: fits
-	// cannot be kept.
+	// key names everything that a fit depends on besides the data. It is empty
+	// if fits cannot be kept.
 	key() string
-	// weight is about how long a fit takes, in units of the quickest.
+	// weight is a rough measure of the time that a fit takes.
 	weight() float64
-	// worth says what the forecast of quality is.
+	// worth says what the forecast of quality means.
 	worth() rivals.Worth
 	fit(ctx context.Context, t *table.Table, rows []int, progress func(string)) (fitted, error)
 	load(t *table.Table, r io.Reader) (fitted, error)
 }
 
-// fitted is a router after a fit.
+// fitted is a router that was fitted.
 type fitted interface {
 	save(w io.Writer) error
 	// setting names the hyperparameters that were chosen.
@@ -62,7 +62,7 @@ type fitted interface {
 	answer(e *entry, rows []int, variants [][]carrot.Representation) error
 }
 
-// method is nil for a contender that has nothing to answer with.
+// method returns how the contender is fitted, or nil if nothing says so.
 func (c *Contender) method() method {
 	switch {
 	case c.own != nil:
@@ -77,7 +77,7 @@ func (c *Contender) method() method {
 	return nil
 }
 
-// custom is a router that this module knows nothing of.
+// custom is a router from outside this package.
 type custom struct {
 	make  func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error)
 	units float64
@@ -97,7 +97,7 @@ func (c custom) fit(ctx context.Context, t *table.Table, rows []int, progress fu
 
 func (c custom) load(*table.Table, io.Reader) (fitted, error) { return nil, errNotKept }
 
-// predictor is any fitted predictor.
+// predictor is a fitted predictor that cannot be saved.
 type predictor struct{ carrot.Predictor }
 
 func (p predictor) save(io.Writer) error { return errNotKept }

@@ -16,12 +16,13 @@ type RegretAt struct {
 	Objective     string `json:"objective"`
 	USDPerQuality Number `json:"usd_per_quality"`
 	Regret        Number `json:"regret"`
-	// OracleTuned: the router's worth is no quality, so that an objective does
-	// not name a setting of it; the best one on the measured queries was taken.
+	// OracleTuned says that the setting is the best one on the measured queries.
+	// The router forecasts no quality, so an objective does not name a setting.
 	OracleTuned bool `json:"oracle_tuned"`
 }
 
-// SourceLine is a router on the queries of one source, on that source's scale.
+// SourceLine measures a router on the queries of one source, on that source's
+// scale.
 type SourceLine struct {
 	Source  string `json:"source"`
 	Queries int    `json:"queries"`
@@ -30,7 +31,7 @@ type SourceLine struct {
 	QNC     Number `json:"qnc"`
 }
 
-// TrafficPoint is the share of the queries that each model answers at one
+// TrafficPoint has the share of the queries that each model answers at one
 // setting, in the order of the report's models.
 type TrafficPoint struct {
 	USDPerQuality Number    `json:"usd_per_quality"`
@@ -39,39 +40,40 @@ type TrafficPoint struct {
 	Shares        []float64 `json:"shares"`
 }
 
-// Robustness says what becomes of a router's choices when prompts are changed
-// in a way that does not change what is asked, at the setting that reaches 97%
-// of the best single's quality at least cost (or the peak).
+// Robustness compares a router's choices on prompts with those on the same
+// prompts after a change that does not change what is asked. The setting is the
+// cheapest that reaches 97% of the best single's quality or, if none does, that
+// of the peak.
 type Robustness struct {
 	Perturbation string  `json:"perturbation"`
-	Kept         float64 `json:"kept"` // share of the queries whose model stays
-	// Bill is the cost with the changed prompts over the cost before, both
-	// from the outcomes on the prompts as they are.
+	Kept         float64 `json:"kept"` // share of the queries whose model stays the same
+	// Bill is the cost of the choices on the changed prompts over that of the
+	// choices before, both from the outcomes on the original prompts.
 	Bill float64 `json:"bill"`
-	// Worst is the bill if every query went to the most expensive single model: the
-	// most that a suffix can force.
+	// Worst is the bill if every query went to the most expensive single model,
+	// which is the most that a change can cause.
 	Worst float64 `json:"worst_bill"`
 }
 
-// LearningPoint is AIQ after fitting on a part of the queries.
+// LearningPoint measures a router that was fitted on a part of the queries.
 type LearningPoint struct {
 	Queries int    `json:"queries"` // fitted on, in the mean over parts
 	AIQ     Number `json:"aiq"`
 	Peak    Number `json:"peak"`
 }
 
-// PairMetrics are RouteLLM's figures of a pair of models; the stronger is the
-// better on the measured queries. Intervals are bootstrapped.
+// PairMetrics are RouteLLM's figures for a pair of models. The strong one is the
+// better one on the measured queries. Intervals are bootstrapped.
 type PairMetrics struct {
 	Strong string   `json:"strong"`
 	Weak   string   `json:"weak"`
 	APGR   Number   `json:"apgr"`
 	APGRCI []Number `json:"apgr_ci"`
-	CPT50  Number   `json:"cpt50"` // null: never reached
+	CPT50  Number   `json:"cpt50"` // null if never reached
 	CPT80  Number   `json:"cpt80"`
 }
 
-// details fills what a report has beside the main figures.
+// details fills in what a report has beside the main figures.
 type details struct {
 	t       *table.Table
 	rows    []int
@@ -168,7 +170,7 @@ func (d details) regret(c *contestant, objective carrot.Objective) (RegretAt, er
 }
 
 // sources lists the sources of the measured queries by name, and for each the
-// weights that pick its queries.
+// weights that pick its queries. A single source is not listed.
 func (d details) sources() (names []string, weights [][]float64) {
 	for _, i := range d.rows {
 		if s := d.t.Set.Queries[i].Source; !slices.Contains(names, s) {
@@ -204,7 +206,8 @@ func (d details) source(c *contestant, name string, weights []float64) SourceLin
 	return line
 }
 
-// trafficEvery thins the settings of the grid that traffic is told at.
+// trafficEvery is the step between the settings of the grid at which traffic is
+// reported.
 const trafficEvery = 10
 
 func traffic(t frontier.Trace, grid []float64, curve []frontier.Point, models int) []TrafficPoint {
@@ -215,8 +218,8 @@ func traffic(t frontier.Trace, grid []float64, curve []frontier.Point, models in
 	return out
 }
 
-// balanced is the setting of the curve that reaches 97% of the best single's
-// quality at least cost, else the one of the peak.
+// balanced returns the cheapest setting of the curve that reaches 97% of the best
+// single's quality, or the setting of the peak if none does.
 func (d details) balanced(curve []frontier.Point) int {
 	at, peak := -1, 0
 	for s, p := range curve {
@@ -259,9 +262,9 @@ func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness 
 	return out
 }
 
-// callShares is a trace of two models with the share of calls to the stronger
-// as its cost. What several models answer together counts as it is, which is
-// right where cost is the share of calls; ok is false where it is not.
+// callShares returns a trace of two models with the share of calls to the strong
+// one as its cost. Where several models answer together, the cost is kept as it
+// is, which is right if cost is a share of calls already; ok is false if not.
 func callShares(t frontier.Trace, strong int, perCall bool) (shares frontier.Trace, ok bool) {
 	out := frontier.Trace{Settings: t.Settings, Steps: make([][]frontier.Step, len(t.Steps))}
 	for i, steps := range t.Steps {

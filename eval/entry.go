@@ -12,25 +12,25 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// entry is one router on the queries of a table: what it chooses on each.
+// entry holds what one router chooses on the queries of a table.
 type entry struct {
 	name string
 	// table holds the data and the prices. All entries of a comparison share
 	// its outcomes; they may differ in their representations.
 	table *table.Table
-	// worth says what the forecast of quality is; "" is a quality.
+	// worth says what the forecast of quality means; "" is a quality.
 	worth rivals.Worth
-	// predictions has one for each query of the table. It is empty where there
-	// is none, and for a router that does not predict.
+	// predictions has one for each query of the table. It is empty for queries
+	// that were not answered, and for a router that does not predict.
 	predictions []carrot.Prediction
-	// steps has, for every query that was answered, the choices along the
-	// grid with what they cost and score.
+	// steps has, for each query that was answered, the choices along the grid
+	// with their costs and scores.
 	steps [][]frontier.Step
-	// variants are the steps with the prompt changed, by perturbations.
+	// variants are the steps on changed prompts, one list per perturbation.
 	variants [][][]frontier.Step
-	settings []string // the hyperparameters that were chosen, part by part
-	notes    []string // what a reader of the figures should know
-	fitted   int      // how many queries a fit saw, in the mean over parts
+	settings []string // the hyperparameters that were chosen, fit by fit
+	notes    []string // for the report
+	fitted   int      // the mean number of queries that a fit saw
 
 	grid []float64 // of steps
 }
@@ -40,16 +40,15 @@ func newEntry(name string, t *table.Table) *entry {
 	return &entry{name: name, table: t, predictions: make([]carrot.Prediction, len(t.X)), steps: make([][]frontier.Step, len(t.X)), grid: frontier.Grid()}
 }
 
-// set gives the prediction for row i.
+// set stores the prediction for row i.
 func (e *entry) set(i int, p carrot.Prediction) {
 	e.predictions[i] = p
 	e.steps[i] = e.choices(i, &p)
 }
 
-// predict asks a predictor about the rows and, if there are any, about the
-// representations of changed prompts, one list of all queries for each of
-// perturbations. The predictor must know the models of the table; it may know
-// others.
+// predict asks a predictor about the rows and, if variants are given, about the
+// representations of changed prompts, one list of all queries per perturbation.
+// The predictor must know all models of the table, and may know others.
 func (e *entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Representation) error {
 	columns, err := columnsOf(p, e.table)
 	if err != nil {
@@ -111,8 +110,8 @@ func columnsOf(p carrot.Predictor, t *table.Table) ([]int, error) {
 	return columns, nil
 }
 
-// estimates are what a prediction for query i expects of each model: quality,
-// and cost in USD.
+// estimates returns the quality and the cost in USD that a prediction for query i
+// expects of each model.
 func (e *entry) estimates(i int, p *carrot.Prediction) (quality, cost []float64) {
 	for m := range p.Forecasts {
 		quality, cost = append(quality, p.Forecasts[m].Quality), append(cost, e.table.PredictedCost(i, m, &p.Forecasts[m]))
@@ -120,13 +119,13 @@ func (e *entry) estimates(i int, p *carrot.Prediction) (quality, cost []float64)
 	return quality, cost
 }
 
-// choices records the choices for query i along the grid.
+// choices returns the choices for query i along the grid.
 func (e *entry) choices(i int, p *carrot.Prediction) []frontier.Step {
 	quality, cost := e.estimates(i, p)
 	return e.table.Trace([]int{i}, len(e.grid), func(_, s int) int { return carrot.Choose(quality, cost, e.grid[s]) }).Steps[0]
 }
 
-// trace is the entry's trace on some rows.
+// trace returns the entry's trace on some rows, all of which must be answered.
 func (e *entry) trace(rows []int) (frontier.Trace, error) {
 	t := frontier.Trace{Settings: len(e.grid), Steps: make([][]frontier.Step, len(rows))}
 	for k, i := range rows {
@@ -142,7 +141,7 @@ func (e *entry) trace(rows []int) (frontier.Trace, error) {
 // compared with scores.
 func (e *entry) calibrated() bool { return e.worth == rivals.Quality || e.worth == "" }
 
-// measure returns the figures of the entry on the complete ones of rows.
+// measure returns the figures of the entry on those of rows that are complete.
 func (e *entry) measure(rows []int) (frontier.Metrics, error) {
 	complete := e.table.CompleteOf(rows)
 	trace, err := e.trace(complete)
@@ -158,13 +157,13 @@ func (e *entry) measure(rows []int) (frontier.Metrics, error) {
 // runOptions are the settings of runParts. The zero value works.
 type runOptions struct {
 	Cache cache
-	// Progress is told what is being done and how many of the parts are done.
+	// Progress, if not nil, is called with what is being done and how many of
+	// the parts are done.
 	Progress func(doing string, done, total int)
-	// Variants are the representations of all queries with the prompt
-	// changed, one list for each of perturbations.
+	// Variants are the representations of all queries with changed prompts, one
+	// list per perturbation.
 	Variants [][]carrot.Representation
-	// Share fits on this share of the rows only, by prompt hash, for a
-	// learning curve; 0 is all.
+	// Share, if not zero, is the share of the rows to fit on, by prompt hash.
 	Share float64
 }
 
@@ -191,7 +190,7 @@ func runParts(ctx context.Context, name string, who method, t *table.Table, part
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			if err := o.Cache.keep(who, t, rows, f); err != nil {
-				e.notes = append(e.notes, fmt.Sprintf("%s would be fitted anew the next time: %v", name, err))
+				e.notes = append(e.notes, fmt.Sprintf("%s will be fitted again the next time: %v", name, err))
 			}
 		}
 		say("predicting")

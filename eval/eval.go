@@ -41,74 +41,77 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Options of Run. Without Contenders, the zero value measures the reference rows
-// on the queries marked test.
+// Options of Run. Only Embedder is required. By default, the reference rows are
+// measured on the queries marked test.
 type Options struct {
 	// Contenders are the routers to measure. Their names must differ.
 	Contenders []Contender
-	// Embedder is that of contenders without one of their own, and of the
-	// reference row mean. It is required.
+	// Embedder makes the vectors for contenders that bring no embedder, and for
+	// the reference rows.
 	Embedder carrot.Embedder
 
-	// Split is measured; contenders are fitted on the other queries that are
-	// not marked test. Empty: test.
+	// Split has the queries to measure on, by default test. Contenders are
+	// fitted on the other queries that are not marked test.
 	Split dataset.Split
-	// Folds, if not zero, measures all queries that are not marked test
-	// instead, in that many folds by prompt hash, each answered by a fit on
-	// the others.
+	// Folds, if not zero, is the number of folds, by prompt hash, into which the
+	// queries that are not marked test are split. They are measured instead of
+	// Split, each fold by contenders that were fitted on the others.
 	Folds int
-	// LeaveSourcesOut is the same with one source at a time in place of folds:
-	// how a router does on a subject that it never saw.
+	// LeaveSourcesOut measures in the same way, with one source at a time in
+	// place of a fold: how well routers do on a subject they have never seen.
 	LeaveSourcesOut bool
 
-	// Book prices the tokens. Nil: the prices of the set's models.json.
+	// Book has the prices of tokens. If it is nil, they are those in the set's
+	// models.json.
 	Book *price.Book
-	// Pair restricts the pool to two models, to be measured as RouteLLM does.
+	// Pair, if not empty, restricts the pool to these two models, and adds the
+	// figures of RouteLLM.
 	Pair []string
-	// CountCalls names a model whose calls cost 1 while others cost 0.
+	// CountCalls, if not empty, names a model whose calls cost 1, while those of
+	// others cost 0. Then neither prices nor tokens are needed.
 	CountCalls string
 
-	// LearningCurve fits on growing shares of the queries, too.
+	// LearningCurve also fits on growing shares of the queries.
 	LearningCurve bool
-	// Robustness changes every prompt, and compares the choices.
+	// Robustness also changes every prompt in several ways, and compares the
+	// choices.
 	Robustness bool
-	// PaperProtocol measures by the protocol of the paper's code, too. It does
-	// not go with Folds and LeaveSourcesOut.
+	// PaperProtocol also measures by the protocol of the paper's code. It cannot
+	// be combined with Folds or LeaveSourcesOut.
 	PaperProtocol bool
-	// Objectives are those at which regret is measured: any that need no
-	// stored frontier. Nil: a unit of quality is worth 1, 10 and 100 calls of
-	// the most expensive model.
+	// Objectives are those at which regret is measured. They must not need a
+	// stored frontier. By default, a unit of quality is worth 1, 10 and 100
+	// calls of the most expensive model.
 	Objectives []carrot.Objective
 
-	Bootstrap int    // resamples; 0: no intervals
-	Seed      uint64 // of the mean's fit and of the resamples
+	Bootstrap int    // number of resamples; 0 means no intervals
+	Seed      uint64 // of the resamples, and of the fit of mean
 
-	// CacheDir is a folder that keeps fitted routers, so that a comparison
-	// that was interrupted goes on where it stopped. It is never read by
-	// another build of the program than the one that wrote it. Empty: none are
-	// kept.
+	// CacheDir, if not empty, is a folder in which fitted routers are kept, so
+	// that an interrupted comparison resumes where it stopped. A build of the
+	// program never uses what another build has kept.
 	CacheDir string
-	// Progress, if not nil, is told in words what is being done, and which
-	// share of the fits is done. It is never called twice at a time.
+	// Progress, if not nil, is called with what is being done, in words, and
+	// with the share of the fits that is done. It is never called concurrently.
 	Progress func(doing string, share float64)
 }
 
-// ErrNoRows is returned where there is no query to measure on.
+// ErrNoRows is returned if there is no query to measure on.
 var ErrNoRows = errors.New("no query to compare on")
 
-// ErrNoCosts is returned where models have neither tokens nor costs.
+// ErrNoCosts is returned if no model has tokens or costs.
 var ErrNoCosts = errors.New("no model has tokens or costs")
 
 // ErrSameName is returned for two contenders with the same name.
 var ErrSameName = errors.New("two routers would be named alike")
 
-// references are the rows that every report has, last.
+// references are the reference rows, with which every report ends.
 var references = []string{"mean", "best-single", "zero-router", "oracle"}
 
-// Run fits the contenders and compares them. A contender that cannot be fitted
-// is left out, with the reason in the report's notes. A pool in which some models
-// have neither tokens nor costs is a [*table.UnpricedError], or ErrNoCosts where
-// no model has any, unless calls are counted.
+// Run fits the contenders and compares them. A contender that cannot be fitted is
+// left out, and the report's notes say why. Unless calls are counted, it is a
+// [*table.UnpricedError] if some models have neither tokens nor costs, and
+// ErrNoCosts if no model has.
 func Run(ctx context.Context, set *dataset.Set, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -156,9 +159,9 @@ func (o *Options) check() error {
 	case o.Folds < 0 || o.Folds == 1:
 		return fmt.Errorf("evaluate: %d folds: want at least 2", o.Folds)
 	case o.Folds > 0 && o.LeaveSourcesOut:
-		return errors.New("evaluate: folds and leaving sources out are two ways to hold queries out: ask for one")
+		return errors.New("evaluate: folds and leaving sources out are two ways to hold queries out: choose one")
 	case o.PaperProtocol && o.outOfFold():
-		return errors.New("evaluate: the paper's protocol fits on one split and measures on another: ask for no folds")
+		return errors.New("evaluate: the paper's protocol fits on one split and measures on another, without folds")
 	case len(o.Pair) != 0 && (len(o.Pair) != 2 || o.Pair[0] == o.Pair[1]):
 		return fmt.Errorf("evaluate: pair %s: want two different models", strings.Join(o.Pair, ","))
 	}
@@ -167,7 +170,7 @@ func (o *Options) check() error {
 
 func (o *Options) outOfFold() bool { return o.Folds > 0 || o.LeaveSourcesOut }
 
-// label is what a report says was measured.
+// label is the report's name for the measured queries.
 func (o *Options) label() string {
 	switch {
 	case o.Folds > 0:
@@ -189,8 +192,8 @@ func (o *Options) split() dataset.Split {
 type evaluation struct {
 	Options
 	set      *dataset.Set
-	rows     []int  // measured
-	parts    []part // of the fits; none where there is nothing to fit on
+	rows     []int  // to measure on
+	parts    []part // one per fit; none if there is nothing to fit on
 	tables   map[string]*table.Table
 	variants map[*table.Table][][]carrot.Representation
 	cache    cache
@@ -243,7 +246,7 @@ func (e *evaluation) choose() (err error) {
 	return err
 }
 
-// table prepares the data with an embedder, once.
+// table returns the data with the vectors of an embedder, made once.
 func (e *evaluation) table(ctx context.Context, embedder carrot.Embedder) (*table.Table, error) {
 	id := embedder.ID()
 	if t := e.tables[id]; t != nil {
@@ -267,7 +270,7 @@ func (e *evaluation) table(ctx context.Context, embedder carrot.Embedder) (*tabl
 	return t, nil
 }
 
-// compare lets all contenders answer, and measures them.
+// compare lets all contenders answer and measures their answers.
 func (e *evaluation) compare(ctx context.Context) (*Report, error) {
 	base, err := e.table(ctx, e.Embedder)
 	if err != nil {
@@ -314,8 +317,9 @@ type answer struct {
 	learning  []LearningPoint
 }
 
-// answers fits the contenders and lets them answer. Those that fail are noted:
-// an hour of figures of the others is not thrown away for one.
+// answers fits the contenders and lets them answer. A contender that fails is
+// noted, so that the figures of the others, which may have taken hours, are not
+// lost.
 func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 	var total float64
 	for _, c := range e.Contenders {
@@ -365,7 +369,8 @@ func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 	return out, nil
 }
 
-// partsOf is e's parts, or for a fitted contender one that holds all rows out.
+// partsOf returns e's parts or, for a router that is fitted already, one part with
+// all the rows to measure on.
 func (e *evaluation) partsOf(c Contender) []part {
 	if c.Fitted != nil {
 		return []part{{Held: e.rows}}
@@ -373,7 +378,7 @@ func (e *evaluation) partsOf(c Contender) []part {
 	return e.parts
 }
 
-// noteOverlap notes a fitted contender that was trained on the data.
+// noteOverlap adds a note if a router was trained on the rows to measure on.
 func (e *evaluation) noteOverlap(c Contender) {
 	if !e.outOfFold() && e.split() == dataset.SplitTest {
 		return
@@ -386,8 +391,8 @@ func (e *evaluation) noteOverlap(c Contender) {
 	}
 }
 
-// fitted fits a contender and lets it answer, and draws its learning curve if
-// that was asked for. The answer is empty if the fit fails.
+// fitted fits a contender, lets it answer and, if that was asked for, makes its
+// learning curve. If the fit fails, the answer has no entry.
 func (e *evaluation) fitted(ctx context.Context, c Contender, fit func(share float64) (*entry, error)) (answer, error) {
 	whole, err := fit(0)
 	if ctx.Err() != nil {
@@ -421,10 +426,11 @@ func (e *evaluation) fitted(ctx context.Context, c Contender, fit func(share flo
 	return a, nil
 }
 
-// learningShares are the shares of the queries that a learning curve is fitted on.
+// learningShares are the shares of the queries in a learning curve.
 var learningShares = []float64{1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1}
 
-// mean fits the reference row of that name; nil where there is nothing to fit on.
+// mean fits the reference row of that name. It is nil if there is nothing to fit
+// on.
 func (e *evaluation) mean(ctx context.Context, base *table.Table) (*entry, error) {
 	if len(e.parts) == 0 {
 		e.note("mean is absent: the data has no queries outside %s to fit it on", e.split())
@@ -454,7 +460,7 @@ func (e *evaluation) protocols(ctx context.Context, base *table.Table, answers [
 	return protocols(base, e.rows, measured, outOfFold)
 }
 
-// number is v, or NaN, which a report writes as null, if v is infinite.
+// number returns v, or NaN if v is infinite: both are null in a report.
 func number(v float64) Number {
 	if math.IsInf(v, 0) {
 		v = math.NaN()

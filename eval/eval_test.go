@@ -23,15 +23,15 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// subjects are what the synthetic prompts are about; a subject is a source.
+// subjects are the words of the synthetic prompts. Each subject is a source.
 var subjects = [][]string{
 	strings.Fields("sum product integral prime root angle number divide"),
 	strings.Fields("poem rhyme story novel verse sonnet drama metaphor"),
 	strings.Fields("loop array compile function pointer stack recursion bug"),
 }
 
-// world draws a task of n queries with three models, each good at one subject.
-// Every tenth prompt is said twice.
+// world draws a table of n queries and three models, each good at one subject.
+// Every tenth prompt occurs twice.
 func world(tb testing.TB, n int) *table.Table {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(6, uint64(n)))
@@ -88,19 +88,19 @@ func spec(tb testing.TB, text string) predict.Spec {
 	return s
 }
 
-// router is a router to fit.
+// router is a method with the name of its entry.
 type router struct {
 	name string
 	how  method
 }
 
-// contender is a predictor by its spec.
+// contender is the predictor that a spec describes.
 func contender(tb testing.TB, text string) router {
 	tb.Helper()
 	return router{text, own{spec(tb, text)}}
 }
 
-// parts are three folds of a task.
+// parts are three folds of a table.
 func parts(tb testing.TB, t *table.Table) []part {
 	tb.Helper()
 	p, err := foldParts(t.Set, table.Trainable(t.Set), 3)
@@ -110,7 +110,7 @@ func parts(tb testing.TB, t *table.Table) []part {
 	return p
 }
 
-// run is a contender's honest answers.
+// run lets a router answer rows that it was not fitted on.
 func run(tb testing.TB, t *table.Table, who router, parts []part) *entry {
 	tb.Helper()
 	e, err := runParts(context.Background(), who.name, who.how, t, parts, runOptions{})
@@ -120,7 +120,7 @@ func run(tb testing.TB, t *table.Table, who router, parts []part) *entry {
 	return e
 }
 
-// outOfFold is a router's honest answers on the trainable rows.
+// outOfFold lets a predictor answer the trainable rows out of fold.
 func outOfFold(tb testing.TB, t *table.Table, text string) *entry {
 	tb.Helper()
 	return run(tb, t, contender(tb, text), parts(tb, t))
@@ -155,8 +155,8 @@ func line(tb testing.TB, r *Report, name string) RouterLine {
 	return RouterLine{}
 }
 
-// TestCompareReferences: the reference rows follow the routers, and are what
-// their names say.
+// TestCompareReferences: the reference rows follow the routers and are what their
+// names say.
 func TestCompareReferences(t *testing.T) {
 	r := compared(t, compareOptions{}, quick, "knn:k=8:k-tokens=8")
 	var names []string
@@ -185,8 +185,8 @@ func TestCompareReferences(t *testing.T) {
 	}
 }
 
-// TestOracle: at every setting no router has more utility than the oracle, and
-// none a higher peak.
+// TestOracle: no router has more utility than the oracle at any setting, or a
+// higher peak.
 func TestOracle(t *testing.T) {
 	r := compared(t, compareOptions{}, quick, "knn:k=8:k-tokens=8")
 	oracle := line(t, r, "oracle")
@@ -209,7 +209,8 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// TestBootstrap: intervals hold their points, and one seed gives one report.
+// TestBootstrap: intervals contain their points, and equal seeds give equal
+// reports.
 func TestBootstrap(t *testing.T) {
 	encode := func(o compareOptions) []byte {
 		text, err := json.Marshal(compared(t, o, quick, "knn:k=8:k-tokens=8"))
@@ -254,8 +255,8 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// TestPairs: every two routers, and every router with the references that have
-// an AIQ but the oracle; the other way round the sign is the other.
+// TestPairs: every router is compared with every other and with the references
+// that have an AIQ, except the oracle. In the opposite order the sign is opposite.
 func TestPairs(t *testing.T) {
 	const a, b = quick, "knn:k=8:k-tokens=8"
 	o := compareOptions{Bootstrap: 201, Seed: 1}
@@ -313,10 +314,10 @@ func TestCompareIncomplete(t *testing.T) {
 	}
 }
 
-// TestHonest: no row is predicted by a model that saw it or one held out with
-// it: with the outcomes of the held-out rows turned around, their predictions
-// stay the same, bit for bit, and others change. The nearest neighbour
-// remembers everything, so it would show.
+// TestHonest: no row is predicted by a model that saw it, or a row held out with
+// it. If the outcomes of the held-out rows are inverted, their predictions stay the
+// same to the bit, and others change. The nearest neighbour remembers everything,
+// so a leak would show.
 func TestHonest(t *testing.T) {
 	memory := contender(t, "knn:k=1:k-tokens=1")
 	for _, test := range []struct {
@@ -367,7 +368,7 @@ func TestHonest(t *testing.T) {
 	}
 }
 
-// TestSplit: a split is predicted from the others but never from test.
+// TestSplit: a split is predicted from the other splits, and never from test.
 func TestSplit(t *testing.T) {
 	task, turned := world(t, 240), world(t, 240)
 	for i, q := range turned.Set.Queries {
@@ -408,8 +409,8 @@ func TestPartsErrors(t *testing.T) {
 	}
 }
 
-// hand is a task of two queries and two models, small enough to work out by
-// hand.
+// hand is a table of two queries and two models, small enough to be worked out by
+// hand, with predictions for it.
 func hand() (*table.Table, []carrot.Prediction) {
 	nan := math.NaN()
 	matrix := func(v ...float64) dataset.Matrix { return dataset.Matrix{Rows: 2, Cols: 2, Data: v} }
@@ -436,7 +437,7 @@ func TestCalibrate(t *testing.T) {
 	want := Calibration{
 		Brier:            (0.25 + 0.01 + 0.04 + 0.04) / 4,
 		ECE:              (0.5 + 0.1 + 0.4) / 4,    // bins of .5, of .9 and of both .2
-		R2:               (1 - 0.26/0.5 + 0) / 2,   // b's scores are all 0: nothing to explain
+		R2:               (1 - 0.26/0.5 + 0) / 2,   // b's scores are all 0, so there is nothing to explain
 		OutputTokensMAE:  (20. + 100) / 2,          // one cost is direct, one outcome not observed
 		OutputTokensBias: 300./420 - 1,             //
 		OutputTokensP90:  0.5,                      // 120 ≤ 150, 300 > 250
@@ -459,8 +460,8 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-// TestCalibrateCertain: a forecast without any deviation cannot be in units of
-// it; the report is still written.
+// TestCalibrateCertain: where forecasts have no deviation, residuals cannot be
+// divided by it, and the report is still written.
 func TestCalibrateCertain(t *testing.T) {
 	task, predictions := hand()
 	for i := range predictions {
@@ -482,7 +483,7 @@ func TestCalibrateCertain(t *testing.T) {
 	}
 }
 
-// missing lists the keys that a JSON object lacks.
+// missing lists the keys that are missing in a JSON object.
 func missing(object any, keys string) (absent []string) {
 	m, _ := object.(map[string]any)
 	for _, key := range strings.Fields(keys) {
@@ -493,7 +494,7 @@ func missing(object any, keys string) (absent []string) {
 	return absent
 }
 
-// TestReportJSON: the form that other programs rely on.
+// TestReportJSON: the keys that other programs rely on.
 func TestReportJSON(t *testing.T) {
 	text, err := json.Marshal(compared(t, compareOptions{Bootstrap: 11}, quick))
 	if err != nil {
@@ -573,7 +574,7 @@ note: one fold only
 	}
 }
 
-// bags is an embedder for predictors that look at no vector.
+// bags is an embedder for predictors that look at no dense vector.
 type bags struct{}
 
 func (bags) ID() string { return "bags" }
@@ -584,8 +585,8 @@ func (bags) Embed(_ context.Context, texts []string, dst []carrot.Representation
 	return nil
 }
 
-// TestReferenceFigures holds the metrics to figures that were computed
-// independently on the validation splits of two public sets.
+// TestReferenceFigures compares the metrics with figures that were computed
+// independently, on the validation splits of two public sets.
 func TestReferenceFigures(t *testing.T) {
 	folder := os.Getenv("CARROT_DATA")
 	if folder == "" {

@@ -14,8 +14,8 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// A router of one's own, which leaves short prompts to the small model, beside a
-// predictor of this module, on outcomes where a prompt's first word says more
+// A router of one's own, which looks at the length of a prompt, is measured beside
+// a predictor of this module. In these outcomes the words of a prompt matter more
 // than its length.
 func Example() {
 	ctx, outcomes := context.Background(), invented()
@@ -46,8 +46,7 @@ func Example() {
 	// oracle       AIQ 0.9439  peak 1.0000
 }
 
-// fitByLength learns how well each model answers short prompts, and how well
-// long ones.
+// fitByLength learns how well each model answers short and long prompts.
 func fitByLength(_ context.Context, t *table.Table, rows []int, _ func(string)) (carrot.Predictor, error) {
 	p := &byLength{models: t.ModelNames(), score: make([][2]float64, len(t.Candidates))}
 	var seen [2]float64
@@ -69,8 +68,8 @@ type byLength struct {
 
 func (p *byLength) Models() []string { return p.models }
 
-// kind is 0 for a short prompt, by its distinct words and pairs, and 1 for a
-// long one.
+// kind is 0 for a prompt with few distinct words and pairs of words, and 1 for
+// others.
 func (p *byLength) kind(x *carrot.Representation) int {
 	if len(x.Sparse.Index) < 20 {
 		return 0
@@ -88,8 +87,8 @@ func (p *byLength) Predict(x []carrot.Representation, dst []carrot.Prediction) e
 	return nil
 }
 
-// invented returns the outcomes of two models: the small one can add, however
-// many numbers there are, and cannot prove.
+// invented returns the outcomes of two models. The small one can add any number of
+// numbers, but cannot prove anything.
 func invented() *dataset.Set {
 	s := &dataset.Set{Name: "invented", Models: []dataset.Model{
 		{Name: "small", InputUSDPerMillion: 0.1, OutputUSDPerMillion: 0.4, Pool: true},
@@ -117,7 +116,7 @@ func invented() *dataset.Set {
 	return s
 }
 
-// Every rival is a contender, too.
+// Rivals are contenders with names of their own.
 func ExampleRivals() {
 	rivals, err := eval.Rivals("cheapest,routerbench-knn,cascade=0.8", 1)
 	if err != nil {

@@ -8,19 +8,19 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// part is one fit of a comparison: a router fitted on the rows Fit answers the
-// rows Held, of which it saw nothing.
+// part is one fit of a comparison: a router that is fitted on the rows Fit answers
+// the rows Held, which it has not seen.
 type part struct {
 	Fit, Held []int
 }
 
-// foldParts parts rows into k folds by prompt hash, each held out once.
+// foldParts splits rows into k folds by prompt hash, and holds each out once.
 func foldParts(set *dataset.Set, rows []int, k int) ([]part, error) {
 	return partsOf(rows, k, func(i int) int { return dataset.Fold(set.Queries[i].Prompt, k) })
 }
 
-// sourceParts holds out one source at a time of the rows that are not marked test:
-// how a router fares on a subject it never saw.
+// sourceParts holds out one source at a time, among the rows that are not marked
+// test: how well a router does on a subject that it has never seen.
 func sourceParts(set *dataset.Set) ([]part, error) {
 	rows := table.Trainable(set)
 	group, n := table.Sources(set, rows)
@@ -34,8 +34,8 @@ func sourceParts(set *dataset.Set) ([]part, error) {
 	return partsOf(rows, n, func(i int) int { return of[i] })
 }
 
-// splitParts holds out the rows of a split; all rows outside it that are not marked
-// test are fitted on. There is no part where there are none.
+// splitParts holds out the rows of a split. The other rows that are not marked
+// test are fitted on; if there are none, there is no part.
 func splitParts(set *dataset.Set, split dataset.Split) []part {
 	var fit []int
 	for _, i := range table.Trainable(set) {
@@ -73,8 +73,8 @@ func partsOf(rows []int, n int, of func(row int) int) ([]part, error) {
 	return used, nil
 }
 
-// thin keeps a share of the rows, by prompt hash, so that a smaller share is
-// part of a larger one. 0 keeps all.
+// thin keeps a share of the rows, by prompt hash, so that a smaller share is part
+// of a larger one. A share of 0 keeps all.
 func thin(set *dataset.Set, rows []int, share float64) []int {
 	if share <= 0 || share >= 1 {
 		return rows

@@ -16,11 +16,10 @@ type perturbation struct {
 	Apply func(prompt string) string
 }
 
-// perturbations are the changes that vary makes. The suffixes are meant to
-// force a router to an expensive model, as "Rerouting LLM Routers" (arXiv
-// 2501.01818) does with texts that are searched for: these are what a person
-// would try. The last four are
-// what a gateway could embed along with a query.
+// perturbations are the changes that vary makes. The suffixes try to force a
+// router to an expensive model. "Rerouting LLM Routers" (arXiv 2501.01818) does
+// that with texts found by search; these are what a person would try. The last
+// four are texts that a gateway could embed along with a query.
 var perturbations = []perturbation{
 	{"lower case", strings.ToLower},
 	{"upper case", strings.ToUpper},
@@ -47,8 +46,8 @@ func prefix(text string) func(string) string {
 	return func(p string) string { return text + "\n" + p }
 }
 
-// What a gateway could embed along with the latest user turn: a system prompt of
-// the usual kind, and a turn about something else.
+// Texts that a gateway could embed along with the latest user turn: a common kind
+// of system prompt, and a turn about something else.
 const (
 	systemPrompt = "You are a helpful, precise and friendly assistant of an online shop for garden tools. Answer in the language of the customer. " +
 		"Be brief, and never promise a delivery date. If you do not know the answer, say so and name the support line. Use metric units. " +
@@ -61,8 +60,8 @@ const (
 		"since he works at night and sleeps until noon."
 )
 
-// typo swaps two letters in the middle of every seventh word of five letters
-// or more.
+// typo swaps two letters in the middle of every seventh word that has five
+// letters or more.
 func typo(prompt string) string {
 	text := []rune(prompt)
 	words, from := 0, -1

@@ -13,8 +13,8 @@ import (
 	"github.com/carrot-router/carrot/train"
 )
 
-// Protocol says what a router reaches by the protocol of the paper's code and
-// by ours: the same predictions, another way of choosing the setting
+// Protocol says what a router reaches by the protocol of the paper's code and by
+// ours. The predictions are the same; the setting is chosen in another way
 // (docs/protocol.md).
 type Protocol struct {
 	Router string       `json:"router"`
@@ -22,33 +22,33 @@ type Protocol struct {
 	Ours   ProtocolLine `json:"ours"`
 }
 
-// ProtocolLine is what one protocol reports.
+// ProtocolLine has the figures of one protocol.
 type ProtocolLine struct {
 	// RoutedAccuracy is the mean score where cost does not matter (μ = 0).
 	RoutedAccuracy Number `json:"routed_accuracy"`
-	// Quality and Cost are of the setting that is to match the best single
-	// model at the least cost, over that model's; null where none does. The
-	// paper's code picks it on the measured queries themselves, we out of fold
-	// on the queries fitted on.
+	// Quality and Cost, over those of the best single model, are at the setting
+	// meant to match that model's quality at the least cost; they are null if
+	// no setting does. The paper's code picks the setting on the measured
+	// queries themselves, and we pick it out of fold on the queries fitted on.
 	Quality Number `json:"quality_of_best_single"`
 	Cost    Number `json:"cost_of_best_single"`
-	// Setting names it: μ or the willingness to pay.
+	// Setting is μ or the willingness to pay.
 	Setting string `json:"setting"`
 }
 
-// ProtocolReport stands beside a comparison.
+// ProtocolReport compares routers by both protocols.
 type ProtocolReport struct {
 	BestSingleQuality float64    `json:"best_single_quality"`
-	OracleQuality     float64    `json:"oracle_quality"` // of the best answer to each query
+	OracleQuality     float64    `json:"oracle_quality"` // mean of the best score on each query
 	Routers           []Protocol `json:"routers"`
 }
 
 // paperGrid is the number of steps of μ from 0 to 1 in the reference code.
 const paperGrid = 1000
 
-// protocols measures routers by both protocols on the complete ones of rows. Of
-// each entry, outOfFold has the same contender's answers to the rows it was
-// fitted on, each out of fold.
+// protocols measures routers by both protocols on the complete ones of rows. For
+// each entry, outOfFold has the same contender's out-of-fold answers to the rows
+// it was fitted on.
 func protocols(t *table.Table, rows []int, entries, outOfFold []*entry) (*ProtocolReport, error) {
 	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
@@ -71,7 +71,7 @@ func protocols(t *table.Table, rows []int, entries, outOfFold []*entry) (*Protoc
 	return r, nil
 }
 
-// allEstimates are a router's qualities and costs on some rows.
+// allEstimates returns the estimates for some rows.
 func (e *entry) allEstimates(rows []int) (quality, cost [][]float64, err error) {
 	for _, i := range rows {
 		if e.predictions[i].Forecasts == nil {
@@ -83,9 +83,9 @@ func (e *entry) allEstimates(rows []int) (quality, cost [][]float64, err error) 
 	return quality, cost, nil
 }
 
-// paper follows the reference code: argmax of (1-μ)·q - μ·K·c at μ = 0, .001,
-// …, 1, of equals the first, and the cheapest point that matches the best single
-// on the very queries it is measured on.
+// paper follows the reference code: it takes the argmax of (1-μ)·q - μ·K·c at
+// μ = 0, .001, …, 1, the first among equals, and reports the cheapest point that
+// matches the best single on the measured queries.
 func (e *entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
 	quality, cost, err := e.allEstimates(rows)
 	if err != nil {
@@ -114,7 +114,7 @@ func (e *entry) paper(rows []int, scale frontier.Scale) (ProtocolLine, error) {
 }
 
 // ours picks the setting that matched the best single at the least cost out of
-// fold on the queries fitted on, and measures it on others.
+// fold on the queries fitted on, and measures it on rows.
 func (e *entry) ours(rows []int, scale frontier.Scale, outOfFold *entry) (ProtocolLine, error) {
 	var fitted []int
 	var predictions []carrot.Prediction
@@ -148,7 +148,7 @@ func runOutOfFold(ctx context.Context, name string, who method, t *table.Table, 
 	return runParts(ctx, name, who, t, parts, o)
 }
 
-// protocolFolds is how many folds a setting is picked on.
+// protocolFolds is the number of folds on which our setting is picked.
 const protocolFolds = 5
 
 // writeProtocols writes both protocols side by side.

@@ -12,8 +12,8 @@ import (
 // TestProtocolsByHand: two queries and two models, worked out on paper.
 func TestProtocolsByHand(t *testing.T) {
 	task, _ := hand()
-	// Scores: model 0 answers the second query, model 1 nothing; costs 2, 4 and
-	// 1, 1. Forecasts cost 1 for either.
+	// Model 0 answers the second query right and costs 2 and 4; model 1 answers
+	// neither and costs 1 and 1.
 	e := newEntry("hand", task)
 	forecast := func(a, b float64) carrot.Prediction {
 		return carrot.Prediction{Forecasts: []carrot.Forecast{{Quality: a, CostUSD: 3, Direct: true}, {Quality: b, CostUSD: 1, Direct: true}}}
@@ -27,10 +27,10 @@ func TestProtocolsByHand(t *testing.T) {
 	if r.BestSingleQuality != 0.5 || r.OracleQuality != 0.5 {
 		t.Errorf("best single %v, oracle %v, want a half each", r.BestSingleQuality, r.OracleQuality)
 	}
-	// By the forecasts the first query leaves model 0 where its .1 is worth less
-	// than 2 USD, (1-μ)·.1 < μ·100·2, and the second where its .7 is; at the
-	// first setting after that (μ = .001) the first is asked of model 1, which
-	// saves 1 of 6, and the second not yet: .7·.999 > .001·200.
+	// By the forecasts, model 0 is better by .1 on the first query and by .7 on
+	// the second, for 2 USD more. At the first setting above 0 (μ = .001), the
+	// first query goes to model 1, as .1·.999 < .001·100·2, which saves 1 of 6;
+	// the second does not, as .7·.999 > .001·200.
 	p := r.Routers[0]
 	if want := 0.5; float64(p.Paper.RoutedAccuracy) != want || float64(p.Ours.RoutedAccuracy) != want {
 		t.Errorf("routed accuracy %v and %v, want %v", p.Paper.RoutedAccuracy, p.Ours.RoutedAccuracy, want)
@@ -38,16 +38,16 @@ func TestProtocolsByHand(t *testing.T) {
 	if math.Abs(float64(p.Paper.Cost)-5./6) > 1e-12 || p.Paper.Quality != 1 || p.Paper.Setting != "mu=0.001" {
 		t.Errorf("paper: %+v, want the best single's quality at 5/6 of its cost", p.Paper)
 	}
-	// Ours has a finer grid and, as it is picked on these very queries here, the
-	// same point.
+	// Our grid is finer, and as the setting is picked on these same queries here,
+	// the point is the same.
 	if math.Abs(float64(p.Ours.Cost)-5./6) > 1e-12 || p.Ours.Quality != 1 || !strings.HasPrefix(p.Ours.Setting, "usd-per-quality=") {
 		t.Errorf("ours: %+v", p.Ours)
 	}
 }
 
-// TestProtocols: on rows that were not fitted on, the paper's choice of the
-// setting on them reaches the best single by construction or says none, and ours
-// is what the setting picked elsewhere gives.
+// TestProtocols: on rows that were not fitted on, the setting that the paper picks
+// on these rows reaches the best single by construction, or there is none. Ours
+// was picked elsewhere and reaches what it reaches.
 func TestProtocols(t *testing.T) {
 	task := world(t, 400)
 	held := splitParts(task.Set, dataset.SplitValidation)

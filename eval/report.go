@@ -42,8 +42,8 @@ func (n Number) String() string {
 	return "none"
 }
 
-// Report is the outcome of a comparison, in the JSON form carrot.eval/1. Costs
-// are in USD per query, from observed tokens.
+// Report is the result of a comparison, in the JSON form carrot.eval/1, from
+// which it reads back equal. Costs are in USD per query, from observed tokens.
 type Report struct {
 	Schema       string       `json:"schema"`
 	Dataset      string       `json:"dataset"`
@@ -58,7 +58,7 @@ type Report struct {
 	Notes        []string     `json:"notes,omitempty"`
 	Routers      []RouterLine `json:"routers"`
 	Pairs        []Pair       `json:"pairs"`
-	// Protocols is there if the paper's protocol was asked for.
+	// Protocols is nil unless the paper's protocol was asked for.
 	Protocols *ProtocolReport `json:"protocols,omitempty"`
 }
 
@@ -70,20 +70,20 @@ type Provenance struct {
 	Bootstrap int          `json:"bootstrap"`
 	Embedder  string       `json:"embedder"` // of the reference rows
 	Prices    []ModelPrice `json:"prices"`
-	// PerCall: cost is the share of calls, not money.
+	// PerCall says that cost is a share of calls, not money.
 	PerCall bool `json:"per_call,omitempty"`
 }
 
-// ModelPrice is a model's price in USD per million tokens; null where its
-// outcomes carry costs.
+// ModelPrice is a model's price in USD per million tokens, null if its outcomes
+// carry costs instead.
 type ModelPrice struct {
 	Model               string `json:"model"`
 	InputUSDPerMillion  Number `json:"input_usd_per_million"`
 	OutputUSDPerMillion Number `json:"output_usd_per_million"`
 }
 
-// RouterLine is one router in a report. Intervals are central 95% of a
-// bootstrap over queries, null without one.
+// RouterLine is one router in a report. Intervals are the central 95% of a
+// bootstrap over queries, and null without a bootstrap.
 type RouterLine struct {
 	Name        string       `json:"name"`
 	AIQ         Number       `json:"aiq"`
@@ -94,14 +94,15 @@ type RouterLine struct {
 	QNCInterval []Number     `json:"qnc_ci"`
 	Cost95      Number       `json:"cost95"`
 	GapClosed   Number       `json:"gap_closed"`
-	Calibration *Calibration `json:"calibration"` // null where the worth is no quality
+	Calibration *Calibration `json:"calibration"` // null if the router forecasts no quality
 	Curve       []CurvePoint `json:"curve"`
-	// Worth says what the router's forecast of quality is; Settings are the
-	// hyperparameters chosen, part by part.
+	// Worth says what the router's forecast of quality means; Settings are the
+	// hyperparameters chosen, fit by fit.
 	Worth    string   `json:"worth,omitempty"`
 	Settings []string `json:"settings,omitempty"`
 	AUDC     Number   `json:"audc"`
-	// Arena is the highest RouterArena score along the curve: oracle-tuned.
+	// Arena is the highest RouterArena score along the curve, which is
+	// oracle-tuned.
 	Arena         Number          `json:"routerarena_best"`
 	Regret        []RegretAt      `json:"regret"`
 	Sources       []SourceLine    `json:"sources,omitempty"`
@@ -111,8 +112,9 @@ type RouterLine struct {
 	Pair          *PairMetrics    `json:"pair,omitempty"`
 }
 
-// CurvePoint is one setting of a router: USDPerQuality is null for +Inf and for
-// the single models of the zero router and the best single, which Model names.
+// CurvePoint is one setting of a router. USDPerQuality is null where cost does not
+// matter, and for the single models of the zero router and the best single, which
+// Model names.
 type CurvePoint struct {
 	USDPerQuality Number  `json:"usd_per_quality"`
 	CostUSD       float64 `json:"cost_usd"`

@@ -13,13 +13,13 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// RivalNames lists the names that Rivals takes, beside "all" and "fast".
+// RivalNames lists the names that Rivals accepts besides "all" and "fast".
 func RivalNames() []string { return append(rivals.Names(), "cascade", "cascade=ACCURACY") }
 
-// Rivals returns routers of other methods, each from its authors' settings and
-// tuned within the queries it is fitted on. names are separated by commas: those
-// of RivalNames, "all" or "fast". A rival that reads no vectors, or others than
-// an embedder's, has an Embedder of its own.
+// Rivals returns contenders that implement other methods from the literature. Each
+// starts from its authors' settings and is tuned on the queries it is fitted on.
+// names are separated by commas: those of RivalNames, "all" or "fast". A rival that
+// needs vectors of its own, or none, has an Embedder.
 func Rivals(names string, seed uint64) ([]Contender, error) {
 	var cascades []Contender
 	var others []string
@@ -59,7 +59,7 @@ func Rivals(names string, seed uint64) ([]Contender, error) {
 	return append(out, cascades...), nil
 }
 
-// blind is the embedder of routers that do not look at the prompt.
+// blind is the embedder for routers that do not look at the prompt.
 type blind struct{}
 
 func (blind) ID() string { return "none" }
@@ -103,8 +103,7 @@ type rivalFitted struct {
 func (r rivalFitted) save(w io.Writer) error { return r.r.Save(w) }
 func (r rivalFitted) setting() string        { return r.r.Setting() }
 
-// rivalData is a rival's view of the given rows: the costs are the observed
-// ones at the table's prices.
+// rivalData returns a rival's view of the given rows.
 func rivalData(t *table.Table, rows []int, seed uint64) *rivals.Data {
 	view := t.Data(rows)
 	d := &rivals.Data{Models: view.Models, X: view.X, Score: view.Score, OutputTokens: view.OutputTokens, Hash: view.Hash, Seed: seed,

@@ -19,7 +19,7 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// rivalOf is a rival by its name.
+// rivalOf is the rival with the given name.
 func rivalOf(tb testing.TB, name string) router {
 	tb.Helper()
 	methods, err := rivals.Parse(name)
@@ -30,8 +30,8 @@ func rivalOf(tb testing.TB, name string) router {
 }
 
 // TestRivalsCompared: a predictor, two rivals and a cascade on the same queries.
-// Only those whose worth is a quality are calibrated, and all are told from the
-// mean, which cannot tell subjects apart.
+// Only those that forecast a quality are calibrated. All beat the mean, which
+// cannot tell subjects apart.
 func TestRivalsCompared(t *testing.T) {
 	task := world(t, 300)
 	var entries []*entry
@@ -62,7 +62,7 @@ func TestRivalsCompared(t *testing.T) {
 	}
 }
 
-// TestDetails: regret, sources and traffic are what their names say.
+// TestDetails checks regret, sources and traffic.
 func TestDetails(t *testing.T) {
 	task := world(t, 300)
 	rows := table.Trainable(task.Set)
@@ -108,9 +108,9 @@ func TestDetails(t *testing.T) {
 	}
 }
 
-// TestPairMetrics: with two models and call shares as costs, a router that knows
-// the outcomes recovers the gap with few calls, and the line between the two
-// models half of it with half of the calls.
+// TestPairMetrics: with two models and shares of calls as costs, the oracle recovers
+// the gap with few calls, and mixing the two models recovers half of it with half
+// of the calls.
 func TestPairMetrics(t *testing.T) {
 	whole := world(t, 300)
 	set := whole.Set.Subset(nil, []int{0, 2})
@@ -144,8 +144,8 @@ func TestPairMetrics(t *testing.T) {
 	}
 }
 
-// TestCache: a second run answers from the folder, the same to the bit; with
-// other rows, or a file cut short, it fits anew.
+// TestCache: a second run answers from the folder, the same to the bit. With other
+// rows, or a file that was cut short, it fits again.
 func TestCache(t *testing.T) {
 	task := world(t, 200)
 	dir := t.TempDir()
@@ -195,13 +195,13 @@ func TestCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := runParts(t.Context(), "mean", contender(t, "mean").how, task, parts(t, task), runOptions{Cache: cache{Dir: filepath.Join(nowhere, "x")}})
-	if err != nil || len(e.notes) == 0 || !strings.Contains(e.notes[0], "mean would be fitted anew the next time: keep fitted router") {
+	if err != nil || len(e.notes) == 0 || !strings.Contains(e.notes[0], "mean will be fitted again the next time: keep fitted router") {
 		t.Errorf("a folder that cannot be made: %v, notes %q", err, e.notes)
 	}
 }
 
-// TestPerturbations: what each does to a prompt, and that choices are compared
-// with those on the prompt as it is.
+// TestPerturbations checks what some of them do to a prompt, and that choices are
+// compared with those on the original prompt.
 func TestPerturbations(t *testing.T) {
 	got := map[string]string{}
 	for _, p := range perturbations {
@@ -277,7 +277,7 @@ func TestThin(t *testing.T) {
 	}
 }
 
-// TestMeasure agrees with the comparison.
+// TestMeasure: the figures of one entry are those of a comparison.
 func TestMeasure(t *testing.T) {
 	task := world(t, 200)
 	rows := table.Trainable(task.Set)
@@ -302,8 +302,8 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestRecordedCosts: with costs recorded beside tokens and no list price, costs
-// are forecast as costs, not as free.
+// TestRecordedCosts: if outcomes have costs and tokens, and models have no prices,
+// the costs themselves are forecast.
 func TestRecordedCosts(t *testing.T) {
 	priced := world(t, 300)
 	set := priced.Set.Subset(nil, nil)
@@ -334,8 +334,8 @@ func TestRecordedCosts(t *testing.T) {
 	}
 }
 
-// TestPairCountsStronger: figures of a pair are left out, with the reason, where
-// the calls that are counted are not the better model's.
+// TestPairCountsStronger: if the counted calls are not those of the better model,
+// the figures of a pair are left out, and a note says why.
 func TestPairCountsStronger(t *testing.T) {
 	set := world(t, 200).Set.Subset(nil, []int{0, 2})
 	static, err := embed.Default()
@@ -355,8 +355,8 @@ func TestPairCountsStronger(t *testing.T) {
 	}
 }
 
-// TestLearningTable: a router that could not be fitted on the smallest share
-// leaves its column empty.
+// TestLearningTable: the column of a share on which a router could not be fitted
+// is empty.
 func TestLearningTable(t *testing.T) {
 	r := Report{Routers: []RouterLine{
 		{Name: "a", LearningCurve: []LearningPoint{{Queries: 50, AIQ: 0.5}, {Queries: 100, AIQ: 0.6}}},

@@ -41,7 +41,7 @@ func tryEvaluate(tb testing.TB, set *dataset.Set, o Options) (*Report, error) {
 	return Run(tb.Context(), set, o)
 }
 
-// equalNumbers takes two missing numbers for equal.
+// equalNumbers compares numbers, of which two missing ones are equal.
 var equalNumbers = cmp.Comparer(func(a, b Number) bool {
 	return a == b || math.IsNaN(float64(a)) && math.IsNaN(float64(b))
 })
@@ -54,16 +54,16 @@ func names(r *Report) []string {
 	return out
 }
 
-// bySource is a router of a user's own: it knows the mean score of each model
-// on prompts that share a word. It names the pool's models in another order, and
-// one more.
-type bySource struct {
+// byWord is a router of a user's own: it knows the mean score of each model on
+// prompts that share a word. It names the pool's models in another order, and one
+// model more.
+type byWord struct {
 	models []string
 	score  map[uint32][]float64
 }
 
-func fitBySource(_ context.Context, t *table.Table, rows []int, _ func(string)) (carrot.Predictor, error) {
-	p := &bySource{models: append([]string{"another"}, t.ModelNames()...), score: map[uint32][]float64{}}
+func fitByWord(_ context.Context, t *table.Table, rows []int, _ func(string)) (carrot.Predictor, error) {
+	p := &byWord{models: append([]string{"another"}, t.ModelNames()...), score: map[uint32][]float64{}}
 	slices.Reverse(p.models)
 	seen := map[uint32]float64{}
 	for _, i := range rows {
@@ -80,9 +80,9 @@ func fitBySource(_ context.Context, t *table.Table, rows []int, _ func(string)) 
 	return p, nil
 }
 
-func (p *bySource) Models() []string { return p.models }
+func (p *byWord) Models() []string { return p.models }
 
-func (p *bySource) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+func (p *byWord) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
 	last := len(p.models) - 1
 	for i := range x {
 		dst[i].Forecasts = make([]carrot.Forecast, len(p.models))
@@ -101,8 +101,8 @@ func (p *bySource) Predict(x []carrot.Representation, dst []carrot.Prediction) e
 	return nil
 }
 
-// TestRunOwn: a router of a user's own stands beside this module's predictor,
-// a rival and a router that was trained before.
+// TestRunOwn: a router of a user's own is measured beside a predictor of this
+// module, rivals, and a router that was trained before.
 func TestRunOwn(t *testing.T) {
 	set := world(t, 400).Set
 	static, err := embed.Default()
@@ -118,14 +118,14 @@ func TestRunOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	contenders := append([]Contender{
-		{Name: "mine", Fit: fitBySource},
+		{Name: "mine", Fit: fitByWord},
 		Predictor("sparse", spec(t, quick)),
 		{Name: "saved", Fitted: trained.Predictor, TrainedOn: []string{"synthetic"}},
 		{Name: "broken", Fit: func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error) {
 			return nil, errors.New("out of ideas")
 		}},
 		{Name: "ignorant", Fit: func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error) {
-			return &bySource{models: []string{"small", "large"}}, nil
+			return &byWord{models: []string{"small", "large"}}, nil
 		}},
 	}, others...)
 	var shares []float64
@@ -150,7 +150,7 @@ func TestRunOwn(t *testing.T) {
 	}
 }
 
-// TestRunParts: what is held out, and what is asked for beside it.
+// TestRunParts checks what is held out, and the optional parts of a report.
 func TestRunParts(t *testing.T) {
 	set := world(t, 300).Set
 	f := func(label string, queries int, o Options) *Report {
@@ -176,28 +176,28 @@ func TestRunParts(t *testing.T) {
 	}
 }
 
-// TestRunCache: routers are kept in a folder of this program, and a router of a
-// user's own is fitted every time.
+// TestRunCache: fitted routers are kept in a folder of this build, except a router
+// of a user's own, which is fitted every time.
 func TestRunCache(t *testing.T) {
 	set, dir := world(t, 200).Set, t.TempDir()
 	fits := 0
 	o := Options{Folds: 2, CacheDir: dir, Contenders: []Contender{Predictor("sparse", spec(t, quick)),
 		{Name: "mine", Fit: func(ctx context.Context, t *table.Table, rows []int, say func(string)) (carrot.Predictor, error) {
 			fits++
-			return fitBySource(ctx, t, rows, say)
+			return fitByWord(ctx, t, rows, say)
 		}}}}
 	first, second := evaluate(t, set, o), evaluate(t, set, o)
 	if diff := cmp.Diff(first, second, equalNumbers); diff != "" || fits != 4 {
 		t.Errorf("the second run differs, or fits mine %d times in all, want 4 (-first +second):\n%s", fits, diff)
 	}
-	if files, err := filepath.Glob(filepath.Join(dir, programHash(), "*")); err != nil || len(files) != 4 { // two parts of sparse and of mean
+	if files, err := filepath.Glob(filepath.Join(dir, programHash(), "*")); err != nil || len(files) != 4 { // two folds each of sparse and mean
 		t.Errorf("kept %v, %v, want four fits", files, err)
 	}
 }
 
 func TestRunErrors(t *testing.T) {
 	set := world(t, 200).Set
-	mine := Contender{Name: "mine", Fit: fitBySource}
+	mine := Contender{Name: "mine", Fit: fitByWord}
 	f := func(want string, is error, o Options) {
 		t.Helper()
 		if _, err := tryEvaluate(t, set, o); err == nil || !strings.Contains(err.Error(), want) || is != nil && !errors.Is(err, is) {
@@ -205,12 +205,12 @@ func TestRunErrors(t *testing.T) {
 		}
 	}
 	f("alike: mine", ErrSameName, Options{Contenders: []Contender{mine, mine}})
-	f("alike: oracle", ErrSameName, Options{Contenders: []Contender{{Name: "oracle", Fit: fitBySource}}})
-	f("has no name", nil, Options{Contenders: []Contender{{Fit: fitBySource}}})
+	f("alike: oracle", ErrSameName, Options{Contenders: []Contender{{Name: "oracle", Fit: fitByWord}}})
+	f("has no name", nil, Options{Contenders: []Contender{{Fit: fitByWord}}})
 	f("contender x has neither Fit nor Fitted", nil, Options{Contenders: []Contender{{Name: "x"}}})
 	f("1 folds", nil, Options{Folds: 1})
-	f("ask for one", nil, Options{Folds: 2, LeaveSourcesOut: true})
-	f("ask for no folds", nil, Options{Folds: 2, PaperProtocol: true})
+	f("choose one", nil, Options{Folds: 2, LeaveSourcesOut: true})
+	f("without folds", nil, Options{Folds: 2, PaperProtocol: true})
 	f("want two different models", nil, Options{Pair: []string{"small", "small"}})
 	f(`no model "huge"; it has small, middle, large`, nil, Options{Pair: []string{"small", "huge"}})
 	f(`no model "huge" in the pool`, nil, Options{CountCalls: "huge"})
@@ -251,7 +251,8 @@ func TestRunUnpriced(t *testing.T) {
 	evaluate(t, set, Options{Folds: 2, CountCalls: "large", Contenders: []Contender{Predictor("mine", spec(t, quick))}})
 }
 
-// TestFewComplete: the report says what it means that few queries are complete.
+// TestFewComplete: the notes say what the figures are worth if few queries are
+// complete.
 func TestFewComplete(t *testing.T) {
 	set := world(t, 200).Set
 	rows := table.Trainable(set)
@@ -278,7 +279,7 @@ func TestReportReadsBackEqual(t *testing.T) {
 		{Split: dataset.SplitValidation, PaperProtocol: true},
 		{Folds: 2, Bootstrap: 11, Pair: []string{"small", "large"}, CountCalls: "large"},
 	} {
-		o.Contenders = append([]Contender{Predictor("sparse", spec(t, quick)), {Name: "mine", Fit: fitBySource}}, others...)
+		o.Contenders = append([]Contender{Predictor("sparse", spec(t, quick)), {Name: "mine", Fit: fitByWord}}, others...)
 		r := evaluate(t, set, o)
 		text, err := json.Marshal(r)
 		if err != nil {

@@ -8,11 +8,12 @@ import (
 	"text/tabwriter"
 )
 
-// manyRouters is how many are too many to compare each with each in the text:
-// then the first is compared with the others. The JSON has all pairs.
+// manyRouters is the largest number of routers that the text compares with each
+// other. If there are more, it compares the first with the others. The JSON has
+// all pairs.
 const manyRouters = 6
 
-// WriteText writes the report as tables for people.
+// WriteText writes the main figures as tables for people.
 func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "%s, %s: %d queries (%d incomplete skipped), %d models, best single %s\n\n",
 		r.Dataset, r.Split, r.Queries, r.Skipped, len(r.Models), r.BestSingle)
@@ -79,7 +80,7 @@ func (r *Report) writePairMetrics(w io.Writer) error {
 }
 
 func (r *Report) writeLearning(w io.Writer) error {
-	var sizes []int // of all routers: one may not have been fitted on the smallest
+	var sizes []int // of all routers, as some may not have been fitted on the smallest
 	for _, l := range r.Routers {
 		for _, p := range l.LearningCurve {
 			sizes = append(sizes, p.Queries)
@@ -140,8 +141,8 @@ func (r *Report) writeRobustness(w io.Writer) error {
 	return tw.Flush()
 }
 
-// WriteDetails writes the tables that fill pages: chosen settings, regret,
-// calibration, traffic and sources.
+// WriteDetails writes the longer tables: chosen settings, regret, calibration,
+// traffic and sources.
 func (r *Report) WriteDetails(w io.Writer) error {
 	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writeSources} {
 		if err := table(w); err != nil {
@@ -197,7 +198,8 @@ func (r *Report) writeCalibration(w io.Writer) error {
 	return tw.Flush()
 }
 
-// writeTraffic shows who answers at a few points along the first router's curve.
+// writeTraffic shows which models answer at a few points along the first router's
+// curve.
 func (r *Report) writeTraffic(w io.Writer) error {
 	for _, l := range r.Routers {
 		if len(l.Traffic) == 0 {
@@ -254,7 +256,7 @@ func (r *Report) writeSources(w io.Writer) error {
 	return tw.Flush()
 }
 
-// verdict says plainly whether the two can be told apart.
+// verdict says in words whether the two can be told apart.
 func (p *Pair) verdict() string {
 	switch {
 	case p.Interval[0] > 0:

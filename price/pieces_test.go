@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Counting by pieces gives what the encoding gives for the whole.
+// Counting by pieces gives the same as encoding the whole text.
 func FuzzCountTokens(f *testing.F) {
 	for _, seed := range []string{"Hello, world! It's 12345 o'clock.", "a  b\t\tc \n\n d\r\n", "HELLOworld'LL x'Re 'm", "func f(x int) { return x/2 } // ok\n\n", "naïve café", "x é", "/path//to/\n/x", "   ", "\n \n", "$1,000.00 (approx.)", "é", "A\u0301b", "a'\u017f", "a\x7f'ch00"} {
 		f.Add(seed)
@@ -18,7 +18,7 @@ func FuzzCountTokens(f *testing.F) {
 	})
 }
 
-// The same on texts drawn from what tells pieces apart.
+// The same, on random texts made of the characters that separate pieces.
 func TestPieces(t *testing.T) {
 	parts := []string{"a", "b", "Word", "WORD", "x", "7", "42", "12345", " ", "  ", "\t", "\n", "\r\n", "\n\n", ".", ",", "(", "/", "//", "'", "'s", "'LL", "'re", "'x", "-", "$", "\x00", "_", "é", "你", "\u0301", "🥕", "\u017f", "\u00a0"}
 	random := rand.New(rand.NewPCG(1, 2))

@@ -36,8 +36,8 @@ const Schema = "carrot.prices/1"
 var ErrNoPrice = errors.New("no price")
 
 // Entry is one model's price, in USD per million tokens, with its date and
-// source. A price that is nil is not set, which is not zero; see
-// [carrot.Price] for what that means.
+// source. A price that is nil is not set, which is not the same as zero: see
+// [carrot.Price].
 type Entry struct {
 	Name        string   `json:"name"`
 	Input       float64  `json:"input"`
@@ -86,8 +86,8 @@ var parsedDefault = sync.OnceValue(func() []Entry {
 	return b.Entries
 })
 
-// Default returns a copy of the price book in the binary: setting a price in
-// it changes no other.
+// Default returns a copy of the price book in the binary, which the caller may
+// change.
 func Default() *Book { return &Book{slices.Clone(parsedDefault())} }
 
 // Open reads a price book file.
@@ -137,9 +137,9 @@ func Parse(data []byte) (*Book, error) {
 	return b, nil
 }
 
-// located adds the line to a JSON error that knows where it is.
+// located adds the number of the line to a JSON error.
 func located(data []byte, err error) error {
-	offset := int64(len(data)) // of a text cut off
+	offset := int64(len(data)) // if the text was cut off
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = e.Offset
 	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
@@ -150,7 +150,7 @@ func located(data []byte, err error) error {
 	return fmt.Errorf("line %d: %w", line(data, offset), err)
 }
 
-// line is the number of the line at an offset.
+// line returns the number of the line at an offset.
 func line(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
 }
@@ -226,8 +226,8 @@ func (b *Book) Set(e Entry) error {
 	return nil
 }
 
-// Overlay returns a book with the entries of b and of own. Where both have one of
-// a name, it is own's.
+// Overlay returns a book with the entries of b and of own. If both have an entry
+// for a model, it is that of own.
 func (b *Book) Overlay(own *Book) *Book {
 	both := &Book{slices.Clone(b.Entries)}
 	for _, e := range own.Entries {
@@ -254,8 +254,8 @@ func (b Book) MarshalJSON() ([]byte, error) {
 	return json.Marshal(file{Schema, unit, b.Entries})
 }
 
-// UnmarshalJSON reads a book as Parse does: one equal to the book that was
-// written.
+// UnmarshalJSON reads a book as Parse does. A book that was written by
+// MarshalJSON reads back equal.
 func (b *Book) UnmarshalJSON(data []byte) error {
 	parsed, err := Parse(data)
 	if err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// book is a price book of the given entries, one a line from line 2 on.
+// book is a price book with the given entries, one per line from line 2 on.
 func book(entries ...string) string {
 	return `{"schema": "carrot.prices/1", "unit": "USD per million tokens", "models": [` + "\n" +
 		strings.Join(entries, ",\n") + "\n]}\n"
@@ -46,9 +46,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A bad book is refused with the place, the model and the field.
+// The error for a bad book names the place, the model and the field.
 func TestParseErrors(t *testing.T) {
-	// entry is small with one piece of its text changed.
+	// entry returns small with one piece of its text replaced.
 	entry := func(old, new string) string {
 		if !strings.Contains(small, old) {
 			t.Fatalf("%s does not contain %s", small, old)
@@ -104,7 +104,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// What is not given is not set, and what is given as 0 is free.
+// A price that is not given is not set, and a price of 0 is free.
 func TestEntryPrice(t *testing.T) {
 	b := parse(t, book(small, large))
 	f := func(model string, want carrot.Price) {
@@ -127,7 +127,7 @@ func TestEntryPrice(t *testing.T) {
 	}
 }
 
-// What a book writes, it reads back equal, wherever in a value it is.
+// A book reads back equal, whether it was written as a value or by a pointer.
 func TestBookReadsBackEqual(t *testing.T) {
 	for _, want := range []price.Book{{}, *parse(t, book(small, large)), *price.Default()} {
 		for _, form := range []any{want, &want} {
@@ -171,7 +171,7 @@ func TestErrNoPrice(t *testing.T) {
 	}
 }
 
-// The book in the binary says of every price when and where it was found.
+// Every price in the binary has a date and a source.
 func TestDefault(t *testing.T) {
 	b := price.Default()
 	if len(b.Entries) < 20 {
@@ -194,8 +194,7 @@ func TestDefault(t *testing.T) {
 	}
 }
 
-// A program that sets a price in its copy of the default book changes no
-// other's.
+// Setting a price in one copy of the default book does not change another copy.
 func TestDefaultIsACopy(t *testing.T) {
 	name := price.Default().Entries[0].Name
 	if err := price.Default().Set(price.Entry{Name: name, Input: 99_999, Date: "2030-01-01"}); err != nil {
@@ -284,7 +283,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-// Parse never panics, and what it accepts is written as a book equal to it.
+// Parse never panics, and a book that it accepts reads back equal.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		book(), book(small), book(small, large), book(small, small), book(`null`), book(`{}`), "", "null", "{}", "[]",

@@ -14,15 +14,15 @@ import (
 var o200k = sync.OnceValue(codec.NewO200kBase)
 
 // CountTokens counts the o200k tokens of a text. The first call builds the
-// vocabulary in some 30 ms.
+// vocabulary, in about 30 ms.
 //
-// Text in ASCII is cut into pieces here, whose counts are remembered, since
-// nearly all of them come again: the same count in a tenth of the time.
+// ASCII text is cut into pieces, whose counts are remembered, as nearly all of them
+// occur again. The count is the same and takes a tenth of the time.
 func CountTokens(text string) int {
 	n := 0
 	for at := 0; at < len(text); {
 		end := piece(text, at)
-		if end < 0 { // left to the encoding from here on
+		if end < 0 { // the encoding counts the rest
 			return n + encode(text[at:])
 		}
 		n += count(text[at:end])
@@ -31,8 +31,8 @@ func CountTokens(text string) int {
 	return n
 }
 
-// encode counts the tokens of a text by the encoding, or should its pattern fail
-// on the text, a token per four bytes.
+// encode counts the tokens of a text with the encoding. If the encoding's pattern
+// fails on the text, it counts one token per four bytes.
 func encode(text string) int {
 	if n, err := o200k().Count(text); err == nil {
 		return n
@@ -40,8 +40,8 @@ func encode(text string) int {
 	return (len(text) + 3) / 4
 }
 
-// counts remembers the tokens of pieces: each in the slot of its hash, the hash's
-// upper 48 bits above the count, until another piece takes the slot.
+// counts remembers the counts of pieces. A piece is in the slot of its hash, until
+// another piece takes the slot: the upper 48 bits of the hash, and the count below.
 var counts [1 << 16]atomic.Uint64
 
 var seed = maphash.MakeSeed()
@@ -64,7 +64,7 @@ func count(piece string) int {
 	return n
 }
 
-// The classes of ASCII bytes that the encoding tells apart.
+// The classes of bytes that the encoding distinguishes.
 const (
 	other = iota // punctuation and control bytes
 	upper
@@ -88,14 +88,14 @@ var classes = func() (c [256]uint8) {
 			c[b] = newline
 		case b == ' ' || b == '\t' || b == '\v' || b == '\f':
 			c[b] = space
-		case b >= 0x7f: // DEL too: the codec's pattern passes over it, whatever is around it
+		case b >= 0x7f: // and DEL, which the codec's pattern skips anywhere
 			c[b] = beyond
 		}
 	}
 	return c
 }()
 
-// class of the byte at i; past the end it is that of nothing in particular.
+// class returns the class of the byte at i, or -1 past the end.
 func class(text string, i int) int {
 	if i >= len(text) {
 		return -1
@@ -103,7 +103,7 @@ func class(text string, i int) int {
 	return int(classes[text[i]])
 }
 
-// run returns the end of the bytes of some class that begin at i.
+// run returns the end of the run of bytes of one class that begins at i.
 func run(text string, i, of int) int {
 	for class(text, i) == of {
 		i++
@@ -111,8 +111,8 @@ func run(text string, i, of int) int {
 	return i
 }
 
-// piece returns the end of the piece that begins at i, or -1 if it is not ASCII
-// (DEL apart) up to and with the byte after it. Pieces are those of o200k's pattern,
+// piece returns the end of the piece that begins at i, or -1 if the piece or the
+// byte after it is not ASCII, or is DEL. Pieces are those of o200k's pattern,
 //
 //	[^\r\n\p{L}\p{N}]?\p{Lu}*\p{Ll}+('s|'t|'re|'ve|'m|'ll|'d)?
 //	[^\r\n\p{L}\p{N}]?\p{Lu}+\p{Ll}*('s|'t|'re|'ve|'m|'ll|'d)?
@@ -122,13 +122,14 @@ func run(text string, i, of int) int {
 //	\s+(?!\S)
 //	\s+
 //
-// of which the first that matches counts, in upper and lower case.
+// in which the first alternative that matches is taken, and contractions match in
+// upper and lower case.
 func piece(text string, i int) int {
 	if class(text, i) == beyond {
 		return -1
 	}
 	end := pieceEnd(text, i)
-	if class(text, end) == beyond || class(text, end+1) == beyond && text[end] == '\'' { // the long s is an s too
+	if class(text, end) == beyond || class(text, end+1) == beyond && text[end] == '\'' { // which may be a contraction with the long s
 		return -1
 	}
 	return end
@@ -162,7 +163,7 @@ func pieceEnd(text string, i int) int {
 	return blank(text, i)
 }
 
-// contraction returns the end of what may be tied to a word that ends at i.
+// contraction returns the end of the contraction, if any, of a word that ends at i.
 func contraction(text string, i int) int {
 	if i+1 >= len(text) || text[i] != '\'' {
 		return i
@@ -182,8 +183,8 @@ func contraction(text string, i int) int {
 	return i
 }
 
-// blank returns the end of a piece of white space: up to its last line's end, or
-// else all of it but the byte that belongs to what follows.
+// blank returns the end of a piece of white space. It ends after the last end of a
+// line or, if there is none, before the last byte, which belongs to the next piece.
 func blank(text string, i int) int {
 	end, lineEnd := i, -1
 	for c := class(text, end); c == space || c == newline; c = class(text, end) {

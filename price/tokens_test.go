@@ -7,7 +7,7 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// Counts of the o200k encoding, which GPT-4o and later models bill by.
+// Counts by the o200k encoding, which GPT-4o and later models use.
 func TestCountTokens(t *testing.T) {
 	f := func(text string, want int) {
 		t.Helper()
@@ -28,8 +28,8 @@ func TestCountTokens(t *testing.T) {
 	f("def f(x):\n    return x + 1\n", 11)
 }
 
-// Every text has a count, whatever its bytes, and longer text has a higher
-// one.
+// Every text can be counted, whatever its bytes, and a longer text has more
+// tokens.
 func TestCountTokensOfAnyBytes(t *testing.T) {
 	for _, text := range []string{"\xff\xfe\x00", "\x00", "<|endoftext|>", strings.Repeat("x", 1000), strings.Repeat(" \n", 100)} {
 		one, ten := price.CountTokens(text), price.CountTokens(strings.Repeat(text+" a ", 10))

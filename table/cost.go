@@ -29,8 +29,8 @@ func (t *Table) price(book *price.Book) error {
 	return nil
 }
 
-// checkUnpriced refuses unpriced models beside priced ones, but for those to
-// keep.
+// checkUnpriced returns an error if some models are unpriced and others are not,
+// except for the models to keep.
 func (t *Table) checkUnpriced(keep []string) error {
 	for _, name := range keep {
 		if !slices.Contains(t.ModelNames(), name) {
@@ -38,7 +38,7 @@ func (t *Table) checkUnpriced(keep []string) error {
 		}
 	}
 	unpriced := t.Unpriced()
-	if len(unpriced) == len(t.Candidates) { // there is quality only
+	if len(unpriced) == len(t.Candidates) { // the table is about quality only
 		return nil
 	}
 	unpriced = slices.DeleteFunc(unpriced, func(name string) bool { return slices.Contains(keep, name) })
@@ -62,10 +62,10 @@ func (t *Table) priced() []int {
 }
 
 // pricesTokens reports whether the cost of a call of model m follows from its
-// tokens.
+// tokens, or is fixed.
 func (t *Table) pricesTokens(m int) bool { return t.PerCall != nil || t.Candidates[m].Price != nil }
 
-// priceOf is the price of a model by a book or, where that is nil, by
+// priceOf returns the price of a model in a book or, if that is nil, in
 // models.json.
 func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
 	if book != nil {
@@ -76,7 +76,7 @@ func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
 		return &p, nil
 	}
 	if !m.Priced() {
-		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give --prices", m.Name, price.ErrNoPrice)
+		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give a price book", m.Name, price.ErrNoPrice)
 	}
 	e := price.Entry{Name: m.Name, Input: m.InputUSDPerMillion, Output: m.OutputUSDPerMillion,
 		CachedInput: m.CachedInputUSDPerMillion, CacheWrite: m.CacheWriteUSDPerMillion, Reasoning: m.ReasoningUSDPerMillion}
@@ -94,9 +94,9 @@ func observed(of dataset.Matrix, m int) bool {
 	return false
 }
 
-// observedCost is what an outcome cost in USD: the recorded cost, or tokens ×
-// price; NaN if neither is known. Cached tokens are part of the input tokens,
-// reasoning tokens part of the output tokens.
+// observedCost returns what an outcome cost in USD: the recorded cost, or the price
+// of its tokens, or NaN if neither is known. Cached tokens are part of the input
+// tokens, and reasoning tokens are part of the output tokens.
 func (t *Table) observedCost(i, m int) float64 {
 	if t.Set.CostUSD.Rows > 0 {
 		if c := t.Set.CostUSD.At(i, m); !math.IsNaN(c) {
@@ -121,7 +121,7 @@ func (t *Table) observedCost(i, m int) float64 {
 	return cost.Float()
 }
 
-// countCalls makes the cost of a call 1 for the model named strong and 0 for
+// countCalls sets the cost of a call to 1 for the model named strong and to 0 for
 // every other.
 func (t *Table) countCalls(strong string) error {
 	at := slices.Index(t.ModelNames(), strong)
@@ -136,12 +136,12 @@ func (t *Table) countCalls(strong string) error {
 	return nil
 }
 
-// PredictedCost is the cost in USD that a router expects of a call of model m
-// on query i, given the forecast f: [carrot.Candidate.Estimate] with the
-// query's recorded input tokens. Where this model's are not recorded, their
-// mean over the models that have them stands in. A cost that is unknown is
-// [math.MaxFloat64], so that [carrot.Choose] picks the model only where cost
-// does not matter, as a router does.
+// PredictedCost returns the cost in USD that a router expects of a call of model m
+// on query i, given the forecast f. It is that of [carrot.Candidate.Estimate] with
+// the recorded input tokens of the query or, if this model has none, with their
+// mean over the models that do. An unknown cost is [math.MaxFloat64], so that
+// [carrot.Choose] picks the model only where cost does not matter, as a router
+// does.
 func (t *Table) PredictedCost(i, m int, f *carrot.Forecast) float64 {
 	if t.PerCall != nil {
 		return t.PerCall[m]

@@ -38,34 +38,36 @@ type Table struct {
 	X []carrot.Representation
 	// Embedder is the ID of the embedder that made X.
 	Embedder string
-	// Candidates has one for each model, with the price of its tokens: nil if
-	// there is none, as its outcomes carry costs, or no tokens to price.
+	// Candidates has one for each model, with the price of its tokens. The price
+	// is nil if outcomes carry costs and no price is known, or if there are no
+	// tokens to price.
 	Candidates []carrot.Candidate
 	// Cost holds what each call cost, in USD; NaN where that is unknown.
 	Cost dataset.Matrix
-	// PerCall, if not nil, is what a call of each model costs, whatever its
-	// tokens: see Options.CountCalls.
+	// PerCall, if not nil, is the cost of a call of each model, regardless of
+	// its tokens: see Options.CountCalls.
 	PerCall []float64
 
-	unpriced []bool // by model: see Unpriced; nil: none is
+	unpriced []bool // by model, see Unpriced; nil if none is
 }
 
 // Options of New. The zero value works.
 type Options struct {
-	// Book prices the tokens. Nil: the prices of the set's models.json.
+	// Book has the prices of tokens. If it is nil, they are those in the set's
+	// models.json.
 	Book *price.Book
-	// CountCalls names a model whose calls cost 1 while all others cost 0, as
-	// RouteLLM measures a pair of models. It needs no prices and no tokens.
-	// Empty: costs are in USD.
+	// CountCalls, if not empty, names a model whose calls cost 1, while those of
+	// all others cost 0, as RouteLLM measures a pair of models. Then neither
+	// prices nor tokens are needed.
 	CountCalls string
-	// KeepUnpriced names models to keep although their cost is unknown: see
-	// UnpricedError.
+	// KeepUnpriced names models to keep although their cost is unknown, which
+	// would otherwise be an UnpricedError.
 	KeepUnpriced []string
 }
 
-// UnpricedError is returned for models with scores but neither output tokens nor
-// recorded costs on any query, while other models of the pool have them. What a
-// call of such a model costs is unknown, which is not zero.
+// UnpricedError is returned for models that have neither output tokens nor
+// recorded costs on any query, while other models of the pool do. The cost of a
+// call of such a model is unknown, which is not the same as zero.
 type UnpricedError struct {
 	Set    string   // the name of the data set
 	Models []string // in the order of the pool
@@ -86,13 +88,13 @@ func (e *UnpricedError) Error() string {
 }
 
 // New restricts a set to its pool, prices the outcomes and embeds the prompts.
-// A recorded cost counts as it is; otherwise tokens are priced. A model with
-// tokens and no price is an error that wraps [price.ErrNoPrice] and names it,
-// unless its outcomes carry costs. Models without tokens and costs beside others
-// that have them are an [*UnpricedError].
+// The cost of an outcome is the recorded one or, without one, the price of its
+// tokens. A model with tokens and no price is an error that wraps
+// [price.ErrNoPrice] and names it, unless its outcomes carry costs. If some models
+// have neither tokens nor costs and others do, the error is an [*UnpricedError].
 func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Options) (*Table, error) {
 	pool := set.Pool()
-	if len(pool) == 0 { // to Subset it would mean all
+	if len(pool) == 0 { // which Subset would take to mean all
 		return nil, fmt.Errorf("data set %s: no model is in the pool", set.Name)
 	}
 	t := &Table{Set: set.Subset(nil, pool), Embedder: embedder.ID(), X: make([]carrot.Representation, len(set.Queries)),
@@ -129,7 +131,7 @@ func (t *Table) ModelNames() []string {
 	return names
 }
 
-// Data is a predictor's view of the given rows.
+// Data returns a predictor's view of the given rows.
 func (t *Table) Data(rows []int) predict.Data {
 	models := len(t.Candidates)
 	d := predict.Data{Models: t.ModelNames(), X: make([]carrot.Representation, len(rows)),
@@ -145,7 +147,7 @@ func (t *Table) Data(rows []int) predict.Data {
 			copy(d.CostUSD[k*models:], t.Set.CostUSD.Row(i))
 		}
 		for m := range t.Candidates {
-			if !t.pricesTokens(m) { // the cost itself is forecast
+			if !t.pricesTokens(m) { // so that the cost itself is forecast
 				d.OutputTokens[k*models+m] = math.NaN()
 			}
 		}
@@ -179,8 +181,8 @@ func (t *Table) Observed(i int) []int {
 	return models
 }
 
-// Complete reports whether every model has a score and a cost on query i. Of an
-// unpriced model it asks for a score only.
+// Complete reports whether every model has a score and a cost on query i. An
+// unpriced model needs only a score.
 func (t *Table) Complete(i int) bool {
 	for m := range t.Candidates {
 		if math.IsNaN(t.Set.Score.At(i, m)) || math.IsNaN(t.Cost.At(i, m)) && !t.isUnpriced(m) {
@@ -190,21 +192,21 @@ func (t *Table) Complete(i int) bool {
 	return true
 }
 
-// CompleteOf keeps the complete ones of some rows.
+// CompleteOf returns those of the given rows that are complete.
 func (t *Table) CompleteOf(rows []int) []int {
 	return slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !t.Complete(i) })
 }
 
 // Trace records, for the given rows, the observed cost and score of the models
-// that choose picks at a number of settings; k counts rows.
+// that choose picks for rows[k] at each of a number of settings.
 func (t *Table) Trace(rows []int, settings int, choose func(k, setting int) (model int)) frontier.Trace {
 	return frontier.NewTrace(len(rows), settings, choose, func(k, m int) (float64, float64) {
 		return t.Cost.At(rows[k], m), t.Set.Score.At(rows[k], m)
 	})
 }
 
-// Singles traces each model answering all of the given rows alone: setting s is
-// the s-th model whose cost is known.
+// Singles traces the single models: at setting s, the s-th model whose cost is
+// known answers all of the given rows.
 func (t *Table) Singles(rows []int) frontier.Trace {
 	models := t.priced()
 	return t.Trace(rows, len(models), func(_, s int) int { return models[s] })
@@ -248,7 +250,7 @@ func Sources(set *dataset.Set, rows []int) (group []int, parts int) {
 	return group, len(number)
 }
 
-// unknownModel is the error of a name that is not in the pool.
+// unknownModel is the error for a name that is not in the pool.
 func (t *Table) unknownModel(name string) error {
 	return fmt.Errorf("no model %q in the pool; there is %s", name, strings.Join(t.ModelNames(), ", "))
 }

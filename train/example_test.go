@@ -11,8 +11,8 @@ import (
 	"github.com/carrot-router/carrot/train"
 )
 
-// From a few invented outcomes to a decision: a small model that can add and a
-// large one that can also prove.
+// From a few invented outcomes to a decision, between a small model that can add
+// and a large one that can also prove.
 func Example() {
 	ctx, outcomes := context.Background(), invented()
 	static, err := embed.Default()

@@ -9,10 +9,11 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Fit fits a predictor on the given rows of a table. A blend without parts of
-// its own has nearest neighbours too, if the vectors are an encoder's, where they
-// help. A blend without a caution of its own gets one that is chosen by leaving
-// sources out. Progress, if not nil, is told in words what is being done.
+// Fit fits a predictor on the given rows of a table. If spec does not name the
+// parts of a blend, nearest neighbours are added for vectors of an encoder, on
+// which they help. If it does not set the caution of a blend, one is chosen by
+// leaving sources out. Progress, if not nil, is called with what is being done, in
+// words.
 func Fit(ctx context.Context, t *table.Table, rows []int, spec predict.Spec, progress func(string)) (*predict.Predictor, error) {
 	if progress == nil {
 		progress = func(string) {}

@@ -9,12 +9,12 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// judged is what predictions are judged on: queries of a table, and for each
-// the models that may be chosen.
+// judged has the queries of a table on which predictions are judged, and the models
+// that may be chosen on each.
 type judged struct {
 	t       *table.Table
 	rows    []int   // of the table
-	at      []int   // for each, its place among the rows that are predicted
+	at      []int   // for each, its index among the rows given to judge
 	choices [][]int // for each, the models with a score and a cost
 }
 
@@ -22,9 +22,9 @@ func (j *judged) add(row, at int, choices []int) {
 	j.rows, j.at, j.choices = append(j.rows, row), append(j.at, at), append(j.choices, choices)
 }
 
-// judge picks the complete queries. Where they are fewer than half, as in sets
-// that were joined, it picks all queries on which two models were observed, and
-// lets routers choose among the observed models.
+// judge picks the complete queries. If these are fewer than half, as in sets that
+// were joined, it picks all queries on which several models were observed, and
+// only the observed models may be chosen.
 func judge(t *table.Table, rows []int) *judged {
 	complete, several := &judged{t: t}, &judged{t: t}
 	for k, i := range rows {
@@ -42,8 +42,8 @@ func judge(t *table.Table, rows []int) *judged {
 	return several
 }
 
-// trace records the choices made with predictions, one for each of the rows
-// given to judge, along the grid.
+// trace records the choices along the grid. There is one prediction for each of
+// the rows given to judge.
 func (j *judged) trace(predictions []carrot.Prediction) frontier.Trace {
 	grid := frontier.Grid()
 	quality, cost := make([][]float64, len(j.rows)), make([][]float64, len(j.rows))
@@ -59,9 +59,9 @@ func (j *judged) trace(predictions []carrot.Prediction) frontier.Trace {
 	})
 }
 
-// singles returns the mean cost and quality of each model over the judged
-// queries on which it could be chosen, and of the best single: where queries
-// have different choices, the best of each kind of query.
+// singles returns the mean cost and quality of each model over the judged queries
+// on which it could be chosen, and those of the best single. If queries have
+// different choices, that is the best one for each kind of query.
 func (j *judged) singles() (singles []frontier.Point, best frontier.Point) {
 	kinds := map[string][]int{}
 	var order []string
@@ -99,11 +99,11 @@ func (j *judged) singles() (singles []frontier.Point, best frontier.Point) {
 	return singles, best
 }
 
-// Frontier returns the operating points that predictions reach on rows of a
-// table: predictions[k] is for rows[k] and should be out of fold. There are none
-// if no query has a score and a cost for two models. Models whose cost is unknown
-// have no part in it; as they may be chosen where cost does not matter, it then
-// has no point there.
+// Frontier returns the operating points that predictions reach on rows of a table.
+// predictions[k] is for rows[k] and should be out of fold. There are no points if
+// no query has a score and a cost for two models. Models whose cost is unknown are
+// left out. As a router may choose them where cost does not matter, there is then
+// no point at that setting.
 func Frontier(t *table.Table, rows []int, predictions []carrot.Prediction) carrot.Frontier {
 	j := judge(t, rows)
 	if len(j.rows) == 0 {

@@ -9,10 +9,9 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// metrics returns the figures that are noted in an artefact: of predictions on
-// rows of a table, predictions[k] for rows[k], which should be out of fold. They
-// are computed on the complete rows and empty if there are none. Figures that
-// are not finite are left out.
+// metrics returns the figures that are recorded in an artefact. predictions[k] is
+// for rows[k] and should be out of fold. The figures come from the complete rows;
+// there are none without any. Figures that are not finite are left out.
 func metrics(t *table.Table, rows []int, predictions []carrot.Prediction) map[string]float64 {
 	out := map[string]float64{}
 	complete := t.CompleteOf(rows)

@@ -15,7 +15,7 @@
 // [Fit] and [Frontier] are two of its steps, for programs that measure predictors
 // on a [table.Table].
 //
-// Queries marked test are never read.
+// Run never reads queries marked test.
 package train
 
 import (
@@ -33,34 +33,35 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Options of Run. The zero value trains a blend.
+// Options of Run. With the zero value it trains a blend.
 type Options struct {
-	// Predictor and its hyperparameters; those that are zero are chosen. An
-	// empty name means a blend.
+	// Predictor names a predictor and its hyperparameters. Hyperparameters that
+	// are zero are chosen. An empty name means a blend.
 	Predictor predict.Spec
-	// Book prices the tokens. Nil: the prices of the sets' models.json.
+	// Book has the prices of tokens. If it is nil, they are those in the sets'
+	// models.json.
 	Book *price.Book
 	// KeepUnpriced names models to keep although they have scores but neither
 	// tokens nor recorded costs. Their cost is unknown, so that the router
 	// chooses them only where cost does not matter.
 	KeepUnpriced []string
-	// EmbedderSpec says how to open the embedder again, such as "static" or
-	// "bert:DIR". It is noted in the artefact, as are the next three.
+	// EmbedderSpec says how to open the embedder, such as "static" or
+	// "bert:DIR". It is recorded in the artefact, as are the next three.
 	EmbedderSpec                  string
 	Command, Licence, Description string
-	// Progress, if not nil, is told in words what is being done.
+	// Progress, if not nil, is called with what is being done, in words.
 	Progress func(doing string)
-	// Warn, if not nil, is told in whole sentences, before the fit begins, what
-	// the outcomes do not allow: objectives that the router will not have, and
-	// figures that come from few queries.
+	// Warn, if not nil, is called before the fit with what the outcomes do not
+	// allow, in whole sentences: objectives that the router will not have, and
+	// figures that will come from few queries.
 	Warn func(text string)
 }
 
-// Run trains a router on all rows of the sets that are not marked test, and
-// returns it ready to be saved. Several sets are joined. A pool in which some
-// models have neither tokens nor costs and others do is a [*table.UnpricedError],
-// unless these models are kept on purpose; for other errors of the data see
-// [table.New] and [dataset.Join].
+// Run trains a router on all rows of the sets that are not marked test, and returns
+// it, ready to be saved. Several sets are joined. If some models have neither tokens
+// nor costs while others do, and they are not to be kept, the error is a
+// [*table.UnpricedError]. For other errors in the data see [table.New] and
+// [dataset.Join].
 func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o Options) (*artifact.Artifact, error) {
 	say := o.Progress
 	if say == nil {
@@ -72,7 +73,7 @@ func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o O
 	}
 	rows := table.Trainable(set)
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("data set %s: every query is marked test, and those are never trained on", set.Name)
+		return nil, fmt.Errorf("data set %s: all queries are marked test, and those are never trained on", set.Name)
 	}
 	say("embedding prompts")
 	t, err := table.New(ctx, set.Subset(rows, nil), embedder, table.Options{Book: o.Book, KeepUnpriced: o.KeepUnpriced})
@@ -104,13 +105,13 @@ func join(sets []*dataset.Set) (*dataset.Set, error) {
 	return dataset.Join(sets, dataset.JoinOptions{})
 }
 
-// fewComplete is the number of complete queries below which figures say little.
+// fewComplete is the number of complete queries below which there is a warning.
 const fewComplete = 50
 
-// The objectives that a router has with a frontier only.
+// named lists the objectives that need a frontier.
 const named = "quality, balanced, cheap, target= and budget="
 
-// warnings says what the outcomes on rows do not allow.
+// warnings lists what the outcomes on rows do not allow.
 func warnings(t *table.Table, rows []int) []string {
 	unpriced := t.Unpriced()
 	if len(unpriced) == len(t.Candidates) {
@@ -145,8 +146,7 @@ func warnings(t *table.Table, rows []int) []string {
 	return out
 }
 
-// manifest writes down what was trained, on what, and how well it did out of
-// fold.
+// manifest records what was trained, on what, and how good it is out of fold.
 func manifest(t *table.Table, rows []int, p *predict.Predictor, sets []*dataset.Set, o Options) artifact.Manifest {
 	outOfFold := p.OutOfFold().Predictions(0)
 	f := Frontier(t, rows, outOfFold)

@@ -17,8 +17,8 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// run trains on sets and returns the artefact, read back from its bytes, and
-// what was warned about.
+// run trains on sets and returns the artefact, read back from its bytes, and the
+// warnings.
 func run(tb testing.TB, o Options, sets ...*dataset.Set) (*artifact.Artifact, []string) {
 	tb.Helper()
 	static, err := embed.Default()
@@ -41,7 +41,7 @@ func run(tb testing.TB, o Options, sets ...*dataset.Set) (*artifact.Artifact, []
 	return a, said
 }
 
-// bare removes what model m of a set cost.
+// bare removes the tokens of model m.
 func bare(set *dataset.Set, m int) *dataset.Set {
 	for i := range set.Queries {
 		set.InputTokens.Set(i, m, math.NaN())
@@ -100,8 +100,9 @@ func TestRunJoins(t *testing.T) {
 	}
 }
 
-// TestRunUnpriced: a model without tokens and costs beside others is refused by
-// name, or kept at an unknown cost: then no price of quality chooses it.
+// TestRunUnpriced: a model without tokens and costs is refused by name if others
+// have them. If it is kept at an unknown cost, it is chosen only where cost does
+// not matter.
 func TestRunUnpriced(t *testing.T) {
 	static, err := embed.Default()
 	if err != nil {
@@ -135,7 +136,7 @@ func TestRunUnpriced(t *testing.T) {
 }
 
 // TestRunQualityOnly: a set without any tokens and costs trains a router for
-// quality, and says which objectives it has.
+// quality only, and a warning says which objectives it has.
 func TestRunQualityOnly(t *testing.T) {
 	set := world(300, 3)
 	for m := range set.Models {
@@ -157,8 +158,8 @@ func TestRunQualityOnly(t *testing.T) {
 	}
 }
 
-// TestRunInputUnknown: with output tokens and no input tokens there is no
-// frontier, and calls can still be priced.
+// TestRunInputUnknown: without input tokens there is no frontier, but calls can
+// still be priced.
 func TestRunInputUnknown(t *testing.T) {
 	set := world(300, 3)
 	for i := range set.InputTokens.Data {
@@ -182,7 +183,7 @@ func TestRunErrors(t *testing.T) {
 	for i := range held.Queries {
 		held.Queries[i].Split = dataset.SplitTest
 	}
-	if _, err := Run(t.Context(), []*dataset.Set{held}, static, Options{}); err == nil || !strings.Contains(err.Error(), "every query is marked test") {
+	if _, err := Run(t.Context(), []*dataset.Set{held}, static, Options{}); err == nil || !strings.Contains(err.Error(), "all queries are marked test") {
 		t.Errorf("Run on test rows only = %v", err)
 	}
 	if _, err := Run(t.Context(), nil, static, Options{}); err == nil {

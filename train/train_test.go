@@ -19,7 +19,7 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// subjects are what the synthetic prompts are about; a subject is a source.
+// subjects are the words of the synthetic prompts. Each subject is a source.
 var subjects = [][]string{
 	strings.Fields("sum product integral prime root angle number divide"),
 	strings.Fields("poem rhyme story novel verse sonnet drama metaphor"),
@@ -113,8 +113,8 @@ func saved(tb testing.TB, p *predict.Predictor) []byte {
 	return out.Bytes()
 }
 
-// TestFitIgnoresTest: whatever is written in the outcomes and prompts of test
-// rows, the fitted bytes, the caution and the frontier stay the same.
+// TestFitIgnoresTest: the prompts and outcomes of test rows change neither the
+// fitted bytes nor the caution nor the frontier.
 func TestFitIgnoresTest(t *testing.T) {
 	result := func(set *dataset.Set) ([]byte, float64, carrot.Frontier) {
 		task := prepare(t, set)
@@ -137,8 +137,8 @@ func TestFitIgnoresTest(t *testing.T) {
 	}
 }
 
-// TestCaution: a blend's caution is the default where the sources are few, one
-// of the factors tried where there are enough, and costs at most .002 AIQ.
+// TestCaution: a blend's caution is the default if there are few sources. If there
+// are enough, it is one of the factors tried and costs at most .002 AIQ.
 func TestCaution(t *testing.T) {
 	for _, sources := range []int{1, 4} {
 		task := prepare(t, world(200, sources))
@@ -170,8 +170,8 @@ func TestCaution(t *testing.T) {
 	}
 }
 
-// TestFrontier: every point is what routing at its setting reaches, and
-// objectives that are read off it keep their word.
+// TestFrontier: every point is what routing at its setting reaches, and the
+// objectives that are read off it hold.
 func TestFrontier(t *testing.T) {
 	task := prepare(t, world(300, 3))
 	rows := table.Trainable(task.Set)
@@ -225,8 +225,8 @@ func TestFrontier(t *testing.T) {
 	}
 }
 
-// TestFrontierOfJoinedSets: where no query has outcomes of the whole pool, the
-// frontier is made of choices among the observed.
+// TestFrontierOfJoinedSets: if no query has outcomes of the whole pool, the frontier
+// comes from choices among the observed models.
 func TestFrontierOfJoinedSets(t *testing.T) {
 	set := world(300, 3)
 	for i := range set.Queries {
@@ -255,7 +255,7 @@ func TestFrontierOfJoinedSets(t *testing.T) {
 	}
 	first, last := f.Points[0], f.Points[len(f.Points)-1]
 	if first.Quality <= last.Quality || first.CostUSD <= last.CostUSD {
-		t.Errorf("cost no object reaches %+v, quality no object %+v: want the first better and dearer", first, last)
+		t.Errorf("at any price it reaches %+v, at the least cost %+v: want the first better and more expensive", first, last)
 	}
 }
 
@@ -270,7 +270,7 @@ func TestFrontierOfNothing(t *testing.T) {
 	}
 }
 
-// TestFitReportsProgress: what takes long says what it is doing.
+// TestFitReportsProgress: slow steps say what they are doing.
 func TestFitReportsProgress(t *testing.T) {
 	task := prepare(t, world(200, 5))
 	var said []string

@@ -17,14 +17,14 @@ import (
 
 type arenaCommand struct {
 	File       string `arg:"" help:"Scored predictions; - reads standard input."`
-	Robustness string `placeholder:"FILE" help:"Predictions for RouterArena's changed prompts, to count the choices that stay."`
+	Robustness string `placeholder:"FILE" help:"Predictions for RouterArena's changed prompts, to count how many choices stay the same."`
 	JSON       bool   `name:"json" help:"Print as JSON (carrot.arena/1)."`
 }
 
 func (c *arenaCommand) Help() string {
 	return `Prints a router's score on RouterArena, with its accuracy and cost, and which
 rows are not scored (docs/protocol.md). carrot route --format routerarena makes the
-predictions, RouterArena's own scripts ask the models and score the answers.
+predictions; RouterArena's own scripts ask the models and score the answers.
 
 Examples:
   carrot route --batch router_data.json --format routerarena > carrot.json

@@ -14,8 +14,8 @@ import (
 
 const cliDocs = "../../docs/cli.md"
 
-// TestCLIDocs compares docs/cli.md with what --help prints; with -update it
-// writes the file.
+// TestCLIDocs compares docs/cli.md with the output of --help. With -update it writes
+// the file.
 func TestCLIDocs(t *testing.T) {
 	got := renderCLIDocs(t)
 	if *update {
@@ -34,7 +34,7 @@ func TestCLIDocs(t *testing.T) {
 }
 
 const cliDocsIntro = "# Command line\n\n" +
-	"What `--help` prints, of every command. Written by `make docs`; do not edit.\n\n" +
+	"The output of `--help` for every command. Written by `make docs`; do not edit.\n\n" +
 	"Results go to standard output, progress and errors to standard error. The exit\n" +
 	"status is 0, 1 where the command failed, or 2 where it was called wrongly. Embedders\n" +
 	"that run a transformer or ask a server keep their vectors in the user's cache\n" +
@@ -66,7 +66,7 @@ func renderCLIDocs(t *testing.T) []byte {
 	return out.Bytes()
 }
 
-// TestHelpHasExamples holds every command to an example.
+// TestHelpHasExamples: the help of every command has an example.
 func TestHelpHasExamples(t *testing.T) {
 	for section := range strings.SplitSeq(string(renderCLIDocs(t)), "\n## ") {
 		if name, text, _ := strings.Cut(section, "\n"); strings.HasPrefix(name, "carrot") && !strings.Contains(text, "Example") {

@@ -14,11 +14,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The commands below check the JSON that other programs rely on (docs/cli.md)
-// as such a program would: by decoding it without this module's types.
+// The script commands below check the JSON that other programs rely on
+// (docs/cli.md). Like such a program, they decode it without this module's types.
 
-// object is a JSON object; its methods end the script where a key is missing
-// or has the wrong type.
+// object is a JSON object. Its methods end the script if a key is missing or has
+// the wrong type.
 type object struct {
 	ts   *testscript.TestScript
 	at   string
@@ -68,7 +68,7 @@ func (o object) number(key string, low, high float64) float64 {
 	return v
 }
 
-// maybe returns a number, NaN if it is null.
+// maybe returns a number, or NaN for null.
 func (o object) maybe(key string) float64 {
 	if o.get(key) == nil {
 		return math.NaN()
@@ -104,7 +104,7 @@ func (o object) texts(key string) []string {
 	return out
 }
 
-// interval checks that [low,high] holds a value, both null-able.
+// interval checks that a key has an interval or null. Its ends can be null too.
 func (o object) interval(key string) {
 	if o.get(key) == nil {
 		return
@@ -157,7 +157,7 @@ func evalJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// singles have no willingness to pay, and the best single no AIQ.
+// checkRouterLine checks the figures and the curve of one router.
 func checkRouterLine(r object, models int) {
 	name := r.text("name")
 	if name == "best-single" {
@@ -206,8 +206,8 @@ func checkRouterLine(r object, models int) {
 	}
 }
 
-// decisionJSON checks decisions of carrot.decision/1, one a line, and their
-// ids: decisionjson FILE MODELS ID…
+// decisionJSON checks decisions of carrot.decision/1, one per line, and their ids:
+// decisionjson FILE MODELS ID…
 func decisionJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: decisionjson file models id...")
@@ -249,7 +249,7 @@ func checkDecision(d object) {
 			c.number("output_tokens_p90", c.number("output_tokens", 0, 1e9)/2, 1e9)
 			c.number("cost_usd_p90", c.number("cost_usd", 0, 1e6)/2, 1e6)
 		} else if c.get("cost_usd_p90") != nil || c.get("output_tokens") != nil || c.get("output_tokens_p90") != nil {
-			d.ts.Fatalf("%s: its cost is unknown, and what it follows from is not", c.at)
+			d.ts.Fatalf("%s: the cost is null, but not all of the tokens and the 90%% quantile", c.at)
 		}
 		u := math.Inf(-1)
 		if c.get("cost_usd") != nil || c.get("excluded") == nil {
@@ -264,8 +264,8 @@ func checkDecision(d object) {
 	checkOrder(d, allowed)
 }
 
-// checkOrder checks that the choice and the order to fall back in go by
-// utility, and that the flips start at +inf.
+// checkOrder checks that the choice and the fallbacks are in order of utility, and
+// that the flips start at +inf.
 func checkOrder(d object, utility map[string]float64) {
 	order := append([]string{d.text("model")}, d.texts("fallback")...)
 	if len(order) != len(utility) {

@@ -19,9 +19,9 @@ import (
 
 const docsDir = "../../docs"
 
-// TestDocs runs the commands in the console blocks of docs/data.md and of the
-// tour, each page in a folder of its own, and compares what they print; with
-// -update it writes the outputs.
+// TestDocs runs the commands in the console blocks of docs/data.md and of the tour,
+// each page in its own folder, and compares their output with the page. With
+// -update it writes the output.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no shell to run the commands with")
@@ -62,7 +62,7 @@ func testPage(t *testing.T, page string) {
 	}
 }
 
-// prepareDocs makes the folders that docs/data.md and the tour speak of.
+// prepareDocs creates the folders that docs/data.md and the tour use.
 func prepareDocs(t *testing.T) {
 	t.Helper()
 	check := func(err error) {
@@ -93,8 +93,8 @@ const tourPrompts = `{"id":"sum","prompt":"What is 17 times 23?"}
 {"id":"clock","prompt":"Wie spät ist es in Berlin?"}
 `
 
-// runConsoleBlocks replaces what follows each "$ command" in a console block by
-// what the command prints.
+// runConsoleBlocks replaces the text after each "$ command" in a console block with
+// the output of the command.
 func runConsoleBlocks(t *testing.T, text string) string {
 	t.Helper()
 	var out strings.Builder
@@ -126,9 +126,8 @@ func raceEnabled() bool {
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// runConsole lets the shell run a command, where carrot is this test's own (see
-// TestMain), and returns what a terminal would show. A command may fail: that is
-// shown too.
+// runConsole runs a command in the shell, where carrot is this test binary (see
+// TestMain), and returns what a terminal would show. A command may fail.
 func runConsole(t *testing.T, command string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput()
@@ -145,8 +144,8 @@ var (
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// TestDocLinks follows the links between README.md and the pages under docs: a
-// file must be there, and a heading in it.
+// TestDocLinks follows the links between README.md and the pages under docs. The
+// file must exist, and have the heading.
 func TestDocLinks(t *testing.T) {
 	pages := []string{"../../README.md"}
 	err := filepath.WalkDir(docsDir, func(path string, _ fs.DirEntry, err error) error {
@@ -191,8 +190,7 @@ func readProse(t *testing.T, page string) string {
 	return fencedBlock.ReplaceAllString(string(text), "")
 }
 
-// hasAnchor reports whether a page has the heading that an anchor names, made as
-// GitHub makes it.
+// hasAnchor reports whether a page has the heading of an anchor in GitHub's form.
 func hasAnchor(text, anchor string) bool {
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
 		if strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {

@@ -19,14 +19,14 @@ import (
 	"github.com/carrot-router/carrot/internal/importer"
 )
 
-// Small files in the form of three published data sets, with invented prompts
-// and outcomes, so that runs/tiny.sh can go all the way of runs/sprout.sh,
-// runs/routerbench.sh and runs/openllm.sh. The four models of each have the
-// skills of the invented data set, so that there is something to learn.
+// Small files in the form of three published data sets, with invented prompts and
+// outcomes, so that runs/tiny.sh can take every step of runs/sprout.sh,
+// runs/routerbench.sh and runs/openllm.sh. The four models of each have the skills
+// of the invented data set, so that there is something to learn.
 
 var downloadsDir = flag.String("downloads", "", "folder to write small files in the form of published data sets to")
 
-// tinyAnswer is what one model did on one query.
+// tinyAnswer is the answer of one model to one query.
 type tinyAnswer struct {
 	score  float64
 	tokens int
@@ -38,7 +38,7 @@ type tinyQuery struct {
 	answers        [4]tinyAnswer
 }
 
-// tinyQueries invents perSource prompts of each kind, no two equal.
+// tinyQueries invents perSource different prompts of each kind.
 func tinyQueries(r *rand.Rand, perSource int) (out []tinyQuery) {
 	seen := map[string]bool{}
 	for _, source := range syntheticSources {
@@ -50,7 +50,7 @@ func tinyQueries(r *rand.Rand, perSource int) (out []tinyQuery) {
 			seen[q.prompt] = true
 			for m, skill := range source.skill {
 				if m == 0 {
-					skill -= .1 // so that the others together are better
+					skill -= .1 // so that the others are better together
 				}
 				if r.Float64() < skill {
 					q.answers[m].score = 1
@@ -98,13 +98,13 @@ func writeTinySPROUT(dir string, queries []tinyQuery) error {
 	return nil
 }
 
-// tinyRouterBench are models of RouterBench, with USD per million tokens.
+// tinyRouterBench has models of RouterBench, with USD per million tokens.
 var tinyRouterBench = [4]struct {
 	name string
 	usd  float64
 }{{"gpt-4-1106-preview", 20}, {"gpt-3.5-turbo-1106", 1.5}, {"WizardLM/WizardLM-13B-V1.2", .3}, {"mistralai/mixtral-8x7b-chat", .6}}
 
-// writeTinyRouterBench writes the table of 0 shots as CSV.
+// writeTinyRouterBench writes the table for 0 shots as CSV.
 func writeTinyRouterBench(dir string, queries []tinyQuery) error {
 	head := []string{"sample_id", "prompt", "eval_name"}
 	for _, m := range tinyRouterBench {
@@ -135,10 +135,10 @@ func writeTinyRouterBench(dir string, queries []tinyQuery) error {
 	return os.WriteFile(filepath.Join(dir, "routerbench_0shot.csv"), out.Bytes(), 0o644)
 }
 
-// tinyOpenLLM are models of the Open LLM Leaderboard.
+// tinyOpenLLM has models of the Open LLM Leaderboard.
 var tinyOpenLLM = [4]string{"meta-llama/Meta-Llama-3.1-70B-Instruct", "google/gemma-2-9b-it", "Qwen/Qwen2.5-7B-Instruct", "mistralai/Mixtral-8x7B-Instruct-v0.1"}
 
-// writeTinyOpenLLM writes a folder for each model with a file for each task.
+// writeTinyOpenLLM writes a folder per model with a file per task.
 func writeTinyOpenLLM(dir string, queries []tinyQuery) error {
 	for m, model := range tinyOpenLLM {
 		folder := filepath.Join(dir, strings.Replace(model, "/", "__", 1)+"-details")
@@ -170,8 +170,9 @@ func writeTinyOpenLLM(dir string, queries []tinyQuery) error {
 	return nil
 }
 
-// TestTinyDownloads writes the small files, where scripts can use them:
-// go test ./cmd/carrot -run TestTinyDownloads -downloads DIR. They import whole.
+// TestTinyDownloads writes the small files to a folder for scripts:
+// go test ./cmd/carrot -run TestTinyDownloads -downloads DIR. It checks that they
+// can be imported completely.
 func TestTinyDownloads(t *testing.T) {
 	dir := *downloadsDir
 	if dir == "" {

@@ -26,22 +26,22 @@ type evalCommand struct {
 	Folds     int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
 	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
 	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
-	Rivals    string   `placeholder:"NAMES" help:"Routers of other methods to fit beside: all, fast, or names (see below)."`
+	Rivals    string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
 	Embedder  []string `default:"static" help:"Embedders for --predictor and --rivals: static, bert:DIR, …"`
 	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
-	Prices    string   `placeholder:"FILE" help:"Price book; else the prices of the data's models.json."`
+	Prices    string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 
 	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
-	LearningCurve bool     `help:"Fit on growing shares of the queries too."`
+	LearningCurve bool     `help:"Also fit on growing shares of the queries."`
 	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and compare the choices."`
-	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Measure by the protocol of the paper's code too, beside ours (docs/protocol.md)."`
-	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret: mu=0.3, usd-per-quality=0.01; else what 1, 10 and 100 calls of the most expensive model cost."`
-	Details       bool     `help:"Print the settings chosen, regret, calibration, traffic and sources too."`
+	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Also measure by the protocol of the paper's code (docs/protocol.md)."`
+	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret, such as mu=0.3; by default the cost of 1, 10 and 100 calls of the most expensive model."`
+	Details       bool     `help:"Also print the settings chosen, regret, calibration, traffic and sources."`
 
 	Bootstrap int    `default:"1000" help:"Resamples for the intervals; 0 for none."`
 	Seed      uint64 `placeholder:"N" help:"Seed of fits and resamples."`
-	NoCache   bool   `help:"Fit anew, and keep no fitted router."`
+	NoCache   bool   `help:"Fit everything again, and keep no fitted router."`
 	JSON      string `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.eval/1); - for standard output."`
 
 	reportFlags
@@ -53,9 +53,9 @@ and paired differences, beside four reference rows: mean, best-single,
 zero-router and oracle.
 
 Rivals: ` + strings.Join(eval.RivalNames(), ", ") + `.
-Every rival starts from its authors' settings and is tuned within the queries
-fitted on, with one budget of trials for all (docs/rivals.md). Fitted routers are
-kept, so that an interrupted run goes on where it stopped.
+Every rival starts from its authors' settings and is tuned on the queries it is
+fitted on, all with the same budget of trials (docs/rivals.md). Fitted routers are
+kept, so that an interrupted run resumes where it stopped.
 
 Examples:
   carrot eval --data mydata --router router.safetensors
@@ -71,7 +71,7 @@ func (c *evalCommand) check() error {
 	case c.Folds != 0 && c.LeaveOut != "":
 		return usagef("--folds and --leave-out are two ways to hold queries out: give one")
 	case c.outOfFold() && len(c.Router) > 0:
-		return usagef("--router is fitted already; --folds and --leave-out fit: use --predictor")
+		return usagef("--router is fitted already, and --folds and --leave-out fit: use --predictor")
 	case c.Protocol != "" && (c.outOfFold() || len(c.Router) > 0):
 		return usagef("--protocol paper fits on one split and measures on another: use --split, and --predictor or --rivals")
 	case c.Bootstrap < 0:
@@ -231,8 +231,8 @@ func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot
 	return out, embedders[0], nil
 }
 
-// rivals names the rivals asked for, and the paper's router where its protocol
-// is.
+// rivals names the rivals asked for and, with --protocol paper, the paper's
+// router.
 func (c *evalCommand) rivals() string {
 	paper := func(name string) bool { return name == "all" || name == "fast" || name == "carrot-knn" }
 	if c.Protocol != "" && !slices.ContainsFunc(strings.Split(c.Rivals, ","), paper) {

@@ -35,7 +35,7 @@ func (c *inspectCommand) Run(_ context.Context, t terminal) error {
 	return describe(t.out, a)
 }
 
-// describe writes what is in a saved router for people.
+// describe writes for people what is in a saved router.
 func describe(w io.Writer, a *artifact.Artifact) error {
 	m := &a.Manifest
 	spec, err := json.Marshal(m.Predictor)
@@ -59,7 +59,7 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		return err
 	}
 	if len(m.Metrics) > 0 {
-		fmt.Fprintln(w, "out of fold: with settings chosen on these queries; carrot eval --folds measures without that")
+		fmt.Fprintln(w, "out of fold: the settings were chosen on these same queries; carrot eval --folds measures without that advantage")
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(tw, "model\tobserved\tmean score\ttokens within p90\tinput\toutput, USD per million tokens")

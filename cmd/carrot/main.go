@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/price"
 )
 
 func main() {
@@ -25,14 +26,14 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit statuses.
+// Exit statuses.
 const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
 )
 
-// terminal is what a command reads and writes.
+// terminal holds the streams that a command reads and writes.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
@@ -44,7 +45,7 @@ type commands struct {
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
-	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route what comes."`
+	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
@@ -59,12 +60,12 @@ quality and cost (CARROT, arXiv 2502.03261).
 Example:
   carrot route "What is the derivative of x^3?"`
 
-// usageError is a mistake in how the program was called.
+// usageError is a mistake on the command line.
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// hinted is an error with advice on what to do.
+// hinted is an error with advice.
 type hinted struct {
 	error
 	hint string
@@ -72,7 +73,7 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-// exit carries a status out of kong, which ends the program after --help.
+// exit carries an exit status through kong, which ends the program after --help.
 type exit int
 
 // newParser builds the command line parser.
@@ -110,7 +111,7 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	return report(t.err, command.Run(t), pathOf(command))
 }
 
-// usual puts what people type by habit into our words.
+// usual translates what people type by habit, such as "help", into our commands.
 func usual(args []string) []string {
 	if len(args) == 0 {
 		return []string{"--help"}
@@ -124,7 +125,7 @@ func usual(args []string) []string {
 	return args
 }
 
-// pathOf names the command that was given: "carrot data import".
+// pathOf returns the full name of a command, such as "carrot data import".
 func pathOf(c *kong.Context) string {
 	if c == nil || c.Selected() == nil {
 		return "carrot"
@@ -132,8 +133,7 @@ func pathOf(c *kong.Context) string {
 	return c.Selected().FullPath()
 }
 
-// report prints an error of a command, with what to do about it, and returns
-// its status.
+// report prints the error of a command and a hint, and returns the exit status.
 func report(w io.Writer, err error, command string) int {
 	if err == nil {
 		return exitOK
@@ -161,8 +161,11 @@ func hintOf(err error, command string) string {
 		}
 		return "see " + command + " --help"
 	}
+	if errors.Is(err, price.ErrNoPrice) {
+		return "carrot price set adds a price to a book for --prices"
+	}
 	if errors.Is(err, context.Canceled) {
-		return "interrupted; nothing was left half written"
+		return "interrupted; no file was left half written"
 	}
 	return ""
 }

@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"carrot": main})
 }
 
-// TestScripts runs the shell sessions of testdata/script. Its README lists the
-// commands they may use besides testscript's own.
+// TestScripts runs the shell sessions in testdata/script. The README there lists the
+// commands that they can use besides testscript's own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -76,7 +76,7 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// edit replaces a file by what f makes of it.
+// edit replaces the content of a file with the result of f.
 func edit(ts *testscript.TestScript, path string, f func([]byte) []byte) {
 	path = ts.MkAbs(path)
 	data, err := os.ReadFile(path)
@@ -98,7 +98,8 @@ func gzipFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0])+".gz", out.Bytes(), 0o644))
 }
 
-// cut keeps the first bytes of a file: cut FILE N; a negative N drops the last.
+// cut keeps the first N bytes of a file, or drops the last ones if N is negative:
+// cut FILE N.
 func cut(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: cut file bytes")
@@ -113,8 +114,8 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// flip inverts one byte of a file: flip FILE OFFSET; a negative offset counts
-// from the end.
+// flip inverts one byte of a file: flip FILE OFFSET. A negative offset counts from
+// the end.
 func flip(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: flip file offset")
@@ -130,8 +131,8 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// replace replaces a text in a file, which must hold it: replace FILE OLD NEW.
-// Go escapes like \xff may be written in both.
+// replace replaces a text, which must occur in a file: replace FILE OLD NEW. Both
+// can contain Go escapes such as \xff.
 func replace(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: replace file old new")

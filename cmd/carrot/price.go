@@ -88,15 +88,15 @@ func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
 }
 
 type priceSetCommand struct {
-	File        string   `arg:"" help:"Price book file; made if it does not exist."`
+	File        string   `arg:"" help:"Price book file; created if it does not exist."`
 	Model       string   `arg:"" help:"Model name."`
 	Input       float64  `required:"" placeholder:"USD" help:"USD per million input tokens."`
 	Output      float64  `required:"" placeholder:"USD" help:"USD per million output tokens."`
-	CachedInput *float64 `placeholder:"USD" help:"USD per million cached input tokens; as input if not given."`
-	CacheWrite  *float64 `placeholder:"USD" help:"USD per million tokens written to the cache; the cost of such tokens is unknown if not given."`
-	Reasoning   *float64 `placeholder:"USD" help:"USD per million reasoning tokens; as output if not given."`
+	CachedInput *float64 `placeholder:"USD" help:"USD per million cached input tokens; by default the price of input."`
+	CacheWrite  *float64 `placeholder:"USD" help:"USD per million tokens written to the cache; if not given, the cost of a call with such tokens is unknown."`
+	Reasoning   *float64 `placeholder:"USD" help:"USD per million reasoning tokens; by default the price of output."`
 	Date        string   `required:"" placeholder:"YYYY-MM-DD" help:"Date of the price."`
-	Source      string   `required:"" placeholder:"TEXT" help:"Where the price is from."`
+	Source      string   `required:"" placeholder:"TEXT" help:"Where the price was found."`
 }
 
 func (c *priceSetCommand) Help() string {

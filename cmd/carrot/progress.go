@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// progress shows one line of what a command is doing, from its third second
-// on and only on a terminal. The zero value shows nothing.
+// progress shows what a command is doing, in one line, on a terminal only and
+// from the third second on. The zero value shows nothing.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -41,7 +41,7 @@ func (p *progress) count(what string) func(done, total int) {
 	}
 }
 
-// bar draws what is done of total.
+// bar draws how many of total are done.
 func bar(what string, done, total int) string {
 	const width = 24
 	filled := width * done / max(total, 1)

@@ -12,19 +12,19 @@ import (
 	render "github.com/carrot-router/carrot/internal/report"
 )
 
-// reportFlags name the files that carrot eval shows its report in.
+// reportFlags name the files that carrot eval writes its report to.
 type reportFlags struct {
 	HTML        string `name:"html" placeholder:"FILE" help:"Write the report as one HTML page that needs no network."`
-	CSV         string `name:"csv" placeholder:"FILE" help:"Write a line for every router as CSV."`
+	CSV         string `name:"csv" placeholder:"FILE" help:"Write one line per router as CSV."`
 	Markdown    string `placeholder:"FILE" help:"Write the report's tables as Markdown."`
 	SVG         string `name:"svg" placeholder:"FILE" help:"Write the curves as one SVG for papers."`
-	OutOfDomain string `placeholder:"FILE" help:"A report saved with --json, of --leave-out source, to show beside this one in --html and --markdown."`
+	OutOfDomain string `placeholder:"FILE" help:"Report of --leave-out source, saved with --json, to show beside this one in --html and --markdown."`
 
 	outOfDomain *eval.Report
 }
 
-// open reads the report to show beside, and sees that there are folders to
-// write to, before anything long begins.
+// open reads the report to show beside this one and checks that the folders to
+// write to exist, before anything slow begins.
 func (f *reportFlags) open() error {
 	for _, path := range []string{f.HTML, f.CSV, f.Markdown, f.SVG} {
 		if path == "" {
@@ -50,7 +50,7 @@ func (f *reportFlags) open() error {
 	return nil
 }
 
-// write writes the files asked for.
+// write writes the files that the flags name.
 func (f *reportFlags) write(r *eval.Report) error {
 	o := render.Options{OutOfDomain: f.outOfDomain}
 	for _, out := range []struct {

@@ -19,12 +19,12 @@ import (
 	"github.com/carrot-router/carrot/price"
 )
 
-// routerFlags choose a saved router and what may change without training.
+// routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
 	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
-	Embedder string   `placeholder:"SPEC" help:"Where the router's embedder is now, if not where it was trained."`
-	Prices   string   `placeholder:"FILE" help:"Price book that goes before the one in the binary."`
-	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model that was never observed, with a known one's estimates and its own price."`
+	Embedder string   `placeholder:"SPEC" help:"The router's embedder, if it has moved since training."`
+	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
+	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
 }
 
 type routeCommand struct {
@@ -32,8 +32,8 @@ type routeCommand struct {
 	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
 	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
-	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
-	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it is another; may be given again."`
+	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
+	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it differs; can be repeated."`
 	JSON      bool              `name:"json" help:"Write the decision as JSON (carrot.decision/1)."`
 	Prompt    string            `arg:"" optional:"" help:"The prompt; - reads standard input."`
 }
@@ -96,12 +96,12 @@ func openRouter(path string) (*artifact.Artifact, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		err = hinted{err, "carrot train saves a router"}
 	case err != nil:
-		err = hinted{err, "want a whole file that carrot train saved, with a carrot no newer than this one"}
+		err = hinted{err, "the file must be complete, and saved by a carrot no newer than this one"}
 	}
 	return a, err
 }
 
-// pool is the artefact's models and the ones that borrow from them.
+// pool is the artefact's models and those that borrow their estimates.
 func (f *routerFlags) pool(a *artifact.Artifact, book *price.Book) ([]carrot.Candidate, error) {
 	pool := a.Pool(book)
 	for _, text := range f.Like {
@@ -163,7 +163,7 @@ type batchLine struct {
 	Prompt *string `json:"prompt"`
 }
 
-// maxBatchLine bounds the memory of one prompt.
+// maxBatchLine is the longest line of a batch, in bytes.
 const maxBatchLine = 64 << 20
 
 func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Router, objective carrot.Objective) error {
@@ -266,10 +266,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 	return nil
 }
 
-// printFlips says what a cheaper and a better setting would choose.
+// printFlips says what a cheaper and a better setting would choose. A model of
+// unknown cost is in no flip.
 func printFlips(w io.Writer, d *carrot.Decision) {
 	flips := d.Flips()
-	if d.Chosen().CostUnknown { // it is in no flip
+	if d.Chosen().CostUnknown {
 		return
 	}
 	at := 0
@@ -286,7 +287,7 @@ func printFlips(w io.Writer, d *carrot.Decision) {
 	}
 }
 
-// printNovelty warns of a query unlike the training data.
+// printNovelty warns about a query unlike the training data.
 func printNovelty(w io.Writer, d *carrot.Decision, a *artifact.Artifact) {
 	if d.Novelty < 0.9 {
 		return
@@ -302,7 +303,7 @@ func printNovelty(w io.Writer, d *carrot.Decision, a *artifact.Artifact) {
 		strings.Join(sources, ", "), math.Floor(100*d.Novelty))
 }
 
-// usd writes dollars with three significant digits.
+// usd formats dollars with three significant digits.
 func usd(v float64) string {
 	if v == 0 {
 		return "$0"

@@ -20,12 +20,12 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 )
 
-// A data set invented for the tests: five kinds of prompts and four models
-// that are good at different ones. It is written here by hand, without package
-// dataset, as another program would write it.
+// A data set invented for the tests: five kinds of prompts, and four models that are
+// good at different ones. It is written without package dataset, as another program
+// would write it.
 
-// syntheticSource is one kind of prompt; skill is the chance of each model to
-// answer it well and length its mean output tokens.
+// syntheticSource is one kind of prompt. skill is each model's chance of a good
+// answer, and length is the mean of its output tokens.
 type syntheticSource struct {
 	name   string
 	prompt func(r *rand.Rand) string
@@ -118,8 +118,7 @@ func writeSynthetic(dir string, only []string) error {
 	return nil
 }
 
-// syntheticOutcomes makes the rows of one query. Now and then the last model
-// was not asked.
+// syntheticOutcomes makes the rows of one query. Sometimes the last model has none.
 func syntheticOutcomes(r *rand.Rand, source syntheticSource, id string, inputTokens int) string {
 	var out bytes.Buffer
 	for m, skill := range source.skill {
@@ -136,7 +135,7 @@ func syntheticOutcomes(r *rand.Rand, source syntheticSource, id string, inputTok
 	return out.String()
 }
 
-// splitOf is the rule for splits: md5 of the prompt as a number, modulo 100.
+// splitOf returns the split of a prompt, by its md5 modulo 100.
 func splitOf(prompt string) string {
 	sum := md5.Sum([]byte(prompt))
 	switch n := new(big.Int).Mod(new(big.Int).SetBytes(sum[:]), big.NewInt(100)).Int64(); {
@@ -167,8 +166,8 @@ type sproutRow struct {
 	Mini    *sproutAnswer `parquet:"openai-gpt-4o-mini,optional"`
 }
 
-// sproutFile writes a Parquet file of SPROUT's schema with N rows, of which
-// every seventh lacks the second model: sprout FILE FIRSTKEY N [bad]
+// sproutFile writes a Parquet file with SPROUT's schema and N rows. Every seventh
+// has no second model: sprout FILE FIRSTKEY N [bad]
 func sproutFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: sprout file first-key rows [bad]")
@@ -200,8 +199,8 @@ func writeSPROUT(path string, first, n int, bad bool) error {
 
 var syntheticDir = flag.String("synthetic", "", "folder to write the invented data set to")
 
-// TestSyntheticData writes the invented data set where other programs can use
-// it: go test ./cmd/carrot -run TestSyntheticData -synthetic DIR.
+// TestSyntheticData writes the invented data set to a folder for other programs:
+// go test ./cmd/carrot -run TestSyntheticData -synthetic DIR.
 func TestSyntheticData(t *testing.T) {
 	dir := *syntheticDir
 	if dir == "" {

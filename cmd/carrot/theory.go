@@ -34,7 +34,7 @@ Examples:
 
 func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
 	if c.SVG == "-" && c.JSON == "-" {
-		return usagef("--svg - and --json -: only one can have standard output")
+		return usagef("--svg - and --json -: only one of them can be written to standard output")
 	}
 	if err := cmp.Or(folderOf("--json", c.JSON), folderOf("--svg", c.SVG)); err != nil {
 		return err
@@ -65,8 +65,8 @@ func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
 	return report.WriteText(t.out)
 }
 
-// folderOf reports, before a long run, that what a flag asks for cannot be
-// written for want of its folder.
+// folderOf checks, before a long run, that the folder of the file that a flag
+// names exists.
 func folderOf(flag, name string) error {
 	if name == "" || name == "-" {
 		return nil
@@ -77,8 +77,8 @@ func folderOf(flag, name string) error {
 	return nil
 }
 
-// writeTo writes what a flag asks for: to standard output for -, nowhere for
-// no name.
+// writeTo writes to the file that a flag names, or to standard output for -.
+// Without a name it writes nothing.
 func writeTo(out io.Writer, flag, name string, data []byte) error {
 	switch name {
 	case "":

@@ -22,12 +22,12 @@ type trainCommand struct {
 	Out          string   `required:"" placeholder:"FILE" help:"Where to save the router."`
 	Embedder     string   `default:"static" help:"${embedder_help}"`
 	Predictor    string   `default:"blend" help:"blend, kernel, sparse, knn, ridge or mean, with hyperparameters if wanted: knn:k=128."`
-	Caution      float64  `placeholder:"X" help:"Factor in (0,1] that shrinks quality estimates towards each model's mean; chosen by leaving sources out if not given."`
-	Prices       string   `placeholder:"FILE" help:"Price book; else the prices of the data's models.json."`
+	Caution      float64  `placeholder:"X" help:"Factor in (0,1] that shrinks quality estimates towards each model's mean; by default chosen by leaving sources out."`
+	Prices       string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 	KeepUnpriced []string `placeholder:"NAME" help:"Keep a model that has scores but neither tokens nor costs; it is then chosen only where cost does not matter."`
-	Seed         uint64   `placeholder:"N" help:"Seed of everything random."`
-	Licence      string   `default:"unspecified" help:"Licence to note in the file."`
-	Description  string   `placeholder:"TEXT" help:"Description to note in the file."`
+	Seed         uint64   `placeholder:"N" help:"Random seed."`
+	Licence      string   `default:"unspecified" help:"Licence to record in the file."`
+	Description  string   `placeholder:"TEXT" help:"Description to record in the file."`
 	JSON         bool     `name:"json" help:"Print the manifest as JSON."`
 }
 
@@ -39,7 +39,7 @@ Example:
   carrot train --data mydata --out router.safetensors`
 }
 
-// specOf parses a predictor and checks the settings that go with it.
+// specOf parses a predictor and the settings that go with it.
 func specOf(text string, caution float64, seed uint64) (predict.Spec, error) {
 	spec, err := predict.ParseSpec(text)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
-		return fmt.Errorf("save router: %w", err) // now rather than when all is trained
+		return fmt.Errorf("save router: %w", err) // now rather than after training
 	}
 	p := newProgress(t.err)
 	defer p.done()

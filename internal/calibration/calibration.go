@@ -10,8 +10,8 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// Figures are over all queries and models, unless they say otherwise. Those of
-// which there is nothing to compute are NaN.
+// Figures are over all queries and models, unless a comment says otherwise. A
+// figure is NaN if there is nothing to compute it from.
 type Figures struct {
 	Brier float64 // mean squared error of quality
 	ECE   float64 // expected calibration error of quality, over the bins of Reliability
@@ -20,7 +20,7 @@ type Figures struct {
 	OutputTokensMAE         float64 // mean absolute error
 	OutputTokensRelativeMAE float64 // the same over the mean observed
 	OutputTokensBias        float64 // mean predicted over mean observed, less 1
-	OutputTokensP90         float64 // share of outcomes within the 90% quantile
+	OutputTokensP90         float64 // share of answers within the 90% quantile
 
 	// QualityZ is the mean squared residual of quality over the squared total
 	// deviation (standard error and noise), for forecasts that have one.
@@ -30,7 +30,7 @@ type Figures struct {
 	CostRelativeMAE     float64 // mean absolute error over the mean observed
 	CostRankCorrelation float64 // Spearman's
 
-	Reliability []frontier.Bin // of quality; without the empty ones
+	Reliability []frontier.Bin // of quality, without empty ones
 }
 
 // bins is the number of bins of quality, of equal width.
@@ -43,8 +43,8 @@ func (s *sample) add(predicted, observed float64) {
 	s.predicted, s.observed = append(s.predicted, predicted), append(s.observed, observed)
 }
 
-// Of compares the predictions with the outcomes on rows, on all of which every
-// model must have a score. predictions has one for each query of the table.
+// Of compares predictions, one for each query of the table, with the outcomes on
+// rows. Every model must have a score on each of these.
 func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 	var quality, tokens, p90, cost sample
 	var z, uncertain, r2 float64
