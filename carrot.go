@@ -20,14 +20,14 @@
 // rule with w = (1-μ)/(μ·K). Prices and the objective are read at request
 // time: both change without training.
 //
-// Most programs load a saved router (see the example of artifact.Default) and
-// ask it for decisions:
+// Most programs load a saved router (see the example of package artifact) and ask
+// it for decisions:
 //
 //	decision, err := router.Route(ctx, carrot.Query{Text: prompt}, carrot.Balanced)
 //	if err != nil {
 //		return err
 //	}
-//	fmt.Println(decision.Model, decision.Reason(), decision.Fallback())
+//	fmt.Println(decision.Model, decision.Reason())
 //
 // What is unknown is never zero: a price that is not set, a cost that cannot be
 // computed and a model without token counts are excluded or reported, not free.

@@ -90,7 +90,7 @@ func TestCostFallsWithWillingnessToPay(t *testing.T) {
 	}
 }
 
-// A candidate that is worse and dearer than another changes no decision,
+// A candidate that is worse and more expensive than another changes no decision,
 // wherever in the pool it stands.
 func TestDominatedCandidateChangesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
@@ -98,14 +98,14 @@ func TestDominatedCandidateChangesNothing(t *testing.T) {
 		quality, cost := pool(random)
 		by, at := random.IntN(len(quality)), random.IntN(len(quality)+1)
 		more := slices.Insert(slices.Clone(quality), at, quality[by]-0.001)
-		dearer := slices.Insert(slices.Clone(cost), at, cost[by]+1e-6)
+		costlier := slices.Insert(slices.Clone(cost), at, cost[by]+1e-6)
 		for _, w := range settings() {
 			want := carrot.Choose(quality, cost, w)
 			if want >= at {
 				want++
 			}
-			if got := carrot.Choose(more, dearer, w); got != want {
-				t.Fatalf("w = %v: Choose(%v, %v) = %d, want %d: candidate %d is dominated", w, more, dearer, got, want, at)
+			if got := carrot.Choose(more, costlier, w); got != want {
+				t.Fatalf("w = %v: Choose(%v, %v) = %d, want %d: candidate %d is dominated", w, more, costlier, got, want, at)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package carrot_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -45,6 +46,49 @@ func ExampleRouter_Route() {
 	// large has the best trade-off at $0.100 per unit of quality
 	// small at $0.00021165; then [large]
 	// small has the best trade-off at $0.0100 per unit of quality: large would add 0.110 quality for $0.00382 more
+}
+
+// A program asks a router for a decision and acts on it. In place of printing, it
+// would call the model, and on an error those of Fallback.
+func Example() {
+	ask := func(ctx context.Context, router *carrot.Router, prompt string) error {
+		decision, err := router.Route(ctx, carrot.Query{Text: prompt}, carrot.Balanced)
+		if err != nil {
+			return err
+		}
+		fmt.Println(decision.Model, decision.Reason())
+		return nil
+	}
+	price := carrot.Price{Input: carrot.PerMillion(2.50), Output: carrot.PerMillion(10)}
+	router, err := carrot.NewRouter(carrot.Config{
+		Candidates:  []carrot.Candidate{{Name: "large", Price: &price}},
+		Embedder:    fakeEmbedder{},
+		Predictor:   fakePredictor{models: []string{"large"}, forecasts: []carrot.Forecast{{Quality: 0.92, OutputTokens: 400}}},
+		CountTokens: words,
+		Frontier:    carrot.Frontier{Points: []carrot.Point{{USDPerQuality: 0.05, CostUSD: 0.002, Quality: 0.9}}, BestSingle: carrot.Point{CostUSD: 0.002, Quality: 0.9}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := ask(context.Background(), router, "What is 17 * 23?"); err != nil {
+		fmt.Println(err)
+	}
+	// Output: large large is the only candidate
+}
+
+// A decision is written as JSON and read back equal.
+func ExampleDecision_UnmarshalJSON() {
+	text := `{"schema":"carrot.decision/1","model":"small","policy":"cheap","usd_per_quality":0.01,
+		"candidates":[{"name":"large","quality":0.9,"cost_usd":0.02,"cost_usd_p90":0.04,"utility":-1.1},
+		              {"name":"small","quality":0.8,"cost_usd":0.001,"cost_usd_p90":0.002,"utility":0.7}]}`
+	var decision carrot.Decision
+	if err := json.Unmarshal([]byte(text), &decision); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(decision.Model, decision.Objective, decision.Chosen().Cost, decision.Fallback())
+	// Output: small cheap $0.001 [large]
 }
 
 func ExampleParseObjective() {

@@ -5,8 +5,12 @@
 // needs no training.
 //
 //	book := price.Default()
-//	p, err := book.Price("gpt-4o-2024-08-06")
-//	cost, err := p.Cost(carrot.Usage{Input: 1200, Output: 300})
+//	p, err := book.Price("gpt-4o-2024-05-13")
+//	if err != nil {
+//		fmt.Println(err)
+//		return
+//	}
+//	fmt.Println(p.Cost(carrot.Usage{Input: 1200, Output: 300}))
 package price
 
 import (
