@@ -65,6 +65,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -count $(COUNT) ./...
 
+.PHONY: bench-old
+bench-old: ## Compare benchmarks with an older commit: OLD=COMMIT BENCH=regexp BENCHTIME=1s COUNT=10
+	OLD='$(OLD)' BENCH='$(BENCH)' BENCHTIME=$(BENCHTIME) COUNT=$(COUNT) runs/bench-old.sh
+
 .PHONY: speed
 speed: ## Measure the gateway beside a bare proxy, LiteLLM and Portkey (needs wrk; WITHOUT=litellm,portkey)
 	runs/gateway.sh
