@@ -1,4 +1,4 @@
-# Run make without a target to see what there is.
+# Run make without a target to list the targets.
 
 GO ?= go
 export CGO_ENABLED ?= 0
@@ -20,10 +20,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: fmt vet staticcheck docs-check test ## Everything that must hold before a commit
+check: fmt vet staticcheck docs-check test ## Run all checks that a commit must pass
 
 .PHONY: fmt
-fmt: ## Fail if a file is not as gofmt writes it
+fmt: ## Fail if a file is not formatted by gofmt
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not gofmt'd:"; echo "$$files"; exit 1; }
 
 .PHONY: vet
@@ -35,7 +35,7 @@ staticcheck: ## Run staticcheck, pinned in tools/go.mod
 	$(TOOL) staticcheck ./... ./.ci/clients/scripted
 
 .PHONY: tidy-check
-tidy-check: ## Fail if go.mod or go.sum is not as go mod tidy writes it
+tidy-check: ## Fail if go mod tidy would change go.mod or go.sum
 	$(GO) mod tidy -diff
 	$(GO) -C tools mod tidy -diff
 	$(GO) mod verify
@@ -57,13 +57,17 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package >"$$log" 2>&1 && tail -n 3 "$$log" && continue; \
 	    cat "$$log"; \
 	    grep -q '^    context deadline exceeded$$' "$$log" && ! grep -qE 'Failing input|panic:' "$$log" || exit 1; \
-	    echo "(no failing input: Go before 1.27 reports the end of -fuzztime so now and then, go.dev/issue/75804)"; \
+	    echo "(no failing input: before Go 1.27 the end of -fuzztime is sometimes reported as a failure, go.dev/issue/75804)"; \
 	  done; \
 	done
 
 .PHONY: bench
 bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -count $(COUNT) ./...
+
+.PHONY: bench-old
+bench-old: ## Compare benchmarks with an older commit: OLD=COMMIT BENCH=regexp BENCHTIME=1s COUNT=10
+	OLD='$(OLD)' BENCH='$(BENCH)' BENCHTIME=$(BENCHTIME) COUNT=$(COUNT) runs/bench-old.sh
 
 .PHONY: speed
 speed: ## Measure the gateway beside a bare proxy, LiteLLM and Portkey (needs wrk; WITHOUT=litellm,portkey)
@@ -107,5 +111,5 @@ ci: ## Run what continuous integration runs
 	.ci/run
 
 .PHONY: clean
-clean: ## Remove what the other targets made
+clean: ## Remove the files that the other targets made
 	rm -rf dist .cache

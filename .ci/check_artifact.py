@@ -22,7 +22,7 @@ def check(path):
     assert len(manifest["frontier"]) > 1 and tensors
     for name, tensor in tensors.items():
         if np.issubdtype(tensor.dtype, np.floating):
-            # NaN is an outcome that was not observed; kNN keeps the outcomes.
+            # kNN stores the outcomes, and NaN is one that was not observed.
             good = ~np.isinf(tensor) if name.endswith("knn.target") else np.isfinite(tensor)
             assert good.all(), f"{name} is not finite"
     size = sum(tensor.nbytes for tensor in tensors.values())

@@ -1,10 +1,10 @@
-"""Compares a committed test fixture with one made anew by its script.
+"""Compares a committed test fixture with one that its script has just made.
 
     python3 check_fixture.py COMMITTED MADE
 
-JSON is compared value by value, with numbers to 1e-5 of their size: sums of
-floats come in another order on another processor. All else must be equal byte
-for byte.
+JSON is compared value by value. Numbers may differ by 1e-5, relative or absolute,
+because processors add floats in different orders. Everything else must be equal
+byte for byte.
 """
 
 import gzip
@@ -45,5 +45,5 @@ a, b = read(committed), read(made)
 if ".json" in committed:
     compare(json.loads(a), json.loads(b), committed)
 elif a != b:
-    sys.exit(f"{committed}: differs from what its script makes")
-print(f"{committed}: as its script makes it")
+    sys.exit(f"{committed}: differs from what its script makes now")
+print(f"{committed}: equal to what its script makes now")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Opens a page of carrot eval --html in headless Chromium, as wide as a laptop
-and as a phone, and checks that it loads without a message, that the slider, the
-arrow keys, the axes and the legend work, and that nothing is wider than the
-window.
+"""Opens a page of carrot eval --html in headless Chromium, at the widths of a
+laptop and of a phone, and checks that it loads without errors or warnings, that
+the slider, the arrow keys, the axes and the legend work, and that nothing is wider
+than the window.
 
     python3 .ci/check_report.py REPORT.html
 
-Exits 0 with a message where there is no Chromium.
+Without Chromium it says so and exits with 0.
 """
 
 import html
@@ -38,12 +38,12 @@ PROBE = """
     };
     const [cheap, best] = [move(slider.min), move(slider.max)];
     check(/[0-9]/.test(cheap) && cheap !== best, 'the slider shows ' + cheap + ' and ' + best);
-    check(slider.getAttribute('aria-valuetext').includes('quality'), 'the slider does not say its value');
+    check(slider.getAttribute('aria-valuetext').includes('quality'), 'the slider does not announce its value');
     check(document.querySelectorAll('#pay-bars li').length > 0, 'the slider shows no models');
     const select = $('pay-router');
     select.selectedIndex = select.options.length - 1;
     select.dispatchEvent(new Event('change'));
-    check($('pay-kind').textContent.includes(select.options[select.selectedIndex].text), 'the slider does not follow the router chosen');
+    check($('pay-kind').textContent.includes(select.options[select.selectedIndex].text), 'the slider does not show the router that was chosen');
     $('stage').focus();
     key('Home');
     const first = $('live').textContent;
@@ -55,12 +55,12 @@ PROBE = """
     check($('live').textContent.split(',')[0] !== first.split(',')[0], 'ArrowDown stays on ' + first);
     check(!$('readout').hidden, 'nothing is shown beside the point');
     key('Escape');
-    check($('readout').hidden, 'Escape leaves the point shown');
+    check($('readout').hidden, 'Escape does not hide the point');
     $('scale-linear').click();
     check(shown().length === 1 && shown()[0].dataset.log === 'false', 'the cost axis does not become linear');
     const box = document.querySelector('.legend input');
     box.click();
-    check([...shown()[0].querySelectorAll('[data-r="' + box.dataset.r + '"]')].every((n) => n.getClientRects().length === 0), 'a router that is hidden is shown');
+    check([...shown()[0].querySelectorAll('[data-r="' + box.dataset.r + '"]')].every((n) => n.getClientRects().length === 0), 'a hidden router is still shown');
     box.click();
   };
   addEventListener('load', () => {
@@ -74,7 +74,7 @@ PROBE = """
 CATCH = """<script>
 window.messages = [];
 addEventListener('error', (event) => messages.push('error: ' + event.message));
-addEventListener('securitypolicyviolation', (event) => messages.push('not allowed: ' + event.violatedDirective));
+addEventListener('securitypolicyviolation', (event) => messages.push('blocked by the policy: ' + event.violatedDirective));
 console.error = console.warn = (...text) => messages.push('console: ' + text.join(' '));
 </script>"""
 
@@ -95,7 +95,7 @@ def chromium():
 
 
 def dump(browser, path, folder):
-    """The page's tree after its scripts, and what the browser logged."""
+    """Returns the page's DOM after its scripts have run, and the browser's log."""
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--user-data-dir=" + folder + "/profile",
@@ -114,7 +114,7 @@ def main():
         tree, log = dump(browser, page, folder)
         problems = [line for line in log.splitlines() if "CONSOLE" in line]
         if not re.search(r'<html[^>]* class="js"', tree):
-            problems.append("the page's own policy keeps its script from running")
+            problems.append("the page's Content-Security-Policy blocks its script")
         with open(page, encoding="utf-8") as file:
             text = file.read()
         text = re.sub(r"script-src &#39;sha256-.*?&#39;", "script-src 'unsafe-inline'", text, count=1)

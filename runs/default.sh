@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes artifact/default.safetensors, the router in the binary, from zeroeval's
-# pool of sixteen models and the prices of the book. Takes ten seconds.
+# Makes artifact/default.safetensors, the router in the binary, from the sixteen
+# models of zeroeval and the price book. Takes ten seconds.
 #
 #   DATA=../shared/data runs/default.sh
 set -euo pipefail

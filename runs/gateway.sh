@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
-# Measures what carrot serve costs beside a bare proxy of Go's standard library
-# and beside the proxies of LiteLLM and Portkey: the same upstream, the same
-# requests, the same load generator (wrk), one run. Every request is a new
-# conversation of about 100 tokens; routing among eight models, recording and
-# metrics are on. On two cores 2.5 minutes, 4.5 with the peers, and a few more
-# when they are installed for the first time. Linux only.
+# Measures the cost of carrot serve beside a bare proxy from Go's standard library
+# and the proxies of LiteLLM and Portkey: the same upstream, the same requests, the
+# same load generator (wrk), one run. Every request is a new conversation of about
+# 100 tokens; routing among eight models, recording and metrics are on. Takes 2.5
+# minutes on two cores, 4.5 with the peers, and a few more when they are installed
+# for the first time. Linux only.
 #
 #   runs/gateway.sh                          # everything
 #   WITHOUT=litellm,portkey runs/gateway.sh  # carrot and the bare proxy
 #
-# Results are OUT/gateway.md and OUT/gateway.json (.cache/gateway), logs beside
-# them. ROUNDS=3 and LENGTH=10s are the rounds and their longest runs; CHECK=1
-# fails where carrot misses a target; PROFILE=FILE keeps its processor profile
-# under load (runs/gateway/carrot.pgo is one, which release binaries are built
-# with); CARROT=BINARY measures that; PEERS is the folder that peers are
-# installed in (.cache/peers). A peer that cannot be installed is skipped, and
-# the results say why.
+# Results are OUT/gateway.md and OUT/gateway.json (OUT is .cache/gateway), with logs
+# beside them. Other settings, all from the environment:
+#
+#   ROUNDS      the number of rounds (3)
+#   LENGTH      the length of the longest runs (10s)
+#   CARROT      the binary to measure; without it, one is built
+#   CARROT_OLD  an older binary to compare it with
+#   CHECK       1 to fail if carrot misses a target
+#   PROFILE     a file for carrot's processor profile under load; release binaries
+#               are built with such a profile, runs/gateway/carrot.pgo
+#   PEERS       the folder that peers are installed in (.cache/peers)
+#
+# The older binary gets the same configuration and the same load. The two alternate
+# in each round, A B B A, and the results have every figure of both, their ratio in
+# each round, and the median of these ratios; for a verdict use ROUNDS=5. Build the
+# older binary as this script builds carrot, in a checkout of its commit: without
+# the profile it is slower.
+#
+# A peer that cannot be installed is skipped, and the results say why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 die() { echo "runs/gateway.sh: $*" >&2; exit 1; }
@@ -31,7 +43,7 @@ if [ -z "${CARROT:-}" ]; then
 fi
 
 skipped=""
-litellm=$peers/litellm-1.77.7 # 1.82.7 and 1.82.8 were malicious: never those
+litellm=$peers/litellm-1.77.7 # never 1.82.7 or 1.82.8: those were malicious
 case $without in
   *,litellm,*) litellm="" skipped+="LiteLLM: left out"$'\n' ;;
   *)
@@ -54,6 +66,6 @@ case $without in
     fi ;;
 esac
 
-# It ends what it started, also when it is interrupted.
-exec "$out/measure" measure -out "$out" -carrot "$CARROT" -litellm "$litellm" -portkey "$portkey" -skipped "$skipped" \
+# It stops everything it started, even when interrupted.
+exec "$out/measure" measure -out "$out" -carrot "$CARROT" -older "${CARROT_OLD:-}" -litellm "$litellm" -portkey "$portkey" -skipped "$skipped" \
   -rounds "${ROUNDS:-3}" -length "${LENGTH:-10s}" -profile "${PROFILE:-}" ${CHECK:+-check}

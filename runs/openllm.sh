@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the tables and pictures of Open LLM Leaderboard v2, beside the paper's
-# figures: CARROT-KNN .6143, best single .5649, oracle .9715. The data are the
-# repositories open-llm-leaderboard/ORG__MODEL-details of Hugging Face, of the
-# paper's 18 models and without IFEval, a folder each. The paper draws a random
-# fifth for testing, we go by the hash of the prompt.
+# Makes the tables and pictures of Open LLM Leaderboard v2 and compares them with
+# the paper's figures: CARROT-KNN .6143, best single .5649, oracle .9715. The data
+# are the repositories open-llm-leaderboard/ORG__MODEL-details on Hugging Face for
+# the paper's 18 models, one folder each, without IFEval. The paper tests on a random
+# fifth; we split by the hash of the prompt.
 #
 #   SOURCE=downloads/open-llm OUT=.cache/openllm runs/openllm.sh
 set -euo pipefail

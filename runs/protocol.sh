@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the tables of docs/protocol.md: the paper's protocol beside ours on the
-# data sets at hand, fitted on train and measured on validation. Ten minutes on
-# two cores.
+# Makes the tables of docs/protocol.md: the paper's protocol beside ours on zeroeval
+# and mmlu-pro, fitted on train and measured on validation. Takes ten minutes on two
+# cores.
 #
 #   DATA=../shared/data runs/protocol.sh
 set -euo pipefail

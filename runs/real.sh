@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the tables of docs/results.md: every rival on the data sets at hand, out
-# of fold and with one source left out at a time. About an hour and a half on two
-# idle cores, most of it the last table; fitted routers are kept, so that it goes
-# on where it was stopped.
+# Makes the tables of docs/results.md: every rival on zeroeval, mmlu-pro and
+# routellm, out of fold and with one source left out at a time. Takes about an hour
+# and a half on two idle cores, most of it for the last table. Fitted routers are
+# kept, so the script can be stopped and continues where it was.
 #
 #   DATA=../shared/data OUT=.cache/real runs/real.sh [TABLE…]
 set -euo pipefail

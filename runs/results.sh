@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the tables of docs/results.md. Takes an hour on two cores, most of it
-# encoding prompts with the transformer once (vectors are cached) and leaving
-# sources out.
+# Makes the tables of docs/results.md that real.sh does not make. Takes an hour on
+# two cores, most of it for encoding the prompts with the transformer once (vectors
+# are cached) and for leaving sources out.
 #
 #   TEACHER=all-MiniLM-L6-v2 DATA=../shared/data runs/results.sh
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes docs/img/report-*, pictures of the page that carrot eval --html writes:
-# on a laptop in light and dark, on a phone, and on paper. Needs Chromium, and
-# pdftoppm for paper; without them it says so and leaves the pictures as they are.
+# Makes docs/img/report-*, pictures of the page that carrot eval --html writes: on a
+# laptop in light and dark, on a phone, and on paper. Needs Chromium, and pdftoppm
+# for the one on paper; without them it says so and leaves the pictures unchanged.
 #
 #   runs/screenshots.sh              fits all rivals first: about ten minutes on two cores
 #   REPORT=page.html runs/screenshots.sh
@@ -33,7 +33,7 @@ if command -v pdftoppm >/dev/null; then
   browse --no-pdf-header-footer --print-to-pdf="$work/report.pdf" "file://$report"
   pdftoppm -r 75 -f 2 -l 2 -png -singlefile "$work/report.pdf" docs/img/report-print
 else
-  echo "skipped the page on paper: no pdftoppm"
+  echo "skipped the picture on paper: no pdftoppm"
 fi
 for file in docs/img/report-*; do
   size=$(wc -c <"$file")

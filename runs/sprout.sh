@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes the tables and pictures of SPROUT, beside the paper's figures: CARROT-KNN
-# .8648, best single (GPT-4o) .8482, oracle .9791, and GPT-4o's quality matched
-# at about 30% of its cost. The data are Hugging Face CARROT-LLM-Routing/SPROUT,
-# 31,000 training queries and 13 models. The data were not at hand, so it is not
-# timed; RIVALS=fast leaves the slow rivals out.
+# Makes the tables and pictures of SPROUT and compares them with the paper's
+# figures: CARROT-KNN .8648, best single (GPT-4o) .8482, oracle .9791, and GPT-4o's
+# quality matched at about 30% of its cost. The data are CARROT-LLM-Routing/SPROUT
+# on Hugging Face: 31,000 training queries and 13 models. How long it takes is
+# unknown, because the data were not available here; RIVALS=fast omits the slow
+# rivals.
 #
 #   SOURCE=downloads/SPROUT OUT=.cache/sprout runs/sprout.sh
 set -euo pipefail

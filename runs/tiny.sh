@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Goes the way of sprout.sh, routerbench.sh and openllm.sh on small invented
-# files of the same form. About a minute on two cores; continuous integration
-# runs it. Its figures mean nothing.
+# Runs sprout.sh, routerbench.sh and openllm.sh on small invented files in the same
+# formats. Takes about a minute on two cores; continuous integration runs it. Its
+# figures mean nothing.
 #
 #   OUT=.cache/tiny runs/tiny.sh
 set -euo pipefail

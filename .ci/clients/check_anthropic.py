@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Anthropic's Python client talks to a gateway over simulated models.
+"""Anthropic's Python client talks to a gateway in front of simulated models.
 
     python3 .ci/clients/check_anthropic.py http://HOST:PORT MODEL
 """
@@ -19,7 +19,7 @@ TOOL = {"name": "weather", "description": "The weather in a city", "input_schema
 
 
 def ask(text, **more):
-    """Parameters of a request for a short answer."""
+    """Returns the parameters of a request for a short answer."""
     return {"model": MODEL, "max_tokens": 16, "system": "Be brief.", "messages": [{"role": "user", "content": text}]} | more
 
 
@@ -139,7 +139,7 @@ def errors():
 
 
 def abort():
-    """a stream that the client leaves, and then others"""
+    """a stream that the client abandons, then other streams"""
     with client.messages.stream(model=MODEL, max_tokens=4000, messages=[{"role": "user", "content": "Tell me a long story."}]) as got:
         for _ in range(3):
             next(got.text_stream)

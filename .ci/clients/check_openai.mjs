@@ -1,4 +1,4 @@
-// OpenAI's Node client talks to a gateway over simulated models.
+// OpenAI's Node client talks to a gateway in front of simulated models.
 //
 //     node check_openai.mjs http://HOST:PORT MODEL
 import assert from 'node:assert/strict';
@@ -52,7 +52,7 @@ const checks = {
   'chat with tools, run by the client, whole and streamed': async () => {
     for (const stream of [false, true]) {
       const calls = [];
-      const { max_completion_tokens, ...whole } = ask(toolQuestion); // the runner takes no answer that was cut
+      const { max_completion_tokens, ...whole } = ask(toolQuestion); // the runner refuses an answer that was cut off
       const runner = client.chat.completions.runTools({
         ...whole, stream,
         tools: [{ type: 'function', function: { name: 'weather', description: 'The weather in a city', parameters: schema, function: (args) => { calls.push(JSON.parse(args)); return 'Sunny, 21 degrees'; } } }],
@@ -93,7 +93,7 @@ const checks = {
     assert.equal(error.requestID, error.headers.get('x-carrot-request-id'), 'the request\'s id');
   },
 
-  'a stream that the client leaves, and then others': async () => {
+  'a stream that the client abandons, then other streams': async () => {
     const abandoned = await client.chat.completions.create({ model, stream: true, messages: [{ role: 'user', content: 'Tell me a long story.' }] });
     let chunks = 0;
     for await (const _ of abandoned) if (++chunks === 6) break; // aborts the request

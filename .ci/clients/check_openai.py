@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""OpenAI's Python client talks to a gateway over simulated models.
+"""OpenAI's Python client talks to a gateway in front of simulated models.
 
     python3 .ci/clients/check_openai.py http://HOST:PORT MODEL
 """
@@ -25,7 +25,7 @@ class Place(pydantic.BaseModel):
 
 
 def ask(text, **more):
-    """Parameters of a request for a short answer."""
+    """Returns the parameters of a request for a short answer."""
     return {"model": MODEL, "max_completion_tokens": 16, "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]} | more
 
 
@@ -64,7 +64,7 @@ def chat_stream():
     equal({c.model for c in chunks}, {chunks[0].model}, "models of the chunks")
     last = chunks[-1]
     served(last, last.usage.prompt_tokens, last.usage.completion_tokens)
-    true(last.model_extra["carrot"]["cost_usd"] > 0, "the account beside the usage", last.model_extra)
+    true(last.model_extra["carrot"]["cost_usd"] > 0, "the cost beside the usage", last.model_extra)
     true([c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length", "the last choice has no finish_reason")
     whole = client.chat.completions.create(**ask("What is 17 * 29?"))
     if whole.model == last.model:  # neither fell back
@@ -75,7 +75,7 @@ def chat_stream_helper():
     """chat, streamed through the client's accumulator"""
     with client.chat.completions.stream(**ask("What is 17 * 31?")) as stream:
         text = "".join(e.delta for e in stream if e.type == "content.delta")
-        final = stream.current_completion_snapshot  # get_final_completion wants a whole answer
+        final = stream.current_completion_snapshot  # get_final_completion refuses an answer that was cut off
     true(len(text) > 20, "text", text)
     equal(final.choices[0].message.content, text, "the final text")
     equal(final.usage, None, "usage that was not asked for")
@@ -175,7 +175,7 @@ def errors():
 
 
 def abort():
-    """a stream that the client leaves, and then others"""
+    """a stream that the client abandons, then other streams"""
     for kind in "chat", "responses":
         if kind == "chat":
             stream = client.chat.completions.create(model=MODEL, stream=True, messages=[{"role": "user", "content": "Tell me a long story."}])

@@ -1,5 +1,5 @@
-// OpenAI's Node client talks to the gateway of .ci/clients/scripted, and sees of
-// every script what its cases.json says.
+// OpenAI's Node client talks to a gateway in front of .ci/clients/scripted. For each
+// script it must see what cases.json says.
 //
 //     node check_scripts.mjs http://HOST:PORT CASES
 import assert from 'node:assert/strict';
@@ -13,8 +13,8 @@ if (!file) {
 }
 const client = new OpenAI({ baseURL: url + '/v1', apiKey: 'none', timeout: 30_000, maxRetries: 0 });
 
-// Each adds what is said to got.text, and sets the model, the usage and the code
-// of an error that the client shows as an event.
+// Each of these functions appends the answer to got.text, and sets the model, the
+// usage, and the code of an error that the client reports as an event.
 const apis = {
   chat: async (request, got) => {
     const answer = await client.chat.completions.create(request);
@@ -45,7 +45,7 @@ const apis = {
   },
 };
 
-// seen is what the client sees, as in gateway/testdata/clients.txt.
+// seen returns what the client sees, in the words of gateway/testdata/clients.txt.
 async function seen(ask, request) {
   const got = { text: '' };
   try {

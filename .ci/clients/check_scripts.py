@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""OpenAI's and Anthropic's Python clients talk to the gateway of
-.ci/clients/scripted, and see of every script what its cases.json says.
+"""OpenAI's and Anthropic's Python clients talk to a gateway in front of
+.ci/clients/scripted. For each script they must see what cases.json says.
 
     python3 .ci/clients/check_scripts.py http://HOST:PORT CASES
 """
@@ -17,8 +17,9 @@ gpt = openai.OpenAI(base_url=URL + "/v1", api_key="none", timeout=30, max_retrie
 claude = anthropic.Anthropic(base_url=URL, api_key="none", timeout=30, max_retries=0)
 
 
-# Each appends what is said to text, and returns the model, the tokens and the
-# code of an error that the client shows as an event.
+# Each of these functions appends the pieces of the answer to the list text, and
+# returns the model, the number of tokens, and the code of an error that the client
+# reports as an event.
 
 
 def chat(request, text):
@@ -54,7 +55,7 @@ def messages(request, text):
         text.extend(block.text if block.type == "text" else json.dumps(block.input, separators=(",", ":")) for block in got.content)
         return got.model, got.usage and got.usage.output_tokens, None
     model = tokens = None
-    for event in got:  # not messages.stream, which fails over events without usage
+    for event in got:  # not messages.stream, which fails on events without usage
         if event.type == "message_start":
             model = event.message.model
         elif event.type == "content_block_delta" and event.delta.type in ("text_delta", "input_json_delta"):
@@ -65,7 +66,7 @@ def messages(request, text):
 
 
 def seen(ask, request):
-    """What the client sees, as in gateway/testdata/clients.txt."""
+    """Returns what the client sees, in the words of gateway/testdata/clients.txt."""
     text = []
     try:
         model, tokens, code = ask(request, text)
@@ -86,7 +87,7 @@ def seen(ask, request):
 
 
 def scripts(ask):
-    """The check of one API's scripts."""
+    """Returns the check of one API's scripts."""
     def check():
         for case in cases:
             checks.equal(seen(ask, case["request"]), case["want"], case["name"])

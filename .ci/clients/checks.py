@@ -1,5 +1,5 @@
-"""Runs the checks of check_openai.py and check_anthropic.py, each a function
-whose first line of documentation is its name."""
+"""Runs the checks of the other files in this folder. Each check is a function, and
+its docstring is the name that is printed."""
 
 import sys
 import time
@@ -8,13 +8,13 @@ import traceback
 TOOL_QUESTION = "Use the tool: how is the weather in Paris?"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-IMAGE_TOKENS = 765  # that simulated models count
+IMAGE_TOKENS = 765  # as simulated models count an image
 
 
 def arguments():
-    """The gateway's address and the model to ask for."""
+    """Returns the two arguments: the gateway's address, and the model or the file of cases."""
     if len(sys.argv) != 3:
-        sys.exit("usage: %s URL MODEL" % sys.argv[0])
+        sys.exit("usage: %s URL MODEL|CASES" % sys.argv[0])
     return sys.argv[1].rstrip("/"), sys.argv[2]
 
 
@@ -29,7 +29,7 @@ def true(ok, what, got=None):
 
 
 def raised(kind, call):
-    """The error of that kind that call raises."""
+    """Returns the error of the given kind that call raises."""
     try:
         got = call()
     except kind as error:
@@ -38,7 +38,7 @@ def raised(kind, call):
 
 
 def weather(name, arguments):
-    """Checks a call to the tool."""
+    """Checks a call to the tool weather."""
     true(name == "weather" and set(arguments) == {"city"} and isinstance(arguments["city"], str), "not a call to the tool", (name, arguments))
 
 

@@ -27,17 +27,17 @@ type sample struct {
 	PerSecond float64 `json:"requests_per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
-	// Processor time that the target took, and all of it: with the upstream's
-	// and the load generator's.
+	// The target's processor time, and that of the target, the upstream and the
+	// load generator together.
 	Processor float64 `json:"processor_us_per_request"`
 	All       float64 `json:"all_processor_us_per_request"`
 }
 
-// memoryMarks are after how many requests memory is looked at.
+// memoryMarks are the numbers of requests after which memory is measured.
 var memoryMarks = []int{10_000, 50_000, 100_000}
 
-// load puts a target under a row's load for a while. A run with a single error
-// is void.
+// load puts a target under a row's load for the given time. A single failed
+// request makes the run void.
 func (m *measurement) load(ctx context.Context, t *target, r row, length time.Duration) (sample, error) {
 	m.runs++
 	args := []string{"-t1", "-c", strconv.Itoa(r.connections), "-d", fmt.Sprintf("%ds", int(length.Seconds())), "--timeout", "10s", "-s", "runs/gateway/request.lua"}
@@ -45,7 +45,7 @@ func (m *measurement) load(ctx context.Context, t *target, r row, length time.Du
 		args = append(args, "-H", t.header)
 	}
 	command := exec.CommandContext(ctx, "wrk", append(args, t.url+"/v1/chat/completions")...)
-	// A million numbers for each run: none comes twice.
+	// Each run has a million numbers to itself, so that none is used twice.
 	command.Env = append(os.Environ(), fmt.Sprintf("FIRST=%d", m.runs*1_000_000), fmt.Sprintf("STREAM=%t", r.stream))
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
@@ -80,7 +80,7 @@ func (m *measurement) load(ctx context.Context, t *target, r row, length time.Du
 		return sample{}, fmt.Errorf("wrk printed no result: %s", out)
 	}
 	if result.Not2xx+result.Broken > 0 || result.Requests == 0 {
-		return sample{}, fmt.Errorf("void: of %d requests %d had a status that is not 2xx, and %d connections broke", result.Requests, result.Not2xx, result.Broken)
+		return sample{}, fmt.Errorf("void: %d of %d requests were not answered with status 2xx, and %d connections broke", result.Not2xx, result.Requests, result.Broken)
 	}
 	all += command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	t.served += result.Requests
@@ -90,8 +90,8 @@ func (m *measurement) load(ctx context.Context, t *target, r row, length time.Du
 		Processor: perRequest(spent), All: perRequest(all)}, nil
 }
 
-// watch notes the memory of a target when it has served so many requests, as
-// the upstream counts them.
+// watch notes the memory of a target at each of the memory marks. The upstream
+// counts the requests.
 func (m *measurement) watch(ctx context.Context, t *target) {
 	first, err := m.servedUpstream(ctx)
 	if err != nil {

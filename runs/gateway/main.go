@@ -1,13 +1,13 @@
-// Command gateway is what runs/gateway.sh measures with. It is the upstream
-// that every proxy calls, the bare proxy that they are compared with, and what
-// starts all of them in turn and puts them under load:
+// Command gateway does the measuring of runs/gateway.sh. It is three programs in
+// one: the upstream that every proxy calls, the bare proxy that the others are
+// compared with, and the program that starts them all and puts them under load:
 //
 //	gateway upstream ADDRESS
 //	gateway bare ADDRESS UPSTREAM
 //	gateway measure [flags]
 //
 // Each proxy is a process of its own, so that its processor time and memory can
-// be read, which needs Linux.
+// be read from /proc, which needs Linux.
 package main
 
 import (
@@ -71,10 +71,11 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	return nil
 }
 
-// bare is the proxy of the standard library as it comes, but for two things. By
-// default it keeps two connections, and a load of sixteen would measure how fast
-// the others are opened. And without full duplex a stream that begins before
-// the last read of the request's body is cut, one in a thousand here.
+// bare returns the standard library's reverse proxy with two changes. By default
+// it keeps only two idle connections to the upstream, so a load of sixteen would
+// mostly measure how fast connections open. And without full duplex, a stream that
+// begins before the request's body has been read to its end is cut off, which
+// happens to about one request in a thousand here.
 func bare(upstream string) (http.Handler, error) {
 	target, err := url.Parse(upstream)
 	if err != nil {

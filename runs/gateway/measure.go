@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,9 +23,10 @@ import (
 type measurement struct {
 	out     string
 	carrot  string // the binary
-	litellm string // the folder of a virtual environment; empty: skipped
-	portkey string // the folder that it is installed in; empty: skipped
-	skipped string // why, a line each
+	older   string // an older binary to compare it with; empty: none
+	litellm string // the virtual environment with LiteLLM's proxy; empty: skipped
+	portkey string // the folder that Portkey's gateway is installed in; empty: skipped
+	skipped string // what is skipped and why, one per line
 	rounds  int
 	length  time.Duration
 	check   bool
@@ -33,22 +36,22 @@ type measurement struct {
 	upstream   *target
 	runs       int
 	loadBefore string
-	records    int // lines that carrot wrote
-	attempts   int // that carrot's metrics count
 }
 
 const (
 	warmUp     = 3 * time.Second
-	short      = 3 // a streamed run, or one with a single connection, is so many times shorter
+	short      = 3 // streamed runs, and runs with a single connection, are this many times shorter
 	carrotName = "carrot"
+	olderName  = "older carrot"
 )
 
 func (m *measurement) flags(f *flag.FlagSet) {
 	f.StringVar(&m.out, "out", ".", "folder of the results")
 	f.StringVar(&m.carrot, "carrot", "", "carrot's binary")
+	f.StringVar(&m.older, "older", "", "an older binary of carrot to compare it with")
 	f.StringVar(&m.litellm, "litellm", "", "virtual environment with LiteLLM's proxy")
 	f.StringVar(&m.portkey, "portkey", "", "folder that Portkey's gateway is installed in")
-	f.StringVar(&m.skipped, "skipped", "", "what is skipped and why, a line each")
+	f.StringVar(&m.skipped, "skipped", "", "what is skipped and why, one per line")
 	f.IntVar(&m.rounds, "rounds", 3, "rounds")
 	f.DurationVar(&m.length, "length", 10*time.Second, "length of the longest runs")
 	f.BoolVar(&m.check, "check", false, "fail where carrot misses a target")
@@ -71,35 +74,44 @@ func (m *measurement) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	admin, err := m.startAll(ctx, work)
-	if err != nil {
+	if err := m.startAll(ctx, work); err != nil {
 		return err
 	}
 	if err := m.all(ctx); err != nil {
 		return err
 	}
 	if m.profile != "" {
-		if err := m.takeProfile(ctx, admin); err != nil {
+		if err := m.takeProfile(ctx); err != nil {
 			return err
 		}
 	}
-	if err := m.accounts(ctx, admin, filepath.Join(work, "decisions")); err != nil {
-		return err
+	for _, name := range m.carrots() {
+		if err := m.find(name).accounts(ctx); err != nil {
+			return err
+		}
 	}
 	return m.report()
 }
 
-// startAll starts the upstream, the bare proxy, carrot, whose admin address it
-// returns, and the peers.
-func (m *measurement) startAll(ctx context.Context, work string) (admin string, err error) {
+// carrots returns the names of the targets that are carrot.
+func (m *measurement) carrots() []string {
+	if m.older == "" {
+		return []string{carrotName}
+	}
+	return []string{carrotName, olderName}
+}
+
+// startAll starts the upstream, the bare proxy, carrot, the older carrot and the
+// peers. Files that the targets write go to the folder work.
+func (m *measurement) startAll(ctx context.Context, work string) error {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return err
 	}
-	addresses := make([]string, 6)
+	addresses := make([]string, 8)
 	for i := range addresses {
 		if addresses[i], err = freeAddress(); err != nil {
-			return "", err
+			return err
 		}
 	}
 	add := func(name, version string, address string, command ...string) *target {
@@ -111,32 +123,40 @@ func (m *measurement) startAll(ctx context.Context, work string) (admin string, 
 	m.upstream = add("upstream alone", "", addresses[0], self, "upstream", addresses[0])
 	upstream := m.upstream.url
 	if err := m.upstream.start(ctx, m.out, "/served", 10*time.Second); err != nil {
-		return "", fmt.Errorf("start upstream: %w", err)
+		return fmt.Errorf("start upstream: %w", err)
 	}
 	bare := add("bare proxy", "", addresses[1], self, "bare", addresses[1], upstream)
 	if err := bare.start(ctx, m.out, "/served", 10*time.Second); err != nil {
-		return "", fmt.Errorf("start bare proxy: %w", err)
+		return fmt.Errorf("start bare proxy: %w", err)
 	}
-	// The records have a folder of their own: they are rotated.
-	records := filepath.Join(work, "decisions")
-	if err := os.Mkdir(records, 0o700); err != nil {
-		return "", err
+	binaries := []string{m.carrot, m.older}
+	for i, name := range m.carrots() {
+		binary, address, admin := binaries[i], addresses[2+2*i], addresses[3+2*i]
+		version := versionOf(binary, "--version")
+		if m.older != "" {
+			version += " (" + buildOf(binary) + ")"
+		}
+		carrot := add(name, version, address, binary, "serve", "--config", "runs/gateway/carrot.yaml")
+		carrot.admin = "http://" + admin
+		// Record files are rotated, so they have a folder of their own.
+		if carrot.records, err = os.MkdirTemp(work, "records-"); err != nil {
+			return err
+		}
+		err = carrot.start(ctx, m.out, "/ready", 10*time.Second, "UPSTREAM="+upstream, "CARROT_ADDRESS="+address, "CARROT_ADMIN="+admin,
+			"CARROT_RECORD="+filepath.Join(carrot.records, "decisions.jsonl"))
+		if err == nil {
+			err = errors.Join(carrot.probe(ctx, false), carrot.probe(ctx, true))
+		}
+		if err != nil {
+			return fmt.Errorf("start %s: %w", name, err)
+		}
 	}
-	carrot := add(carrotName, versionOf(m.carrot, "--version"), addresses[2], m.carrot, "serve", "--config", "runs/gateway/carrot.yaml")
-	err = carrot.start(ctx, m.out, "/ready", 10*time.Second, "UPSTREAM="+upstream, "CARROT_ADDRESS="+addresses[2], "CARROT_ADMIN="+addresses[3],
-		"CARROT_RECORD="+filepath.Join(records, "decisions.jsonl"))
-	if err == nil {
-		err = errors.Join(carrot.probe(ctx, false), carrot.probe(ctx, true))
-	}
-	if err != nil {
-		return "", fmt.Errorf("start carrot: %w", err)
-	}
-	m.startPeers(ctx, add, addresses[4:], upstream)
-	return "http://" + addresses[3], ctx.Err()
+	m.startPeers(ctx, add, addresses[6:], upstream)
+	return ctx.Err()
 }
 
-// startPeers starts who else is installed. Who does not start or cannot answer
-// is skipped.
+// startPeers starts the peers that are installed. A peer that does not start, or
+// does not answer as it should, is skipped.
 func (m *measurement) startPeers(ctx context.Context, add func(name, version, address string, command ...string) *target, addresses []string, upstream string) {
 	skip := func(what string, err error) {
 		m.skipped = strings.TrimSpace(m.skipped + "\n" + what + ": " + err.Error())
@@ -160,7 +180,7 @@ func (m *measurement) startPeers(ctx context.Context, add func(name, version, ad
 		version := versionOf(python, "-c", "from importlib.metadata import version; print(version('litellm'))")
 		_, port, _ := strings.Cut(addresses[0], ":")
 		t := add("LiteLLM", version, addresses[0], filepath.Join(m.litellm, "bin", "litellm"), "--config", "runs/gateway/litellm.yaml", "--host", "127.0.0.1", "--port", port,
-			"--num_workers", strconv.Itoa(runtime.NumCPU())) // as its makers advise
+			"--num_workers", strconv.Itoa(runtime.NumCPU())) // as its documentation advises
 		begin(t, "/health/liveliness", time.Minute, "UPSTREAM_V1="+upstream+"/v1", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_LOG=ERROR")
 	}
 	if m.portkey != "" {
@@ -173,7 +193,7 @@ func (m *measurement) startPeers(ctx context.Context, add func(name, version, ad
 	}
 }
 
-// versionOf is the first line that a command prints.
+// versionOf returns the first line that a command prints, or "unknown".
 func versionOf(name string, args ...string) string {
 	out, err := exec.Command(name, args...).Output()
 	if err != nil {
@@ -183,8 +203,34 @@ func versionOf(name string, args ...string) string {
 	return strings.TrimPrefix(line, "carrot ")
 }
 
-// all takes every sample: the targets take turns within a round, so that what
-// else the machine does meets all of them.
+// buildOf says whether a binary was built with a profile, which makes it faster, so
+// that two binaries that were built differently are not compared by mistake.
+func buildOf(binary string) string {
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		return "build unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "-pgo" {
+			return "built with a profile"
+		}
+	}
+	return "built without a profile"
+}
+
+// turns returns the targets in the order in which a round measures them. An
+// older carrot alternates with carrot, A B B A, so that a machine which gets
+// slower or faster during the round favours neither.
+func (m *measurement) turns() []*target {
+	if m.older == "" {
+		return m.targets
+	}
+	carrot, older := m.find(carrotName), m.find(olderName)
+	return slices.Insert(slices.Clone(m.targets), slices.Index(m.targets, older)+1, older, carrot)
+}
+
+// all takes every sample. The targets take turns within a round, so that other
+// programs on the machine disturb all of them alike.
 func (m *measurement) all(ctx context.Context) error {
 	for _, t := range m.targets {
 		if _, err := m.load(ctx, t, rows[0], warmUp); err != nil {
@@ -193,7 +239,7 @@ func (m *measurement) all(ctx context.Context) error {
 	}
 	for round := range m.rounds {
 		for i, r := range rows {
-			for _, t := range m.targets {
+			for _, t := range m.turns() {
 				if r.stream && t.whole {
 					continue
 				}
@@ -210,16 +256,21 @@ func (m *measurement) all(ctx context.Context) error {
 			}
 		}
 	}
-	carrot := m.find(carrotName)
-	for range 20 { // what is left to the last look at memory
-		if len(carrot.memory) == len(memoryMarks) {
-			return nil
+	for _, name := range m.carrots() {
+		t := m.find(name)
+		for range 20 { // short rounds end before the last of the memory marks
+			if len(t.memory) == len(memoryMarks) {
+				break
+			}
+			if _, err := m.load(ctx, t, rows[0], warmUp); err != nil {
+				return fmt.Errorf("%s, memory: %w", name, err)
+			}
 		}
-		if _, err := m.load(ctx, carrot, rows[0], warmUp); err != nil {
-			return fmt.Errorf("carrot, memory: %w", err)
+		if len(t.memory) < len(memoryMarks) {
+			return fmt.Errorf("%s did not serve 100000 requests within another minute", name)
 		}
 	}
-	return errors.New("carrot did not serve 100000 requests in a minute more")
+	return nil
 }
 
 func (m *measurement) find(name string) *target {
@@ -232,22 +283,22 @@ func (m *measurement) find(name string) *target {
 }
 
 // takeProfile asks carrot for its processor profile while it is under load.
-func (m *measurement) takeProfile(ctx context.Context, admin string) error {
+func (m *measurement) takeProfile(ctx context.Context) error {
 	const seconds = 10
 	type profile struct {
 		text []byte
 		err  error
 	}
-	got := make(chan profile, 1)
+	carrot, got := m.find(carrotName), make(chan profile, 1)
 	go func() {
 		time.Sleep(time.Second)
-		status, text, err := fetch(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", admin, seconds), "", "")
+		status, text, err := fetch(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", carrot.admin, seconds), "", "")
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("profile: status %d: %s", status, text)
 		}
 		got <- profile{text, err}
 	}()
-	if _, err := m.load(ctx, m.find(carrotName), rows[0], (seconds+2)*time.Second); err != nil {
+	if _, err := m.load(ctx, carrot, rows[0], (seconds+2)*time.Second); err != nil {
 		return err
 	}
 	p := <-got
@@ -257,22 +308,22 @@ func (m *measurement) takeProfile(ctx context.Context, admin string) error {
 	return os.WriteFile(m.profile, p.text, 0o644)
 }
 
-// accounts holds what carrot counted and recorded against what the load
-// generator was answered: a request that was not recorded makes the run void.
-func (m *measurement) accounts(ctx context.Context, admin, records string) error {
-	_, text, err := fetch(ctx, http.MethodGet, admin+"/metrics", "", "")
+// accounts compares what a carrot counted and recorded with the answers that the
+// load generator got: a request that was not recorded makes the run void.
+func (t *target) accounts(ctx context.Context) error {
+	_, text, err := fetch(ctx, http.MethodGet, t.admin+"/metrics", "", "")
 	if err != nil {
 		return err
 	}
+	attempts := 0
 	for line := range bytes.Lines(text) {
 		if bytes.HasPrefix(line, []byte("carrot_attempts_total{")) {
 			n, _ := strconv.ParseFloat(string(line[bytes.LastIndexByte(line, ' ')+1:len(line)-1]), 64)
-			m.attempts += int(n)
+			attempts += int(n)
 		}
 	}
-	carrot := m.find(carrotName)
 	time.Sleep(1500 * time.Millisecond) // lines are written at least every second
-	files, err := filepath.Glob(filepath.Join(records, "*"))
+	files, err := filepath.Glob(filepath.Join(t.records, "*"))
 	if err != nil {
 		return err
 	}
@@ -281,10 +332,10 @@ func (m *measurement) accounts(ctx context.Context, admin, records string) error
 		if err != nil {
 			return err
 		}
-		m.records += n
+		t.recorded += n
 	}
-	if m.records != m.attempts || m.records < carrot.served {
-		return fmt.Errorf("void: carrot answered %d requests, counted %d attempts and recorded %d", carrot.served, m.attempts, m.records)
+	if t.recorded != attempts || t.recorded < t.served {
+		return fmt.Errorf("void: %s answered %d requests, counted %d attempts and recorded %d", t.name, t.served, attempts, t.recorded)
 	}
 	return nil
 }

@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// The targets that carrot is held to.
+// The targets that carrot must meet.
 const (
 	leastShare   = 0.40 // of the bare proxy's requests per second
 	mostAdded    = 0.7  // ms at one connection, over the bare proxy's
 	mostMemory   = 80 << 20
 	mostGrowth   = 1.10 // memory from 50,000 to 100,000 requests
+	leastOfOlder = 0.97 // of an older carrot's requests per second
 	markdownFile = "gateway.md"
 	jsonFile     = "gateway.json"
 )
@@ -34,6 +35,7 @@ type result struct {
 	Targets    []targetResult `json:"targets"`
 	Skipped    []string       `json:"skipped"`
 	Records    int            `json:"carrot_records"`
+	Older      []comparison   `json:"older,omitempty"`
 	Goals      []goal         `json:"goals"`
 }
 
@@ -58,23 +60,77 @@ type targetResult struct {
 	Served  int                 `json:"requests"`
 }
 
-// goal is one of carrot's targets and what came of it.
+// goal is one of carrot's targets, and whether it was met.
 type goal struct {
 	What string `json:"what"`
 	Got  string `json:"got"`
 	Met  bool   `json:"met"`
 }
 
-// median of each figure by itself.
+// comparison is one figure of carrot and of an older carrot.
+type comparison struct {
+	Load   string  `json:"load"`
+	Figure string  `json:"figure"`
+	Carrot float64 `json:"carrot"` // the median over the runs
+	Older  float64 `json:"older"`
+	// Ratios are carrot's figure over the older carrot's, one for each round, where
+	// each figure is the mean of the two runs in the round. Memory has none.
+	Ratios []float64 `json:"ratios,omitempty"`
+	Ratio  float64   `json:"ratio"` // the median of Ratios; for memory, Carrot over Older
+}
+
+const perSecond = "requests/s"
+
+// compare puts carrot's figures beside those of an older carrot.
+func compare(carrot, older *targetResult) []comparison {
+	figures := []struct {
+		name string
+		of   func(sample) float64
+	}{
+		{perSecond, func(s sample) float64 { return s.PerSecond }},
+		{"p50 ms", func(s sample) float64 { return s.P50 }},
+		{"p99 ms", func(s sample) float64 { return s.P99 }},
+		{"processor µs a request", func(s sample) float64 { return s.Processor }},
+		{"processor µs with upstream and load", func(s sample) float64 { return s.All }},
+	}
+	var out []comparison
+	for _, r := range rows {
+		for _, f := range figures {
+			c := comparison{Load: r.name, Figure: f.name, Carrot: f.of(carrot.Median[r.name]), Older: f.of(older.Median[r.name])}
+			for pair := range slices.Chunk(carrot.Samples[r.name], 2) {
+				i := 2 * len(c.Ratios)
+				c.Ratios = append(c.Ratios, f.of(median(pair))/f.of(median(older.Samples[r.name][i:i+2])))
+			}
+			c.Ratio = middle(c.Ratios)
+			out = append(out, c)
+		}
+	}
+	memory := func(load string, carrot, older int) {
+		a, b := megabytes(carrot), megabytes(older)
+		out = append(out, comparison{Load: load, Figure: "memory MB", Carrot: a, Older: b, Ratio: a / b})
+	}
+	for i, mark := range memoryMarks {
+		memory(fmt.Sprintf("%d requests", mark), carrot.Memory[i].RSS, older.Memory[i].RSS)
+	}
+	memory("peak", carrot.Peak, older.Peak)
+	return out
+}
+
+// middle returns the median.
+func middle(values []float64) float64 {
+	values = slices.Sorted(slices.Values(values))
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// median returns the median of each figure by itself.
 func median(samples []sample) sample {
 	of := func(figure func(*sample) float64) float64 {
 		values := make([]float64, len(samples))
 		for i := range samples {
 			values[i] = figure(&samples[i])
 		}
-		slices.Sort(values)
-		n := len(values)
-		return (values[(n-1)/2] + values[n/2]) / 2
+		return middle(values)
 	}
 	return sample{
 		Requests:  int(of(func(s *sample) float64 { return float64(s.Requests) })),
@@ -86,10 +142,10 @@ func median(samples []sample) sample {
 	}
 }
 
-// report writes the two files and prints the table.
+// report writes the two files and prints the Markdown.
 func (m *measurement) report() error {
 	r := result{Date: time.Now().UTC().Format(time.DateOnly), Machine: facts(), Rounds: m.rounds, Seconds: m.length.Seconds(),
-		LoadBefore: m.loadBefore, Records: m.records, Skipped: []string{}}
+		LoadBefore: m.loadBefore, Records: m.find(carrotName).recorded, Skipped: []string{}}
 	for line := range strings.Lines(m.skipped) {
 		r.Skipped = append(r.Skipped, strings.TrimSpace(line))
 	}
@@ -106,6 +162,9 @@ func (m *measurement) report() error {
 		case "Portkey":
 			r.Machine.Node = "Node " + versionOf("node", "--version")
 		}
+	}
+	if older := r.target(olderName); older != nil {
+		r.Older = compare(r.target(carrotName), older)
 	}
 	r.Goals = r.goals()
 	raw, err := json.MarshalIndent(r, "", "  ")
@@ -141,17 +200,23 @@ func (r *result) goals() []goal {
 	added := carrot.Median["single"].P50 - bare.Median["single"].P50
 	half, full := carrot.Memory[1].RSS, carrot.Memory[2].RSS
 	growth := float64(full) / float64(half)
-	return []goal{
+	goals := []goal{
 		{"throughput at 16 connections, at least 40% of the bare proxy's", fmt.Sprintf("%.1f%%", 100*share), share >= leastShare},
 		{"p50 added at 1 connection, at most 0.7 ms", fmt.Sprintf("%.2f ms", added), added <= mostAdded},
 		{"memory after 100,000 requests, at most 80 MB", fmt.Sprintf("%.0f MB", megabytes(full)), full <= mostMemory},
 		{"memory flat, at most 10% more than after 50,000", fmt.Sprintf("%+.1f%%", 100*(growth-1)), growth <= mostGrowth},
 	}
+	for _, c := range r.Older {
+		if c.Figure == perSecond {
+			goals = append(goals, goal{"requests/s (" + c.Load + "), at least 97% of the older carrot's", fmt.Sprintf("%.1f%%", 100*c.Ratio), c.Ratio >= leastOfOlder})
+		}
+	}
+	return goals
 }
 
 func megabytes(n int) float64 { return float64(n) / (1 << 20) }
 
-// markdown is the table with what must be known to read it.
+// markdown returns the tables, with the facts needed to read them.
 func (r *result) markdown() string {
 	var b strings.Builder
 	bare := r.target("bare proxy")
@@ -163,8 +228,8 @@ func (r *result) markdown() string {
 			if len(runs) == 0 {
 				continue
 			}
-			compare := func(a, b sample) int { return cmp.Compare(a.PerSecond, b.PerSecond) }
-			least, most := slices.MinFunc(runs, compare), slices.MaxFunc(runs, compare)
+			byRate := func(a, b sample) int { return cmp.Compare(a.PerSecond, b.PerSecond) }
+			least, most := slices.MinFunc(runs, byRate), slices.MaxFunc(runs, byRate)
 			single, added, memory := "", "", ""
 			if name == "whole" {
 				one := t.Median["single"].P50
@@ -179,6 +244,17 @@ func (r *result) markdown() string {
 	}
 	carrot := r.target(carrotName)
 	b.WriteString("\n")
+	if older := r.target(olderName); older != nil {
+		fmt.Fprintf(&b, "| load | figure | carrot %s | older carrot %s | ratio, median of the rounds | ratio in each round |\n|---|---|---|---|---|---|\n", carrot.Version, older.Version)
+		for _, c := range r.Older {
+			var ratios []string
+			for _, ratio := range c.Ratios {
+				ratios = append(ratios, fmt.Sprintf("%.3f", ratio))
+			}
+			fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | **%.3f** | %s |\n", c.Load, c.Figure, c.Carrot, c.Older, c.Ratio, strings.Join(ratios, " "))
+		}
+		b.WriteString("\n")
+	}
 	for _, m := range carrot.Memory {
 		fmt.Fprintf(&b, "- carrot's memory after %d requests, each a conversation of its own: %.1f MB\n", m.Requests, megabytes(m.RSS))
 	}
@@ -211,7 +287,7 @@ func (r *result) markdown() string {
 	return b.String()
 }
 
-// facts are what is to be known of the machine, without its name.
+// facts describes the machine, without its name.
 func facts() machine {
 	f := machine{Cores: runtime.NumCPU(), CPU: "an unknown processor", System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -1,6 +1,6 @@
--- The requests: chat completions of about 100 tokens, 200 prompts in turn, each
--- with a number of its own, so that no request and no conversation comes twice.
--- FIRST is the first number; STREAM=true asks for streams.
+-- The requests are chat completions of about 100 tokens. They use 200 prompts in
+-- turn, each with a new number in front, so that no request or conversation is
+-- repeated. FIRST is the first number; STREAM=true asks for streams.
 
 local stories = {
   "A cyclist leaves town A at %d am at %d km/h and a runner leaves town B, %d km away on the same road, an hour later at 12 km/h towards her. When they meet they rest for half an hour, and then each goes on to the other's starting point at the same speed as before. At what time does the cyclist arrive at town B, how far from town A did they meet, and how many kilometres has the runner covered when the cyclist arrives?",
@@ -36,7 +36,7 @@ function request()
   return heads[i] .. string.format("%09d", first + count) .. tails[i]
 end
 
--- done prints one line for measure to read.
+-- done prints the line that gateway measure reads.
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('\nRESULT {"requests":%d,"microseconds":%d,"not_2xx":%d,"broken":%d,"p50_us":%d,"p99_us":%d}\n',

@@ -21,24 +21,28 @@ type target struct {
 	name    string
 	version string
 	url     string
+	admin   string // the address of a carrot's admin server
+	records string // the folder that a carrot records attempts in
 	header  string // of every request, "Name: value"; empty: none
 	whole   bool   // it cannot stream
 	command *exec.Cmd
 	log     *os.File
 	exited  chan struct{}
 
-	served  int // requests, over all runs
-	memory  []memoryAt
-	samples map[string][]sample // of each row
+	served   int // requests, over all runs
+	recorded int // attempts that a carrot recorded
+	memory   []memoryAt
+	samples  map[string][]sample // by the row's name
 }
 
-// memoryAt is what a target holds after so many requests, in bytes.
+// memoryAt is the memory that a target holds, in bytes, after a number of
+// requests.
 type memoryAt struct {
 	Requests int `json:"requests"`
 	RSS      int `json:"rss_bytes"`
 }
 
-// freeAddress is a loopback address that nobody listens on.
+// freeAddress returns a loopback address that no process listens on.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,8 +52,8 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// start runs the target's command, with output to a log file in a folder, and
-// waits until it answers at the path of its health check.
+// start runs the target's command, which logs to a file in the folder logs, and
+// waits until the path health answers with status 200.
 func (t *target) start(ctx context.Context, logs, health string, wait time.Duration, environ ...string) error {
 	var err error
 	if t.log, err = os.Create(filepath.Join(logs, t.name+".log")); err != nil {
@@ -62,7 +66,7 @@ func (t *target) start(ctx context.Context, logs, health string, wait time.Durat
 	}
 	t.exited = make(chan struct{})
 	go func() {
-		_ = t.command.Wait() // how it ended is in its log
+		_ = t.command.Wait() // the log says how it ended
 		close(t.exited)
 	}()
 	for end := time.Now().Add(wait); ; {
@@ -74,7 +78,7 @@ func (t *target) start(ctx context.Context, logs, health string, wait time.Durat
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.exited:
-			return fmt.Errorf("it ended at once: see %s", filepath.Base(t.log.Name()))
+			return fmt.Errorf("it exited at once: see %s", filepath.Base(t.log.Name()))
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(end) {
@@ -83,19 +87,19 @@ func (t *target) start(ctx context.Context, logs, health string, wait time.Durat
 	}
 }
 
-// stop ends the target and all that it started.
+// stop ends the target and all processes that it started.
 func (t *target) stop() {
 	if t.command == nil || t.exited == nil {
 		return
 	}
 	all := tree(t.command.Process.Pid)
-	_ = t.command.Process.Signal(syscall.SIGTERM) // it may be gone
+	_ = t.command.Process.Signal(syscall.SIGTERM) // it may have exited already
 	select {
 	case <-t.exited:
 	case <-time.After(10 * time.Second):
 	}
 	for _, p := range all {
-		// Only what is still the same process: an id may be taken again.
+		// Kill it only if it is still the same process: ids are reused.
 		if now, ok := readProcess(p.pid); ok && now.started == p.started {
 			if found, err := os.FindProcess(p.pid); err == nil {
 				_ = found.Kill()
@@ -106,7 +110,8 @@ func (t *target) stop() {
 	t.log.Close()
 }
 
-// fetch sends a request and returns the whole answer.
+// fetch sends a request and returns the status and the whole body of the answer.
+// The header is "Name: value", or empty.
 func fetch(ctx context.Context, method, url, header, body string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -127,8 +132,8 @@ func fetch(ctx context.Context, method, url, header, body string) (int, []byte, 
 	return response.StatusCode, answer, err
 }
 
-// probe asks once, for a stream or not, and looks at what comes: what answers
-// fast must also answer right.
+// probe sends one request, for a stream or not, and checks the answer: a fast
+// answer counts only if it is also a right one.
 func (t *target) probe(ctx context.Context, stream bool) error {
 	more, want := "", `"usage"`
 	if stream {
@@ -145,10 +150,10 @@ func (t *target) probe(ctx context.Context, stream bool) error {
 	return nil
 }
 
-// process is what is read of one in /proc.
+// process is what /proc says about a process.
 type process struct {
 	pid, parent int
-	started     string // in ticks after the boot
+	started     string // in ticks since boot
 	ticks       int    // of processor time, user and system
 }
 
@@ -157,7 +162,7 @@ func readProcess(pid int) (process, bool) {
 	if err != nil {
 		return process{}, false
 	}
-	// The command's name, in parentheses, may hold anything.
+	// The command's name, in parentheses, may contain any character.
 	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
 	f := strings.Fields(rest)
 	if len(f) < 20 {
@@ -167,7 +172,7 @@ func readProcess(pid int) (process, bool) {
 	return process{pid: pid, parent: number(1), started: f[19], ticks: number(11) + number(12)}, true
 }
 
-// tree lists a process and those it started.
+// tree lists a process and its descendants.
 func tree(pid int) []process {
 	names, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -190,11 +195,12 @@ func tree(pid int) []process {
 	return out
 }
 
-// ticksPerSecond is what Linux counts processor time in, on every platform of
-// Go.
+// ticksPerSecond is the unit in which Linux counts processor time, on every
+// platform that Go supports.
 const ticksPerSecond = 100
 
-// processorTime is what the target and its children have used so far.
+// processorTime returns the processor time that the target and its children have
+// used so far.
 func (t *target) processorTime() time.Duration {
 	ticks := 0
 	for _, p := range tree(t.command.Process.Pid) {
@@ -203,8 +209,8 @@ func (t *target) processorTime() time.Duration {
 	return time.Duration(ticks) * time.Second / ticksPerSecond
 }
 
-// resident is how much memory the target and its children hold, in bytes: now
-// (VmRSS), or at most so far (VmHWM).
+// resident returns the memory of the target and its children in bytes: what they
+// hold now (field VmRSS) or have held at most (VmHWM).
 func (t *target) resident(field string) int {
 	sum := 0
 	for _, p := range tree(t.command.Process.Pid) {
@@ -222,11 +228,11 @@ func (t *target) resident(field string) int {
 	return sum
 }
 
-// alive is an error if the target has ended.
+// alive returns an error if the target has exited.
 func (t *target) alive() error {
 	select {
 	case <-t.exited:
-		return errors.New("it ended under load: see its log")
+		return errors.New("it exited under load: see its log")
 	default:
 		return nil
 	}

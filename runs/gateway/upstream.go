@@ -13,16 +13,17 @@ import (
 	"github.com/carrot-router/carrot/internal/simulate"
 )
 
-// upstream answers chat completions with what simulate.Provider says, asked
-// once at the start: alive, it parses the request and counts its tokens for an
-// exact bill, which costs more than the proxies that are to be measured.
+// upstream answers every chat completion with the same answer, which it gets from
+// a simulate.Provider at the start. That provider itself would be too slow: it
+// parses each request and counts its tokens, which takes more processor time than
+// the proxies under test.
 type upstream struct {
 	whole             []byte
 	stream, withUsage [][]byte // events
 	served            atomic.Int64
 }
 
-// model is what the upstream says it is; answerTokens is how long it answers.
+// model is the name in the upstream's answers; answerTokens is their length.
 const (
 	model        = "gpt-4o-mini-2024-07-18"
 	answerTokens = 30
@@ -54,7 +55,7 @@ func newUpstream() (*upstream, error) {
 	return u, nil
 }
 
-// says reports whether a compact or spaced JSON text holds "key":true.
+// says reports whether a JSON text contains "key":true, with or without a space.
 func says(body []byte, key string) bool {
 	return bytes.Contains(body, []byte(`"`+key+`":true`)) || bytes.Contains(body, []byte(`"`+key+`": true`))
 }
@@ -88,7 +89,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w)
 	for _, event := range events {
 		if _, err := w.Write(event); err != nil {
-			return // nobody reads
+			return // the client is gone
 		}
 		if err := flush.Flush(); err != nil {
 			return

@@ -2,11 +2,12 @@
 //
 //	scripted SCRIPTS TABLE OUT...
 //
-// In each folder OUT it writes carrot.yaml, the configuration of a gateway with
-// a policy API/SCRIPT for each script, which falls back to a standby, and
-// cases.json: for each script the request to send and what a client sees, by
-// TABLE, which is gateway/testdata/clients.txt. It prints a line once they are
-// there. A script answers what the gateway of one OUT calls in sequence.
+// To each folder OUT it writes two files. The file carrot.yaml configures a gateway
+// with a policy API/SCRIPT for each script, which falls back to the model standby.
+// The file cases.json has, for each script, the request to send and what a client
+// must see according to TABLE, which is gateway/testdata/clients.txt. It prints a
+// line when the files are written. A script answers calls in sequence, so each OUT
+// gets its own copy of every script.
 package main
 
 import (
@@ -33,7 +34,7 @@ providers:
 %[3]spolicies:
 %[4]s`
 
-// oneCase is a script as a client meets it.
+// oneCase is a script from the point of view of a client.
 type oneCase struct {
 	API     string         `json:"api"`
 	Name    string         `json:"name"`
