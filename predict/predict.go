@@ -52,7 +52,8 @@ type Data struct {
 	Score        []float64               // in [0,1]
 	OutputTokens []float64
 	// CostUSD is used for models without any output tokens, whose cost is
-	// then predicted directly. It is nil if no outcome carries a cost.
+	// then predicted directly. It is nil if no outcome carries a cost. The cost
+	// of a model without tokens and costs is unknown.
 	CostUSD []float64
 	// Hash assigns queries to folds: equal prompts should have equal hashes,
 	// so that they share a fold. If it is nil, the row numbers serve.
