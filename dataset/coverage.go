@@ -17,8 +17,9 @@ type Coverage struct {
 	// Costed reports whether any model in the pool has a score and a cost on any
 	// query. If not, a router trained on the set can only choose by quality.
 	Costed bool
-	// Uncosted names the models in the pool that have scores but no cost on any
-	// query, in the order of the models. Their cost is unknown, which is not zero.
+	// Uncosted names the models in the pool that have scores but neither output
+	// tokens nor a cost on any query, in the order of the models. Their cost is
+	// unknown, which is not zero.
 	Uncosted []string
 }
 
@@ -59,7 +60,10 @@ func (w *Writer) Coverage(models []Model) Coverage {
 
 // tally marks the queries on which a model has a score, and those on which it
 // has a score and a cost.
-type tally struct{ scored, costed bitset }
+type tally struct {
+	scored, costed bitset
+	forecastable   bool // it has output tokens or a cost on some query
+}
 
 type namedTally struct {
 	model string
@@ -68,6 +72,7 @@ type namedTally struct {
 
 // add marks query i if the outcome has a score.
 func (t *tally) add(i uint32, o *Outcome) {
+	t.forecastable = t.forecastable || !math.IsNaN(o.CostUSD) || !math.IsNaN(o.OutputTokens)
 	if math.IsNaN(o.Score) {
 		return
 	}
@@ -82,8 +87,8 @@ func coverage(n int, pool []namedTally) Coverage {
 	c := Coverage{Queries: n}
 	var need []bitset // for each model, the queries that it does not make incomplete
 	for _, t := range pool {
-		if len(t.costed) > 0 {
-			c.Costed = true
+		c.Costed = c.Costed || len(t.costed) > 0
+		if t.forecastable {
 			need = append(need, t.costed)
 			continue
 		}

@@ -212,21 +212,6 @@ func (s *Set) matrices() [numCols]*Matrix {
 	return [numCols]*Matrix{&s.Score, &s.InputTokens, &s.OutputTokens, &s.CostUSD, &s.CachedTokens, &s.ReasoningTokens}
 }
 
-// costUSD returns the cost of one outcome in USD: the recorded one, else the
-// price of its tokens, else NaN.
-func (s *Set) costUSD(i, j int) float64 {
-	at := func(t Matrix) float64 {
-		if t.Rows == 0 {
-			return math.NaN()
-		}
-		return t.At(i, j)
-	}
-	if usd := at(s.CostUSD); !math.IsNaN(usd) {
-		return usd
-	}
-	return s.Models[j].tokensUSD(at(s.InputTokens), at(s.OutputTokens), at(s.CachedTokens), at(s.ReasoningTokens))
-}
-
 // newAnswers returns an n × m table of empty answers in one block.
 func newAnswers(n, m int) [][]string {
 	block, rows := make([]string, n*m), make([][]string, n)

@@ -149,7 +149,7 @@ func TestDescribeJSON(t *testing.T) {
 	}
 }
 
-func TestCostUSD(t *testing.T) {
+func TestObservedCost(t *testing.T) {
 	price := 5.0
 	s := &Set{Models: []Model{{InputUSDPerMillion: 1, OutputUSDPerMillion: 2, CachedInputUSDPerMillion: new(float64), ReasoningUSDPerMillion: &price}}}
 	for _, m := range s.matrices() {
@@ -157,7 +157,7 @@ func TestCostUSD(t *testing.T) {
 	}
 	check := func(want float64) {
 		t.Helper()
-		if got := s.costUSD(0, 0); math.Abs(got-want) > 1e-15 && !(math.IsNaN(got) && math.IsNaN(want)) {
+		if got := s.ObservedCost(0, 0, s.Models[0].Price()); math.Abs(got-want) > 1e-15 && !(math.IsNaN(got) && math.IsNaN(want)) {
 			t.Errorf("cost %v, want %v", got, want)
 		}
 	}

@@ -117,10 +117,11 @@ func (s *Set) describeSources() []SourceSummary {
 func (s *Set) describeModel(j int) ModelSummary {
 	m := &s.Models[j]
 	var score, tokens, cost mean
+	price := m.Price()
 	for i := range s.Queries {
 		score.add(s.Score.At(i, j))
 		tokens.add(s.OutputTokens.At(i, j))
-		cost.add(s.costUSD(i, j))
+		cost.add(s.ObservedCost(i, j, price))
 	}
 	sum := ModelSummary{Name: m.Name, Pool: m.Pool, Priced: m.Priced(), Observed: score.n, Costed: cost.n,
 		MeanScore: score.value(), MeanOutputTokens: tokens.value(), MeanCostUSD: cost.value()}

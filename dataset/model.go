@@ -33,20 +33,6 @@ func (m Model) Priced() bool {
 	return !math.IsNaN(m.InputUSDPerMillion) && !math.IsNaN(m.OutputUSDPerMillion)
 }
 
-// tokensUSD returns the price of tokens in USD. in includes cached, and out
-// includes reasoning; these two are NaN if none were recorded. The price is NaN
-// if in, out or the model's prices are unknown.
-func (m *Model) tokensUSD(in, out, cached, reasoning float64) float64 {
-	usd := in*m.InputUSDPerMillion + out*m.OutputUSDPerMillion
-	if p := m.CachedInputUSDPerMillion; p != nil && !math.IsNaN(cached) {
-		usd += cached * (*p - m.InputUSDPerMillion)
-	}
-	if p := m.ReasoningUSDPerMillion; p != nil && !math.IsNaN(reasoning) {
-		usd += reasoning * (*p - m.OutputUSDPerMillion)
-	}
-	return usd / 1e6
-}
-
 // modelJSON is the form of a model in models.json.
 type modelJSON struct {
 	Name        string   `json:"name"`

@@ -57,7 +57,7 @@ var rules = map[string]rule{
 	"price":                {[]string{"", "internal/atomicfile", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
 	"embed":                {[]string{"", "internal/parallel", "internal/provider", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
 	"predict":              {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
-	"dataset":              {[]string{"internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
+	"dataset":              {[]string{"", "internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
 	"table":                {[]string{"", "dataset", "frontier", "predict", "price"}, "outcomes are embedded and priced once, for all that is trained and measured on them"},
 	"train":                {[]string{"", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},

@@ -23,7 +23,7 @@ func (t *Table) price(book *price.Book) error {
 			t.Candidates[m].Price = p
 		}
 		for i := range t.Set.Queries {
-			t.Cost.Set(i, m, t.observedCost(i, m))
+			t.Cost.Set(i, m, t.Set.ObservedCost(i, m, t.Candidates[m].Price))
 		}
 	}
 	return nil
@@ -75,13 +75,11 @@ func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
 		}
 		return &p, nil
 	}
-	if !m.Priced() {
-		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give a price book", m.Name, price.ErrNoPrice)
+	p := m.Price()
+	if p == nil {
+		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give --prices", m.Name, price.ErrNoPrice)
 	}
-	e := price.Entry{Name: m.Name, Input: m.InputUSDPerMillion, Output: m.OutputUSDPerMillion,
-		CachedInput: m.CachedInputUSDPerMillion, CacheWrite: m.CacheWriteUSDPerMillion, Reasoning: m.ReasoningUSDPerMillion}
-	p := e.Price()
-	return &p, nil
+	return p, nil
 }
 
 // observed reports whether a matrix has a value for model m on some query.
@@ -92,33 +90,6 @@ func observed(of dataset.Matrix, m int) bool {
 		}
 	}
 	return false
-}
-
-// observedCost returns what an outcome cost in USD: the recorded cost, or the price
-// of its tokens, or NaN if neither is known. Cached tokens are part of the input
-// tokens, and reasoning tokens are part of the output tokens.
-func (t *Table) observedCost(i, m int) float64 {
-	if t.Set.CostUSD.Rows > 0 {
-		if c := t.Set.CostUSD.At(i, m); !math.IsNaN(c) {
-			return c
-		}
-	}
-	in, out, p := t.Set.InputTokens.At(i, m), t.Set.OutputTokens.At(i, m), t.Candidates[m].Price
-	if p == nil || math.IsNaN(in) || math.IsNaN(out) {
-		return math.NaN()
-	}
-	part := func(of dataset.Matrix, whole float64) int {
-		if of.Rows == 0 || math.IsNaN(of.At(i, m)) {
-			return 0
-		}
-		return int(min(of.At(i, m), whole))
-	}
-	cached, reasoning := part(t.Set.CachedTokens, in), part(t.Set.ReasoningTokens, out)
-	cost, err := p.Cost(carrot.Usage{Input: int(in) - cached, CachedInput: cached, Output: int(out) - reasoning, Reasoning: reasoning})
-	if err != nil {
-		return math.NaN()
-	}
-	return cost.Float()
 }
 
 // countCalls sets the cost of a call to 1 for the model named strong and to 0 for
