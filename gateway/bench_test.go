@@ -53,7 +53,7 @@ func BenchmarkGateway(b *testing.B) {
 			for _, m := range source().Router.Candidates() {
 				fmt.Fprintf(&config, "  - {name: %q, provider: up, context: 100000}\n", m.Name)
 			}
-			file, err := record.OpenJSONL(filepath.Join(b.TempDir(), "d.jsonl"), 64<<20, 1)
+			file, err := record.OpenJSONL(filepath.Join(b.TempDir(), "d.jsonl"), record.JSONLOptions{MaxBytes: 64 << 20, Keep: 1})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,65 +1,105 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 const (
-	flushBytes = 64 << 10    // buffered, then written
-	heldBytes  = 4 << 20     // buffered at most while the file cannot be written
-	flushEvery = time.Second // at the latest
+	flushBytes = 64 << 10        // buffered, then written
+	heldBytes  = 4 << 20         // buffered at most while the file takes no data
+	flushEvery = time.Second     // at the latest
+	stallAfter = time.Second     // a write that takes longer counts as failed
+	closeAfter = 5 * time.Second // Close and Reopen do not wait longer
 )
 
-// rotatedTime is in the names of rotated files.
-const rotatedTime = "20060102T150405.000Z"
+var errStalled = errors.New("the file takes no data")
+
+// JSONLOptions are the settings of a [JSONL]. The zero value works.
+type JSONLOptions struct {
+	// MaxBytes is the size that a file may have before it is rotated; 0: any.
+	MaxBytes int64
+	// Keep is how many rotated files are kept, the latest ones; 0: all.
+	Keep int
+	// Log is told when writing begins to fail and when it works again, how many
+	// rows that cost, and which old files are deleted. Nil: nobody is told.
+	Log *slog.Logger
+}
 
 // JSONL appends attempts to a file, one line each in the form carrot.attempt/1. It
-// is a recorder for package gateway. Lines are buffered for a second at most; a crash loses
-// those, a Close none.
+// is a recorder for package gateway, safe for concurrent use.
 //
-// When the file would grow over its limit it is renamed and begun anew:
-// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. Such a name says
-// when the file ended and never changes again, so what follows or copies rotated
-// files is not led astray, as it is where path.1 becomes path.2.
+// Rows are written in the background, within a second or as soon as 64 KiB of them are
+// waiting. A crash loses the rows that are waiting, Close does not. While the file
+// takes no data (the disk is full, or nobody reads a named pipe), up to 4 MiB of
+// rows are held back and written as soon as that is possible. Further rows are lost:
+// [JSONL.Lost] counts them, Record and Close return the reason.
+//
+// The file consists of whole lines. A line that could only be written in part is taken back;
+// where that is impossible, as in a pipe, it is completed before any other line.
+//
+// Before the file would grow over its limit, it is renamed and a new one is begun:
+// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. The name says
+// when the file ended and never changes again, so programs that follow or copy
+// rotated files are not confused, as they are where path.1 becomes path.2. If the clock
+// has been set back, the new name is still later than all earlier ones, so
+// that the names are in the order of the rows.
 type JSONL struct {
-	path     string
-	maxBytes int64
-	keep     int
-	open     func(path string) (jsonlFile, int64, error)
-	now      func() time.Time
+	path string
+	o    JSONLOptions
+	log  *slog.Logger
+	open func(path string) (jsonlFile, int64, error)
+	now  func() time.Time
 
-	stop    chan struct{} // closed by Close
-	stopped chan struct{} // closed when the flusher is gone
+	full    chan struct{}   // wakes the writer
+	reopens chan chan error // requests to the writer
+	stop    chan struct{}   // closed by Close
+	stopped chan struct{}   // closed when the writer has ended
 
-	mu      sync.Mutex
-	file    jsonlFile
-	size    int64     // of the file
-	buffer  []byte    // begins within a line after a write that was cut short
-	err     error     // why the buffer is held back
-	rotated time.Time // in the latest rotated file's name
-	closed  bool
+	// The writer's own, so that nobody waits for a write that hangs.
+	file       jsonlFile
+	size       int64  // of the file
+	chunk      []byte // what is being written, or could not be
+	midLine    bool   // the file ends within the line whose rest begins the chunk
+	rotated    time.Time
+	unrotated  bool  // the latest attempt to rename the file failed
+	closeError error // set before stopped is closed
+
+	mu     sync.Mutex
+	room   sync.Cond
+	buffer []byte // rows that the writer has not taken yet
+	held   int    // bytes in the buffer and the chunk
+	rows   int    // rows in the buffer and the chunk
+	err    error  // why writing fails
+	lost   int64
+	lostBy error // why the first row was lost
+	since  int64 // lost when writing began to fail
+	pruned int64
+	closed bool
 }
 
 // jsonlFile is what is used of an *os.File.
 type jsonlFile interface {
 	io.WriteCloser
+	io.Seeker
+	Truncate(size int64) error
+	SetWriteDeadline(t time.Time) error
 	Sync() error
 }
 
-// OpenJSONL opens a record file, which is made for its owner's eyes only, or
-// continues it. It is rotated before it grows over maxBytes (0: never), and the
-// latest keep rotated files are kept (0: all). One process writes a file.
-func OpenJSONL(path string, maxBytes int64, keep int) (*JSONL, error) {
-	j := &JSONL{path: path, maxBytes: maxBytes, keep: keep, open: openJSONL, now: time.Now}
+// OpenJSONL opens a record file, which only its owner can read, or continues it. If
+// a crash left the beginning of a row at its end, that is cut off. Only one process
+// may write a file.
+func OpenJSONL(path string, o JSONLOptions) (*JSONL, error) {
+	j := &JSONL{path: path, o: o, open: openJSONL, now: time.Now}
 	if err := j.start(); err != nil {
 		return nil, err
 	}
@@ -72,14 +112,19 @@ func (j *JSONL) start() error {
 		return fmt.Errorf("open records: %w", err)
 	}
 	if info, err := os.Stat(j.path); err == nil && !info.Mode().IsRegular() {
-		j.maxBytes = 0 // a pipe has no other name to take
+		j.o.MaxBytes = 0 // a pipe or a device must not be renamed
 	}
+	if j.log = j.o.Log; j.log == nil {
+		j.log = slog.New(slog.DiscardHandler)
+	}
+	j.room.L = &j.mu
+	j.full, j.reopens = make(chan struct{}, 1), make(chan chan error)
 	j.stop, j.stopped = make(chan struct{}), make(chan struct{})
-	go j.flusher()
+	go j.writer()
 	return nil
 }
 
-// openJSONL opens a file to append to and ends the half line of a crash.
+// openJSONL opens a file to append to, and repairs its end.
 func openJSONL(path string) (jsonlFile, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -93,29 +138,18 @@ func openJSONL(path string) (jsonlFile, int64, error) {
 	return f, size, nil
 }
 
-func endLine(f *os.File) (int64, error) {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return 0, err
-	}
-	var last [1]byte
-	if _, err := f.ReadAt(last[:], info.Size()-1); err != nil || last[0] == '\n' {
-		return info.Size(), err
-	}
-	_, err = f.WriteString("\n")
-	return info.Size() + 1, err
-}
-
 // lines are buffers to encode in.
 var lines = sync.Pool{New: func() any { return new([]byte) }}
 
-// Record appends the attempt. An error says that the file cannot be written:
-// up to 4 MiB of lines are then held back and written when it can be, and
-// further ones are lost. Whatever happens, no line is written in part between
-// others.
+// Record appends the attempt. An error says that the attempt is lost. Names and ids
+// of more than 256 bytes that a client or a provider wrote are recorded cut, as are
+// error messages of more than 4 KiB; what is cut ends with "…" and its full length.
+//
+// Record does not wait for the file, except if 4 MiB of rows are already waiting
+// and writing has not failed yet; it then waits a second at most.
 func (j *JSONL) Record(_ context.Context, a *Attempt) error {
 	scratch := lines.Get().(*[]byte)
-	line := append(a.AppendJSON((*scratch)[:0]), '\n')
+	line := append(bounded(a).AppendJSON((*scratch)[:0]), '\n')
 	err := j.append(line)
 	if cap(line) <= flushBytes {
 		*scratch = line
@@ -126,163 +160,241 @@ func (j *JSONL) Record(_ context.Context, a *Attempt) error {
 
 func (j *JSONL) append(line []byte) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return fmt.Errorf("record in %s: %w", j.path, os.ErrClosed)
+	report := j.waitForRoom(len(line))
+	err := j.err
+	switch {
+	case j.closed:
+		err = os.ErrClosed
+	case j.hasRoom(len(line)):
+		err = nil
 	}
-	if j.err == nil && j.isFull(len(line)) {
-		j.rotate() // what goes wrong is in j.err
-	}
-	if j.err != nil && len(j.buffer)+len(line) > heldBytes {
-		return fmt.Errorf("record lost: %w", j.err)
+	if err != nil {
+		j.lose(1, err)
+		j.mu.Unlock()
+		report()
+		return fmt.Errorf("a row of %s is lost: %w", j.path, err)
 	}
 	j.buffer = append(j.buffer, line...)
-	if j.err == nil && len(j.buffer) >= flushBytes {
-		j.flush()
-	}
-	return j.err
-}
-
-// isFull reports whether n more bytes go over the limit. A file holds one line
-// at least.
-func (j *JSONL) isFull(n int) bool {
-	held := j.size + int64(len(j.buffer))
-	return j.maxBytes > 0 && held > 0 && held+int64(n) > j.maxBytes
-}
-
-// flush writes the buffer and keeps what could not be written.
-func (j *JSONL) flush() {
-	n, err := 0, error(nil)
-	if len(j.buffer) > 0 {
-		n, err = j.file.Write(j.buffer)
-	}
-	j.size += int64(n)
-	j.buffer = j.buffer[:copy(j.buffer, j.buffer[n:])]
-	j.err = err
-	if err != nil {
-		j.err = fmt.Errorf("write records: %w", err)
-	} else if cap(j.buffer) > 4*flushBytes {
-		j.buffer = nil // it held back lines, or very long ones
-	}
-}
-
-// rotate gives the full file another name and begins a new one.
-func (j *JSONL) rotate() {
-	if j.flush(); j.err != nil {
-		return
-	}
-	// The file is gone where another program moved it, or a new one failed to
-	// open before.
-	if err := os.Rename(j.path, j.rotatedName()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		j.err = fmt.Errorf("rotate records: %w", err)
-		return
-	}
-	if err := j.reopen(); err != nil {
-		j.err = fmt.Errorf("rotate records: %w", err)
-		return
-	}
-	if err := j.prune(); err != nil {
-		j.err = fmt.Errorf("rotate records: %w", err)
-	}
-}
-
-// reopen goes on in the file of the path; the old one must be written.
-func (j *JSONL) reopen() error {
-	file, size, err := j.open(j.path)
-	if err != nil {
-		return err
-	}
-	old := j.file
-	j.file, j.size = file, size
-	return old.Close()
-}
-
-func (j *JSONL) affixes() (before, after string) {
-	after = filepath.Ext(j.path)
-	return strings.TrimSuffix(j.path, after) + "-", after
-}
-
-// rotatedName is a name that no file has, later than the one before.
-func (j *JSONL) rotatedName() string {
-	before, after := j.affixes()
-	at := j.now().UTC().Truncate(time.Millisecond)
-	if !at.After(j.rotated) {
-		at = j.rotated.Add(time.Millisecond)
-	}
-	for ; ; at = at.Add(time.Millisecond) {
-		name := before + at.Format(rotatedTime) + after
-		if _, err := os.Lstat(name); err != nil {
-			j.rotated = at
-			return name
-		}
-	}
-}
-
-// prune deletes the oldest rotated files.
-func (j *JSONL) prune() error {
-	if j.keep <= 0 {
-		return nil
-	}
-	before, after := j.affixes()
-	entries, err := os.ReadDir(filepath.Dir(j.path)) // sorted, so by time
-	if err != nil {
-		return err
-	}
-	var rotated []string
-	for _, e := range entries {
-		name := filepath.Join(filepath.Dir(j.path), e.Name())
-		text, found := strings.CutPrefix(name, filepath.Clean(before))
-		text, ended := strings.CutSuffix(text, after)
-		if _, err := time.Parse(rotatedTime, text); err == nil && found && ended {
-			rotated = append(rotated, name)
-		}
-	}
-	for len(rotated) > j.keep {
-		if err := os.Remove(rotated[0]); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		rotated = rotated[1:]
+	j.held += len(line)
+	j.rows++
+	wake := j.err == nil && len(j.buffer) >= flushBytes
+	j.mu.Unlock()
+	report()
+	if wake {
+		j.wake()
 	}
 	return nil
 }
 
-// flusher writes what is buffered once a second, and tries again what failed.
-func (j *JSONL) flusher() {
+// wake makes the writer write before its next tick.
+func (j *JSONL) wake() {
+	select {
+	case j.full <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// hasRoom reports whether a line of n bytes can be buffered. While writing works,
+// one line of any length can be. The caller holds mu.
+func (j *JSONL) hasRoom(n int) bool {
+	return j.held+n <= heldBytes || j.held == 0 && j.err == nil
+}
+
+// waitForRoom waits until a line of n bytes can be buffered, or until it is clear that it
+// cannot be: after stallAfter writing counts as failing. The caller holds mu, and calls
+// what is returned without it.
+func (j *JSONL) waitForRoom(n int) (report func()) {
+	if j.closed || j.err != nil || j.hasRoom(n) {
+		return func() {}
+	}
+	j.wake()
+	until := time.Now().Add(stallAfter)
+	timer := time.AfterFunc(stallAfter, func() {
+		j.mu.Lock() // so that it cannot come between a check of the time and Wait
+		defer j.mu.Unlock()
+		j.room.Broadcast()
+	})
+	defer timer.Stop()
+	for !j.closed && j.err == nil && !j.hasRoom(n) {
+		if !time.Now().Before(until) {
+			return j.setError(fmt.Errorf("write records: %w", errStalled))
+		}
+		j.room.Wait()
+	}
+	return func() {}
+}
+
+// lose counts rows. The caller holds mu.
+func (j *JSONL) lose(rows int, why error) {
+	j.lost += int64(rows)
+	if j.lostBy == nil {
+		j.lostBy = why
+	}
+}
+
+// setError notes whether writing works. The caller holds mu, and calls what is returned
+// without it: a log that hangs must not keep others waiting.
+func (j *JSONL) setError(err error) (report func()) {
+	failed := j.err != nil
+	j.err = err
+	j.room.Broadcast()
+	switch {
+	case err != nil && !failed:
+		j.since = j.lost
+		return func() {
+			j.log.Error("records cannot be written; up to 4 MiB are held back, further ones are lost", "path", j.path, "error", err)
+		}
+	case err == nil && failed:
+		lost := j.lost - j.since
+		return func() { j.log.Warn("records are written again", "path", j.path, "lost", lost) }
+	}
+	return func() {}
+}
+
+// Lost returns how many attempts Record was given that are not in the file and
+// will not be. The number is final when Close has returned.
+func (j *JSONL) Lost() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lost
+}
+
+// Pruned returns how many rows were in the rotated files that were deleted
+// because of [JSONLOptions.Keep].
+func (j *JSONL) Pruned() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.pruned
+}
+
+// writer writes what is buffered, once a second or when woken, and tries again
+// once a second if that failed.
+func (j *JSONL) writer() {
 	defer close(j.stopped)
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
-		select {
+		select { // the others are not to delay the end
 		case <-j.stop:
+			j.closeError = j.finish()
 			return
+		default:
+		}
+		select {
+		case <-j.stop: // above
+		case reply := <-j.reopens:
+			err := j.flush()
+			if err == nil {
+				err = j.reopen()
+			}
+			reply <- err
 		case <-tick.C:
-			j.mu.Lock()
-			j.flush()
-			j.mu.Unlock()
+			_ = j.flush() // it is reported
+		case <-j.full:
+			_ = j.flush()
 		}
 	}
 }
 
-// Reopen writes what is buffered and goes on in a new file of the path, after
-// another program has renamed the old one.
-func (j *JSONL) Reopen() error {
+// flush writes the buffer and keeps what could not be written.
+func (j *JSONL) flush() error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return fmt.Errorf("reopen %s: %w", j.path, os.ErrClosed)
+	if len(j.chunk) == 0 {
+		j.chunk, j.buffer = j.buffer, j.chunk
+	} else {
+		j.chunk, j.buffer = append(j.chunk, j.buffer...), j.buffer[:0]
 	}
-	// What was cut short must go on where it began.
-	if j.flush(); j.err != nil {
-		return j.err
+	j.mu.Unlock()
+
+	done, err := j.write(j.chunk)
+	rows := bytes.Count(j.chunk[:done], []byte{'\n'})
+	j.chunk = j.chunk[:copy(j.chunk, j.chunk[done:])]
+	if len(j.chunk) == 0 && cap(j.chunk) > 4*flushBytes {
+		j.chunk = nil // it held back lines, or very long ones
 	}
-	if err := j.reopen(); err != nil {
-		return fmt.Errorf("reopen records: %w", err)
+
+	j.mu.Lock()
+	j.held -= done
+	j.rows -= rows
+	report := j.setError(err)
+	j.mu.Unlock()
+	report()
+	return err
+}
+
+// write writes lines, in several files if they are over the limit of one, and
+// returns how many bytes are written.
+func (j *JSONL) write(b []byte) (done int, err error) {
+	_ = j.file.SetWriteDeadline(time.Now().Add(stallAfter)) // pipes have one, files do not
+	mayRotate := true
+	for done < len(b) {
+		rest := b[done:]
+		first := bytes.IndexByte(rest, '\n') + 1
+		if mayRotate && !j.midLine && j.o.MaxBytes > 0 && j.size > 0 && j.size+int64(first) > j.o.MaxBytes {
+			if mayRotate, err = j.rotate(); err != nil {
+				return done, fmt.Errorf("rotate records: %w", err)
+			}
+		}
+		part := rest
+		if room := j.o.MaxBytes - j.size; mayRotate && j.o.MaxBytes > 0 && int64(len(rest)) > room {
+			part = rest[:max(first, bytes.LastIndexByte(rest[:max(room, 0)], '\n')+1)]
+		}
+		n, err := j.file.Write(part)
+		whole := bytes.LastIndexByte(part[:n], '\n') + 1
+		if half := n - whole; half > 0 && j.takeBack(half) {
+			n = whole
+			j.midLine = j.midLine && whole == 0
+		} else if n > 0 {
+			j.midLine = half > 0
+		}
+		j.size += int64(n)
+		done += n
+		if err != nil {
+			return done, fmt.Errorf("write records: %w", err)
+		}
+	}
+	return done, nil
+}
+
+// takeBack removes the last n bytes of the file and reports whether it could.
+func (j *JSONL) takeBack(n int) bool {
+	size, err := j.file.Seek(0, io.SeekEnd) // another program may have emptied the file
+	return err == nil && size >= int64(n) && j.file.Truncate(size-int64(n)) == nil
+}
+
+// Reopen writes what is buffered and goes on in a new file of the path, after
+// another program has renamed the old one. If the buffer cannot be written, the old file
+// stays in use.
+func (j *JSONL) Reopen() error {
+	timer := time.NewTimer(closeAfter)
+	defer timer.Stop()
+	reply := make(chan error, 1)
+	j.mu.Lock()
+	closed := j.closed
+	j.mu.Unlock()
+	err := os.ErrClosed
+	if !closed {
+		select {
+		case j.reopens <- reply:
+			select {
+			case err = <-reply:
+			case <-timer.C:
+				err = errStalled
+			}
+		case <-j.stopped:
+		case <-timer.C:
+			err = errStalled
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reopen %s: %w", j.path, err)
 	}
 	return nil
 }
 
-// Close writes all lines to the disk and closes the file. Later calls do
-// nothing.
+// Close writes all rows to the disk and closes the file. Its error says why rows
+// were lost, now or before, and how many. It waits five seconds at most for a file
+// that takes no data. Later calls do nothing.
 func (j *JSONL) Close() error {
 	j.mu.Lock()
 	if j.closed {
@@ -290,17 +402,38 @@ func (j *JSONL) Close() error {
 		return nil
 	}
 	j.closed = true
+	j.room.Broadcast()
+	j.mu.Unlock()
 	close(j.stop)
-	j.flush()
+	timer := time.NewTimer(closeAfter)
+	defer timer.Stop()
+	err := errStalled
+	select {
+	case <-j.stopped:
+		err = j.closeError
+	case <-timer.C:
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.rows > 0 {
+		j.lose(j.rows, err)
+		j.rows = 0
+	}
+	switch {
+	case j.lost > 0:
+		return fmt.Errorf("close records: %d rows of %s are lost: %w", j.lost, j.path, errors.Join(j.lostBy, err))
+	case err != nil:
+		return fmt.Errorf("close records: %w", err)
+	}
+	return nil
+}
+
+// finish writes what is left and closes the file.
+func (j *JSONL) finish() error {
+	err := j.flush()
 	synced := j.file.Sync()
 	if errors.Is(synced, syscall.EINVAL) {
 		synced = nil // a pipe
 	}
-	err := errors.Join(j.err, synced, j.file.Close())
-	j.mu.Unlock()
-	<-j.stopped
-	if err != nil {
-		return fmt.Errorf("close records: %w", err)
-	}
-	return nil
+	return errors.Join(err, synced, j.file.Close())
 }

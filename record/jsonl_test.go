@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -65,7 +67,7 @@ func idsOf(t *testing.T, content []byte) []string {
 
 func openForTest(t *testing.T, path string, maxBytes int64, keep int) *JSONL {
 	t.Helper()
-	j, err := OpenJSONL(path, maxBytes, keep)
+	j, err := OpenJSONL(path, JSONLOptions{MaxBytes: maxBytes, Keep: keep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +148,18 @@ func TestJSONLContinues(t *testing.T) {
 	}
 	f("")
 	f("{}\n", "{}\n")
-	f("{\"schema\":\"carr", "{\"schema\":\"carr\n")
+	// Only the beginning of a row is cut off; whatever else is there stays, on a line of its own.
+	row := string(numbered(1).AppendJSON(nil))
+	f("{\"schema\":\"carr")
+	f(row[:len(row)-1])
+	f(row+"\n"+row[:100], row+"\n")
+	f(row+"\n"+row, row+"\n"+row+"\n")
+	f("{\"schema\":\"cars", "{\"schema\":\"cars\n")
+	f("a thesis", "a thesis\n")
+	long := numbered(2)
+	long.Answer = strings.Repeat("x", 3*flushBytes)
+	half := string(long.AppendJSON(nil))
+	f(row+"\n"+half[:len(half)-9], row+"\n")
 }
 
 func TestJSONLRotation(t *testing.T) {
@@ -182,8 +195,7 @@ func TestJSONLRotation(t *testing.T) {
 	}
 }
 
-// A file that another program took away is begun anew as soon as that can be
-// done; until then Record fails aloud.
+// While a new file cannot be opened, rows are held back, and Reopen says why.
 func TestJSONLRotationFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "records")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -192,26 +204,44 @@ func TestJSONLRotationFails(t *testing.T) {
 	line := int64(len(numbered(0).AppendJSON(nil)) + 1)
 	j := openForTest(t, filepath.Join(dir, "r.jsonl"), line, 0)
 	record(t, j, 0)
+	flushed(t, j)
 	if err := os.RemoveAll(dir); err != nil { // with the first line
 		t.Fatal(err)
 	}
-	if err := j.Record(t.Context(), numbered(1)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Record = %v, want ErrNotExist", err)
+	record(t, j, 1)
+	if err := j.Reopen(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Reopen = %v, want ErrNotExist", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Reopen(); err != nil { // writes the second line to the file that is gone
+	record(t, j, 2)
+	if err := j.Reopen(); err != nil {
 		t.Fatal(err)
 	}
-	record(t, j, 2)
 	record(t, j, 3)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"2", "3"}, recorded(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{"1", "2", "3"}, recorded(t, dir)); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
+}
+
+// flushed waits until all rows are written.
+func flushed(t *testing.T, j *JSONL) {
+	t.Helper()
+	for range 500 {
+		j.wake()
+		j.mu.Lock()
+		held := j.held
+		j.mu.Unlock()
+		if held == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("rows are not written")
 }
 
 // A line longer than the limit has a file of its own.
@@ -237,6 +267,7 @@ func TestJSONLReopen(t *testing.T) {
 	path := filepath.Join(dir, "r.jsonl")
 	j := openForTest(t, path, 0, 0)
 	record(t, j, 1)
+	flushed(t, j)
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -269,66 +300,203 @@ func TestJSONLClosed(t *testing.T) {
 	if err := j.Reopen(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Reopen after Close = %v, want ErrClosed", err)
 	}
-	if _, err := OpenJSONL(filepath.Join(t.TempDir(), "none", "r.jsonl"), 0, 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := OpenJSONL(filepath.Join(t.TempDir(), "none", "r.jsonl"), JSONLOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("OpenJSONL in no directory = %v, want ErrNotExist", err)
 	}
 }
 
 // disk is a file that takes so many bytes until it is full.
 type disk struct {
-	bytes.Buffer
-	room int
+	mu      sync.Mutex
+	content []byte
+	room    int
+	pipe    bool // what is written cannot be taken back
 }
 
 var errFull = errors.New("no space left")
 
 func (d *disk) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	n := min(len(b), d.room)
 	d.room -= n
-	d.Buffer.Write(b[:n])
+	d.content = append(d.content, b[:n]...)
 	if n < len(b) {
 		return n, errFull
 	}
 	return n, nil
 }
 
-func (*disk) Sync() error  { return nil }
-func (*disk) Close() error { return nil }
+func (d *disk) Seek(int64, int) (int64, error) {
+	if d.pipe {
+		return 0, errors.ErrUnsupported
+	}
+	return int64(len(d.bytes())), nil
+}
 
-// On a full disk records are refused aloud, and what follows is whole.
+func (d *disk) Truncate(size int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room += len(d.content) - int(size)
+	d.content = d.content[:size]
+	return nil
+}
+
+func (*disk) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+func (*disk) Sync() error                      { return nil }
+func (*disk) Close() error                     { return nil }
+
+func (d *disk) bytes() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.content)
+}
+
+func (d *disk) setRoom(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = n
+}
+
+// startForTest starts a recorder to a file that is not one of the system, and
+// returns it with its log.
+func startForTest(t *testing.T, file jsonlFile) (*JSONL, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer) // read when the writer rests
+	o := JSONLOptions{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))}
+	j := &JSONL{path: "r.jsonl", o: o, now: time.Now, open: func(string) (jsonlFile, int64, error) { return file, 0, nil }}
+	if err := j.start(); err != nil {
+		t.Fatal(err)
+	}
+	return j, log
+}
+
+// Rows that a full disk does not take are held back and written later; only
+// those that are lost are called lost. The file has whole lines at all times, as
+// far as it can be cut.
 func TestJSONLFullDisk(t *testing.T) {
+	for _, pipe := range []bool{false, true} {
+		t.Run(fmt.Sprintf("pipe %t", pipe), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &disk{room: len(numbered(0).AppendJSON(nil)) + 100, pipe: pipe} // within the second line
+				j, log := startForTest(t, d)
+				record(t, j, 0)
+				record(t, j, 1)
+				time.Sleep(2 * flushEvery)
+				synctest.Wait()
+				if !pipe {
+					if diff := cmp.Diff([]string{"0"}, idsOf(t, d.bytes())); diff != "" {
+						t.Errorf("records on the full disk (-want +got):\n%s", diff)
+					}
+				}
+				record(t, j, 2) // held back, not lost
+				if err := j.Reopen(); !errors.Is(err, errFull) {
+					t.Errorf("Reopen on a full disk = %v, want %v", err, errFull)
+				}
+				long := numbered(3)
+				long.Answer = strings.Repeat("x", heldBytes)
+				if err := j.Record(t.Context(), long); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "lost") {
+					t.Errorf("Record of more than is held back = %v, want it lost", err)
+				}
+				if got := j.Lost(); got != 1 {
+					t.Errorf("%d rows are lost, want 1", got)
+				}
+				d.setRoom(1 << 30)
+				time.Sleep(2 * flushEvery)
+				synctest.Wait()
+				record(t, j, 4)
+				if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "1 rows of r.jsonl are lost") {
+					t.Errorf("Close after a loss = %v, want %v and one lost row", err, errFull)
+				}
+				if diff := cmp.Diff([]string{"0", "1", "2", "4"}, idsOf(t, d.bytes())); diff != "" {
+					t.Errorf("records (-want +got):\n%s", diff)
+				}
+				want := `level=ERROR msg="records cannot be written; up to 4 MiB are held back, further ones are lost" path=r.jsonl error="write records: no space left"
+level=WARN msg="records are written again" path=r.jsonl lost=1
+`
+				if diff := cmp.Diff(want, log.String()); diff != "" {
+					t.Errorf("log (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// A disk that stays full: Close says what it cost.
+func TestJSONLFullAtClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &disk{room: 100} // within the first line
-		j := &JSONL{path: "r.jsonl", now: time.Now, open: func(string) (jsonlFile, int64, error) { return d, 0, nil }}
-		if err := j.start(); err != nil {
-			t.Fatal(err)
+		d := &disk{room: 10}
+		j, _ := startForTest(t, d)
+		record(t, j, 0)
+		record(t, j, 1)
+		if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "2 rows of r.jsonl are lost") {
+			t.Errorf("Close = %v, want %v and two lost rows", err, errFull)
 		}
-		record(t, j, 0) // buffered
-		time.Sleep(2 * flushEvery)
+		if got := j.Lost(); got != 2 {
+			t.Errorf("%d rows are lost, want 2", got)
+		}
+		if got := d.bytes(); len(got) > 0 {
+			t.Errorf("the file ends within a line: %q", got)
+		}
+	})
+}
+
+// stalled is a file whose writes hang until it is released.
+type stalled struct {
+	disk
+	release chan struct{}
+}
+
+func (s *stalled) Write(b []byte) (int, error) {
+	<-s.release
+	return s.disk.Write(b)
+}
+
+// A file that hangs, such as one on a network, holds up a request for a second once,
+// and Close for five.
+func TestJSONLStalledFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stalled{disk: disk{room: 1 << 30}, release: make(chan struct{})}
+		j, log := startForTest(t, s)
+		long := numbered(1)
+		long.Answer = strings.Repeat("x", heldBytes/3)
+		begin := time.Now()
+		for range 2 {
+			if err := j.Record(t.Context(), long); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("Record with room takes %v, want no time", took)
+		}
+		for range 10 {
+			if err := j.Record(t.Context(), long); !errors.Is(err, errStalled) {
+				t.Errorf("Record = %v, want %v", err, errStalled)
+			}
+		}
+		if took := time.Since(begin); took != stallAfter {
+			t.Errorf("ten lost rows take %v, want %v", took, stallAfter)
+		}
+		close(s.release)
 		synctest.Wait()
-		if err := j.Record(t.Context(), numbered(1)); !errors.Is(err, errFull) {
-			t.Errorf("Record on a full disk = %v, want %v", err, errFull)
+		if got, want := j.Lost(), int64(10); got != want || !strings.Contains(log.String(), "records are written again") || !strings.Contains(log.String(), "lost=10") {
+			t.Errorf("lost %d, log %s, want %d in both", got, log, want)
 		}
-		if err := j.Reopen(); !errors.Is(err, errFull) {
-			t.Errorf("Reopen on a full disk = %v, want %v", err, errFull)
+		s.release = make(chan struct{})
+		record(t, j, 2)
+		begin = time.Now()
+		if err := j.Close(); !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "11 rows of r.jsonl are lost") {
+			t.Errorf("Close = %v, want %v and eleven lost rows", err, errStalled)
 		}
-		long := numbered(2)
-		long.Answer = strings.Repeat("x", heldBytes)
-		if err := j.Record(t.Context(), long); err == nil || !strings.Contains(err.Error(), "record lost") {
-			t.Errorf("Record of more than is held back = %v, want it lost", err)
+		if took := time.Since(begin); took != closeAfter {
+			t.Errorf("Close takes %v, want %v", took, closeAfter)
 		}
-		j.mu.Lock()
-		d.room = 1 << 30
-		j.mu.Unlock()
-		time.Sleep(2 * flushEvery)
-		synctest.Wait()
-		record(t, j, 3)
-		if err := j.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]string{"0", "1", "3"}, idsOf(t, d.Bytes())); diff != "" {
-			t.Errorf("records (-want +got):\n%s", diff)
-		}
+		close(s.release) // or the writer never ends
 	})
 }
 
@@ -336,14 +504,11 @@ func TestJSONLFullDisk(t *testing.T) {
 func TestJSONLFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: 1 << 20}
-		j := &JSONL{path: "r.jsonl", now: time.Now, open: func(string) (jsonlFile, int64, error) { return d, 0, nil }}
-		if err := j.start(); err != nil {
-			t.Fatal(err)
-		}
+		j, _ := startForTest(t, d)
 		record(t, j, 1)
 		time.Sleep(flushEvery)
 		synctest.Wait()
-		if got := idsOf(t, d.Bytes()); len(got) != 1 {
+		if got := idsOf(t, d.bytes()); len(got) != 1 {
 			t.Errorf("after a second %d lines are written, want 1", len(got))
 		}
 		if err := j.Close(); err != nil {
@@ -352,8 +517,104 @@ func TestJSONLFlushes(t *testing.T) {
 	})
 }
 
+// The latest rows survive a clock that was set back: a new name is later than all others.
+func TestJSONLClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "r.jsonl")
+	line := int64(len(numbered(0).AppendJSON(nil)) + 1)
+	now := time.Date(2026, 11, 24, 17, 1, 2, 0, time.UTC)
+	id := 0
+	for range 3 { // processes, an hour earlier each
+		j := openForTest(t, path, line, 2)
+		j.now = func() time.Time { return now }
+		for range 2 {
+			record(t, j, id)
+			id++
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := int64(max(id-4, 0)); id == 6 && j.Pruned() != want {
+			t.Errorf("%d rows are pruned, want %d", j.Pruned(), want)
+		}
+		now = now.Add(-time.Hour)
+	}
+	if diff := cmp.Diff([]string{"3", "4", "5"}, recorded(t, dir)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	want := []string{"r-20261124T170102.003Z.jsonl", "r-20261124T170102.004Z.jsonl", "r.jsonl"}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	if diff := cmp.Diff(want, files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// A file that cannot be renamed grows: its rows matter more than its size.
+func TestJSONLRenameFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "r.jsonl")
+	d := &disk{room: 1 << 20}
+	var log bytes.Buffer
+	j := &JSONL{path: path, o: JSONLOptions{MaxBytes: 1, Log: slog.New(slog.NewTextHandler(&log, nil))}, now: time.Now, open: func(string) (jsonlFile, int64, error) { return d, 0, nil }}
+	j.path = "nul\x00.jsonl" // a name that no system has
+	if err := j.start(); err != nil {
+		t.Fatal(err)
+	}
+	for id := range 3 {
+		record(t, j, id)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := idsOf(t, d.bytes()); len(got) != 3 || !strings.Contains(log.String(), "cannot be renamed") {
+		t.Errorf("records %v, log %s, want three records and a line", got, &log)
+	}
+}
+
+// What clients and providers write is recorded up to a limit.
+func TestJSONLBoundsTexts(t *testing.T) {
+	long := strings.Repeat("é", 10<<20)
+	a := commonAttempt()
+	a.RequestID, a.Session, a.UpstreamModel, a.AnswerID, a.ErrorCode, a.Error = long, long, long, long, long, long
+	path := filepath.Join(t.TempDir(), "r.jsonl")
+	j := openForTest(t, path, 0, 0)
+	if err := j.Record(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a.Session != long {
+		t.Error("Record changed the attempt")
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parse(bytes.TrimSpace(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		text  string
+		limit int
+	}{{got.RequestID, maxName}, {got.Session, maxName}, {got.UpstreamModel, maxName}, {got.AnswerID, maxName}, {got.ErrorCode, maxName}, {got.Error, maxError}} {
+		if n := len(c.text); n > c.limit || n < c.limit-utf8.UTFMax || !utf8.ValidString(c.text) || strings.Contains(c.text, "\ufffd") || !strings.HasSuffix(c.text, "é… (20971520 bytes)") {
+			t.Errorf("%d bytes are recorded as %d: %q", len(long), n, c.text)
+		}
+	}
+	for _, n := range []int{maxName, maxName + 1} {
+		if got := cut(strings.Repeat("x", n), maxName); len(got) != maxName {
+			t.Errorf("a name of %d bytes is recorded with %d, want %d", n, len(got), maxName)
+		}
+	}
+}
+
 func BenchmarkJSONLRecord(b *testing.B) {
-	j, err := OpenJSONL(filepath.Join(b.TempDir(), "r.jsonl"), 100<<20, 1)
+	j, err := OpenJSONL(filepath.Join(b.TempDir(), "r.jsonl"), JSONLOptions{MaxBytes: 100 << 20, Keep: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -195,11 +195,15 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options := gateway.Options{Log: s.log, Registerer: registry, Tracer: tracer, Meter: meter}
 	if c := config.Record; c.Path != "" {
-		file, err := record.OpenJSONL(c.Path, int64(c.MaxMB)<<20, *c.Keep)
-		if err != nil {
-			return err
+		file, openErr := record.OpenJSONL(c.Path, record.JSONLOptions{MaxBytes: int64(c.MaxMB) << 20, Keep: *c.Keep, Log: s.log})
+		if openErr != nil {
+			return openErr
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
+		registry.MustRegister(
+			rows("carrot_records_lost_total", "Attempts that could not be written to the record file.", file.Lost),
+			rows("carrot_records_pruned_total", "Rows in rotated record files that were deleted.", file.Pruned),
+		)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
 	s.bound = config
@@ -230,6 +234,11 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	defer watching.Wait()
 	defer cancel()
 	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
+}
+
+// rows is a counter of rows in record files.
+func rows(name, help string, count func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
 }
 
 // reload applies a new configuration; a bad one changes nothing.
