@@ -36,10 +36,11 @@ const (
 
 // The codes of errors that are not a provider's.
 const (
-	CodeBreakerOpen = "breaker_open" // no provider was called
-	CodePanic       = "panic"        // a fault of this program
-	codeTooLong     = "answer_too_long"
+	CodeBreakerOpen = "breaker_open"  // no provider was called
+	CodePanic       = "panic"         // a fault of this program
 	CodeStopping    = "shutting_down" // this program is stopping
+	codeTooLong     = "answer_too_long"
+	codeBadAddress  = "bad_address" // the base URL is wrong
 )
 
 // Error is a call that brought no answer: what the provider said, or what went

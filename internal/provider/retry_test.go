@@ -214,8 +214,8 @@ func TestTimeout(t *testing.T) {
 			between(t, "slow "+slow, time.Since(start), defaultTimeout+defaultBackoff/2, defaultTimeout+defaultBackoff)
 
 			requests, e.Timeout, e.Retries = 0, time.Second, -1
-			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no whole answer within 1s") {
-				t.Errorf("slow %s, no retries: %v, want no whole answer within 1s", slow, err)
+			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no complete answer within 1s") {
+				t.Errorf("slow %s, no retries: %v, want no complete answer within 1s", slow, err)
 			}
 		})
 	}

@@ -121,11 +121,11 @@ type Call struct {
 func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	address, err := u.address(c)
 	if err != nil {
-		return nil, &Error{Kind: Network, Code: "bad_address", Message: err.Error()}
+		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: err.Error()}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(c.Body))
 	if err != nil {
-		return nil, &Error{Kind: Network, Code: "bad_address", Message: "base URL is not usable"}
+		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: "base URL is not usable"}
 	}
 	request.URL, request.Host = address, address.Host
 	if password, ok := address.User.Password(); ok {
