@@ -19,12 +19,14 @@ const maxAnswer = 64 << 20
 
 // call is one attempt: one call of a candidate, with its record.
 type call struct {
-	*run
-	c   *candidate
-	t   *target
-	try *provider.Try
-	api wire.API // the provider's
-	a   *record.Attempt
+	run    *run
+	x      *exchange // the run's
+	choice *choice   // the run's
+	c      *candidate
+	t      *target
+	try    *provider.Try
+	api    wire.API // the provider's
+	a      *record.Attempt
 
 	reported bool // the provider said what it bills
 }
@@ -34,7 +36,7 @@ type call struct {
 // made.
 func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	t, x := c.target(), r.x
-	k := &call{run: r, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
+	k := &call{run: r, x: x, choice: r.choice, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
 	body, err := k.body()
 	if err != nil {
 		return &provider.Error{Kind: provider.Invalid, Status: http.StatusBadRequest, Message: err.Error()}
@@ -45,14 +47,13 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	}
 	r.attempts++
 
-	ctx, span := x.g.tracer.attempt(try.Context, k.a)
-	span.calls(t.provider.Upstream)
+	ctx, span := x.g.tracer.attempt(try.Context, k.a, t.provider.Upstream)
 	try.Context = ctx
 	begun := time.Now()
 	if k.a.Overhead = begun.Sub(x.start) - r.upstream; k.a.Number == 1 {
 		x.g.metrics.overhead(k.a.Overhead)
 	}
-	e := contained(x.g.log, x.id, func() *provider.Error { return k.exchange(body, begun) })
+	e := contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
 	k.a.Upstream = time.Since(begun)
 	r.upstream += k.a.Upstream
 	if e == nil && !k.a.Stream {
@@ -108,10 +109,10 @@ func (k *call) body() ([]byte, error) {
 	return wire.Edit(body, e), nil
 }
 
-// exchange makes the call and passes the answer on.
-func (k *call) exchange(body []byte, begun time.Time) *provider.Error {
+// forward makes the call and passes the answer on.
+func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	ctx := k.try.Context
-	header := k.passedOn(k.api)
+	header := k.run.passedOn(k.api)
 	if k.c != k.choice.order[0] { // the key stands for another request now
 		header.Del("Idempotency-Key")
 	}
@@ -209,11 +210,18 @@ func (g *Gateway) reserve(ctx context.Context, a *record.Attempt) *provider.Erro
 		return nil
 	}
 	err := g.budgets.Reserve(ctx, a)
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return provider.NetworkError(ctx, err)
 	}
 	if d, ok := errors.AsType[*Denial](err); ok {
-		return &provider.Error{Kind: provider.Denied, Status: d.Status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
+		status := d.Status
+		if status < 400 || status > 599 {
+			status = http.StatusPaymentRequired
+		}
+		return &provider.Error{Kind: provider.Denied, Status: status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
 	}
 	g.log.Error("a call was not made, because nothing could be reserved for it", "request_id", a.RequestID, "attempt", a.Number, "error", err)
 	return &provider.Error{Kind: provider.Denied, Status: http.StatusServiceUnavailable, Code: "not_reserved", Message: "the cost of the request could not be reserved: try again", Err: err}

@@ -263,7 +263,7 @@ func (c *Config) checkPolicies(p *strictyaml.Problems) {
 		checkUnique(p, field+".models", policy.Models)
 		c.checkPool(p, field, policy)
 		checkRange(p, field+".novel_to_default", policy.NovelToDefault, 0, 1)
-		if p.Given(field + ".exploration") {
+		if policy.Exploration.Rate != c.Exploration.Rate { // that one was checked already
 			checkRange(p, field+".exploration.rate", policy.Exploration.Rate, 0, 1)
 		}
 	}

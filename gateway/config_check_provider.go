@@ -27,6 +27,9 @@ func (c *Config) checkProviders(p *strictyaml.Problems) {
 		field := strictyaml.Element("providers", i)
 		checkName(p, field+".name", c.Providers[i].Name, " ", taken)
 		c.Providers[i].check(p, field)
+		if c.Providers[i].Timeouts != c.Timeouts { // those were checked already
+			c.Providers[i].Timeouts.check(p, field+".timeouts")
+		}
 	}
 }
 
@@ -61,9 +64,6 @@ func (c *ProviderConfig) check(p *strictyaml.Problems, field string) {
 	}
 	if c.CacheMinTokens != -1 {
 		checkRange(p, field+".cache_min_tokens", c.CacheMinTokens, 1, maxContext)
-	}
-	if p.Given(field + ".timeouts") {
-		c.Timeouts.check(p, field+".timeouts")
 	}
 }
 

@@ -331,6 +331,10 @@ retry: {retries: 0}
 		{"two keys", func(c *Config) { c.Clients[0].KeySHA256 = "00" }, "want one of key and key_sha256, not all"},
 		{"a bad label", func(c *Config) { c.Clients[0].Labels = map[string]string{"a b": "c"} }, `clients[0].labels["a b"]`},
 		{"a negative timeout", func(c *Config) { c.Timeouts.Total = -1 }, "timeouts.total: -1ns: want more than 0"},
+		{"a negative timeout of a provider", func(c *Config) { c.Providers[0].Timeouts.Total = -1 }, "providers[0].timeouts.total: -1ns: want more than 0"},
+		{"a policy that explores too much", func(c *Config) {
+			c.Policies = []PolicyConfig{{Name: "p", Exploration: &ExplorationConfig{Rate: 7}}}
+		}, "policies[0].exploration.rate: 7 is not in [0,1]"},
 		{"a bad objective", func(c *Config) { c.Policies = []PolicyConfig{{Name: "p", Objective: "mu=7"}} }, "policies[0].objective: "},
 	} {
 		bad := &Config{Providers: slices.Clone(c.Providers), Models: slices.Clone(c.Models), Clients: slices.Clone(c.Clients)}
@@ -344,6 +348,9 @@ retry: {retries: 0}
 	}
 	if _, err := New(nil, Source{}, Options{}); err == nil {
 		t.Error("New without a configuration: no error")
+	}
+	if _, err := new(Gateway).Reload(nil, Source{}); err == nil {
+		t.Error("Reload without a configuration: no error")
 	}
 	if _, err := New(c, Source{}, Options{}); err == nil || !strings.Contains(err.Error(), "Source.Router is missing") {
 		t.Errorf("New without a router: %v", err)

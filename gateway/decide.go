@@ -50,12 +50,6 @@ func (h *choice) why(c *candidate) record.Reason {
 	return h.reason
 }
 
-// estimate is what the decision expected of a candidate, nil if there is none.
-func (h *choice) estimate(name string) *carrot.Estimate {
-	a := record.Attempt{Candidate: name, Decision: h.decision}
-	return a.Estimate()
-}
-
 // bodies are a request's body in the words of other APIs, each translated once.
 type bodies map[bodyKey]translated
 

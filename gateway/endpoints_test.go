@@ -215,6 +215,38 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// Without a handler for operators, the gateway's own serves them.
+func TestServeOperators(t *testing.T) {
+	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), source(), gateway.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listeners [2]net.Listener
+	for i := range listeners {
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, listeners[0], listeners[1], nil) }()
+	defer http.DefaultClient.CloseIdleConnections()
+	for path, want := range map[string]int{"/health": 200, "/metrics": 404, "/reload": 404} {
+		response, err := http.Get("http://" + listeners[1].Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // Headers longer than the limit are refused.
 func TestHeaderLimit(t *testing.T) {
 	_, url, stop := listening(t, simulatedConfig+"limits: {header_kb: 1}", map[string]http.Handler{"sim": simulated(0)})

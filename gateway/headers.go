@@ -27,7 +27,7 @@ func (k *call) answerHeaders() {
 			set("X-Carrot-Cost-Estimate", amount(e.Cost))
 		}
 	}
-	if k.request.debug && a.Decision != nil {
+	if k.run.request.debug && a.Decision != nil {
 		set("X-Carrot-Explanation", a.Decision.Reason())
 	}
 }

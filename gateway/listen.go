@@ -29,6 +29,9 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	}
 	servers, listeners := []*http.Server{server}, []net.Listener{clients}
 	if operators != nil {
+		if admin == nil {
+			admin = g.Admin(AdminOptions{})
+		}
 		servers = append(servers, &http.Server{Handler: admin, ReadHeaderTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
 		listeners = append(listeners, operators)
 	}

@@ -14,7 +14,7 @@ type reply struct {
 	w       http.ResponseWriter
 	api     wire.API
 	id      string        // of the request
-	timeout time.Duration // of one write to a client that does not read; 0: none
+	timeout time.Duration // of one write, for clients that do not read
 
 	status int
 	sent   bool // the client has a part of the answer
@@ -22,10 +22,10 @@ type reply struct {
 
 // newReply begins a reply. It tells the client the request's id, also in the
 // headers where SDKs look for it.
-func newReply(w http.ResponseWriter, api wire.API, id string) reply {
+func newReply(w http.ResponseWriter, api wire.API, id string, timeout time.Duration) reply {
 	ids, h := []string{id}, w.Header()
 	h["X-Carrot-Request-Id"], h["X-Request-Id"], h["Request-Id"] = ids, ids, ids
-	return reply{w: w, api: api, id: id, status: http.StatusOK}
+	return reply{w: w, api: api, id: id, timeout: timeout, status: http.StatusOK}
 }
 
 // header is the header that the client will get.
@@ -77,9 +77,6 @@ func (r *reply) write(part []byte) bool {
 // deadline limits the next write, so that a client that does not read holds
 // nothing up for long.
 func (r *reply) deadline() {
-	if r.timeout == 0 {
-		return
-	}
 	// A connection that cannot have a deadline works without one.
 	_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(r.timeout))
 }

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -30,7 +29,8 @@ type Source struct {
 type routes struct {
 	config     *Config
 	router     *carrot.Router // over the candidates
-	candidates []*candidate   // in the router's order
+	providers  []*upstream
+	candidates []*candidate // in the router's order
 	byName     map[string]*candidate
 	embeddings map[string]*candidate
 	policies   map[string]*policy
@@ -54,18 +54,23 @@ type policy struct {
 	draw *rand.Rand // of exploration
 }
 
-// newRoutes builds the routes of a prepared configuration. The breakers and the
-// budget outlive a reload.
-func newRoutes(c *Config, source Source, transport http.RoundTripper, breakers *provider.Breakers, budget *provider.Budget) (*routes, error) {
+// newRoutes builds the routes of a prepared configuration. They share the
+// gateway's breakers and its budget of retries with the routes before them.
+func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if source.Router == nil {
 		return nil, errors.New("gateway: Source.Router is missing")
 	}
-	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: newClients(c.Clients),
-		caller: &provider.Caller{Breakers: breakers, Budget: budget,
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients,
+		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
+	if r.clients == nil {
+		r.clients = newClients(c.Clients)
+	}
 	providers := map[string]*upstream{}
 	for _, p := range c.Providers {
-		providers[p.Name] = newUpstream(p, transport)
+		made := newUpstream(p, g.transport)
+		providers[p.Name] = made
+		r.providers = append(r.providers, made)
 	}
 	known := map[string]carrot.Candidate{}
 	for _, k := range source.Router.Candidates() {

@@ -81,6 +81,7 @@ func TestReserveDenied(t *testing.T) {
 		want   []string
 	}{
 		{"a denial", &gateway.Denial{Status: 402, Code: "budget_exceeded", Message: "30.00 of 30.00 USD are spent", RetryAfter: 90 * time.Second}, 402, []string{`"budget_exceeded"`, "30.00 of 30.00", `"insufficient_quota"`}},
+		{"a denial without a status", &gateway.Denial{Code: "budget_exceeded", Message: "nothing is left"}, 402, []string{`"budget_exceeded"`, "nothing is left"}},
 		{"a rate", &gateway.Denial{Status: 429, Code: "rate_limited", Message: "slow down"}, 429, []string{`"rate_limited"`, "slow down"}},
 		{"a broken store", errors.New("secret of the database"), 503, []string{`"not_reserved"`, "try again"}},
 	} {
@@ -147,7 +148,7 @@ func TestClientsFoundElsewhere(t *testing.T) {
 		t.Errorf("with a broken store: status %d: %s", a.status, a.body)
 	}
 	c := parse(t, simulatedConfig+"clients: [{name: a, key: listed-key-0123456789}]\n", map[string]http.Handler{"sim": simulated(0)})
-	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, but") {
+	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, although Options.Clients finds them") {
 		t.Errorf("clients in both places: %v", err)
 	}
 }

@@ -70,7 +70,7 @@ type summary struct {
 
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.API) *exchange {
 	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: "req_" + rand.Text()}
-	x.reply = newReply(w, api, x.id)
+	x.reply = newReply(w, api, x.id, x.routes.config.Limits.WriteTimeout)
 	return x
 }
 
@@ -79,7 +79,6 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.A
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := g.newExchange(w, r, api)
-		x.reply.timeout = x.routes.config.Limits.WriteTimeout
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
@@ -127,7 +126,7 @@ func (x *exchange) recovered() {
 
 // receive authenticates the client and reads its request.
 func (x *exchange) receive() error {
-	client, err := authenticate(x.ctx, x.clients(), x.r.Header)
+	client, err := authenticate(x.ctx, x.routes.clients, x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
 		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
@@ -150,14 +149,6 @@ func (x *exchange) receive() error {
 		x.g.metrics.rejected("request")
 	}
 	return err
-}
-
-// clients are where the client is looked for; nil: everyone may send requests.
-func (x *exchange) clients() Clients {
-	if x.g.clients != nil {
-		return x.g.clients
-	}
-	return x.routes.clients
 }
 
 // readBody reads a body, if its length is known into memory of the right size.
@@ -239,7 +230,7 @@ type listed struct {
 // models lists what clients may give as the model, or one entry of the list.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x := g.side(w, r)
-	client, err := authenticate(r.Context(), x.clients(), r.Header)
+	client, err := authenticate(r.Context(), x.routes.clients, r.Header)
 	if err != nil {
 		x.fail(err)
 		return

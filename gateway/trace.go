@@ -124,13 +124,14 @@ type attemptSpan struct {
 	call callKey
 }
 
-// attempt begins the span of a call; it reads of a what is known before the
-// call.
-func (t *tracer) attempt(ctx context.Context, a *record.Attempt) (context.Context, *attemptSpan) {
+// attempt begins the span of a call of a provider.
+func (t *tracer) attempt(ctx context.Context, a *record.Attempt, p *provider.Upstream) (context.Context, *attemptSpan) {
 	if t.tracer == nil && t.genAI == nil {
 		return ctx, nil
 	}
-	s := &attemptSpan{t: t, call: callKey{operation: "chat", provider: a.Provider, model: a.UpstreamModel}}
+	s := &attemptSpan{t: t, call: callKey{operation: "chat", model: a.UpstreamModel}}
+	s.call.address, s.call.port = address(p.BaseURL)
+	s.call.provider = conventional(string(p.Kind), s.call.address, p.Name)
 	if a.API == string(wire.Embeddings) {
 		s.call.operation = "embeddings"
 	}
@@ -139,16 +140,6 @@ func (t *tracer) attempt(ctx context.Context, a *record.Attempt) (context.Contex
 	}
 	s.ctx = ctx
 	return ctx, s
-}
-
-// calls says which provider is called. Without it the provider goes by its name
-// in the config and has no address.
-func (s *attemptSpan) calls(p *provider.Upstream) {
-	if s == nil {
-		return
-	}
-	s.call.address, s.call.port = address(p.BaseURL)
-	s.call.provider = conventional(string(p.Kind), s.call.address, p.Name)
 }
 
 // end ends the span with how the attempt ended and counts it.

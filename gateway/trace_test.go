@@ -28,6 +28,8 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
+var tracedProvider = &provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"}
+
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 // described lists a span's attributes as text.
@@ -50,11 +52,10 @@ func TestTraceOfRequest(t *testing.T) {
 	ctx, endRequest := tr.request(t.Context(), http.Header{"Traceparent": {traceparent}, "Tracestate": {"k=v"}}, wire.Chat)
 	_, endDecision := tr.decision(ctx)
 	endDecision(a.Decision, "balanced", string(record.TradeOff))
-	called, span := tr.attempt(ctx, a)
+	called, span := tr.attempt(ctx, a, tracedProvider)
 	header := http.Header{}
 	tr.inject(called, header)
 	a.UpstreamModel = "large-2026-11-01" // by the answer
-	span.calls(&provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"})
 	a.AnswerID = "chatcmpl-1"
 	span.end(a)
 	endRequest(200, "balanced", "large")
@@ -105,7 +106,7 @@ func TestTraceOfFailures(t *testing.T) {
 		ctx, endRequest := tr.request(t.Context(), http.Header{"Authorization": {"Bearer SECRET"}}, wire.Messages)
 		_, endDecision := tr.decision(ctx)
 		endDecision(nil, "balanced", string(record.RouterFailed))
-		_, span := tr.attempt(ctx, a)
+		_, span := tr.attempt(ctx, a, tracedProvider)
 		span.end(a)
 		endRequest(502, "", "")
 		for i, want := range []string{string(record.RouterFailed), want, "502"} {
@@ -160,8 +161,7 @@ func genAIMetrics(t *testing.T, attempts ...*record.Attempt) []string {
 	reader := sdkmetric.NewManualReader()
 	tr := newTracer(nil, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	for _, a := range attempts {
-		_, span := tr.attempt(t.Context(), a)
-		span.calls(&provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"})
+		_, span := tr.attempt(t.Context(), a, tracedProvider)
 		span.end(a)
 	}
 	var got metricdata.ResourceMetrics
@@ -241,8 +241,7 @@ func TestTracerOff(t *testing.T) {
 			ctx, endRequest := tr.request(t.Context(), http.Header{"Traceparent": {traceparent}}, wire.Chat)
 			ctx, endDecision := tr.decision(ctx)
 			endDecision(a.Decision, "p", "r")
-			ctx, span := tr.attempt(ctx, a)
-			span.calls(&provider.Upstream{})
+			ctx, span := tr.attempt(ctx, a, tracedProvider)
 			a.AnswerID = "x"
 			header := http.Header{}
 			tr.inject(ctx, header)
@@ -275,7 +274,7 @@ func traced(ctx context.Context, tr *tracer, a *record.Attempt, header http.Head
 	ctx, endRequest := tr.request(ctx, header, wire.Chat)
 	_, endDecision := tr.decision(ctx)
 	endDecision(a.Decision, a.Policy, string(a.Reason))
-	called, span := tr.attempt(ctx, a)
+	called, span := tr.attempt(ctx, a, tracedProvider)
 	tr.inject(called, http.Header{})
 	span.end(a)
 	endRequest(200, a.Policy, a.Candidate)

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	flushBytes = 64 << 10        // buffered, then written
-	heldBytes  = 4 << 20         // buffered at most while the file takes no data
-	flushEvery = time.Second     // at the latest
+	flushBytes = 64 << 10        // size of the buffer at which it is written
+	queueBytes = 1 << 20         // its size at which Record waits, while writing works
+	heldBytes  = 4 << 20         // its largest size, while the file takes no data
+	flushEvery = time.Second     // time after which it is written in any case
 	stallAfter = time.Second     // a write that takes longer counts as failed
 	closeAfter = 5 * time.Second // Close and Reopen do not wait longer
 )
@@ -46,12 +47,12 @@ type JSONLOptions struct {
 // The file consists of whole lines. A line that could only be written in part is taken back;
 // where that is impossible, as in a pipe, it is completed before any other line.
 //
-// Before the file would grow over its limit, it is renamed and a new one is begun:
-// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. The name says
-// when the file ended and never changes again, so programs that follow or copy
-// rotated files are not confused, as they are where path.1 becomes path.2. If the clock
-// has been set back, the new name is still later than all earlier ones, so
-// that the names are in the order of the rows.
+// Before the file exceeds its size limit, it is renamed and a new one is begun:
+// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. The name says when
+// the file was finished and never changes again, so that programs that follow or
+// copy rotated files are not confused, as they would be if path.1 became path.2. If
+// the clock has been set back, a new name is still later than all earlier ones, so
+// that names sort as rows were written.
 type JSONL struct {
 	path string
 	o    JSONLOptions
@@ -69,9 +70,12 @@ type JSONL struct {
 	size       int64  // of the file
 	chunk      []byte // what is being written, or could not be
 	midLine    bool   // the file ends within the line whose rest begins the chunk
+	lines      int64  // written to the file
+	appended   bool   // the file had lines before
 	rotated    time.Time
-	unrotated  bool  // the latest attempt to rename the file failed
-	closeError error // set before stopped is closed
+	counts     map[string]int64 // lines of rotated files, where they are known
+	unrotated  bool             // the latest attempt to rename the file failed
+	closeError error            // set before stopped is closed
 
 	mu     sync.Mutex
 	room   sync.Cond
@@ -86,7 +90,7 @@ type JSONL struct {
 	closed bool
 }
 
-// jsonlFile is what is used of an *os.File.
+// jsonlFile is the part of *os.File that JSONL uses.
 type jsonlFile interface {
 	io.WriteCloser
 	io.Seeker
@@ -95,9 +99,9 @@ type jsonlFile interface {
 	Sync() error
 }
 
-// OpenJSONL opens a record file, which only its owner can read, or continues it. If
-// a crash left the beginning of a row at its end, that is cut off. Only one process
-// may write a file.
+// OpenJSONL opens a file of records to append to it. If the file does not exist, it
+// is created with permissions for its owner only. If a crash left an incomplete row at
+// its end, that row is removed. Only one process may write to a file.
 func OpenJSONL(path string, o JSONLOptions) (*JSONL, error) {
 	j := &JSONL{path: path, o: o, open: openJSONL, now: time.Now}
 	if err := j.start(); err != nil {
@@ -111,8 +115,9 @@ func (j *JSONL) start() error {
 	if j.file, j.size, err = j.open(j.path); err != nil {
 		return fmt.Errorf("open records: %w", err)
 	}
+	j.appended, j.counts = j.size > 0, map[string]int64{}
 	if info, err := os.Stat(j.path); err == nil && !info.Mode().IsRegular() {
-		j.o.MaxBytes = 0 // a pipe or a device must not be renamed
+		j.o.MaxBytes = 0 // a pipe or a device cannot be rotated
 	}
 	if j.log = j.o.Log; j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
@@ -124,7 +129,7 @@ func (j *JSONL) start() error {
 	return nil
 }
 
-// openJSONL opens a file to append to, and repairs its end.
+// openJSONL opens a file to append to it, and repairs its end.
 func openJSONL(path string) (jsonlFile, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -145,8 +150,8 @@ var lines = sync.Pool{New: func() any { return new([]byte) }}
 // of more than 256 bytes that a client or a provider wrote are recorded cut, as are
 // error messages of more than 4 KiB; what is cut ends with "…" and its full length.
 //
-// Record does not wait for the file, except if 4 MiB of rows are already waiting
-// and writing has not failed yet; it then waits a second at most.
+// Record does not wait for the file, unless 1 MiB of rows is already waiting and
+// writing has not failed yet; it then waits for up to a second.
 func (j *JSONL) Record(_ context.Context, a *Attempt) error {
 	scratch := lines.Get().(*[]byte)
 	line := append(bounded(a).AppendJSON((*scratch)[:0]), '\n')
@@ -197,12 +202,15 @@ func (j *JSONL) wake() {
 // hasRoom reports whether a line of n bytes can be buffered. While writing works,
 // one line of any length can be. The caller holds mu.
 func (j *JSONL) hasRoom(n int) bool {
-	return j.held+n <= heldBytes || j.held == 0 && j.err == nil
+	if j.err != nil {
+		return j.held+n <= heldBytes
+	}
+	return j.held+n <= queueBytes || j.held == 0
 }
 
-// waitForRoom waits until a line of n bytes can be buffered, or until it is clear that it
-// cannot be: after stallAfter writing counts as failing. The caller holds mu, and calls
-// what is returned without it.
+// waitForRoom waits until a line of n bytes can be buffered or writing fails; after
+// stallAfter it counts as failing. The caller holds mu, and calls report after
+// releasing it.
 func (j *JSONL) waitForRoom(n int) (report func()) {
 	if j.closed || j.err != nil || j.hasRoom(n) {
 		return func() {}
@@ -232,8 +240,8 @@ func (j *JSONL) lose(rows int, why error) {
 	}
 }
 
-// setError notes whether writing works. The caller holds mu, and calls what is returned
-// without it: a log that hangs must not keep others waiting.
+// setError notes why writing fails, or with nil that it works. The caller holds mu, and
+// calls report after releasing it, because the log may be slow.
 func (j *JSONL) setError(err error) (report func()) {
 	failed := j.err != nil
 	j.err = err
@@ -251,8 +259,8 @@ func (j *JSONL) setError(err error) (report func()) {
 	return func() {}
 }
 
-// Lost returns how many attempts Record was given that are not in the file and
-// will not be. The number is final when Close has returned.
+// Lost returns how many of the attempts that Record was given are lost: they are not in
+// the file and will not be written.
 func (j *JSONL) Lost() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -267,14 +275,13 @@ func (j *JSONL) Pruned() int64 {
 	return j.pruned
 }
 
-// writer writes what is buffered, once a second or when woken, and tries again
-// once a second if that failed.
+// writer writes the buffer once a second, also after an error, and when woken.
 func (j *JSONL) writer() {
 	defer close(j.stopped)
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
-		select { // the others are not to delay the end
+		select { // nothing else may delay the end
 		case <-j.stop:
 			j.closeError = j.finish()
 			return
@@ -296,7 +303,7 @@ func (j *JSONL) writer() {
 	}
 }
 
-// flush writes the buffer and keeps what could not be written.
+// flush writes the buffer and keeps the part that could not be written.
 func (j *JSONL) flush() error {
 	j.mu.Lock()
 	if len(j.chunk) == 0 {
@@ -306,11 +313,10 @@ func (j *JSONL) flush() error {
 	}
 	j.mu.Unlock()
 
-	done, err := j.write(j.chunk)
-	rows := bytes.Count(j.chunk[:done], []byte{'\n'})
+	done, rows, err := j.write(j.chunk)
 	j.chunk = j.chunk[:copy(j.chunk, j.chunk[done:])]
-	if len(j.chunk) == 0 && cap(j.chunk) > 4*flushBytes {
-		j.chunk = nil // it held back lines, or very long ones
+	if len(j.chunk) == 0 && cap(j.chunk) > 2*queueBytes {
+		j.chunk = nil // it grew while the file took no data, or for a long line
 	}
 
 	j.mu.Lock()
@@ -322,9 +328,9 @@ func (j *JSONL) flush() error {
 	return err
 }
 
-// write writes lines, in several files if they are over the limit of one, and
-// returns how many bytes are written.
-func (j *JSONL) write(b []byte) (done int, err error) {
+// write writes lines, to several files if they exceed the limit of one, and returns how
+// many bytes and complete rows it wrote.
+func (j *JSONL) write(b []byte) (done, rows int, err error) {
 	_ = j.file.SetWriteDeadline(time.Now().Add(stallAfter)) // pipes have one, files do not
 	mayRotate := true
 	for done < len(b) {
@@ -332,7 +338,7 @@ func (j *JSONL) write(b []byte) (done int, err error) {
 		first := bytes.IndexByte(rest, '\n') + 1
 		if mayRotate && !j.midLine && j.o.MaxBytes > 0 && j.size > 0 && j.size+int64(first) > j.o.MaxBytes {
 			if mayRotate, err = j.rotate(); err != nil {
-				return done, fmt.Errorf("rotate records: %w", err)
+				return done, rows, fmt.Errorf("rotate records: %w", err)
 			}
 		}
 		part := rest
@@ -347,13 +353,16 @@ func (j *JSONL) write(b []byte) (done int, err error) {
 		} else if n > 0 {
 			j.midLine = half > 0
 		}
+		count := bytes.Count(part[:n], []byte{'\n'})
 		j.size += int64(n)
+		j.lines += int64(count)
 		done += n
+		rows += count
 		if err != nil {
-			return done, fmt.Errorf("write records: %w", err)
+			return done, rows, fmt.Errorf("write records: %w", err)
 		}
 	}
-	return done, nil
+	return done, rows, nil
 }
 
 // takeBack removes the last n bytes of the file and reports whether it could.
@@ -362,9 +371,9 @@ func (j *JSONL) takeBack(n int) bool {
 	return err == nil && size >= int64(n) && j.file.Truncate(size-int64(n)) == nil
 }
 
-// Reopen writes what is buffered and goes on in a new file of the path, after
-// another program has renamed the old one. If the buffer cannot be written, the old file
-// stays in use.
+// Reopen writes the buffer and continues in a new file at the same path. Call it
+// after another program has renamed the file. If the buffer cannot be written within
+// five seconds, Reopen returns an error and the old file stays in use.
 func (j *JSONL) Reopen() error {
 	timer := time.NewTimer(closeAfter)
 	defer timer.Stop()
@@ -392,9 +401,9 @@ func (j *JSONL) Reopen() error {
 	return nil
 }
 
-// Close writes all rows to the disk and closes the file. Its error says why rows
-// were lost, now or before, and how many. It waits five seconds at most for a file
-// that takes no data. Later calls do nothing.
+// Close writes all rows to the disk and closes the file. Its error says how many rows
+// were lost since the file was opened, and why. It waits up to five seconds for a
+// file that takes no data. Further calls have no effect.
 func (j *JSONL) Close() error {
 	j.mu.Lock()
 	if j.closed {

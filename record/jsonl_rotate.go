@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// rotatedTime is in the names of rotated files.
+// rotatedTime is the form of the time in the names of rotated files.
 const rotatedTime = "20060102T150405.000Z"
 
-// rotate renames the full file and begins a new one. It reports false if the file could
-// not be renamed: it then grows over its limit, because rows matter more.
+// rotate renames the full file and begins a new one. It returns false if the file
+// cannot be renamed; the file then exceeds its limit, because otherwise rows would be lost.
 func (j *JSONL) rotate() (bool, error) {
 	files, listed := j.rotatedFiles()
 	name := j.rotatedName(files)
-	// The file is missing if another program moved it, or if a new one could not be
-	// opened before.
+	// The file may not exist: another program may have moved it, or an earlier
+	// rotation may have failed to open a new one.
 	if err := os.Rename(j.path, name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		if !j.unrotated {
 			j.log.Error("the record file cannot be renamed and grows over its limit", "path", j.path, "error", err)
@@ -26,6 +26,9 @@ func (j *JSONL) rotate() (bool, error) {
 		return false, nil
 	}
 	j.unrotated = false
+	if !j.appended && j.o.Keep > 0 {
+		j.counts[name] = j.lines
+	}
 	if err := j.reopen(); err != nil {
 		return false, err
 	}
@@ -40,7 +43,8 @@ func (j *JSONL) rotate() (bool, error) {
 	return true, nil
 }
 
-// reopen goes on in the file of the path; the old one must be written.
+// reopen replaces the file by the one that is now at the path. All rows that belong in
+// the old one must have been written.
 func (j *JSONL) reopen() error {
 	file, size, err := j.open(j.path)
 	if err != nil {
@@ -50,6 +54,7 @@ func (j *JSONL) reopen() error {
 		j.log.Error("the end of a record file may be lost", "path", j.path, "error", err)
 	}
 	j.file, j.size, j.midLine = file, size, false
+	j.lines, j.appended = 0, size > 0
 	return nil
 }
 
@@ -82,8 +87,8 @@ func (j *JSONL) rotatedFiles() ([]string, error) {
 	return files, err
 }
 
-// rotatedName is a name that no file has, later than those of the files and than
-// the one before, whatever the clock says.
+// rotatedName returns a name that no file has and that sorts after those of all
+// rotated files, whatever the clock says.
 func (j *JSONL) rotatedName(files []string) string {
 	if len(files) > 0 {
 		if at, _ := j.timeOf(files[len(files)-1]); at.After(j.rotated) {
@@ -104,10 +109,15 @@ func (j *JSONL) rotatedName(files []string) string {
 	}
 }
 
-// prune deletes the first of the files, until as many are left as are to be kept.
+// prune deletes the earliest files, except for those that are to be kept.
 func (j *JSONL) prune(files []string) error {
 	for ; len(files) > j.o.Keep; files = files[1:] {
-		rows, err := countLines(files[0])
+		rows, known := j.counts[files[0]]
+		delete(j.counts, files[0])
+		var err error
+		if !known {
+			rows, err = countLines(files[0])
+		}
 		if err == nil {
 			err = os.Remove(files[0])
 		}

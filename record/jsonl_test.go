@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// numbered is a small attempt that can be told from others.
+// numbered returns a small attempt with its own id.
 func numbered(id int) *Attempt { return &Attempt{RequestID: fmt.Sprint(id), Number: 1} }
 
-// recorded reads the request ids of all record files in a directory, in the
-// order of their names. Lines that are none fail the test.
+// recorded returns the request ids in all record files of a directory, in the order
+// of the files' names. The test fails if a line is not a record.
 func recorded(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl*"))
@@ -46,7 +46,7 @@ func recordedIn(t *testing.T, name string) []string {
 		t.Fatal(err)
 	}
 	if len(content) > 0 && content[len(content)-1] != '\n' {
-		t.Errorf("%s ends within a line", name)
+		t.Errorf("%s ends with an incomplete line", name)
 	}
 	return idsOf(t, content)
 }
@@ -148,7 +148,7 @@ func TestJSONLContinues(t *testing.T) {
 	}
 	f("")
 	f("{}\n", "{}\n")
-	// Only the beginning of a row is cut off; whatever else is there stays, on a line of its own.
+	// Only an incomplete row is removed; anything else stays, on a line of its own.
 	row := string(numbered(1).AppendJSON(nil))
 	f("{\"schema\":\"carr")
 	f(row[:len(row)-1])
@@ -184,7 +184,7 @@ func TestJSONLRotation(t *testing.T) {
 	for _, name := range files {
 		got[filepath.Base(name)] = recordedIn(t, name)
 	}
-	want := map[string][]string{ // of four files the oldest two are gone, of equal times the later ones count on
+	want := map[string][]string{ // the two oldest of four files are deleted, and equal times are counted up
 		"decisions-20261124T170102.125Z.jsonl": {"4", "5"},
 		"decisions-20261124T170102.126Z.jsonl": {"6", "7"},
 		"decisions.jsonl":                      {"8"},
@@ -301,11 +301,11 @@ func TestJSONLClosed(t *testing.T) {
 		t.Errorf("Reopen after Close = %v, want ErrClosed", err)
 	}
 	if _, err := OpenJSONL(filepath.Join(t.TempDir(), "none", "r.jsonl"), JSONLOptions{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("OpenJSONL in no directory = %v, want ErrNotExist", err)
+		t.Errorf("OpenJSONL in a directory that does not exist = %v, want ErrNotExist", err)
 	}
 }
 
-// disk is a file that takes so many bytes until it is full.
+// disk is a file with room for some bytes.
 type disk struct {
 	mu      sync.Mutex
 	content []byte
@@ -358,11 +358,11 @@ func (d *disk) setRoom(n int) {
 	d.room = n
 }
 
-// startForTest starts a recorder to a file that is not one of the system, and
-// returns it with its log.
+// startForTest starts a recorder that writes to a fake file, and returns it with its
+// log.
 func startForTest(t *testing.T, file jsonlFile) (*JSONL, *bytes.Buffer) {
 	t.Helper()
-	log := new(bytes.Buffer) // read when the writer rests
+	log := new(bytes.Buffer) // to be read while the writer is idle
 	o := JSONLOptions{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -376,9 +376,9 @@ func startForTest(t *testing.T, file jsonlFile) (*JSONL, *bytes.Buffer) {
 	return j, log
 }
 
-// Rows that a full disk does not take are held back and written later; only
-// those that are lost are called lost. The file has whole lines at all times, as
-// far as it can be cut.
+// Rows for which a full disk has no room are held back and written later, and only
+// those that are not are reported as lost. A file that can be cut has whole lines at
+// all times.
 func TestJSONLFullDisk(t *testing.T) {
 	for _, pipe := range []bool{false, true} {
 		t.Run(fmt.Sprintf("pipe %t", pipe), func(t *testing.T) {
@@ -427,7 +427,7 @@ level=WARN msg="records are written again" path=r.jsonl lost=1
 	}
 }
 
-// A disk that stays full: Close says what it cost.
+// If the disk stays full, Close says how many rows are lost.
 func TestJSONLFullAtClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: 10}
@@ -457,8 +457,8 @@ func (s *stalled) Write(b []byte) (int, error) {
 	return s.disk.Write(b)
 }
 
-// A file that hangs, such as one on a network, holds up a request for a second once,
-// and Close for five.
+// If a file hangs, such as one on a network, only one second in all is spent in Record,
+// and five in Close.
 func TestJSONLStalledFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stalled{disk: disk{room: 1 << 30}, release: make(chan struct{})}
@@ -471,8 +471,8 @@ func TestJSONLStalledFile(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if took := time.Since(begin); took > 0 {
-			t.Errorf("Record with room takes %v, want no time", took)
+		if took := time.Since(begin); took != stallAfter {
+			t.Errorf("Record of a second row takes %v, want %v", took, stallAfter)
 		}
 		for range 10 {
 			if err := j.Record(t.Context(), long); !errors.Is(err, errStalled) {
@@ -480,7 +480,7 @@ func TestJSONLStalledFile(t *testing.T) {
 			}
 		}
 		if took := time.Since(begin); took != stallAfter {
-			t.Errorf("ten lost rows take %v, want %v", took, stallAfter)
+			t.Errorf("Record takes %v in all, want %v", took, stallAfter)
 		}
 		close(s.release)
 		synctest.Wait()
@@ -500,7 +500,7 @@ func TestJSONLStalledFile(t *testing.T) {
 	})
 }
 
-// What is buffered is on its way within a second.
+// The buffer is written within a second.
 func TestJSONLFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: 1 << 20}
@@ -509,7 +509,7 @@ func TestJSONLFlushes(t *testing.T) {
 		time.Sleep(flushEvery)
 		synctest.Wait()
 		if got := idsOf(t, d.bytes()); len(got) != 1 {
-			t.Errorf("after a second %d lines are written, want 1", len(got))
+			t.Errorf("%d lines are written after a second, want 1", len(got))
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
@@ -517,14 +517,14 @@ func TestJSONLFlushes(t *testing.T) {
 	})
 }
 
-// The latest rows survive a clock that was set back: a new name is later than all others.
+// After the clock was set back, the earliest files are still the ones that are deleted.
 func TestJSONLClockSetBack(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "r.jsonl")
 	line := int64(len(numbered(0).AppendJSON(nil)) + 1)
 	now := time.Date(2026, 11, 24, 17, 1, 2, 0, time.UTC)
 	id := 0
-	for range 3 { // processes, an hour earlier each
+	for range 3 { // processes, each an hour earlier than the one before
 		j := openForTest(t, path, line, 2)
 		j.now = func() time.Time { return now }
 		for range 2 {
@@ -552,7 +552,7 @@ func TestJSONLClockSetBack(t *testing.T) {
 	}
 }
 
-// A file that cannot be renamed grows: its rows matter more than its size.
+// A file that cannot be renamed exceeds its limit, and no row is lost.
 func TestJSONLRenameFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "r.jsonl")
@@ -574,7 +574,7 @@ func TestJSONLRenameFails(t *testing.T) {
 	}
 }
 
-// What clients and providers write is recorded up to a limit.
+// Texts that clients and providers write are recorded up to a limit.
 func TestJSONLBoundsTexts(t *testing.T) {
 	long := strings.Repeat("é", 10<<20)
 	a := commonAttempt()

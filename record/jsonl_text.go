@@ -11,15 +11,15 @@ import (
 	"unicode/utf8"
 )
 
-// The longest texts that are recorded of what clients and providers write, in bytes.
-// Prompts and answers have no limit here; they are recorded only on request.
+// The limits of texts that clients and providers write, in bytes. Prompts and answers
+// have no limit here, but they are recorded only if the configuration asks for it.
 const (
 	maxName  = 256
 	maxError = 4 << 10
 )
 
-// bounded returns the attempt with its texts cut to their limits: a itself if none is over.
-// What the operator named, such as models and clients, is not cut.
+// bounded returns the attempt with its texts cut to their limits, which is a itself if
+// they are short enough. Names from the configuration, such as models and clients, are not cut.
 func bounded(a *Attempt) *Attempt {
 	if len(a.RequestID) <= maxName && len(a.Session) <= maxName && len(a.UpstreamModel) <= maxName &&
 		len(a.AnswerID) <= maxName && len(a.ErrorCode) <= maxName && len(a.Error) <= maxError {
@@ -33,7 +33,7 @@ func bounded(a *Attempt) *Attempt {
 	return &b
 }
 
-// cut shortens a text to a limit; its end then says how long it was.
+// cut shortens a text that is over a limit; its end then says how long it was.
 func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -49,9 +49,9 @@ func cut(s string, limit int) string {
 // begins is how every row begins.
 const begins = `{"schema":"` + Schema + `",`
 
-// endLine makes a file end with a whole line and returns its size. The beginning of a row, which a crash
-// left, is cut off. Any other end, such as a row without its line break, is given a line break,
-// so that nothing is deleted that is not ours.
+// endLine makes a file end with a whole line and returns its size. An incomplete row at
+// the end, which a crash left, is removed. Anything else, such as a row without its line
+// break, is given a line break: what is not part of a record must not be deleted.
 func endLine(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
@@ -90,7 +90,7 @@ func lastLine(f io.ReaderAt, size int64) (int64, error) {
 	return 0, nil
 }
 
-// isValue reports whether r has a whole JSON value.
+// isValue reports whether r begins with a complete JSON value.
 func isValue(r io.Reader) bool {
 	var v json.RawMessage
 	return json.NewDecoder(r).Decode(&v) == nil

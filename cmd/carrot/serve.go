@@ -251,7 +251,7 @@ func (s *service) reload() error {
 		restart, err = config.Restart(s.bound)
 	}
 	if err != nil {
-		s.gateway.Refused()
+		s.gateway.ReloadFailed()
 		s.log.Error("reload", "error", err)
 		return err
 	}

@@ -41,22 +41,22 @@ func TestParseError(t *testing.T) {
 	check(``, "", "")
 }
 
-// A client hears something in any case, and what the provider only echoes decides
-// nothing.
+// Every refusal has a message, and text that may only repeat the request does not
+// decide its kind.
 func TestRefusal(t *testing.T) {
 	check := func(status int, body, code, message string, kind ErrorKind, ofModel bool) {
 		t.Helper()
 		f := (&Upstream{Keys: []string{"secret-key"}}).refusal(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(body))
 		if f.Code != code || f.Message != message || f.Kind != kind || f.OfModel != ofModel || !f.Quoted {
-			t.Errorf("refusal of %s: %+v, want %q, %q, %s, of the model %v", body, f, code, message, kind, ofModel)
+			t.Errorf("refusal of %s: %+v, want %q, %q, %s, OfModel %v", body, f, code, message, kind, ofModel)
 		}
 	}
 	check(400, `{"error":{"message":"m","code":"c"}}`, "c", "m", Invalid, false)
 	check(400, `{"error":{"code":"c"}}`, "c", `{"error":{"code":"c"}}`, Invalid, false)
 	check(400, `{"reason":"secret-key"}`, "", `{"reason":"***"}`, Invalid, false)
 	check(400, ` <html>a page</html>`, "", `<html>a page</html>`, Invalid, false)
-	check(400, ``, "", "the provider does not say why", Invalid, false)
-	check(404, ``, "", "there is nothing at this address; most base URLs end in /v1", Invalid, false)
+	check(400, ``, "", "the provider gave no reason", Invalid, false)
+	check(404, ``, "", "the provider has no such endpoint; most base URLs end in /v1", Invalid, false)
 	check(400, `{"error":{"message":"the prompt is too long"}}`, "", "the prompt is too long", ContextLength, false)
 	check(400, `{"errors":[{"input":"what is a context window"}]}`, "", `{"errors":[{"input":"what is a context window"}]}`, Invalid, false)
 	check(403, `{"error":{"message":"no access to this model"}}`, "", "no access to this model", KeyRefused, true)
@@ -82,7 +82,7 @@ func TestClean(t *testing.T) {
 			t.Errorf("clean(%q) = %q, want %q", text, got, want)
 		}
 	}
-	// A secret that crosses the cut does not leave its beginning.
+	// No part of a secret remains at the place where the text is cut.
 	u.Keys = []string{"secretsecret"}
 	got := u.clean(strings.Repeat("é", maxMessage-2) + "secretsecret" + strings.Repeat("x", maxMessage))
 	if n := utf8.RuneCountInString(got); n != maxMessage+1 || strings.Contains(got, "se") {
