@@ -96,15 +96,16 @@ run: ## Run the program: ARGS='route "…"'
 	@$(GO) run ./cmd/carrot $(ARGS)
 
 .PHONY: dist
-dist: ## Build release binaries for PLATFORMS into dist/, with checksums
+dist: ## Build release archives for PLATFORMS into dist/, with licences, bills of materials and checksums
 	@rm -rf dist; mkdir dist
-	@set -e; for platform in $(PLATFORMS); do \
+	@set -e; time=$$(git log -1 --format=%ct 2>/dev/null || echo 0); for platform in $(PLATFORMS); do \
 	  os=$${platform%/*} arch=$${platform#*/}; name=carrot-$$os-$$arch; \
-	  if [ $$os = windows ]; then name=$$name.exe; fi; \
 	  echo "dist/$$name"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -pgo=runs/gateway/carrot.pgo -ldflags '$(LDFLAGS)' -o dist/$$name ./cmd/carrot; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -pgo=runs/gateway/carrot.pgo -ldflags '$(LDFLAGS)' -o dist/binary ./cmd/carrot; \
+	  $(GO) run ./runs/dist -binary dist/binary -version '$(VERSION)' -time $$time -out dist/$$name; \
+	  rm dist/binary; \
 	done
-	@cd dist && { sha256sum carrot-* 2>/dev/null || shasum -a 256 carrot-*; } >SHA256SUMS
+	@cd dist; files=$$(ls *.tar.gz *.zip *.cdx.json 2>/dev/null); { sha256sum $$files 2>/dev/null || shasum -a 256 $$files; } >SHA256SUMS
 
 .PHONY: ci
 ci: ## Run what continuous integration runs
