@@ -428,11 +428,16 @@ func (j *JSONL) Close() error {
 		j.lose(j.rows, err)
 		j.rows = 0
 	}
-	switch {
-	case j.lost > 0:
-		return fmt.Errorf("close records: %d rows of %s are lost: %w", j.lost, j.path, errors.Join(j.lostBy, err))
-	case err != nil:
-		return fmt.Errorf("close records: %w", err)
+	if j.lost > 0 {
+		if err != nil && err.Error() != j.lostBy.Error() {
+			err = errors.Join(j.lostBy, err)
+		} else {
+			err = j.lostBy
+		}
+		err = fmt.Errorf("rows lost: %d: %w", j.lost, err)
+	}
+	if err != nil {
+		return fmt.Errorf("close records in %s: %w", j.path, err)
 	}
 	return nil
 }

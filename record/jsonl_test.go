@@ -410,7 +410,7 @@ func TestJSONLFullDisk(t *testing.T) {
 				time.Sleep(2 * flushEvery)
 				synctest.Wait()
 				record(t, j, 4)
-				if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "1 rows of r.jsonl are lost") {
+				if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "r.jsonl: rows lost: 1: ") {
 					t.Errorf("Close after a loss = %v, want %v and one lost row", err, errFull)
 				}
 				if diff := cmp.Diff([]string{"0", "1", "2", "4"}, idsOf(t, d.bytes())); diff != "" {
@@ -434,7 +434,7 @@ func TestJSONLFullAtClose(t *testing.T) {
 		j, _ := startForTest(t, d)
 		record(t, j, 0)
 		record(t, j, 1)
-		if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "2 rows of r.jsonl are lost") {
+		if err := j.Close(); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "r.jsonl: rows lost: 2: ") {
 			t.Errorf("Close = %v, want %v and two lost rows", err, errFull)
 		}
 		if got := j.Lost(); got != 2 {
@@ -490,7 +490,7 @@ func TestJSONLStalledFile(t *testing.T) {
 		s.release = make(chan struct{})
 		record(t, j, 2)
 		begin = time.Now()
-		if err := j.Close(); !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "11 rows of r.jsonl are lost") {
+		if err := j.Close(); !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "r.jsonl: rows lost: 11: ") {
 			t.Errorf("Close = %v, want %v and eleven lost rows", err, errStalled)
 		}
 		if took := time.Since(begin); took != closeAfter {

@@ -53,5 +53,5 @@ models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 	if status := stop(); status != 1 {
 		t.Errorf("status %d, want 1", status)
 	}
-	log.find(t, `carrot: error: close records: [0-9]+ rows of /dev/full are lost: .*no space left on device`)
+	log.find(t, `carrot: error: close records in /dev/full: rows lost: [0-9]+: .*no space left on device`)
 }
