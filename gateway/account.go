@@ -80,6 +80,9 @@ func (k *call) finish(e *provider.Error) {
 	}
 	if e != nil {
 		a.ErrorCode, a.Error = e.Code, e.Message
+		if e.Detail != "" {
+			a.Error += ": " + e.Detail
+		}
 		if e.Quoted && a.Prompt == nil {
 			a.Error = ""
 		}

@@ -49,7 +49,7 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, handler)
 	}
-	return http.NewCrossOriginProtection().Handler(g.adminOnly(mux))
+	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" })
 }
 
 // adminOnly requires the admin key, if there is one.

@@ -70,7 +70,7 @@ func contained(log *slog.Logger, id string, f func() *provider.Error) (e *provid
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("panic", "request_id", id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-			e = &provider.Error{Kind: provider.Server, Status: http.StatusInternalServerError, Code: provider.CodePanic, Message: "internal error"}
+			e = &provider.Error{Kind: provider.Server, Status: http.StatusInternalServerError, Code: provider.CodePanic, Ours: true, Message: "internal error"}
 		}
 	}()
 	return f()
@@ -164,7 +164,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	reply := &k.x.reply
 	if k.api != reply.api {
 		if body, err = wire.TranslateAnswer(body, k.api, reply.api, time.Now().Unix(), k.a.Usage); err != nil {
-			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 		}
 	}
 	k.try.Answered()
@@ -185,9 +185,9 @@ func (k *call) take(answer wire.Answer) {
 		known = everything
 	}
 	k.account(answer.Usage, known, len(answer.Text), answer.Text)
-	k.a.AnswerID = answer.ID
-	if answer.Model != "" {
-		k.a.UpstreamModel = answer.Model
+	k.a.AnswerID = headerSafe(answer.ID)
+	if model := headerSafe(answer.Model); model != "" {
+		k.a.UpstreamModel = model
 	}
 	if k.a.Prompt != nil {
 		k.a.Answer = answer.Text

@@ -292,6 +292,25 @@ func TestFileRestart(t *testing.T) {
 	}
 }
 
+// A reload that would open what is protected now is refused, unless the file says
+// that it is meant: it may have been cut short.
+func TestFileOpens(t *testing.T) {
+	const clients, key = "clients: [{name: shop, key: shop-key-0123456789}]\n", "admin_key: admin-key-0123456789\n"
+	for _, test := range []struct{ name, before, after, want string }{
+		{"nothing was protected", "", "", ""},
+		{"nothing changed", clients + key, clients + key, ""},
+		{"another client", clients, "clients: [{name: other, key: other-key-0123456789}]\n", ""},
+		{"the file is cut before its clients", clients, "", "clients: are gone"},
+		{"the clients are meant to go", clients, "clients: []\n", ""},
+		{"the admin key is gone", key, "", "admin_key: is gone"},
+	} {
+		err := mustParse(t, minimal+test.after).Opens(mustParse(t, minimal+test.before))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
 // A configuration may be written in Go. It is checked like one in a file, is not
 // changed, and gets the same defaults.
 func TestConfigInGo(t *testing.T) {

@@ -358,7 +358,7 @@ func TestSlowClients(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") || time.Since(begun) < 200*time.Millisecond {
 		t.Errorf("a stream of %v ended with %v: …%q", time.Since(begun), err, body[max(0, len(body)-200):])
 	}
-	for _, half := range []string{"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"} {
+	for _, half := range []string{"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"} {
 		connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -391,7 +391,7 @@ func TestClientDoesNotRead(t *testing.T) {
 	}
 	defer connection.Close()
 	body := chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)
-	fmt.Fprintf(connection, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(connection, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	waitFor(t, func() bool { return len(r.records.list()) == 1 })
 	if a := r.records.list()[0]; a.Outcome != record.ClientGone || a.Usage.Output == 0 || !a.Estimated {
 		t.Errorf("outcome %s with %+v", a.Outcome, a.Usage)

@@ -126,6 +126,21 @@ func (f *File) Restart(bound *File) ([]string, error) {
 	}), nil
 }
 
+// Opens returns an error if a file that was read anew would open what is protected
+// now: if it no longer has the clients or the admin key of the file before it, as
+// when it was cut short. clients: [] says that the clients are meant to go; an admin
+// key can only be removed by a restart.
+func (f *File) Opens(before *File) error {
+	p := new(strictyaml.Problems)
+	if len(before.Clients) > 0 && f.Clients == nil {
+		p.Add("clients", "are gone, so everyone who can reach the address could send requests: write clients: [] if that is meant")
+	}
+	if before.AdminKey != "" && f.AdminKey == "" {
+		p.Add("admin_key", "is gone, so everyone who can reach the admin address could use it: restart if that is meant")
+	}
+	return p.Err()
+}
+
 // changedField is a field, and whether it differs from before.
 type changedField struct {
 	name    string

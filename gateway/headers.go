@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot"
@@ -37,6 +38,18 @@ func (k *call) costHeader() {
 	if !k.a.CostUnknown {
 		k.x.reply.header()["X-Carrot-Cost"] = []string{amount(k.a.Cost)}
 	}
+}
+
+// maxName is the longest name or id of a provider that is passed on, in bytes.
+const maxName = 256
+
+// headerSafe returns a name or id that a provider gave, or "" if it does not fit in
+// a header.
+func headerSafe(name string) string {
+	if len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		return ""
+	}
+	return name
 }
 
 // amount writes USD without the currency sign, exactly.

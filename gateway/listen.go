@@ -54,7 +54,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	for _, s := range servers {
 		if late := s.Shutdown(grace); late != nil {
 			g.log.Warn("requests were cut", "requests", g.active.Load())
-			cut(&provider.Error{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: provider.CodeStopping, Message: "the gateway is stopping"})
+			cut(&provider.Error{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: provider.CodeStopping, Ours: true, Message: "the gateway is stopping"})
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			_ = s.Shutdown(last) // so that their records and errors are still written
 			cancel()

@@ -44,6 +44,9 @@ const (
 	askTags      = "tags"
 )
 
+// maxSession is the longest name of a session, in bytes: it is recorded.
+const maxSession = 256
+
 // selects reads what a request asks for. Errors are of type *wire.Error and
 // name what is wrong and what is valid.
 func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (selection, error) {
@@ -56,6 +59,9 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 	s := selection{session: ask(askSession), tags: list(ask(askTags)), debug: h.Get("X-Carrot-Debug") == "true"}
 	if v := h.Get("X-Carrot-Debug"); v != "" && v != "true" && v != "false" {
 		return s, invalid("x-carrot-debug", "%q is not true or false", v)
+	}
+	if len(s.session) > maxSession {
+		return s, invalid("x-carrot-session", "the session's name is longer than %d bytes", maxSession)
 	}
 	if err := ownKeys(q.Metadata, h); err != nil {
 		return s, err

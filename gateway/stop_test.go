@@ -117,7 +117,7 @@ func TestStopWhileWriting(t *testing.T) {
 	}
 	defer client.Close()
 	body := chat("auto", sumQuestion)
-	fmt.Fprintf(client, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(client, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	if _, err := io.ReadFull(client, make([]byte, 12)); err != nil { // the answer has begun
 		t.Fatal(err)
 	}

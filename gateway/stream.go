@@ -143,7 +143,7 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 		}
 		s.note(&chunk)
 		if err := s.pass(e); err != nil {
-			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error(), Quoted: true}
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Ours: true, Message: err.Error(), Quoted: true}
 		}
 		if chunk.Content && !s.x.reply.sent {
 			s.try.Answered()
@@ -174,11 +174,11 @@ func (s *stream) complete() bool {
 
 // note keeps what an event says about the answer.
 func (s *stream) note(c *wire.Chunk) {
-	if c.Model != "" {
-		s.a.UpstreamModel = c.Model
+	if model := headerSafe(c.Model); model != "" {
+		s.a.UpstreamModel = model
 	}
-	if c.ID != "" {
-		s.a.AnswerID = c.ID
+	if id := headerSafe(c.ID); id != "" {
+		s.a.AnswerID = id
 	}
 	s.finished += c.Finished
 	if c.HasUsage {

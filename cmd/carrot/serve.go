@@ -103,6 +103,7 @@ type service struct {
 
 	gateway *gateway.Gateway
 	bound   *gateway.File     // that it was started with
+	serving *gateway.File     // the latest that was applied
 	reopen  func() error      // of the record; nil: there is none
 	mu      sync.Mutex        // one reload at a time
 	seen    map[string]string // the files as they were just before they were read
@@ -202,7 +203,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer func() { err = errors.Join(err, file.Close()) }()
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	s.bound = config
+	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
 		return err
 	}
@@ -239,7 +240,9 @@ func (s *service) reload() error {
 	config, source, err := s.load()
 	var restart []string
 	if err == nil {
-		restart, err = config.Restart(s.bound)
+		if restart, err = config.Restart(s.bound); err == nil {
+			err = config.Opens(s.serving)
+		}
 	}
 	if err != nil {
 		s.gateway.ReloadFailed()
@@ -252,6 +255,7 @@ func (s *service) reload() error {
 		return err
 	}
 	restart = append(restart, more...)
+	s.serving = config
 	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
 	if len(restart) > 0 {
