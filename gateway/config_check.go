@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func (c *Config) checkModels(p *strictyaml.Problems) {
 		c.checkProvider(p, field+".provider", m.Provider, wire.Chat, wire.Responses, wire.Messages)
 		checkUpstream(p, field, m.Upstream)
 		limit := ""
-		for _, key := range sortedKeys(m.Settings) {
+		for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
 			at := strictyaml.Child(field+".settings", key)
 			raw, err := json.Marshal(m.Settings[key])
 			_, whole := wholeNumber(m.Settings[key])
@@ -329,7 +330,7 @@ func (c *Config) checkClients(p *strictyaml.Problems) {
 		} else if client.KeySHA256 != "" {
 			owners[client.KeySHA256] = field
 		}
-		for _, name := range sortedKeys(client.Labels) {
+		for _, name := range slices.Sorted(maps.Keys(client.Labels)) {
 			checkName(p, strictyaml.Child(field+".labels", name), name, " ", make(map[string]string))
 		}
 		if client.Policies != nil && len(client.Policies) == 0 {
@@ -342,14 +343,4 @@ func (c *Config) checkClients(p *strictyaml.Problems) {
 		}
 		checkUnique(p, field+".policies", client.Policies)
 	}
-}
-
-// sortedKeys returns the keys of a map, sorted.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func (c *ProviderConfig) check(p *strictyaml.Problems, field string) {
 		p.Add(field+".api_version", "%q is not a version", c.APIVersion)
 	}
 	c.checkKeys(p, field)
-	for _, name := range sortedKeys(c.Headers) {
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		at := strictyaml.Child(field+".headers", name)
 		if !isHeaderName(name) {
 			p.Add(at, "%q is not a valid name of a header", name)

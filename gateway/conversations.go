@@ -157,7 +157,7 @@ func (m *memory) get(key uint64, now time.Time) (memo, bool) {
 	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
 }
 
-// key returns the key for a name of a kind, which is a client's own.
+// key returns the key for something that a client names, such as a session.
 func (m *memory) key(client, kind, name string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.seed)
