@@ -51,7 +51,8 @@ func (d *Denial) Error() string { return d.Message }
 // Options are the parts of a gateway that the program around it provides. The zero
 // value works: nothing is logged, recorded, limited or measured.
 type Options struct {
-	// Log is where the gateway logs. It never logs prompts, answers or keys.
+	// Log receives the gateway's messages, which contain no prompts, answers or
+	// keys.
 	Log *slog.Logger
 	// Recorder keeps the attempts.
 	Recorder Recorder
