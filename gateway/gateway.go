@@ -51,7 +51,8 @@ func (d *Denial) Error() string { return d.Message }
 // Options are the parts of a gateway that the program around it provides. The zero
 // value works: nothing is logged, recorded, limited or measured.
 type Options struct {
-	// Log is where the gateway logs. It never logs prompts, answers or keys.
+	// Log receives the gateway's messages, which contain no prompts, answers or
+	// keys.
 	Log *slog.Logger
 	// Recorder keeps the attempts.
 	Recorder Recorder
@@ -92,7 +93,7 @@ type Gateway struct {
 	retries   *provider.Budget
 	active    atomic.Int64 // requests in progress
 	draining  atomic.Bool  // it is about to stop
-	mux       *http.ServeMux
+	handler   http.Handler
 }
 
 // New returns a gateway for a configuration and a router. It does not change the
@@ -127,7 +128,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.routes.Store(r)
 	g.metrics.started()
 	price.CountTokens("warm") // builds the vocabulary
-	g.mux = g.handlers()
+	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil })
 	return g, nil
 }
 
@@ -183,4 +184,4 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 func (g *Gateway) ReloadFailed() { g.metrics.reload(false) }
 
 // ServeHTTP answers a request of a client.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }

@@ -32,7 +32,7 @@ var tracedProvider = &provider.Upstream{Name: "main", Kind: "openai", BaseURL: "
 
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// described lists a span's attributes as text.
+// described returns a span's attributes as text.
 func described(s sdktrace.ReadOnlySpan) []string {
 	var all []string
 	for _, a := range s.Attributes() {
@@ -55,7 +55,7 @@ func TestTraceOfRequest(t *testing.T) {
 	called, span := tr.attempt(ctx, a, tracedProvider)
 	header := http.Header{}
 	tr.inject(called, header)
-	a.UpstreamModel = "large-2026-11-01" // by the answer
+	a.UpstreamModel = "large-2026-11-01" // as in the answer
 	a.AnswerID = "chatcmpl-1"
 	span.end(a)
 	endRequest(200, "balanced", "large")
@@ -115,7 +115,7 @@ func TestTraceOfFailures(t *testing.T) {
 				t.Errorf("span %q has status %v and attributes %v, want an error of type %s", s.Name(), got, described(s), want)
 			}
 			if strings.Contains(fmt.Sprint(s), "SECRET") || strings.Contains(strings.Join(described(s), " "), "SECRET") {
-				t.Errorf("span %q gives content away: %v", s.Name(), described(s))
+				t.Errorf("span %q contains content: %v", s.Name(), described(s))
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func TestAddress(t *testing.T) {
 	f("%", "", 0)
 }
 
-// genAIMetrics counts attempts and returns the metrics as lines of text.
+// genAIMetrics counts attempts and returns the metrics as text.
 func genAIMetrics(t *testing.T, attempts ...*record.Attempt) []string {
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
@@ -224,13 +224,12 @@ func TestGenAIMetrics(t *testing.T) {
 	counted.Estimated = true
 	for _, line := range genAIMetrics(t, &counted) {
 		if strings.Contains(line, "usage.input_tokens") && !strings.Contains(line, " 0 {") {
-			t.Errorf("%s: tokens the provider did not report are counted", line)
+			t.Errorf("%s: tokens that the provider did not report are counted", line)
 		}
 	}
 }
 
-// Without an SDK nothing is made, and the client's trace goes on to the
-// provider.
+// Without an SDK there are no spans, and the client's trace is passed on to the provider.
 func TestTracerOff(t *testing.T) {
 	for name, tr := range map[string]*tracer{
 		"nil":  newTracer(nil, nil),
@@ -259,7 +258,7 @@ func TestTracerOff(t *testing.T) {
 	}
 }
 
-// An infinite willingness to pay is no number that all stores hold.
+// An infinite willingness to pay is omitted, because some backends cannot store it.
 func TestTraceOfInfiniteWorth(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tr := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
@@ -280,7 +279,7 @@ func traced(ctx context.Context, tr *tracer, a *record.Attempt, header http.Head
 	endRequest(200, a.Policy, a.Candidate)
 }
 
-// BenchmarkTracer is all that is traced of one request.
+// BenchmarkTracer measures everything that is traced for one request.
 func BenchmarkTracer(b *testing.B) {
 	a := exampleAttempt()
 	run := func(name string, tr *tracer) {
@@ -301,7 +300,7 @@ func BenchmarkTracer(b *testing.B) {
 	_ = all.Shutdown(context.Background())
 }
 
-// discard is an exporter to nowhere.
+// discard is an exporter that drops all spans.
 type discard struct{}
 
 func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }

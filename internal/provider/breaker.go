@@ -98,7 +98,7 @@ func breakerError(e *Error) error {
 // made, or this program is stopping or at fault.
 func notTheirs(err error) bool {
 	e, ok := err.(*Error)
-	return ok && (e.Kind == Canceled || e.Kind == Denied || !e.Said && (e.Code == CodeStopping || e.Code == CodePanic))
+	return ok && (e.Kind == Canceled || e.Kind == Denied || e.Ours)
 }
 
 // Budget limits retries to a share of the requests, so that they do not make an

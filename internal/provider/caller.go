@@ -252,7 +252,7 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 
 // errPanicked stands for the outcome of a call that panicked, which says nothing
 // about the provider.
-var errPanicked = &Error{Kind: Server, Code: CodePanic}
+var errPanicked = &Error{Kind: Server, Code: CodePanic, Ours: true}
 
 // Ask calls a target and returns its whole answer, of at most limit bytes. It is
 // for programs that do not pass the answer on while it arrives. The error is an

@@ -316,8 +316,9 @@ func TestBreakerCounts(t *testing.T) {
 		{"clients that hang up", []*Error{{Kind: Canceled}}, false},
 		{"a client that hangs up between failures", []*Error{down, down, {Kind: Canceled}, down, down}, true},
 		{"calls that are not allowed", []*Error{{Kind: Denied}}, false},
-		{"this program stops", []*Error{{Kind: Timeout, Code: CodeStopping}}, false},
-		{"this program panics", []*Error{{Kind: Server, Code: CodePanic}}, false},
+		{"this program stops", []*Error{{Kind: Timeout, Code: CodeStopping, Ours: true}}, false},
+		{"this program panics", []*Error{{Kind: Server, Code: CodePanic, Ours: true}}, false},
+		{"an answer cannot be translated", []*Error{{Kind: Server, Code: "untranslatable_answer", Ours: true}}, false},
 		{"the provider says that it stops", []*Error{{Kind: Server, Status: 503, Code: CodeStopping, Said: true}}, true},
 	} {
 		b := &Breakers{Failures: 4, Open: time.Minute}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -49,6 +51,8 @@ type Error struct {
 	Status     int           // HTTP status; 0: unknown
 	Code       string        // the provider's code or type, or what failed; may be empty
 	Message    string        // shortened, without control characters and keys; may be empty
+	Detail     string        // more for the log: it may have internal addresses
+	Ours       bool          // the fault is this program's, not the provider's
 	Quoted     bool          // the message may quote the prompt or the answer
 	Said       bool          // the provider itself reported the error
 	OfModel    bool          // the key is refused for this model, but perhaps not for others
@@ -81,7 +85,7 @@ func (e *Error) Error() string {
 	if e.Code != string(e.Kind) {
 		parts = append(parts, e.Code)
 	}
-	parts = append(parts, e.Message)
+	parts = append(parts, e.Message, e.Detail)
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 }
 
@@ -107,7 +111,22 @@ func NetworkError(ctx context.Context, err error) *Error {
 	case cause != nil:
 		return &Error{Kind: Canceled, Code: "canceled", Message: "the client has hung up", Err: cause}
 	}
-	return &Error{Kind: Network, Code: "network", Message: err.Error()}
+	return &Error{Kind: Network, Code: "network", Message: broken(err), Detail: err.Error()}
+}
+
+// broken says what went wrong with a connection, without the addresses and names
+// that the error itself may have.
+func broken(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the provider's name could not be resolved"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the provider's certificate could not be verified"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return "the provider could not be reached"
+	}
+	return "the connection to the provider failed"
 }
 
 // Reported returns the [Error] for one that the provider sent with a status of 2xx:
@@ -190,14 +209,32 @@ const maxMessage = 500
 
 // secrets returns the texts that must be removed from a provider's answer.
 func (u *Upstream) secrets() []string {
-	secrets := slices.DeleteFunc(slices.Clone(u.Keys), func(key string) bool { return key == "" })
+	secrets := slices.Clone(u.Keys)
+	for _, values := range u.Header {
+		for _, value := range values {
+			_, word, _ := strings.Cut(value, " ") // of Authorization: Basic WORD
+			for _, secret := range []string{value, word} {
+				if len(secret) >= minSecret { // shorter ones would blank out common words
+					secrets = append(secrets, secret)
+				}
+			}
+		}
+	}
 	if base, err := url.Parse(u.BaseURL); err == nil {
 		if password, ok := base.User.Password(); ok && password != "" {
 			secrets = append(secrets, password)
 		}
 	}
-	return secrets
+	for _, secret := range slices.Clone(secrets) {
+		escaped, _ := json.Marshal(secret) // strings can always be written
+		secrets = append(secrets, strings.Trim(string(escaped), `"`), url.QueryEscape(secret), url.PathEscape(secret))
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // so that no part of a longer one is left
+	return slices.Compact(slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" }))
 }
+
+// minSecret is the length of the shortest header that is taken for a secret.
+const minSecret = 8
 
 // clean returns a provider's text without secrets, control characters and repeated
 // spaces, and shortens it.

@@ -242,7 +242,7 @@ func TestNetworkErrors(t *testing.T) {
 	e := &Embeddings{BaseURL: "http://user:hunter2@upstream/v1", Model: "m", Backoff: 1,
 		Transport: roundTrip(func(*http.Request) (*http.Response, error) { tries++; return nil, errors.New("no route") })}
 	_, err := e.Encode(t.Context(), numbers(1))
-	if want := `embed with "m" at upstream: network: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
+	if want := `embed with "m" at upstream: network: the connection to the provider failed: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
 		t.Errorf("Encode: %v after %d tries, want %s", err, tries, want)
 	}
 }

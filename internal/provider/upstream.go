@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -154,10 +155,19 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 		return response, nil
 	}
 	defer response.Body.Close()
+	if response.StatusCode < 200 { // a switch of protocols, which nobody asked for: its body never ends
+		return nil, &Error{Kind: Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: fmt.Sprintf("the provider answered with status %d, which is not an answer", response.StatusCode)}
+	}
+	late := time.AfterFunc(maxErrorWait, func() { response.Body.Close() })
+	defer late.Stop()
 	// An incomplete report is better than none.
 	report, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorAnswer))
 	return nil, u.refusal(response, report)
 }
+
+// maxErrorWait limits the reading of an answer that reports an error, so that its
+// body cannot delay the next call.
+const maxErrorWait = 5 * time.Second
 
 // CloseIdleConnections closes the connections that no call uses.
 func (u *Upstream) CloseIdleConnections() {

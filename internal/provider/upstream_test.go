@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/wire"
@@ -162,5 +163,33 @@ func TestKeyOrder(t *testing.T) {
 	}
 	if got := (&Upstream{}).keyOrder(); !slices.Equal(got, []int{0}) {
 		t.Errorf("keyOrder() without keys = %v, want [0]", got)
+	}
+}
+
+// An answer that is none, and an error whose body does not end, are over at once or
+// within seconds.
+func TestStalledErrors(t *testing.T) {
+	stalled := roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, _ := io.Pipe() // nothing is ever written
+		return &http.Response{StatusCode: 500, Header: http.Header{}, Body: body}, nil
+	})
+	switched := roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, _ := io.Pipe()
+		return &http.Response{StatusCode: 101, Header: http.Header{}, Body: body}, nil
+	})
+	for _, test := range []struct {
+		name      string
+		transport http.RoundTripper
+		within    time.Duration
+		code      string
+	}{{"an error without an end", stalled, maxErrorWait, ""}, {"another protocol", switched, 0, "malformed_answer"}} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			_, err := (&Upstream{BaseURL: "http://upstream/v1", Transport: test.transport}).Do(t.Context(), Call{API: wire.Chat})
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Kind != Server || e.Code != test.code || time.Since(begun) > test.within {
+				t.Errorf("%s: %v after %v", test.name, err, time.Since(begun))
+			}
+		})
 	}
 }
