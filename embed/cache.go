@@ -3,13 +3,17 @@ package embed
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/carrot-router/carrot/internal/readfile"
 )
 
 // Cache keeps the vectors of an encoder on disk, so that each is computed once,
@@ -30,6 +34,9 @@ type Cache struct {
 // cacheHeader begins the file. The length of the vectors follows as uint32.
 const cacheHeader = "CRTVEC1\n"
 
+// maxCache is the largest file of a cache that is read, in bytes.
+const maxCache = 64 << 30
+
 // OpenCache opens the cache of an encoder in a folder, which it makes if needed.
 // Errors wrap [ErrCache].
 func OpenCache(folder, encoderID string) (*Cache, error) {
@@ -43,8 +50,8 @@ func OpenCache(folder, encoderID string) (*Cache, error) {
 		return r
 	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
-	data, err := os.ReadFile(c.path)
-	if os.IsNotExist(err) {
+	data, err := readfile.Read(c.path, maxCache)
+	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
 	if err != nil {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 )
 
@@ -30,6 +32,25 @@ func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, err
 		return nil, hinted{err, "a folder needs config.json, tokenizer.json or vocab.txt, and model.safetensors"}
 	}
 	return embedder, err
+}
+
+// errWantsEmbedder is returned for a saved router whose embedder the user must
+// name.
+var errWantsEmbedder = errors.New("the file alone does not decide which files are read and which host gets prompts and OPENAI_API_KEY")
+
+// embedderSpec describes the embedder to open for a saved router: the one that the
+// user named or, if named is empty, the table in the binary. A router that was
+// trained with another embedder is an error then, whatever its file says.
+func embedderSpec(a *artifact.Artifact, named string) (string, error) {
+	wants := a.Manifest.Embedder
+	switch {
+	case named != "":
+		return named, nil
+	case wants.Spec == "static":
+		return wants.Spec, nil
+	}
+	return "", hinted{fmt.Errorf("it wants the embedder %q (%q): %w", wants.Spec, wants.ID, errWantsEmbedder),
+		"if you trust it, name it yourself: --embedder SPEC, or embedder: in the configuration of carrot serve"}
 }
 
 // cacheFolder is the folder for results that can be recomputed.

@@ -22,7 +22,7 @@ import (
 // routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
 	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
-	Embedder string   `placeholder:"SPEC" help:"The router's embedder, if it has moved since training."`
+	Embedder string   `placeholder:"SPEC" help:"The router's embedder, required unless it is static: static:FILE, bert:DIR or openai:URL#MODEL."`
 	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
 	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
 }
@@ -63,9 +63,9 @@ func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
 		}
 		book = book.Overlay(own)
 	}
-	spec := f.Embedder
-	if spec == "" {
-		spec = a.Manifest.Embedder.Spec
+	spec, err := embedderSpec(a, f.Embedder)
+	if err != nil {
+		return nil, nil, fmt.Errorf("router %s: %w", f.Router, err)
 	}
 	embedder, err := openEmbedder(spec, nil)
 	if err != nil {

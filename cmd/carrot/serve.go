@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel"
 
+	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/record"
 )
@@ -58,7 +59,7 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if c.Check {
-		return c.check(t, config, source)
+		return c.check(t, s, config, source)
 	}
 	return s.run(ctx, t.err, config, source, nil)
 }
@@ -75,7 +76,7 @@ func (c *serveCommand) listening(read openConfig) openConfig {
 }
 
 // check reports what is wrong with a configuration, or that nothing is.
-func (c *serveCommand) check(t terminal, config *gateway.File, source gateway.Source) error {
+func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
 	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
@@ -87,6 +88,8 @@ func (c *serveCommand) check(t terminal, config *gateway.File, source gateway.So
 			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
 		}
 	}
+	wants := s.artifact.Manifest.Embedder
+	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
 	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
 	return nil
 }
@@ -101,11 +104,12 @@ type service struct {
 	log   *slog.Logger
 	level slog.LevelVar
 
-	gateway *gateway.Gateway
-	bound   *gateway.File     // that it was started with
-	reopen  func() error      // of the record; nil: there is none
-	mu      sync.Mutex        // one reload at a time
-	seen    map[string]string // the files as they were just before they were read
+	gateway  *gateway.Gateway
+	artifact *artifact.Artifact // the saved router that was loaded last
+	bound    *gateway.File      // that it was started with
+	reopen   func() error       // of the record; nil: there is none
+	mu       sync.Mutex         // one reload at a time
+	seen     map[string]string  // the files as they were just before they were read
 }
 
 // load reads the configuration and the files that it names. Each file is looked
@@ -131,6 +135,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
+	s.artifact = a
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
