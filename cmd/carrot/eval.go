@@ -109,7 +109,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	p := newProgress(t.err)
 	defer p.done()
 	var err error
-	if o.Contenders, o.Embedder, err = c.contenders(p); err != nil {
+	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
@@ -166,7 +166,7 @@ func (c *evalCommand) explain(err error, set *dataset.Set) error {
 
 // contenders lists the routers that the flags ask for, in the order of the
 // report, and the embedder of the reference rows.
-func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot.Embedder, err error) {
+func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Contender, base carrot.Embedder, err error) {
 	embedders := make([]carrot.Embedder, len(c.Embedder))
 	for k, spec := range c.Embedder {
 		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
@@ -174,7 +174,7 @@ func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot
 		}
 	}
 	for _, path := range c.Router {
-		a, err := openRouter(path)
+		a, err := openRouter(path, warn)
 		if err != nil {
 			return nil, nil, err
 		}

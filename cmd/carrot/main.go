@@ -39,6 +39,9 @@ type terminal struct {
 	out, err io.Writer
 }
 
+// warn prints a warning.
+func (t terminal) warn(text string) { fmt.Fprintf(t.err, "carrot: warning: %s\n", text) }
+
 type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
 	Data       dataCommand       `cmd:"" help:"Import, describe, check and join data sets."`

@@ -49,9 +49,9 @@ Examples:
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
 
-// open loads the router that the flags name.
-func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
-	a, err := f.artifact()
+// open loads the router that the flags name. warn gets warnings about its file.
+func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifact, error) {
+	a, err := f.artifact(warn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,17 +82,21 @@ func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
 	return router, a, err
 }
 
-func (f *routerFlags) artifact() (*artifact.Artifact, error) {
+func (f *routerFlags) artifact(warn func(string)) (*artifact.Artifact, error) {
 	if f.Router == "" {
 		return artifact.Default()
 	}
-	return openRouter(f.Router)
+	return openRouter(f.Router, warn)
 }
 
 // openRouter reads a saved router.
-func openRouter(path string) (*artifact.Artifact, error) {
+func openRouter(path string, warn func(string)) (*artifact.Artifact, error) {
 	a, err := artifact.Open(path)
 	switch {
+	case err == nil && !a.Verified:
+		warn("router " + path + ": the file holds no hash of its content, so damage cannot be seen; carrot train saves routers with one")
+	case errors.Is(err, artifact.ErrDamaged):
+		err = hinted{err, "copy the file again, or train again"}
 	case errors.Is(err, fs.ErrNotExist):
 		err = hinted{err, "carrot train saves a router"}
 	case err != nil:
@@ -129,7 +133,7 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.checkFormat(); err != nil {
 		return err
 	}
-	router, a, err := c.open()
+	router, a, err := c.open(t.warn)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,9 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
 		}
 	}
+	for _, text := range s.warnings {
+		t.warn(text)
+	}
 	wants := s.artifact.Manifest.Embedder
 	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
 	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
@@ -106,6 +109,7 @@ type service struct {
 
 	gateway  *gateway.Gateway
 	artifact *artifact.Artifact // the saved router that was loaded last
+	warnings []string           // about its file
 	bound    *gateway.File      // that it was started with
 	reopen   func() error       // of the record; nil: there is none
 	mu       sync.Mutex         // one reload at a time
@@ -131,7 +135,8 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	look(seen, config.Router, config.Prices)
 	s.seen = seen
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
-	router, a, err := flags.open()
+	s.warnings = nil
+	router, a, err := flags.open(func(text string) { s.warnings = append(s.warnings, text) })
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
@@ -226,6 +231,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if operators != nil {
 		admin = operators.Addr().String()
 	}
+	s.warn()
 	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(config.Models), "policies", len(config.Policies))
 	if started != nil {
 		started(clients.Addr().String())
@@ -258,11 +264,19 @@ func (s *service) reload() error {
 	}
 	restart = append(restart, more...)
 	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
+	s.warn()
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
 	if len(restart) > 0 {
 		s.log.Warn("some changes need a restart", "keys", restart)
 	}
 	return nil
+}
+
+// warn logs the warnings about the router that was loaded last.
+func (s *service) warn() {
+	for _, text := range s.warnings {
+		s.log.Warn(text)
+	}
 }
 
 // watchEvery is how often the files are looked at.
