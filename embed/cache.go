@@ -37,10 +37,11 @@ const cacheHeader = "CRTVEC1\n"
 // maxCache is the largest file of a cache that is read, in bytes.
 const maxCache = 64 << 30
 
-// OpenCache opens the cache of an encoder in a folder, which it makes if needed.
+// OpenCache opens the cache of an encoder in a folder, which it makes if needed,
+// private to the user. The file of the cache must not be a symbolic link.
 // Errors wrap [ErrCache].
 func OpenCache(folder, encoderID string) (*Cache, error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	name := strings.Map(func(r rune) rune {
@@ -50,6 +51,9 @@ func OpenCache(folder, encoderID string) (*Cache, error) {
 		return r
 	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
+	if info, err := os.Lstat(c.path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %w: %s: %w", ErrCache, c.path, readfile.ErrNotRegular) // even if it leads to one
+	}
 	data, err := readfile.Read(c.path, maxCache)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -129,7 +133,7 @@ func (c *Cache) put(texts []string, vectors [][]float32) error {
 // append writes whole records at the end of the file. It overwrites a last
 // record that an earlier crash cut short, and a file without a valid header.
 func (c *Cache) append(records []byte) error {
-	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}

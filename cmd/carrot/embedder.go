@@ -19,7 +19,7 @@ const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a
 // the key that the environment names.
 func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, error) {
 	embedder, err := embed.Open(spec, embed.Options{
-		CacheDir: filepath.Join(cacheFolder(), "carrot", "vectors"),
+		CacheDir: cacheFolder("vectors"),
 		APIKey:   os.Getenv("OPENAI_API_KEY"),
 		Progress: tell,
 	})
@@ -53,14 +53,16 @@ func embedderSpec(a *artifact.Artifact, named string) (string, error) {
 		"if you trust it, name it yourself: --embedder SPEC, or embedder: in the configuration of carrot serve"}
 }
 
-// cacheFolder is the folder for results that can be recomputed.
-func cacheFolder() string {
-	if set := os.Getenv("CARROT_CACHE"); set != "" {
-		return set
+// cacheFolder is the folder for results of a kind that can be recomputed. It is ""
+// if the user has no folder for such files: a temporary folder is shared with other
+// users, who could plant files and links in it.
+func cacheFolder(kind string) string {
+	folder := os.Getenv("CARROT_CACHE")
+	if folder == "" {
+		var err error
+		if folder, err = os.UserCacheDir(); err != nil {
+			return ""
+		}
 	}
-	folder, err := os.UserCacheDir()
-	if err != nil {
-		return os.TempDir()
-	}
-	return folder
+	return filepath.Join(folder, "carrot", kind)
 }

@@ -123,7 +123,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if !c.NoCache {
-		o.CacheDir = filepath.Join(cacheFolder(), "carrot", "fitted")
+		o.CacheDir = cacheFolder("fitted")
 	}
 	o.Progress = timed(p)
 	report, err := eval.Run(ctx, set, o)
