@@ -145,9 +145,12 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	}
 	prompt := c.Prompt
 	if prompt == "-" {
-		text, err := io.ReadAll(t.in)
+		text, err := io.ReadAll(io.LimitReader(t.in, maxBatchLine+1))
 		if err != nil {
 			return fmt.Errorf("read standard input: %w", err)
+		}
+		if len(text) > maxBatchLine {
+			return fmt.Errorf("read standard input: the prompt is longer than %d MiB", maxBatchLine>>20)
 		}
 		prompt = strings.TrimSuffix(string(text), "\n")
 	}
@@ -167,7 +170,8 @@ type batchLine struct {
 	Prompt *string `json:"prompt"`
 }
 
-// maxBatchLine is the longest line of a batch, in bytes.
+// maxBatchLine is the longest line of a batch and the longest prompt on standard
+// input, in bytes.
 const maxBatchLine = 64 << 20
 
 func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Router, objective carrot.Objective) error {
