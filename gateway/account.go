@@ -10,18 +10,18 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// known says how much of a usage the provider has reported.
+// known says which parts of the usage the provider has reported.
 type known int
 
 const (
 	nothing   known = iota
-	inputOnly       // of a stream that did not come to its end
+	inputOnly       // as in the first event of a stream
 	everything
 )
 
-// account sets usage and cost. What the provider did not report is counted: the
-// text has length bytes, of which sample is the beginning. Counts that cannot be
-// true are no report.
+// account sets the attempt's usage and cost. It counts tokens that the provider did not
+// report: the text of the answer has length bytes, and sample is its beginning. A usage
+// that cannot be true is ignored.
 func (k *call) account(u carrot.Usage, reported known, length int, sample string) {
 	if max(u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning) >= incredible {
 		u, reported = carrot.Usage{}, nothing
@@ -46,10 +46,10 @@ func (k *call) account(u carrot.Usage, reported known, length int, sample string
 	a.CostUnknown = err != nil
 }
 
-// incredible is a number of tokens that no call has.
+// incredible is a number of tokens that no call can have.
 const incredible = 1 << 40
 
-// finish decides how an attempt ended and records it.
+// finish sets the outcome of the attempt and records it.
 func (k *call) finish(e *provider.Error) {
 	a, sent := k.a, k.x.reply.sent
 	switch {
@@ -68,18 +68,22 @@ func (k *call) finish(e *provider.Error) {
 	}
 	switch a.Outcome {
 	case record.FellBack, record.Refused:
-		// A provider does not bill what it reports as an error. An answer that it
-		// began and the gateway abandoned it bills as far as it says so.
+		// Providers do not bill calls that they answer with an error. An answer
+		// that the gateway could not use costs what the provider reported, if
+		// anything.
 		if a.Status/100 != 2 || e.Said || !k.reported {
 			a.Usage, a.Estimated, a.Cost, a.CostUnknown = carrot.Usage{}, false, 0, false
 		}
 	case record.ClientGone:
-		if a.Usage == (carrot.Usage{}) { // the provider has the whole input and may bill it
+		if a.Usage == (carrot.Usage{}) { // the provider has received the input and may bill it
 			k.account(carrot.Usage{}, nothing, 0, "")
 		}
 	}
 	if e != nil {
 		a.ErrorCode, a.Error = e.Code, e.Message
+		if e.Detail != "" {
+			a.Error += ": " + e.Detail
+		}
 		if e.Quoted && a.Prompt == nil {
 			a.Error = ""
 		}
@@ -93,18 +97,18 @@ func (k *call) finish(e *provider.Error) {
 	k.x.g.record(a)
 }
 
-// record hands an attempt to the recorder.
+// record counts an attempt and passes it to the recorder.
 func (g *Gateway) record(a *record.Attempt) {
 	g.metrics.attempt(a)
 	if g.recorder == nil {
 		return
 	}
-	defer func() { // a recorder that panics must not cost the answer
+	defer func() { // the client must receive its answer even if the recorder panics
 		if v := recover(); v != nil {
 			g.log.Error("the recorder panicked", "request_id", a.RequestID, "attempt", a.Number, "panic", fmt.Sprintf("%T", v))
 		}
 	}()
-	// The client may be gone; the attempt is recorded all the same.
+	// The attempt is recorded even if the request was cancelled.
 	if err := g.recorder.Record(context.Background(), a); err != nil {
 		g.log.Error("an attempt was not recorded", "request_id", a.RequestID, "attempt", a.Number, "error", err)
 	}

@@ -11,21 +11,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// AdminOptions are what the handler of [Gateway.Admin] serves.
+// AdminOptions say what the handler of [Gateway.Admin] serves.
 type AdminOptions struct {
-	// Metrics are served at /metrics. Nil: they are not.
+	// Metrics are served at /metrics. Nil: there is no such endpoint.
 	Metrics prometheus.Gatherer
 	// Reload is called by POST /reload. Nil: there is no such endpoint.
 	Reload func() error
-	// Handlers are served beside, by their patterns, such as "GET /ledger/";
-	// those of the gateway itself must not be among them.
+	// Handlers are further handlers by pattern, such as "GET /ledger/". A
+	// pattern that conflicts with one of the gateway's own causes a panic.
 	Handlers map[string]http.Handler
 }
 
-// Admin returns the handler for those who operate the gateway, to be served at
-// another address than the clients': /metrics, /debug/pprof, /health, POST /reload
-// and further handlers. If the configuration has an admin key, requests must have
-// it as a bearer token. Requests from web pages of other origins are refused.
+// Admin returns the handler for operators, which must be served at another address than
+// the one for clients. It serves /metrics, /debug/pprof, /health, POST /reload and
+// further handlers. If the configuration has an admin key, requests need it as a bearer
+// token. Requests from web pages of other origins are refused.
 func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
 	if o.Metrics != nil {
@@ -49,10 +49,10 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, handler)
 	}
-	return http.NewCrossOriginProtection().Handler(g.adminOnly(mux))
+	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" })
 }
 
-// adminOnly requires the admin key, if there is one.
+// adminOnly requires the admin key, if the configuration has one.
 func (g *Gateway) adminOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := g.routes.Load().config.AdminKey.Reveal(); want != "" {

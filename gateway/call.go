@@ -14,27 +14,29 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// maxAnswer is the longest answer that is not streamed, in bytes.
+// maxAnswer is the longest answer that is read if it is not a stream, in bytes.
 const maxAnswer = 64 << 20
 
-// call is one attempt: one call of a candidate, with its record.
+// call is one attempt: a call of a candidate, with its record.
 type call struct {
-	*run
-	c   *candidate
-	t   *target
-	try *provider.Try
-	api wire.API // the provider's
-	a   *record.Attempt
+	run    *run
+	x      *exchange // the run's
+	choice *choice   // the run's
+	c      *candidate
+	t      *target
+	try    *provider.Try
+	api    wire.API // the provider's
+	a      *record.Attempt
 
-	reported bool // the provider said what it bills
+	reported bool // the provider has reported usage
 }
 
-// call calls a candidate once, passes the answer on, and records how that ended,
-// exactly once. After an error with nothing sent to the client another call may be
-// made.
+// call calls a candidate once and passes the answer on. It records the attempt exactly
+// once, unless the call is not made. After an error, another call may be made if
+// nothing was sent to the client.
 func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	t, x := c.target(), r.x
-	k := &call{run: r, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
+	k := &call{run: r, x: x, choice: r.choice, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
 	body, err := k.body()
 	if err != nil {
 		return &provider.Error{Kind: provider.Invalid, Status: http.StatusBadRequest, Message: err.Error()}
@@ -45,14 +47,13 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	}
 	r.attempts++
 
-	ctx, span := x.g.tracer.attempt(try.Context, k.a)
-	span.calls(t.provider.Upstream)
+	ctx, span := x.g.tracer.attempt(try.Context, k.a, t.provider.Upstream)
 	try.Context = ctx
 	begun := time.Now()
 	if k.a.Overhead = begun.Sub(x.start) - r.upstream; k.a.Number == 1 {
 		x.g.metrics.overhead(k.a.Overhead)
 	}
-	e := contained(x.g.log, x.id, func() *provider.Error { return k.exchange(body, begun) })
+	e := contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
 	k.a.Upstream = time.Since(begun)
 	r.upstream += k.a.Upstream
 	if e == nil && !k.a.Stream {
@@ -63,19 +64,19 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	return e
 }
 
-// contained turns a panic into an error: one broken answer must cost neither the
-// record nor the breaker's count.
+// contained calls f and turns a panic into an error, so that the attempt is still
+// recorded.
 func contained(log *slog.Logger, id string, f func() *provider.Error) (e *provider.Error) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("panic", "request_id", id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-			e = &provider.Error{Kind: provider.Server, Status: http.StatusInternalServerError, Code: provider.CodePanic, Message: "internal error"}
+			e = &provider.Error{Kind: provider.Server, Status: http.StatusInternalServerError, Code: provider.CodePanic, Ours: true, Message: "internal error"}
 		}
 	}()
 	return f()
 }
 
-// attempt is the record of a call that is about to be made.
+// attempt returns the record of a call that is about to be made.
 func (r *run) attempt(c *candidate) *record.Attempt {
 	x, h, t := r.x, r.choice, c.target()
 	a := &record.Attempt{
@@ -95,7 +96,7 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 	return a
 }
 
-// body is the request in the words of the target's provider.
+// body returns the request for the target, translated to the provider's API.
 func (k *call) body() ([]byte, error) {
 	body, err := k.choice.bodies.in(k.api, k.x.q, k.t)
 	if err != nil {
@@ -108,11 +109,11 @@ func (k *call) body() ([]byte, error) {
 	return wire.Edit(body, e), nil
 }
 
-// exchange makes the call and passes the answer on.
-func (k *call) exchange(body []byte, begun time.Time) *provider.Error {
+// forward makes the call and passes the answer on.
+func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	ctx := k.try.Context
-	header := k.passedOn(k.api)
-	if k.c != k.choice.order[0] { // the key stands for another request now
+	header := k.run.passedOn(k.api)
+	if k.c != k.choice.order[0] { // the first candidate's request has this key
 		header.Del("Idempotency-Key")
 	}
 	k.x.g.tracer.inject(ctx, header)
@@ -129,7 +130,7 @@ func (k *call) exchange(body []byte, begun time.Time) *provider.Error {
 	return k.relay(ctx, response)
 }
 
-// passedOn are the client's headers that concern the provider.
+// passedOn returns the client's headers that the provider should receive.
 func (r *run) passedOn(api wire.API) http.Header {
 	h := http.Header{}
 	if api != r.x.reply.api {
@@ -143,7 +144,7 @@ func (r *run) passedOn(api wire.API) http.Header {
 	return h
 }
 
-// relay passes a whole answer on.
+// relay passes an answer on that is not a stream.
 func (k *call) relay(ctx context.Context, response *http.Response) *provider.Error {
 	body, err := provider.ReadAnswer(response, maxAnswer)
 	if err != nil {
@@ -163,7 +164,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	reply := &k.x.reply
 	if k.api != reply.api {
 		if body, err = wire.TranslateAnswer(body, k.api, reply.api, time.Now().Unix(), k.a.Usage); err != nil {
-			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Message: err.Error(), Quoted: true}
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 		}
 	}
 	k.try.Answered()
@@ -177,23 +178,23 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	return nil
 }
 
-// take keeps what a whole answer says about itself.
+// take records usage, id, model and text of an answer that is not a stream.
 func (k *call) take(answer wire.Answer) {
 	known := nothing
 	if answer.HasUsage {
 		known = everything
 	}
 	k.account(answer.Usage, known, len(answer.Text), answer.Text)
-	k.a.AnswerID = answer.ID
-	if answer.Model != "" {
-		k.a.UpstreamModel = answer.Model
+	k.a.AnswerID = headerSafe(answer.ID)
+	if model := headerSafe(answer.Model); model != "" {
+		k.a.UpstreamModel = model
 	}
 	if k.a.Prompt != nil {
 		k.a.Answer = answer.Text
 	}
 }
 
-// remember notes which candidate continued the conversation.
+// remember stores which candidate answered the request.
 func (k *call) remember() {
 	s := served{client: k.a.Client, session: k.a.Session, prefixes: k.choice.prefixes,
 		inputTokens: k.a.Usage.Input + k.a.Usage.CachedInput + k.a.Usage.CacheWrite}
@@ -203,18 +204,25 @@ func (k *call) remember() {
 	k.x.g.decider.conversations.remember(k.c, s)
 }
 
-// reserve asks the budgets, if there are any, whether a call may be made.
+// reserve returns nil if the budgets allow a call, or if there are none.
 func (g *Gateway) reserve(ctx context.Context, a *record.Attempt) *provider.Error {
 	if g.budgets == nil {
 		return nil
 	}
 	err := g.budgets.Reserve(ctx, a)
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return provider.NetworkError(ctx, err)
 	}
 	if d, ok := errors.AsType[*Denial](err); ok {
-		return &provider.Error{Kind: provider.Denied, Status: d.Status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
+		status := d.Status
+		if status < 400 || status > 599 {
+			status = http.StatusPaymentRequired
+		}
+		return &provider.Error{Kind: provider.Denied, Status: status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
 	}
-	g.log.Error("a call was not made, because nothing could be reserved for it", "request_id", a.RequestID, "attempt", a.Number, "error", err)
+	g.log.Error("a call was not made, because its cost could not be reserved", "request_id", a.RequestID, "attempt", a.Number, "error", err)
 	return &provider.Error{Kind: provider.Denied, Status: http.StatusServiceUnavailable, Code: "not_reserved", Message: "the cost of the request could not be reserved: try again", Err: err}
 }

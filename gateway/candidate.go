@@ -15,41 +15,41 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// candidate is what is decided on: a name with estimates and a cost, and the
-// calls that it takes. The decision rule knows nothing of the calls.
+// candidate is what is decided on: a name with estimates and a cost. It also has the
+// calls that it consists of, which do not matter to the decision.
 type candidate struct {
 	carrot.Candidate
-	// steps are the targets that are called for it, in order. A model has one.
+	// steps are the targets that are called, in order. A model has one.
 	steps []*target
 }
 
-// target is what a candidate calls. Today every candidate calls one model.
+// target returns the target of a candidate that calls one model, as all do today.
 func (c *candidate) target() *target { return c.steps[0] }
 
-// target is what is called: a model of a provider, with the changes that a request
-// needs on its way there.
+// target is what is called: a model of a provider, with changes that every request to
+// it needs.
 type target struct {
 	provider *upstream
 	model    string // the provider's name for it
 	price    *carrot.Price
 	tags     []string
-	settings []wire.Setting // in the words of the chat API
-	nulls    []wire.Setting // the settings with null, which remove fields
-	without  string         // the same, as a key
-	// maxTokens is the limit of output tokens in the settings, by the name
-	// limitKey; 0: none.
+	settings []wire.Setting // in the form of the chat API
+	nulls    []wire.Setting // the settings that contain null, which removes fields
+	without  string         // nulls as a map key
+	// maxTokens is the limit on output tokens in the settings, and limitKey its
+	// name there; 0: none.
 	maxTokens int
 	limitKey  string
 }
 
-// upstream is a provider, with what the gateway needs to know beside how to call it.
+// upstream is a provider, with what the gateway knows about it beyond how to call it.
 type upstream struct {
 	*provider.Upstream
 	cacheMinTokens int
-	limitKey       string // the name of the limit of output tokens in its chat API
+	limitKey       string // the name of the limit on output tokens in its chat API
 }
 
-// call is the target as it is called.
+// call returns the target for a [provider.Caller].
 func (t *target) call() provider.Target {
 	return provider.Target{Upstream: t.provider.Upstream, Model: t.model}
 }
@@ -59,8 +59,8 @@ func (t *target) tagged(tags []string) bool {
 	return !slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(t.tags, tag) })
 }
 
-// edits are the changes to a request on its way to the target, in the words of the
-// API with which it is called.
+// edits returns the changes to a request for the target, in the form of the API by
+// which it is called.
 func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 	e := wire.Edits{Model: t.model, AskUsage: api == wire.Chat && r.Stream, OwnMetadata: true, NoLimitAsked: r.MaxOutputTokens == 0,
 		Settings: settingsFor(api, t.settings)}
@@ -70,7 +70,7 @@ func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 	return e
 }
 
-// settingsFor puts settings into an API's words.
+// settingsFor translates settings to the form of an API.
 func settingsFor(api wire.API, settings []wire.Setting) []wire.Setting {
 	var out []wire.Setting
 	for _, s := range settings {
@@ -89,7 +89,7 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 		u.APIs = append(u.APIs, wire.API(api))
 	}
 	if p.Kind == anthropic && strings.Count(strings.TrimRight(p.BaseURL, "/"), "/") == 2 {
-		u.BaseURL = strings.TrimRight(p.BaseURL, "/") + "/v1" // Anthropic's own clients are given the address without it
+		u.BaseURL = strings.TrimRight(p.BaseURL, "/") + "/v1" // which is omitted in the addresses for Anthropic's own clients
 	}
 	for _, key := range append([]Secret{p.APIKey}, p.APIKeys...) {
 		if key != "" {
@@ -102,8 +102,8 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	if transport == nil {
 		u.Transport = provider.NewTransport(p.Timeouts.Connect)
 	}
-	// OpenAI's newer models accept only the longer name, other servers often
-	// only the older one.
+	// OpenAI's newer models accept only the longer name, many other servers
+	// only the shorter one.
 	u.limitKey = "max_tokens"
 	if p.Kind == azure || strings.HasPrefix(p.BaseURL, "https://api.openai.com/") {
 		u.limitKey = "max_completion_tokens"
@@ -111,13 +111,13 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	return u
 }
 
-// newCandidate joins a configured model with what the router knows.
+// newCandidate combines a configured model with what the router knows about it.
 func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream) (*candidate, error) {
 	like := cmp.Or(m.Like, m.Name)
 	base, ok := known[like]
 	if !ok {
 		names := slices.Sorted(maps.Keys(known))
-		return nil, fmt.Errorf("the router does not know %q%s Name one it knows with like: %s", like, meant(like, names), strings.Join(names, ", "))
+		return nil, fmt.Errorf("the router does not know %q%s Set like to a model that it knows: %s", like, meant(like, names), strings.Join(names, ", "))
 	}
 	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}}
 	c.Model.ContextTokens = m.Context
@@ -133,7 +133,7 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	case priced && own.Price != nil:
 		c.Price = own.Price
 	default:
-		return nil, errors.New("no price is known: add price: {input: …, output: …}, in USD per million tokens")
+		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens")
 	}
 	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags}
 	if err := t.set(m.Settings); err != nil {
@@ -144,7 +144,7 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	return c, nil
 }
 
-// set takes over the settings of a configured model.
+// set applies the settings of a configured model.
 func (t *target) set(settings map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		value := settings[key]
@@ -165,16 +165,16 @@ func (t *target) set(settings map[string]any) error {
 	return nil
 }
 
-// newEmbedding is the target of a configured model of embeddings.
+// newEmbedding returns the candidate for a configured embedding model.
 func newEmbedding(e EmbeddingConfig, u *upstream) (*candidate, error) {
 	if e.Price == nil {
-		return nil, fmt.Errorf("embeddings %s: no price is known: add price: {input: …}, in USD per million tokens", e.Name)
+		return nil, fmt.Errorf("embeddings %s: its price is unknown: add price: {input: …}, in USD per million tokens", e.Name)
 	}
 	price := e.Price.price()
 	return &candidate{Candidate: carrot.Candidate{Name: e.Name, Price: price}, steps: []*target{{provider: u, model: e.Upstream, price: price}}}, nil
 }
 
-// price is that of the configured numbers: a number that is not given is not set.
+// price returns the configured price. Omitted numbers stay unset.
 func (p *PriceConfig) price() *carrot.Price {
 	rate := func(usd *float64) carrot.Rate {
 		if usd == nil {
@@ -186,7 +186,8 @@ func (p *PriceConfig) price() *carrot.Price {
 		Output: rate(p.Output), Reasoning: rate(p.Reasoning)}
 }
 
-// wholeNumber reads a number as YAML gives it.
+// wholeNumber returns a positive whole number below 2^31, in any of the types that
+// strictyaml and Go programs use.
 func wholeNumber(v any) (int, bool) {
 	switch n := v.(type) {
 	case int:
@@ -199,8 +200,8 @@ func wholeNumber(v any) (int, bool) {
 	return 0, false
 }
 
-// nullsOf returns the parts of a setting that are null, in JSON: the whole, or some
-// members of an object; empty if there are none.
+// nullsOf returns the parts of a setting that are null, as JSON: "null", or an object
+// with those of its members. It is empty if there are none.
 func nullsOf(setting any) string {
 	if setting == nil {
 		return "null"
@@ -212,7 +213,7 @@ func nullsOf(setting any) string {
 		return ""
 	}
 	raw, err := json.Marshal(nulls)
-	if err != nil { // nulls can always be written
+	if err != nil { // impossible
 		return ""
 	}
 	return string(raw)

@@ -17,35 +17,36 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// Client is who sends requests: a team, a program or a person with a key.
+// Client is a sender of requests: a team, a program or a person, who has a key.
 type Client struct {
-	// Name in records and metrics.
+	// Name identifies the client in records and metrics.
 	Name string
 	// Key is the SHA-256 of the client's key.
 	Key [sha256.Size]byte
-	// Limits of what the client may do.
+	// Limits restrict what the client may do.
 	Limits ClientLimits
-	// Labels are written in the records of the client's requests. They must not
-	// be changed.
+	// Labels are written to the records of the client's requests. The map must
+	// not be changed.
 	Labels map[string]string
 }
 
 // ClientLimits are the limits of a client. The zero value has none.
 type ClientLimits struct {
-	// Policies, and models of embeddings, that the client may use. Empty: all,
-	// and models by name too.
+	// Policies are the policies and embedding models that the client may use.
+	// Empty: all of them, and all models by name.
 	Policies []string
 }
 
-// restricted reports whether a client may use only the policies of its limits. A
-// nil client, where clients are not told apart, may use everything.
+// restricted reports whether a client may use only the policies of its limits. A nil
+// client, which sent a request that needs no key, may use everything.
 func (c *Client) restricted() bool { return c != nil && len(c.Limits.Policies) > 0 }
 
-// Clients finds clients by their keys. It must be safe for concurrent use: every
-// request waits for it.
+// Clients finds clients by their keys. It must be safe for concurrent use and should
+// not block for long, because every request waits for it.
 type Clients interface {
-	// Client returns the client whose key has this SHA-256, nil if there is
-	// none. An error is a fault of the store, not of the key.
+	// Client returns the client whose key has this SHA-256, or nil if there is
+	// none. An error means that the client could not be looked up; the request
+	// is then answered with status 500.
 	Client(ctx context.Context, key [sha256.Size]byte) (*Client, error)
 }
 
@@ -66,7 +67,7 @@ func (l listedClients) Client(_ context.Context, key [sha256.Size]byte) (*Client
 	return &l[found], nil
 }
 
-// newClients returns the clients of a prepared configuration; nil if it lists none.
+// newClients returns the clients of a prepared configuration, or nil if it lists none.
 func newClients(list []ClientConfig) Clients {
 	if len(list) == 0 {
 		return nil
@@ -74,14 +75,13 @@ func newClients(list []ClientConfig) Clients {
 	clients := make(listedClients, len(list))
 	for i, c := range list {
 		clients[i] = Client{Name: c.Name, Limits: ClientLimits{Policies: c.Policies}, Labels: c.Labels}
-		clients[i].Key, _ = parseHash(c.KeySHA256) // it was checked
+		clients[i].Key, _ = parseHash(c.KeySHA256) // was checked
 	}
 	return clients
 }
 
-// authenticate finds the client that sent a request by its key, sent as a bearer
-// token or as x-api-key. Without clients everyone may send requests, and the
-// client is nil.
+// authenticate returns the client that sent a request. Its key is a bearer token or in
+// the header x-api-key. If clients is nil, requests need no key and the client is nil.
 func authenticate(ctx context.Context, clients Clients, h http.Header) (*Client, error) {
 	if clients == nil {
 		return nil, nil
@@ -103,7 +103,7 @@ func authenticate(ctx context.Context, clients Clients, h http.Header) (*Client,
 	return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
 }
 
-// bearer is the token of an Authorization header.
+// bearer returns the token in the Authorization header.
 func bearer(h http.Header) string {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") {
@@ -117,8 +117,8 @@ const (
 	maxKeyFile   = 4 << 10
 )
 
-// hashKeys replaces every client's key, or the name of the file that holds it, by
-// its SHA-256. It calls reading with the name of each key file before it is read.
+// hashKeys replaces the key of every client, or the name of its file, by the key's
+// SHA-256. It calls reading with the name of each key file before it reads the file.
 func (c *Config) hashKeys(p *strictyaml.Problems, reading func(name string)) {
 	for i := range c.Clients {
 		client, field := &c.Clients[i], strictyaml.Element("clients", i)
@@ -132,7 +132,7 @@ func (c *Config) hashKeys(p *strictyaml.Problems, reading func(name string)) {
 		case len(ways) == 0:
 			p.Add(field, "has no key: want key, key_file or key_sha256")
 		case len(ways) > 1:
-			p.Add(field+"."+ways[len(ways)-1], "want one of %s, not all", strings.Join(ways, " and "))
+			p.Add(field+"."+ways[len(ways)-1], "want only one of %s", strings.Join(ways, " and "))
 		case ways[0] == "key_sha256":
 			if hash, ok := parseHash(client.KeySHA256); ok {
 				client.KeySHA256 = hex.EncodeToString(hash[:])
@@ -168,19 +168,20 @@ func parseHash(text string) (hash [sha256.Size]byte, ok bool) {
 	return [sha256.Size]byte(sum), true
 }
 
-// checkKey refuses keys that can be guessed or that no header can hold. Its errors
-// do not show the key.
+// checkKey refuses keys that are too short or not valid in a header. Its errors do not
+// show the key.
 func checkKey(key string) error {
 	if len(key) < minKeyLength {
-		return fmt.Errorf("the key has %d characters: want at least %d, hard to guess", len(key), minKeyLength)
+		return fmt.Errorf("the key has %d characters: want at least %d that are hard to guess", len(key), minKeyLength)
 	}
 	return checkToken(key)
 }
 
-// checkToken refuses text that cannot be a word of an HTTP header.
+// checkToken refuses text that is not a single word in ASCII. Its errors do not show
+// the text.
 func checkToken(text string) error {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return errors.New("has a space, line break or other character that a key cannot have")
+		return errors.New("has a space, line break or other character that is not allowed in a key")
 	}
 	return nil
 }
@@ -188,12 +189,12 @@ func checkToken(text string) error {
 func readKeyFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("there is no file %s", path)
+		return "", fmt.Errorf("file %s does not exist", path)
 	} else if err != nil {
 		return "", err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a file", path)
+		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -205,7 +206,7 @@ func readKeyFile(path string) (string, error) {
 		return "", err
 	}
 	if len(data) > maxKeyFile {
-		return "", fmt.Errorf("%s is longer than a key, %d bytes", path, maxKeyFile)
+		return "", fmt.Errorf("%s is longer than %d bytes: want a file that holds only the key", path, maxKeyFile)
 	}
 	return strings.TrimSpace(string(data)), nil
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// check adds everything that is wrong with a configuration whose defaults are
+// check adds everything that is wrong with a configuration whose defaults have been
 // filled in.
 func (c *Config) check(p *strictyaml.Problems) {
 	if p.Given("admin_key") || c.AdminKey != "" {
@@ -72,8 +73,8 @@ func checkDuration(p *strictyaml.Problems, field string, value time.Duration) {
 	}
 }
 
-// checkName refuses names that are missing, that are taken, or that no header or
-// metric can hold; without lists further characters that may not be in them.
+// checkName refuses names that are missing, taken, or not valid in a header or metric.
+// without holds further characters that they must not contain.
 func checkName(p *strictyaml.Problems, field, name, without string, taken map[string]string) {
 	bad := func(r rune) bool {
 		return r == ',' || unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || strings.ContainsRune(without, r)
@@ -84,13 +85,13 @@ func checkName(p *strictyaml.Problems, field, name, without string, taken map[st
 	case len(name) > strictyaml.MaxKey:
 		p.Add(field, "is longer than %d bytes", strictyaml.MaxKey)
 	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, bad):
-		chars := "commas, no line breaks and no spaces at the ends"
+		chars := "commas, line breaks, or spaces at its ends"
 		if strings.Contains(without, ":") {
 			chars = "spaces, commas, colons or line breaks"
 		} else if without != "" {
 			chars = "spaces, commas or line breaks"
 		}
-		p.Add(field, "%q: names have no %s", name, chars)
+		p.Add(field, "%q: a name must not contain %s", name, chars)
 	case taken[name] != "":
 		p.Add(field, "%q is already the name of %s", name, taken[name])
 	default:
@@ -98,7 +99,7 @@ func checkName(p *strictyaml.Problems, field, name, without string, taken map[st
 	}
 }
 
-// checkUnique refuses elements that a list has twice.
+// checkUnique refuses elements that appear twice in a list.
 func checkUnique[T ~string](p *strictyaml.Problems, field string, list []T) {
 	for i, one := range list {
 		if slices.Contains(list[:i], one) {
@@ -112,7 +113,7 @@ const (
 	maxPrice   = 100_000.0     // USD per million tokens
 )
 
-// fixedSettings are fields of a request's body that no setting may replace.
+// fixedSettings are fields of a request's body that cannot be settings.
 var fixedSettings = []string{"model", "messages", "input", "stream", "stream_options"}
 
 func (c *Config) checkModels(p *strictyaml.Problems) {
@@ -129,7 +130,7 @@ func (c *Config) checkModels(p *strictyaml.Problems) {
 		c.checkProvider(p, field+".provider", m.Provider, wire.Chat, wire.Responses, wire.Messages)
 		checkUpstream(p, field, m.Upstream)
 		limit := ""
-		for _, key := range sortedKeys(m.Settings) {
+		for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
 			at := strictyaml.Child(field+".settings", key)
 			raw, err := json.Marshal(m.Settings[key])
 			_, whole := wholeNumber(m.Settings[key])
@@ -139,8 +140,8 @@ func (c *Config) checkModels(p *strictyaml.Problems) {
 			case err != nil:
 				p.Add(at, "cannot be written as JSON")
 			case !wire.IsTokenLimit(key):
-			case limit != "": // a request has one, and the gateway cannot know which
-				p.Add(at, "limits tokens, as %s does: want one of them", limit)
+			case limit != "": // a request may have only one limit
+				p.Add(at, "limits tokens, as %s does: want only one of them", limit)
 			default:
 				if limit = key; !whole {
 					p.Add(at, "is %.40s: want a whole number above 0 and below 2^31", raw)
@@ -176,7 +177,8 @@ func checkUpstream(p *strictyaml.Problems, field, upstream string) {
 	}
 }
 
-// checkProvider refuses a provider that does not exist or serves none of the APIs.
+// checkProvider refuses a provider that does not exist, or that serves none of the
+// APIs.
 func (c *Config) checkProvider(p *strictyaml.Problems, field, name string, apis ...wire.API) {
 	var names []string
 	for i := range c.Providers {
@@ -207,7 +209,7 @@ func joined[T ~string](list []T, between string) string {
 	return b.String()
 }
 
-// check refuses prices that are negative, absurd, or lack a required part.
+// check refuses prices that are out of range, and those without a required part.
 func (c *PriceConfig) check(p *strictyaml.Problems, field string, required ...string) {
 	if c == nil {
 		return
@@ -219,7 +221,7 @@ func (c *PriceConfig) check(p *strictyaml.Problems, field string, required ...st
 		if f.price != nil {
 			checkRange(p, field+"."+f.name, *f.price, 0, maxPrice)
 		} else if slices.Contains(required, f.name) {
-			p.Add(field+"."+f.name, "is missing: a price has %s", strings.Join(required, " and "))
+			p.Add(field+"."+f.name, "is missing: a price needs %s", strings.Join(required, " and "))
 		}
 	}
 }
@@ -245,7 +247,7 @@ func (c *Config) checkPolicies(p *strictyaml.Problems) {
 	models := c.modelNames()
 	taken := make(map[string]string)
 	for i, name := range models {
-		if !slices.Contains(builtinPolicies, name) { // the model's problem says so
+		if !slices.Contains(builtinPolicies, name) { // checkModels has refused such names
 			taken[name] = strictyaml.Element("models", i)
 		}
 	}
@@ -263,25 +265,25 @@ func (c *Config) checkPolicies(p *strictyaml.Problems) {
 		checkUnique(p, field+".models", policy.Models)
 		c.checkPool(p, field, policy)
 		checkRange(p, field+".novel_to_default", policy.NovelToDefault, 0, 1)
-		if p.Given(field + ".exploration") {
+		if policy.Exploration.Rate != c.Exploration.Rate { // which is already checked
 			checkRange(p, field+".exploration.rate", policy.Exploration.Rate, 0, 1)
 		}
 	}
 	c.checkInline(p)
 }
 
-// checkInline refuses models whose names read as a policy with an objective after
-// it, such as auto:mu=0.3.
+// checkInline refuses models whose names mean a policy with an objective, such as
+// auto:mu=0.3.
 func (c *Config) checkInline(p *strictyaml.Problems) {
 	for i := range c.Models {
 		policy, _, found := strings.Cut(c.Models[i].Name, ":")
 		if found && slices.ContainsFunc(c.Policies, func(other PolicyConfig) bool { return other.Name == policy }) {
-			p.Add(strictyaml.Element("models", i)+".name", "%q reads as policy %q with an objective", c.Models[i].Name, policy)
+			p.Add(strictyaml.Element("models", i)+".name", "%q means policy %q with an objective: want another name", c.Models[i].Name, policy)
 		}
 	}
 }
 
-// checkPool refuses policies without a model, and defaults outside the pool.
+// checkPool refuses policies with an empty pool, and defaults that are not in the pool.
 func (c *Config) checkPool(p *strictyaml.Problems, field string, policy *PolicyConfig) {
 	var pool []string
 	for i := range c.Models {
@@ -295,11 +297,11 @@ func (c *Config) checkPool(p *strictyaml.Problems, field string, policy *PolicyC
 	case policy.Models != nil && len(policy.Models) == 0:
 		p.Add(field+".models", "is an empty list: omit it for all models")
 	case len(pool) == 0 && len(policy.Tags) > 0:
-		p.Add(field+".tags", "no model that may be chosen has %s", joined(policy.Tags, " and "))
+		p.Add(field+".tags", "no model of the policy is tagged %s", joined(policy.Tags, " and "))
 	case policy.Default != "" && !slices.Contains(c.modelNames(), policy.Default):
 		p.Add(field+".default", "no model %q: %s", policy.Default, spelling.Suggest(policy.Default, c.modelNames()))
 	case policy.Default != "" && !slices.Contains(pool, policy.Default):
-		p.Add(field+".default", "%q may not be chosen by the policy: %s", policy.Default, spelling.Suggest("", pool))
+		p.Add(field+".default", "%q is not in the policy's pool: %s", policy.Default, spelling.Suggest("", pool))
 	}
 }
 
@@ -324,11 +326,11 @@ func (c *Config) checkClients(p *strictyaml.Problems) {
 		client, field := &c.Clients[i], strictyaml.Element("clients", i)
 		checkName(p, field+".name", client.Name, " ", taken)
 		if owner := owners[client.KeySHA256]; owner != "" {
-			p.Add(field, "has the key of %s", owner)
+			p.Add(field, "has the same key as %s", owner)
 		} else if client.KeySHA256 != "" {
 			owners[client.KeySHA256] = field
 		}
-		for _, name := range sortedKeys(client.Labels) {
+		for _, name := range slices.Sorted(maps.Keys(client.Labels)) {
 			checkName(p, strictyaml.Child(field+".labels", name), name, " ", make(map[string]string))
 		}
 		if client.Policies != nil && len(client.Policies) == 0 {
@@ -341,14 +343,4 @@ func (c *Config) checkClients(p *strictyaml.Problems) {
 		}
 		checkUnique(p, field+".policies", client.Policies)
 	}
-}
-
-// sortedKeys returns the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// The kinds of providers, as a configuration names them.
+// The kinds of providers in a configuration.
 const (
 	openAI    = string(provider.OpenAI)
 	azure     = string(provider.Azure)
@@ -27,6 +28,9 @@ func (c *Config) checkProviders(p *strictyaml.Problems) {
 		field := strictyaml.Element("providers", i)
 		checkName(p, field+".name", c.Providers[i].Name, " ", taken)
 		c.Providers[i].check(p, field)
+		if c.Providers[i].Timeouts != c.Timeouts { // which are already checked
+			c.Providers[i].Timeouts.check(p, field+".timeouts")
+		}
 	}
 }
 
@@ -47,10 +51,10 @@ func (c *ProviderConfig) check(p *strictyaml.Problems, field string) {
 		p.Add(field+".api_version", "%q is not a version", c.APIVersion)
 	}
 	c.checkKeys(p, field)
-	for _, name := range sortedKeys(c.Headers) {
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		at := strictyaml.Child(field+".headers", name)
 		if !isHeaderName(name) {
-			p.Add(at, "%q is not the name of a header", name)
+			p.Add(at, "%q is not a valid name of a header", name)
 		}
 		if strings.ContainsFunc(c.Headers[name].Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 			p.Add(at, "has a line break or control character")
@@ -62,13 +66,10 @@ func (c *ProviderConfig) check(p *strictyaml.Problems, field string) {
 	if c.CacheMinTokens != -1 {
 		checkRange(p, field+".cache_min_tokens", c.CacheMinTokens, 1, maxContext)
 	}
-	if p.Given(field + ".timeouts") {
-		c.Timeouts.check(p, field+".timeouts")
-	}
 }
 
-// checkURL checks the address. Its problems show no part of it, because it may hold a
-// password.
+// checkURL checks the base URL. Its problems show no part of it, because it may contain
+// a password.
 func (c *ProviderConfig) checkURL(p *strictyaml.Problems, field string) {
 	if c.BaseURL == "" {
 		if c.Kind == azure || p.Given(field) {
@@ -81,7 +82,7 @@ func (c *ProviderConfig) checkURL(p *strictyaml.Problems, field string) {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		p.Add(field, "is not an address: want http:// or https:// and a host")
 	case u.User != nil:
-		p.Add(field, "has a name or password in it: use api_key or headers")
+		p.Add(field, "contains a user name or password: use api_key or headers")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		p.Add(field, "has a query or fragment, but the paths of the API are appended to it")
 	case slices.ContainsFunc([]string{"/chat/completions", "/messages", "/responses", "/embeddings"}, func(end string) bool { return strings.HasSuffix(strings.TrimRight(u.Path, "/"), end) }):
@@ -120,13 +121,13 @@ func (c *ProviderConfig) checkAPIs(p *strictyaml.Problems, field string) {
 	}
 	for i, api := range c.APIs {
 		if !slices.Contains(valid, api) {
-			p.Add(strictyaml.Element(field, i), "no API %q of kind %s: %s", api, c.Kind, spelling.Suggest(api, valid))
+			p.Add(strictyaml.Element(field, i), "kind %s has no API %q: %s", c.Kind, api, spelling.Suggest(api, valid))
 		}
 	}
 	checkUnique(p, field, c.APIs)
 }
 
-// isHeaderName reports whether a name is a token of RFC 9110.
+// isHeaderName reports whether a name is a token as in RFC 9110.
 func isHeaderName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r > 'z' && r != '|' && r != '~' || !strings.ContainsRune("!#$%&'*+-.^_`|~", r) && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')

@@ -16,12 +16,12 @@ const (
 	anthropicURL = "https://api.anthropic.com/v1"
 )
 
-// builtinPolicies exist without being listed.
+// builtinPolicies always exist.
 var builtinPolicies = []string{"auto", "balanced", "cheap", "quality"}
 
-// prepared returns a copy of the configuration with its defaults filled in and
-// the clients' keys hashed, and adds to p what is wrong with it. It calls reading
-// with the name of each key file before it is read.
+// prepared returns a copy of the configuration with defaults filled in and clients' keys
+// hashed. It adds everything that is wrong to p. It calls reading with the name of each
+// key file before it reads the file.
 func (c *Config) prepared(p *strictyaml.Problems, reading func(name string)) *Config {
 	out := *c
 	out.Providers, out.Models, out.Embeddings = slices.Clone(c.Providers), slices.Clone(c.Models), slices.Clone(c.Embeddings)
@@ -32,16 +32,16 @@ func (c *Config) prepared(p *strictyaml.Problems, reading func(name string)) *Co
 	return &out
 }
 
-// Validate reports everything that is wrong with a configuration, as [New] would:
-// one error a line, each with its field. It does not change the configuration,
-// and it does not check whether the router knows the models.
+// Validate returns an error with everything that is wrong with a configuration, one
+// problem on each line with its field. It does not change the configuration. Unlike
+// [New], it does not check whether the router knows the models.
 func (c *Config) Validate() error {
 	p := new(strictyaml.Problems)
 	c.prepared(p, func(string) {})
 	return p.Err()
 }
 
-// fillDefaults sets the fields that are not given.
+// fillDefaults sets the fields that are not set.
 func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	orPointer(&c.Text.Earlier, 200)
 	or(p, "sessions.ttl", &c.Sessions.TTL, 5*time.Minute)
@@ -118,7 +118,7 @@ func (c *TimeoutConfig) fill(p *strictyaml.Problems, field string, others Timeou
 	or(p, field+".total", &c.Total, others.Total)
 }
 
-// or sets a field that is not given.
+// or sets a field that is zero, unless the file sets it to zero.
 func or[T comparable](p *strictyaml.Problems, field string, v *T, other T) {
 	var zero T
 	if *v == zero && !p.Given(field) {

@@ -18,9 +18,9 @@ import (
 	"github.com/carrot-router/carrot/internal/strictyaml"
 )
 
-var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// environment is what ${NAME} means in the tests.
+// environment returns a lookup of variables that are given as NAME=VALUE.
 func environment(values ...string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		for _, pair := range values {
@@ -46,7 +46,7 @@ func mustParse(t *testing.T, text string, env ...string) *File {
 	return c
 }
 
-// A number with an exponent is one without a point too, and text in quotes.
+// Numbers with an exponent need no decimal point. In quotes they are text.
 func TestExponents(t *testing.T) {
 	c, err := ParseFile([]byte("providers: [{name: a, kind: openai}]\nmodels: [{name: m, provider: a, settings: {x: 1e-1, y: \"1e-1\", z: -2E3, max_tokens: 1e3}, price: {input: 5e-1, output: 1.5e+1}, context: 1e6}]"), func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -60,7 +60,7 @@ func TestExponents(t *testing.T) {
 	}
 }
 
-// TestConfigRefused compares the errors of the configurations under testdata/config.
+// The configurations in testdata/config are refused with the errors there.
 func TestConfigRefused(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -84,11 +84,11 @@ func TestConfigRefused(t *testing.T) {
 			t.Run(filepath.Base(file)+"/"+section.Name, func(t *testing.T) {
 				_, err := ParseFile(section.Data, env)
 				if err == nil {
-					t.Fatal("is not refused")
+					t.Fatal("not refused")
 				}
 				message := err.Error() + "\n"
 				if strings.Contains(message, "0123456789") || strings.Contains(message, "password@") {
-					t.Errorf("shows a secret: %s", message)
+					t.Errorf("the error shows a secret: %s", message)
 				}
 				name := section.Name + ".err"
 				got.Files = append(got.Files, section, txtar.File{Name: name, Data: []byte(message)})
@@ -122,7 +122,7 @@ func TestConfigExample(t *testing.T) {
 	f("a key that may be missing", c.Providers[2].APIKey.Reveal(), "")
 	f("an address from a default", c.Providers[2].BaseURL, "http://127.0.0.1:8000/v1")
 	f("a path", c.Record.Path, filepath.Join("testdata", "config", "decisions.jsonl"))
-	f("a timeout of the provider's own", c.Providers[2].Timeouts, TimeoutConfig{5 * time.Second, 20 * time.Second, 10 * time.Minute})
+	f("a provider's own timeout", c.Providers[2].Timeouts, TimeoutConfig{5 * time.Second, 20 * time.Second, 10 * time.Minute})
 	f("settings", c.Models[1].Settings, map[string]any{"reasoning_effort": "high", "max_completion_tokens": uint64(4000)})
 	f("a price", *c.Models[1].Price.CachedInput, 0.1)
 	f("no abilities", *c.Models[3].Abilities, []string{})
@@ -166,7 +166,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-func TestConfigZeroMayBeMeant(t *testing.T) {
+func TestConfigZeroIsNotDefault(t *testing.T) {
 	c := mustParse(t, minimal+"record: {keep: 0}\nretry: {retries: 0, budget: 0, fallbacks: 0}\ntext: {earlier: 0}\n")
 	if *c.Record.Keep != 0 || *c.Retry.Retries != 0 || *c.Retry.Budget != 0 || *c.Retry.Fallbacks != 0 || *c.Text.Earlier != 0 {
 		t.Errorf("a 0 in the file was replaced by a default: %+v %+v %+v", c.Record, c.Retry, c.Text)
@@ -176,11 +176,11 @@ func TestConfigZeroMayBeMeant(t *testing.T) {
 func TestConfigProviderDefaults(t *testing.T) {
 	for _, test := range []struct{ name, provider, want string }{
 		{"openai", "kind: openai", "https://api.openai.com/v1  [chat responses embeddings]"},
-		{"openai by its address", "kind: openai, base_url: 'https://API.openai.com/v1/'", "https://API.openai.com/v1  [chat responses embeddings]"},
+		{"openai's address", "kind: openai, base_url: 'https://API.openai.com/v1/'", "https://API.openai.com/v1  [chat responses embeddings]"},
 		{"compatible", "kind: openai, base_url: 'http://localhost:11434/v1'", "http://localhost:11434/v1  [chat embeddings]"},
 		{"anthropic", "kind: anthropic", "https://api.anthropic.com/v1 2023-06-01 [messages]"},
 		{"azure", "kind: azure, base_url: 'https://x.example', api_version: 2024-10-21", "https://x.example 2024-10-21 [chat responses embeddings]"},
-		{"said", "kind: openai, apis: [responses]", "https://api.openai.com/v1  [responses]"},
+		{"given", "kind: openai, apis: [responses]", "https://api.openai.com/v1  [responses]"},
 	} {
 		p := mustParse(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, "+test.provider+"}]").Providers[0]
 		if got := fmt.Sprint(p.BaseURL, " ", p.APIVersion, " ", p.APIs); got != test.want {
@@ -205,13 +205,13 @@ func TestConfigEnvironment(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"plain", "sk-1", "sk-1"},
 		{"set", "${A}", "a"},
-		{"within", "x-${A}-${B}-y", "x-a-b-y"},
-		{"default not taken", "${A:-other}", "a"},
+		{"inside text", "x-${A}-${B}-y", "x-a-b-y"},
+		{"default not used", "${A:-other}", "a"},
 		{"default", "${UNSET:-other}", "other"},
-		{"default of what is empty", "${EMPTY:-other}", "other"},
+		{"default for an empty variable", "${EMPTY:-other}", "other"},
 		{"empty default", "${UNSET:-}", ""},
 		{"dollar", "pa$$word$$", "pa$word$"},
-		{"not read again", "${DOLLAR}", "${A}"},
+		{"not expanded again", "${DOLLAR}", "${A}"},
 	} {
 		c := mustParse(t, "models: [{name: a, provider: p}]\nproviders: [{name: p, kind: openai, api_key: '"+test.text+"'}]",
 			"A=a", "B=b", "EMPTY=", "DOLLAR=${A}")
@@ -243,7 +243,7 @@ func TestConfigClientKeysAreHashed(t *testing.T) {
 			t.Errorf("%s: hash %s, want %x", way, client.KeySHA256, sum)
 		}
 		if client.Key.Reveal() != "" || strings.Contains(fmt.Sprintf("%#v", client), key) {
-			t.Errorf("%s: the key itself is still there", way)
+			t.Errorf("%s: the configuration still contains the key", way)
 		}
 	}
 }
@@ -261,19 +261,19 @@ func TestConfigPublicAddresses(t *testing.T) {
 		{"all addresses", "listen: ':80'", false},
 		{"a name", "listen: gateway.internal:80", false},
 		{"all addresses with clients", "listen: ':80'" + clients, true},
-		{"admin, clients do not count", "admin_listen: ':81'" + clients, false},
+		{"admin without a key, but with clients", "admin_listen: ':81'" + clients, false},
 		{"admin with a key", "admin_listen: ':81'\nadmin_key: admin-0123456789abcdef", true},
 		{"no admin", "admin_listen: off", true},
 		{"ports that the system chooses", "listen: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0", true},
 	} {
 		if _, err := ParseFile([]byte(minimal+test.text), nil); (err == nil) != test.ok {
-			t.Errorf("%s: error %v, want none: %v", test.name, err, test.ok)
+			t.Errorf("%s: error %v, want valid %v", test.name, err, test.ok)
 		}
 	}
 }
 
-// What is bound when the program starts stays until a restart: an address that
-// other machines can reach keeps its keys, even if the new file listens elsewhere.
+// Addresses and records change only at a restart. Until then, an address that other
+// machines can reach needs keys, even if the new file has another address.
 func TestFileRestart(t *testing.T) {
 	const clients, key = "clients: [{name: shop, key: shop-key-0123456789}]\n", "admin_key: admin-key-0123456789\n"
 	for _, test := range []struct{ name, bound, next, want, err string }{
@@ -281,9 +281,9 @@ func TestFileRestart(t *testing.T) {
 		{"addresses", "", "listen: 127.0.0.1:9999\nadmin_listen: off\n", "listen admin_listen", ""},
 		{"the record", "record: {path: a}\n", "record: {path: b}\n", "record", ""},
 		{"how long records are kept", "record: {path: a}\n", "record: {path: a, keep: 3}\n", "record", ""},
-		{"clients' keys are gone", "listen: 0.0.0.0:9300\n" + clients, "", "", "list clients with keys"},
-		{"the admin key is gone", "admin_listen: 0.0.0.0:9301\n" + key, "", "", "set admin_key"},
-		{"the keys stay", "listen: 0.0.0.0:9300\nadmin_listen: 0.0.0.0:9301\n" + clients + key, clients + key, "listen admin_listen", ""},
+		{"no more clients", "listen: 0.0.0.0:9300\n" + clients, "", "", "list clients with keys"},
+		{"no more admin key", "admin_listen: 0.0.0.0:9301\n" + key, "", "", "set admin_key"},
+		{"other addresses with keys", "listen: 0.0.0.0:9300\nadmin_listen: 0.0.0.0:9301\n" + clients + key, clients + key, "listen admin_listen", ""},
 	} {
 		got, err := mustParse(t, minimal+test.next).Restart(mustParse(t, minimal+test.bound))
 		if strings.Join(got, " ") != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
@@ -292,8 +292,27 @@ func TestFileRestart(t *testing.T) {
 	}
 }
 
-// A configuration may be written in Go. It is checked like one in a file, is not
-// changed, and gets the same defaults.
+// A reload that would open what is protected now is refused, unless the file says
+// that it is meant: it may have been cut short.
+func TestFileOpens(t *testing.T) {
+	const clients, key = "clients: [{name: shop, key: shop-key-0123456789}]\n", "admin_key: admin-key-0123456789\n"
+	for _, test := range []struct{ name, before, after, want string }{
+		{"nothing was protected", "", "", ""},
+		{"nothing changed", clients + key, clients + key, ""},
+		{"another client", clients, "clients: [{name: other, key: other-key-0123456789}]\n", ""},
+		{"the file is cut before its clients", clients, "", "clients: are gone"},
+		{"the clients are meant to go", clients, "clients: []\n", ""},
+		{"the admin key is gone", key, "", "admin_key: is gone"},
+	} {
+		err := mustParse(t, minimal+test.after).Opens(mustParse(t, minimal+test.before))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// A configuration written in Go is checked like one in a file and has the same defaults,
+// and it is not changed.
 func TestConfigInGo(t *testing.T) {
 	c := &Config{
 		Providers: []ProviderConfig{{Name: "openai", Kind: "openai", APIKey: "sk-1"}},
@@ -306,7 +325,7 @@ func TestConfigInGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := fmt.Sprintf("%+v", c); after != before || c.Clients[0].Key.Reveal() == "" {
-		t.Errorf("Validate changed it:\n%s\nto\n%s", before, after)
+		t.Errorf("Validate changed the configuration from\n%s\nto\n%s", before, after)
 	}
 	got := c.prepared(new(strictyaml.Problems), func(string) {})
 	want := mustParse(t, `
@@ -328,9 +347,13 @@ retry: {retries: 0}
 		{"no provider", func(c *Config) { c.Providers = nil }, "providers: is missing"},
 		{"an unknown provider", func(c *Config) { c.Models[0].Provider = "opnai" }, `models[0].provider: no provider "opnai": did you mean "openai"?`},
 		{"a client without a key", func(c *Config) { c.Clients[0].Key = "" }, "clients[0]: has no key"},
-		{"two keys", func(c *Config) { c.Clients[0].KeySHA256 = "00" }, "want one of key and key_sha256, not all"},
+		{"two keys", func(c *Config) { c.Clients[0].KeySHA256 = "00" }, "want only one of key and key_sha256"},
 		{"a bad label", func(c *Config) { c.Clients[0].Labels = map[string]string{"a b": "c"} }, `clients[0].labels["a b"]`},
 		{"a negative timeout", func(c *Config) { c.Timeouts.Total = -1 }, "timeouts.total: -1ns: want more than 0"},
+		{"a negative timeout of a provider", func(c *Config) { c.Providers[0].Timeouts.Total = -1 }, "providers[0].timeouts.total: -1ns: want more than 0"},
+		{"a policy that explores too much", func(c *Config) {
+			c.Policies = []PolicyConfig{{Name: "p", Exploration: &ExplorationConfig{Rate: 7}}}
+		}, "policies[0].exploration.rate: 7 is not in [0,1]"},
 		{"a bad objective", func(c *Config) { c.Policies = []PolicyConfig{{Name: "p", Objective: "mu=7"}} }, "policies[0].objective: "},
 	} {
 		bad := &Config{Providers: slices.Clone(c.Providers), Models: slices.Clone(c.Models), Clients: slices.Clone(c.Clients)}
@@ -344,6 +367,9 @@ retry: {retries: 0}
 	}
 	if _, err := New(nil, Source{}, Options{}); err == nil {
 		t.Error("New without a configuration: no error")
+	}
+	if _, err := new(Gateway).Reload(nil, Source{}); err == nil {
+		t.Error("Reload without a configuration: no error")
 	}
 	if _, err := New(c, Source{}, Options{}); err == nil || !strings.Contains(err.Error(), "Source.Router is missing") {
 		t.Errorf("New without a router: %v", err)
@@ -374,8 +400,8 @@ func TestManyModels(t *testing.T) {
 	mustParse(t, "\ufeffproviders: [{name: openai, kind: openai}]\r\nmodels:\r\n"+models.String())
 }
 
-// FuzzParseFile holds that no file makes the parser panic, and that a
-// configuration once read passes its own checks.
+// FuzzParseFile checks that no file makes the parser panic, and that a configuration that
+// was read is valid.
 func FuzzParseFile(f *testing.F) {
 	example, err := os.ReadFile("testdata/config/carrot.yaml")
 	if err != nil {
@@ -404,12 +430,12 @@ func FuzzParseFile(f *testing.F) {
 		}
 		if err != nil {
 			if strings.Contains(err.Error(), "0123456789abcdef") && !strings.Contains(string(data), "0123456789abcdef") {
-				t.Errorf("shows a secret: %v", err)
+				t.Errorf("the error shows a secret: %v", err)
 			}
 			return
 		}
 		if err := c.Validate(); err != nil {
-			t.Errorf("refused when checked again: %v", err)
+			t.Errorf("a valid configuration is refused when it is checked again: %v", err)
 		}
 	})
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// conversations remember which candidate served what: to know whose provider
-// holds a conversation in its prompt cache, and which candidate must continue one.
-// They hold hashes and names, no text.
+// conversations remembers which candidates served which conversations. That says which
+// provider has a conversation in its prompt cache, and which candidate must continue
+// it. It holds hashes and names, but no text.
 type conversations struct {
-	sessions  *memory // by the beginnings of conversations, and by their names
+	sessions  *memory // by the beginnings of conversations, and by the names of sessions
 	responses *memory // by the ids of responses
 	names     names   // of the candidates in both
 	now       func() time.Time
@@ -26,7 +26,7 @@ func newConversations(c SessionConfig, now func() time.Time) *conversations {
 	return &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
 }
 
-// maker is the candidate that made a response.
+// maker returns the candidate that made a response, or nil if it is unknown.
 func (v *conversations) maker(r *routes, client, response string) *candidate {
 	m, ok := v.responses.get(v.responses.key(client, "response", response), v.now())
 	if !ok {
@@ -35,9 +35,8 @@ func (v *conversations) maker(r *routes, client, response string) *candidate {
 	return r.byName[v.names.of(m)]
 }
 
-// beganTurn is the candidate that served the longest known beginning of a
-// conversation. The provider's prompt cache may have forgotten it, the model has
-// not.
+// beganTurn returns the candidate that served the longest known beginning of a
+// conversation, or nil if none is known. Its age does not matter here.
 func (v *conversations) beganTurn(r *routes, prefixes []uint64) *candidate {
 	for i := len(prefixes) - 2; i >= 0; i-- {
 		if m, ok := v.sessions.memos.Get(prefixes[i]); ok {
@@ -49,9 +48,9 @@ func (v *conversations) beganTurn(r *routes, prefixes []uint64) *candidate {
 	return nil
 }
 
-// cached says how many of a request's input tokens each candidate's provider
-// should hold in its prompt cache: the longest beginning of the conversation that
-// it served lately.
+// cached returns how many input tokens of a request are probably in the prompt cache of
+// each candidate's provider: those of the longest beginning of the conversation that
+// the candidate served recently.
 func (v *conversations) cached(r *routes, q *wire.Request, client, session string, prefixes []uint64, inputTokens int) map[string]int {
 	var out map[string]int
 	now := v.now()
@@ -66,7 +65,7 @@ func (v *conversations) cached(r *routes, q *wire.Request, client, session strin
 			return
 		}
 		if p.Speaks(wire.Messages) == wire.Messages && !q.CacheControl {
-			return // Anthropic caches only what it is told to
+			return // Anthropic caches only what requests mark
 		}
 		if out == nil {
 			out = map[string]int{}
@@ -86,15 +85,15 @@ func (v *conversations) cached(r *routes, q *wire.Request, client, session strin
 	return out
 }
 
-// served is a conversation that a candidate has continued.
+// served is a request that a candidate has answered.
 type served struct {
 	client, session string
-	response        string // the id of the answer, where it can be referred to
+	response        string // the id of the answer, if later requests can refer to it
 	prefixes        []uint64
 	inputTokens     int
 }
 
-// remember notes which candidate continued a conversation.
+// remember stores which candidate answered a request.
 func (v *conversations) remember(c *candidate, s served) {
 	m := memo{candidate: v.names.number(c.Name), tokens: int32(min(s.inputTokens, math.MaxInt32)), at: v.now().Unix()}
 	if n := len(s.prefixes); n > 0 {
@@ -108,28 +107,28 @@ func (v *conversations) remember(c *candidate, s served) {
 	}
 }
 
-// memory keeps memos by keys, of which it forgets the oldest.
+// memory keeps a limited number of memos by key. It forgets the oldest ones.
 type memory struct {
-	ttl   time.Duration // 0: for as long as there is room
+	ttl   time.Duration // after which a memo is ignored; 0: never
 	seed  maphash.Seed
 	memos recent.Map[uint64, memo]
 }
 
-// memo is which candidate served, with how many input tokens. It holds no
-// pointer, so that the collector need not look at a hundred thousand of them.
+// memo says which candidate served a request, and with how many input tokens. It holds
+// no pointers, so that the garbage collector need not scan a hundred thousand memos.
 type memo struct {
 	candidate int32 // see names
 	tokens    int32
 	at        int64 // seconds since 1970
 }
 
-// names numbers the names of candidates, of all configurations so far.
+// names assigns numbers to the names of candidates in all configurations so far.
 type names struct {
 	numbers lookup[string, int32]
-	list    []string // by number, under numbers' lock
+	list    []string // by number; protected by the lock of numbers
 }
 
-// number returns a name's number; a new name gets a new one.
+// number returns the number of a name. A new name gets a new number.
 func (n *names) number(name string) int32 {
 	return n.numbers.get(name, func(name string) int32 {
 		n.list = append(n.list, name)
@@ -137,7 +136,7 @@ func (n *names) number(name string) int32 {
 	})
 }
 
-// of returns the name that a memo means, or "" for an unknown number.
+// of returns the name of the candidate in a memo, or "" if its number is unknown.
 func (n *names) of(m memo) string {
 	n.numbers.mu.RLock()
 	defer n.numbers.mu.RUnlock()
@@ -152,13 +151,13 @@ func newMemory(ttl time.Duration, limit int) *memory {
 	return &memory{ttl: ttl, seed: maphash.MakeSeed(), memos: recent.Map[uint64, memo]{Size: max(limit/2, 1)}}
 }
 
-// get returns a memo that is no older than the memory's limit.
+// get returns the memo of a key, unless it is too old.
 func (m *memory) get(key uint64, now time.Time) (memo, bool) {
 	v, ok := m.memos.Get(key)
 	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
 }
 
-// key is the hash of a name within a client's space.
+// key returns the key for something that a client names, such as a session.
 func (m *memory) key(client, kind, name string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.seed)
@@ -169,9 +168,9 @@ func (m *memory) key(client, kind, name string) uint64 {
 	return h.Sum64()
 }
 
-// prefixes hashes the conversation up to and with each turn: equal beginnings
-// have equal hashes. In a provider's cache the tools come before the turns; the
-// length of the tools stands for them.
+// prefixes returns a hash for each turn, of the conversation up to and including that
+// turn. Equal beginnings have equal hashes. In a provider's cache the tools precede the
+// turns; their length stands for them here.
 func (m *memory) prefixes(client string, r *wire.Request) []uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.seed)
@@ -181,7 +180,7 @@ func (m *memory) prefixes(client string, r *wire.Request) []uint64 {
 	out := make([]uint64, len(r.Turns))
 	for i := range r.Turns {
 		h.WriteByte(0)
-		if raw := r.Turns[i].Raw; raw[:min(len(raw), 1)] == `"` && r.Turns[i].Role == "user" { // next time it is sent as a list
+		if raw := r.Turns[i].Raw; raw[:min(len(raw), 1)] == `"` && r.Turns[i].Role == "user" { // the next request has it in a list
 			h.WriteString(`{"role":"user","content":`)
 			h.WriteString(raw)
 			h.WriteByte('}')

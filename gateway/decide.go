@@ -17,22 +17,20 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// routeTimeout limits a decision: a remote embedder must not hold requests up.
+// routeTimeout limits a decision, so that a slow embedder does not delay requests.
 const routeTimeout = 2 * time.Second
 
-// decider decides which candidate answers a request. It is safe for concurrent
-// use.
+// decider decides which candidate answers a request. It is safe for concurrent use.
 type decider struct {
 	conversations *conversations
 	breakers      *provider.Breakers
 	log           *slog.Logger
 }
 
-// choice is which candidates may answer a request, in the order in which they are
-// tried, and why.
+// choice says which candidates may answer a request, in which order, and why.
 type choice struct {
 	order       []*candidate
-	reason      record.Reason    // for the first
+	reason      record.Reason    // for the first candidate
 	decision    *carrot.Decision // nil: routing failed
 	propensity  float64
 	shadow      *record.Shadow
@@ -42,7 +40,7 @@ type choice struct {
 	bodies      bodies
 }
 
-// why is the reason for calling a candidate.
+// why returns the reason for calling a candidate.
 func (h *choice) why(c *candidate) record.Reason {
 	if c != h.order[0] {
 		return record.Fallback
@@ -50,16 +48,10 @@ func (h *choice) why(c *candidate) record.Reason {
 	return h.reason
 }
 
-// estimate is what the decision expected of a candidate, nil if there is none.
-func (h *choice) estimate(name string) *carrot.Estimate {
-	a := record.Attempt{Candidate: name, Decision: h.decision}
-	return a.Estimate()
-}
-
-// bodies are a request's body in the words of other APIs, each translated once.
+// bodies are translations of a request's body to other APIs. Each is made once.
 type bodies map[bodyKey]translated
 
-// bodyKey is an API, and the fields of the request that are left out.
+// bodyKey is an API, and the fields that are removed before the translation.
 type bodyKey struct {
 	api     wire.API
 	without string
@@ -70,7 +62,7 @@ type translated struct {
 	err  error
 }
 
-// in returns the body of q in the words of an API with which a target is called.
+// in returns the body of q, translated to the API by which a target is called.
 func (b *bodies) in(api wire.API, q *wire.Request, t *target) ([]byte, error) {
 	if api == q.API {
 		return q.Body, nil
@@ -80,7 +72,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) ([]byte, error) {
 		return done.body, done.err
 	}
 	body := q.Body
-	if len(t.nulls) > 0 { // a field that the target does not accept must not prevent the translation
+	if len(t.nulls) > 0 { // fields that are removed must not prevent the translation
 		body = wire.Edit(body, wire.Edits{Settings: settingsFor(q.API, t.nulls)})
 	}
 	var done translated
@@ -92,11 +84,11 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) ([]byte, error) {
 	return done.body, done.err
 }
 
-// request is what is decided on: a client's request, with what it selects.
+// request is a client's request, with what it asks for.
 type request struct {
 	*wire.Request
 	selection
-	client string // its name
+	client string // the client's name
 }
 
 // decide decides which candidate answers a request. The error is a *wire.Error.
@@ -114,15 +106,15 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	}
 	if pinned != nil {
 		if !slices.Contains(q.models, pinned.Name) {
-			return nil, invalid("", "%s must continue what it began, and is not among the models asked for: %s", pinned.Name, strings.Join(q.models, ", "))
+			return nil, invalid("", "%s must continue this conversation, but is not among the models of the request: %s", pinned.Name, strings.Join(q.models, ", "))
 		}
 		query.Models = []string{pinned.Name}
 	}
 	query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, true)
 	decision, err := r.route(ctx, query, q.objective)
 	if errors.Is(err, carrot.ErrNoCandidate) && q.named == nil {
-		// It is better to try a failing model, or one that did not begin the
-		// turn, than not to answer at all.
+		// Trying a model that keeps failing, or that did not begin the turn, is
+		// better than not answering.
 		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, false)
 		decision, err = r.route(ctx, query, q.objective)
 	}
@@ -141,14 +133,14 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	return h, nil
 }
 
-// undecided completes the choice for a request that the router did not decide on:
-// the policy's default answers if it can.
+// undecided completes the choice for a request on which the router failed: the model
+// that the client named answers, or the policy's default if it can.
 func (d *decider) undecided(r *routes, q *request, h *choice, decision carrot.Decision, query *carrot.Query, err error) error {
 	h.reason = record.RouterFailed
 	if q.named != nil && query.Excluded[q.named.Name] == "" {
 		h.order, h.reason = []*candidate{q.named}, record.Named
 		if !errors.Is(err, carrot.ErrNoCandidate) {
-			d.log.Error("routing failed; the model that the client named serves", "error", unquoted(err))
+			d.log.Error("routing failed; the model that the client named answers", "error", unquoted(err))
 		}
 		return nil
 	}
@@ -161,15 +153,15 @@ func (d *decider) undecided(r *routes, q *request, h *choice, decision carrot.De
 		}
 	}
 	if len(h.order) == 0 {
-		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed and no model of the pool can take the request"}
+		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed, and no model can answer the request"}
 	}
 	h.first(q.policy.standby)
-	d.log.Error("routing failed; the default serves", "error", unquoted(err), "policy", q.policy.name, "model", h.order[0].Name)
+	d.log.Error("routing failed; the default answers", "error", unquoted(err), "policy", q.policy.name, "model", h.order[0].Name)
 	return nil
 }
 
-// unquoted is an error without the words of an embedder's server, which may quote
-// the prompt.
+// unquoted returns an error without the message of an embedder's server, which may
+// quote the prompt.
 func unquoted(err error) error {
 	if e, ok := errors.AsType[*provider.Error](err); ok && e.Quoted {
 		return errors.New(e.Public())
@@ -177,7 +169,7 @@ func unquoted(err error) error {
 	return err
 }
 
-// noCandidate says why no model may answer.
+// noCandidate returns the error that says why no model may answer.
 func noCandidate(d carrot.Decision, s *selection) error {
 	var why []string
 	for _, a := range d.Candidates {
@@ -190,7 +182,8 @@ func noCandidate(d carrot.Decision, s *selection) error {
 	return e
 }
 
-// arrange puts the decision's candidates into the order in which they are tried.
+// arrange sets the order of the candidates: that of the decision, unless the request,
+// the policy or a draw puts another one first.
 func (h *choice) arrange(r *routes, s *selection) {
 	d := h.decision
 	h.order = append(make([]*candidate, 0, len(d.Candidates)), r.byName[d.Model])
@@ -216,15 +209,15 @@ func (h *choice) arrange(r *routes, s *selection) {
 	}
 }
 
-// toDefault lets the policy's default serve or, if it may not answer, the
-// candidate that the decision chose.
+// toDefault puts the policy's default first. If it may not answer, the router's choice
+// stays first, as a fallback.
 func (h *choice) toDefault(standby *candidate, reason record.Reason) {
 	if h.reason = reason; !h.first(standby) {
 		h.reason = record.Fallback
 	}
 }
 
-// first moves a candidate to the front, if it may answer at all.
+// first moves a candidate to the front. It reports whether the candidate may answer.
 func (h *choice) first(c *candidate) bool {
 	at := slices.Index(h.order, c)
 	if at < 0 {
@@ -235,20 +228,20 @@ func (h *choice) first(c *candidate) bool {
 	return true
 }
 
-// compare says what the decision would have changed.
-func compare(d *carrot.Decision, served string) *record.Shadow {
+// compare compares the router's choice with the candidate that is tried first.
+func compare(d *carrot.Decision, first string) *record.Shadow {
 	out := &record.Shadow{Model: d.Model}
 	chosen := d.Chosen()
 	for i := range d.Candidates {
-		if a := &d.Candidates[i]; a.Name == served {
+		if a := &d.Candidates[i]; a.Name == first {
 			out.Saved, out.Gain = a.Cost-chosen.Cost, chosen.Quality-a.Quality
 		}
 	}
 	return out
 }
 
-// explore draws, at the policy's rate, one of all candidates that may answer. The
-// propensity is that of the candidate that comes first, whichever it is.
+// explore puts a random candidate first, at the policy's rate. It sets the propensity,
+// the probability of the candidate that is then first.
 func (h *choice) explore(p *policy) {
 	n := len(h.order)
 	p.mu.Lock()
@@ -263,8 +256,8 @@ func (h *choice) explore(p *policy) {
 	h.propensity = 1 - p.exploration.Rate + p.exploration.Rate/float64(n)
 }
 
-// excluded says why candidates may not answer, beyond what the router knows; if
-// strict, also why they had better not.
+// excluded returns why candidates may not answer, for reasons that the router does not
+// know. If strict, it includes those that could answer but should not.
 func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pinned *candidate, strict bool) map[string]string {
 	var out map[string]string
 	for _, c := range r.candidates {
@@ -275,15 +268,15 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 		api := t.provider.Speaks(q.API)
 		switch _, err := b.in(api, q.Request, t); {
 		case api == "":
-			why = "its provider serves no conversations"
+			why = "its provider does not serve conversations"
 		case err != nil:
 			why = err.Error()
 		case q.named == nil && !t.tagged(q.tags):
-			why = "it does not have the tags asked for: " + strings.Join(q.tags, ", ")
+			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")
 		case strict && q.InThinking() && api != q.API && q.named == nil && c != pinned:
 			why = "it cannot continue another model's reasoning"
 		case strict && q.named == nil && d.breakers.IsOpen(t.call()):
-			why = "it fails: its circuit breaker is open"
+			why = "it keeps failing: its circuit breaker is open"
 		default:
 			continue
 		}
@@ -295,8 +288,9 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 	return out
 }
 
-// pinned is the candidate that must continue what it began: the maker of the
-// previous response, or of the reasoning of the turn in progress.
+// pinned returns the candidate that must continue the conversation, and why: the one
+// that made the previous response, or the reasoning in the current turn. It is nil if
+// any candidate may.
 func (d *decider) pinned(r *routes, q *request, prefixes []uint64) (*candidate, record.Reason, error) {
 	if q.named != nil {
 		return nil, "", nil

@@ -10,7 +10,7 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 )
 
-// The configuration in the Kubernetes manifest of docs/deploy.md is one.
+// The configuration in the Kubernetes manifest of docs/deploy.md is valid.
 func TestDeployDocs(t *testing.T) {
 	text, err := os.ReadFile("../docs/deploy.md")
 	if err != nil {

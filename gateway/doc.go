@@ -1,31 +1,30 @@
-// Package gateway is an OpenAI- and Anthropic-compatible server that routes every
-// request to the candidate with the best trade-off, forwards it, falls back when a
-// provider fails, and records what was decided and what it cost.
+// Package gateway is a server for the APIs of OpenAI and Anthropic. It routes every
+// request to the candidate with the best trade-off between quality and cost, forwards
+// it to that candidate's provider, falls back to others when a provider fails, and
+// records what was decided and what it cost.
 //
-// A gateway is made from a [Config], written in Go or read from a [File], and the
-// router that it uses. It is an http.Handler:
+// A gateway is made from a [Config], which is written in Go or read from a [File],
+// and a router. It is an http.Handler:
 //
-//	g, err := gateway.New(&gateway.Config{
-//		Providers: []gateway.ProviderConfig{{Name: "openai", Kind: "openai", APIKey: key}},
+//	config := &gateway.Config{
+//		Providers: []gateway.ProviderConfig{{Name: "openai", Kind: "openai", BaseURL: simulated.URL + "/v1", APIKey: "sk-example"}},
 //		Models:    []gateway.ModelConfig{{Name: "gpt-4o-mini-2024-07-18", Provider: "openai"}},
-//	}, gateway.Source{Router: router}, gateway.Options{Recorder: records})
-//	if err != nil {
-//		return err
 //	}
-//	return http.ListenAndServe("127.0.0.1:8080", g)
+//	router := source().Router // the router in the binary
+//	g, err := gateway.New(config, gateway.Source{Router: router}, gateway.Options{Recorder: printer{}})
 //
-// What surrounds it is given by small interfaces: a [Recorder] that keeps attempts,
-// [Budgets] that are asked before every call, [Clients] that finds who sent a
-// request.
+// The program around it provides what it needs through small interfaces: a [Recorder]
+// keeps attempts, [Budgets] decide before every call whether it may be made, and
+// [Clients] find the client that sent a request. [Gateway.Serve] serves clients and
+// operators until the program is told to stop.
 //
-// The path of a request, a file each: server.go (reads it and answers), client.go
-// (which client sent it), select.go (what it asks for), decide.go (which candidates
-// may answer, in which order), run.go (tries them), call.go (one call), stream.go
-// (a streamed answer on its way to the client), account.go (what it cost),
-// reply.go and headers.go (what the client gets).
+// The package does not decide by itself: a [carrot.Router] does. It does not know how
+// routers are trained or saved either.
 //
-// What is decided is a candidate: a name with estimates, and steps. What is called
-// is a target: a model of a provider, with settings. The package decides nothing by
-// itself, a [carrot.Router] does; it knows neither how routers are trained nor how
-// they are saved.
+// A request passes through these files in turn: server.go reads it, client.go finds
+// its client, select.go reads what it asks for, decide.go puts the candidates that may
+// answer into an order, run.go tries them, call.go makes one call, stream.go passes a
+// stream on to the client, account.go computes what the call cost, and reply.go and
+// headers.go write the answer. What is decided on is a candidate: a name with
+// estimates. What is called is a target: a provider's model with settings.
 package gateway

@@ -17,7 +17,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// send asks a handler and returns status, headers and body.
+// send sends a request to a handler and returns the answer.
 func send(h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	for _, header := range headers {
@@ -29,7 +29,7 @@ func send(h http.Handler, method, path, body string, headers ...string) *httptes
 	return w
 }
 
-// What is asked of the gateway beside conversations, by whom, and what comes.
+// Endpoints other than conversations answer according to the client's key and limits.
 func TestEndpoints(t *testing.T) {
 	provider := simulated(0)
 	r := newRig(t, simulatedConfig+`
@@ -47,19 +47,19 @@ clients:
 		want, not                string
 	}{
 		{"health needs no key", "GET", "/health", "", nil, 200, "ok", ""},
-		{"nor does ready", "GET", "/ready", "", nil, 200, "ready", ""},
-		{"models need one", "GET", "/v1/models", "", nil, 401, "no key was sent", ""},
+		{"ready needs no key", "GET", "/ready", "", nil, 200, "ready", ""},
+		{"models need a key", "GET", "/v1/models", "", nil, 401, "no key was sent", ""},
 		{"all models and policies", "GET", "/v1/models", "", []string{all}, 200, `"id":"gpt-4o-2024-08-06"`, ""},
-		{"what a client may ask for", "GET", "/v1/models", "", []string{shop}, 200, `"id":"support"`, "gpt-4o"},
-		{"one of them", "GET", "/v1/models/support", "", []string{shop}, 200, `"id":"support"`, "data"},
-		{"one that it may not", "GET", "/v1/models/auto", "", []string{shop}, 404, `"code":"model_not_found"`, ""},
-		{"an estimate of tokens", "POST", "/v1/messages/count_tokens", count, []string{shop}, 200, `{"input_tokens":5}`, ""},
-		{"of a policy that it may not use", "POST", "/v1/messages/count_tokens", strings.Replace(count, "support", "auto", 1), []string{shop}, 403, `"type":"permission_error"`, ""},
-		{"embeddings that nobody configured", "POST", "/v1/embeddings", `{"model":"e","input":"x"}`, []string{all}, 400, "no embedding model is configured", ""},
+		{"models that a client may use", "GET", "/v1/models", "", []string{shop}, 200, `"id":"support"`, "gpt-4o"},
+		{"one model", "GET", "/v1/models/support", "", []string{shop}, 200, `"id":"support"`, "data"},
+		{"one model that it may not use", "GET", "/v1/models/auto", "", []string{shop}, 404, `"code":"model_not_found"`, ""},
+		{"estimate of tokens", "POST", "/v1/messages/count_tokens", count, []string{shop}, 200, `{"input_tokens":5}`, ""},
+		{"estimate of tokens for a policy that it may not use", "POST", "/v1/messages/count_tokens", strings.Replace(count, "support", "auto", 1), []string{shop}, 403, `"type":"permission_error"`, ""},
+		{"embeddings that are not configured", "POST", "/v1/embeddings", `{"model":"e","input":"x"}`, []string{all}, 400, "no embedding model is configured", ""},
 		{"another method", "GET", "/v1/chat/completions", "", []string{all}, 405, "/v1/chat/completions requires POST", ""},
 		{"another path", "POST", "/v1/audio/speech", "{}", []string{all}, 404, `{"error":{"message":"no endpoint POST /v1/audio/speech`, ""},
-		{"in Anthropic's envelope", "POST", "/v1/messages/batches", "{}", []string{all}, 404, `{"error":{"type":"not_found_error"`, ""},
-		{"as its clients ask", "GET", "/v1/files", "", []string{all, anthropic}, 404, `"type":"error"`, ""},
+		{"another path in Anthropic's form", "POST", "/v1/messages/batches", "{}", []string{all}, 404, `{"error":{"type":"not_found_error"`, ""},
+		{"another path with Anthropic's header", "GET", "/v1/files", "", []string{all, anthropic}, 404, `"type":"error"`, ""},
 	} {
 		w := send(r.Gateway, test.method, test.path, test.body, test.headers...)
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || test.not != "" && strings.Contains(w.Body.String(), test.not) {
@@ -70,11 +70,11 @@ clients:
 		}
 	}
 	if cost := provider.Bill().Cost(); cost != 0 {
-		t.Errorf("that cost %v", cost)
+		t.Errorf("the provider billed %v, want nothing", cost)
 	}
 }
 
-// The count of a named model is its provider's, unless that fails.
+// The provider counts the tokens for a model that the request names, unless that fails.
 func TestCountTokens(t *testing.T) {
 	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -93,7 +93,7 @@ func TestCountTokens(t *testing.T) {
 	r := newRig(t, `
 providers: [{name: a, kind: anthropic, base_url: $a}]
 models: [{name: gemma-2-2b-it, provider: a, upstream: theirs}]
-`, map[string]http.Handler{"a": counting}) // without /v1, as Anthropic's SDKs have it
+`, map[string]http.Handler{"a": counting}) // without /v1, as in Anthropic's SDKs
 	f := func(text string, status int, want string) {
 		t.Helper()
 		a := r.post(t, "/v1/messages/count_tokens", `{"model":"gemma-2-2b-it","messages":[{"role":"user","content":"`+text+`"}]}`)
@@ -106,7 +106,7 @@ models: [{name: gemma-2-2b-it, provider: a, upstream: theirs}]
 	f("down", 200, `{"input_tokens":5}`)
 }
 
-// Models are chosen by tags, of the policy and of the request.
+// Policies and requests can require tags of the models.
 func TestTags(t *testing.T) {
 	r := newRig(t, `
 providers: [{name: sim, kind: openai, base_url: $sim/v1}]
@@ -130,7 +130,7 @@ policies: [{name: europe, objective: usd-per-quality=0, tags: [eu]}]
 	f("europe", "gpt-4o-2024-08-06", "X-Carrot-Tags: onsite")
 }
 
-// A provider that hangs before a whole answer is fallen back from in time.
+// If a provider hangs, the next candidate is tried after the timeout.
 func TestWholeAnswerTimeout(t *testing.T) {
 	hang := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -146,8 +146,8 @@ func TestWholeAnswerTimeout(t *testing.T) {
 	}
 }
 
-// Who operates the gateway reads metrics and reloads, with the key if there is
-// one, and a page in a browser cannot.
+// Operators can read metrics and reload, with the admin key if there is one. Web pages of
+// other origins cannot.
 func TestAdmin(t *testing.T) {
 	for _, key := range []string{"", "admin-key-0123456789"} {
 		config := simulatedConfig
@@ -175,7 +175,7 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("reload: status %d, %d reloads", w.Code, reloads)
 		}
 		if w := send(admin, "POST", "/reload", "", right, "Origin: https://example.org", "Sec-Fetch-Site: cross-site"); w.Code != 403 || reloads != 1 {
-			t.Errorf("reload from a page: status %d, %d reloads", w.Code, reloads)
+			t.Errorf("reload from a web page: status %d, %d reloads", w.Code, reloads)
 		}
 		bad = errors.New("models[0]: wrong")
 		if w := send(admin, "POST", "/reload", "", right); w.Code != 422 || !strings.Contains(w.Body.String(), "models[0]: wrong") {
@@ -184,7 +184,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// After a signal to stop requests are taken for a while, and /ready says no.
+// After a signal to stop, /ready fails at once, but requests are accepted for a while.
 func TestDrain(t *testing.T) {
 	_, url, stop := listening(t, simulatedConfig+"limits: {drain: 500ms}", map[string]http.Handler{"sim": simulated(0)})
 	defer http.DefaultClient.CloseIdleConnections()
@@ -215,6 +215,38 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// Without a handler for operators, the gateway's own serves them.
+func TestServeOperators(t *testing.T) {
+	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), source(), gateway.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listeners [2]net.Listener
+	for i := range listeners {
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, listeners[0], listeners[1], nil) }()
+	defer http.DefaultClient.CloseIdleConnections()
+	for path, want := range map[string]int{"/health": 200, "/metrics": 404, "/reload": 404} {
+		response, err := http.Get("http://" + listeners[1].Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // Headers longer than the limit are refused.
 func TestHeaderLimit(t *testing.T) {
 	_, url, stop := listening(t, simulatedConfig+"limits: {header_kb: 1}", map[string]http.Handler{"sim": simulated(0)})
@@ -225,14 +257,14 @@ func TestHeaderLimit(t *testing.T) {
 	}
 	defer connection.Close()
 	connection.SetDeadline(time.Now().Add(5 * time.Second))
-	io.WriteString(connection, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 8<<10)+"\r\n\r\n")
+	io.WriteString(connection, "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 8<<10)+"\r\n\r\n")
 	answer, _ := io.ReadAll(connection)
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
 		t.Errorf("answered %.60q", answer)
 	}
 }
 
-// Tokens are counted here where a provider of the messages API cannot.
+// The gateway estimates the tokens if the provider cannot count them.
 func TestCountTokensWithoutEndpoint(t *testing.T) {
 	r := newRig(t, `
 providers: [{name: a, kind: anthropic, base_url: $a}]

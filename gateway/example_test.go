@@ -13,34 +13,34 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// printing is a recorder: three lines that a program may put in place of a file.
-type printing struct{}
+// printer is a recorder that prints attempts.
+type printer struct{}
 
-func (printing) Record(_ context.Context, a *record.Attempt) error {
+func (printer) Record(_ context.Context, a *record.Attempt) error {
 	fmt.Println("recorded:", a.Candidate, a.Outcome, a.Usage.Input, "tokens in")
 	return nil
 }
 
-// A gateway is an http.Handler. Here its provider is a simulated one.
+// A gateway made in Go, whose provider is simulated.
 func ExampleNew() {
-	provider := httptest.NewServer(&simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-mini-2024-07-18", OutputTokens: 8}}})
-	defer provider.Close()
-	file, err := gateway.ParseFile([]byte(`
-providers: [{name: up, kind: openai, base_url: "`+provider.URL+`/v1"}]
-models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
-`), func(string) (string, bool) { return "", false })
-	if err != nil {
-		fmt.Println(err)
-		return
+	simulated := httptest.NewServer(&simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-mini-2024-07-18", OutputTokens: 8}}})
+	defer simulated.Close()
+
+	config := &gateway.Config{
+		Providers: []gateway.ProviderConfig{{Name: "openai", Kind: "openai", BaseURL: simulated.URL + "/v1", APIKey: "sk-example"}},
+		Models:    []gateway.ModelConfig{{Name: "gpt-4o-mini-2024-07-18", Provider: "openai"}},
 	}
-	g, err := gateway.New(&file.Config, source(), gateway.Options{Recorder: printing{}}) // source: the router in the binary
+	router := source().Router // the router in the binary
+	g, err := gateway.New(config, gateway.Source{Router: router}, gateway.Options{Recorder: printer{}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	server := httptest.NewServer(g)
 	defer server.Close()
-	response, err := http.Post(server.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"auto","messages":[{"role":"user","content":"What is 17 * 23?"}]}`))
+
+	response, err := http.Post(server.URL+"/v1/chat/completions", "application/json",
+		strings.NewReader(`{"model":"auto","messages":[{"role":"user","content":"What is 17 * 23?"}]}`))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,8 +48,28 @@ models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 	defer response.Body.Close()
 	var answer struct{ Model string }
 	err = json.NewDecoder(response.Body).Decode(&answer)
-	fmt.Println(answer.Model, response.Header.Get("X-Carrot-Reason"), err)
+	fmt.Println("answered:", answer.Model, response.Header.Get("X-Carrot-Reason"), err)
 	// Output:
 	// recorded: gpt-4o-mini-2024-07-18 served 12 tokens in
-	// gpt-4o-mini-2024-07-18 only-candidate <nil>
+	// answered: gpt-4o-mini-2024-07-18 only-candidate <nil>
+}
+
+func ExampleParseFile() {
+	environment := func(name string) (string, bool) { return map[string]string{"OPENAI_API_KEY": "sk-example"}[name], true }
+	file, err := gateway.ParseFile([]byte(`
+listen: 127.0.0.1:9000
+providers: [{name: openai, kind: openai, api_key: "${OPENAI_API_KEY}"}]
+models: [{name: gpt-4o-mini-2024-07-18, provider: openai}]
+`), environment)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(file.Listen, file.Providers[0].BaseURL, "key:", file.Providers[0].APIKey)
+
+	_, err = gateway.ParseFile([]byte("providers: [{name: openai, kind: opanai}]\nmodels: [{name: m, provider: openai, contxt: 8192}]\n"), nil)
+	fmt.Println(err)
+	// Output:
+	// 127.0.0.1:9000 https://api.openai.com/v1 key: ***
+	// 2:38: models[0]: unknown key "contxt", did you mean "context"?
 }

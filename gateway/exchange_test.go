@@ -19,8 +19,8 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// twoProviders has a model at a provider that follows a script, and a worse one
-// at a provider that always answers.
+// twoProviders has a model at a provider that follows a script, and a worse model at a
+// provider that always answers.
 const twoProviders = `
 providers:
   - {name: scripted, kind: KIND, base_url: $scripted/v1, apis: [API]}
@@ -34,8 +34,8 @@ timeouts: {first_token: 300ms, total: 700ms}
 retry: {retries: 1, backoff: 1ms, max_wait: 1ms}
 `
 
-// eachScript runs a test of every script of the simulated providers of one API,
-// through a gateway of its own; request is the script's, of the policy auto.
+// eachScript runs a test for every script of an API, each with a gateway of its own.
+// request is the script's request, but for the policy auto.
 func eachScript(t *testing.T, api string, run func(t *testing.T, r *rig, name string, script *simulate.Script, request []byte)) {
 	files, err := filepath.Glob("../internal/simulate/testdata/scripts/" + api + "/*.txt")
 	if err != nil || len(files) < 10 {
@@ -65,8 +65,8 @@ func eachScript(t *testing.T, api string, run func(t *testing.T, r *rig, name st
 	}
 }
 
-// Every script through the gateway: what the client gets, and what is recorded.
-// The expected files are written by -update.
+// For every script, the client's answer and the records are as in testdata/exchange.
+// -update rewrites the files.
 func TestExchanges(t *testing.T) {
 	for api, path := range map[string]string{"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"} {
 		eachScript(t, api, func(t *testing.T, r *rig, name string, script *simulate.Script, request []byte) {
@@ -86,14 +86,14 @@ var modelField = regexp.MustCompile(`"model":"([^"]*)"`)
 
 func modelOf(request []byte) string { return string(modelField.FindSubmatch(request)[1]) }
 
-// sameButOptions compares what a provider got with what the client sent, but
-// for the stream options that the gateway puts first.
+// sameButOptions reports whether the provider received what the client sent, except for
+// the stream options that the gateway adds.
 func sameButOptions(got, sent []byte) bool {
 	return bytes.Equal(got, sent) || bytes.Equal(bytes.Replace(got, []byte(`"stream_options":{"include_usage":true},`), nil, 1), sent) ||
 		bytes.Equal(bytes.Replace(got, []byte(`"include_usage":true,`), nil, 1), sent)
 }
 
-// changing is what differs between two runs.
+// changing matches text that differs from run to run.
 var changing = regexp.MustCompile(`req_[A-Z2-7]{26}|[a-z]+[-_]?sim[0-9a-z]{10,}|fp_simulated|"created(_at)?":[0-9]+`)
 
 func transcript(a answer) string {
@@ -142,10 +142,10 @@ func summary(all []*record.Attempt) string {
 	return changing.ReplaceAllString(b.String(), "…")
 }
 
-// golden compares with a file, or writes it.
+// golden compares text with a file, or writes the file if -update is set.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
-	if flag.Lookup("update").Value.String() == "true" { // config_test.go has it
+	if flag.Lookup("update").Value.String() == "true" { // defined in config_test.go
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// explain answers with the decision and calls no provider. The candidate that would
-// serve, which a shadow policy or a default may change, is in the headers.
+// explain answers with the decision and calls no provider. The headers name the
+// candidate that would answer, which can differ from the decision.
 func (x *exchange) explain() error {
 	r, err := x.choose(true)
 	if err != nil {
@@ -17,10 +17,10 @@ func (x *exchange) explain() error {
 	}
 	h, first := r.choice, r.choice.order[0].Name
 	if h.decision == nil && h.reason == record.Named {
-		return invalid("", "the router would not choose %s for this request, which names it; it would be tried", first)
+		return invalid("", "the router would exclude %s, which the request names; it would be tried nevertheless", first)
 	}
 	if h.decision == nil {
-		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + first + " would serve"}
+		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "router_failed", Message: "routing failed; " + first + " would answer"}
 	}
 	body, err := json.Marshal(h.decision)
 	if err != nil {
@@ -32,7 +32,8 @@ func (x *exchange) explain() error {
 	return nil
 }
 
-// spoken is the API of a dry run's body; Anthropic's clients name it in a header.
+// spoken returns the API of the body of a dry run. Anthropic's clients send a header
+// that tells it.
 func spoken(body []byte, h http.Header) wire.API {
 	if h.Get("Anthropic-Version") != "" {
 		return wire.Messages

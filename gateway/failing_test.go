@@ -18,13 +18,13 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// replies answers calls with statuses in turn, the last for ever; 200 is an
-// answer.
+// replies is a provider that answers with statuses in turn, and then always with the last
+// one. Status 200 comes with an answer.
 type replies struct {
 	statuses []int
 	header   http.Header
 	calls    atomic.Int32
-	keys     []string // that were sent
+	keys     []string // that it received
 }
 
 func (r *replies) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -55,8 +55,8 @@ policies:
   - {name: auto, objective: quality}
 `
 
-// What becomes of a provider's failures: who is called how often, with which
-// key, and what the client gets.
+// After failures, providers are called again or others are tried, with the right keys, and
+// the client receives the right answer.
 func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -65,21 +65,21 @@ func TestFailures(t *testing.T) {
 		header  http.Header
 		status  int
 		calls   string // of a and b
-		keys    string // that a got
+		keys    string // that a received
 		message string // a part of the body
 	}{
 		{"a good answer", "", []int{200}, []int{200}, nil, 200, "1 0", "key-one", `"gpt-4o-2024-08-06"`},
-		{"a server error is tried again", "", []int{500, 200}, []int{200}, nil, 200, "2 0", "key-one key-one", `"gpt-4o-2024-08-06"`},
-		{"two are fallen back from", "", []int{500}, []int{200}, nil, 200, "2 1", "key-one key-one", `"gemma-2-2b-it"`},
-		{"over its limit: the other key", "", []int{429, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
-		{"both over their limit: another model", "", []int{429}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
-		{"a dead key", "", []int{401, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
-		{"no key lives", "", []int{403}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
-		{"the request is at fault", "", []int{422}, []int{200}, nil, 422, "1 0", "key-one", `{"error":{"message":"no 1","type":"t","code":"c422"}}`},
-		{"nobody answers", "", []int{503}, []int{502}, nil, 502, "2 2", "key-one key-one", `no model could answer in 4 attempts, the last one: no 2`},
-		{"nobody has a key that lives", "", []int{401}, []int{401}, nil, 502, "2 1", "key-one key-two", `provider b refuses the gateway's key`},
-		{"all over their limit", "", []int{429}, []int{429}, http.Header{"Retry-After": {"7"}}, 429, "2 1", "key-one key-two", `"code":"c429"`},
-		{"the wait is short enough for the last one", "retry: {retries: 2, max_wait: 3s, backoff: 1ms}", []int{429}, []int{429, 200}, http.Header{"Retry-After": {"1"}}, 200, "2 2", "key-one key-two", `"gemma-2-2b-it"`},
+		{"a server error is retried", "", []int{500, 200}, []int{200}, nil, 200, "2 0", "key-one key-one", `"gpt-4o-2024-08-06"`},
+		{"after two server errors another model", "", []int{500}, []int{200}, nil, 200, "2 1", "key-one key-one", `"gemma-2-2b-it"`},
+		{"a key over its limit: the other key", "", []int{429, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
+		{"both keys over their limits: another model", "", []int{429}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
+		{"a refused key: the other key", "", []int{401, 200}, []int{200}, nil, 200, "2 0", "key-one key-two", `"gpt-4o-2024-08-06"`},
+		{"both keys refused: another model", "", []int{403}, []int{200}, nil, 200, "2 1", "key-one key-two", `"gemma-2-2b-it"`},
+		{"a bad request", "", []int{422}, []int{200}, nil, 422, "1 0", "key-one", `{"error":{"message":"no 1","type":"t","code":"c422"}}`},
+		{"no provider answers", "", []int{503}, []int{502}, nil, 502, "2 2", "key-one key-one", `no model could answer in 4 attempts; the last error: no 2`},
+		{"all keys of all providers refused", "", []int{401}, []int{401}, nil, 502, "2 1", "key-one key-two", `provider b refused the gateway's key`},
+		{"all providers over their limits", "", []int{429}, []int{429}, http.Header{"Retry-After": {"7"}}, 429, "2 1", "key-one key-two", `"code":"c429"`},
+		{"the last model is over its limit for a short time", "retry: {retries: 2, max_wait: 3s, backoff: 1ms}", []int{429}, []int{429, 200}, http.Header{"Retry-After": {"1"}}, 200, "2 2", "key-one key-two", `"gemma-2-2b-it"`},
 		{"no retries", "retry: {retries: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
 		{"no budget for retries", "retry: {budget: 0}", []int{500}, []int{200}, nil, 200, "1 1", "key-one", `"gemma-2-2b-it"`},
 		{"no fallbacks", "retry: {fallbacks: 0, retries: 0}", []int{500}, []int{200}, nil, 500, "1 0", "key-one", `no model could answer in one attempt: no 1`},
@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 				t.Errorf("calls %s with keys %v, want %s with %s", calls, a.keys, test.calls, test.keys)
 			}
 			if n := a.calls.Load() + b.calls.Load(); len(r.records.list()) != int(n) {
-				t.Errorf("%d records of %d calls", len(r.records.list()), n)
+				t.Errorf("%d records for %d calls", len(r.records.list()), n)
 			}
 			if test.status == 429 && got.header.Get("Retry-After") != "7" {
 				t.Errorf("Retry-After %q, want 7", got.header.Get("Retry-After"))
@@ -112,7 +112,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A model named by the client is tried again and never replaced.
+// A model that the client named is retried but never replaced.
 func TestNamedNeverReplaced(t *testing.T) {
 	a, b := &replies{statuses: []int{500}}, &replies{statuses: []int{200}}
 	r := newRig(t, pairConfig+"retry: {backoff: 1ms}", map[string]http.Handler{"a": a, "b": b})
@@ -122,7 +122,7 @@ func TestNamedNeverReplaced(t *testing.T) {
 	}
 }
 
-// Too long a context falls back to models with more of it only.
+// A request that is too long falls back only to models with a longer context.
 func TestContextLength(t *testing.T) {
 	tooLong := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(400)
@@ -138,10 +138,10 @@ func TestContextLength(t *testing.T) {
 		}
 	}
 	f(pairConfig, 200, "gemma-2-2b-it")
-	f(strings.Replace(pairConfig, "context: 2000", "context: 900", 1), 400, "gpt-4o-2024-08-06") // as it came, from who said it
+	f(strings.Replace(pairConfig, "context: 2000", "context: 900", 1), 400, "gpt-4o-2024-08-06") // the provider's own answer
 }
 
-// A model that keeps failing is left alone, and tried again after a while.
+// A model that keeps failing is not called for a while.
 func TestBreaker(t *testing.T) {
 	a, b := &replies{statuses: []int{500, 500, 500, 200}}, &replies{statuses: []int{200}}
 	r := newRig(t, pairConfig+"retry: {retries: 0}\nbreaker: {failures: 3, open: 150ms}", map[string]http.Handler{"a": a, "b": b})
@@ -152,11 +152,11 @@ func TestBreaker(t *testing.T) {
 	if got := ask(); a.calls.Load() != 3 || got.header.Get("X-Carrot-Attempts") != "1" || got.header.Get("X-Carrot-Model") != "gemma-2-2b-it" {
 		t.Errorf("after 3 failures: %d calls, served by %s", a.calls.Load(), got.header.Get("X-Carrot-Model"))
 	}
-	if got := r.post(t, "/v1/route", chat("auto", sumQuestion)); !strings.Contains(got.body, "it fails: its circuit breaker is open") {
-		t.Errorf("the decision does not say why: %s", got.body)
+	if got := r.post(t, "/v1/route", chat("auto", sumQuestion)); !strings.Contains(got.body, "it keeps failing: its circuit breaker is open") {
+		t.Errorf("the decision does not give the reason: %s", got.body)
 	}
 	if got := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion)); got.status != 503 || !strings.Contains(got.body, "breaker_open") {
-		t.Errorf("named: status %d: %s", got.status, got.body)
+		t.Errorf("the model by name: status %d: %s", got.status, got.body)
 	}
 	time.Sleep(160 * time.Millisecond)
 	if got := ask(); got.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
@@ -164,7 +164,7 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// Keys of clients, and what they are for.
+// Clients need a key, and may do only what their limits allow.
 func TestClients(t *testing.T) {
 	r := newRig(t, simulatedConfig+`
 policies:
@@ -184,11 +184,11 @@ clients:
 	f("a wrong key", "support", 401, "the key is unknown", "Authorization: Bearer shop-key-0123456780")
 	f("its policy", "support", 200, "choices", shop)
 	f("another policy", "auto", 403, `may not use the policy \"auto\", only support, cheap`, shop)
-	f("an unknown one", "suport", 400, `did you mean \"support\"? Valid are support, cheap"`, shop)
+	f("an unknown one", "suport", 400, `did you mean \"support\"? Valid models: support, cheap"`, shop)
 	f("a model by name", "gemma-2-2b-it", 403, `may not name a model`, shop)
-	f("an objective of its own", "support:usd-per-quality=1e9", 403, `may not set the objective`, shop)
-	f("an objective in a header", "support", 403, `may not set the objective`, shop, "X-Carrot-Objective: quality")
-	f("anything, without policies", "gemma-2-2b-it", 200, "choices", research)
+	f("another objective", "support:usd-per-quality=1e9", 403, `may not set an objective`, shop)
+	f("an objective in a header", "support", 403, `may not set an objective`, shop, "X-Carrot-Objective: quality")
+	f("a model by name, without limits", "gemma-2-2b-it", 200, "choices", research)
 	names := map[string]string{}
 	for _, a := range r.records.list() {
 		names[a.Client] = a.Candidate
@@ -198,7 +198,7 @@ clients:
 	}
 }
 
-// Limits on what clients send.
+// Requests over the limits are refused.
 func TestLimits(t *testing.T) {
 	provider, entered, leave := simulated(0), make(chan struct{}), make(chan struct{})
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -222,13 +222,13 @@ func TestLimits(t *testing.T) {
 	}()
 	<-entered
 	if got := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); got.status != 503 || got.header.Get("Retry-After") != "1" {
-		t.Errorf("one more than the limit: status %d: %s", got.status, got.body)
+		t.Errorf("one request more than the limit: status %d: %s", got.status, got.body)
 	}
 	close(leave)
 	<-ended
 }
 
-// listening is a gateway as the command runs it.
+// listening runs a gateway as the command does, until stop is called.
 func listening(t *testing.T, config string, providers map[string]http.Handler) (g *gateway.Gateway, url string, stop func() error) {
 	t.Helper()
 	g, err := gateway.New(parse(t, config, providers), source(), gateway.Options{Registerer: prometheus.NewRegistry()})
@@ -239,7 +239,7 @@ func listening(t *testing.T, config string, providers map[string]http.Handler) (
 	return g, "http://" + address, stop
 }
 
-// serving lets a gateway serve at an address until it is told to stop.
+// serving lets a gateway serve until stop is called.
 func serving(t *testing.T, g *gateway.Gateway) (address string, stop func() error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -255,7 +255,7 @@ func serving(t *testing.T, g *gateway.Gateway) (address string, stop func() erro
 	}
 }
 
-// When it is told to stop, streams under way end well.
+// Streams in progress can end after a signal to stop.
 func TestShutdown(t *testing.T) {
 	slow := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06", OutputTokens: 30, PerToken: 5 * time.Millisecond},
 		{Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
@@ -275,11 +275,11 @@ func TestShutdown(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := http.Get(url + "/health"); err == nil {
-		t.Error("it serves after it has stopped")
+		t.Error("the gateway still serves after it has stopped")
 	}
 }
 
-// A stream that does not end in time is cut, and leaves a record.
+// A stream that does not end in time is cut off with an error.
 func TestShutdownCuts(t *testing.T) {
 	hang := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -298,21 +298,21 @@ func TestShutdownCuts(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("it took %v to stop", took)
+		t.Errorf("stopping took %v", took)
 	}
 	if body, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(body), `"code":"shutting_down"`) {
-		t.Errorf("the stream that was cut ends with %v: %s", err, body)
+		t.Errorf("the stream that was cut off ends with %v: %s", err, body)
 	}
 }
 
-// A reload changes what new requests get; a bad one changes nothing.
+// A reload applies to new requests. A bad configuration changes nothing.
 func TestReload(t *testing.T) {
 	provider := simulated(0)
 	g, url, stop := listening(t, simulatedConfig, map[string]http.Handler{"sim": provider})
 	defer stop()
 	moved := parse(t, strings.Replace(simulatedConfig, "breaker: {failures: 1000}", "breaker: {failures: 7}\nlisten: 127.0.0.1:9999", 1), map[string]http.Handler{"sim": provider})
 	if restart, err := g.Reload(moved, source()); err != nil || strings.Join(restart, " ") != "breaker" {
-		t.Errorf("what needs a restart: %v, %v", restart, err)
+		t.Errorf("Reload = %v, %v, want breaker", restart, err)
 	}
 	ask := func(model string) int {
 		response, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(chat(model, sumQuestion)))
@@ -327,7 +327,7 @@ func TestReload(t *testing.T) {
 	}
 	c := parse(t, simulatedConfig+"policies:\n  - {name: fresh}\n", map[string]http.Handler{"sim": provider})
 	if restart, err := g.Reload(c, source()); err != nil || len(restart) > 0 {
-		t.Fatalf("%v, restart for %v", err, restart)
+		t.Fatalf("Reload = %v, %v, want no restart", restart, err)
 	}
 	if status := ask("fresh"); status != 200 {
 		t.Errorf("status %d after the reload", status)
@@ -341,8 +341,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// The limit on reading a request is none on answering it, and whoever is slow
-// to send a request, or does not read its answer, is not waited for.
+// The limit on reading a request does not apply to the answer. Clients that are slow to
+// send a request are disconnected.
 func TestSlowClients(t *testing.T) {
 	slow := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06", OutputTokens: 60, PerToken: 10 * time.Millisecond},
 		{Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
@@ -358,7 +358,7 @@ func TestSlowClients(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") || time.Since(begun) < 200*time.Millisecond {
 		t.Errorf("a stream of %v ended with %v: …%q", time.Since(begun), err, body[max(0, len(body)-200):])
 	}
-	for _, half := range []string{"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"} {
+	for _, half := range []string{"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"} {
 		connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -366,14 +366,14 @@ func TestSlowClients(t *testing.T) {
 		io.WriteString(connection, half)
 		connection.SetReadDeadline(time.Now().Add(5 * time.Second))
 		if answer, err := io.ReadAll(connection); err != nil {
-			t.Errorf("a request in halves is waited for: %v after %q", err, answer)
+			t.Errorf("the gateway waits for the rest of a request: %v after %q", err, answer)
 		}
 		connection.Close()
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A client that does not read its answer is given up, with a record.
+// The gateway gives up on a client that does not read its answer, and records that.
 func TestClientDoesNotRead(t *testing.T) {
 	flood := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -391,15 +391,14 @@ func TestClientDoesNotRead(t *testing.T) {
 	}
 	defer connection.Close()
 	body := chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)
-	fmt.Fprintf(connection, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(connection, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	waitFor(t, func() bool { return len(r.records.list()) == 1 })
 	if a := r.records.list()[0]; a.Outcome != record.ClientGone || a.Usage.Output == 0 || !a.Estimated {
 		t.Errorf("outcome %s with %+v", a.Outcome, a.Usage)
 	}
 }
 
-// A client of another API gets the tokens that were counted where the provider
-// says none.
+// If the provider reports no usage, a client of another API receives the gateway's count.
 func TestCountedUsage(t *testing.T) {
 	const whole = `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"one two three"},"finish_reason":"stop"}]}`
 	const streamed = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
@@ -424,8 +423,8 @@ func TestCountedUsage(t *testing.T) {
 	}
 }
 
-// What is billed is recorded, also for what is no answer.
-func TestNoAnswerIsBilled(t *testing.T) {
+// The usage of an unusable answer is recorded, because the provider bills it.
+func TestUnusableAnswerIsBilled(t *testing.T) {
 	r := newRig(t, pairConfig+"retry: {retries: 0}", map[string]http.Handler{
 		"a": said(200, "application/json", `{"id":"c","choices":[],"usage":{"prompt_tokens":5000,"completion_tokens":900}}`),
 		"b": said(200, "application/json", `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)})
@@ -437,7 +436,7 @@ func TestNoAnswerIsBilled(t *testing.T) {
 	}
 }
 
-// A stream that holds no answer is none, whatever it ends with.
+// A stream without an answer is a failure, even if it ends correctly.
 func TestEmptyStream(t *testing.T) {
 	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
 	r := newRig(t, pairConfig+"retry: {retries: 0}", map[string]http.Handler{"a": said(200, "text/event-stream", "data: [DONE]\n\n"), "b": said(200, "text/event-stream", whole)})
@@ -451,8 +450,7 @@ func TestEmptyStream(t *testing.T) {
 	}
 }
 
-// An answer that is complete is one, also where the provider neither marks the end
-// of its stream nor closes it well.
+// A complete answer is served even if the provider does not end its stream correctly.
 func TestCompleteThenBroken(t *testing.T) {
 	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi there\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 	for name, after := range map[string]http.HandlerFunc{

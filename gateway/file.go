@@ -16,18 +16,17 @@ import (
 )
 
 const (
-	adminOff       = "off" // as the admin address
+	adminOff       = "off" // instead of an admin address
 	defaultListen  = "127.0.0.1:8080"
 	defaultAdmin   = "127.0.0.1:8081"
 	defaultRecords = 100 // MiB
 )
 
-// OpenFile reads a configuration file. See [ParseFile]; errors begin with the
-// file's name, and relative paths in it are relative to its folder. env looks
-// environment variables up; nil: none is set. reading, if not nil, is called with
-// the name of each file that is read, the configuration and the clients' key files,
-// just before it is read and whether it exists or not: for programs that watch
-// them.
+// OpenFile reads a configuration file as [ParseFile] does, except that errors begin with
+// the file's name and relative paths are relative to the file's folder. reading, if not
+// nil, is called with the name of each file that is read (the configuration and the
+// clients' key files), before it is read and even if it does not exist. Programs that
+// watch files need that.
 func OpenFile(path string, env func(string) (string, bool), reading func(name string)) (*File, error) {
 	if reading == nil {
 		reading = func(string) {}
@@ -45,16 +44,17 @@ func OpenFile(path string, env func(string) (string, bool), reading func(name st
 	return parseFile(data, env, path, reading)
 }
 
-// ParseFile reads a configuration: strict YAML without anchors and tags, in which
-// ${NAME} and ${NAME:-default} in secrets, addresses and paths stand for the
-// environment variables that env looks up, and $$ for a dollar sign. It fills in
-// the defaults, adds the policies that always exist and replaces the clients' keys
-// by hashes. Relative paths are relative to the working directory.
+// ParseFile reads a configuration in strict YAML, without anchors and tags. In secrets,
+// addresses and paths, ${NAME} and ${NAME:-default} stand for environment variables,
+// and $$ for a dollar sign. env returns the value of a variable and whether it is set;
+// if env is nil, none is set. ParseFile fills in defaults, adds the policies that always
+// exist and replaces the clients' keys by hashes. Relative paths are relative to the
+// working directory.
 //
-// The error lists all problems in the order of the file, one a line, each with
-// line, column and field. If the form of a file is wrong (unknown keys, wrong
-// types) its meaning is not checked. No error shows a secret. Whether the router
-// knows the models is not checked here.
+// The error lists all problems in the order of the file, one on each line, with line,
+// column and field. If the form of the file is wrong (unknown keys, wrong types), the
+// values are not checked. No error shows a secret. ParseFile does not check whether the
+// router knows the models; [New] does.
 func ParseFile(data []byte, env func(string) (string, bool)) (*File, error) {
 	return parseFile(data, env, "", func(string) {})
 }
@@ -98,8 +98,8 @@ func (f *File) resolvePaths(dir string) {
 	}
 }
 
-// SetListen replaces the address for clients, under the same conditions as in a
-// file.
+// SetListen replaces the address for clients. It returns an error if a file with this
+// address would be refused.
 func (f *File) SetListen(address string) error {
 	f.Listen = address
 	p := new(strictyaml.Problems)
@@ -107,17 +107,17 @@ func (f *File) SetListen(address string) error {
 	return p.Err()
 }
 
-// Restart names the fields of a file that was read anew that need a restart to take
-// effect, because they are bound when the program starts. The addresses stay as
-// they were, so the new file must do for them: if it does not, as when it no
-// longer lists clients for an address that other machines can reach, that is an
-// error.
+// Restart returns the fields of a file that differ from those in bound, the file with
+// which the program started, and that take effect only after a restart. Since the
+// program keeps its addresses, Restart returns an error if the new file is not valid
+// with them, such as when it lists no clients although other machines can reach the
+// address. Both files must come from [OpenFile] or [ParseFile].
 func (f *File) Restart(bound *File) ([]string, error) {
 	stays := *f
 	stays.Listen, stays.AdminListen = bound.Listen, bound.AdminListen
 	p := new(strictyaml.Problems)
 	if stays.checkAddresses(p); p.Err() != nil {
-		return nil, fmt.Errorf("the addresses stay as they are until a restart: %w", p.Err())
+		return nil, fmt.Errorf("the addresses change only at a restart: %w", p.Err())
 	}
 	return changedFields([]changedField{
 		{"listen", f.Listen != bound.Listen},
@@ -126,7 +126,22 @@ func (f *File) Restart(bound *File) ([]string, error) {
 	}), nil
 }
 
-// changedField is a field, and whether it differs from before.
+// Opens returns an error if a file that was read anew would open what is protected
+// now: if it no longer has the clients or the admin key of the file before it, as
+// when it was cut short. clients: [] says that the clients are meant to go; an admin
+// key can only be removed by a restart.
+func (f *File) Opens(before *File) error {
+	p := new(strictyaml.Problems)
+	if len(before.Clients) > 0 && f.Clients == nil {
+		p.Add("clients", "are gone, so everyone who can reach the address could send requests: write clients: [] if that is meant")
+	}
+	if before.AdminKey != "" && f.AdminKey == "" {
+		p.Add("admin_key", "is gone, so everyone who can reach the admin address could use it: restart if that is meant")
+	}
+	return p.Err()
+}
+
+// changedField is a field, and whether it has changed.
 type changedField struct {
 	name    string
 	changed bool
@@ -158,8 +173,8 @@ func (f *File) checkAddresses(p *strictyaml.Problems) {
 	}
 }
 
-// checkAddress reports whether an address is valid, and whether other machines can
-// reach it.
+// checkAddress reports whether other machines can reach an address, and whether it is
+// valid.
 func checkAddress(p *strictyaml.Problems, field, address string) (public, ok bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil {
@@ -177,7 +192,7 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// sameAddress reports whether one machine cannot listen on both.
+// sameAddress reports whether one machine cannot listen on both addresses.
 func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

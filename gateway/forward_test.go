@@ -18,7 +18,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// The provider gets the client's bytes, but for what must change.
+// The provider receives the client's bytes, except where they must change.
 func TestBytesStay(t *testing.T) {
 	const answer = "A provider that answers.\n-- response --\nHTTP/1.1 200 OK\nContent-Type: application/json\n\n" +
 		`{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1},"x_unknown":{"b":1,"a":[ 2 ]}}` + "\n"
@@ -38,13 +38,13 @@ models:
 		{"spaces, order, escapes and unknown fields",
 			"{ \"z\":1,\n\t\"messages\" : [ {\"content\":\"h\\u00e9\\/\", \"role\":\"user\", \"x\":null} ] ,\"model\":\"gpt-4o-2024-08-06\",\"a\":{\"y\":2,\"b\":[]},\"num\":1.0e2 }",
 			"{ \"z\":1,\n\t\"messages\" : [ {\"content\":\"h\\u00e9\\/\", \"role\":\"user\", \"x\":null} ] ,\"model\":\"deployed-name\",\"a\":{\"y\":2,\"b\":[]},\"num\":1.0e2 }"},
-		{"our metadata goes", `{"model":"gpt-4o-2024-08-06","metadata":{"carrot_session":"s","k":"v"},"messages":[{"role":"user","content":"x"}]}`,
+		{"our metadata is removed", `{"model":"gpt-4o-2024-08-06","metadata":{"carrot_session":"s","k":"v"},"messages":[{"role":"user","content":"x"}]}`,
 			`{"model":"deployed-name","metadata":{"k":"v"},"messages":[{"role":"user","content":"x"}]}`},
-		{"settings come in, of token limits the lower one", `{"model":"high","temperature":1,"max_tokens":500,"messages":[{"role":"user","content":"x"}]}`,
+		{"settings are added, and the lower token limit applies", `{"model":"high","temperature":1,"max_tokens":500,"messages":[{"role":"user","content":"x"}]}`,
 			`{"reasoning_effort":"high","extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":300,"messages":[{"role":"user","content":"x"}]}`},
-		{"a setting of null takes the client's out", `{"model":"high","top_p":0.5,"temperature":0,"reasoning_effort":"high","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`,
+		{"a setting of null removes the client's field", `{"model":"high","top_p":0.5,"temperature":0,"reasoning_effort":"high","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`,
 			`{"extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"reasoning_effort":"high","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`},
-		{"a lower limit of the client stays", `{"model":"high","temperature":1,"max_tokens":50,"reasoning_effort":"low","messages":[{"role":"user","content":"x"}]}`,
+		{"a lower token limit of the client is kept", `{"model":"high","temperature":1,"max_tokens":50,"reasoning_effort":"low","messages":[{"role":"user","content":"x"}]}`,
 			`{"extra_body":{"k":[1,"two"]},"model":"deployed-name","temperature":0,"max_tokens":50,"reasoning_effort":"high","messages":[{"role":"user","content":"x"}]}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,8 +65,8 @@ models:
 	}
 }
 
-// What cannot be said in a provider's API takes its models out of the pool for
-// that request, and the decision says why.
+// A request that cannot be translated to a provider's API excludes the provider's models,
+// and the decision says why.
 func TestUntranslatable(t *testing.T) {
 	both := simulated(0)
 	r := newRig(t, `
@@ -86,15 +86,15 @@ models:
 		t.Errorf("logprobs: status %d, served by %s for %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"))
 	}
 	if a := r.post(t, "/v1/route", body); !strings.Contains(a.body, "chat cannot be sent as messages: field logprobs") {
-		t.Errorf("the decision does not say why: %s", a.body)
+		t.Errorf("the decision does not give the reason: %s", a.body)
 	}
 	if a := r.post(t, "/v1/chat/completions", chat("gemma-2-2b-it", "Hi", `"logprobs":true`)); a.status != 400 || !strings.Contains(a.body, "field logprobs") {
-		t.Errorf("named: status %d: %s", a.status, a.body)
+		t.Errorf("the model by name: status %d: %s", a.status, a.body)
 	}
 }
 
-// A setting of null takes a field out before the request is translated, so that it
-// neither stands in the way nor comes through under another name.
+// A setting of null removes a field before the request is translated, so that the field
+// neither prevents the translation nor appears under another name.
 func TestNullBeforeTranslation(t *testing.T) {
 	script, err := simulate.ParseScript([]byte("-- response --\nHTTP/1.1 200 OK\nContent-Type: application/json\n\n" +
 		`{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}` + "\n"))
@@ -124,8 +124,8 @@ models:
 	}
 }
 
-// Prompts and answers are recorded where the configuration says so, and the
-// explanation is there for who asks.
+// Prompts and answers are recorded if the configuration says so, and clients can ask for
+// an explanation.
 func TestContentAndDebug(t *testing.T) {
 	r := newRig(t, simulatedConfig+"record: {path: unused.jsonl, content: true}", map[string]http.Handler{"sim": simulated(0)})
 	for _, stream := range []string{`"stream":false`, `"stream":true`} {
@@ -146,7 +146,7 @@ func TestContentAndDebug(t *testing.T) {
 	}
 }
 
-// said answers every call with a status and a body.
+// said is a provider that answers every call with a status and a body.
 func said(status int, kind, body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -155,16 +155,16 @@ func said(status int, kind, body string) http.Handler {
 	})
 }
 
-// What a provider says in an error may quote the prompt or a key: the client
-// hears it without the key, and neither log nor record holds it.
+// A provider's error may quote the prompt or a key. The client receives it without the
+// key, and neither the log nor the record contains it.
 func TestQuotedErrors(t *testing.T) {
 	const words = `bad key Bearer key-one for \"my secret prompt\"`
 	for name, handler := range map[string]http.Handler{
-		"a status":          said(422, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
-		"within a stream":   said(200, "text/event-stream", `data: {"error":{"message":"`+words+`","code":"invalid_request"}}`+"\n\n"),
-		"instead of one":    said(200, "application/json", `{"error":{"message":"`+words+`","code":422}}`),
-		"words of another":  said(422, "text/html", `<p>`+words+`</p>`),
-		"a server's errors": said(500, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
+		"a status":            said(422, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
+		"in a stream":         said(200, "text/event-stream", `data: {"error":{"message":"`+words+`","code":"invalid_request"}}`+"\n\n"),
+		"instead of a stream": said(200, "application/json", `{"error":{"message":"`+words+`","code":422}}`),
+		"another form":        said(422, "text/html", `<p>`+words+`</p>`),
+		"a server error":      said(500, "application/json", `{"error":{"message":"`+words+`","code":"c"}}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -184,14 +184,14 @@ func TestQuotedErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			if kept := log.String() + string(record); strings.Contains(kept, "secret") || strings.Contains(kept, "key-one") {
-				t.Errorf("log and record hold it: %s", kept)
+				t.Errorf("the log or the record contains it: %s", kept)
 			}
 		})
 	}
 }
 
-// The client has what has come before the gateway waits for more, whatever else
-// lies in the buffer.
+// The client receives everything that has arrived before the gateway waits for more, even
+// if an incomplete event is in the buffer.
 func TestFlushBeforeWait(t *testing.T) {
 	for _, after := range []string{"", ": keepalive\n\n", "\n", "data: {\"choices\""} {
 		seen := make(chan struct{})
@@ -220,14 +220,14 @@ func TestFlushBeforeWait(t *testing.T) {
 				t.Errorf("%q: the client got %q", after, text)
 			}
 		case <-time.After(5 * time.Second):
-			t.Errorf("%q: the client waits for what has come", after)
+			t.Errorf("%q: the client did not receive what has arrived", after)
 		}
 		close(seen)
 		response.Body.Close()
 	}
 }
 
-// A chat stream ends with its mark, also if the provider leaves it away.
+// A chat stream ends with its mark even if the provider omits it.
 func TestDoneIsAdded(t *testing.T) {
 	const chunk = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}` + "\n\n"
 	for _, stream := range []string{chunk, chunk + "data: [DONE]\n", chunk + "data: [DONE]\n\n"} {
@@ -235,13 +235,13 @@ func TestDoneIsAdded(t *testing.T) {
 		r := newRig(t, pairConfig, map[string]http.Handler{"a": handler, "b": handler})
 		a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"stream":true`))
 		if a.body != chunk+"data: [DONE]\n\n" || r.records.list()[0].Outcome != record.Served {
-			t.Errorf("the provider sent %q, the client got %q, outcome %s", stream, a.body, r.records.list()[0].Outcome)
+			t.Errorf("the provider sent %q, the client received %q, outcome %s", stream, a.body, r.records.list()[0].Outcome)
 		}
 	}
 }
 
-// A key that was refused is not shown again in the same request, and a context
-// that is too long reaches the one model that has more, however late it comes.
+// A refused key is not used again in the same request. A request that is too long reaches
+// the only model with a longer context, although others would come before it.
 func TestTrials(t *testing.T) {
 	const models = `
 models:
@@ -270,7 +270,8 @@ providers:
 	}
 }
 
-// While the trial of a breaker that was open still streams, others are served.
+// A breaker closes when the call that it lets through has its first content, not at the
+// end of the stream.
 func TestBreakerClosesAtFirstContent(t *testing.T) {
 	calls := 0
 	hold := make(chan struct{})
@@ -306,7 +307,7 @@ func TestBreakerClosesAtFirstContent(t *testing.T) {
 	}
 }
 
-// A recorder that panics costs no answer.
+// Clients receive their answers even if the recorder panics.
 func TestRecorderPanics(t *testing.T) {
 	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), source(), gateway.Options{Recorder: panicking{}})
 	if err != nil {
@@ -323,7 +324,7 @@ func TestRecorderPanics(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Record(context.Context, *record.Attempt) error { panic("out of order") }
+func (panicking) Record(context.Context, *record.Attempt) error { panic("broken") }
 
 // oneKey has two models at a provider with one key.
 const oneKey = `
@@ -334,7 +335,7 @@ models:
 policies: [{name: auto, objective: quality}]
 `
 
-// A key that may not use one model may use another of the same provider.
+// A key that is refused for one model is used for another model of the same provider.
 func TestForbiddenModel(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -351,7 +352,7 @@ func TestForbiddenModel(t *testing.T) {
 	}
 }
 
-// A key that is refused for good is not tried with another model.
+// A key that is refused altogether is not tried with another model.
 func TestForbiddenKey(t *testing.T) {
 	r := newRig(t, oneKey, map[string]http.Handler{"a": said(403, "application/json", `{"error":{"message":"this account is suspended"}}`)})
 	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion)); a.status != 502 || len(r.records.list()) != 1 {
@@ -359,15 +360,15 @@ func TestForbiddenKey(t *testing.T) {
 	}
 }
 
-// An answer that the provider bills and the gateway cannot pass on costs what
-// the provider says.
+// An answer that the gateway cannot pass on is recorded with the usage that the provider
+// reports, because it is billed.
 func TestBilledAndLost(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}`
 	const badCall = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{no"}}]},"finish_reason":"tool_calls"}],` + usage + `}`
 	const whole = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],` + usage + `}`
 	for _, test := range []struct{ name, path, body, answer, code string }{
 		{"an answer that cannot be translated", "/v1/messages", `{"model":"auto","max_tokens":9,"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"x"}]}`, badCall, "untranslatable_answer"},
-		{"an answer that was to be a stream", "/v1/chat/completions", chat("auto", "x", `"stream":true`), whole, "no_stream"},
+		{"an answer that should be a stream", "/v1/chat/completions", chat("auto", "x", `"stream":true`), whole, "no_stream"},
 	} {
 		handler := said(200, "application/json", test.answer)
 		r := newRig(t, strings.NewReplacer("/v1, api_keys: [key-one, key-two]}", "/v1, apis: [chat]}").Replace(pairConfig)+"retry: {retries: 0, fallbacks: 0}", map[string]http.Handler{"a": handler, "b": handler})
@@ -379,7 +380,7 @@ func TestBilledAndLost(t *testing.T) {
 	}
 }
 
-// Who hangs up, and what is wrong with a request, is not worth a warning.
+// Bad requests cause no warnings in the log.
 func TestWarnings(t *testing.T) {
 	var log bytes.Buffer
 	handler := said(422, "application/json", `{"error":{"message":"no"}}`)
@@ -394,8 +395,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A client that asks for the usage gets what was counted where the provider
-// reports none, and is told so.
+// If the provider reports no usage, a client that asks for it receives the gateway's count,
+// which is marked as an estimate.
 func TestUsageIsCounted(t *testing.T) {
 	const whole = "data: {\"id\":\"c-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"The capital\"},\"finish_reason\":\"stop\"}]}\n\n"
 	for _, done := range []string{"", "data: [DONE]\n\n"} {
@@ -420,13 +421,13 @@ func TestUsageIsCounted(t *testing.T) {
 			t.Errorf("the last chunk is %s", events[1])
 		}
 		if a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion, `"stream":true`)); strings.Contains(a.body, "usage") {
-			t.Errorf("nobody asked: %s", a.body)
+			t.Errorf("usage that was not asked for: %s", a.body)
 		}
 	}
 }
 
-// An idempotency key is of the request to the first candidate: what another one is
-// sent differs.
+// The client's idempotency key is sent only to the first candidate, because the requests
+// to others are different.
 func TestIdempotencyKey(t *testing.T) {
 	var keys []string
 	keep := func(status int) http.Handler {

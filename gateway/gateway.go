@@ -18,82 +18,88 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// Recorder is given every attempt at answering a request, once, when it is over. It
-// must be safe for concurrent use and should not block for long, because the
-// request waits for it. [record.JSONL] is one.
+// Recorder keeps attempts. Record is called once for every call of a provider, when
+// the call is over. A Recorder must be safe for concurrent use and should not block
+// for long, because the request waits for it. [record.JSONL] is a Recorder.
 type Recorder interface {
 	Record(ctx context.Context, a *record.Attempt) error
 }
 
-// Budgets is asked before every call whether it may be made. Attempt has
-// everything that is known before the call; Decision and Estimate say what it is
-// expected to cost. After every call for which Reserve returned nil, the Recorder
-// gets the same attempt with its true cost. An error means that the call is not
-// made and that no other candidate is tried; a [*Denial] says what the client is
-// told. It must be safe for concurrent use: the request waits for it.
+// Budgets decides before every call of a provider whether it may be made. The
+// attempt holds everything that is known before the call; its Decision and Estimate
+// say what the call is expected to cost, unless routing failed. If Reserve returns
+// nil, the call is made and the [Recorder] gets the same attempt with its true
+// cost. If it returns an error, neither this candidate nor another one is called; a
+// [*Denial] says what the client is told. Budgets must be safe for concurrent use
+// and should not block for long, because the request waits for it.
 type Budgets interface {
 	Reserve(ctx context.Context, a *record.Attempt) error
 }
 
-// Denial is an error of [Budgets]: why a call may not be made, for the client.
+// Denial is an error that [Budgets] may return: it tells the client why its
+// request is not answered.
 type Denial struct {
-	Status     int    // HTTP status, such as 402 or 429
-	Code       string // for programs, such as budget_exceeded
-	Message    string // for people
-	RetryAfter time.Duration
+	Status     int           // HTTP status from 400 to 599, such as 402 or 429; others are sent as 402
+	Code       string        // for programs, such as budget_exceeded
+	Message    string        // for people
+	RetryAfter time.Duration // sent in the header Retry-After; 0: not sent
 }
 
 // Error returns the message.
 func (d *Denial) Error() string { return d.Message }
 
-// Options are the parts that a gateway is given from outside. The zero value
-// works: nothing is logged, recorded or measured.
+// Options are the parts of a gateway that the program around it provides. The zero
+// value works: nothing is logged, recorded, limited or measured.
 type Options struct {
-	Log      *slog.Logger
+	// Log receives the gateway's messages, which contain no prompts, answers or
+	// keys.
+	Log *slog.Logger
+	// Recorder keeps the attempts.
 	Recorder Recorder
-	Budgets  Budgets
-	// Clients finds the clients, in place of those that the configuration
-	// lists, of which there must be none.
+	// Budgets decides whether a call may be made.
+	Budgets Budgets
+	// Clients finds the client that sent a request. If it is set, the
+	// configuration must not list clients. If neither has clients, requests need
+	// no key.
 	Clients Clients
-	// Registerer takes the metrics. Gateways that share one share the series
-	// too; to tell them apart, wrap it with prometheus.WrapRegistererWith.
+	// Registerer registers the Prometheus metrics. Gateways with the same
+	// Registerer share their series; to tell them apart, wrap it with
+	// prometheus.WrapRegistererWith.
 	Registerer prometheus.Registerer
-	Tracer     trace.TracerProvider
-	Meter      metric.MeterProvider
-	// Transport carries the calls to providers. Nil: one that keeps connections,
-	// for each provider.
+	// Tracer and Meter send OpenTelemetry spans and metrics.
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
+	// Transport carries the calls to providers. Nil: a transport for each
+	// provider, which keeps connections open.
 	Transport http.RoundTripper
-	// Now is the clock of sessions. Nil: time.Now.
+	// Now is the clock by which conversations are forgotten. Nil: time.Now.
 	Now func() time.Time
 }
 
-// Gateway serves clients. It is an http.Handler, safe for concurrent use. Several
-// gateways may run in one process.
+// Gateway is an http.Handler that serves the APIs of OpenAI and Anthropic. It is safe
+// for concurrent use. Several gateways may run in one process.
 type Gateway struct {
 	routes    atomic.Pointer[routes]
 	log       *slog.Logger
 	recorder  Recorder
 	budgets   Budgets
-	clients   Clients
+	clients   Clients // nil: those of the configuration
 	metrics   *metrics
 	tracer    *tracer
 	transport http.RoundTripper
-	bound     *Config // that it was started with
+	bound     *Config // with which it was started
 	decider   *decider
 	breakers  *provider.Breakers
 	retries   *provider.Budget
-	active    atomic.Int64 // requests under way
-	draining  atomic.Bool  // no new requests are wanted
-	mux       *http.ServeMux
+	active    atomic.Int64 // requests in progress
+	draining  atomic.Bool  // it is about to stop
+	handler   http.Handler
 }
 
-// New returns a gateway for a configuration and the router that it uses. It checks
-// the configuration and fills in its defaults, without changing it; the error names
+// New returns a gateway for a configuration and a router. It does not change the
+// configuration; it checks a copy and fills in the defaults there. The error names
 // every field that is wrong.
 func New(c *Config, source Source, o Options) (*Gateway, error) {
-	if c == nil {
-		return nil, errors.New("gateway: no configuration")
-	}
 	g := &Gateway{log: o.Log, recorder: o.Recorder, budgets: o.Budgets, clients: o.Clients, transport: o.Transport, tracer: newTracer(o.Tracer, o.Meter)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -115,46 +121,51 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.breakers = newBreakers(c.Breaker, g.metrics, g.log)
 	g.retries = provider.NewBudget(*c.Retry.Budget)
 	g.decider = &decider{conversations: newConversations(c.Sessions, now), breakers: g.breakers, log: g.log}
-	r, err := newRoutes(c, source, g.transport, g.breakers, g.retries)
+	r, err := g.newRoutes(c, source)
 	if err != nil {
 		return nil, err
 	}
 	g.routes.Store(r)
 	g.metrics.started()
-	price.CountTokens("warm") // the first count builds the vocabulary
-	g.mux = g.handlers()
+	price.CountTokens("warm") // builds the vocabulary
+	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil })
 	return g, nil
 }
 
-// checked returns a configuration with its defaults, if nothing is wrong with it.
+// checked returns a copy of a configuration with its defaults, or an error if
+// anything is wrong with it.
 func (g *Gateway) checked(c *Config) (*Config, error) {
+	if c == nil {
+		return nil, errors.New("gateway: the configuration is missing")
+	}
 	p := new(strictyaml.Problems)
 	out := c.prepared(p, func(string) {})
 	if g.clients != nil && len(c.Clients) > 0 {
-		p.Add("clients", "are listed, but the gateway was given Options.Clients in their place: omit them")
+		p.Add("clients", "are listed, although Options.Clients finds them: omit the list")
 	}
 	return out, p.Err()
 }
 
-// Reload serves new requests with another configuration; requests under way finish
-// with the one they began with. A configuration that is wrong changes nothing and
-// is an error. What is bound when the gateway starts stays as it is (limits on
-// reading, breakers, sessions, the budget of retries): Reload returns the names of
-// the fields that differ from that and need a restart.
+// Reload replaces the configuration and the router for new requests; requests in
+// progress keep those with which they began. If anything is wrong with the new ones,
+// Reload changes nothing and returns an error. Some settings take effect only when a
+// gateway is made: breakers, sessions, the budget of retries and the limits that
+// [Gateway.Serve] applies. Reload returns the fields of these that have changed since
+// then.
 func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error) {
 	c, err = g.checked(c)
 	var r *routes
 	if err == nil {
-		r, err = newRoutes(c, source, g.transport, g.breakers, g.retries)
+		r, err = g.newRoutes(c, source)
 	}
 	if err != nil {
-		g.Refused()
+		g.ReloadFailed()
 		return nil, err
 	}
 	old := g.routes.Swap(r)
 	g.metrics.reload(true)
-	for _, c := range old.byName {
-		c.target().provider.CloseIdleConnections()
+	for _, p := range old.providers {
+		p.CloseIdleConnections()
 	}
 	was, limits := g.bound, g.bound.Limits
 	return changedFields([]changedField{
@@ -168,8 +179,9 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 	}), nil
 }
 
-// Refused counts a configuration that could not be read as a failed reload.
-func (g *Gateway) Refused() { g.metrics.reload(false) }
+// ReloadFailed counts a failed reload in the metrics. [Gateway.Reload] does so
+// itself; call ReloadFailed if the configuration could not even be read.
+func (g *Gateway) ReloadFailed() { g.metrics.reload(false) }
 
-// ServeHTTP answers one request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+// ServeHTTP answers a request of a client.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }

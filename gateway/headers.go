@@ -2,15 +2,16 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot"
 )
 
-// answerHeaders tell the client what is known of the answer before it begins.
+// answerHeaders sets the headers that describe an answer before it begins.
 func (k *call) answerHeaders() {
 	a := k.a
-	h, values := k.x.reply.header(), make([]string, 0, 9) // one allocation for all
+	h, values := k.x.reply.header(), make([]string, 0, 9) // one allocation for all values
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
@@ -19,7 +20,7 @@ func (k *call) answerHeaders() {
 	set("X-Carrot-Upstream-Model", a.UpstreamModel)
 	set("X-Carrot-Attempts", strconv.Itoa(a.Number))
 	set("X-Carrot-Overhead-Ms", milliseconds(a.Overhead))
-	set("X-Carrot-Policy", k.x.q.Model) // the policy or alias that was asked for
+	set("X-Carrot-Policy", k.x.q.Model) // as the client wrote it
 	set("X-Carrot-Reason", string(a.Reason))
 	if e := a.Estimate(); e != nil {
 		set("X-Carrot-Quality", strconv.FormatFloat(e.Quality, 'f', 4, 64))
@@ -27,33 +28,45 @@ func (k *call) answerHeaders() {
 			set("X-Carrot-Cost-Estimate", amount(e.Cost))
 		}
 	}
-	if k.request.debug && a.Decision != nil {
+	if k.run.request.debug && a.Decision != nil {
 		set("X-Carrot-Explanation", a.Decision.Reason())
 	}
 }
 
-// costHeader tells the client what the answer cost, if that is known.
+// costHeader sets the header with the cost of the answer, if that is known.
 func (k *call) costHeader() {
 	if !k.a.CostUnknown {
 		k.x.reply.header()["X-Carrot-Cost"] = []string{amount(k.a.Cost)}
 	}
 }
 
-// amount writes USD without the currency sign, exactly.
+// maxName is the longest name or id of a provider that is passed on, in bytes.
+const maxName = 256
+
+// headerSafe returns a name or id that a provider gave, or "" if it does not fit in
+// a header.
+func headerSafe(name string) string {
+	if len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		return ""
+	}
+	return name
+}
+
+// amount returns an exact amount in USD without the currency sign.
 func amount(u carrot.USD) string { return string(u.AppendJSON(nil)) }
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)
 }
 
-// retryAfter tells the client when to try again, if that is known.
+// retryAfter tells the client how long to wait before it tries again, if that is known.
 func (r *run) retryAfter(wait time.Duration) {
 	if wait > 0 {
 		r.x.reply.header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 	}
 }
 
-// failureHeaders are what a client is told when there is no answer.
+// failureHeaders sets the headers for a request that c could not answer.
 func (r *run) failureHeaders(c *candidate) {
 	h := r.x.reply.header()
 	h["X-Carrot-Model"] = []string{c.Name}

@@ -12,12 +12,15 @@ import (
 	"github.com/carrot-router/carrot/internal/provider"
 )
 
-// Serve serves clients on one listener and operators on another, which may be nil,
-// until ctx is done. Then /ready fails, after the configured pause no new requests
-// are accepted, and those under way may end within the configured time. Requests
-// that have not ended by then are ended with an error, and their attempts are
-// recorded. Both listeners are closed. Whether other machines may reach the
-// addresses is for the caller to decide: a [File] refuses that without keys.
+// Serve serves clients on one listener and operators on another until ctx is done.
+// operators may be nil; admin is the handler for it, or nil for that of [Gateway.Admin]
+// without options.
+//
+// When ctx is done, /ready fails; after the pause limits.drain no new requests are
+// accepted; and requests in progress have the time limits.shutdown to end. Those that
+// have not ended by then are answered with an error, and their attempts are recorded.
+// Serve closes both listeners. It does not check whether other machines can reach them,
+// as [ParseFile] does for the addresses in a file.
 func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, admin http.Handler) error {
 	limits := g.routes.Load().config.Limits
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -29,6 +32,9 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	}
 	servers, listeners := []*http.Server{server}, []net.Listener{clients}
 	if operators != nil {
+		if admin == nil {
+			admin = g.Admin(AdminOptions{})
+		}
 		servers = append(servers, &http.Server{Handler: admin, ReadHeaderTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
 		listeners = append(listeners, operators)
 	}
@@ -41,8 +47,8 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	select {
 	case <-ctx.Done():
 		g.draining.Store(true)
-		g.log.Info("stopping: requests under way may end", "within", limits.Shutdown.String(), "requests", g.active.Load())
-		time.Sleep(limits.Drain) // until load balancers notice
+		g.log.Info("stopping: waiting for requests in progress", "within", limits.Shutdown.String(), "requests", g.active.Load())
+		time.Sleep(limits.Drain) // so that load balancers notice
 	case err = <-failed:
 		running--
 	}
@@ -50,10 +56,10 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	defer cancel()
 	for _, s := range servers {
 		if late := s.Shutdown(grace); late != nil {
-			g.log.Warn("requests were cut", "requests", g.active.Load())
-			cut(&provider.Error{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: provider.CodeStopping, Message: "the gateway is stopping"})
+			g.log.Warn("requests were cut off", "requests", g.active.Load())
+			cut(&provider.Error{Kind: provider.Timeout, Status: http.StatusServiceUnavailable, Code: provider.CodeStopping, Ours: true, Message: "the gateway is stopping"})
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			_ = s.Shutdown(last) // so that their records and errors are still written
+			_ = s.Shutdown(last) // so that errors and records are still written
 			cancel()
 			s.Close()
 		}

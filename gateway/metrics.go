@@ -15,13 +15,13 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// metrics are what Prometheus scrapes. A nil one counts nothing.
+// metrics are the metrics for Prometheus. A nil *metrics counts nothing.
 //
-// No label's values grow with traffic: provider, model (the candidate's name),
-// policy and client come from the config, the rest from the code. The comment
-// above each metric gives its worst cardinality with A = 4 APIs, M models (each
-// of one provider), P policies, C clients; a histogram has 15 series or so for
-// each.
+// The number of series does not grow with traffic: provider, model (the candidate's
+// name) and policy come from the configuration, client from there or from
+// Options.Clients, and the other labels from the code. The comment above each metric
+// gives the highest number of its label values, with A = 4 APIs, M models (each at one
+// provider), P policies and C clients; a histogram has about 15 series for each.
 type metrics struct {
 	inFlight   *prometheus.GaugeVec
 	requests   *prometheus.CounterVec
@@ -44,8 +44,7 @@ type metrics struct {
 	reloaded   prometheus.Gauge
 	rejections *prometheus.CounterVec
 
-	// Looking labels up costs more than counting, so what was looked up is
-	// kept.
+	// Looking up labels costs more than counting, so the results are kept.
 	ends     lookup[endKey, endSeries]
 	models   lookup[modelKey, *modelSeries]
 	policies lookup[string, prometheus.Observer]
@@ -61,67 +60,67 @@ var (
 	ratioBuckets      = []float64{0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10}
 )
 
-// newMetrics registers the metrics. Those of another gateway that are registered
-// already are shared.
+// newMetrics registers the metrics. If another gateway has registered them already, they
+// are shared.
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	add := &adder{reg: reg}
 	m := &metrics{
 		// A = 4
 		inFlight: add.gauge("carrot_requests_in_flight", "Requests being served.", "api"),
-		// A·(P+2)·23 = 92·(P+2): 23 statuses, the two policies that are none
-		// being a model's name and an error's
-		requests: add.counter("carrot_requests_total", "Requests answered, by the status the client got.", "api", "policy", "status"),
-		// A·(P+2) histograms
+		// A·(P+1)·23 = 92·(P+1): 23 statuses; the policy is empty for requests that
+		// name a model or cannot be read
+		requests: add.counter("carrot_requests_total", "Requests answered, by the status sent to the client.", "api", "policy", "status"),
+		// A·(P+1) histograms
 		duration: add.histogram("carrot_request_duration_seconds", "Time from a request's arrival to the end of its answer.", upstreamBuckets, "api", "policy"),
-		// P+2 histograms
-		decisions: add.histogram("carrot_decision_duration_seconds", "Time to decide on a candidate.", decisionBuckets, "policy"),
+		// P+1 histograms
+		decisions: add.histogram("carrot_decision_duration_seconds", "Time taken to decide on a candidate.", decisionBuckets, "policy"),
 		// 1 histogram
-		overheads: add.histogram("carrot_overhead_duration_seconds", "Time in the gateway before the first call of a provider.", overheadBuckets).WithLabelValues().(prometheus.Histogram),
+		overheads: add.histogram("carrot_overhead_duration_seconds", "Time spent in the gateway before the first call of a provider.", overheadBuckets).WithLabelValues().(prometheus.Histogram),
 		// M·5
 		attempts: add.counter("carrot_attempts_total", "Calls of providers, by outcome.", "provider", "model", "outcome"),
 		// M·5
-		tokens: add.counter("carrot_tokens_total", "Tokens, by what they are billed as.", "provider", "model", "kind"),
+		tokens: add.counter("carrot_tokens_total", "Tokens, by the kind as which they are billed.", "provider", "model", "kind"),
 		// M
-		cost: add.counter("carrot_cost_usd_total", "What calls cost.", "provider", "model"),
+		cost: add.counter("carrot_cost_usd_total", "Cost of calls.", "provider", "model"),
 		// M
 		unknown: add.counter("carrot_unknown_cost_total", "Calls whose cost is unknown, because they used tokens without a price.", "provider", "model"),
 		// M
-		estimated: add.counter("carrot_estimated_cost_usd_total", "What the calls that were served had been expected to cost.", "provider", "model"),
-		// (C+1)·(P+2)
-		clientCost: add.counter("carrot_client_cost_usd_total", "What a client's calls cost.", "client", "policy"),
+		estimated: add.counter("carrot_estimated_cost_usd_total", "Expected cost of the calls that were served.", "provider", "model"),
+		// (C+1)·(P+1)
+		clientCost: add.counter("carrot_client_cost_usd_total", "Cost of a client's calls.", "client", "policy"),
 		// M histograms
 		upstream: add.histogram("carrot_upstream_duration_seconds", "Time from a call of a provider to the end of its answer.", upstreamBuckets, "provider", "model"),
 		// M histograms
 		firstToken: add.histogram("carrot_first_token_duration_seconds", "Time from a call of a provider to the first content of a stream.", firstTokenBuckets, "provider", "model"),
 		// M histograms
-		costRatio: add.histogram("carrot_cost_estimate_ratio", "Cost of a served call over its estimate.", ratioBuckets, "model"),
+		costRatio: add.histogram("carrot_cost_estimate_ratio", "Cost of a served call divided by its estimate.", ratioBuckets, "model"),
 		// M histograms
-		tokenRatio: add.histogram("carrot_output_tokens_estimate_ratio", "Output tokens of a served call over their estimate.", ratioBuckets, "model"),
-		// M·10: ten reasons or so
+		tokenRatio: add.histogram("carrot_output_tokens_estimate_ratio", "Output tokens of a served call divided by their estimate.", ratioBuckets, "model"),
+		// M·10: about ten reasons
 		fallbacks: add.counter("carrot_fallbacks_total", "Fallbacks from a model to the next one.", "from", "why"),
 		// M
-		breakers: add.gauge("carrot_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "provider", "model"),
+		breakers: add.gauge("carrot_breaker_state", "State of a circuit breaker: 0 closed, 1 half open, 2 open.", "provider", "model"),
 		// 2
-		reloads: add.counter("carrot_config_reloads_total", "Reloads of the config.", "result"),
+		reloads: add.counter("carrot_config_reloads_total", "Reloads of the configuration.", "result"),
 		// 1
-		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "When the config was last taken over.").WithLabelValues(),
-		// 10: ten reasons or so
-		rejections: add.counter("carrot_rejected_requests_total", "Requests the gateway refused.", "why"),
+		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "Time of the last successful reload of the configuration.").WithLabelValues(),
+		// 10: about ten reasons
+		rejections: add.counter("carrot_rejected_requests_total", "Requests that the gateway refused.", "why"),
 	}
-	for _, result := range []string{"ok", "error"} { // so that the first one counts as an increase
+	for _, result := range []string{"ok", "error"} { // so that the first one is an increase
 		m.reloads.WithLabelValues(result)
 	}
 	return m, add.err
 }
 
-// adder makes metrics and registers them. It keeps the first error.
+// adder makes and registers metrics. It keeps the first error.
 type adder struct {
 	reg prometheus.Registerer
 	err error
 }
 
-// register registers a metric, or returns the one that is registered in its
-// place.
+// register registers a metric and returns it, or the same metric if that is registered
+// already.
 func register[C prometheus.Collector](a *adder, c C) C {
 	err := a.reg.Register(c)
 	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
@@ -147,7 +146,7 @@ func (a *adder) histogram(name, help string, buckets []float64, labels ...string
 	return register(a, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels))
 }
 
-// lookup keeps what was made for a key.
+// lookup keeps the values that were created for keys.
 type lookup[K comparable, V any] struct {
 	mu    sync.RWMutex
 	known map[K]V
@@ -200,8 +199,8 @@ type spenderKey struct{ client, policy string }
 var (
 	outcomes   = []record.Outcome{record.Served, record.FellBack, record.Broken, record.Refused, record.ClientGone}
 	tokenKinds = [5]string{"input", "cached_input", "cache_write", "output", "reasoning"}
-	// statuses have a label of their own; others are told apart by their
-	// first digit.
+	// statuses have their own label values. Others are counted by their first
+	// digit.
 	statuses = []int{200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 499, 500, 502, 503, 504, 529}
 )
 
@@ -215,22 +214,22 @@ func statusLabel(status int) string {
 	return "none"
 }
 
-// policyLabel is the name of a policy without an objective that a client gave
+// policyLabel returns the name of a policy without the objective that a client may add
 // after a colon.
 func policyLabel(policy string) string {
 	name, _, _ := strings.Cut(policy, ":")
 	return name
 }
 
-// begin counts a request in.
+// begin counts a request that begins.
 func (m *metrics) begin(api wire.API) {
 	if m != nil {
 		m.inFlight.WithLabelValues(string(api)).Inc()
 	}
 }
 
-// end counts a request out: policy is a name of the config or a constant, never
-// what a client wrote, except for an objective after a colon.
+// end counts a request that ends. policy is a name from the configuration; it never
+// comes from a client, except for an objective after a colon.
 func (m *metrics) end(api wire.API, policy string, status int, seconds float64) {
 	if m == nil {
 		return
@@ -247,7 +246,7 @@ func (m *metrics) end(api wire.API, policy string, status int, seconds float64) 
 	s.duration.Observe(seconds)
 }
 
-// decided tells how long a decision took.
+// decided counts a decision and how long it took.
 func (m *metrics) decided(policy string, d time.Duration) {
 	if m == nil {
 		return
@@ -287,8 +286,8 @@ func (m *metrics) attempt(a *record.Attempt) {
 	s.compare(a)
 }
 
-// compare tells what a served call cost beside what was expected. Tokens that
-// the gateway counted itself say nothing about the estimate.
+// compare compares the cost and the tokens of a served call with their estimates, unless
+// the gateway counted the tokens itself.
 func (s *modelSeries) compare(a *record.Attempt) {
 	e := a.Estimate()
 	if a.Outcome != record.Served || e == nil {
@@ -308,7 +307,7 @@ func (s *modelSeries) compare(a *record.Attempt) {
 	}
 }
 
-// series looks up what is counted of a model.
+// series returns the series of a model.
 func (m *metrics) series(k modelKey) *modelSeries {
 	s := &modelSeries{
 		attempts:   map[record.Outcome]prometheus.Counter{},
@@ -329,7 +328,7 @@ func (m *metrics) series(k modelKey) *modelSeries {
 	return s
 }
 
-// overhead tells the time before the first call of a provider.
+// overhead counts the time before the first call of a provider.
 func (m *metrics) overhead(d time.Duration) {
 	if m != nil {
 		m.overheads.Observe(d.Seconds())
@@ -343,21 +342,21 @@ func (m *metrics) fallback(from, why string) {
 	}
 }
 
-// breaker shows a breaker's state: 0 closed, 1 half open, 2 open.
+// breaker sets the state of a breaker: 0 closed, 1 half open, 2 open.
 func (m *metrics) breaker(provider, model string, state int) {
 	if m != nil {
 		m.breakers.WithLabelValues(provider, model).Set(float64(state))
 	}
 }
 
-// started notes when the first config was taken over.
+// started sets the time of the first configuration.
 func (m *metrics) started() {
 	if m != nil {
 		m.reloaded.SetToCurrentTime()
 	}
 }
 
-// reload counts a reload of the config.
+// reload counts a reload of the configuration.
 func (m *metrics) reload(ok bool) {
 	switch {
 	case m == nil:

@@ -17,7 +17,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// exampleAttempt has every field set.
+// exampleAttempt returns an attempt with every field set.
 func exampleAttempt() *record.Attempt {
 	text, err := os.ReadFile("../record/testdata/attempt.golden.json")
 	if err != nil {
@@ -49,7 +49,7 @@ func TestMetrics(t *testing.T) {
 	a := exampleAttempt()
 	a.Outcome, a.Estimated, a.Cost, a.Policy = record.Served, false, 3_500_000_002, "auto:mu=0.5"
 	m.attempt(a)
-	counted := *a // tokens the gateway counted are no measure of the estimate
+	counted := *a // not compared with the estimate
 	counted.Estimated = true
 	m.attempt(&counted)
 	failed := *a
@@ -64,36 +64,36 @@ carrot_attempts_total{model="large",outcome="client_gone",provider="openai"} 0
 carrot_attempts_total{model="large",outcome="failed",provider="openai"} 1
 carrot_attempts_total{model="large",outcome="refused",provider="openai"} 0
 carrot_attempts_total{model="large",outcome="served",provider="openai"} 2
-# HELP carrot_breaker_state Circuit breaker: 0 closed, 1 half open, 2 open.
+# HELP carrot_breaker_state State of a circuit breaker: 0 closed, 1 half open, 2 open.
 # TYPE carrot_breaker_state gauge
 carrot_breaker_state{model="large",provider="openai"} 2
-# HELP carrot_client_cost_usd_total What a client's calls cost.
+# HELP carrot_client_cost_usd_total Cost of a client's calls.
 # TYPE carrot_client_cost_usd_total counter
 carrot_client_cost_usd_total{client="support",policy="auto"} 0.007000000004
-# HELP carrot_config_reloads_total Reloads of the config.
+# HELP carrot_config_reloads_total Reloads of the configuration.
 # TYPE carrot_config_reloads_total counter
 carrot_config_reloads_total{result="error"} 1
 carrot_config_reloads_total{result="ok"} 0
-# HELP carrot_cost_usd_total What calls cost.
+# HELP carrot_cost_usd_total Cost of calls.
 # TYPE carrot_cost_usd_total counter
 carrot_cost_usd_total{model="large",provider="openai"} 0.007000000004
-# HELP carrot_estimated_cost_usd_total What the calls that were served had been expected to cost.
+# HELP carrot_estimated_cost_usd_total Expected cost of the calls that were served.
 # TYPE carrot_estimated_cost_usd_total counter
 carrot_estimated_cost_usd_total{model="large",provider="openai"} 0.003500000002
 # HELP carrot_fallbacks_total Fallbacks from a model to the next one.
 # TYPE carrot_fallbacks_total counter
 carrot_fallbacks_total{from="large",why="server"} 1
-# HELP carrot_rejected_requests_total Requests the gateway refused.
+# HELP carrot_rejected_requests_total Requests that the gateway refused.
 # TYPE carrot_rejected_requests_total counter
 carrot_rejected_requests_total{why="key"} 1
 # HELP carrot_requests_in_flight Requests being served.
 # TYPE carrot_requests_in_flight gauge
 carrot_requests_in_flight{api="chat"} 0
 carrot_requests_in_flight{api="messages"} 1
-# HELP carrot_requests_total Requests answered, by the status the client got.
+# HELP carrot_requests_total Requests answered, by the status sent to the client.
 # TYPE carrot_requests_total counter
 carrot_requests_total{api="chat",policy="auto",status="200"} 1
-# HELP carrot_tokens_total Tokens, by what they are billed as.
+# HELP carrot_tokens_total Tokens, by the kind as which they are billed.
 # TYPE carrot_tokens_total counter
 carrot_tokens_total{kind="cache_write",model="large",provider="openai"} 10
 carrot_tokens_total{kind="cached_input",model="large",provider="openai"} 80
@@ -137,8 +137,8 @@ carrot_tokens_total{kind="reasoning",model="large",provider="openai"} 40
 	f("carrot_overhead_duration_seconds", 1, 300e-6)
 	f("carrot_upstream_duration_seconds", 3, 9.000015)
 	f("carrot_first_token_duration_seconds", 2, 0.500000002)
-	f("carrot_cost_estimate_ratio", 1, 2)                    // 0.0035 over 0.00175
-	f("carrot_output_tokens_estimate_ratio", 1, 200.0/200.5) // reasoning included
+	f("carrot_cost_estimate_ratio", 1, 2)                    // 0.0035 divided by 0.00175
+	f("carrot_output_tokens_estimate_ratio", 1, 200.0/200.5) // including reasoning
 
 	m.reload(true)
 	if stamp := testutil.ToFloat64(m.reloaded); time.Since(time.Unix(int64(stamp), 0)) > time.Minute {
@@ -162,7 +162,7 @@ func TestStatusLabel(t *testing.T) {
 	f(77777, "none")
 }
 
-// Tests and programs without metrics need no guards.
+// A nil *metrics can be used.
 func TestNilMetrics(t *testing.T) {
 	var m *metrics
 	m.begin(wire.Chat)
@@ -176,7 +176,7 @@ func TestNilMetrics(t *testing.T) {
 	m.rejected("key")
 }
 
-// BenchmarkMetrics is all that is counted of one request.
+// BenchmarkMetrics measures everything that is counted for one request.
 func BenchmarkMetrics(b *testing.B) {
 	m, _ := newMetrics(prometheus.NewRegistry())
 	a := exampleAttempt()

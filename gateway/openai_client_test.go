@@ -16,30 +16,30 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// oneProvider has two models of a provider, and one that the provider has not.
+// oneProvider has two models of a provider, and one that the provider does not have.
 const oneProvider = `
 providers:
   - {name: sim, kind: KIND, base_url: $sim/v1, apis: [API]}
 models:
-  - {name: gpt-4o-2024-08-06, provider: sim, upstream: dear}
+  - {name: gpt-4o-2024-08-06, provider: sim, upstream: large}
   - {name: gemma-2-2b-it, provider: sim, upstream: small}
   - {name: gone, like: gemma-2-2b-it, provider: sim, upstream: closed, price: {input: 1000, output: 1000}}
 retry: {retries: 0}
 `
 
-// openAIClient is OpenAI's official client of a gateway over one provider.
+// openAIClient is OpenAI's official client for a gateway with one provider.
 type openAIClient struct {
 	openai.Client
 	api string // that the provider serves
 }
 
 func newOpenAIClient(t *testing.T, kind, api, more string) openAIClient {
-	provider := &simulate.Provider{Models: []simulate.Model{{Name: "dear", OutputTokens: 30}, {Name: "small", OutputTokens: 20}, {Name: "vectors", Dimensions: 8}}}
+	provider := &simulate.Provider{Models: []simulate.Model{{Name: "large", OutputTokens: 30}, {Name: "small", OutputTokens: 20}, {Name: "vectors", Dimensions: 8}}}
 	r := newRig(t, strings.NewReplacer("KIND", kind, "API", api).Replace(oneProvider)+more, map[string]http.Handler{"sim": provider})
 	return openAIClient{openai.NewClient(option.WithBaseURL(r.url+"/v1"), option.WithAPIKey("none"), option.WithMaxRetries(0)), api}
 }
 
-// The client does not see which API the provider serves.
+// The client works the same whichever API the provider serves.
 func TestOpenAIClient(t *testing.T) {
 	for api, kind := range map[string]string{"chat": "openai", "responses": "openai", "messages": "anthropic"} {
 		client := newOpenAIClient(t, kind, api, "")
@@ -65,7 +65,7 @@ func TestOpenAIClientEmbeddings(t *testing.T) {
 	wantError(t, err, http.StatusBadRequest, "model_not_found", "embedding")
 }
 
-// must returns what there is without an error.
+// must returns a function that returns v, or fails the test if there is an error.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -79,11 +79,11 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// wantError checks an error of the API and what its message says.
+// wantError checks the status, code and message of an error of the API.
 func wantError(t *testing.T, err error, status int, code, says string) {
 	t.Helper()
 	if e, ok := errors.AsType[*openai.Error](err); !ok {
-		t.Fatalf("%v is no error of the API", err)
+		t.Fatalf("%v is not an error of the API", err)
 	} else if e.StatusCode != status || e.Code != code || !strings.Contains(e.Message, says) {
 		t.Errorf("status %d, want %d, code %q and %q: %s", e.StatusCode, status, code, says, e.RawJSON())
 	}
@@ -114,7 +114,7 @@ func (c openAIClient) chat(t *testing.T, params openai.ChatCompletionNewParams, 
 	return *must(c.Chat.Completions.New(t.Context(), params, o...))(t)
 }
 
-// streamed is the sum of a stream's chunks.
+// streamed returns the answer in the chunks of a stream.
 func (c openAIClient) streamed(t *testing.T, params openai.ChatCompletionNewParams) openai.ChatCompletion {
 	t.Helper()
 	stream := c.Chat.Completions.NewStreaming(t.Context(), params)
@@ -122,7 +122,7 @@ func (c openAIClient) streamed(t *testing.T, params openai.ChatCompletionNewPara
 	var all openai.ChatCompletionAccumulator
 	for stream.Next() {
 		if chunk := stream.Current(); !all.AddChunk(chunk) {
-			t.Fatalf("the chunk does not go on from those before: %s", chunk.RawJSON())
+			t.Fatalf("the chunk does not continue the previous ones: %s", chunk.RawJSON())
 		}
 	}
 	if must(all, stream.Err())(t); len(all.Choices) == 0 {
@@ -136,7 +136,8 @@ func (c openAIClient) response(t *testing.T, params responses.ResponseNewParams,
 	return *must(c.Responses.New(t.Context(), params, o...))(t)
 }
 
-// streamedResponse is the whole that ends a stream, and what was streamed.
+// streamedResponse returns the whole response at the end of a stream, and the text that
+// was streamed.
 func (c openAIClient) streamedResponse(t *testing.T, params responses.ResponseNewParams) (whole responses.Response, text string) {
 	t.Helper()
 	stream := c.Responses.NewStreaming(t.Context(), params)
@@ -209,7 +210,7 @@ func (c openAIClient) checkFormats(t *testing.T) {
 	}
 }
 
-// Several answers are what only chat completions have.
+// Only chat completions can have several answers.
 func (c openAIClient) checkAnswers(t *testing.T) {
 	params := chatOf("auto", "Toss a coin.")
 	params.N = openai.Int(2)
@@ -256,7 +257,7 @@ func (c openAIClient) checkResponsesTools(t *testing.T) {
 	}
 }
 
-// A conversation that the provider keeps goes on with the model that began it.
+// A conversation that the provider stores is continued by the model that began it.
 func (c openAIClient) checkPrevious(t *testing.T) {
 	for model, maker := range map[string]string{"cheap": "gemma-2-2b-it", "quality": "gpt-4o-2024-08-06"} {
 		first, _ := c.streamedResponse(t, responseTo(model, "My name is Ada."))

@@ -19,8 +19,8 @@ import (
 	"github.com/carrot-router/carrot/internal/simulate"
 )
 
-// OpenAI's client sees of every script what testdata/clients.txt says, which the
-// clients of other languages are held to as well (.ci/clients).
+// For every script, OpenAI's client sees what testdata/clients.txt says. The clients for
+// other languages are tested with the same file (.ci/clients).
 func TestOpenAIClientScripts(t *testing.T) {
 	table, err := os.ReadFile("testdata/clients.txt")
 	if err != nil {
@@ -42,15 +42,15 @@ func TestOpenAIClientScripts(t *testing.T) {
 	}
 }
 
-// seen is what a client sees of one answer.
+// seen is what a client sees of an answer.
 type seen struct {
 	model, text string
 	tokens      int64
 	code        string // of an error in the stream
-	err         error  // of all else
+	err         error  // any other error
 }
 
-// String is as in testdata/clients.txt.
+// String returns the text as in testdata/clients.txt.
 func (s seen) String() string {
 	if e, ok := errors.AsType[*ssestream.StreamError](s.err); ok {
 		s.code, s.err = gjson.GetBytes(e.Event.Data, "error.code").String(), nil

@@ -17,13 +17,13 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// breaking is a stream that panics when it is read on after its first part.
+// breaking is a stream that panics when it is read after its first part.
 type breaking struct{ first io.Reader }
 
 func (b *breaking) Read(p []byte) (int, error) {
 	n, err := b.first.Read(p)
 	if err == io.EOF {
-		panic("out of order")
+		panic("broken")
 	}
 	return n, err
 }
@@ -35,7 +35,7 @@ func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: &breaking{strings.NewReader(first)}, Request: r}, nil
 }
 
-// A stream in which something panics ends with an error, and what came of it is
+// If something panics during a stream, the stream ends with an error and the attempt is
 // recorded.
 func TestPanicInStream(t *testing.T) {
 	kept := &records{}
@@ -54,7 +54,7 @@ func TestPanicInStream(t *testing.T) {
 	}
 }
 
-// statusCount reads from the metrics how many requests ended with a status.
+// statusCount returns how many requests ended with a status, according to the metrics.
 func statusCount(t *testing.T, registry *prometheus.Registry, status string) (n float64) {
 	t.Helper()
 	families, err := registry.Gather()
@@ -73,11 +73,11 @@ func statusCount(t *testing.T, registry *prometheus.Registry, status string) (n 
 	return n
 }
 
-// A handler that panics answers with 500 and is counted so.
+// If a handler panics, the answer has status 500 and is counted as such.
 func TestPanicIsCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)}), source(),
-		gateway.Options{Registerer: registry, Now: func() time.Time { panic("out of order") }})
+		gateway.Options{Registerer: registry, Now: func() time.Time { panic("broken") }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestPanicIsCounted(t *testing.T) {
 	}
 }
 
-// tracers panic at calls of providers while they are told to.
+// tracers panic at calls of providers while panics is set.
 type tracers struct {
 	tracenoop.TracerProvider
 	panics atomic.Bool
@@ -106,14 +106,14 @@ type panickingTracer struct {
 
 func (p panickingTracer) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
 	if p.of.panics.Load() && strings.HasPrefix(name, "chat ") {
-		panic("out of order")
+		panic("broken")
 	}
 	return p.Tracer.Start(ctx, name, o...)
 }
 
-// Whatever panics around a call, a breaker that lets one call through gets to
-// know how it ended, and the gateway's own faults are not the provider's.
-func TestPanicGivesTheTrialBack(t *testing.T) {
+// After a panic during the one call that a breaker lets through, it lets another call
+// through.
+func TestPanicWhileBreakerIsHalfOpen(t *testing.T) {
 	tracer := &tracers{}
 	failing := &replies{statuses: []int{500, 200}}
 	g, err := gateway.New(parse(t, pairConfig+"retry: {retries: 0}\nbreaker: {failures: 1, open: 30ms}", map[string]http.Handler{"a": failing, "b": failing}), source(),
@@ -138,16 +138,16 @@ func TestPanicGivesTheTrialBack(t *testing.T) {
 	}
 }
 
-// What panics after a stream's last event does not make a whole answer of it
-// either.
+// If something panics after the last event of a stream, the answer does not count as
+// complete.
 func TestPanicAfterStream(t *testing.T) {
 	const whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi there\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
 	var calls atomic.Int32
 	kept := &records{}
 	g, err := gateway.New(parse(t, simulatedConfig, map[string]http.Handler{"sim": said(200, "text/event-stream", whole)}), source(),
 		gateway.Options{Recorder: kept, Now: func() time.Time {
-			if calls.Add(1) > 1 { // the first is of the decision
-				panic("out of order")
+			if calls.Add(1) > 1 { // the first call is that of the decision
+				panic("broken")
 			}
 			return time.Now()
 		}})

@@ -12,12 +12,12 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// embed passes a request for embeddings on to the model that it names: vectors of
-// two models never mix, so there is nothing to route and no fallback.
+// embed passes a request for embeddings on to the model that it names. There is no
+// routing and no fallback, because vectors of different models cannot be compared.
 func (x *exchange) embed() error {
 	c := x.routes.embeddings[x.q.Model]
 	if c == nil {
-		e := invalid("model", "unknown embedding model %q: valid are %s", x.q.Model, strings.Join(x.routes.embeddingNames(), ", "))
+		e := invalid("model", "unknown embedding model %q: valid names are %s", x.q.Model, strings.Join(x.routes.embeddingNames(), ", "))
 		if len(x.routes.embeddings) == 0 {
 			e.Message = "no embedding model is configured: list it under embeddings"
 		}
@@ -47,9 +47,9 @@ func (r *routes) embeddingNames() []string {
 	return names
 }
 
-// countTokens answers how many tokens an input has: the provider's count for a
-// model that the client names, if its provider has the messages API, else our own
-// estimate.
+// countTokens answers with the number of input tokens of a request. If the client named
+// a model whose provider has the messages API, the provider counts them; otherwise the
+// gateway estimates the number.
 func (x *exchange) countTokens() error {
 	s, err := x.routes.selects(x.q, x.r.Header, x.client)
 	if err != nil {
@@ -69,8 +69,8 @@ func (x *exchange) countTokens() error {
 	return nil
 }
 
-// passCount asks a provider of the messages API to count the tokens, and answers
-// with what it says. After an error the client has no answer yet.
+// passCount answers with the count of a provider that has the messages API. If it
+// returns an error, it has not answered.
 func (r *run) passCount(c *candidate) *provider.Error {
 	t, ctx := c.target(), r.x.ctx
 	body := wire.Edit(r.x.q.Body, wire.Edits{Model: t.model, OwnMetadata: true})
@@ -79,7 +79,7 @@ func (r *run) passCount(c *candidate) *provider.Error {
 		return provider.NetworkError(ctx, err)
 	}
 	if !wire.Has(answer, "input_tokens") {
-		return &provider.Error{Kind: provider.Server, Code: "malformed_answer", Message: "the provider's answer is not a count"}
+		return &provider.Error{Kind: provider.Server, Code: "malformed_answer", Message: "the provider's answer is not a token count"}
 	}
 	r.x.reply.whole(http.StatusOK, answer)
 	return nil

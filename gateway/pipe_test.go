@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// pipes carries calls to a handler within the process, without any buffer: what
-// the handler has written the caller has read. So a provider that bills what it
-// wrote and a gateway that counts what it read must agree to the last token,
-// whenever a client hangs up.
+// pipes is a transport to a handler in the same process. It has no buffer, so the caller
+// has read everything that the handler has written. A provider that bills what it wrote and
+// a gateway that counts what it read must therefore agree to the last token, whenever a
+// client hangs up.
 type pipes struct {
 	handler http.Handler
 	serving sync.WaitGroup
@@ -41,7 +41,7 @@ func (p *pipes) RoundTrip(r *http.Request) (*http.Response, error) {
 			reader.CloseWithError(r.Context().Err())
 		}
 	})
-	<-w.began // the simulated providers let nobody wait for the status of a stream
+	<-w.began // the simulated providers send the status of a stream at once
 	return &http.Response{StatusCode: w.status, Status: fmt.Sprint(w.status), Header: w.header, Body: reader, ContentLength: -1, Request: r,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}, nil
 }

@@ -9,29 +9,29 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// reply is the answer to a client, in the API that it called.
+// reply writes the answer to a client, in the API that it called.
 type reply struct {
 	w       http.ResponseWriter
 	api     wire.API
 	id      string        // of the request
-	timeout time.Duration // of one write to a client that does not read; 0: none
+	timeout time.Duration // for each write, in case the client does not read
 
 	status int
-	sent   bool // the client has a part of the answer
+	sent   bool // the client has received part of the answer
 }
 
-// newReply begins a reply. It tells the client the request's id, also in the
-// headers where SDKs look for it.
-func newReply(w http.ResponseWriter, api wire.API, id string) reply {
+// newReply begins a reply. It sends the id of the request in the gateway's own header
+// and in those that the providers' SDKs read.
+func newReply(w http.ResponseWriter, api wire.API, id string, timeout time.Duration) reply {
 	ids, h := []string{id}, w.Header()
 	h["X-Carrot-Request-Id"], h["X-Request-Id"], h["Request-Id"] = ids, ids, ids
-	return reply{w: w, api: api, id: id, status: http.StatusOK}
+	return reply{w: w, api: api, id: id, timeout: timeout, status: http.StatusOK}
 }
 
-// header is the header that the client will get.
+// header returns the headers that will be sent.
 func (r *reply) header() http.Header { return r.w.Header() }
 
-// whole writes a whole answer.
+// whole writes a complete answer.
 func (r *reply) whole(status int, body []byte) {
 	r.status = status
 	h := r.w.Header()
@@ -44,15 +44,14 @@ func (r *reply) whole(status int, body []byte) {
 	}
 }
 
-// failed answers with an error, in the envelope of the API.
+// failed writes an error as the answer, in the form of the API.
 func (r *reply) failed(e *wire.Error) {
 	out := *e
 	out.RequestID = r.id
 	r.whole(e.Status, out.Body(r.api))
 }
 
-// begin sends the headers of a stream: from here on no other candidate can
-// answer.
+// begin sends the headers of a stream. After that, no other candidate can answer.
 func (r *reply) begin() {
 	h := r.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
@@ -63,7 +62,7 @@ func (r *reply) begin() {
 	r.sent = true
 }
 
-// write sends a part of a stream to the client at once, and reports whether that
+// write sends part of a stream to the client immediately. It reports whether that
 // succeeded.
 func (r *reply) write(part []byte) bool {
 	r.deadline()
@@ -74,12 +73,9 @@ func (r *reply) write(part []byte) bool {
 	return err == nil || errors.Is(err, http.ErrNotSupported)
 }
 
-// deadline limits the next write, so that a client that does not read holds
-// nothing up for long.
+// deadline limits the next write, so that a client that does not read cannot block it
+// for long.
 func (r *reply) deadline() {
-	if r.timeout == 0 {
-		return
-	}
-	// A connection that cannot have a deadline works without one.
+	// Writers without deadlines, as in tests, are not limited.
 	_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(r.timeout))
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// source is the router in the binary, as cmd/carrot gives it to a gateway.
+// source returns the router in the binary, with the mean qualities of its models.
 var source = sync.OnceValue(func() gateway.Source {
 	a, err := artifact.Default()
 	if err != nil {
@@ -39,7 +39,7 @@ var source = sync.OnceValue(func() gateway.Source {
 	return s
 })
 
-// records keeps attempts, in order.
+// records is a recorder that keeps the attempts in order.
 type records struct {
 	mu  sync.Mutex
 	all []*record.Attempt
@@ -59,7 +59,7 @@ func (r *records) list() []*record.Attempt {
 	return append([]*record.Attempt(nil), r.all...)
 }
 
-// syncBuffer takes what several goroutines write.
+// syncBuffer is a buffer to which several goroutines can write.
 type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -77,14 +77,14 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// rig is a gateway that listens, with the records of its attempts.
+// rig is a gateway with a server, and the records of its attempts.
 type rig struct {
 	*gateway.Gateway
 	url     string
 	records *records
 }
 
-// parse reads a configuration in which $NAME is an address of a provider.
+// parse reads a configuration in which $NAME stands for the address of a provider.
 func parse(t testing.TB, config string, providers map[string]http.Handler) *gateway.Config {
 	t.Helper()
 	for name, handler := range providers {
@@ -99,7 +99,7 @@ func parse(t testing.TB, config string, providers map[string]http.Handler) *gate
 	return &c.Config
 }
 
-// newRig serves a configuration.
+// newRig returns a gateway that serves a configuration.
 func newRig(t testing.TB, config string, providers map[string]http.Handler) *rig {
 	t.Helper()
 	r := &rig{records: &records{}}
@@ -111,7 +111,7 @@ func newRig(t testing.TB, config string, providers map[string]http.Handler) *rig
 	return r
 }
 
-// serve listens for clients of g.
+// serve starts a server for g.
 func (r *rig) serve(t testing.TB, g *gateway.Gateway) {
 	t.Helper()
 	server := httptest.NewServer(g)
@@ -119,13 +119,13 @@ func (r *rig) serve(t testing.TB, g *gateway.Gateway) {
 	r.Gateway, r.url = g, server.URL
 }
 
-// answer is what a client got.
+// answer is what a client received.
 type answer struct {
 	status  int
 	header  http.Header
 	trailer http.Header
 	body    string
-	err     error // reading the body
+	err     error // from reading the body
 }
 
 // post sends a body; headers are "Name: value".

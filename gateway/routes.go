@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -15,28 +14,31 @@ import (
 	"github.com/carrot-router/carrot/internal/provider"
 )
 
-// Source is what a configuration's router file holds.
+// Source is the router of a gateway, with what belongs to it.
 type Source struct {
-	// Router over all models it knows, with the price book's prices.
+	// Router knows the configured models, and their prices unless the
+	// configuration has them. It may know more models.
 	Router *carrot.Router
-	// MeanQuality of each model over the training queries. The best of a
-	// policy's pool answers when the router cannot decide. Without it, that is
-	// the model of the highest expected quality for an empty query.
+	// MeanQuality is the mean quality of each model over the training queries.
+	// The best model of a policy's pool is the policy's default unless it names
+	// one. Without mean qualities, that is the model with the highest expected
+	// quality for an empty query.
 	MeanQuality map[string]float64
 }
 
-// routes is a configuration made ready to serve requests. It never changes; a
-// reload makes another.
+// routes is a configuration that is ready to serve requests. It is never changed; a
+// reload replaces it.
 type routes struct {
 	config     *Config
 	router     *carrot.Router // over the candidates
-	candidates []*candidate   // in the router's order
+	providers  []*upstream
+	candidates []*candidate // in the router's order
 	byName     map[string]*candidate
 	embeddings map[string]*candidate
 	policies   map[string]*policy
-	names      []string // that clients may give as the model, in order
+	names      []string // that clients may use as the model, in order
 	tags       []string // of the candidates, sorted
-	clients    Clients  // nil: everyone may send requests
+	clients    Clients  // nil: requests need no key
 	caller     *provider.Caller
 }
 
@@ -46,26 +48,31 @@ type policy struct {
 	objective   carrot.Objective
 	pool        []string // names
 	standby     *candidate
-	novel       float64 // above this novelty the default answers; 0: never
+	novel       float64 // novelty above which the default answers; 0: it never does
 	shadow      bool
 	exploration ExplorationConfig
 
 	mu   sync.Mutex
-	draw *rand.Rand // of exploration
+	draw *rand.Rand // for exploration
 }
 
-// newRoutes builds the routes of a prepared configuration. The breakers and the
-// budget outlive a reload.
-func newRoutes(c *Config, source Source, transport http.RoundTripper, breakers *provider.Breakers, budget *provider.Budget) (*routes, error) {
+// newRoutes builds the routes of a prepared configuration. They share the
+// gateway's breakers and its budget of retries with the routes before them.
+func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if source.Router == nil {
 		return nil, errors.New("gateway: Source.Router is missing")
 	}
-	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: newClients(c.Clients),
-		caller: &provider.Caller{Breakers: breakers, Budget: budget,
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients,
+		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
+	if r.clients == nil {
+		r.clients = newClients(c.Clients)
+	}
 	providers := map[string]*upstream{}
 	for _, p := range c.Providers {
-		providers[p.Name] = newUpstream(p, transport)
+		made := newUpstream(p, g.transport)
+		providers[p.Name] = made
+		r.providers = append(r.providers, made)
 	}
 	known := map[string]carrot.Candidate{}
 	for _, k := range source.Router.Candidates() {
@@ -114,9 +121,9 @@ func newRoutes(c *Config, source Source, transport http.RoundTripper, breakers *
 	return r, nil
 }
 
-// meanQualities are those of the candidates, by name: the ones of the models
-// whose estimates they use or, if none is known, their expected qualities for an
-// empty query, which is as unlike any training query as can be.
+// meanQualities returns the mean quality of each candidate, by name: that of the model
+// whose estimates it uses. If none is known, it returns the expected qualities for an
+// empty query, which is as unlike the training queries as possible.
 func (r *routes) meanQualities(known map[string]float64) map[string]float64 {
 	means := map[string]float64{}
 	for _, c := range r.candidates {
@@ -137,7 +144,7 @@ func (r *routes) meanQualities(known map[string]float64) map[string]float64 {
 	return means
 }
 
-// newPolicy resolves a policy's names.
+// newPolicy returns the policy for its configuration.
 func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, error) {
 	objective, err := carrot.ParseObjective(c.Objective)
 	if err != nil {
@@ -145,7 +152,7 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 	}
 	p := &policy{name: c.Name, objective: objective, novel: c.NovelToDefault, shadow: c.Shadow, exploration: *c.Exploration}
 	name := fnv.New64a()
-	name.Write([]byte(c.Name)) // so that policies with one seed do not draw in step
+	name.Write([]byte(c.Name)) // so that policies with the same seed draw differently
 	p.draw = rand.New(rand.NewPCG(p.exploration.Seed, name.Sum64()))
 	best := -1.0
 	for _, m := range r.candidates {
@@ -162,9 +169,9 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 	}
 	switch {
 	case len(p.pool) == 0:
-		return nil, errors.New("no model is left: check models and tags")
+		return nil, errors.New("its pool is empty: check models and tags")
 	case p.standby == nil:
-		return nil, errors.New("no mean quality is known of its models, so its default cannot be chosen: set default")
+		return nil, errors.New("the mean qualities of its models are unknown, so it has no default: set default")
 	}
 	if _, err := objective.Resolve(r.router.Frontier()); err != nil {
 		return nil, err
@@ -172,7 +179,7 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 	return p, nil
 }
 
-// route calls the router, which may fail in any way: the gateway goes on.
+// route calls the router. It turns a panic into an error, and limits the time.
 func (r *routes) route(ctx context.Context, query carrot.Query, o carrot.Objective) (d carrot.Decision, err error) {
 	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
 	defer cancel()
@@ -184,7 +191,7 @@ func (r *routes) route(ctx context.Context, query carrot.Query, o carrot.Objecti
 	return r.router.Route(ctx, query, o)
 }
 
-// newBreakers are the circuit breakers of a configuration.
+// newBreakers returns the circuit breakers of a configuration.
 func newBreakers(c BreakerConfig, m *metrics, log *slog.Logger) *provider.Breakers {
 	return &provider.Breakers{Failures: c.Failures, Open: c.Open, Changed: func(name, model string, from, to provider.BreakerState) {
 		log.Warn("circuit breaker", "provider", name, "upstream_model", model, "from", from.String(), "to", to.String())

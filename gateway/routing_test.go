@@ -25,17 +25,18 @@ policies:
   - {name: pair, objective: usd-per-quality=0.001, models: [gpt-4o-mini-2024-07-18, gemma-2-2b-it], default: gemma-2-2b-it}
 `
 
-// chat is a request for a model, with more members if given.
+// chat returns the body of a chat request, with further members.
 func chat(model, text string, more ...string) string {
 	return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}]%s}`, model, text, strings.Join(append([]string{""}, more...), ","))
 }
 
 const sumQuestion = "What is 17 * 23?"
 
-// What a client can ask for, and what it is told when it asks for what is not.
+// Clients select models, policies and objectives. For invalid selections they receive an
+// error that says what is valid.
 func TestSelection(t *testing.T) {
 	r := newRig(t, threeModels, map[string]http.Handler{"sim": simulated(0)})
-	const dear, cheap, mini = "gpt-4o-2024-08-06", "gemma-2-2b-it", "gpt-4o-mini-2024-07-18"
+	const large, cheap, mini = "gpt-4o-2024-08-06", "gemma-2-2b-it", "gpt-4o-mini-2024-07-18"
 	for _, test := range []struct {
 		name    string
 		body    string
@@ -46,36 +47,36 @@ func TestSelection(t *testing.T) {
 		reason  string
 	}{
 		{"auto", chat("auto", sumQuestion), nil, 200, mini, "auto", "trade-off"},
-		{"best quality", chat("auto:usd-per-quality=1e9", sumQuestion), nil, 200, dear, "auto:usd-per-quality=1e9", "trade-off"},
+		{"best quality", chat("auto:usd-per-quality=1e9", sumQuestion), nil, 200, large, "auto:usd-per-quality=1e9", "trade-off"},
 		{"least cost", chat("auto:usd-per-quality=0", sumQuestion), nil, 200, cheap, "auto:usd-per-quality=0", "trade-off"},
 		{"a policy", chat("pair", sumQuestion), nil, 200, mini, "pair", "trade-off"},
 		{"a policy with an objective", chat("pair:usd-per-quality=0", sumQuestion), nil, 200, cheap, "pair:usd-per-quality=0", "trade-off"},
-		{"a model by its name", chat(cheap, sumQuestion), nil, 200, cheap, cheap, "named"},
+		{"a model by name", chat(cheap, sumQuestion), nil, 200, cheap, cheap, "named"},
 		{"an objective in a header", chat("auto", sumQuestion), []string{"X-Carrot-Objective: usd-per-quality=0"}, 200, cheap, "auto", "trade-off"},
 		{"an objective in the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`), nil, 200, cheap, "auto", "trade-off"},
-		{"the header goes before the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`),
-			[]string{"X-Carrot-Objective: usd-per-quality=1e9"}, 200, dear, "auto", "trade-off"},
+		{"the header replaces the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`),
+			[]string{"X-Carrot-Objective: usd-per-quality=1e9"}, 200, large, "auto", "trade-off"},
 		{"models in a header", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it"}, 200, cheap, "auto", "only-candidate"},
 		{"routing off", chat("pair", sumQuestion), []string{"X-Carrot-Route: off"}, 200, cheap, "pair", "routing-off"},
 
-		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 400, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid are pair, auto, `, "", ""},
+		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 400, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid models: pair, auto, `, "", ""},
 		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is not an objective`, "", ""},
-		{"an inline objective of nothing", chat("auto:", sumQuestion), nil, 400, `is not an objective`, "", ""},
+		{"an empty inline objective", chat("auto:", sumQuestion), nil, 400, `is not an objective`, "", ""},
 		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},
 		{"an unknown model in the list", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it, gema"}, 400, `unknown model "gema"`, "", ""},
-		{"a model out of the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
-		{"another model than the one named", chat(cheap, sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `model "gpt-4o-2024-08-06" is not "gemma-2-2b-it", which the request names`, "", ""},
-		{"a bad switch", chat("auto", sumQuestion), []string{"X-Carrot-Route: no"}, 400, `"no" is not on or off`, "", ""},
-		{"an unknown header of ours", chat("auto", sumQuestion), []string{"X-Carrot-Objectiv: cheap"}, 400, `unknown header x-carrot-objectiv: valid are x-carrot-models`, "", ""},
+		{"a model outside the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
+		{"another model than the one named", chat(cheap, sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `the request is for model "gemma-2-2b-it", so its list of models may not contain "gpt-4o-2024-08-06"`, "", ""},
+		{"a bad switch", chat("auto", sumQuestion), []string{"X-Carrot-Route: no"}, 400, `x-carrot-route is "no": want on or off`, "", ""},
+		{"an unknown header of ours", chat("auto", sumQuestion), []string{"X-Carrot-Objectiv: cheap"}, 400, `unknown header x-carrot-objectiv: valid headers are x-carrot-models`, "", ""},
 		{"the model twice, in two cases", `{"model":"auto","Model":"gpt-4o-2024-08-06","messages":[{"role":"user","content":"x"}]}`, nil, 400, `appears twice`, "", ""},
 		{"a setting twice", chat("auto", sumQuestion, `"temperature":0,"temperature":2`), nil, 400, `"temperature" appears twice`, "", ""},
-		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown key carrot_objectiv: valid are carrot_models, carrot_objective`, "", ""},
-		{"a budget that nothing meets", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},
-		{"tags that nobody has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model has the tag "eu". Valid are none`, "", ""},
-		{"an objective that is none", chat("auto", sumQuestion), []string{"X-Carrot-Objective: zzz=3"}, 400, `want quality, balanced, cheap, or a number for mu`, "", ""},
+		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown metadata key carrot_objectiv: valid keys are carrot_models, carrot_objective`, "", ""},
+		{"a budget that is too low", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},
+		{"tags that no model has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model has the tag "eu". Valid tags: none`, "", ""},
+		{"an unknown objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: zzz=3"}, 400, `want quality, balanced, cheap, or a number for mu`, "", ""},
 		{"models in two headers", chat("auto", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06", "X-Carrot-Models: gema"}, 400, `unknown model "gema"`, "", ""},
 		{"no messages", `{"model":"auto"}`, nil, 400, `the field "messages" is missing`, "", ""},
-		{"no JSON", `hello`, nil, 400, `not valid JSON`, "", ""},
+		{"not JSON", `hello`, nil, 400, `not valid JSON`, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := r.post(t, "/v1/chat/completions", test.body, test.headers...)
@@ -107,12 +108,12 @@ func TestSelection(t *testing.T) {
 	}
 	for _, record := range r.records.list() {
 		if strings.Contains(fmt.Sprintf("%+v", record), "17 * 23") {
-			t.Fatalf("a record holds the prompt: %+v", record)
+			t.Fatalf("a record contains the prompt: %+v", record)
 		}
 	}
 }
 
-// A dry run says what would be, and calls nobody.
+// A dry run returns the decision and calls no provider.
 func TestDryRun(t *testing.T) {
 	provider := simulated(0)
 	r := newRig(t, threeModels, map[string]http.Handler{"sim": provider})
@@ -136,7 +137,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// Candidates that cannot do what a request needs are not asked.
+// Candidates without the abilities that a request needs are not called.
 func TestAbilities(t *testing.T) {
 	r := newRig(t, `
 providers:
@@ -164,8 +165,8 @@ models:
 	}
 }
 
-// A policy in the shadow serves its default, and its records say what routing
-// would have saved.
+// With a shadow policy the default answers, and the records say what routing would have
+// saved.
 func TestShadow(t *testing.T) {
 	r := newRig(t, simulatedConfig+`
 policies:
@@ -181,8 +182,8 @@ policies:
 	}
 }
 
-// Where the default may not answer, the decision is served, and the answer and the
-// record say so: nothing is saved that is not.
+// If the default may not answer, the router's choice does. The answer and the record say
+// so, and the record claims no savings.
 func TestDefaultMayNot(t *testing.T) {
 	r := newRig(t, simulatedConfig+`
 policies:
@@ -206,8 +207,8 @@ policies:
 	}
 }
 
-// A request that names a model is of no policy.
-func TestNamedIsOfNoPolicy(t *testing.T) {
+// A request that names a model is recorded without a policy.
+func TestNamedHasNoPolicy(t *testing.T) {
 	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
 	a := r.post(t, "/v1/chat/completions", chat("gemma-2-2b-it", sumQuestion))
 	if policy := r.records.list()[0].Policy; a.status != 200 || policy != "" {
@@ -215,9 +216,8 @@ func TestNamedIsOfNoPolicy(t *testing.T) {
 	}
 }
 
-// Exploration draws others at its rate, and the propensities are those of the
-// draw: the mean of 1/propensity over the requests of a candidate makes its
-// share one.
+// Exploration chooses random candidates at its rate, and records the probabilities of the
+// choices.
 func TestExploration(t *testing.T) {
 	r := newRig(t, simulatedConfig+`
 policies:
@@ -245,7 +245,7 @@ policies:
 	}
 }
 
-// A query unlike the training data goes to the default, where a policy says so.
+// With novel_to_default, the default answers queries that are unlike the training data.
 func TestNovelToDefault(t *testing.T) {
 	r := newRig(t, simulatedConfig+`
 policies:
@@ -258,7 +258,7 @@ policies:
 	}
 }
 
-// failingEmbedder is a router's that has broken down.
+// failingEmbedder is an embedder that fails.
 type failingEmbedder struct {
 	carrot.Embedder
 	panics bool
@@ -266,12 +266,12 @@ type failingEmbedder struct {
 
 func (e failingEmbedder) Embed(context.Context, []string, []carrot.Representation) error {
 	if e.panics {
-		panic("out of order")
+		panic("broken")
 	}
-	return errors.New("out of order")
+	return errors.New("broken")
 }
 
-// When the router fails, in whatever way, the default answers and says so.
+// If the router returns an error or panics, the default answers, and the headers say so.
 func TestRouterFails(t *testing.T) {
 	for _, panics := range []bool{false, true} {
 		known := source().Router
@@ -295,21 +295,21 @@ policies:
 		if record := r.records.list()[0]; record.Decision != nil || record.Cost == 0 {
 			t.Errorf("record %+v", record)
 		}
-		if a := r.post(t, "/v1/route", chat("auto", sumQuestion)); a.status != 503 || !strings.Contains(a.body, "gpt-4o-mini-2024-07-18 would serve") {
+		if a := r.post(t, "/v1/route", chat("auto", sumQuestion)); a.status != 503 || !strings.Contains(a.body, "gpt-4o-mini-2024-07-18 would answer") {
 			t.Errorf("dry run: status %d: %s", a.status, a.body)
 		}
 	}
 }
 
-// The default of a policy that names none is its best model on average.
-func TestDefaultDefault(t *testing.T) {
+// If a policy names no default, that is its model with the highest mean quality.
+func TestDefaultOfPolicy(t *testing.T) {
 	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
 	if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), "X-Carrot-Route: off"); a.header.Get("X-Carrot-Model") != "gpt-4o-2024-08-06" {
 		t.Errorf("served by %s", a.header.Get("X-Carrot-Model"))
 	}
 }
 
-// remote embeds by a server, under the name of the embedder that a router wants.
+// remote is a server's embedder with the id of the one that a router expects.
 type remote struct {
 	*provider.Embeddings
 	id string
@@ -322,7 +322,7 @@ func (r remote) Embed(ctx context.Context, texts []string, _ []carrot.Representa
 	return err
 }
 
-// What an embedder's server says of a prompt is in no log.
+// An error of an embedder's server, which may quote the prompt, is not logged.
 func TestRouterErrorQuotesNoPrompt(t *testing.T) {
 	server := httptest.NewServer(said(400, "application/json", `{"error":{"message":"invalid input: `+sumQuestion+`"}}`))
 	defer server.Close()
@@ -347,7 +347,7 @@ func TestRouterErrorQuotesNoPrompt(t *testing.T) {
 	}
 }
 
-// A decision names the policy that was asked for, and an objective beside it.
+// A decision names the policy of the request, with the objective if it is another one.
 func TestDecisionNamesPolicy(t *testing.T) {
 	r := newRig(t, threeModels, map[string]http.Handler{"sim": simulated(0)})
 	for model, want := range map[string]string{"pair": "pair", "cheap": "cheap", "pair:usd-per-quality=0": "pair:usd-per-quality=0", "gemma-2-2b-it": "auto"} {

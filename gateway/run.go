@@ -11,7 +11,7 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// run answers a request by the candidates of its choice, one after the other.
+// run answers a request: it tries the candidates of a choice, one after another.
 type run struct {
 	x       *exchange
 	request request
@@ -19,11 +19,10 @@ type run struct {
 	job     *provider.Job
 
 	attempts int
-	upstream time.Duration // spent waiting for providers
+	upstream time.Duration // spent in calls of providers
 }
 
-// converse answers a conversation: by the decision's candidate or, as long as the
-// client has not received a byte, by those after it.
+// converse answers a request of the chat, responses or messages API.
 func (x *exchange) converse() error {
 	r, err := x.choose(false)
 	if err != nil {
@@ -32,6 +31,8 @@ func (x *exchange) converse() error {
 	return r.answer()
 }
 
+// answer tries candidates until one answers. It stops as soon as the client has
+// received part of an answer.
 func (r *run) answer() error {
 	x := r.x
 	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
@@ -41,7 +42,7 @@ func (r *run) answer() error {
 		if e == nil {
 			return nil
 		}
-		if x.ctx.Err() != nil && e.Kind != provider.Canceled { // no further call can be made
+		if x.ctx.Err() != nil && e.Kind != provider.Canceled { // no further call is possible
 			return r.failed(c, provider.NetworkError(x.ctx, x.ctx.Err()))
 		}
 		level, why := slog.LevelWarn, string(e.Kind)
@@ -65,8 +66,9 @@ func (r *run) answer() error {
 	}
 }
 
-// try calls a candidate until it answers or calling it again makes no sense. It
-// returns nil when the client has its answer, or a part of it.
+// try calls a candidate until it answers or a further call makes no sense. last says
+// that it is the last candidate. It returns nil if the client has received an answer or
+// part of one.
 func (r *run) try(c *candidate, last bool) *provider.Error {
 	if r.job == nil {
 		r.job = r.x.routes.caller.Job(r.x.ctx)
@@ -84,14 +86,14 @@ func (r *run) try(c *candidate, last bool) *provider.Error {
 }
 
 func (r *run) keyRefused(t provider.Target, key int, e *provider.Error) {
-	r.x.g.log.Error("a provider refuses its key", "request_id", r.x.id, "provider", t.Upstream.Name, "key", key, "status", e.Status)
+	r.x.g.log.Error("a provider refused the gateway's key", "request_id", r.x.id, "provider", t.Upstream.Name, "key", key, "status", e.Status)
 }
 
-// failed ends a request whose last call failed.
+// failed answers a request that no candidate answered. e is the last error, of c.
 func (r *run) failed(c *candidate, e *provider.Error) error {
 	switch e.Kind {
 	case provider.Canceled:
-		r.x.reply.status = 499 // nobody reads it
+		r.x.reply.status = 499 // for logs and metrics; nothing is sent
 		return nil
 	case provider.Invalid, provider.ContextLength:
 		return r.refuse(c, e)
@@ -101,8 +103,8 @@ func (r *run) failed(c *candidate, e *provider.Error) error {
 	return r.exhausted(c, e)
 }
 
-// refuse tells the client why the provider refused the request: in the provider's
-// own words, if the client speaks its API.
+// refuse tells the client why the provider refused the request. If the client uses the
+// provider's API, it receives the provider's own answer.
 func (r *run) refuse(c *candidate, e *provider.Error) error {
 	r.failureHeaders(c)
 	reply := &r.x.reply
@@ -113,7 +115,7 @@ func (r *run) refuse(c *candidate, e *provider.Error) error {
 	return &wire.Error{Status: e.Status, Code: e.Code, Message: e.Message}
 }
 
-// deny tells the client why its request may not be made.
+// deny tells the client why the gateway did not allow the call.
 func (r *run) deny(c *candidate, e *provider.Error) error {
 	r.failureHeaders(c)
 	r.retryAfter(e.RetryAfter)
@@ -127,8 +129,8 @@ func (r *run) deny(c *candidate, e *provider.Error) error {
 	return out
 }
 
-// exhausted is the error when no candidate could answer; it holds what the last
-// one said.
+// exhausted returns the error for a request that no candidate could answer. It
+// contains the last error.
 func (r *run) exhausted(c *candidate, e *provider.Error) error {
 	r.failureHeaders(c)
 	said := "no model could answer in one attempt"
@@ -136,7 +138,7 @@ func (r *run) exhausted(c *candidate, e *provider.Error) error {
 	case r.attempts == 0:
 		said = "no model was called"
 	case r.attempts > 1:
-		said = fmt.Sprintf("no model could answer in %d attempts, the last one", r.attempts)
+		said = fmt.Sprintf("no model could answer in %d attempts; the last error", r.attempts)
 	}
 	out := &wire.Error{Status: e.Status, Type: "server_error", Code: e.Code, Message: said + ": " + e.Message}
 	wait := e.RetryAfter
@@ -147,8 +149,8 @@ func (r *run) exhausted(c *candidate, e *provider.Error) error {
 	switch e.Kind {
 	case provider.RateLimited:
 		out.Type = "rate_limit_error"
-	case provider.KeyRefused: // of the gateway's key the client learns nothing more
-		out.Status, out.Code, out.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refuses the gateway's key", c.target().provider.Name)
+	case provider.KeyRefused: // the details are not for the client
+		out.Status, out.Code, out.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refused the gateway's key", c.target().provider.Name)
 	case provider.Timeout:
 		out.Status = cmp.Or(e.Status, http.StatusGatewayTimeout)
 	default:

@@ -19,7 +19,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// newRigWith serves a configuration with options; the rig keeps the records.
+// newRigWith returns a gateway that serves a configuration with a source and options.
 func newRigWith(t *testing.T, config string, provider http.Handler, s gateway.Source, o gateway.Options) *rig {
 	t.Helper()
 	r := &rig{records: &records{}}
@@ -32,7 +32,7 @@ func newRigWith(t *testing.T, config string, provider http.Handler, s gateway.So
 	return r
 }
 
-// holds is a budget: it keeps what was reserved, and denies when told to.
+// holds is a budget that keeps the reserved attempts, or returns an error.
 type holds struct {
 	mu       sync.Mutex
 	reserved []record.Attempt
@@ -49,8 +49,8 @@ func (h *holds) Reserve(_ context.Context, a *record.Attempt) error {
 	return nil
 }
 
-// Every call is reserved before it is made, with what it is expected to cost, and
-// recorded after it, exactly once: fallbacks and retries too.
+// Every call is reserved with its expected cost before it is made, and recorded once after
+// it, including fallbacks and retries.
 func TestReserve(t *testing.T) {
 	budget := &holds{}
 	failing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
@@ -71,8 +71,8 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// A call that may not be made is not made, nor is another, and the client is told
-// what the budget says.
+// If the budget denies a call, no provider is called, and the client receives the budget's
+// reason.
 func TestReserveDenied(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -81,8 +81,9 @@ func TestReserveDenied(t *testing.T) {
 		want   []string
 	}{
 		{"a denial", &gateway.Denial{Status: 402, Code: "budget_exceeded", Message: "30.00 of 30.00 USD are spent", RetryAfter: 90 * time.Second}, 402, []string{`"budget_exceeded"`, "30.00 of 30.00", `"insufficient_quota"`}},
-		{"a rate", &gateway.Denial{Status: 429, Code: "rate_limited", Message: "slow down"}, 429, []string{`"rate_limited"`, "slow down"}},
-		{"a broken store", errors.New("secret of the database"), 503, []string{`"not_reserved"`, "try again"}},
+		{"a denial without a status", &gateway.Denial{Code: "budget_exceeded", Message: "nothing is left"}, 402, []string{`"budget_exceeded"`, "nothing is left"}},
+		{"a rate limit", &gateway.Denial{Status: 429, Code: "rate_limited", Message: "slow down"}, 429, []string{`"rate_limited"`, "slow down"}},
+		{"a broken store", errors.New("secret of the store"), 503, []string{`"not_reserved"`, "try again"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			provider := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
@@ -112,22 +113,22 @@ func TestReserveDenied(t *testing.T) {
 	}
 }
 
-// found is a store of clients.
+// found is a store of clients with one client.
 type found struct{ broken bool }
 
 func (f found) Client(_ context.Context, key [sha256.Size]byte) (*gateway.Client, error) {
 	switch {
 	case f.broken:
-		return nil, errors.New("the store is away")
+		return nil, errors.New("the store is unreachable")
 	case key == sha256.Sum256([]byte("team-key-0123456789")):
 		return &gateway.Client{Name: "team", Key: key, Limits: gateway.ClientLimits{Policies: []string{"cheap"}}, Labels: map[string]string{"cost_center": "7"}}, nil
 	}
 	return nil, nil
 }
 
-// Clients may be found elsewhere than in the configuration. Their limits hold, and
+// Clients can come from a store instead of the configuration. Their limits apply, and
 // their labels are recorded.
-func TestClientsFoundElsewhere(t *testing.T) {
+func TestClientsFromStore(t *testing.T) {
 	r := newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Clients: found{}})
 	ask := func(model, key string, status int) {
 		t.Helper()
@@ -147,12 +148,12 @@ func TestClientsFoundElsewhere(t *testing.T) {
 		t.Errorf("with a broken store: status %d: %s", a.status, a.body)
 	}
 	c := parse(t, simulatedConfig+"clients: [{name: a, key: listed-key-0123456789}]\n", map[string]http.Handler{"sim": simulated(0)})
-	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, but") {
-		t.Errorf("clients in both places: %v", err)
+	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, although Options.Clients finds them") {
+		t.Errorf("clients in the store and in the configuration: %v", err)
 	}
 }
 
-// The labels of a listed client are recorded too.
+// The labels of a client in the configuration are recorded.
 func TestClientLabels(t *testing.T) {
 	r := newRig(t, simulatedConfig+"clients: [{name: shop, key: shop-key-0123456789, labels: {team: search}}]\n", map[string]http.Handler{"sim": simulated(0)})
 	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion), "X-Api-Key: shop-key-0123456789"); a.status != 200 {
@@ -163,8 +164,7 @@ func TestClientLabels(t *testing.T) {
 	}
 }
 
-// Two gateways run in one process, also on one registry, whose series then count
-// both.
+// Two gateways can run in one process and share a registry, whose series then count both.
 func TestTwoGateways(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	first := newRigWith(t, simulatedConfig, simulated(0), source(), gateway.Options{Registerer: registry})
@@ -189,17 +189,17 @@ carrot_attempts_total{model="gemma-2-2b-it",outcome="served",provider="sim"} 3
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "carrot_attempts_total"); err != nil {
 		t.Error(err)
 	}
-	// A metric of another kind under one of the names is an error, not a panic.
+	// Another metric with the same name is an error and does not panic.
 	taken := prometheus.NewRegistry()
 	taken.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "carrot_attempts_total"}))
 	c := parse(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
 	if _, err := gateway.New(c, source(), gateway.Options{Registerer: taken}); err == nil || !strings.Contains(err.Error(), "register metrics") {
-		t.Errorf("a name that is taken: %v", err)
+		t.Errorf("with a name that is taken: %v", err)
 	}
 }
 
-// Without mean qualities, the default of a policy is the model that is expected to
-// be best, not just the first of the file.
+// Without mean qualities, a policy's default is the model with the highest expected
+// quality, not the first one in the file.
 func TestDefaultWithoutMeanQualities(t *testing.T) {
 	config := strings.Replace(simulatedConfig, "models:\n", "models:\n  - {name: small-first, like: gemma-2-2b-it, provider: sim, upstream: gemma-2-2b-it, price: {input: 0.1, output: 0.1}}\n", 1)
 	r := newRigWith(t, config, simulated(0), gateway.Source{Router: source().Router}, gateway.Options{})
@@ -208,9 +208,9 @@ func TestDefaultWithoutMeanQualities(t *testing.T) {
 	}
 }
 
-// Counts that cannot be true are no report: the tokens are counted here, and the
-// cost is neither negative nor absurd.
-func TestUsageBeyondBelief(t *testing.T) {
+// Usage that cannot be true is ignored: the gateway counts the tokens, and the cost is
+// neither negative nor absurd.
+func TestIncredibleUsage(t *testing.T) {
 	for _, usage := range []string{
 		`{"prompt_tokens":10,"completion_tokens":1099511627776,"total_tokens":1099511627786}`,
 		`{"prompt_tokens":9223372036854775807,"completion_tokens":1,"total_tokens":9223372036854775807}`,
@@ -225,8 +225,8 @@ func TestUsageBeyondBelief(t *testing.T) {
 	}
 }
 
-// Tokens without a price have an unknown cost, which is not zero: the header is
-// absent, the record says null, and a metric counts it.
+// The cost of tokens without a price is unknown and not 0: there is no header with it, the
+// record has null, and a metric counts the call.
 func TestUnknownCostOfAnAnswer(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	written := said(200, "application/json", `{"type":"message","content":[{"type":"text","text":"391"}],"usage":{"input_tokens":10,"cache_creation_input_tokens":2000,"output_tokens":5}}`)
@@ -235,7 +235,7 @@ providers: [{name: sim, kind: anthropic, base_url: $sim}]
 models: [{name: gemma-2-2b-it, provider: sim, price: {input: 1, output: 2}}]
 `, written, source(), gateway.Options{Registerer: registry})
 	a := r.post(t, "/v1/messages", chat("auto", sumQuestion, `"max_tokens":50`))
-	if _, there := a.header["X-Carrot-Cost"]; a.status != 200 || there {
+	if _, found := a.header["X-Carrot-Cost"]; a.status != 200 || found {
 		t.Errorf("status %d with X-Carrot-Cost %q: %s", a.status, a.header.Get("X-Carrot-Cost"), a.body)
 	}
 	kept := r.records.list()[0]

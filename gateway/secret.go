@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// Secret is text that no log, error or JSON may show, such as a key. However it is
-// printed it is ***, or nothing where it is empty; [Secret.Reveal] gives the text.
+// Secret is text that no log, error or JSON may show, such as a key. It is printed as
+// *** in every form, or as nothing if it is empty. [Secret.Reveal] returns the text.
 type Secret string
 
 const hidden = "***"
@@ -15,7 +15,7 @@ const hidden = "***"
 // Reveal returns the text itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// String hides the text.
+// String returns ***, or "" for an empty secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""

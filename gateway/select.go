@@ -12,21 +12,21 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// selection is what a request asks for, by its model, headers and metadata.
+// selection is what a request asks for with its model, headers and metadata.
 type selection struct {
 	policy    *policy
 	objective carrot.Objective
 	models    []string   // of the pool; never empty
 	named     *candidate // routing is off: the client named this model
-	off       bool       // routing is off: the policy's default serves
+	off       bool       // routing is off: the policy's default answers
 	tags      []string
 	session   string
 	debug     bool
-	dry       bool // only the decision is asked for
+	dry       bool // only the decision is wanted
 }
 
-// policyName is the policy that decides; empty if the client named a model, or if
-// the request could not be read.
+// policyName returns the name of the policy that decides. It is empty if the client
+// named a model, or if the request could not be read.
 func (s *selection) policyName() string {
 	if s.policy == nil || s.named != nil {
 		return ""
@@ -34,8 +34,8 @@ func (s *selection) policyName() string {
 	return s.policy.name
 }
 
-// The names of a request's headers after x-carrot-; each is also a key of the
-// metadata after carrot_.
+// The names of the headers by which a request selects, without x-carrot-. They are also
+// the names of keys in the metadata, without carrot_.
 const (
 	askObjective = "objective"
 	askModels    = "models"
@@ -44,8 +44,11 @@ const (
 	askTags      = "tags"
 )
 
-// selects reads what a request asks for. Errors are of type *wire.Error and
-// name what is wrong and what is valid.
+// maxSession is the longest name of a session, in bytes: it is recorded.
+const maxSession = 256
+
+// selects returns what a request asks for. Errors are of type *wire.Error; they say what
+// is wrong and what is valid.
 func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (selection, error) {
 	ask := func(name string) string {
 		if v := strings.Join(h[askHeaders[name]], ","); v != "" {
@@ -55,7 +58,10 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 	}
 	s := selection{session: ask(askSession), tags: list(ask(askTags)), debug: h.Get("X-Carrot-Debug") == "true"}
 	if v := h.Get("X-Carrot-Debug"); v != "" && v != "true" && v != "false" {
-		return s, invalid("x-carrot-debug", "%q is not true or false", v)
+		return s, invalid("x-carrot-debug", "x-carrot-debug is %q: want true or false", v)
+	}
+	if len(s.session) > maxSession {
+		return s, invalid("x-carrot-session", "the session's name is longer than %d bytes", maxSession)
 	}
 	if err := ownKeys(q.Metadata, h); err != nil {
 		return s, err
@@ -74,11 +80,11 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 	case "off":
 		s.off = true
 	default:
-		return s, invalid("x-carrot-route", "%q is not on or off", v)
+		return s, invalid("x-carrot-route", "x-carrot-route is %q: want on or off", v)
 	}
 	if v := ask(askObjective); v != "" {
 		if client.restricted() {
-			return s, forbidden("client %q may not set the objective: its policies do", client.Name)
+			return s, forbidden("client %q may not set an objective: its policies determine it", client.Name)
 		}
 		objective, err := carrot.ParseObjective(v)
 		if err != nil {
@@ -89,7 +95,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 	if err := r.restrict(&s, list(ask(askModels))); err != nil {
 		return s, err
 	}
-	if s.objective != s.policy.objective { // those of policies were checked when the configuration was read
+	if s.objective != s.policy.objective { // the policies' objectives are already checked
 		if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
 			param := "model"
 			if ask(askObjective) != "" {
@@ -101,8 +107,8 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 	return s, nil
 }
 
-// model reads the body's model: a policy, a policy with an objective after a
-// colon, or a candidate.
+// model reads the model in the body: a policy, a policy with an objective after a colon,
+// or a candidate.
 func (r *routes) model(s *selection, name string, client *Client) error {
 	if p := r.policies[name]; p != nil {
 		s.policy, s.objective, s.models = p, p.objective, p.pool
@@ -122,7 +128,7 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 		return nil
 	}
 	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Limits.Policies, name)) {
-		e := invalid("model", "%q makes embeddings: ask for it at /v1/embeddings", name)
+		e := invalid("model", "%q is an embedding model: use it at /v1/embeddings", name)
 		e.Code = "model_not_found"
 		return e
 	}
@@ -130,13 +136,13 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 	if client.restricted() {
 		valid, more = r.policiesOf(client), ""
 	}
-	e := invalid("model", "unknown model %q%s Valid are %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
+	e := invalid("model", "unknown model %q%s Valid models: %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
 	e.Code = "model_not_found"
 	return e
 }
 
-// meant ends a sentence about a name that is not valid, with the valid name that is
-// most likely meant if there is one.
+// meant returns the end of a sentence about a name that is not valid. If a similar name
+// is valid, it asks whether that was meant.
 func meant(name string, valid []string) string {
 	if near := spelling.Nearest(name, valid); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
@@ -144,7 +150,7 @@ func meant(name string, valid []string) string {
 	return "."
 }
 
-// allowed refuses requests beyond the limits of the client.
+// allowed refuses requests that exceed the limits of the client.
 func (r *routes) allowed(client *Client, s *selection) error {
 	if !client.restricted() {
 		return nil
@@ -157,13 +163,13 @@ func (r *routes) allowed(client *Client, s *selection) error {
 		return forbidden("client %q may not use the policy %q, only %s", client.Name, s.policy.name, may)
 	}
 	if s.objective != s.policy.objective {
-		return forbidden("client %q may not set the objective: its policies do", client.Name)
+		return forbidden("client %q may not set an objective: its policies determine it", client.Name)
 	}
 	return nil
 }
 
-// policiesOf lists the policies of a restricted client, whose list may also name
-// models of embeddings.
+// policiesOf returns the policies that a restricted client may use, without the
+// embedding models.
 func (r *routes) policiesOf(client *Client) []string {
 	return slices.DeleteFunc(slices.Clone(client.Limits.Policies), func(name string) bool { return r.policies[name] == nil })
 }
@@ -172,25 +178,25 @@ func (r *routes) policiesOf(client *Client) []string {
 func (r *routes) knownTags(asked []string) error {
 	for _, tag := range asked {
 		if !slices.Contains(r.tags, tag) {
-			return invalid("x-carrot-tags", "no model has the tag %q%s Valid are %s", tag, meant(tag, r.tags), cmp.Or(strings.Join(r.tags, ", "), "none"))
+			return invalid("x-carrot-tags", "no model has the tag %q%s Valid tags: %s", tag, meant(tag, r.tags), cmp.Or(strings.Join(r.tags, ", "), "none"))
 		}
 	}
 	return nil
 }
 
-// restrict narrows the pool to the models that the request names.
+// restrict reduces the pool to the models in the request's list.
 func (r *routes) restrict(s *selection, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
 	for _, name := range names {
 		if r.byName[name] == nil {
-			return invalid("x-carrot-models", "unknown model %q%s Valid are %s", name, meant(name, s.models), strings.Join(s.models, ", "))
+			return invalid("x-carrot-models", "unknown model %q%s Valid models: %s", name, meant(name, s.models), strings.Join(s.models, ", "))
 		}
 		switch {
 		case slices.Contains(s.models, name):
 		case s.named != nil:
-			return invalid("x-carrot-models", "model %q is not %q, which the request names as its model: omit one of them", name, s.named.Name)
+			return invalid("x-carrot-models", "the request is for model %q, so its list of models may not contain %q: omit the list", s.named.Name, name)
 		default:
 			return invalid("x-carrot-models", "model %q is not in the pool of %q, which is %s", name, s.policy.name, strings.Join(s.models, ", "))
 		}
@@ -199,10 +205,10 @@ func (r *routes) restrict(s *selection, names []string) error {
 	return nil
 }
 
-// asks are the names of the headers by which a request selects.
+// asks are these names, sorted.
 var asks = []string{askModels, askObjective, askRoute, askSession, askTags}
 
-// askHeaders are these headers, as net/http spells them.
+// askHeaders are the headers with these names, as net/http spells them.
 var askHeaders = func() map[string]string {
 	headers := map[string]string{}
 	for _, name := range asks {
@@ -211,11 +217,12 @@ var askHeaders = func() map[string]string {
 	return headers
 }()
 
-// ownKeys refuses metadata and headers that begin like ours but are unknown.
+// ownKeys refuses unknown headers that begin with x-carrot-, and unknown metadata that
+// begins with carrot_.
 func ownKeys(metadata map[string]string, h http.Header) error {
 	for name := range metadata {
 		if !slices.Contains(asks, name) {
-			return invalid("metadata", "unknown key carrot_%s: valid are carrot_%s", name, strings.Join(asks, ", carrot_"))
+			return invalid("metadata", "unknown metadata key carrot_%s: valid keys are carrot_%s", name, strings.Join(asks, ", carrot_"))
 		}
 	}
 	for name := range h {
@@ -224,13 +231,13 @@ func ownKeys(metadata map[string]string, h http.Header) error {
 			continue
 		}
 		if own = strings.ToLower(own); own != "debug" && own != "request-id" && !slices.Contains(asks, own) {
-			return invalid("x-carrot-"+own, "unknown header x-carrot-%s: valid are x-carrot-%s, x-carrot-debug", own, strings.Join(asks, ", x-carrot-"))
+			return invalid("x-carrot-"+own, "unknown header x-carrot-%s: valid headers are x-carrot-%s, x-carrot-debug", own, strings.Join(asks, ", x-carrot-"))
 		}
 	}
 	return nil
 }
 
-// list splits names at commas.
+// list splits a list of names at its commas.
 func list(s string) []string {
 	var out []string
 	for part := range strings.SplitSeq(s, ",") {

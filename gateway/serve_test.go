@@ -24,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// simulated is a provider of two models of the router's, one dear and good, one
-// cheap; failing sometimes.
+// simulated returns a provider with three models that the router knows, from an expensive
+// good one to a cheap one. Calls fail at the given rate.
 func simulated(failures float64) *simulate.Provider {
 	p := &simulate.Provider{}
 	for _, name := range []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gemma-2-2b-it"} {
@@ -49,9 +49,9 @@ retry: {retries: 1, backoff: 1ms, budget: 1}
 breaker: {failures: 1000}
 `
 
-// Two hundred streams at once, of which many are cut by their clients: every
-// attempt is recorded exactly once, and the recorded costs are what the provider
-// bills, to the pico-dollar.
+// With two hundred concurrent streams, of which clients abandon many, every attempt is
+// recorded exactly once, and the sum of the recorded costs is exactly what the provider
+// bills.
 func TestConcurrentStreams(t *testing.T) {
 	for _, api := range []string{"openai", "anthropic"} {
 		t.Run(api, func(t *testing.T) { concurrentStreams(t, api) })
@@ -74,7 +74,7 @@ func concurrentStreams(t *testing.T, kind string) {
 	server := httptest.NewServer(g)
 	r.Gateway, r.url = g, server.URL
 	const streams = 200
-	told := make([]string, streams) // attempts and id of requests that came to their end
+	told := make([]string, streams) // attempts and ids of the requests that were completed
 	var clients sync.WaitGroup
 	for i := range streams {
 		clients.Go(func() { told[i] = r.streamOnce(t, i, path, end) })
@@ -100,7 +100,7 @@ func concurrentStreams(t *testing.T, kind string) {
 	}
 	for i, told := range told {
 		if number, id, ok := strings.Cut(told, " "); ok && number != fmt.Sprint(len(attempts[id])) {
-			t.Errorf("request %d: %d attempts recorded, the client was told of %s", i, len(attempts[id]), number)
+			t.Errorf("request %d: %d attempts recorded, %s in the header", i, len(attempts[id]), number)
 		}
 	}
 	bill := provider.Bill()
@@ -110,19 +110,19 @@ func concurrentStreams(t *testing.T, kind string) {
 	}
 	t.Logf("%d requests, outcomes %v; billed %v in %d calls, of which %d cut, and %d failed", len(attempts), outcomes, bill.Cost(), calls, cut, failed)
 	if outcomes[record.Served] < streams/2 || cut == 0 || failed == 0 {
-		t.Error("too few streams were served, cut or failed: the test shows nothing")
+		t.Error("too few streams were served, abandoned or failed to prove anything")
 	}
 	if outcomes[record.Broken] > 0 || outcomes[record.Refused] > 0 {
-		t.Errorf("outcomes %v: nothing should break", outcomes)
+		t.Errorf("outcomes %v, want none broken or refused", outcomes)
 	}
 	if sum != bill.Cost() {
 		t.Errorf("recorded %v, billed %v", sum, bill.Cost())
 	}
 }
 
-// streamOnce reads one stream, or hangs up: of every eight clients one does so
-// after some milliseconds, wherever that is, and one when it has a part of the
-// answer. It returns what the client was told, if all came.
+// streamOnce sends a request and reads the stream. One client in eight hangs up after some
+// milliseconds, and another one after part of the answer. If the stream was complete, it
+// returns the number of attempts and the request's id, as sent in the headers.
 func (r *rig) streamOnce(t *testing.T, i int, path, end string) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -158,7 +158,7 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("waited for 10 s in vain")
+			t.Fatal("it did not happen within 10 s")
 		}
 	}
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// routePath is the path of dry runs.
+// routePath is the path for dry runs, which decide and call no provider.
 const routePath = "/v1/route"
 
-// defaultPolicy is the policy of requests that name a model, and of those that
-// leave the choice to the gateway.
+// defaultPolicy is the policy that leaves the choice of a model to the gateway. It also
+// applies to requests that name a model.
 const defaultPolicy = "auto"
 
-// handlers lists the endpoints.
+// handlers returns the endpoints for clients.
 func (g *Gateway) handlers() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, api := range []wire.API{wire.Chat, wire.Responses, wire.Messages} {
@@ -55,31 +55,30 @@ type exchange struct {
 	ctx    context.Context // the request's, with its span
 	start  time.Time
 	id     string
-	client *Client // nil: clients are not told apart
+	client *Client // nil: requests need no key
 	q      *wire.Request
 	reply  reply
 	done   summary
 }
 
-// summary is what is counted and logged of a request when it is over.
+// summary is what is counted and logged when a request is over.
 type summary struct {
-	policy   string // that decided
+	policy   string // that applied
 	served   string // the candidate that answered
 	attempts int
 }
 
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.API) *exchange {
 	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: "req_" + rand.Text()}
-	x.reply = newReply(w, api, x.id)
+	x.reply = newReply(w, api, x.id, x.routes.config.Limits.WriteTimeout)
 	return x
 }
 
-// serve makes a handler: it authenticates the client, reads and parses the
-// request, and answers with the error if there is one.
+// serve returns a handler that authenticates the client, reads and parses its request
+// and calls answer. If any of that fails, it answers with the error.
 func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := g.newExchange(w, r, api)
-		x.reply.timeout = x.routes.config.Limits.WriteTimeout
 		g.metrics.begin(api)
 		ctx, endSpan := g.tracer.request(r.Context(), r.Header, api)
 		x.ctx = ctx
@@ -90,12 +89,12 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			}
 			g.metrics.end(api, x.done.policy, x.reply.status, time.Since(x.start).Seconds())
 		}()
-		defer x.recovered() // runs before the one above, which needs the status
+		defer x.recovered() // runs before the function above, which needs the status
 		defer g.active.Add(-1)
 		if g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
 			g.metrics.rejected("limit")
 			w.Header().Set("Retry-After", "1")
-			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway already serves as many requests as it may: try again"})
+			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway is serving its maximum number of requests: try again"})
 			return
 		}
 		err := x.receive()
@@ -108,7 +107,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 	}
 }
 
-// recovered answers for a handler that panicked.
+// recovered answers with an error if the handler panicked.
 func (x *exchange) recovered() {
 	v := recover()
 	if v == nil {
@@ -118,7 +117,7 @@ func (x *exchange) recovered() {
 		panic(v)
 	}
 	x.g.log.Error("panic", "request_id", x.id, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-	if x.reply.sent { // the client has a part of an answer, and must not take it for the whole
+	if x.reply.sent { // the client must not take part of an answer for a complete one
 		x.reply.status = http.StatusInternalServerError
 		panic(http.ErrAbortHandler)
 	}
@@ -127,7 +126,7 @@ func (x *exchange) recovered() {
 
 // receive authenticates the client and reads its request.
 func (x *exchange) receive() error {
-	client, err := authenticate(x.ctx, x.clients(), x.r.Header)
+	client, err := authenticate(x.ctx, x.routes.clients, x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
 		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
@@ -139,9 +138,9 @@ func (x *exchange) receive() error {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		x.g.metrics.rejected("size")
 		return &wire.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
-			Message: fmt.Sprintf("the body is longer than %d MB: the limit is limits.body_mb", tooLarge.Limit>>20)}
+			Message: fmt.Sprintf("the body is longer than %d MB, the gateway's limit (limits.body_mb)", tooLarge.Limit>>20)}
 	} else if err != nil {
-		return invalid("", "the body did not arrive: %v", err)
+		return invalid("", "the body could not be read: %v", err)
 	}
 	if x.r.URL.Path == routePath {
 		x.reply.api = spoken(body, x.r.Header)
@@ -152,15 +151,8 @@ func (x *exchange) receive() error {
 	return err
 }
 
-// clients are where the client is looked for; nil: everyone may send requests.
-func (x *exchange) clients() Clients {
-	if x.g.clients != nil {
-		return x.g.clients
-	}
-	return x.routes.clients
-}
-
-// readBody reads a body, if its length is known into memory of the right size.
+// readBody returns the body of a request. If its length is known, it allocates exactly
+// that.
 func readBody(r *http.Request) ([]byte, error) {
 	if n := r.ContentLength; n > 0 && n <= 1<<20 {
 		body := make([]byte, n)
@@ -170,7 +162,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
-// fail answers with an error in the envelope of the API that was called.
+// fail answers with an error in the form of the API that was called.
 func (x *exchange) fail(err error) {
 	e, ok := errors.AsType[*wire.Error](err)
 	if !ok {
@@ -187,8 +179,8 @@ func (x *exchange) clientName() string {
 	return x.client.Name
 }
 
-// choose reads what the request selects and decides which candidate answers; dry
-// says that none will be called.
+// choose decides which candidates may answer the request. dry says that none of them
+// will be called.
 func (x *exchange) choose(dry bool) (*run, error) {
 	s, err := x.routes.selects(x.q, x.r.Header, x.client)
 	if err != nil {
@@ -205,7 +197,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		return nil, err
 	}
 	if d := r.choice.decision; d != nil {
-		d.ID, d.Policy = x.id, s.policy.name // also where a model was named: the policy's objective applies
+		d.ID, d.Policy = x.id, s.policy.name // also if a model was named, since the policy's objective applies
 		if s.objective != s.policy.objective {
 			d.Policy += ":" + s.objective.String()
 		}
@@ -215,8 +207,8 @@ func (x *exchange) choose(dry bool) (*run, error) {
 	return r, nil
 }
 
-// side begins the exchange of a request that is not a conversation, in the API that
-// its client seems to use.
+// side begins the exchange for a request that calls no model. It answers in the API
+// that the client seems to use.
 func (g *Gateway) side(w http.ResponseWriter, r *http.Request) *exchange {
 	api := wire.Chat
 	if r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(r.URL.Path, "/v1/messages") {
@@ -225,7 +217,8 @@ func (g *Gateway) side(w http.ResponseWriter, r *http.Request) *exchange {
 	return g.newExchange(w, r, api)
 }
 
-// listed is a model or policy in the lists of both APIs.
+// listed is a model or policy in a list, with the fields of both OpenAI's and
+// Anthropic's API.
 type listed struct {
 	ID        string `json:"id"`
 	Object    string `json:"object"`
@@ -236,10 +229,11 @@ type listed struct {
 	Name      string `json:"display_name"`
 }
 
-// models lists what clients may give as the model, or one entry of the list.
+// models answers with the names that the client may use as the model, or with one of
+// them.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x := g.side(w, r)
-	client, err := authenticate(r.Context(), x.clients(), r.Header)
+	client, err := authenticate(r.Context(), x.routes.clients, r.Header)
 	if err != nil {
 		x.fail(err)
 		return
@@ -259,7 +253,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	if name := r.PathValue("name"); name != "" {
 		at := slices.IndexFunc(list, func(m listed) bool { return m.ID == name })
 		if at < 0 {
-			x.fail(&wire.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: fmt.Sprintf("no model %q: GET /v1/models lists what there is", name)})
+			x.fail(&wire.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: fmt.Sprintf("no model %q: GET /v1/models lists the valid names", name)})
 			return
 		}
 		answer = list[at]
@@ -272,10 +266,10 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x.reply.whole(http.StatusOK, body)
 }
 
-// posts are the endpoints that require POST.
+// posts are the paths that require POST.
 var posts = []string{"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", routePath}
 
-// notFound answers requests for paths that are not endpoints.
+// notFound answers requests that no endpoint serves.
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 	if slices.Contains(posts, r.URL.Path) {
 		w.Header().Set("Allow", http.MethodPost)

@@ -12,8 +12,8 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 )
 
-// cachedTokens reads from a dry run what of the input each candidate's provider
-// is thought to hold.
+// cachedTokens returns from a dry run the chosen model, and how many input tokens are
+// assumed to be in the prompt cache of each candidate's provider.
 func cachedTokens(t *testing.T, r *rig, path, body string, headers ...string) (model string, cached map[string]int) {
 	t.Helper()
 	a := r.post(t, path, body, headers...)
@@ -36,7 +36,7 @@ func cachedTokens(t *testing.T, r *rig, path, body string, headers ...string) (m
 	return d.Model, cached
 }
 
-// turns is a conversation whose first turn is long enough for a prompt cache.
+// turns returns a conversation whose first turn is long enough for a prompt cache.
 func turns(model string, users ...string) string {
 	messages := []map[string]string{{"role": "system", "content": strings.Repeat("You are a patient tutor of arithmetic. ", 300)}}
 	for i, text := range users {
@@ -52,8 +52,8 @@ func turns(model string, users ...string) string {
 	return string(b)
 }
 
-// Who served a conversation holds it in its prompt cache for a while, so that
-// switching must pay for itself.
+// A conversation stays with its model while the provider has it in the prompt cache, unless
+// another model is worth the loss of the cache.
 func TestConversationStays(t *testing.T) {
 	now := time.Now()
 	r := &rig{records: &records{}}
@@ -63,53 +63,53 @@ func TestConversationStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.serve(t, g)
-	const dear = "gpt-4o-2024-08-06"
-	// Just below the worth of quality from which the dear model is chosen.
+	const large = "gpt-4o-2024-08-06"
+	// Just below the worth of quality above which the large model is chosen.
 	var d struct {
 		Flips []struct {
 			Worth float64 `json:"usd_per_quality"`
 			Model string
 		}
 	}
-	if err := json.Unmarshal([]byte(r.post(t, "/v1/route", turns("auto", sumQuestion, "And 18 * 23?")).body), &d); err != nil || d.Flips[0].Model != dear {
+	if err := json.Unmarshal([]byte(r.post(t, "/v1/route", turns("auto", sumQuestion, "And 18 * 23?")).body), &d); err != nil || d.Flips[0].Model != large {
 		t.Fatalf("%v: %+v", err, d)
 	}
 	worth := strconv.FormatFloat(0.9*d.Flips[1].Worth, 'g', -1, 64)
 	auto := "auto:usd-per-quality=" + worth
 	second := turns(auto, sumQuestion, "And 18 * 23?")
-	if model, cached := cachedTokens(t, r, "/v1/route", second); model == dear || len(cached) != 0 {
+	if model, cached := cachedTokens(t, r, "/v1/route", second); model == large || len(cached) != 0 {
 		t.Fatalf("before anything was served: %s, cached %v", model, cached)
 	}
-	if a := r.post(t, "/v1/chat/completions", turns(dear, sumQuestion)); a.status != 200 {
+	if a := r.post(t, "/v1/chat/completions", turns(large, sumQuestion)); a.status != 200 {
 		t.Fatal(a.body)
 	}
 	input := r.records.list()[0].Usage.Input
 	model, cached := cachedTokens(t, r, "/v1/route", second)
-	if cached[dear] != input || len(cached) != 1 {
-		t.Errorf("cached %v, want %d tokens of %s", cached, input, dear)
+	if cached[large] != input || len(cached) != 1 {
+		t.Errorf("cached %v, want %d tokens of %s", cached, input, large)
 	}
-	if model != dear {
+	if model != large {
 		t.Errorf("the conversation switches to %s at once", model)
 	}
-	if _, cached := cachedTokens(t, r, "/v1/route", turns(auto, "Another sumQuestion.", "And another?")); len(cached) != 0 {
+	if _, cached := cachedTokens(t, r, "/v1/route", turns(auto, "Another question.", "And another?")); len(cached) != 0 {
 		t.Errorf("another conversation: cached %v", cached)
 	}
 	if _, cached := cachedTokens(t, r, "/v1/route", turns(auto, sumQuestion)); len(cached) != 0 {
 		t.Errorf("the same first turn again: cached %v, though its last message is not in the cache", cached)
 	}
 	now = now.Add(6 * time.Minute)
-	if model, cached := cachedTokens(t, r, "/v1/route", second); model == dear || len(cached) != 0 {
+	if model, cached := cachedTokens(t, r, "/v1/route", second); model == large || len(cached) != 0 {
 		t.Errorf("after 6 minutes: %s, cached %v", model, cached)
 	}
 }
 
-// A session that the client names is remembered even if its texts change.
+// A session that the client names is recognized even if its text changes.
 func TestNamedSession(t *testing.T) {
 	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
-	const dear, session = "gpt-4o-2024-08-06", "X-Carrot-Session: s-1"
-	r.post(t, "/v1/chat/completions", turns(dear, sumQuestion), session)
-	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", "Something else."), session); cached[dear] == 0 {
-		t.Errorf("cached %v, want some of %s", cached, dear)
+	const large, session = "gpt-4o-2024-08-06", "X-Carrot-Session: s-1"
+	r.post(t, "/v1/chat/completions", turns(large, sumQuestion), session)
+	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", "Something else."), session); cached[large] == 0 {
+		t.Errorf("cached %v, want some of %s", cached, large)
 	}
 	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", "Something else."), "X-Carrot-Session: s-2"); len(cached) != 0 {
 		t.Errorf("another session: cached %v", cached)
@@ -119,22 +119,22 @@ func TestNamedSession(t *testing.T) {
 	}
 }
 
-// A response is continued by who made it.
+// A response is continued by the model that made it.
 func TestPreviousResponse(t *testing.T) {
 	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [responses, chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
-	const dear = "gpt-4o-2024-08-06"
+	const large = "gpt-4o-2024-08-06"
 	body := func(model, more string) string {
 		return fmt.Sprintf(`{"model":%q,"input":%q%s}`, model, sumQuestion, more)
 	}
 	for _, stream := range []string{"", `,"stream":true`} {
-		first := r.post(t, "/v1/responses", body(dear, stream))
+		first := r.post(t, "/v1/responses", body(large, stream))
 		at := strings.Index(first.body, `"resp_`)
 		if first.status != 200 || at < 0 {
 			t.Fatalf("status %d: %s", first.status, first.body)
 		}
 		id := first.body[at+1 : at+1+strings.IndexByte(first.body[at+1:], '"')]
 		next := r.post(t, "/v1/responses", body("auto:usd-per-quality=0", `,"previous_response_id":"`+id+`"`))
-		if next.status != 200 || next.header.Get("X-Carrot-Model") != dear || next.header.Get("X-Carrot-Reason") != "continues-response" {
+		if next.status != 200 || next.header.Get("X-Carrot-Model") != large || next.header.Get("X-Carrot-Reason") != "continues-response" {
 			t.Errorf("status %d, served by %s for %s: %.300s", next.status, next.header.Get("X-Carrot-Model"), next.header.Get("X-Carrot-Reason"), next.body)
 		}
 	}
@@ -143,13 +143,13 @@ func TestPreviousResponse(t *testing.T) {
 	}
 }
 
-// A turn in which a model thinks and calls tools is ended by that model.
+// If a model reasons and then calls a tool, the same model finishes the turn.
 func TestThinkingStays(t *testing.T) {
 	r := newRig(t, strings.Replace(simulatedConfig, "kind: openai", "kind: anthropic", 1), map[string]http.Handler{"sim": simulated(0)})
-	const dear = "gpt-4o-2024-08-06"
+	const large = "gpt-4o-2024-08-06"
 	const user = `{"role":"user","content":"Use the tool to look it up."}`
 	tools := `"tools":[{"name":"look","input_schema":{"type":"object"}}],"max_tokens":50,"messages":[` + user
-	if a := r.post(t, "/v1/messages", `{"model":"`+dear+`",`+tools+`]}`); a.status != 200 {
+	if a := r.post(t, "/v1/messages", `{"model":"`+large+`",`+tools+`]}`); a.status != 200 {
 		t.Fatal(a.body)
 	}
 	result := `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"42"}]}`
@@ -158,50 +158,51 @@ func TestThinkingStays(t *testing.T) {
 		{"without", `,{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"look","input":{}}]}`, "trade-off"},
 	} {
 		a := r.post(t, "/v1/messages", `{"model":"auto:usd-per-quality=0",`+tools+test.call+result+`]}`)
-		if served := a.header.Get("X-Carrot-Model"); a.status != 200 || a.header.Get("X-Carrot-Reason") != test.want || (served == dear) != (test.want == "continues-reasoning") {
+		if served := a.header.Get("X-Carrot-Model"); a.status != 200 || a.header.Get("X-Carrot-Reason") != test.want || (served == large) != (test.want == "continues-reasoning") {
 			t.Errorf("%s: status %d, served by %s for %s, want %s", test.name, a.status, served, a.header.Get("X-Carrot-Reason"), test.want)
 		}
 	}
 }
 
-// Reasoning that was translated on its way to the client comes back with the
-// tool's result: who made it goes on, in whatever API it is called.
+// If reasoning was translated for the client, the model that made it still finishes the
+// turn, whichever API its provider has.
 func TestThinkingStaysTranslated(t *testing.T) {
 	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
-	const dear = "gpt-4o-2024-08-06"
+	const large = "gpt-4o-2024-08-06"
 	const user = `{"role":"user","content":"Use the tool to look it up."}`
 	const tools = `"tools":[{"type":"function","name":"look","parameters":{"type":"object"},"strict":false}],"input":[` + user
 	const back = `,{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]},` +
 		`{"type":"function_call","call_id":"c1","name":"look","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"42"}]}`
-	// Nobody is known to have begun it, as after a restart: better to go on than
-	// to refuse.
+	// It is unknown which model began the turn, as after a restart. The request is
+	// answered nevertheless.
 	if a := r.post(t, "/v1/responses", `{"model":"auto",`+tools+back); a.status != 200 {
-		t.Errorf("nobody known: status %d: %s", a.status, a.body)
+		t.Errorf("without a known model: status %d: %s", a.status, a.body)
 	}
-	if a := r.post(t, "/v1/responses", `{"model":"`+dear+`",`+tools+`]}`); a.status != 200 {
+	if a := r.post(t, "/v1/responses", `{"model":"`+large+`",`+tools+`]}`); a.status != 200 {
 		t.Fatal(a.body)
 	}
 	a := r.post(t, "/v1/responses", `{"model":"auto:usd-per-quality=0",`+tools+back)
-	if a.status != 200 || a.header.Get("X-Carrot-Model") != dear || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
+	if a.status != 200 || a.header.Get("X-Carrot-Model") != large || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
 		t.Errorf("status %d, served by %s for %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
 	}
 }
 
-// Reasoning is found again where the first turn was a text and is an item now.
+// Reasoning is recognized even if the first turn was sent as text before and is an item
+// now.
 func TestThinkingStaysAfterText(t *testing.T) {
 	r := newRig(t, strings.Replace(simulatedConfig, "/v1}", "/v1, apis: [chat]}", 1), map[string]http.Handler{"sim": simulated(0)})
-	const dear = "gpt-4o-2024-08-06"
+	const large = "gpt-4o-2024-08-06"
 	const tools = `"tools":[{"type":"function","name":"look","parameters":{"type":"object"},"strict":false}],"input":`
-	r.post(t, "/v1/responses", `{"model":"`+dear+`",`+tools+`"hello"}`)
+	r.post(t, "/v1/responses", `{"model":"`+large+`",`+tools+`"hello"}`)
 	a := r.post(t, "/v1/responses", `{"model":"auto:usd-per-quality=0",`+tools+`[{"role":"user","content":"hello"},{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]},`+
 		`{"type":"function_call","call_id":"c1","name":"look","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"42"}]}`)
-	if a.header.Get("X-Carrot-Model") != dear || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
+	if a.header.Get("X-Carrot-Model") != large || a.header.Get("X-Carrot-Reason") != "continues-reasoning" {
 		t.Errorf("status %d, served by %s for %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
 	}
 }
 
-// Who must go on with a response is not asked where the request leaves it out, or
-// where its provider keeps none.
+// A response cannot be continued if the request excludes the model that made it, or if the
+// provider does not store responses.
 func TestPreviousResponseRefused(t *testing.T) {
 	r := newRig(t, `
 providers:
@@ -213,7 +214,7 @@ models:
 policies: [{name: small, models: [gemma-2-2b-it]}]
 `, map[string]http.Handler{"sim": simulated(0)})
 	for model, want := range map[string]string{
-		"gpt-4o-2024-08-06": "gpt-4o-2024-08-06 must continue what it began, and is not among the models asked for: gemma-2-2b-it",
+		"gpt-4o-2024-08-06": "gpt-4o-2024-08-06 must continue this conversation, but is not among the models of the request: gemma-2-2b-it",
 		"gemma-2-2b-it":     "through an API that does not keep responses: send the earlier turns in input",
 	} {
 		first := r.post(t, "/v1/responses", `{"model":"`+model+`","input":"hello"}`)

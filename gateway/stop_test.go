@@ -17,8 +17,8 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// stopped serves a configuration, sends a request, tells the gateway to stop as
-// soon as a provider was called, and returns the client's answer and the records.
+// stopped serves a configuration and sends a request. It stops the gateway as soon as a
+// provider is called, and returns the client's answer and the records.
 func stopped(t *testing.T, config string, provider http.HandlerFunc) (answer, []*record.Attempt) {
 	t.Helper()
 	return stoppedLogging(t, config, provider, slog.DiscardHandler)
@@ -50,8 +50,8 @@ func stoppedLogging(t *testing.T, config string, provider http.HandlerFunc, log 
 	return got, kept.list()
 }
 
-// A stop while a retry is waited for is told to the client, who would take an
-// empty answer of status 200 for one.
+// If the gateway stops while it waits for a retry, the client receives an error rather than
+// an empty answer with status 200.
 func TestStopWhileWaiting(t *testing.T) {
 	got, all := stopped(t, pairConfig+"retry: {retries: 3, backoff: 20s, max_wait: 20s}\nlimits: {shutdown: 50ms}",
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
@@ -59,11 +59,11 @@ func TestStopWhileWaiting(t *testing.T) {
 		t.Errorf("status %d: %q", got.status, got.body)
 	}
 	if len(all) != 1 {
-		t.Errorf("%d records of one call", len(all))
+		t.Errorf("%d records for one call", len(all))
 	}
 }
 
-// A stop ends a call, and no further ones are made or recorded.
+// If the gateway stops during a call, it makes and records no further calls.
 func TestStopMakesNoAttempts(t *testing.T) {
 	got, all := stopped(t, pairConfig+"limits: {shutdown: 50ms}", func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -75,11 +75,11 @@ func TestStopMakesNoAttempts(t *testing.T) {
 		t.Errorf("status %d after %s attempts: %q", got.status, got.header.Get("X-Carrot-Attempts"), got.body)
 	}
 	if len(all) != 1 || all[0].ErrorCode != "shutting_down" {
-		t.Errorf("%d records of one call: %+v", len(all), all)
+		t.Errorf("%d records for one call: %+v", len(all), all)
 	}
 }
 
-// slowLog takes its time for the line of a request that has ended.
+// slowLog is slow to log that a request has ended.
 type slowLog struct{ slog.Handler }
 
 func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -91,8 +91,7 @@ func (slowLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// The error of a stop reaches the client, however long what comes after it takes
-// the gateway.
+// The client receives the error when the gateway stops, even if logging takes long.
 func TestStopIsTold(t *testing.T) {
 	got, _ := stoppedLogging(t, pairConfig+"limits: {shutdown: 50ms}", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, slowLog{slog.DiscardHandler})
 	if got.status != 503 || !strings.Contains(got.body, `"code":"shutting_down"`) {
@@ -100,7 +99,7 @@ func TestStopIsTold(t *testing.T) {
 	}
 }
 
-// A stop while a client takes its time to read is no second answer.
+// If the gateway stops while a client reads slowly, it does not send a second answer.
 func TestStopWhileWriting(t *testing.T) {
 	long := said(200, "application/json", `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"`+
 		strings.Repeat("x", 40<<20)+`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`)
@@ -117,7 +116,7 @@ func TestStopWhileWriting(t *testing.T) {
 	}
 	defer client.Close()
 	body := chat("auto", sumQuestion)
-	fmt.Fprintf(client, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(client, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	if _, err := io.ReadFull(client, make([]byte, 12)); err != nil { // the answer has begun
 		t.Fatal(err)
 	}
@@ -131,6 +130,6 @@ func TestStopWhileWriting(t *testing.T) {
 		t.Errorf("records %+v", all)
 	}
 	if n := statusCount(t, registry, "503"); n > 0 || strings.Contains(log.String(), "superfluous") {
-		t.Errorf("%v answers of 503 beside one of 200; log %s", n, log)
+		t.Errorf("%v answers with 503 in addition to one with 200; log %s", n, log)
 	}
 }

@@ -15,29 +15,30 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// keptText is how much of a stream's text is kept to count its tokens, in
-// bytes, if no usage comes.
+// keptText is how much of a stream's text is kept, in bytes. Its tokens are counted if
+// the provider reports no usage.
 const keptText = 64 << 10
 
 // stream passes a provider's stream on to the client, event by event. Events before
-// the first content are held back: until then another candidate can still answer.
+// the first content are held back, because another candidate can still answer until
+// the client has received something.
 type stream struct {
 	*call
 	begun time.Time
 
-	translator *wire.StreamTranslator // nil: the client speaks the provider's API
-	out        []byte                 // not yet written
+	translator *wire.StreamTranslator // nil: the client uses the provider's API
+	out        []byte                 // events that are not yet written
 	usage      carrot.Usage
 	known      known
 	text       strings.Builder
 	textLength int
-	finished   int  // answers that are complete
-	done       bool // the client has the mark that ends a chat's stream
-	events     int  // that the client got or is about to get
+	finished   int  // complete answers
+	done       bool // the mark that ends a chat stream was passed on
+	events     int  // passed on
 }
 
-// relay passes the stream on. An error is returned whether or not the client has a
-// part of the answer: reply.sent says which.
+// relay passes the stream on. It returns an error even if the client has received part
+// of the answer, in which case reply.sent is set.
 func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Error {
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
 		return s.noStream(ctx, response)
@@ -69,8 +70,8 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 	return e
 }
 
-// noStream is the error of an answer that should have been a stream: often an
-// error with a good status.
+// noStream returns the error for an answer that should have been a stream. It is often
+// an error with status 200.
 func (s *stream) noStream(ctx context.Context, response *http.Response) *provider.Error {
 	body, err := provider.ReadAnswer(response, maxAnswer)
 	if err != nil {
@@ -82,11 +83,11 @@ func (s *stream) noStream(ctx context.Context, response *http.Response) *provide
 	if answer, ok := wire.ReadAnswer(s.api, body); ok {
 		s.take(answer)
 	}
-	return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not stream"}
+	return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not send a stream"}
 }
 
-// flushing is a provider's stream. Before it waits for more of it, it sends the
-// client what has come so far.
+// flushing reads a provider's stream. Before each read, which may have to wait, it
+// sends the client everything that has arrived.
 type flushing struct {
 	from io.Reader
 	s    *stream
@@ -99,21 +100,21 @@ func (f flushing) Read(b []byte) (int, error) {
 	return f.from.Read(b)
 }
 
-// errHungUp is that the client cannot be written to.
+// errHungUp means that writing to the client failed.
 var errHungUp = &provider.Error{Kind: provider.Canceled, Code: "canceled", Message: "the client has hung up"}
 
-// drainFor is how long the gateway waits for the end of a stream after its last
-// event, so that the connection can be used again.
+// drainFor is how long the gateway waits for the end of a stream after its last event.
+// A connection can be used again only if its stream was read to the end.
 const drainFor = 5 * time.Millisecond
 
 func drain(body io.ReadCloser) {
 	late := time.AfterFunc(drainFor, func() { body.Close() })
 	defer late.Stop()
-	_, _ = io.CopyN(io.Discard, body, 4096) // its errors no longer matter
+	_, _ = io.CopyN(io.Discard, body, 4096) // errors do not matter any more
 }
 
-// lateFor is how long the gateway waits for what may follow a whole answer: its
-// usage, and the mark that ends the stream.
+// lateFor is how long the gateway waits, after a complete answer, for the usage and
+// for the mark that ends the stream.
 const lateFor = 5 * time.Second
 
 // pump reads events and passes them on until the stream ends.
@@ -143,7 +144,7 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 		}
 		s.note(&chunk)
 		if err := s.pass(e); err != nil {
-			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Message: err.Error(), Quoted: true}
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Ours: true, Message: err.Error(), Quoted: true}
 		}
 		if chunk.Content && !s.x.reply.sent {
 			s.try.Answered()
@@ -155,7 +156,7 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 			return errHungUp
 		}
 		if chunk.Last && !s.x.reply.sent {
-			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "empty_stream", Message: "the provider's stream has no answer in it"}
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "empty_stream", Message: "the provider's stream contains no answer"}
 		}
 		if chunk.Last {
 			return nil
@@ -167,18 +168,18 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 	}
 }
 
-// complete reports whether all answers that were asked for are complete.
+// complete reports whether all requested answers are complete.
 func (s *stream) complete() bool {
 	return s.finished > 0 && (s.api != wire.Chat || s.finished >= s.x.q.Answers)
 }
 
-// note keeps what an event says about the answer.
+// note records what an event says about the answer.
 func (s *stream) note(c *wire.Chunk) {
-	if c.Model != "" {
-		s.a.UpstreamModel = c.Model
+	if model := headerSafe(c.Model); model != "" {
+		s.a.UpstreamModel = model
 	}
-	if c.ID != "" {
-		s.a.AnswerID = c.ID
+	if id := headerSafe(c.ID); id != "" {
+		s.a.AnswerID = id
 	}
 	s.finished += c.Finished
 	if c.HasUsage {
@@ -195,8 +196,8 @@ func (s *stream) note(c *wire.Chunk) {
 	}
 }
 
-// pass turns a provider's event into the client's, and keeps them until they are
-// written.
+// pass translates a provider's event to the client's API, if necessary, and adds the
+// result to the events to be written.
 func (s *stream) pass(e wire.Event) error {
 	if s.translator == nil {
 		s.add(e)
@@ -209,7 +210,7 @@ func (s *stream) pass(e wire.Event) error {
 	return err
 }
 
-// add appends an event of the client's API.
+// add adds an event in the client's API to those to be written.
 func (s *stream) add(e wire.Event) {
 	if s.x.reply.api == wire.Chat && string(e.Data) == wire.Done {
 		s.done = true
@@ -232,8 +233,9 @@ func (s *stream) add(e wire.Event) {
 	}
 }
 
-// counted is the last chunk of a chat whose client asked for the usage and whose
-// provider reported none: it has the gateway's own count, and says so.
+// counted returns the chunk with the gateway's own count of tokens, marked as an
+// estimate. It ends a chat stream whose client asked for usage and whose provider
+// reported none.
 func (s *stream) counted() []byte {
 	s.settle()
 	u := s.a.Usage
@@ -247,13 +249,14 @@ func (s *stream) counted() []byte {
 		Account json.RawMessage `json:"carrot"`
 	}{s.a.AnswerID, "chat.completion.chunk", time.Now().Unix(), s.c.Name, []struct{}{},
 		map[string]int{"prompt_tokens": u.Input, "completion_tokens": u.Output, "total_tokens": u.Input + u.Output}, s.accountJSON()})
-	if err != nil { // strings and numbers can always be written
+	if err != nil { // impossible
 		return nil
 	}
 	return b
 }
 
-// accountJSON is the gateway's account, written beside a usage.
+// accountJSON returns the gateway's own fields about cost, which are written next to
+// the usage.
 func (k *call) accountJSON() []byte {
 	a := k.a
 	out := struct {
@@ -263,7 +266,7 @@ func (k *call) accountJSON() []byte {
 		Cost      *carrot.USD `json:"cost_usd"` // null: unknown
 		Estimate  *carrot.USD `json:"cost_estimate_usd,omitempty"`
 		Attempts  int         `json:"attempts"`
-		Estimated bool        `json:"estimated,omitempty"` // the tokens were counted here
+		Estimated bool        `json:"estimated,omitempty"` // the gateway counted the tokens
 	}{RequestID: a.RequestID, Model: a.Candidate, Policy: k.x.q.Model, Attempts: a.Number, Estimated: a.Estimated}
 	if !a.CostUnknown {
 		out.Cost = &a.Cost
@@ -278,7 +281,7 @@ func (k *call) accountJSON() []byte {
 	return b
 }
 
-// flush writes what is kept to the client, and reports whether that succeeded.
+// flush writes the waiting events to the client. It reports whether that succeeded.
 func (s *stream) flush() bool {
 	if len(s.out) == 0 {
 		return true
@@ -288,7 +291,7 @@ func (s *stream) flush() bool {
 	return ok
 }
 
-// settle brings usage and cost up to date.
+// settle updates the attempt's usage and cost.
 func (s *stream) settle() {
 	s.account(s.usage, s.known, s.textLength, s.text.String())
 	if s.a.Prompt != nil {
@@ -296,14 +299,14 @@ func (s *stream) settle() {
 	}
 }
 
-// end writes the rest of a stream that ended well.
+// end writes the rest of a stream that ended without an error.
 func (s *stream) end() *provider.Error {
 	if s.translator != nil {
 		for _, e := range s.translator.Close() {
 			s.add(e)
 		}
 	}
-	if s.x.reply.api == wire.Chat && !s.done { // not all servers send the mark
+	if s.x.reply.api == wire.Chat && !s.done { // some servers omit the mark
 		s.add(wire.Event{Data: []byte(wire.Done)})
 	}
 	if !s.flush() {
@@ -312,8 +315,8 @@ func (s *stream) end() *provider.Error {
 	return nil
 }
 
-// broken ends a stream, of which the client has a part, with an error in the
-// client's API.
+// broken ends a stream with an error in the client's API, after the client has received
+// part of the answer.
 func (s *stream) broken(e *provider.Error) {
 	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Message: e.Message, RequestID: s.x.id}
 	s.out = out.Event(s.x.reply.api, s.events).AppendTo(s.out)

@@ -26,25 +26,26 @@ import (
 // instrumentation names this package in spans and metrics.
 const instrumentation = "github.com/carrot-router/carrot/gateway"
 
-// tracer makes OpenTelemetry spans and metrics: a server span for a request,
-// within it one for the decision and a client span for each attempt.
+// tracer makes OpenTelemetry spans and metrics: a server span for a request and, within
+// it, a span for the decision and a client span for each attempt.
 //
-// Names of attempts are those of the GenAI semantic conventions 0.1.0, the
-// first release outside the core conventions: what was gen_ai.client.operation.*
-// in 1.41 is gen_ai.client.inference.*, the histogram gen_ai.client.token.usage
-// is a counter for each kind of token, and cache_creation is cache_write. HTTP
-// names are the stable ones, ours begin with carrot. No prompt, answer,
-// key or error message is in any of them.
+// Attempts use the names of the GenAI semantic conventions 0.1.0, the first release that
+// is separate from the core conventions. Since release 1.41 of those,
+// gen_ai.client.operation.* has become gen_ai.client.inference.*, the histogram
+// gen_ai.client.token.usage has become a counter for each kind of token, and
+// cache_creation has become cache_write. HTTP names are the stable ones, and the
+// gateway's own names begin with carrot. None of them contains a prompt, answer, key or
+// error message.
 //
-// Where nothing listens, spans and metrics cost next to nothing, and a client's
-// trace context is passed on to the provider as it came.
+// Without exporters, spans and metrics cost very little, and a client's trace context is
+// passed on to the provider unchanged.
 type tracer struct {
 	tracer     trace.Tracer // nil: no spans
 	propagator propagation.TraceContext
 	genAI      *genAI // nil: no metrics
 }
 
-// newTracer uses providers of the application; nil ones do nothing.
+// newTracer returns a tracer for the application's providers. Nil ones do nothing.
 func newTracer(tp trace.TracerProvider, mp metric.MeterProvider) *tracer {
 	t := &tracer{}
 	if _, none := tp.(tracenoop.TracerProvider); tp != nil && !none {
@@ -56,9 +57,9 @@ func newTracer(tp trace.TracerProvider, mp metric.MeterProvider) *tracer {
 	return t
 }
 
-// request begins the span of a request, within the client's trace if its
-// headers name one. The span ends with the status, and with the names of the
-// policy and of the model that answered where they are known.
+// request begins the span of a request, within the client's trace if its headers name
+// one. The function that it returns ends the span with the status and, if they are
+// known, the policy and the model that answered.
 func (t *tracer) request(ctx context.Context, header http.Header, api wire.API) (context.Context, func(status int, policy, model string)) {
 	if len(header["Traceparent"]) > 0 {
 		ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(header))
@@ -85,8 +86,8 @@ func (t *tracer) request(ctx context.Context, header http.Header, api wire.API) 
 
 func endNothing(int, string, string) {}
 
-// decision begins the span of a decision. It ends with the decision, nil if
-// there is none.
+// decision begins the span of a decision. The function that it returns ends the span
+// with the decision, or nil if there is none.
 func (t *tracer) decision(ctx context.Context) (context.Context, func(d *carrot.Decision, policy, reason string)) {
 	if t.tracer == nil {
 		return ctx, endNoDecision
@@ -107,7 +108,7 @@ func (t *tracer) decision(ctx context.Context) (context.Context, func(d *carrot.
 			attribute.Float64("carrot.novelty", d.Novelty),
 			attribute.Int("carrot.candidates", len(d.Candidates)),
 		)
-		if !math.IsInf(d.USDPerQuality, 0) { // not all that store spans hold it
+		if !math.IsInf(d.USDPerQuality, 0) { // some backends cannot store infinity
 			span.SetAttributes(attribute.Float64("carrot.usd_per_quality", d.USDPerQuality))
 		}
 	}
@@ -115,7 +116,7 @@ func (t *tracer) decision(ctx context.Context) (context.Context, func(d *carrot.
 
 func endNoDecision(*carrot.Decision, string, string) {}
 
-// attemptSpan is the span and the metrics of one attempt. A nil one does
+// attemptSpan is the span of one attempt, with its metrics. A nil attemptSpan does
 // nothing.
 type attemptSpan struct {
 	t    *tracer
@@ -124,13 +125,14 @@ type attemptSpan struct {
 	call callKey
 }
 
-// attempt begins the span of a call; it reads of a what is known before the
-// call.
-func (t *tracer) attempt(ctx context.Context, a *record.Attempt) (context.Context, *attemptSpan) {
+// attempt begins the span of a call of a provider.
+func (t *tracer) attempt(ctx context.Context, a *record.Attempt, p *provider.Upstream) (context.Context, *attemptSpan) {
 	if t.tracer == nil && t.genAI == nil {
 		return ctx, nil
 	}
-	s := &attemptSpan{t: t, call: callKey{operation: "chat", provider: a.Provider, model: a.UpstreamModel}}
+	s := &attemptSpan{t: t, call: callKey{operation: "chat", model: a.UpstreamModel}}
+	s.call.address, s.call.port = address(p.BaseURL)
+	s.call.provider = conventional(string(p.Kind), s.call.address, p.Name)
 	if a.API == string(wire.Embeddings) {
 		s.call.operation = "embeddings"
 	}
@@ -141,17 +143,7 @@ func (t *tracer) attempt(ctx context.Context, a *record.Attempt) (context.Contex
 	return ctx, s
 }
 
-// calls says which provider is called. Without it the provider goes by its name
-// in the config and has no address.
-func (s *attemptSpan) calls(p *provider.Upstream) {
-	if s == nil {
-		return
-	}
-	s.call.address, s.call.port = address(p.BaseURL)
-	s.call.provider = conventional(string(p.Kind), s.call.address, p.Name)
-}
-
-// end ends the span with how the attempt ended and counts it.
+// end ends the span with the result of the attempt, and counts the attempt.
 func (s *attemptSpan) end(a *record.Attempt) {
 	if s == nil {
 		return
@@ -227,14 +219,14 @@ func setKnown(span trace.Span, key, value string) {
 	}
 }
 
-// failed marks a span as an error of a kind. Messages stay out of it.
+// failed marks a span as failed with an error of some kind, without a message.
 func failed(span trace.Span, kind string) {
 	span.SetAttributes(attribute.String("error.type", kind))
 	span.SetStatus(codes.Error, kind)
 }
 
-// failureLabel is the kind of an attempt's failure, of few values; empty if it
-// was served.
+// failureLabel returns the kind of an attempt's failure, one of few values. It is empty
+// if the attempt succeeded.
 func failureLabel(a *record.Attempt) string {
 	switch {
 	case a.Outcome == record.Served:
@@ -245,7 +237,7 @@ func failureLabel(a *record.Attempt) string {
 	return strconv.Itoa(a.Status)
 }
 
-// address is the host of a URL and its port.
+// address returns the host and port of a URL.
 func address(base string) (string, int) {
 	u, err := url.Parse(base)
 	if err != nil {
@@ -261,7 +253,7 @@ func address(base string) (string, int) {
 	return u.Hostname(), port
 }
 
-// systems are the providers that the conventions have a name for, by address.
+// systems are the providers for which the conventions have a name, by host.
 var systems = map[string]string{
 	"api.openai.com":                    "openai",
 	"api.anthropic.com":                 "anthropic",
@@ -276,8 +268,8 @@ var systems = map[string]string{
 	"aiplatform.googleapis.com":         "gcp.vertex_ai",
 }
 
-// conventional is the value of gen_ai.provider.name: the conventions' name of
-// who is called, or else the config's.
+// conventional returns the value of gen_ai.provider.name: the provider's name in the
+// conventions, or else in the configuration.
 func conventional(kind, host, name string) string {
 	switch {
 	case systems[host] != "":
@@ -290,8 +282,8 @@ func conventional(kind, host, name string) string {
 	return name
 }
 
-// callKey is what the metrics of attempts are told apart by. All of it comes
-// from the config, except for the failure, which is a status or an outcome.
+// callKey is the set of labels of an attempt's metrics. All values come from the
+// configuration, except for the failure, which is a status or an outcome.
 type callKey struct {
 	operation, provider, model, address string
 	port                                int
@@ -308,8 +300,8 @@ func (k callKey) attributes() []attribute.KeyValue {
 	return set
 }
 
-// genAI are the metrics of the GenAI conventions. gen_ai.response.model is left
-// out of them: it is a provider's to choose.
+// genAI are the metrics of the GenAI conventions. They do not have the label
+// gen_ai.response.model, because providers may send any value for it.
 type genAI struct {
 	duration, firstChunk, embedDuration             metric.Float64Histogram
 	inputTokens, outputTokens, embedTokens          metric.Int64Histogram
@@ -325,8 +317,7 @@ var (
 )
 
 func newGenAI(m metric.Meter) *genAI {
-	// An error is of a name that is not allowed; these are, and the instrument
-	// works nevertheless.
+	// The only errors are about invalid names, and these names are valid.
 	seconds := func(name, what string) metric.Float64Histogram {
 		h, _ := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(what), metric.WithExplicitBucketBoundaries(secondBounds...))
 		return h
@@ -345,8 +336,8 @@ func newGenAI(m metric.Meter) *genAI {
 		firstChunk:    seconds(inference+"time_to_first_chunk", "Time to the first content of a stream."),
 		inputTokens:   tokens(inference+"operation.input_tokens", "Input tokens of a call."),
 		outputTokens:  tokens(inference+"operation.output_tokens", "Output tokens of a call."),
-		input:         counter(inference+"usage.input_tokens", "Input tokens, cached ones included."),
-		output:        counter(inference+"usage.output_tokens", "Output tokens, reasoning included."),
+		input:         counter(inference+"usage.input_tokens", "Input tokens, including cached ones."),
+		output:        counter(inference+"usage.output_tokens", "Output tokens, including reasoning."),
 		cacheRead:     counter(inference+"usage.cache_read.input_tokens", "Input tokens read from the provider's cache."),
 		cacheWrite:    counter(inference+"usage.cache_write.input_tokens", "Input tokens written to the provider's cache."),
 		reasoning:     counter(inference+"usage.reasoning.output_tokens", "Output tokens of reasoning."),
@@ -355,10 +346,10 @@ func newGenAI(m metric.Meter) *genAI {
 	}
 }
 
-// callOptions are the attributes of a call, made once.
+// callOptions are the attributes for a callKey, which are made once.
 type callOptions struct {
 	plain  []metric.RecordOption
-	failed []metric.RecordOption // with error.type, if it failed
+	failed []metric.RecordOption // with error.type, if the call failed
 	tokens []metric.AddOption    // with gen_ai.token.modality
 }
 
@@ -377,7 +368,7 @@ func newCallOptions(k callKey) *callOptions {
 	return o
 }
 
-// record counts a call. Tokens count where the provider reported them.
+// record counts a call. It counts only tokens that the provider reported.
 func (g *genAI) record(ctx context.Context, k callKey, a *record.Attempt) {
 	o := g.calls.get(k, newCallOptions)
 	var u carrot.Usage

@@ -28,9 +28,11 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
+var tracedProvider = &provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"}
+
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// described lists a span's attributes as text.
+// described returns a span's attributes as text.
 func described(s sdktrace.ReadOnlySpan) []string {
 	var all []string
 	for _, a := range s.Attributes() {
@@ -50,11 +52,10 @@ func TestTraceOfRequest(t *testing.T) {
 	ctx, endRequest := tr.request(t.Context(), http.Header{"Traceparent": {traceparent}, "Tracestate": {"k=v"}}, wire.Chat)
 	_, endDecision := tr.decision(ctx)
 	endDecision(a.Decision, "balanced", string(record.TradeOff))
-	called, span := tr.attempt(ctx, a)
+	called, span := tr.attempt(ctx, a, tracedProvider)
 	header := http.Header{}
 	tr.inject(called, header)
-	a.UpstreamModel = "large-2026-11-01" // by the answer
-	span.calls(&provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"})
+	a.UpstreamModel = "large-2026-11-01" // as in the answer
 	a.AnswerID = "chatcmpl-1"
 	span.end(a)
 	endRequest(200, "balanced", "large")
@@ -105,7 +106,7 @@ func TestTraceOfFailures(t *testing.T) {
 		ctx, endRequest := tr.request(t.Context(), http.Header{"Authorization": {"Bearer SECRET"}}, wire.Messages)
 		_, endDecision := tr.decision(ctx)
 		endDecision(nil, "balanced", string(record.RouterFailed))
-		_, span := tr.attempt(ctx, a)
+		_, span := tr.attempt(ctx, a, tracedProvider)
 		span.end(a)
 		endRequest(502, "", "")
 		for i, want := range []string{string(record.RouterFailed), want, "502"} {
@@ -114,7 +115,7 @@ func TestTraceOfFailures(t *testing.T) {
 				t.Errorf("span %q has status %v and attributes %v, want an error of type %s", s.Name(), got, described(s), want)
 			}
 			if strings.Contains(fmt.Sprint(s), "SECRET") || strings.Contains(strings.Join(described(s), " "), "SECRET") {
-				t.Errorf("span %q gives content away: %v", s.Name(), described(s))
+				t.Errorf("span %q contains content: %v", s.Name(), described(s))
 			}
 		}
 	}
@@ -154,14 +155,13 @@ func TestAddress(t *testing.T) {
 	f("%", "", 0)
 }
 
-// genAIMetrics counts attempts and returns the metrics as lines of text.
+// genAIMetrics counts attempts and returns the metrics as text.
 func genAIMetrics(t *testing.T, attempts ...*record.Attempt) []string {
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
 	tr := newTracer(nil, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	for _, a := range attempts {
-		_, span := tr.attempt(t.Context(), a)
-		span.calls(&provider.Upstream{Name: "main", Kind: "openai", BaseURL: "https://api.openai.com/v1"})
+		_, span := tr.attempt(t.Context(), a, tracedProvider)
 		span.end(a)
 	}
 	var got metricdata.ResourceMetrics
@@ -224,13 +224,12 @@ func TestGenAIMetrics(t *testing.T) {
 	counted.Estimated = true
 	for _, line := range genAIMetrics(t, &counted) {
 		if strings.Contains(line, "usage.input_tokens") && !strings.Contains(line, " 0 {") {
-			t.Errorf("%s: tokens the provider did not report are counted", line)
+			t.Errorf("%s: tokens that the provider did not report are counted", line)
 		}
 	}
 }
 
-// Without an SDK nothing is made, and the client's trace goes on to the
-// provider.
+// Without an SDK there are no spans, and the client's trace is passed on to the provider.
 func TestTracerOff(t *testing.T) {
 	for name, tr := range map[string]*tracer{
 		"nil":  newTracer(nil, nil),
@@ -241,8 +240,7 @@ func TestTracerOff(t *testing.T) {
 			ctx, endRequest := tr.request(t.Context(), http.Header{"Traceparent": {traceparent}}, wire.Chat)
 			ctx, endDecision := tr.decision(ctx)
 			endDecision(a.Decision, "p", "r")
-			ctx, span := tr.attempt(ctx, a)
-			span.calls(&provider.Upstream{})
+			ctx, span := tr.attempt(ctx, a, tracedProvider)
 			a.AnswerID = "x"
 			header := http.Header{}
 			tr.inject(ctx, header)
@@ -260,7 +258,7 @@ func TestTracerOff(t *testing.T) {
 	}
 }
 
-// An infinite willingness to pay is no number that all stores hold.
+// An infinite willingness to pay is omitted, because some backends cannot store it.
 func TestTraceOfInfiniteWorth(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tr := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
@@ -275,13 +273,13 @@ func traced(ctx context.Context, tr *tracer, a *record.Attempt, header http.Head
 	ctx, endRequest := tr.request(ctx, header, wire.Chat)
 	_, endDecision := tr.decision(ctx)
 	endDecision(a.Decision, a.Policy, string(a.Reason))
-	called, span := tr.attempt(ctx, a)
+	called, span := tr.attempt(ctx, a, tracedProvider)
 	tr.inject(called, http.Header{})
 	span.end(a)
 	endRequest(200, a.Policy, a.Candidate)
 }
 
-// BenchmarkTracer is all that is traced of one request.
+// BenchmarkTracer measures everything that is traced for one request.
 func BenchmarkTracer(b *testing.B) {
 	a := exampleAttempt()
 	run := func(name string, tr *tracer) {
@@ -302,7 +300,7 @@ func BenchmarkTracer(b *testing.B) {
 	_ = all.Shutdown(context.Background())
 }
 
-// discard is an exporter to nowhere.
+// discard is an exporter that drops all spans.
 type discard struct{}
 
 func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }

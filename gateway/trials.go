@@ -2,16 +2,16 @@ package gateway
 
 import "slices"
 
-// trials are the candidates of a request, tried one after the other.
+// trials are the candidates of a request, which are tried one after another.
 type trials struct {
-	left  []*candidate // not tried yet
-	limit int          // of trials
+	left  []*candidate // not yet tried
+	limit int          // on the number of candidates that are tried
 	tried []*candidate
 }
 
-// next takes the candidate to try, nil if there is none. If all trials so far were
-// of one provider, the last one is of another, so that an outage of one provider
-// does not use up all trials.
+// next returns the next candidate, or nil if there is none. If all candidates so far are
+// at one provider, the last one that may be tried is at another, so that an outage of
+// one provider does not use up all trials.
 func (t *trials) next() *candidate {
 	if t.last() {
 		return nil
@@ -29,8 +29,8 @@ func (t *trials) next() *candidate {
 // last reports whether no candidate is left to try.
 func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
 
-// tooLong removes the candidates that are known to have no more context than c, for
-// which the request was too long.
+// tooLong removes the candidates whose context is known to be no longer than that of c,
+// for which the request was too long.
 func (t *trials) tooLong(c *candidate) {
 	have := c.Model.ContextTokens
 	t.left = slices.DeleteFunc(slices.Clone(t.left), func(other *candidate) bool {

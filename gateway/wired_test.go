@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// A candidate's own limit takes the place of the one that a translation to
-// messages must invent.
-func TestInventedLimit(t *testing.T) {
+// The messages API requires a token limit. If the client sent none, the candidate's own
+// limit is used.
+func TestLimitForMessages(t *testing.T) {
 	var got string
 	seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -31,7 +31,7 @@ models: [{name: gemma-2-2b-it, provider: a, settings: {max_tokens: 16000}}]
 	f(`"max_tokens":20000`, "16000")
 }
 
-// Embeddings whose provider reports no usage are billed for their own count.
+// If a provider reports no usage for embeddings, the gateway counts the tokens.
 func TestEmbeddingsCounted(t *testing.T) {
 	vectors := said(200, "application/json", `{"object":"list","model":"m","data":[{"index":0,"embedding":[1]}]}`)
 	r := newRig(t, simulatedConfig+"embeddings: [{name: e, provider: sim, price: {input: 1}}]\n", map[string]http.Handler{"sim": vectors})

@@ -14,10 +14,11 @@ import (
 	"github.com/carrot-router/carrot/internal/appendjson"
 )
 
-// recordTime is RFC 3339 with all nanoseconds, so that records sort as text.
+// recordTime is RFC 3339 with nine decimals, so that records sort by time as text.
 const recordTime = "2006-01-02T15:04:05.000000000Z07:00"
 
-// The decimals of a millisecond and a microsecond, down to a nanosecond.
+// Decimals of milliseconds and microseconds that are written exactly to the
+// nanosecond.
 const (
 	ofMilli = 6
 	ofMicro = 3
@@ -26,13 +27,12 @@ const (
 // MarshalJSON writes the attempt in the form carrot.attempt/1, on one line.
 func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 
-// AppendJSON appends the attempt in the form carrot.attempt/1, on one line
-// without a line break. The keys client, labels, session, first, shadow,
-// answer_id, error_code, error, decision, prompt and answer are omitted where
-// there is nothing to write. Costs are exact to a pico-dollar and null where they
-// are unknown, times are exact to a nanosecond; the decision is written whole, in
-// the form carrot.decision/1. A prompt that is not a JSON object is written as a
-// string.
+// AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
+// a line break. The keys client, labels, session, first, shadow, answer_id,
+// error_code, error, decision, prompt and answer are omitted if they are empty.
+// Costs are exact to a pico-dollar, and null if they are unknown; durations are
+// exact to a nanosecond. The decision is written in the form carrot.decision/1. A
+// prompt that is not a JSON object is written as a string.
 func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = append(b, `{"schema":"`+Schema+`","time":"`...)
 	b = a.Time.UTC().AppendFormat(b, recordTime)
@@ -112,7 +112,7 @@ func appendCost(b []byte, key string, cost carrot.USD, unknown bool) []byte {
 	return cost.AppendJSON(b)
 }
 
-// appendLabels writes labels in the order of their names.
+// appendLabels writes labels sorted by name.
 func appendLabels(b []byte, labels map[string]string) []byte {
 	for i, name := range slices.Sorted(maps.Keys(labels)) {
 		b = append(b, "{,"[min(i, 1)])
@@ -121,7 +121,7 @@ func appendLabels(b []byte, labels map[string]string) []byte {
 	return append(b, '}')
 }
 
-// appendPrompt writes a body as the client sent it, on one line.
+// appendPrompt writes the body of a request on one line.
 func appendPrompt(b, body []byte) []byte {
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || trimmed[0] != '{' || !json.Valid(trimmed) {
 		return appendjson.String(b, string(body))
@@ -179,10 +179,9 @@ type usageJSON struct {
 	Estimated   bool `json:"estimated"`
 }
 
-// UnmarshalJSON reads what AppendJSON writes: an attempt equal to the one that
-// was written. Costs and times are read exactly, members it does not know are
-// ignored, and costs that are missing or null are unknown. Lines of releases
-// before this one are read too; they wrote an unknown expectation as 0.
+// UnmarshalJSON reads an attempt that AppendJSON has written; the two are equal.
+// Unknown keys are ignored, and costs that are missing or null are unknown. Lines
+// of earlier releases, which wrote an unknown expected cost as 0, are read too.
 func (a *Attempt) UnmarshalJSON(line []byte) error {
 	var in attemptJSON
 	if err := json.Unmarshal(line, &in); err != nil {
@@ -222,7 +221,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 	return nil
 }
 
-// times reads what is written as exact decimals.
+// times reads the durations, which are written as exact decimals.
 func (in *attemptJSON) times(a *Attempt) error {
 	var problems []error
 	for _, f := range []struct {

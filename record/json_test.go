@@ -71,8 +71,8 @@ func TestAttemptGolden(t *testing.T) {
 	}
 }
 
-// A line of an earlier release, which had neither labels, unknown costs nor the
-// objective of a policy, is read.
+// Lines of an earlier release, which had no labels, no unknown costs and no objective
+// of a policy, are read.
 func TestEarlierRelease(t *testing.T) {
 	line, err := os.ReadFile("testdata/attempt-2026-11-24.json")
 	if err != nil {
@@ -84,7 +84,7 @@ func TestEarlierRelease(t *testing.T) {
 	}
 	want := exampleAttempt()
 	want.Labels, want.Expected = nil, 0
-	want.Prompt = got.Prompt // in the golden file it is indented
+	want.Prompt = got.Prompt // it is indented in the file
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -105,12 +105,12 @@ func TestRead(t *testing.T) {
 		t.Errorf("read %q with problems %q, want %q and one at line 3", numbers, problems, want)
 	}
 	for range Read(bytes.NewReader(file)) {
-		break // a reader may stop early
+		break // the loop may end early
 	}
 	broken := errors.New("broken")
 	for a, err := range Read(io.MultiReader(bytes.NewReader(append(good, '\n')), iotest.ErrReader(broken))) {
 		if a == nil && !errors.Is(err, broken) {
-			t.Errorf("%v, want the reader's error", err)
+			t.Errorf("error %v, want that of the reader", err)
 		}
 	}
 }
@@ -122,10 +122,10 @@ func TestEstimate(t *testing.T) {
 	}
 	a.Candidate = "another"
 	if e := a.Estimate(); e != nil {
-		t.Errorf("of a candidate without an estimate: %+v", e)
+		t.Errorf("Estimate() for a candidate without one = %+v, want nil", e)
 	}
 	if e := (&Attempt{}).Estimate(); e != nil {
-		t.Errorf("without a decision: %+v", e)
+		t.Errorf("Estimate() without a decision = %+v, want nil", e)
 	}
 }
 
@@ -158,8 +158,8 @@ func TestAttemptRoundTrip(t *testing.T) {
 		c.Cost, c.CostUnknown, c.Utility = 0, true, math.Inf(-1)
 	})
 	f(func(a *Attempt) { a.Decision.Objective, a.Decision.USDPerQuality = carrot.Cheap, math.Inf(1) })
-	f(func(a *Attempt) { a.Prompt = []byte("no JSON \xe2\x82\xac\n") })
-	f(func(a *Attempt) { a.Prompt = []byte(`["no object"]`) })
+	f(func(a *Attempt) { a.Prompt = []byte("not JSON \xe2\x82\xac\n") })
+	f(func(a *Attempt) { a.Prompt = []byte(`["not an object"]`) })
 	f(func(a *Attempt) { a.Time = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) })
 	for _, cost := range []carrot.USD{0, 1, -1, 999_999_999_999, carrot.Dollar, 12345 * carrot.Dollar, 9_007_199_254_740_993, math.MaxInt64, math.MinInt64} {
 		f(func(a *Attempt) { a.Cost, a.Shadow.Saved = cost, -cost })
@@ -173,8 +173,8 @@ func TestAttemptRoundTrip(t *testing.T) {
 	}
 }
 
-// Whatever is in an attempt, the line is JSON.
-func TestAttemptAwkward(t *testing.T) {
+// Any attempt becomes one line of valid JSON.
+func TestAttemptAlwaysOneLine(t *testing.T) {
 	a := exampleAttempt()
 	a.Propensity, a.Shadow.Gain, a.Decision.Candidates[0].Utility, a.Decision.Novelty = math.NaN(), math.Inf(-1), math.Inf(-1), math.NaN()
 	a.Error, a.Answer, a.RequestID = "\x00\x1f\x7f\xff\u2028<&>", "\"\\", "\r\n"
@@ -228,12 +228,12 @@ func FuzzUnmarshal(f *testing.F) {
 			t.Fatalf("Unmarshal(%s): %v", first, err)
 		}
 		if second := again.AppendJSON(nil); !bytes.Equal(first, second) {
-			t.Fatalf("written again:\n%s\nwas:\n%s", second, first)
+			t.Fatalf("written again:\n%s\nbefore:\n%s", second, first)
 		}
 	})
 }
 
-// commonAttempt is one of a request routed among 16 models.
+// commonAttempt is an attempt for a request that was routed among 16 models.
 func commonAttempt() *Attempt {
 	random := rand.New(rand.NewPCG(6, 4))
 	a := exampleAttempt()
@@ -275,7 +275,7 @@ func BenchmarkAttemptUnmarshal(b *testing.B) {
 	}
 }
 
-// A policy may be called almost anything, and its record is read back.
+// A policy may have almost any name.
 func TestPolicyNames(t *testing.T) {
 	for _, name := range []string{"support", "team=search", "support:usd-per-quality=0.01"} {
 		d := carrot.Decision{Policy: name, Objective: carrot.Cheap, USDPerQuality: 0.5, Candidates: []carrot.Assessment{{Name: "m"}}, Model: "m"}

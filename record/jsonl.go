@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	flushBytes = 64 << 10    // buffered, then written
-	heldBytes  = 4 << 20     // buffered at most while the file cannot be written
-	flushEvery = time.Second // at the latest
+	flushBytes = 64 << 10    // size of the buffer at which it is written
+	heldBytes  = 4 << 20     // its largest size, while the file cannot be written
+	flushEvery = time.Second // time after which it is written in any case
 )
 
-// rotatedTime is in the names of rotated files.
+// rotatedTime is the form of the time in the names of rotated files.
 const rotatedTime = "20060102T150405.000Z"
 
 // JSONL appends attempts to a file, one line each in the form carrot.attempt/1. It
-// is a recorder for package gateway. Lines are buffered for a second at most; a crash loses
-// those, a Close none.
+// is a recorder for package gateway, safe for concurrent use. Lines are buffered for
+// up to a second. A crash loses buffered lines; Close writes them.
 //
-// When the file would grow over its limit it is renamed and begun anew:
-// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. Such a name says
-// when the file ended and never changes again, so what follows or copies rotated
-// files is not led astray, as it is where path.1 becomes path.2.
+// Before the file exceeds its size limit, it is renamed and a new one is begun:
+// decisions.jsonl becomes decisions-20261124T170102.123Z.jsonl. The name says when
+// the file was finished and never changes again, so that programs that follow or
+// copy rotated files are not confused, as they would be if path.1 became path.2.
 type JSONL struct {
 	path     string
 	maxBytes int64
@@ -38,26 +38,27 @@ type JSONL struct {
 	now      func() time.Time
 
 	stop    chan struct{} // closed by Close
-	stopped chan struct{} // closed when the flusher is gone
+	stopped chan struct{} // closed when the flusher has returned
 
 	mu      sync.Mutex
 	file    jsonlFile
 	size    int64     // of the file
-	buffer  []byte    // begins within a line after a write that was cut short
-	err     error     // why the buffer is held back
-	rotated time.Time // in the latest rotated file's name
+	buffer  []byte    // may begin in the middle of a line, after an incomplete write
+	err     error     // why the buffer could not be written
+	rotated time.Time // in the name of the latest rotated file
 	closed  bool
 }
 
-// jsonlFile is what is used of an *os.File.
+// jsonlFile is the part of *os.File that JSONL uses.
 type jsonlFile interface {
 	io.WriteCloser
 	Sync() error
 }
 
-// OpenJSONL opens a record file, which is made for its owner's eyes only, or
-// continues it. It is rotated before it grows over maxBytes (0: never), and the
-// latest keep rotated files are kept (0: all). One process writes a file.
+// OpenJSONL opens a file of records to append to it. If the file does not exist, it
+// is created with permissions for its owner only. The file is rotated before it
+// exceeds maxBytes (0: never), and the newest keep rotated files are kept (0: all).
+// Only one process may write to a file.
 func OpenJSONL(path string, maxBytes int64, keep int) (*JSONL, error) {
 	j := &JSONL{path: path, maxBytes: maxBytes, keep: keep, open: openJSONL, now: time.Now}
 	if err := j.start(); err != nil {
@@ -72,14 +73,15 @@ func (j *JSONL) start() error {
 		return fmt.Errorf("open records: %w", err)
 	}
 	if info, err := os.Stat(j.path); err == nil && !info.Mode().IsRegular() {
-		j.maxBytes = 0 // a pipe has no other name to take
+		j.maxBytes = 0 // a pipe cannot be rotated
 	}
 	j.stop, j.stopped = make(chan struct{}), make(chan struct{})
 	go j.flusher()
 	return nil
 }
 
-// openJSONL opens a file to append to and ends the half line of a crash.
+// openJSONL opens a file to append to it. If a crash left an incomplete line, it
+// ends that line.
 func openJSONL(path string) (jsonlFile, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -109,10 +111,9 @@ func endLine(f *os.File) (int64, error) {
 // lines are buffers to encode in.
 var lines = sync.Pool{New: func() any { return new([]byte) }}
 
-// Record appends the attempt. An error says that the file cannot be written:
-// up to 4 MiB of lines are then held back and written when it can be, and
-// further ones are lost. Whatever happens, no line is written in part between
-// others.
+// Record appends an attempt. It returns an error if the file cannot be written. Up
+// to 4 MiB of lines are then kept until the file can be written again, and further
+// ones are lost. No error leaves an incomplete line between others.
 func (j *JSONL) Record(_ context.Context, a *Attempt) error {
 	scratch := lines.Get().(*[]byte)
 	line := append(a.AppendJSON((*scratch)[:0]), '\n')
@@ -131,7 +132,7 @@ func (j *JSONL) append(line []byte) error {
 		return fmt.Errorf("record in %s: %w", j.path, os.ErrClosed)
 	}
 	if j.err == nil && j.isFull(len(line)) {
-		j.rotate() // what goes wrong is in j.err
+		j.rotate() // its error is in j.err
 	}
 	if j.err != nil && len(j.buffer)+len(line) > heldBytes {
 		return fmt.Errorf("record lost: %w", j.err)
@@ -143,14 +144,14 @@ func (j *JSONL) append(line []byte) error {
 	return j.err
 }
 
-// isFull reports whether n more bytes go over the limit. A file holds one line
-// at least.
+// isFull reports whether n more bytes would exceed the limit of a file. Every file
+// holds at least one line.
 func (j *JSONL) isFull(n int) bool {
 	held := j.size + int64(len(j.buffer))
 	return j.maxBytes > 0 && held > 0 && held+int64(n) > j.maxBytes
 }
 
-// flush writes the buffer and keeps what could not be written.
+// flush writes the buffer and keeps the part that could not be written.
 func (j *JSONL) flush() {
 	n, err := 0, error(nil)
 	if len(j.buffer) > 0 {
@@ -162,17 +163,17 @@ func (j *JSONL) flush() {
 	if err != nil {
 		j.err = fmt.Errorf("write records: %w", err)
 	} else if cap(j.buffer) > 4*flushBytes {
-		j.buffer = nil // it held back lines, or very long ones
+		j.buffer = nil // it grew while the file could not be written, or for a long line
 	}
 }
 
-// rotate gives the full file another name and begins a new one.
+// rotate renames the full file and begins a new one.
 func (j *JSONL) rotate() {
 	if j.flush(); j.err != nil {
 		return
 	}
-	// The file is gone where another program moved it, or a new one failed to
-	// open before.
+	// The file may not exist: another program may have moved it, or an earlier
+	// rotation may have failed to open a new one.
 	if err := os.Rename(j.path, j.rotatedName()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		j.err = fmt.Errorf("rotate records: %w", err)
 		return
@@ -186,7 +187,8 @@ func (j *JSONL) rotate() {
 	}
 }
 
-// reopen goes on in the file of the path; the old one must be written.
+// reopen replaces the file by the one that is now at the path. The buffer must have
+// been written.
 func (j *JSONL) reopen() error {
 	file, size, err := j.open(j.path)
 	if err != nil {
@@ -202,7 +204,7 @@ func (j *JSONL) affixes() (before, after string) {
 	return strings.TrimSuffix(j.path, after) + "-", after
 }
 
-// rotatedName is a name that no file has, later than the one before.
+// rotatedName returns a name that no file has and that sorts after earlier ones.
 func (j *JSONL) rotatedName() string {
 	before, after := j.affixes()
 	at := j.now().UTC().Truncate(time.Millisecond)
@@ -246,7 +248,7 @@ func (j *JSONL) prune() error {
 	return nil
 }
 
-// flusher writes what is buffered once a second, and tries again what failed.
+// flusher writes the buffer once a second, also after an error.
 func (j *JSONL) flusher() {
 	defer close(j.stopped)
 	tick := time.NewTicker(flushEvery)
@@ -263,15 +265,15 @@ func (j *JSONL) flusher() {
 	}
 }
 
-// Reopen writes what is buffered and goes on in a new file of the path, after
-// another program has renamed the old one.
+// Reopen writes the buffer and continues in a new file at the same path. Call it
+// after another program has renamed the file.
 func (j *JSONL) Reopen() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
 		return fmt.Errorf("reopen %s: %w", j.path, os.ErrClosed)
 	}
-	// What was cut short must go on where it began.
+	// The rest of an incomplete line belongs in the old file.
 	if j.flush(); j.err != nil {
 		return j.err
 	}
@@ -281,8 +283,8 @@ func (j *JSONL) Reopen() error {
 	return nil
 }
 
-// Close writes all lines to the disk and closes the file. Later calls do
-// nothing.
+// Close writes all lines to the disk and closes the file. Further calls have no
+// effect.
 func (j *JSONL) Close() error {
 	j.mu.Lock()
 	if j.closed {

@@ -18,11 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// numbered is a small attempt that can be told from others.
+// numbered returns a small attempt with its own id.
 func numbered(id int) *Attempt { return &Attempt{RequestID: fmt.Sprint(id), Number: 1} }
 
-// recorded reads the request ids of all record files in a directory, in the
-// order of their names. Lines that are none fail the test.
+// recorded returns the request ids in all record files of a directory, in the order
+// of the files' names. The test fails if a line is not a record.
 func recorded(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl*"))
@@ -44,7 +44,7 @@ func recordedIn(t *testing.T, name string) []string {
 		t.Fatal(err)
 	}
 	if len(content) > 0 && content[len(content)-1] != '\n' {
-		t.Errorf("%s ends within a line", name)
+		t.Errorf("%s ends with an incomplete line", name)
 	}
 	return idsOf(t, content)
 }
@@ -171,7 +171,7 @@ func TestJSONLRotation(t *testing.T) {
 	for _, name := range files {
 		got[filepath.Base(name)] = recordedIn(t, name)
 	}
-	want := map[string][]string{ // of four files the oldest two are gone, of equal times the later ones count on
+	want := map[string][]string{ // the two oldest of four files are deleted, and equal times are counted up
 		"decisions-20261124T170102.125Z.jsonl": {"4", "5"},
 		"decisions-20261124T170102.126Z.jsonl": {"6", "7"},
 		"decisions.jsonl":                      {"8"},
@@ -182,8 +182,8 @@ func TestJSONLRotation(t *testing.T) {
 	}
 }
 
-// A file that another program took away is begun anew as soon as that can be
-// done; until then Record fails aloud.
+// If another program has deleted the folder, Record returns an error until a new file
+// can be created.
 func TestJSONLRotationFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "records")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -201,7 +201,7 @@ func TestJSONLRotationFails(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Reopen(); err != nil { // writes the second line to the file that is gone
+	if err := j.Reopen(); err != nil { // writes the second line to the deleted file
 		t.Fatal(err)
 	}
 	record(t, j, 2)
@@ -270,11 +270,11 @@ func TestJSONLClosed(t *testing.T) {
 		t.Errorf("Reopen after Close = %v, want ErrClosed", err)
 	}
 	if _, err := OpenJSONL(filepath.Join(t.TempDir(), "none", "r.jsonl"), 0, 0); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("OpenJSONL in no directory = %v, want ErrNotExist", err)
+		t.Errorf("OpenJSONL in a directory that does not exist = %v, want ErrNotExist", err)
 	}
 }
 
-// disk is a file that takes so many bytes until it is full.
+// disk is a file with room for some bytes.
 type disk struct {
 	bytes.Buffer
 	room int
@@ -295,10 +295,10 @@ func (d *disk) Write(b []byte) (int, error) {
 func (*disk) Sync() error  { return nil }
 func (*disk) Close() error { return nil }
 
-// On a full disk records are refused aloud, and what follows is whole.
+// On a full disk Record returns errors, and lines that are written later are complete.
 func TestJSONLFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &disk{room: 100} // within the first line
+		d := &disk{room: 100} // less than the first line
 		j := &JSONL{path: "r.jsonl", now: time.Now, open: func(string) (jsonlFile, int64, error) { return d, 0, nil }}
 		if err := j.start(); err != nil {
 			t.Fatal(err)
@@ -315,7 +315,7 @@ func TestJSONLFullDisk(t *testing.T) {
 		long := numbered(2)
 		long.Answer = strings.Repeat("x", heldBytes)
 		if err := j.Record(t.Context(), long); err == nil || !strings.Contains(err.Error(), "record lost") {
-			t.Errorf("Record of more than is held back = %v, want it lost", err)
+			t.Errorf("Record of more than is kept = %v, want an error that says so", err)
 		}
 		j.mu.Lock()
 		d.room = 1 << 30
@@ -332,7 +332,7 @@ func TestJSONLFullDisk(t *testing.T) {
 	})
 }
 
-// What is buffered is on its way within a second.
+// The buffer is written within a second.
 func TestJSONLFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{room: 1 << 20}
@@ -344,7 +344,7 @@ func TestJSONLFlushes(t *testing.T) {
 		time.Sleep(flushEvery)
 		synctest.Wait()
 		if got := idsOf(t, d.Bytes()); len(got) != 1 {
-			t.Errorf("after a second %d lines are written, want 1", len(got))
+			t.Errorf("%d lines are written after a second, want 1", len(got))
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)

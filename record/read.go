@@ -9,14 +9,14 @@ import (
 	"iter"
 )
 
-// maxLine bounds the memory that one attempt takes to read: a record with
-// content holds the whole body of a request.
+// maxLine is the longest line that is read, in bytes. An attempt may hold the whole
+// body of a request.
 const maxLine = 256 << 20
 
-// Read returns the attempts of a file of records, one a line; blank lines are
-// skipped. A line that is not an attempt yields an error that names its number,
-// after which the lines that follow can still be read; an error of the reader
-// ends the sequence.
+// Read returns the attempts in a file with one attempt on each line. It skips blank
+// lines. A line that is not an attempt yields a nil attempt and an error with the
+// number of the line, and reading continues with the next line. An error of r, or a
+// line longer than 256 MiB, is the last element of the sequence.
 func Read(r io.Reader) iter.Seq2[*Attempt, error] {
 	return func(yield func(*Attempt, error) bool) {
 		lines := bufio.NewScanner(r)

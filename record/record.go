@@ -16,7 +16,7 @@ type Outcome string
 const (
 	Served     Outcome = "served"      // the client has the answer
 	FellBack   Outcome = "failed"      // it failed before the first content; another attempt may follow
-	Broken     Outcome = "broken"      // it failed when the client had a part of the answer
+	Broken     Outcome = "broken"      // it failed after the client had received part of the answer
 	Refused    Outcome = "refused"     // the provider refused the request, and the client was told so
 	ClientGone Outcome = "client_gone" // the client hung up
 )
@@ -27,76 +27,76 @@ type Reason string
 // The reasons for calling a candidate.
 const (
 	Fallback           Reason = "fallback"            // the candidates before it failed, or the default could not answer
-	TradeOff           Reason = "trade-off"           // the decision
+	TradeOff           Reason = "trade-off"           // the router chose it
 	OnlyCandidate      Reason = "only-candidate"      // no other candidate could answer
 	Named              Reason = "named"               // the client named the model
 	RoutingOff         Reason = "routing-off"         // the client asked for the policy's default
 	RouterFailed       Reason = "router-failed"       // the default, because routing failed
 	Novel              Reason = "novel"               // the default, because the query is unlike the training data
-	ShadowDefault      Reason = "shadow"              // the default, because the policy only watches
+	ShadowDefault      Reason = "shadow"              // the default, because the policy only records decisions
 	Exploration        Reason = "exploration"         // drawn at random
 	ContinuesResponse  Reason = "continues-response"  // it made the previous response
-	ContinuesReasoning Reason = "continues-reasoning" // it began the turn in progress
+	ContinuesReasoning Reason = "continues-reasoning" // its reasoning in the current turn must be continued
 )
 
-// Attempt is one call of one candidate, with the decision it came from.
+// Attempt is one call of one candidate, with the decision that led to it.
 type Attempt struct {
-	Time      time.Time
+	Time      time.Time // of the call
 	RequestID string
-	Number    int               // 1 is the first attempt of a request
-	Client    string            // its name; empty where clients are not told apart
-	Labels    map[string]string // the client's
+	Number    int               // 1 for the first attempt of a request
+	Client    string            // the client's name; empty if requests need no key
+	Labels    map[string]string // the client's labels
 	API       string            // that the client called: chat, responses, messages or embeddings
-	Session   string            // as the client named it
-	Stream    bool
+	Session   string            // that the client named
+	Stream    bool              // the client asked for a stream
 
 	Policy    string           // empty if the client named a model
-	First     string           // the candidate that came first; an attempt of another one is a fallback
-	Reason    Reason           // why the candidate came first, or that this is a fallback
-	Decision  *carrot.Decision // with all candidates; shared by a request's attempts; nil if routing failed
-	DecidedIn time.Duration
-	// Propensity is the probability with which the request's first candidate
-	// was drawn, given the query: 1 without exploration.
+	First     string           // the request's first candidate; attempts of others are fallbacks
+	Reason    Reason           // why this candidate was called
+	Decision  *carrot.Decision // with all candidates; shared by the attempts of a request; nil if routing failed
+	DecidedIn time.Duration    // how long the decision took
+	// Propensity is the probability that the request's first candidate was
+	// chosen, given the query. Without exploration it is 1.
 	Propensity float64
-	// Shadow is what the decision would have been, where a policy only
-	// watches.
+	// Shadow says what the router would have changed, if the policy records
+	// decisions without applying them.
 	Shadow *Shadow
 
 	Candidate     string
 	Provider      string
-	UpstreamModel string // as the provider names it in the answer, or else in the configuration
-	AnswerID      string // the provider's; empty: none came
+	UpstreamModel string // the model's name in the answer, or else in the configuration
+	AnswerID      string // the provider's id of the answer, if it sent one
 
 	Outcome   Outcome
-	Status    int    // the provider's HTTP status, or the one that its failure amounts to; 0: none came
-	ErrorCode string // the provider's code or type, or what failed
-	Error     string // the provider's message, which may quote the prompt, only where content is recorded
+	Status    int    // the provider's HTTP status, or the one that describes the failure; 0: none
+	ErrorCode string // the provider's code or type of the error, or what failed
+	Error     string // the message; empty if it may quote the prompt and content is not recorded
 
 	Usage carrot.Usage
-	// Estimated says that the provider reported no usage that can be true, so
-	// that tokens were counted here.
+	// Estimated says that the provider reported no credible usage, so the
+	// gateway counted the tokens itself.
 	Estimated bool
 	Cost      carrot.USD
-	// CostUnknown says that the usage has tokens without a price: Cost is
-	// zero and means nothing.
+	// CostUnknown says that a price is missing for some of the tokens; Cost is
+	// then 0 and has no meaning.
 	CostUnknown bool
-	// Expected is the cost that the decision expected of this candidate. It is
-	// zero and means nothing where ExpectedUnknown is set.
+	// Expected is the cost that the decision expected for this candidate. If
+	// ExpectedUnknown is set, it is 0 and has no meaning.
 	Expected        carrot.USD
 	ExpectedUnknown bool
 
-	FirstToken time.Duration // from the call to the first content; 0: none came
+	FirstToken time.Duration // from the call to the first content; 0: there was none
 	Upstream   time.Duration // from the call to the end of the answer
-	Overhead   time.Duration // spent in the gateway before the call, waits between attempts included
+	Overhead   time.Duration // in the gateway before the call, with the waits between attempts
 
-	// Prompt is the request's body and Answer the answer's text; empty unless
-	// content is recorded.
+	// Prompt is the body of the request and Answer the text of the answer. Both
+	// are empty unless content is recorded.
 	Prompt []byte
 	Answer string
 }
 
-// Estimate returns what the decision expected of the attempt's candidate, or nil
-// if it expected nothing.
+// Estimate returns the decision's estimate for the attempt's candidate, or nil if
+// there is none.
 func (a *Attempt) Estimate() *carrot.Estimate {
 	if a.Decision == nil {
 		return nil
@@ -109,9 +109,10 @@ func (a *Attempt) Estimate() *carrot.Estimate {
 	return nil
 }
 
-// Shadow says what routing would have done in place of the policy's default.
+// Shadow compares the router's choice with the request's first candidate, which is
+// the policy's default unless the default may not answer.
 type Shadow struct {
-	Model string     `json:"model"`            // the decision's
-	Saved carrot.USD `json:"saved_usd"`        // the default's estimated cost less the decision's
-	Gain  float64    `json:"quality_expected"` // the decision's estimated quality less the default's
+	Model string     `json:"model"`            // the router's choice
+	Saved carrot.USD `json:"saved_usd"`        // estimated cost of the first candidate, minus that of the choice
+	Gain  float64    `json:"quality_expected"` // estimated quality of the choice, minus that of the first candidate
 }

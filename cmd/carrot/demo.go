@@ -8,7 +8,7 @@ import (
 	"github.com/carrot-router/carrot/internal/simulate"
 )
 
-// demoHelp is what carrot serve --demo prints when it is up.
+// demoHelp is what carrot serve --demo prints when it has started.
 const demoHelp = `Carrot serves simulated models at http://ADDRESS. Answers are canned; prices, lengths,
 delays and failures are like those of the real ones. Try:
 
@@ -35,9 +35,9 @@ Python, pip install openai anthropic:
 Stop with Ctrl-C. Your own models: carrot serve --config FILE, docs/gateway.md.
 `
 
-// startDemo serves simulated providers at loopback addresses until ctx is done,
-// and returns the configuration of a gateway over them. wait returns when they
-// have stopped.
+// startDemo serves simulated providers at loopback addresses until ctx is done. It returns
+// the configuration of a gateway for them, and a function that waits until they have
+// stopped.
 func startDemo(ctx context.Context) (config string, wait func(), err error) {
 	openAI, anthropic := simulate.Demo(0)
 	var b strings.Builder
@@ -58,7 +58,7 @@ func startDemo(ctx context.Context) (config string, wait func(), err error) {
 			fmt.Fprintf(models, "  - {name: %s, provider: %s, context: %d, abilities: [tools, vision, json]}\n", m.Name, p.name, m.ContextTokens)
 		}
 	}
-	fmt.Fprintf(&b, "models:\n%sretry: {retries: 0}\nlog: {level: error}\n", models) // without retries falling back is seen
+	fmt.Fprintf(&b, "models:\n%sretry: {retries: 0}\nlog: {level: error}\n", models) // without retries, so that fallbacks can be seen
 	return b.String(), func() {
 		for _, wait := range waits {
 			wait()

@@ -46,7 +46,7 @@ Examples:
 
 func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if (c.Config == "") == !c.Demo {
-		return usagef("give --config FILE or --demo, one of them")
+		return usagef("give either --config FILE or --demo")
 	}
 	if c.Demo {
 		return c.demo(ctx, t)
@@ -64,7 +64,8 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	return s.run(ctx, t.err, config, source, nil)
 }
 
-// listening reads a configuration and replaces its address by that of --listen.
+// listening returns a function that reads a configuration and replaces its address by that
+// of --listen.
 func (c *serveCommand) listening(read openConfig) openConfig {
 	return func(reading func(string)) (*gateway.File, error) {
 		config, err := read(reading)
@@ -75,14 +76,14 @@ func (c *serveCommand) listening(read openConfig) openConfig {
 	}
 }
 
-// check reports what is wrong with a configuration, or that nothing is.
+// check reports what is wrong with a configuration, or that nothing is wrong.
 func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
 	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
 	if path := config.Record.Path; path != "" {
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-			return hinted{fmt.Errorf("%s: record.path: there is no folder %s", c.Config, filepath.Dir(path)), "make it, or record elsewhere"}
+			return hinted{fmt.Errorf("%s: record.path: folder %s does not exist", c.Config, filepath.Dir(path)), "create it, or record elsewhere"}
 		}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
@@ -97,11 +98,11 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 	return nil
 }
 
-// openConfig reads a configuration, and calls reading with the name of each file
-// just before it is read.
+// openConfig reads a configuration. It calls reading with the name of each file before it
+// reads the file.
 type openConfig func(reading func(name string)) (*gateway.File, error)
 
-// service is a running gateway with what it stands on.
+// service is a running gateway with the files it depends on.
 type service struct {
 	open  openConfig
 	log   *slog.Logger
@@ -110,17 +111,18 @@ type service struct {
 	gateway  *gateway.Gateway
 	artifact *artifact.Artifact // the saved router that was loaded last
 	warnings []string           // about its file
-	bound    *gateway.File      // that it was started with
-	reopen   func() error       // of the record; nil: there is none
+	bound    *gateway.File      // with which it was started
+	serving  *gateway.File      // the latest that was applied
+	reopen   func() error       // reopens the file of records; nil: there is none
 	mu       sync.Mutex         // one reload at a time
-	seen     map[string]string  // the files as they were just before they were read
+	seen     map[string]string  // stamps of the files, from before they were read
 }
 
-// load reads the configuration and the files that it names. Each file is looked
-// at before it is read, so that a change in the meantime is noticed; files that a
-// configuration names are looked at even if one of them is wrong, because it may be
-// fixed. After a bad configuration the files known before are watched too, as they
-// are now, because the gateway still runs on them.
+// load reads the configuration and the files that it names, and stores their stamps to
+// detect later changes. Stamps are taken before the files are read, so that a change in
+// the meantime is noticed, and also of files that are wrong, because they may be fixed. If
+// the configuration is wrong, the files of the previous one are still watched, because the
+// gateway runs on them.
 func (s *service) load() (*gateway.File, gateway.Source, error) {
 	known, seen := map[string]string{}, map[string]string{}
 	for name := range s.seen {
@@ -148,7 +150,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	return config, source, nil
 }
 
-// look notes the present state of files.
+// look stores the stamps of files.
 func look(seen map[string]string, names ...string) {
 	for _, name := range names {
 		if name != "" {
@@ -157,8 +159,8 @@ func look(seen map[string]string, names ...string) {
 	}
 }
 
-// stamp changes with the content of a file and with its permissions, because a
-// change of either may fix a reload that failed.
+// stamp returns a text that changes with a file's content and permissions, because a change
+// of either may fix a reload that failed.
 func stamp(name string) string {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -167,7 +169,7 @@ func stamp(name string) string {
 	return fmt.Sprint(info.Mode(), info.Size(), info.ModTime().UnixNano())
 }
 
-// changed reports whether a file has changed since it was read.
+// changed reports whether any file has changed since it was read.
 func (s *service) changed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,15 +181,15 @@ func (s *service) changed() bool {
 	return false
 }
 
-// run serves what was loaded until ctx is done, and logs JSON lines. started, if
-// not nil, is called with the clients' address.
+// run serves the loaded configuration until ctx is done, and logs lines of JSON. It calls
+// started, if that is not nil, with the address for clients.
 func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(address string)) (err error) {
-	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
+	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
 	s.log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: &s.level}))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(70) // for a long-lived server, less memory is worth some time
+		debug.SetGCPercent(70) // in a server, less memory is worth some CPU time
 	}
 	tracer, meter, stop, err := startTelemetry(ctx, version)
 	if err != nil {
@@ -196,7 +198,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	defer func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if lost := stop(late); lost != nil { // which is no reason to fail
+		if lost := stop(late); lost != nil { // not a reason to fail
 			s.log.Warn("telemetry was lost", "error", lost)
 		}
 	}()
@@ -212,7 +214,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer func() { err = errors.Join(err, file.Close()) }()
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	s.bound = config
+	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if config.AdminListen != "off" {
 		if operators, err = net.Listen("tcp", config.AdminListen); err != nil {
 			clients.Close()
-			return hinted{err, "choose another address with admin_listen:, or off"}
+			return hinted{err, "choose another address with admin_listen:, or set it to off"}
 		}
 	}
 	admin := "off"
@@ -243,17 +245,19 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
 }
 
-// reload applies a new configuration; a bad one changes nothing.
+// reload applies a new configuration. If it is wrong, nothing changes.
 func (s *service) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	config, source, err := s.load()
 	var restart []string
 	if err == nil {
-		restart, err = config.Restart(s.bound)
+		if restart, err = config.Restart(s.bound); err == nil {
+			err = config.Opens(s.serving)
+		}
 	}
 	if err != nil {
-		s.gateway.Refused()
+		s.gateway.ReloadFailed()
 		s.log.Error("reload", "error", err)
 		return err
 	}
@@ -263,7 +267,8 @@ func (s *service) reload() error {
 		return err
 	}
 	restart = append(restart, more...)
-	s.level.UnmarshalText([]byte(config.Log.Level)) // it was checked
+	s.serving = config
+	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
 	s.warn()
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
 	if len(restart) > 0 {
@@ -279,7 +284,7 @@ func (s *service) warn() {
 	}
 }
 
-// watchEvery is how often the files are looked at.
+// watchEvery is how often the files are checked for changes.
 const watchEvery = 2 * time.Second
 
 // watch reloads on SIGHUP and when a file has changed, until ctx is done.
@@ -294,9 +299,9 @@ func (s *service) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hup:
-			if s.reopen != nil { // for programs that move the file of records away
+			if s.reopen != nil { // another program may have renamed the file of records
 				if err := s.reopen(); err != nil {
-					s.log.Error("reopen the record", "error", err)
+					s.log.Error("reopen the records", "error", err)
 				}
 			}
 		case <-tick.C:
@@ -304,7 +309,7 @@ func (s *service) watch(ctx context.Context) {
 				continue
 			}
 		}
-		_ = s.reload() // it is logged, and the old configuration stays
+		_ = s.reload() // which logs its error
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 )
 
-// output is what a command writes, to be read while it runs.
+// output is a buffer for what a command writes, which can be read while the command runs.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -39,7 +39,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// find waits until the output matches, and returns what the group did.
+// find waits until the output matches, and returns the match of the pattern's last group.
 func (o *output) find(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -52,7 +52,7 @@ func (o *output) find(t *testing.T, pattern string) string {
 	return ""
 }
 
-// serving runs carrot serve until stop is called, which returns its status.
+// serving runs carrot serve until stop is called, which returns the exit status.
 func serving(t *testing.T, args ...string) (out, log *output, stop func() int) {
 	t.Helper()
 	out, log = &output{}, &output{}
@@ -96,11 +96,11 @@ func number(t *testing.T, s string) float64 {
 	return v
 }
 
-// The demonstration answers, prints what to try, and stops when it is told to.
+// The demo serves simulated models, prints examples, and stops.
 func TestServeDemo(t *testing.T) {
 	out, _, stop := serving(t, "--demo", "--listen", "127.0.0.1:0")
 	url := out.find(t, `simulated models at (http://\S+)\.`)
-	for range 8 { // some of which fail at first
+	for range 8 { // some of them fail at first
 		status, body := ask(t, url+"/v1/chat/completions", "auto")
 		var answer struct {
 			Model   string
@@ -112,7 +112,7 @@ func TestServeDemo(t *testing.T) {
 	}
 	for _, what := range []string{"curl -i " + url, "from openai import OpenAI", "from anthropic import Anthropic"} {
 		if !strings.Contains(out.String(), what) {
-			t.Errorf("no %q in what is printed:\n%s", what, out)
+			t.Errorf("no %q in the output:\n%s", what, out)
 		}
 	}
 	if status := stop(); status != 0 {
@@ -121,8 +121,8 @@ func TestServeDemo(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A changed configuration or price is taken over while requests are served, a bad
-// one is not, attempts are recorded, and the admin address has metrics.
+// A changed configuration or price is applied while requests are served, and a bad one is
+// not. Attempts are recorded, and the admin address has metrics.
 func TestServeConfig(t *testing.T) {
 	providers, _, stopDemo := serving(t, "--demo", "--listen", "127.0.0.1:0")
 	defer stopDemo()
@@ -162,7 +162,7 @@ models:
 		t.Errorf("after a bad reload: status %d: %s", status, body)
 	}
 	write("prices: prices.json\npolicies: [{name: fresh}]")
-	log.find(t, `"level":"ERROR","msg":"reload".*prices.json`) // it is not there yet
+	log.find(t, `"level":"ERROR","msg":"reload".*prices.json`) // which does not exist yet
 	reloads := strings.Count(log.String(), `"reloaded"`)
 	set := func(price string) {
 		t.Helper()
@@ -173,7 +173,7 @@ models:
 		reloads++
 		log.find(t, fmt.Sprintf(`(?s)(?:"reloaded".*){%d}`, reloads))
 	}
-	set("1") // the file comes after the configuration that names it
+	set("1") // creates the file
 	_, _, one := askCost(t, url, "deepseek-v2.5-0908")
 	set("10")
 	_, _, ten := askCost(t, url, "deepseek-v2.5-0908")
@@ -184,7 +184,7 @@ models:
 		t.Errorf("POST /reload: %v, %v", response, err)
 	}
 	reloads++
-	// The record's file is moved away, as log rotation does, and opened anew.
+	// The file of records is renamed, as in log rotation, and a new one is opened.
 	records := filepath.Join(folder, "decisions.jsonl")
 	if err := os.Rename(records, records+".1"); err != nil {
 		t.Fatal(err)
@@ -222,12 +222,12 @@ models:
 		t.Errorf("%v: records are\n%s", err, lines)
 	}
 	if strings.Contains(log.String()+string(lines), "17 * 23") {
-		t.Error("the prompt is in the log or the record")
+		t.Error("the prompt is in the log or in the records")
 	}
 }
 
-// A client's key file is watched from before it is read and however wrong it is,
-// and what goes wrong goes wrong once a change.
+// Changes of a client's key file are noticed, even while it is read or after it was wrong.
+// Each change causes one reload.
 func TestServeKeyFileChanged(t *testing.T) {
 	folder := t.TempDir()
 	key, prices, config := filepath.Join(folder, "key"), filepath.Join(folder, "prices.json"), filepath.Join(folder, "carrot.yaml")
@@ -246,7 +246,7 @@ func TestServeKeyFileChanged(t *testing.T) {
 	f := func(name string, loads bool) {
 		t.Helper()
 		if s.seen != nil && !s.changed() {
-			t.Errorf("%s: is not seen", name)
+			t.Errorf("%s: the change is not noticed", name)
 		}
 		if _, _, err := s.load(); (err == nil) != loads {
 			t.Errorf("%s: %v", name, err)
@@ -256,44 +256,44 @@ func TestServeKeyFileChanged(t *testing.T) {
 		t.Helper()
 		f(name, loads)
 		if s.changed() {
-			t.Errorf("%s: is seen again", name)
+			t.Errorf("%s: the change is noticed twice", name)
 		}
 	}
 	const good = "client-0123456789abcdef"
 	const noPrices = `{"schema":"carrot.prices/1","unit":"USD per million tokens","models":[]}`
 	write(prices, noPrices)
 	write(config, `{providers: [{name: up, kind: openai}], models: [{name: gpt-4o-mini-2024-07-18, provider: up}], prices: prices.json, clients: [{name: c, key_file: key}]}`)
-	once("a key that is not there", false)
+	once("no key file", false)
 	write(key, good)
-	once("a key that comes", true)
+	once("a new key file", true)
 	write(key, "short")
 	write(prices, noPrices+"\n")
-	once("a broken key and other prices", false)
+	once("a bad key and other prices", false)
 	write(key, good)
-	once("the key of before", true)
+	once("the same key as before", true)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	once("a key that goes", false)
+	once("a deleted key file", false)
 	write(prices, noPrices)
-	once("other prices with no key", false)
+	once("other prices without a key file", false)
 	write(key, good)
 	meanwhile = func() { write(key, good+"-2") }
-	f("a key that changes once it is read", true)
+	f("a key that changes after it is read", true)
 	meanwhile = func() {}
 	once("the changed key", true)
-	s.seen = nil // as when the configuration is the first to name the file
+	s.seen = nil // as if the configuration named the file for the first time
 	meanwhile = func() { write(key, good) }
-	f("a key that changes once it is first read", true)
+	f("a key that changes after it is first read", true)
 	meanwhile = func() {}
-	once("the key changed so", true)
+	once("the key that has changed again", true)
 	if err := os.Chmod(key, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	once("other permissions of the key", true)
+	once("other permissions of the key file", true)
 }
 
-// A file that changes while it is read is read again.
+// A file that changes while it is read is noticed as changed.
 func TestServeChangedMeanwhile(t *testing.T) {
 	folder := t.TempDir()
 	prices, config := filepath.Join(folder, "prices.json"), filepath.Join(folder, "carrot.yaml")
@@ -322,20 +322,20 @@ func TestServeChangedMeanwhile(t *testing.T) {
 	}
 	nothing := func() {}
 	write(config, text)
-	f("prices that are not there", nothing, false, false)
+	f("no file of prices", nothing, false, false)
 	write(prices, `{"schema":"carrot.prices/1","unit":"USD per million tokens","models":[]}`)
 	if !s.changed() {
-		t.Error("prices that come are not seen")
+		t.Error("a new file of prices is not noticed")
 	}
-	f("as it is", nothing, true, false)
-	f("a change while it is read", func() { write(config, text+"\n") }, true, true)
-	f("again", nothing, true, false)
+	f("no change", nothing, true, false)
+	f("a change during the reading", func() { write(config, text+"\n") }, true, true)
+	f("no further change", nothing, true, false)
 	write(config, "{")
-	f("a broken configuration", nothing, false, false)
+	f("a bad configuration", nothing, false, false)
 	write(prices, `{}`)
 	if !s.changed() {
-		t.Error("prices of what is still served are not watched")
+		t.Error("the prices of the configuration in use are not watched")
 	}
 	write(config, text)
-	f("half written, and then whole", func() { write(config, text+"\n\n") }, false, true) // the prices are broken
+	f("a change during the reading, with bad prices", func() { write(config, text+"\n\n") }, false, true)
 }

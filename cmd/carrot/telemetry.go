@@ -19,16 +19,16 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// startTelemetry sends traces and metrics to an OpenTelemetry collector where
-// the standard variables name one: OTEL_EXPORTER_OTLP_ENDPOINT, or
-// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_EXPORTER_OTLP_METRICS_ENDPOINT for
-// one of them alone. OTEL_SDK_DISABLED=true, OTEL_TRACES_EXPORTER=none and
-// OTEL_METRICS_EXPORTER=none turn it off; the exporters read headers, timeouts
-// and certificates from the environment themselves, the resource
-// OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES. The protocol is OTLP over HTTP.
+// startTelemetry sends traces and metrics to an OpenTelemetry collector if the standard
+// environment variables name one: OTEL_EXPORTER_OTLP_ENDPOINT for both, or
+// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_METRICS_ENDPOINT for one of
+// them. OTEL_SDK_DISABLED=true, OTEL_TRACES_EXPORTER=none and OTEL_METRICS_EXPORTER=none
+// turn them off. The exporters read headers, timeouts and certificates from the
+// environment, and the resource is described by OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES. The protocol is OTLP over HTTP.
 //
-// What is not sent comes from providers that do nothing. shutdown sends what is
-// left; it is never nil.
+// A provider whose signal is not sent does nothing. The function that is returned sends
+// what is left and stops; it is never nil.
 func startTelemetry(ctx context.Context, version string) (trace.TracerProvider, metric.MeterProvider, func(context.Context) error, error) {
 	var (
 		tracers trace.TracerProvider = tracenoop.NewTracerProvider()
@@ -51,12 +51,12 @@ func startTelemetry(ctx context.Context, version string) (trace.TracerProvider, 
 	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"} {
 		if v := os.Getenv(name); v != "" && v != "http/protobuf" {
-			return fail(hinted{fmt.Errorf("%s is %q: only http/protobuf is spoken", name, v), "collectors listen for it on port 4318"})
+			return fail(hinted{fmt.Errorf("%s is %q: only http/protobuf is supported", name, v), "collectors accept it at port 4318"})
 		}
 	}
 	described, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "carrot"), attribute.String("service.version", version)),
-		resource.WithTelemetrySDK(), resource.WithFromEnv()) // the environment has the last word
+		resource.WithTelemetrySDK(), resource.WithFromEnv()) // the environment overrides the attributes
 	if err != nil {
 		return fail(err)
 	}

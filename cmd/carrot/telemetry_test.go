@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// collector stands for an OpenTelemetry collector; it keeps what is posted to a
+// collector is a test double of an OpenTelemetry collector. It keeps what is posted to each
 // path.
 type collector struct {
 	*httptest.Server
@@ -58,7 +58,7 @@ func (c *collector) paths() []string {
 	return paths
 }
 
-// emit makes a span and counts one.
+// emit makes a span and adds 1 to a counter. It reports whether the span is recorded.
 func emit(t *testing.T, tp trace.TracerProvider, mp metric.MeterProvider) (recorded bool) {
 	t.Helper()
 	ctx, span := tp.Tracer("test").Start(t.Context(), "a span's name")
@@ -76,15 +76,15 @@ func TestTelemetry(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		env  map[string]string // URL stands for the collector's
-		want string            // paths that are posted to
+		want string            // paths with posts
 		text []string          // in every post
 	}{
 		{"no endpoint", nil, "", nil},
 		{"endpoint", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "URL"}, both, []string{"service.name", "carrot", "service.version", "v1.2.3"}},
 		{"disabled", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "URL", "OTEL_SDK_DISABLED": "TRUE"}, "", nil},
 		{"no traces", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "URL", "OTEL_TRACES_EXPORTER": "none"}, onlyMetrics, nil},
-		{"traces alone", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "URL/v1/traces"}, onlyTraces, nil},
-		{"metrics alone", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "URL/v1/metrics"}, onlyMetrics, nil},
+		{"only traces", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "URL/v1/traces"}, onlyTraces, nil},
+		{"only metrics", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "URL/v1/metrics"}, onlyMetrics, nil},
 		{"named", map[string]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT": "URL", "OTEL_SERVICE_NAME": "support-gateway", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=staging",
 		}, both, []string{"support-gateway", "deployment.environment.name", "staging"}},
@@ -100,7 +100,7 @@ func TestTelemetry(t *testing.T) {
 			}
 			recorded := emit(t, tp, mp)
 			if want := strings.Contains(test.want, "traces"); recorded != want {
-				t.Errorf("span is recorded: %v, want %v", recorded, want)
+				t.Errorf("the span is recorded: %v, want %v", recorded, want)
 			}
 			if err := shutdown(context.WithoutCancel(t.Context())); err != nil {
 				t.Fatal(err)
@@ -124,7 +124,7 @@ func TestTelemetryRefusesGRPC(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 	_, _, shutdown, err := startTelemetry(t.Context(), "v1.2.3")
 	if err == nil || !strings.Contains(err.Error(), `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"`) {
-		t.Errorf("startTelemetry = %v, want it to name the variable", err)
+		t.Errorf("startTelemetry = %v, want an error with the variable", err)
 	}
 	if err := shutdown(t.Context()); err != nil {
 		t.Error(err)

@@ -7,14 +7,18 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// Breakers hold one circuit breaker for each model of each provider, by their
-// names, so that they outlive a change of configuration. A nil Breakers has none.
+// Breakers holds one circuit breaker for each model of each provider. They are
+// found by the names of both, so that they survive a change of configuration. A
+// nil Breakers has none. It is safe for concurrent use as long as its exported
+// fields are not changed.
 type Breakers struct {
-	// Failures in a row that open a breaker.
+	// Failures in a row open a breaker. 0 counts as 1.
 	Failures int
-	// Open is how long it stays open before one call tries again.
+	// Open is how long a breaker stays open before one call is tried. 0 means 60
+	// seconds.
 	Open time.Duration
-	// Changed, if not nil, is told of every change of a breaker's state.
+	// Changed, if not nil, is called when a breaker changes its state. It must
+	// be safe for concurrent use and must not use the Breakers.
 	Changed func(provider, model string, from, to BreakerState)
 
 	mu sync.Mutex
@@ -29,7 +33,7 @@ type BreakerState int
 // The states of a circuit breaker.
 const (
 	Closed   = BreakerState(gobreaker.StateClosed)   // calls are made
-	HalfOpen = BreakerState(gobreaker.StateHalfOpen) // one call tries again
+	HalfOpen = BreakerState(gobreaker.StateHalfOpen) // one call is tried
 	Open     = BreakerState(gobreaker.StateOpen)     // no calls are made
 )
 
@@ -41,8 +45,8 @@ func (b *Breakers) IsOpen(t Target) bool {
 	return b != nil && b.get(t).State() == gobreaker.StateOpen
 }
 
-// allow reports whether a target may be called. If so, done is told how the call
-// ended.
+// allow reports whether a target may be called. If so, done must be called with
+// the result.
 func (b *Breakers) allow(t Target) (done func(error), ok bool) {
 	if b == nil {
 		return func(error) {}, true
@@ -76,8 +80,8 @@ func (b *Breakers) get(t Target) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return breaker
 }
 
-// breakerError is what a circuit breaker is told of an error: only one that
-// shows that the provider does not work counts against it.
+// breakerError returns what a circuit breaker is told about a call. Only errors
+// that show that the provider does not work count against it.
 func breakerError(e *Error) error {
 	if e == nil {
 		return nil
@@ -90,26 +94,26 @@ func breakerError(e *Error) error {
 }
 
 // notTheirs reports whether an error is not the provider's doing, so that it
-// counts neither way: the client has hung up, the call was not made, or this
-// program is stopping or at fault.
+// counts neither for nor against it: the client has hung up, the call was not
+// made, or this program is stopping or at fault.
 func notTheirs(err error) bool {
 	e, ok := err.(*Error)
-	return ok && (e.Kind == Canceled || e.Kind == Denied || e.Code == CodeStopping || e.Code == CodePanic)
+	return ok && (e.Kind == Canceled || e.Kind == Denied || e.Ours)
 }
 
-// Budget bounds retries to a share of requests, so that they do not add to an
-// outage: each request adds its share, each retry takes one. A nil Budget has no
-// bounds.
+// Budget limits retries to a share of the requests, so that they do not make an
+// outage worse. Each request adds the share to the budget, and each retry takes 1
+// from it. A nil Budget has no limit.
 type Budget struct {
 	mu    sync.Mutex
 	share float64
 	left  float64
 }
 
-// burst is how many retries may be made at once after a quiet time.
+// burst is the most that a budget holds, and what it starts with.
 const burst = 10
 
-// NewBudget returns a budget of retries for a share of requests in [0,1].
+// NewBudget returns a budget that lets a share of requests in [0,1] be retried.
 func NewBudget(share float64) *Budget { return &Budget{share: share, left: burst} }
 
 func (b *Budget) request() {

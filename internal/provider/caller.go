@@ -12,32 +12,33 @@ import (
 
 // Timeouts limit a call.
 type Timeouts struct {
-	FirstToken time.Duration // the wait for the first content of a stream; 0: no limit
-	Total      time.Duration // a whole answer; 0: no limit
+	FirstToken time.Duration // until the first content of a stream; 0: no limit
+	Total      time.Duration // until the end of the answer; 0: no limit
 }
 
-// Retry says when a call is made again.
+// Retry says when a failed call is made again.
 type Retry struct {
 	// Retries is the number of further calls after network errors and 5xx, and
-	// after 429 where no other target is left.
+	// after 429 if no other target is left.
 	Retries int
-	// Backoff is the wait before the first retry; it doubles, with jitter.
+	// Backoff is the wait before the first retry. It doubles with each retry;
+	// a random part of up to half is taken off.
 	Backoff time.Duration
-	// MaxWait is the longest wait. If a provider asks for a longer one by
-	// Retry-After, the call is not retried.
+	// MaxWait limits every wait; 0: retries are made at once. If the provider
+	// asks for a longer wait in Retry-After, the call is not retried.
 	MaxWait time.Duration
-	// Patient is for work that nobody waits for: timeouts are retried too, and
-	// a Retry-After that is longer than MaxWait is cut to it.
+	// Patient is for work that no client waits for: timeouts are retried too,
+	// and a Retry-After longer than MaxWait is cut to MaxWait.
 	Patient bool
 }
 
-// Caller calls models of providers: it takes a provider's keys in turn, retries
-// within a budget, leaves failing models alone and limits every call in time.
-// The zero Caller calls once. It is safe for concurrent use as long as its
-// fields are not changed.
+// Caller calls models of providers. It uses a provider's keys in turn, retries
+// within a budget, stops calling models that keep failing, and limits the time
+// of every call. The zero Caller does not retry. A Caller is safe for concurrent
+// use as long as its fields are not changed.
 type Caller struct {
 	Retry    Retry
-	Budget   *Budget   // of retries; nil: no limit but Retry's
+	Budget   *Budget   // of retries; nil: only Retry limits them
 	Breakers *Breakers // nil: none
 }
 
@@ -47,20 +48,22 @@ type Target struct {
 	Model    string // the provider's name for it
 }
 
-// Try is one call of a target, under way.
+// Try is one call of a target in progress. It is not safe for concurrent use.
 type Try struct {
 	Target Target
-	// Context is the caller's, and ends with the call's timeouts.
+	// Context is the context of the job. It also ends when the call exceeds one
+	// of the target's timeouts.
 	Context context.Context
 
 	key    int
 	cancel context.CancelCauseFunc
-	first  *time.Timer // of the first token; nil: no limit
-	tell   func(error) // the breaker
+	first  *time.Timer // for the first content; nil: no limit
+	tell   func(error) // tells the circuit breaker, once
 }
 
-// Send makes the call; its model and key are the try's. The answer of a stream
-// must begin within the target's timeout, which [Try.Answered] ends.
+// Send makes the call with the target's model and the key of this try. If the
+// answer is a stream, the limit on its first content applies until
+// [Try.Answered] is called.
 func (t *Try) Send(c Call, stream bool) (*http.Response, error) {
 	c.Model, c.Key = t.Target.Model, t.key
 	if limit := t.Target.Upstream.Timeouts.FirstToken; stream && limit > 0 {
@@ -71,8 +74,8 @@ func (t *Try) Send(c Call, stream bool) (*http.Response, error) {
 	return t.Target.Upstream.Do(t.Context, c)
 }
 
-// Answered says, as soon as that is known, that the target works: the first
-// content has come.
+// Answered tells the circuit breaker that the target works. Call it as soon as
+// the first content of the answer has arrived.
 func (t *Try) Answered() {
 	if t.first != nil {
 		t.first.Stop()
@@ -80,10 +83,10 @@ func (t *Try) Answered() {
 	t.tell(nil)
 }
 
-// Job is a request on its way to one target or, if that fails, to others. It
+// Job is one request, sent to a target and, if that fails, to others. It
 // remembers which keys were refused. It is not safe for concurrent use.
 type Job struct {
-	// KeyRefused, if not nil, is told of each refused key, by its index.
+	// KeyRefused, if not nil, is called for each refused key, with its index.
 	KeyRefused func(t Target, key int, e *Error)
 
 	caller *Caller
@@ -103,71 +106,106 @@ func (c *Caller) Job(ctx context.Context) *Job {
 	return &Job{caller: c, ctx: ctx}
 }
 
-// Call calls a target by way of once, which makes one call and reports whether
-// it brought an answer, until it did or until calling again makes no sense. once
-// must not return an error that may be retried when a part of the answer has
-// been passed on; it then returns nil. last says that no other target is left,
-// so that waiting for this one is better than giving up. Call returns nil when
-// once did.
+// Call calls a target until once succeeds or a further call makes no sense. Each
+// time, once makes a single call and handles its answer; it returns nil when it
+// succeeded, and also when it failed after part of the answer was passed on, since
+// the call cannot be repeated then. last says that no other target is left, so
+// that waiting for this one is better than giving up. Call returns nil if once
+// did, and otherwise a copy of the last error with the number of tries.
 func (j *Job) Call(t Target, last bool, once func(*Try) *Error) *Error {
-	retry := &j.caller.Retry
 	keys := t.Upstream.keyOrder()
 	if len(j.dead) > 0 {
 		keys = slices.DeleteFunc(keys, func(key int) bool { return j.dead[deadKey{t.Upstream, key}] })
 	}
 	if len(keys) == 0 {
-		return &Error{Kind: KeyRefused, Code: "key_refused", Message: "all keys were refused before in this request"}
+		return &Error{Kind: KeyRefused, Code: "key_refused", Message: "all keys were already refused in this request"}
 	}
-	for key, retries, tries := 0, 0, 0; ; {
+	key, tries, retries := 0, 0, 0
+	fail := func(e *Error) *Error { // requests share the errors of their contexts
+		failed := *e
+		failed.Tries = tries
+		return &failed
+	}
+	var limited *Error // of the previous key, which is over its limit
+	for {
 		e := j.try(t, keys[key], once)
 		if e == nil {
 			return nil
 		}
-		tries++
-		e.Tries = tries
+		if e.Code != CodeBreakerOpen || e.Said {
+			tries++
+		}
+		another := false // key is to be tried
 		switch {
 		case e.Kind == KeyRefused:
-			if j.KeyRefused != nil {
-				j.KeyRefused(t, keys[key], e)
+			j.refused(t, keys[key], e)
+			keys = slices.Delete(keys, key, key+1)
+			if another = key < len(keys); !another && limited != nil {
+				e, key = limited, key-1 // the remaining keys are over their limits
 			}
-			if !e.OfModel {
-				j.bury(deadKey{t.Upstream, keys[key]})
-			}
-			if key++; key == len(keys) {
-				return e
-			}
-			continue
 		case e.Kind == RateLimited && key+1 < len(keys):
+			limited, another = e, true
 			key++
+		}
+		wait, again := j.wait(e, last)
+		if !another && (!again || retries >= j.caller.Retry.Retries) {
+			return fail(e)
+		}
+		if err := j.ctx.Err(); err != nil {
+			return fail(NetworkError(j.ctx, err))
+		}
+		if another {
 			continue
-		case !j.again(e, last):
-			return e
 		}
-		wait := e.RetryAfter
-		if retry.Patient {
-			wait = min(wait, retry.MaxWait)
-		}
-		if retries >= retry.Retries || wait > retry.MaxWait || j.ctx.Err() != nil || !j.caller.Budget.take() {
-			return e
+		if !j.caller.Budget.take() {
+			return fail(e)
 		}
 		retries++
-		if err := sleep(j.ctx, max(min(backoff(retry.Backoff, retries), retry.MaxWait), wait)); err != nil {
-			return NetworkError(j.ctx, err)
+		wait = max(wait, min(backoff(j.caller.Retry.Backoff, retries), j.caller.Retry.MaxWait))
+		if err := sleep(j.ctx, wait); err != nil {
+			return fail(NetworkError(j.ctx, err))
 		}
 	}
 }
 
-// again reports whether another call of the same target may succeed.
-func (j *Job) again(e *Error, last bool) bool {
+// refused notes that a key was refused. A key that is refused for one model may
+// be accepted for others.
+func (j *Job) refused(t Target, key int, e *Error) {
+	if j.KeyRefused != nil {
+		j.KeyRefused(t, key, e)
+	}
+	if e.OfModel {
+		return
+	}
+	if j.dead == nil {
+		j.dead = map[deadKey]bool{}
+	}
+	j.dead[deadKey{t.Upstream, key}] = true
+}
+
+// wait reports whether another call of the same target may succeed, and the
+// shortest wait before it.
+func (j *Job) wait(e *Error, last bool) (time.Duration, bool) {
+	retry := &j.caller.Retry
+	wait := e.RetryAfter
+	if retry.Patient {
+		wait = min(wait, retry.MaxWait)
+	}
+	return wait, wait <= retry.MaxWait && j.transient(e, last)
+}
+
+// transient reports whether the same call may succeed when it is made again.
+func (j *Job) transient(e *Error, last bool) bool {
 	switch e.Kind {
 	case Network:
-		return e.Code != CodePanic
+		return e.Code != codeBadAddress
 	case Server:
 		switch e.Code {
 		case CodeBreakerOpen, CodePanic, codeTooLong:
 			return false
 		}
-		// A redirection, and what is not implemented, stays as it is.
+		// The provider would answer with the same redirect, and does not learn
+		// what it has not implemented.
 		return (e.Status < 300 || e.Status > 399) && e.Status != http.StatusNotImplemented && e.Status != http.StatusHTTPVersionNotSupported
 	case RateLimited:
 		return last
@@ -177,20 +215,13 @@ func (j *Job) again(e *Error, last bool) bool {
 	return false
 }
 
-func (j *Job) bury(key deadKey) {
-	if j.dead == nil {
-		j.dead = map[deadKey]bool{}
-	}
-	j.dead[key] = true
-}
-
-// try makes a call unless the target's circuit breaker is open, and tells the
-// breaker as soon as it is known whether the target works: at the first content,
+// try makes a call unless the target's circuit breaker is open. It tells the
+// breaker whether the target works as soon as that is known: at the first content,
 // or with the error.
 func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 	done, ok := j.caller.Breakers.allow(target)
 	if !ok {
-		return &Error{Kind: Server, Status: http.StatusServiceUnavailable, Code: CodeBreakerOpen, Message: target.Model + " failed too often lately and is not called for a while"}
+		return &Error{Kind: Server, Status: http.StatusServiceUnavailable, Code: CodeBreakerOpen, Message: target.Model + " failed too often recently and is not called for a while"}
 	}
 	ctx, cancel := context.WithCancelCause(j.ctx)
 	defer cancel(nil)
@@ -202,15 +233,15 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 			done(err)
 		}
 	}
-	defer func() { // after a panic nothing was told
+	defer func() {
 		if t.first != nil {
 			t.first.Stop()
 		}
-		t.tell(errPanicked)
+		t.tell(errPanicked) // no effect unless once panicked
 	}()
 	if limit := target.Upstream.Timeouts.Total; limit > 0 {
 		total := time.AfterFunc(limit, func() {
-			cancel(&Error{Kind: Timeout, Status: http.StatusGatewayTimeout, Code: "timeout", Message: fmt.Sprintf("no whole answer within %v", limit)})
+			cancel(&Error{Kind: Timeout, Status: http.StatusGatewayTimeout, Code: "timeout", Message: fmt.Sprintf("no complete answer within %v", limit)})
 		})
 		defer total.Stop()
 	}
@@ -219,11 +250,13 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 	return e
 }
 
-// errPanicked is that a call did not come to an end that a breaker could judge.
-var errPanicked = &Error{Kind: Server, Code: CodePanic}
+// errPanicked stands for the outcome of a call that panicked, which says nothing
+// about the provider.
+var errPanicked = &Error{Kind: Server, Code: CodePanic, Ours: true}
 
-// Ask makes a call and reads its whole answer, of at most limit bytes: for
-// programs without a client of their own to pass an answer on to.
+// Ask calls a target and returns its whole answer, of at most limit bytes. It is
+// for programs that do not pass the answer on while it arrives. The error is an
+// [*Error].
 func (c *Caller) Ask(ctx context.Context, t Target, call Call, limit int64) ([]byte, error) {
 	var answer []byte
 	e := c.Job(ctx).Call(t, true, func(try *Try) *Error {
@@ -243,8 +276,8 @@ func (c *Caller) Ask(ctx context.Context, t Target, call Call, limit int64) ([]b
 	return answer, nil
 }
 
-// ReadAnswer reads a whole answer of at most limit bytes into memory and closes
-// its body.
+// ReadAnswer returns the whole body of an answer, of at most limit bytes, and
+// closes it.
 func ReadAnswer(response *http.Response, limit int64) ([]byte, error) {
 	defer response.Body.Close()
 	n := response.ContentLength
@@ -259,8 +292,10 @@ func ReadAnswer(response *http.Response, limit int64) ([]byte, error) {
 			return body, err
 		}
 	}
+	if limit < 1<<20 {
+		return nil, fmt.Errorf("%w than %d bytes", errAnswerTooLong, limit)
+	}
 	return nil, fmt.Errorf("%w than %d MB", errAnswerTooLong, limit>>20)
 }
 
-// errAnswerTooLong is that an answer is longer than may be read.
 var errAnswerTooLong = errors.New("the answer is longer")

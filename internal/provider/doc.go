@@ -1,16 +1,23 @@
-// Package provider calls upstream model providers. An [Upstream] is one
-// provider's API: it passes a request on as it stands and says what an error
-// means. A [Caller] makes calls dependable: keys in turn, retries within a budget,
-// circuit breakers and timeouts. [Embeddings] is an encoder behind an
-// OpenAI-compatible /v1/embeddings endpoint.
+// Package provider calls model providers. An [Upstream] is the API of one
+// provider: it sends a request unchanged and classifies errors. A [Caller] makes
+// calls reliable with several keys, retries within a budget, circuit breakers and
+// timeouts. [Embeddings] is an encoder behind an OpenAI-compatible /v1/embeddings
+// endpoint.
 //
-// There is one type of error, [Error]: what kind it is of says what to do next.
-// Nothing here falls back to another model: whoever knows the alternatives
-// decides that.
+// All failed calls are of one type, [Error], whose kind says what may be done
+// next. The package never falls back to another model: that is for its callers,
+// who know the alternatives.
 //
-// Programs that pass an answer on while it comes, as a gateway does, give
-// [Job.Call] a function that handles one call. Others read a whole answer:
+// Most programs read a whole answer:
 //
-//	caller := &provider.Caller{Retry: provider.Retry{Retries: 2, Backoff: time.Second, MaxWait: time.Minute}}
-//	answer, err := caller.Ask(ctx, target, provider.Call{API: wire.Chat, Body: body}, 64<<20)
+//	target := provider.Target{
+//		Upstream: &provider.Upstream{Name: "openai", Kind: provider.OpenAI, BaseURL: server.URL + "/v1", Keys: []string{"sk-…"}},
+//		Model:    "gpt-4o-mini",
+//	}
+//	body := []byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"What is 17 * 23?"}]}`)
+//	caller := &provider.Caller{Retry: provider.Retry{Retries: 2, Backoff: 10 * time.Millisecond, MaxWait: time.Second}}
+//	answer, err := caller.Ask(context.Background(), target, provider.Call{API: wire.Chat, Body: body}, 64<<20)
+//
+// Those that pass an answer on while it arrives, as a gateway does, give [Job.Call]
+// a function that handles one call.
 package provider

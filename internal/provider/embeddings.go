@@ -19,32 +19,33 @@ import (
 // except for BaseURL and Model. It is safe for concurrent use as long as its
 // fields are not changed.
 type Embeddings struct {
-	// BaseURL is the API's address, as in "https://api.openai.com/v1" or
+	// BaseURL is the API's address, such as "https://api.openai.com/v1" or
 	// "http://localhost:11434/v1". "/embeddings" is appended unless the path
 	// already ends in it; a query is kept.
 	BaseURL string
 	// Model is the encoder's name at the provider.
 	Model string
-	// APIKey is sent as a bearer token if it is not empty. It is in no error
-	// and in no printed form of the value.
+	// APIKey is sent as a bearer token if it is not empty. No error and no
+	// printed form shows it.
 	APIKey string `json:"-"`
-	// Dimensions, if above zero, asks for vectors of that length. An answer of
-	// another length is refused.
+	// Dimensions, if positive, is the length of vectors that the provider is
+	// asked for. Vectors of another length are an error.
 	Dimensions int
-	// Transport carries the requests. Nil: http.DefaultTransport.
+	// Transport sends the requests. Nil: http.DefaultTransport.
 	Transport http.RoundTripper
-	// Timeout limits one request, the reading of its answer included. Zero
+	// Timeout limits one request, including the reading of its answer. Zero
 	// means 60 seconds.
 	Timeout time.Duration
 	// BatchSize is the number of texts in a request. Zero means 64. Providers
 	// also limit the tokens of a request: lower it for long texts.
 	BatchSize int
-	// Retries is the number of further tries that a request gets. Zero means 4,
-	// a negative number none.
+	// Retries is the number of further tries after one that failed. Zero means
+	// 4, a negative number none.
 	Retries int
-	// Backoff is the wait before the first retry; it doubles with each try, up
+	// Backoff is the wait before the first retry. It doubles with each retry, up
 	// to a minute, and a random part of up to half is taken off. Zero means
-	// 500 ms. A longer Retry-After of the provider is respected, up to a minute.
+	// 500 ms. If the provider asks for a longer wait in Retry-After, that is
+	// used, up to a minute.
 	Backoff time.Duration
 }
 
@@ -58,13 +59,12 @@ const (
 	longestWait = time.Minute
 	// maxAnswer is the longest answer that is read, in bytes.
 	maxAnswer = 256 << 20
-	// maxErrorAnswer is how much is read of an answer that reports an error.
+	// maxErrorAnswer is how much of an answer with an error is read, in bytes.
 	maxErrorAnswer = 64 << 10
 )
 
-// ID names the encoder, "openai:<host/path>#<model>[@dimensions]": the same for
-// a base URL with and without "/embeddings", and without scheme, credentials
-// and query.
+// ID returns the name of the encoder, "openai:<host/path>#<model>[@dimensions]". The
+// path does not end in "/embeddings"; scheme, credentials and query are omitted.
 func (e *Embeddings) ID() string {
 	where := "invalid"
 	if u, err := e.base(); err == nil {
@@ -77,25 +77,24 @@ func (e *Embeddings) ID() string {
 	return id
 }
 
-// String is the ID. The receiver is a value so that neither a printed value
-// nor a printed pointer shows the key.
+// String returns the ID. The receiver is a value, so that printing shows the key
+// neither of a value nor of a pointer.
 func (e Embeddings) String() string { return e.ID() }
 
-// GoString is the ID, for the same reason as String.
+// GoString returns the ID, for the same reason as String.
 func (e Embeddings) GoString() string { return "provider.Embeddings(" + e.ID() + ")" }
 
-// Encode returns the unit vectors of the texts, in the order of the texts, all
-// of one length. On an error it returns no vectors at all, even if some
-// batches were answered.
+// Encode returns unit vectors of the texts, in the order of the texts and all of
+// one length. If it returns an error, it returns no vectors, even if some batches
+// were answered.
 //
-// An empty text is sent as a single space, because the API refuses empty
-// input; both get the same vector. A text longer than the model takes is the
-// provider's error: nothing is cut here.
+// An empty text is sent as a single space, because the API refuses empty input; both
+// have the same vector. Texts are not cut: if one is too long for the model, the
+// provider's error is returned.
 //
-// Network errors, timeouts and statuses that may pass (408, 409, 425, 429 and
-// most 5xx) are tried again. Errors of the provider or on the way are an
-// [*Error]; a cancelled context returns at once, with an error that wraps the
-// context's.
+// Network errors, timeouts and temporary statuses (408, 409, 425, 429 and most 5xx)
+// are retried. Errors of the provider and of the network wrap an [*Error]. When the
+// context is done, Encode returns at once, with an error that wraps the context's.
 func (e *Embeddings) Encode(ctx context.Context, texts []string) ([][]float32, error) {
 	base, err := e.base()
 	if err != nil {
@@ -124,15 +123,15 @@ func (e *Embeddings) Encode(ctx context.Context, texts []string) ([][]float32, e
 	return vectors, nil
 }
 
-// base checks the settings and returns the address below which the endpoint is.
-// Its errors do not repeat the base URL, which may hold credentials.
+// base checks the settings and returns the address to which "/embeddings" is
+// appended. Its errors do not quote the base URL, which may contain credentials.
 func (e *Embeddings) base() (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(e.BaseURL))
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New(`base URL is not of the form "https://host/v1"`)
 	}
 	if e.Model == "" {
-		return nil, errors.New("no model is named")
+		return nil, errors.New("the model's name is missing")
 	}
 	if strings.ContainsFunc(e.key(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, errors.New("API key contains a control character")
@@ -145,12 +144,12 @@ func (e *Embeddings) base() (*url.URL, error) {
 	return u, nil
 }
 
-// key is the API key without the line break that reading one from a file
-// leaves.
+// key returns the API key without the line break that it has if it was read from a
+// file.
 func (e *Embeddings) key() string { return strings.TrimSpace(e.APIKey) }
 
-// batch asks for the vectors of some texts. If dim is not zero, vectors of
-// another length are refused.
+// batch returns the vectors of some texts. If dim is not 0, vectors of another
+// length are an error.
 func (e *Embeddings) batch(ctx context.Context, caller *Caller, upstream *Upstream, texts []string, dim int) ([][]float32, error) {
 	body, err := e.request(texts)
 	if err != nil {
@@ -166,7 +165,7 @@ func (e *Embeddings) batch(ctx context.Context, caller *Caller, upstream *Upstre
 	return upstream.decodeEmbeddings(answer, len(texts), dim)
 }
 
-// request is the body of a request for the vectors of texts.
+// request returns the body of a request for the vectors of texts.
 func (e *Embeddings) request(texts []string) ([]byte, error) {
 	input := make([]string, len(texts))
 	for i, text := range texts {
@@ -183,7 +182,7 @@ func (e *Embeddings) request(texts []string) ([]byte, error) {
 	}{e.Model, input, "float", max(e.Dimensions, 0)})
 }
 
-// orDefault is v, or def if v is not above zero.
+// orDefault returns v if it is positive, and def otherwise.
 func orDefault[T ~int | ~int64](v, def T) T {
 	if v > 0 {
 		return v

@@ -11,9 +11,9 @@ import (
 	"net/http"
 )
 
-// decodeEmbeddings reads the answer to a request for the vectors of n texts,
-// puts them into the order of the texts and makes them unit vectors. They must
-// have one length, which is dim unless dim is zero.
+// decodeEmbeddings returns the vectors in the answer to a request with n texts, in
+// the order of the texts and scaled to length 1. They must all have dim numbers or,
+// if dim is 0, equally many.
 func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, error) {
 	var list struct {
 		Data []struct {
@@ -25,7 +25,7 @@ func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, err
 		return nil, fmt.Errorf("decode answer: %w", err)
 	}
 	if list.Data == nil {
-		// Some gateways report an upstream's error with status 200.
+		// Some servers report errors with status 200.
 		if code, message := parseError(answer); code != "" || message != "" {
 			return nil, u.judge(http.StatusOK, code, message)
 		}
@@ -41,7 +41,7 @@ func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, err
 		case *item.Index < 0 || *item.Index >= n:
 			return nil, fmt.Errorf("decode answer: index %d is outside 0 to %d", *item.Index, n-1)
 		case vectors[*item.Index] != nil:
-			return nil, fmt.Errorf("decode answer: index %d is there twice", *item.Index)
+			return nil, fmt.Errorf("decode answer: index %d appears twice", *item.Index)
 		}
 		vector, err := decodeVector(item.Embedding)
 		if err != nil {
@@ -58,8 +58,8 @@ func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, err
 	return vectors, nil
 }
 
-// decodeVector reads an array of numbers, or base64 of little-endian float32,
-// and makes it a unit vector.
+// decodeVector reads an array of numbers, or little-endian float32 in base64, and
+// scales it to length 1.
 func decodeVector(raw json.RawMessage) ([]float32, error) {
 	var vector []float32
 	var err error
@@ -67,8 +67,8 @@ func decodeVector(raw json.RawMessage) ([]float32, error) {
 	case len(raw) > 0 && raw[0] == '"':
 		vector, err = decodeBase64(raw)
 	case bytes.Contains(raw, []byte("null")):
-		// encoding/json would read null, which is how servers write NaN, as 0.
-		err = errors.New("null in place of a number")
+		// Servers write NaN as null, which encoding/json would read as 0.
+		err = errors.New("null instead of a number")
 	default:
 		if len(raw) > 0 {
 			err = json.Unmarshal(raw, &vector)
@@ -80,7 +80,7 @@ func decodeVector(raw json.RawMessage) ([]float32, error) {
 	return vector, normalize(vector)
 }
 
-// decodeBase64 reads a JSON string of base64 of little-endian float32.
+// decodeBase64 reads a JSON string with little-endian float32 in base64.
 func decodeBase64(raw json.RawMessage) ([]float32, error) {
 	var data []byte // encoding/json decodes base64 into bytes
 	if err := json.Unmarshal(raw, &data); err != nil {
@@ -99,7 +99,7 @@ func decodeBase64(raw json.RawMessage) ([]float32, error) {
 	return vector, nil
 }
 
-// normalize scales a vector to length 1, or says why it cannot.
+// normalize scales a vector to length 1. It returns an error if that is impossible.
 func normalize(vector []float32) error {
 	if len(vector) == 0 {
 		return errors.New("empty")

@@ -24,16 +24,16 @@ func TestDecodeRefuses(t *testing.T) {
 		{"too few", one(`[1]`), 2, "1 vectors for 2 texts"},
 		{"too many", `{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1]}]}`, 1, "2 vectors for 1 texts"},
 		{"no index", `{"data":[{"embedding":[1]}]}`, 1, "without an index"},
-		{"repeated index", `{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}`, 2, "index 0 is there twice"},
+		{"repeated index", `{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}`, 2, "index 0 appears twice"},
 		{"index too high", `{"data":[{"index":1,"embedding":[1]}]}`, 1, "index 1 is outside 0 to 0"},
 		{"index below zero", `{"data":[{"index":-1,"embedding":[1]}]}`, 1, "index -1 is outside"},
-		{"index no integer", `{"data":[{"index":0.5,"embedding":[1]}]}`, 1, "index"},
+		{"fractional index", `{"data":[{"index":0.5,"embedding":[1]}]}`, 1, "index"},
 		{"lengths differ", `{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1,2]}]}`, 2, "vector 1: length 2, want 1"},
 		{"no vector", `{"data":[{"index":0}]}`, 1, "vector 0: empty"},
-		{"null vector", one(`null`), 1, "null in place of a number"},
+		{"null vector", one(`null`), 1, "null instead of a number"},
 		{"empty vector", one(`[]`), 1, "vector 0: empty"},
 		{"zero vector", one(`[0,-0.0]`), 1, "all zero"},
-		{"null number", one(`[1,null]`), 1, "null in place of a number"},
+		{"null number", one(`[1,null]`), 1, "null instead of a number"},
 		{"number too large", one(`[1e39]`), 1, "vector 0"},
 		{"NaN", one(`[NaN]`), 1, "invalid character"},
 		{"nested vector", one(`[[1]]`), 1, "vector 0"},
@@ -57,10 +57,10 @@ func TestDecodeRefuses(t *testing.T) {
 func TestDecodeDimensions(t *testing.T) {
 	answer := []byte(`{"data":[{"index":0,"embedding":[1,0,0]}]}`)
 	if _, err := new(Upstream).decodeEmbeddings(answer, 1, 3); err != nil {
-		t.Errorf("length 3, 3 asked for: %v", err)
+		t.Errorf("length 3, want 3: %v", err)
 	}
 	if _, err := new(Upstream).decodeEmbeddings(answer, 1, 2); err == nil {
-		t.Error("length 3, 2 asked for: no error")
+		t.Error("length 3, want 2: no error")
 	}
 }
 
@@ -72,8 +72,7 @@ func TestDecodeErrorWithStatus200(t *testing.T) {
 	}
 }
 
-// FuzzDecodeEmbeddings checks that what the decoder lets through is what
-// Encode promises.
+// FuzzDecodeEmbeddings checks that all accepted answers are as Encode promises.
 func FuzzDecodeEmbeddings(f *testing.F) {
 	f.Add([]byte(`{"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":"AACAPwAAAAA="}]}`), 2, 2)
 	f.Add([]byte(`{"data":[{"index":0,"embedding":[1e-45,1e38]}],"usage":{}}`), 1, 0)
@@ -97,7 +96,7 @@ func FuzzDecodeEmbeddings(f *testing.F) {
 		}
 		for _, v := range vectors {
 			if len(v) != len(vectors[0]) || len(v) == 0 || dim > 0 && len(v) != dim {
-				t.Fatalf("vector of length %d beside one of %d, %d asked for", len(v), len(vectors[0]), dim)
+				t.Fatalf("vectors of %d and %d numbers, want %d", len(v), len(vectors[0]), dim)
 			}
 			var sum float64
 			for _, x := range v {

@@ -24,7 +24,7 @@ import (
 // The answers here are written from OpenAI's published description of the
 // embeddings endpoint; no test calls a provider.
 
-// wireRequest is what the client sends.
+// wireRequest is the body of a request.
 type wireRequest struct {
 	Model          string   `json:"model"`
 	Input          []string `json:"input"`
@@ -32,7 +32,7 @@ type wireRequest struct {
 	Dimensions     *int     `json:"dimensions"`
 }
 
-// readRequest checks what every request must have.
+// readRequest reads a request and checks its method and type.
 func readRequest(t *testing.T, r *http.Request) wireRequest {
 	t.Helper()
 	var got wireRequest
@@ -45,16 +45,15 @@ func readRequest(t *testing.T, r *http.Request) wireRequest {
 	return got
 }
 
-// direction is a unit vector that tells which text it belongs to: the texts of
-// these tests are numbers, and the angle is the number.
+// direction returns a unit vector from which its text can be told: the texts of
+// these tests are numbers, which are used as angles.
 func direction(text string) []float32 {
 	var angle float64
 	fmt.Sscan(text, &angle)
 	return []float32{float32(math.Cos(angle)), float32(math.Sin(angle))}
 }
 
-// answer writes vectors of the texts, three times as long as they should be
-// and the last one first.
+// answer writes the vectors of texts in reverse order, each scaled to length 3.
 func answer(w http.ResponseWriter, texts []string) {
 	type item struct {
 		Object    string    `json:"object"`
@@ -241,11 +240,11 @@ func TestBadSettings(t *testing.T) {
 	check(Embeddings{BaseURL: "https://", Model: "m"}, "base URL")
 	check(Embeddings{BaseURL: "https://a:b:hunter2/v1", Model: "m"}, "base URL")
 	check(Embeddings{BaseURL: "https://a:hunter2 @host/v1", Model: "m"}, "base URL")
-	check(Embeddings{BaseURL: "https://host/v1"}, "no model")
+	check(Embeddings{BaseURL: "https://host/v1"}, "model's name is missing")
 	check(Embeddings{BaseURL: "https://host/v1", Model: "m", APIKey: "hunter2\nhunter2"}, "control character")
 }
 
-// TestKeyStaysSecret lets a provider repeat everything it was sent.
+// No error shows a key, even if the provider repeats everything it was sent.
 func TestKeyStaysSecret(t *testing.T) {
 	const secret = "sk-very-secret"
 	for _, status := range []int{200, 307, 400, 401, 429, 500} {
@@ -275,7 +274,7 @@ func TestKeyStaysSecret(t *testing.T) {
 			t.Errorf("status %d: the key is in %s", status, printed)
 		}
 	}
-	// Without an answer there is only the URL to leak.
+	// Without an answer, only the URL could be shown.
 	e := &Embeddings{BaseURL: "http://user:" + secret + "@127.0.0.1:1/v1?key=" + secret, Model: "m", APIKey: secret, Retries: -1}
 	if _, err := e.Encode(t.Context(), []string{"x"}); err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("Encode without a server: %v, want an error without the key", err)
@@ -300,7 +299,7 @@ func TestAnswerTooLong(t *testing.T) {
 	}
 }
 
-// roundTrip is a transport that is a function.
+// roundTrip is a function as a transport.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,50 +20,53 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// ErrorKind says what an error means for what to do next.
+// ErrorKind says what may be done after an error.
 type ErrorKind string
 
 // The kinds of errors.
 const (
-	Network       ErrorKind = "network"        // no answer, or a broken one: try again, then another
-	Timeout       ErrorKind = "timeout"        // no answer in time: try another
-	Server        ErrorKind = "server"         // 5xx: try again, then another
-	RateLimited   ErrorKind = "rate_limited"   // 429: try another key, then another candidate
-	KeyRefused    ErrorKind = "key_refused"    // 401, 402, 403: the key is dead for this request
-	ContextLength ErrorKind = "context_length" // the request is too long for the model
+	Network       ErrorKind = "network"        // no answer, or a broken one: retry, then try another target
+	Timeout       ErrorKind = "timeout"        // no answer in time: try another target
+	Server        ErrorKind = "server"         // 5xx: retry, then try another target
+	RateLimited   ErrorKind = "rate_limited"   // 429: try another key, then another target
+	KeyRefused    ErrorKind = "key_refused"    // 401, 402, 403: try another key
+	ContextLength ErrorKind = "context_length" // the request is too long: try a model with a longer context
 	Invalid       ErrorKind = "refused"        // the request is at fault: tell the client
 	Canceled      ErrorKind = "canceled"       // the client has hung up
-	Denied        ErrorKind = "denied"         // the call was not made, because it was not allowed
+	Denied        ErrorKind = "denied"         // this program did not allow the call
 )
 
-// The codes of errors that are not a provider's.
+// The codes of errors that do not come from a provider.
 const (
-	CodeBreakerOpen = "breaker_open" // no provider was called
-	CodePanic       = "panic"        // a fault of this program
-	codeTooLong     = "answer_too_long"
+	CodeBreakerOpen = "breaker_open"  // the provider was not called
+	CodePanic       = "panic"         // a bug in this program
 	CodeStopping    = "shutting_down" // this program is stopping
+	codeTooLong     = "answer_too_long"
+	codeBadAddress  = "bad_address" // the base URL is wrong
 )
 
-// Error is a call that brought no answer: what the provider said, or what went
-// wrong on the way.
+// Error describes a call that failed.
 type Error struct {
 	Kind       ErrorKind
-	Status     int           // the HTTP status; 0: there was no HTTP answer
+	Status     int           // HTTP status; 0: unknown
 	Code       string        // the provider's code or type, or what failed; may be empty
-	Message    string        // shortened, without control characters and without keys; may be empty
+	Message    string        // shortened, without control characters and keys; may be empty
+	Detail     string        // more for the log: it may have internal addresses
+	Ours       bool          // the fault is this program's, not the provider's
 	Quoted     bool          // the message may quote the prompt or the answer
 	Said       bool          // the provider itself reported the error
-	OfModel    bool          // the key is refused for this model, and perhaps not for others
-	RetryAfter time.Duration // the provider asked for this wait; 0: it did not
-	Body       []byte        // the provider's report as it was sent, without keys
-	Tries      int           // calls that a Caller made; 0: unknown
-	Err        error         // the cause, if it is of use to a caller: a context's error
+	OfModel    bool          // the key is refused for this model, but perhaps not for others
+	RetryAfter time.Duration // the wait that the provider asked for; 0: none
+	Body       []byte        // the provider's answer with the error, without keys
+	Tries      int           // calls that a Caller made; 0: none, or there was no Caller
+	Err        error         // the context's error, if that ended the call
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Public returns the error without the provider's own words: fit for a log.
+// Public returns the error's text without a message that may quote the prompt. It
+// can be logged.
 func (e *Error) Public() string {
 	if !e.Quoted {
 		return e.Error()
@@ -80,15 +85,16 @@ func (e *Error) Error() string {
 	if e.Code != string(e.Kind) {
 		parts = append(parts, e.Code)
 	}
-	parts = append(parts, e.Message)
+	parts = append(parts, e.Message, e.Detail)
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 }
 
-// NetworkError is what went wrong on the way to a provider, or in reading its
-// answer. If ctx was ended with an *Error, it is that.
+// NetworkError returns the [Error] of a call that failed with err on the way to the
+// provider, or while its answer was read. If err is an *Error, or ctx was cancelled
+// with one as its cause, it returns that.
 func NetworkError(ctx context.Context, err error) *Error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the URL, which may hold credentials
+		err = e.Err // without the URL, which may contain credentials
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -105,29 +111,44 @@ func NetworkError(ctx context.Context, err error) *Error {
 	case cause != nil:
 		return &Error{Kind: Canceled, Code: "canceled", Message: "the client has hung up", Err: cause}
 	}
-	return &Error{Kind: Network, Code: "network", Message: err.Error()}
+	return &Error{Kind: Network, Code: "network", Message: broken(err), Detail: err.Error()}
 }
 
-// Reported is an error that the provider sent with a good status: within a
-// stream, or in place of an answer.
+// broken says what went wrong with a connection, without the addresses and names
+// that the error itself may have.
+func broken(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the provider's name could not be resolved"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the provider's certificate could not be verified"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return "the provider could not be reached"
+	}
+	return "the connection to the provider failed"
+}
+
+// Reported returns the [Error] for one that the provider sent with a status of 2xx:
+// within a stream, or instead of an answer.
 func (u *Upstream) Reported(e *wire.Error) *Error {
 	return u.judge(e.Status, cmp.Or(e.Code, e.Type), e.Message)
 }
 
-// judge says what a provider's error means.
+// judge classifies an error that the provider reported.
 func (u *Upstream) judge(status int, code, message string) *Error {
 	code, message = u.clean(code), u.clean(message)
 	if len(code) > maxCode || strings.ContainsRune(code, ' ') {
-		code = "" // a code of several words may quote anything
+		code = "" // several words may quote the prompt
 	}
 	return &Error{Kind: kindOf(status, code, message), Status: status, Code: code, Message: message, Quoted: true, Said: true,
 		OfModel: status == http.StatusForbidden && strings.Contains(strings.ToLower(code+" "+message), "model")}
 }
 
-// maxCode is how long a provider's error code may be.
+// maxCode is the longest error code of a provider that is kept, in bytes.
 const maxCode = 64
 
-// refusal is the error of an answer with a bad status.
+// refusal returns the error for an answer whose status is not 2xx.
 func (u *Upstream) refusal(response *http.Response, report []byte) *Error {
 	code, message := parseError(report)
 	for _, secret := range u.secrets() {
@@ -137,22 +158,22 @@ func (u *Upstream) refusal(response *http.Response, report []byte) *Error {
 	if to, err := response.Location(); err == nil && e.Status < 400 {
 		e.Message = "the provider has moved to " + to.Scheme + "://" + to.Host + to.Path
 	}
-	if e.Message == "" { // after it was judged: what is left may be the client's own words
+	if e.Message == "" { // not before judge, since the report may quote the client
 		e.Message = u.clean(cmp.Or(strings.TrimSpace(string(report)), unexplained(e.Status)))
 	}
 	e.Body, e.RetryAfter = report, retryAfter(response.Header.Get("Retry-After"), time.Now())
 	return e
 }
 
-// unexplained is the message of a refusal that has none.
+// unexplained returns a message for a refusal without one.
 func unexplained(status int) string {
 	if status == http.StatusNotFound {
-		return "there is nothing at this address; most base URLs end in /v1"
+		return "the provider has no such endpoint; most base URLs end in /v1"
 	}
-	return "the provider does not say why"
+	return "the provider gave no reason"
 }
 
-// kindOf classifies a status with the provider's code and message.
+// kindOf classifies an error by its status, code and message.
 func kindOf(status int, code, message string) ErrorKind {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -167,8 +188,8 @@ func kindOf(status int, code, message string) ErrorKind {
 	return Invalid
 }
 
-// tooLong reports whether a refusal is for the length of the request, by what
-// providers say then.
+// tooLong reports whether a request was refused because it is too long. Providers
+// say so in many ways.
 func tooLong(code, message string) bool {
 	if code == "context_length_exceeded" || code == "string_above_max_length" {
 		return true
@@ -183,21 +204,40 @@ func tooLong(code, message string) bool {
 	return false
 }
 
-// maxMessage is how many runes of a provider's message are kept.
+// maxMessage is the number of runes that are kept of a provider's message.
 const maxMessage = 500
 
-// secrets lists what must not be repeated from a provider's answer.
+// secrets returns the texts that must be removed from a provider's answer.
 func (u *Upstream) secrets() []string {
-	secrets := slices.DeleteFunc(slices.Clone(u.Keys), func(key string) bool { return key == "" })
+	secrets := slices.Clone(u.Keys)
+	for _, values := range u.Header {
+		for _, value := range values {
+			_, word, _ := strings.Cut(value, " ") // of Authorization: Basic WORD
+			for _, secret := range []string{value, word} {
+				if len(secret) >= minSecret { // shorter ones would blank out common words
+					secrets = append(secrets, secret)
+				}
+			}
+		}
+	}
 	if base, err := url.Parse(u.BaseURL); err == nil {
 		if password, ok := base.User.Password(); ok && password != "" {
 			secrets = append(secrets, password)
 		}
 	}
-	return secrets
+	for _, secret := range slices.Clone(secrets) {
+		escaped, _ := json.Marshal(secret) // strings can always be written
+		secrets = append(secrets, strings.Trim(string(escaped), `"`), url.QueryEscape(secret), url.PathEscape(secret))
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // so that no part of a longer one is left
+	return slices.Compact(slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" }))
 }
 
-// clean makes what the provider wrote fit to print.
+// minSecret is the length of the shortest header that is taken for a secret.
+const minSecret = 8
+
+// clean returns a provider's text without secrets, control characters and repeated
+// spaces, and shortens it.
 func (u *Upstream) clean(text string) string {
 	for _, secret := range u.secrets() {
 		text = strings.ReplaceAll(text, secret, "***")
@@ -218,12 +258,11 @@ func (u *Upstream) clean(text string) string {
 	return text
 }
 
-// parseError finds code and message in the report of an error. Besides
-// OpenAI's envelope, {"error":{"message","type","code"}}, it knows those of
-// servers that only resemble it: {"error":"message"}, the envelope's content
-// without the envelope, and detail or msg in place of message, also in a list, as
-// validators have it. Of other JSON and of HTML it takes nothing, since that may
-// repeat the prompt.
+// parseError finds code and message in the body of an error. It understands
+// OpenAI's form, {"error":{"message","type","code"}}, and similar ones:
+// {"error":"message"}, the fields without the outer object, and detail or msg
+// instead of message, which may also be lists. It returns nothing of other JSON or
+// of HTML, since these may repeat the prompt.
 func parseError(body []byte) (code, message string) {
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
@@ -245,8 +284,8 @@ func parseError(body []byte) (code, message string) {
 	return fields.code(), fields.words(0)
 }
 
-// errorFields is what describes an error. Servers differ in their types: a
-// code may be a string, a number or null.
+// errorFields are the fields that describe an error. Their types differ between
+// servers: a code may be a string, a number or null.
 type errorFields struct {
 	Message json.RawMessage `json:"message"`
 	Type    json.RawMessage `json:"type"`
@@ -257,13 +296,13 @@ type errorFields struct {
 
 func (f *errorFields) code() string { return cmp.Or(jsonText(f.Code), jsonText(f.Type)) }
 
-// words is the message, by whichever name.
+// words returns the message, whichever field it is in.
 func (f *errorFields) words(depth int) string {
 	return cmp.Or(jsonWords(f.Message, depth), jsonWords(f.Detail, depth), jsonWords(f.Msg, depth))
 }
 
-// jsonWords is the text of a message that may also be an object with a message
-// in it, or a list of either.
+// jsonWords returns the text of a message, which may also be an object with a
+// message in it, or a list of either.
 func jsonWords(raw json.RawMessage, depth int) string {
 	var list []json.RawMessage
 	var fields errorFields
@@ -284,7 +323,7 @@ func jsonWords(raw json.RawMessage, depth int) string {
 	return ""
 }
 
-// jsonText is a JSON string's or number's text, and empty for anything else.
+// jsonText returns the text of a JSON string or number; it is empty for other values.
 func jsonText(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {

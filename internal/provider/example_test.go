@@ -5,9 +5,38 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
+
+func ExampleCaller_Ask() {
+	// A provider that fails at first.
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprint(w, `{"choices":[{"message":{"role":"assistant","content":"391"}}]}`)
+	}))
+	defer server.Close()
+
+	target := provider.Target{
+		Upstream: &provider.Upstream{Name: "openai", Kind: provider.OpenAI, BaseURL: server.URL + "/v1", Keys: []string{"sk-…"}},
+		Model:    "gpt-4o-mini",
+	}
+	body := []byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"What is 17 * 23?"}]}`)
+	caller := &provider.Caller{Retry: provider.Retry{Retries: 2, Backoff: 10 * time.Millisecond, MaxWait: time.Second}}
+	answer, err := caller.Ask(context.Background(), target, provider.Call{API: wire.Chat, Body: body}, 64<<20)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(answer), "after", calls, "calls")
+	// Output: {"choices":[{"message":{"role":"assistant","content":"391"}}]} after 2 calls
+}
 
 func ExampleEmbeddings() {
 	// In place of OpenAI, Ollama or vLLM.

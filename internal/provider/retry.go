@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// maxBackoff is the longest wait that doubling leads to.
+// maxBackoff is the longest wait that backoff returns.
 const maxBackoff = time.Minute
 
-// maxRetryAfter is the longest wait that is taken from a provider.
+// maxRetryAfter is the longest wait that retryAfter returns.
 const maxRetryAfter = 24 * time.Hour
 
-// backoff is the wait after the given try: first doubled with every try, at
-// most maxBackoff, and of that between a half and the whole.
+// backoff returns the wait after the given try. It is first after the first try and
+// doubles with each further one, up to maxBackoff; a random part of up to half is
+// taken off.
 func backoff(first time.Duration, try int) time.Duration {
 	wait := min(first, maxBackoff)
 	for range try - 1 {
@@ -26,8 +27,8 @@ func backoff(first time.Duration, try int) time.Duration {
 	return wait - rand.N(wait/2+1)
 }
 
-// retryAfter reads a Retry-After header, seconds or an HTTP date, up to
-// maxRetryAfter. It is 0 if there is none that can be kept.
+// retryAfter returns the wait that a Retry-After header asks for, in seconds or with
+// an HTTP date, but at most maxRetryAfter. It is 0 if the header is missing or wrong.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
@@ -41,7 +42,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// sleep waits, or returns the context's error as soon as it is done.
+// sleep waits. It returns the context's error as soon as the context is done.
 func sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

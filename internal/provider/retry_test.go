@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// pipeListener accepts in-memory connections, so that a server and its clients
-// can live in a synctest bubble.
+// pipeListener accepts connections in memory, so that a server and its clients can
+// run in a synctest bubble.
 type pipeListener struct {
 	connections chan net.Conn
 	closed      chan struct{}
@@ -49,7 +49,7 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
-// bubble runs f in a bubble of fake time with a server and its client.
+// bubble runs f in a synctest bubble with a server and a client of it.
 func bubble(t *testing.T, handler http.HandlerFunc, f func(t *testing.T, e *Embeddings)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +65,7 @@ func bubble(t *testing.T, handler http.HandlerFunc, f func(t *testing.T, e *Embe
 	})
 }
 
-// between checks an elapsed time.
+// between checks how long something took.
 func between(t *testing.T, what string, got, least, most time.Duration) {
 	t.Helper()
 	if got < least || got > most {
@@ -82,16 +82,16 @@ func TestRetryStatuses(t *testing.T) {
 		bubble(t, func(w http.ResponseWriter, r *http.Request) {
 			requests++
 			w.WriteHeader(status)
-			io.WriteString(w, `{"error":{"message":"it is so","type":"some_type","code":"some_code"}}`)
+			io.WriteString(w, `{"error":{"message":"overloaded","type":"some_type","code":"some_code"}}`)
 		}, func(t *testing.T, e *Embeddings) {
 			e.Retries = 2
 			start := time.Now()
 			_, err := e.Encode(t.Context(), []string{"x"})
 			refused, ok := errors.AsType[*Error](err)
-			if !ok || refused.Status != status || refused.Code != "some_code" || refused.Message != "it is so" {
+			if !ok || refused.Status != status || refused.Code != "some_code" || refused.Message != "overloaded" {
 				t.Errorf("Encode with status %d: %v, want an *Error with status, code and message", status, err)
 			}
-			for _, part := range []string{"upstream", `"m"`, "some_code", "it is so", fmt.Sprint(status)} {
+			for _, part := range []string{"upstream", `"m"`, "some_code", "overloaded", fmt.Sprint(status)} {
 				if err != nil && !strings.Contains(err.Error(), part) {
 					t.Errorf("Encode with status %d: %v, want %q in the error", status, err, part)
 				}
@@ -122,7 +122,7 @@ func TestRetrySucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkVectors(t, numbers(3), got)
-		// 0.5 + 1 + 2 + 4 seconds, of each between a half and the whole.
+		// 0.5 + 1 + 2 + 4 seconds, of each at least half.
 		between(t, "four retries", time.Since(start), 3750*time.Millisecond, 7500*time.Millisecond)
 	})
 }
@@ -214,8 +214,8 @@ func TestTimeout(t *testing.T) {
 			between(t, "slow "+slow, time.Since(start), defaultTimeout+defaultBackoff/2, defaultTimeout+defaultBackoff)
 
 			requests, e.Timeout, e.Retries = 0, time.Second, -1
-			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no whole answer within 1s") {
-				t.Errorf("slow %s, no retries: %v, want no whole answer within 1s", slow, err)
+			if _, err = e.Encode(t.Context(), numbers(1)); err == nil || !strings.Contains(err.Error(), "no complete answer within 1s") {
+				t.Errorf("slow %s, no retries: %v, want no complete answer within 1s", slow, err)
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestNetworkErrors(t *testing.T) {
 		case 1:
 			panic(http.ErrAbortHandler) // no answer
 		case 2:
-			w.Header().Set("Content-Length", "1000") // a cut one
+			w.Header().Set("Content-Length", "1000") // an incomplete answer
 			io.WriteString(w, `{"data":[`)
 		default:
 			answer(w, readRequest(t, r).Input)
@@ -242,7 +242,7 @@ func TestNetworkErrors(t *testing.T) {
 	e := &Embeddings{BaseURL: "http://user:hunter2@upstream/v1", Model: "m", Backoff: 1,
 		Transport: roundTrip(func(*http.Request) (*http.Response, error) { tries++; return nil, errors.New("no route") })}
 	_, err := e.Encode(t.Context(), numbers(1))
-	if want := `embed with "m" at upstream: network: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
+	if want := `embed with "m" at upstream: network: the connection to the provider failed: no route (gave up after 5 tries)`; err == nil || err.Error() != want || tries != 5 {
 		t.Errorf("Encode: %v after %d tries, want %s", err, tries, want)
 	}
 }

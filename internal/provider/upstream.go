@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,47 +17,47 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// Kind is how a provider wants to be called.
+// Kind is the kind of API that a provider has.
 type Kind string
 
 // The kinds of providers.
 const (
-	OpenAI    Kind = "openai"    // and all that is compatible
-	Azure     Kind = "azure"     // OpenAI's models under deployments' paths
+	OpenAI    Kind = "openai"    // and everything compatible with it
+	Azure     Kind = "azure"     // OpenAI's models, with the deployment in the path
 	Anthropic Kind = "anthropic" // the messages API
 )
 
-// Upstream is a provider's API. Calls go through a [Caller], or directly through
-// Do, which makes one. It is safe for concurrent use as long as its fields are
-// not changed.
+// Upstream is a provider's API. A [Caller] calls it, or a program does with Do. It is
+// safe for concurrent use as long as its fields are not changed.
 type Upstream struct {
 	Name    string
 	Kind    Kind
 	BaseURL string // usually ends in /v1
 	// APIVersion is Azure's api-version or Anthropic's anthropic-version.
 	APIVersion string
-	// Keys are tried in turn. They are in no error and no printed form.
+	// Keys are used in turn. No error and no printed form shows them.
 	Keys []string `json:"-"`
 	// Header is sent with every call.
 	Header http.Header `json:"-"`
-	// APIs that the provider serves, the preferred one first.
+	// APIs that the provider serves. Translated requests use the first one that
+	// suits them.
 	APIs []wire.API
-	// Timeouts of a [Caller]'s calls.
+	// Timeouts limit the calls of a [Caller].
 	Timeouts Timeouts
-	// Transport carries the calls. Nil: http.DefaultTransport.
+	// Transport sends the calls. Nil: http.DefaultTransport.
 	Transport http.RoundTripper
 
 	turn atomic.Uint32
 }
 
-// String returns the name, so that no printed form shows a key.
+// String returns the name, so that printing the Upstream shows no key.
 func (u *Upstream) String() string { return u.Name }
 
 // GoString returns the name, for the same reason as String.
 func (u *Upstream) GoString() string { return "provider.Upstream(" + u.Name + ")" }
 
-// NewTransport returns a transport for Upstreams: connections are kept, and
-// compression is not asked for, because it would delay streams.
+// NewTransport returns a transport for Upstreams. It keeps connections open, and does
+// not ask for compressed answers, because compression would delay streams.
 func NewTransport(connect time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -71,9 +72,9 @@ func NewTransport(connect time.Duration) *http.Transport {
 	}
 }
 
-// Speaks returns the API in which the provider is called for a client of want:
-// that one if the provider serves it, or else the first of its APIs that can
-// carry a conversation. It is empty if there is none.
+// Speaks returns the API by which the provider is called for a client of the API
+// want: the same one if the provider serves it, or else the first of its APIs that
+// is for conversations. It is empty if there is none.
 func (u *Upstream) Speaks(want wire.API) wire.API {
 	if slices.Contains(u.APIs, want) {
 		return want
@@ -89,9 +90,9 @@ func (u *Upstream) Speaks(want wire.API) wire.API {
 	return ""
 }
 
-// keyOrder returns the indices of the keys in the order in which a call should
-// try them: each call starts with the next one. Without keys there is one
-// index, 0, which stands for no key.
+// keyOrder returns the indices of the keys in the order in which a call should try
+// them. Each call starts with the next key. Without keys it returns the single index
+// 0, which stands for no key.
 func (u *Upstream) keyOrder() []int {
 	n := max(len(u.Keys), 1)
 	order := make([]int, n)
@@ -108,24 +109,25 @@ func (u *Upstream) keyOrder() []int {
 // Call is one request to a provider.
 type Call struct {
 	API   wire.API
-	Path  string // below the API's; empty: none
+	Path  string // appended to the API's path; may be empty
 	Model string // the provider's name for it
 	Key   int    // index of the key
 	Body  []byte
-	// Header holds the headers of the client that are passed on.
+	// Header holds further headers, such as those of the client.
 	Header http.Header
 }
 
-// Do sends a call. An answer with a status of 2xx is returned with its body
-// open; everything else is an [*Error]. ctx also limits reading the body.
+// Do makes a call. If the status of the answer is 2xx, Do returns it, and the caller
+// must close its body; otherwise it returns an [*Error]. ctx also limits the reading
+// of the body.
 func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	address, err := u.address(c)
 	if err != nil {
-		return nil, &Error{Kind: Network, Code: "bad_address", Message: err.Error()}
+		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: err.Error()}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(c.Body))
 	if err != nil {
-		return nil, &Error{Kind: Network, Code: "bad_address", Message: "base URL is not usable"}
+		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: "base URL is not usable"}
 	}
 	request.URL, request.Host = address, address.Host
 	if password, ok := address.User.Password(); ok {
@@ -144,7 +146,7 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	// Not through a client: redirects are not followed, cookies are not kept.
+	// A Client would follow redirects.
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, NetworkError(ctx, err)
@@ -153,19 +155,28 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 		return response, nil
 	}
 	defer response.Body.Close()
-	// Whatever can be read of the report is enough.
+	if response.StatusCode < 200 { // a switch of protocols, which nobody asked for: its body never ends
+		return nil, &Error{Kind: Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: fmt.Sprintf("the provider answered with status %d, which is not an answer", response.StatusCode)}
+	}
+	late := time.AfterFunc(maxErrorWait, func() { response.Body.Close() })
+	defer late.Stop()
+	// An incomplete report is better than none.
 	report, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorAnswer))
 	return nil, u.refusal(response, report)
 }
 
-// CloseIdleConnections closes connections that no call uses.
+// maxErrorWait limits the reading of an answer that reports an error, so that its
+// body cannot delay the next call.
+const maxErrorWait = 5 * time.Second
+
+// CloseIdleConnections closes the connections that no call uses.
 func (u *Upstream) CloseIdleConnections() {
 	if t, ok := u.Transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// authorize puts a key where the provider looks for it.
+// authorize sets the header in which the provider expects a key.
 func (u *Upstream) authorize(h http.Header, index int) {
 	if u.Kind == Anthropic && h.Get("Anthropic-Version") == "" {
 		version := u.APIVersion
@@ -187,7 +198,7 @@ func (u *Upstream) authorize(h http.Header, index int) {
 	}
 }
 
-// address is where a call goes.
+// address returns the URL of a call.
 func (u *Upstream) address(c Call) (*url.URL, error) {
 	base, err := url.Parse(u.BaseURL)
 	if err != nil || base.Host == "" {
@@ -202,7 +213,7 @@ func (u *Upstream) address(c Call) (*url.URL, error) {
 	if c.Path != "" {
 		path += "/" + c.Path
 	}
-	// JoinPath would clean the escaped deployment's name.
+	// JoinPath would change escapes in the deployment's name.
 	base.RawPath = strings.TrimRight(base.EscapedPath(), "/") + "/" + path
 	if base.Path, err = url.PathUnescape(base.RawPath); err != nil {
 		return nil, errors.New("base URL has a bad escape")

@@ -10,12 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// Where each kind of provider is called, and how it is shown the key.
+// Each kind of provider has its own addresses and its own header for the key.
 func TestUpstreamCall(t *testing.T) {
 	var got *http.Request
 	var body []byte
@@ -32,15 +33,15 @@ func TestUpstreamCall(t *testing.T) {
 		headers  []string // Name=value
 	}{
 		{"OpenAI", &Upstream{Kind: OpenAI, BaseURL: server.URL + "/v1", Keys: []string{"k"}}, Call{API: wire.Chat}, "/v1/chat/completions", []string{"Authorization=Bearer k", "X-Api-Key="}},
-		{"a slash too many", &Upstream{Kind: OpenAI, BaseURL: server.URL + "/v1/"}, Call{API: wire.Responses}, "/v1/responses", []string{"Authorization="}},
-		{"another path, and a query that stays", &Upstream{Kind: OpenAI, BaseURL: server.URL + "/v1beta/openai?x=1"}, Call{API: wire.Embeddings}, "/v1beta/openai/embeddings?x=1", nil},
+		{"a slash at the end", &Upstream{Kind: OpenAI, BaseURL: server.URL + "/v1/"}, Call{API: wire.Responses}, "/v1/responses", []string{"Authorization="}},
+		{"another path, and a query that is kept", &Upstream{Kind: OpenAI, BaseURL: server.URL + "/v1beta/openai?x=1"}, Call{API: wire.Embeddings}, "/v1beta/openai/embeddings?x=1", nil},
 		{"Anthropic", &Upstream{Kind: Anthropic, BaseURL: server.URL + "/v1", Keys: []string{"k"}}, Call{API: wire.Messages}, "/v1/messages", []string{"X-Api-Key=k", "Anthropic-Version=2023-06-01", "Authorization="}},
 		{"Anthropic's count, and the client's version", &Upstream{Kind: Anthropic, BaseURL: server.URL + "/v1"}, Call{API: wire.Messages, Path: "count_tokens", Header: http.Header{"Anthropic-Version": {"2024-01-01"}}},
 			"/v1/messages/count_tokens", []string{"Anthropic-Version=2024-01-01"}},
 		{"Azure", &Upstream{Kind: Azure, BaseURL: server.URL, APIVersion: "2024-10-21", Keys: []string{"k"}}, Call{API: wire.Chat, Model: "my gpt/4"},
 			"/openai/deployments/my%20gpt%2F4/chat/completions?api-version=2024-10-21", []string{"Api-Key=k", "Authorization="}},
 		{"Azure's responses", &Upstream{Kind: Azure, BaseURL: server.URL, APIVersion: "preview"}, Call{API: wire.Responses, Model: "m"}, "/openai/responses?api-version=preview", nil},
-		{"headers of the config go last", &Upstream{Kind: OpenAI, BaseURL: server.URL, Keys: []string{"k"}, Header: http.Header{"Authorization": {"Basic x"}, "X-Team": {"t"}}}, Call{API: wire.Chat},
+		{"headers of the config replace others", &Upstream{Kind: OpenAI, BaseURL: server.URL, Keys: []string{"k"}, Header: http.Header{"Authorization": {"Basic x"}, "X-Team": {"t"}}}, Call{API: wire.Chat},
 			"/chat/completions", []string{"Authorization=Basic x", "X-Team=t"}},
 		{"the second key", &Upstream{Kind: OpenAI, BaseURL: server.URL, Keys: []string{"k1", "k2"}}, Call{API: wire.Chat, Key: 1}, "/chat/completions", []string{"Authorization=Bearer k2"}},
 	} {
@@ -68,7 +69,7 @@ func TestUpstreamCall(t *testing.T) {
 	}
 }
 
-// What a provider's refusal means, and what is kept of it.
+// Errors are classified by status, code and message.
 func TestErrorKinds(t *testing.T) {
 	for _, test := range []struct {
 		status int
@@ -111,7 +112,7 @@ func TestErrorKinds(t *testing.T) {
 	}
 }
 
-// Why a call brought no answer at all.
+// Calls that get no answer are classified too.
 func TestNetworkError(t *testing.T) {
 	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }))
 	defer hang.Close()
@@ -135,15 +136,15 @@ func TestNetworkError(t *testing.T) {
 	f("refused", closed.URL, t.Context(), Network)
 	f("no address", "not an address", t.Context(), Network)
 	f("late", hang.URL, late, Timeout)
-	f("the client is gone", hang.URL, gone, Canceled)
-	f("ended by the caller", hang.URL, ended, Timeout)
+	f("the client has hung up", hang.URL, gone, Canceled)
+	f("cancelled with a cause", hang.URL, ended, Timeout)
 }
 
 func TestSpeaks(t *testing.T) {
 	f := func(apis []wire.API, want, speaks wire.API) {
 		t.Helper()
 		if got := (&Upstream{APIs: apis}).Speaks(want); got != speaks {
-			t.Errorf("%v for a client of %s: %q, want %q", apis, want, got, speaks)
+			t.Errorf("Speaks(%s) of %v = %q, want %q", want, apis, got, speaks)
 		}
 	}
 	f([]wire.API{wire.Chat, wire.Responses}, wire.Responses, wire.Responses)
@@ -161,6 +162,34 @@ func TestKeyOrder(t *testing.T) {
 		}
 	}
 	if got := (&Upstream{}).keyOrder(); !slices.Equal(got, []int{0}) {
-		t.Errorf("without keys: %v, want one call", got)
+		t.Errorf("keyOrder() without keys = %v, want [0]", got)
+	}
+}
+
+// An answer that is none, and an error whose body does not end, are over at once or
+// within seconds.
+func TestStalledErrors(t *testing.T) {
+	stalled := roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, _ := io.Pipe() // nothing is ever written
+		return &http.Response{StatusCode: 500, Header: http.Header{}, Body: body}, nil
+	})
+	switched := roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, _ := io.Pipe()
+		return &http.Response{StatusCode: 101, Header: http.Header{}, Body: body}, nil
+	})
+	for _, test := range []struct {
+		name      string
+		transport http.RoundTripper
+		within    time.Duration
+		code      string
+	}{{"an error without an end", stalled, maxErrorWait, ""}, {"another protocol", switched, 0, "malformed_answer"}} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			_, err := (&Upstream{BaseURL: "http://upstream/v1", Transport: test.transport}).Do(t.Context(), Call{API: wire.Chat})
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Kind != Server || e.Code != test.code || time.Since(begun) > test.within {
+				t.Errorf("%s: %v after %v", test.name, err, time.Since(begun))
+			}
+		})
 	}
 }

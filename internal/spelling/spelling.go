@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Suggest returns what to write instead of a name that is not among valid, to end
-// an error with: "did you mean …?", or the valid names.
+// Suggest returns the end of an error about a name that is not valid: "did you mean
+// …?", or the valid names.
 func Suggest(name string, valid []string) string {
 	if near := Nearest(name, valid); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
@@ -23,12 +23,13 @@ func Suggest(name string, valid []string) string {
 	return "want one of " + strings.Join(valid, ", ")
 }
 
-// Nearest returns the valid name that a mistyped one most likely means: the one at
-// the smallest edit distance, of at most a third of its length, or else, of those
-// that begin with it or that it begins with, the closest in length. Of equals it
-// is the first; it is "" if none is near. Case does not count.
+// Nearest returns the valid name that a mistyped one most likely means: the one with
+// the smallest edit distance, if that is at most a third of the length. If there is
+// none, it returns the name closest in length among those that begin with the
+// mistyped one, or with which that begins. If several are equally near, it returns
+// the first, and "" if none is. It ignores case.
 func Nearest(name string, valid []string) string {
-	const longest = 128 // names come from clients too
+	const longest = 128 // since clients send names too
 	if len(name) > longest {
 		return ""
 	}
@@ -54,7 +55,7 @@ func Nearest(name string, valid []string) string {
 	return cmp.Or(best, prefixed)
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of
+// editDistance returns the number of insertions, deletions, replacements and swaps of
 // neighbours that turn a into b.
 func editDistance(a, b []rune) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)

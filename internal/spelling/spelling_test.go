@@ -12,19 +12,19 @@ func TestNearest(t *testing.T) {
 		valid       []string
 		want        string
 	}{
-		{"letter left out", "lsten", []string{"log", "listen"}, "listen"},
-		{"letters swapped", "hgih", []string{"low", "high"}, "high"},
-		{"letter too many", "toools", []string{"tools", "vision"}, "tools"},
+		{"missing letter", "lsten", []string{"log", "listen"}, "listen"},
+		{"swapped letters", "hgih", []string{"low", "high"}, "high"},
+		{"extra letter", "toools", []string{"tools", "vision"}, "tools"},
 		{"other case", "GPT-4O-2024-08-06", models, "gpt-4o-2024-08-06"},
 		{"beginning", "gpt-4o-mini", models, "gpt-4o-mini-2024-07-18"},
-		{"beginning of several: the closest in length", "gpt-4o", models, "gpt-4o-2024-08-06"},
-		{"more behind it", "claude-3-5-haiku-20241022-v1", models, "claude-3-5-haiku-20241022"},
-		{"of equals the first", "bat", []string{"cat", "rat"}, "cat"},
+		{"beginning of several names: the closest in length", "gpt-4o", models, "gpt-4o-2024-08-06"},
+		{"extra ending", "claude-3-5-haiku-20241022-v1", models, "claude-3-5-haiku-20241022"},
+		{"equally near: the first", "bat", []string{"cat", "rat"}, "cat"},
 		{"nothing near", "mistral", models, ""},
 		{"one letter is not near another", "a", []string{"b"}, ""},
 		{"empty", "", models, ""},
-		{"too long to look", strings.Repeat("gpt", 1000), models, ""},
-		{"none valid", "a", nil, ""},
+		{"too long", strings.Repeat("gpt", 1000), models, ""},
+		{"no valid names", "a", nil, ""},
 	} {
 		if got := Nearest(test.given, test.valid); got != test.want {
 			t.Errorf("%s: Nearest(%.30q) = %q, want %q", test.name, test.given, got, test.want)

@@ -17,8 +17,8 @@ import (
 	"github.com/carrot-router/carrot/internal/spelling"
 )
 
-// decoder fills a value from YAML as the types and tags of its fields say. What is
-// wrong becomes a problem; it does not stop at the first one.
+// decoder decodes YAML into a value by the types and tags of its fields. It collects
+// problems and continues after them.
 type decoder struct {
 	*Problems
 	env func(string) (string, bool)
@@ -31,8 +31,8 @@ func isSecret(t reflect.Type) bool {
 	return t.Kind() == reflect.String && t.Implements(reflect.TypeFor[interface{ Reveal() string }]())
 }
 
-// value decodes the node at a path into v; expand says whether environment
-// variables are expanded in text.
+// value decodes the node at a path into v. If expand is true, environment variables
+// are expanded in text.
 func (d *decoder) value(path string, node ast.Node, v reflect.Value, expand bool) {
 	switch {
 	case v.Type() == durationType:
@@ -44,7 +44,7 @@ func (d *decoder) value(path string, node ast.Node, v reflect.Value, expand bool
 		}
 		return
 	case node.Type() == ast.NullType:
-		d.malform(path, node, "has no value: leave the key out for the default")
+		d.malform(path, node, "has no value: omit the key for the default")
 		return
 	}
 	switch v.Kind() {
@@ -72,10 +72,11 @@ func (d *decoder) value(path string, node ast.Node, v reflect.Value, expand bool
 	}
 }
 
-// inline tags an embedded struct whose fields are keys of the mapping itself.
+// inline is the tag of an embedded struct whose fields are keys of the mapping
+// itself.
 const inline = ",inline"
 
-// structure decodes a mapping into a struct by the yaml tags of its fields.
+// structure decodes a mapping into a struct, by the yaml tags of its fields.
 func (d *decoder) structure(path string, node ast.Node, v reflect.Value) {
 	byKey := make(map[string]reflect.StructField)
 	var keys []string
@@ -101,7 +102,7 @@ func (d *decoder) structure(path string, node ast.Node, v reflect.Value) {
 	})
 }
 
-// mapping decodes a mapping with keys of the user's own.
+// mapping decodes a mapping whose keys the user chooses.
 func (d *decoder) mapping(path string, node ast.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.entries(path, node, v, func(key, at string, _, value ast.Node) {
@@ -111,8 +112,8 @@ func (d *decoder) mapping(path string, node ast.Node, v reflect.Value) {
 	})
 }
 
-// entries calls f with the key, path and nodes of each entry of a mapping, without
-// those whose key appeared before.
+// entries calls f with the key, path and nodes of each entry of a mapping. Entries
+// whose key has appeared before are problems and are skipped.
 func (d *decoder) entries(path string, node ast.Node, v reflect.Value, f func(key, at string, keyNode, value ast.Node)) {
 	m, ok := node.(ast.MapNode)
 	if !ok {
@@ -131,13 +132,13 @@ func (d *decoder) entries(path string, node ast.Node, v reflect.Value, f func(ke
 		first[key] = placeOf(keyNode.GetToken())
 		d.at[at] = placeOfNode(iter.Value())
 		if iter.Value().Type() == ast.NullType {
-			d.at[at] = first[key] // the parser places a missing value on the next line
+			d.at[at] = first[key] // the parser puts a missing value on the next line
 		}
 		f(key, at, keyNode, iter.Value())
 	}
 }
 
-// scalar decodes text, a number, true or false.
+// scalar decodes text, a number, or true or false.
 func (d *decoder) scalar(path string, node ast.Node, v reflect.Value, expand bool) {
 	switch v.Kind() {
 	case reflect.String:
@@ -152,7 +153,7 @@ func (d *decoder) scalar(path string, node ast.Node, v reflect.Value, expand boo
 				d.Add(path, "%v", err)
 			}
 		} else if strings.Contains(text, "${") {
-			d.malform(path, node, "environment variables are not expanded here, only in secrets, addresses and paths")
+			d.malform(path, node, "environment variables are expanded only in secrets, addresses and paths")
 		}
 		v.SetString(text)
 	case reflect.Bool:
@@ -201,7 +202,7 @@ func (d *decoder) integer(path string, node ast.Node, v reflect.Value) {
 	}
 }
 
-// duration decodes a time with its unit.
+// duration decodes a duration with its unit.
 func (d *decoder) duration(path string, node ast.Node, v reflect.Value) {
 	const want = "a duration with its unit, such as 30s or 5m"
 	text, ok := textOf(node)
@@ -217,8 +218,8 @@ func (d *decoder) duration(path string, node ast.Node, v reflect.Value) {
 	v.SetInt(int64(value))
 }
 
-// free decodes a value of any type, as encoding/json does, but keeps whole numbers
-// whole.
+// free decodes a value of any type as encoding/json does, except that whole numbers
+// become int64 or uint64.
 func (d *decoder) free(path string, node ast.Node) (any, bool) {
 	switch n := node.(type) {
 	case *ast.NullNode:
@@ -250,7 +251,7 @@ func (d *decoder) free(path string, node ast.Node) (any, bool) {
 	return nil, false
 }
 
-// malform notes a problem of form.
+// malform adds a problem of form.
 func (d *decoder) malform(path string, node ast.Node, format string, args ...any) {
 	d.malformed = true
 	at := placeOfNode(node)
@@ -260,12 +261,12 @@ func (d *decoder) malform(path string, node ast.Node, format string, args ...any
 	d.addAt(at, path, format, args...)
 }
 
-// mistyped notes that a node is not of the type wanted.
+// mistyped adds the problem that a node is of the wrong type.
 func (d *decoder) mistyped(path string, node ast.Node, want string, v reflect.Value) {
 	d.malform(path, node, "want %s, not %s", want, describe(node, isSecret(v.Type())))
 }
 
-// describe says in words what a node is, without its value if that is secret.
+// describe returns a description of a node, without its value if that is secret.
 func describe(node ast.Node, secret bool) string {
 	value := ""
 	if !secret {
@@ -292,7 +293,7 @@ func describe(node ast.Node, secret bool) string {
 	return "this"
 }
 
-// textOf returns the text of a node that is text.
+// textOf returns the text of a node, if it is text.
 func textOf(node ast.Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.StringNode:
@@ -303,9 +304,9 @@ func textOf(node ast.Node) (string, bool) {
 	return "", false
 }
 
-// number returns the number that a node is: a uint64 or int64 if it is whole, else
-// a float64; nil if it is not a number. The parser takes a number such as 1e-3,
-// without a point, for text; it is text only in quotes.
+// number returns the number of a node: a uint64 or int64 if it is whole, or else a
+// float64. It returns nil if the node is not a number. Numbers such as 1e-3, without
+// a decimal point, are numbers too, although the parser regards them as text.
 func number(node ast.Node) any {
 	switch n := node.(type) {
 	case *ast.FloatNode:
@@ -330,7 +331,8 @@ func number(node ast.Node) any {
 	return nil
 }
 
-// placeOfNode is where a node begins: for a mapping without braces, its first key.
+// placeOfNode returns where a node begins. A mapping without braces begins with its
+// first key.
 func placeOfNode(node ast.Node) place {
 	if m, ok := node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
 		node = m.Values[0]
@@ -342,8 +344,7 @@ func placeOfNode(node ast.Node) place {
 }
 
 // expandEnv expands environment variables in a text: ${NAME}, which must be set and
-// not empty, ${NAME:-default}, and $$ for a dollar sign. Errors do not show the
-// text.
+// not empty, and ${NAME:-default}. $$ is a dollar sign. Errors do not show the text.
 func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 	var out strings.Builder
 	for {
@@ -361,7 +362,7 @@ func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 		inside, open := strings.CutPrefix(inside, "{")
 		name, other, hasOther := strings.Cut(inside, ":-")
 		if !open || !closed || !isVariable(name) {
-			return "", errors.New("a $ begins ${NAME} or ${NAME:-default}: write $$ for a dollar sign")
+			return "", errors.New("a $ must begin ${NAME} or ${NAME:-default}: write $$ for a dollar sign")
 		}
 		value, set := "", false
 		if env != nil {
@@ -372,7 +373,7 @@ func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 		case hasOther:
 			value = other
 		case set:
-			return "", fmt.Errorf("environment variable %s is empty: write ${%s:-} if it may be", name, name)
+			return "", fmt.Errorf("environment variable %s is empty: set it, or write ${%s:-} if it may be empty", name, name)
 		default:
 			return "", fmt.Errorf("environment variable %s is not set: set it, or write ${%s:-default}", name, name)
 		}
@@ -381,7 +382,7 @@ func expandEnv(text string, env func(string) (string, bool)) (string, error) {
 	}
 }
 
-// isVariable reports whether a name can be that of an environment variable.
+// isVariable reports whether a name is valid for an environment variable.
 func isVariable(name string) bool {
 	for i, r := range name {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {

@@ -1,13 +1,13 @@
-// Package strictyaml reads YAML files whose every key is known: unknown and
-// repeated keys, wrong types and the parts of YAML that surprise people (anchors,
-// tags, several documents) are problems, each with its line, column and field.
-// All problems of a file are reported, not only the first.
+// Package strictyaml reads YAML files strictly. Unknown and repeated keys, wrong types
+// and features of YAML that surprise people (anchors, tags, several documents) are
+// problems, each with its line, column and field. It reports all problems of a file,
+// not only the first.
 //
-// Fields are named by their yaml tags. In text fields tagged expand:"env", and in
-// types with a method Reveal() string, which hold secrets, ${NAME} and
-// ${NAME:-default} stand for environment variables and $$ for a dollar sign; the
-// values of secrets are in no error. An embedded struct tagged yaml:",inline"
-// has its keys beside those of the struct around it.
+// A field's key is its yaml tag. Types with a method Reveal() string hold secrets,
+// which no error shows. In secrets, and in text fields tagged expand:"env", ${NAME}
+// and ${NAME:-default} stand for environment variables and $$ for a dollar sign. The
+// keys of an embedded struct tagged yaml:",inline" are keys of the struct around it.
+// Maps must have keys of type string.
 package strictyaml
 
 import (
@@ -25,29 +25,31 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of a file. The parser's time and memory grow with the square of some of
-// them, which is why they are modest.
+// Limits of a file. They are low because the parser's time and memory grow with the
+// square of some of them.
 const (
 	MaxBytes  = 256 << 10
-	MaxKey    = 128 // bytes of a key
+	MaxKey    = 128 // bytes
 	maxTokens = 30_000
 	maxDepth  = 32
 	maxColumn = 200
 )
 
-// Options say how a file is read. The zero value reads one without a name.
+// Options say how a file is read. The zero value is valid.
 type Options struct {
-	// File begins errors.
+	// File is the file's name, with which errors begin.
 	File string
-	// Env looks environment variables up. Nil: none is set.
+	// Env returns the value of an environment variable, and whether it is set.
+	// Nil: none is set.
 	Env func(string) (string, bool)
-	// Want names keys that a file usually has, for files that are empty.
+	// Want names the most important keys, such as "providers and models". It is
+	// used in the error for a file that is empty or not a mapping.
 	Want string
 }
 
-// Decode reads the one document of a file into the struct that v points to. The
-// problems that it returns may be added to when the meaning of v is checked;
-// where [Problems.Malformed] or Err says so, v is not complete.
+// Decode reads a file with one document into the struct that v points to. If the
+// problems that it returns are [Problems.Malformed], v is incomplete. Otherwise the
+// caller can check the values and add further problems.
 func Decode(data []byte, v any, o Options) *Problems {
 	p := &Problems{file: o.File, at: make(map[string]place)}
 	root := p.parse(data, o.Want)
@@ -60,7 +62,7 @@ func Decode(data []byte, v any, o Options) *Problems {
 	return p
 }
 
-// parse reads the one document of a file. It returns nil if there is a problem.
+// parse returns the document of a file, or nil if there is a problem.
 func (p *Problems) parse(data []byte, want string) ast.Node {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	switch {
@@ -75,7 +77,7 @@ func (p *Problems) parse(data []byte, want string) ast.Node {
 	if p.bound(tokens); len(p.list) > 0 {
 		return nil
 	}
-	// Keys that appear twice are found when decoding, all of them.
+	// The decoder finds all keys that appear twice, the parser only the first.
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var at place
@@ -92,7 +94,7 @@ func (p *Problems) parse(data []byte, want string) ast.Node {
 			continue
 		}
 		if body != nil {
-			p.addAt(placeOf(cmp.Or(doc.Start, doc.Body.GetToken())), "", "a second document begins here: want one")
+			p.addAt(placeOf(cmp.Or(doc.Start, doc.Body.GetToken())), "", "a second document begins here: want only one")
 			return nil
 		}
 		body = doc.Body
@@ -122,8 +124,8 @@ func suchAs(keys string) string {
 	return " such as " + keys
 }
 
-// bound refuses files that would take the parser much time or memory, and the parts
-// of YAML that are not supported.
+// bound refuses files that would take the parser too much time or memory, and
+// features of YAML that are not supported.
 func (p *Problems) bound(tokens token.Tokens) {
 	refuse := func(t *token.Token, format string, args ...any) { p.addAt(placeOf(t), "", format, args...) }
 	if len(tokens) > maxTokens {
@@ -157,11 +159,11 @@ func (p *Problems) bound(tokens token.Tokens) {
 				return
 			}
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
-			refuse(t, "anchors, aliases and merge keys are not supported: write the value out, or in quotes if it is text")
+			refuse(t, "anchors, aliases and merge keys are not supported: repeat the value, or write text in quotes")
 		case token.TagType, token.DirectiveType:
 			refuse(t, "tags and directives are not supported: write text in quotes")
 		case token.MappingKeyType:
-			refuse(t, "keys marked by ? are not supported: write KEY: VALUE")
+			refuse(t, "keys marked with ? are not supported: write KEY: VALUE")
 		}
 	}
 }

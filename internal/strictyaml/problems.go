@@ -11,7 +11,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// place is where something is in the file; the zero place is nowhere.
+// place is a position in the file. The zero place is unknown.
 type place struct{ line, column int }
 
 func placeOf(t *token.Token) place {
@@ -25,12 +25,11 @@ func placeOf(t *token.Token) place {
 type problem struct {
 	file   string
 	at     place
-	field  string // such as models[2].provider; empty if it is about the whole
+	field  string // such as models[2].provider; empty: the whole file
 	reason string
 }
 
-// Error returns FILE:LINE:COLUMN: FIELD: REASON, without the parts that are
-// unknown.
+// Error returns FILE:LINE:COLUMN: FIELD: REASON, without unknown parts.
 func (p *problem) Error() string {
 	var b strings.Builder
 	where := p.file
@@ -45,18 +44,18 @@ func (p *problem) Error() string {
 	return b.String() + p.reason
 }
 
-// Problems collects what is wrong with a file, or with a value that was made
-// without one: the zero Problems knows no places.
+// Problems collects everything that is wrong with a file. The zero value serves for
+// values that do not come from a file: its problems have no places.
 type Problems struct {
 	file      string
-	at        map[string]place // of the fields that the file gives
+	at        map[string]place // of the fields in the file
 	list      []*problem
-	malformed bool // of form, not of meaning
+	malformed bool // some problems are of form
 }
 
-// Add notes a problem with a field, such as models[2].provider, at its place in
-// the file or at that of the field that holds it. Only the first problem of a
-// field is kept.
+// Add adds a problem of a field, such as models[2].provider. If the field is not in
+// the file, the problem's place is that of the nearest field around it. If a field
+// has several problems, only the first is kept.
 func (p *Problems) Add(field, format string, args ...any) {
 	if slices.ContainsFunc(p.list, func(other *problem) bool { return other.field == field }) {
 		return
@@ -72,17 +71,18 @@ func (p *Problems) addAt(at place, field, format string, args ...any) {
 	p.list = append(p.list, &problem{p.file, at, field, fmt.Sprintf(format, args...)})
 }
 
-// Given reports whether the file gives the field.
+// Given reports whether the field is in the file.
 func (p *Problems) Given(field string) bool {
 	_, ok := p.at[field]
 	return ok
 }
 
-// Malformed reports whether the file's form is wrong, so that its meaning need
-// not be checked.
+// Malformed reports whether some problems are of form, such as unknown keys and
+// wrong types. The decoded value is then incomplete and need not be checked further.
 func (p *Problems) Malformed() bool { return p.malformed }
 
-// Err joins the problems, in the file's order; it is nil if there are none.
+// Err returns an error with all problems in the order of the file, one on each line.
+// It is nil if there are none.
 func (p *Problems) Err() error {
 	slices.SortStableFunc(p.list, func(a, b *problem) int {
 		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column))
@@ -94,7 +94,7 @@ func (p *Problems) Err() error {
 	return errors.Join(errs...)
 }
 
-// Child is the path of a key below a field.
+// Child returns the path of a key in a field.
 func Child(field, key string) string {
 	if key == "" || strings.ContainsFunc(key, func(r rune) bool {
 		return r > 'z' || !strings.ContainsRune("_-", r) && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r)
@@ -104,5 +104,5 @@ func Child(field, key string) string {
 	return strings.TrimPrefix(field+"."+key, ".")
 }
 
-// Element is the path of an element of a list.
+// Element returns the path of an element of a list.
 func Element(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -8,12 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// secret is text that no error may show.
+// secret is text that errors must not show.
 type secret string
 
 func (s secret) Reveal() string { return string(s) }
 
-// config is a file of all types.
+// config has fields of all types.
 type config struct {
 	Listen string `yaml:"listen" expand:"env"`
 	Shared `yaml:",inline"`
@@ -43,17 +43,17 @@ func TestDecode(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !p.Given("count") || !p.Given("list[0].name") || p.Given("list[0].count") {
-		t.Error("Given does not say what the file gives")
+		t.Error("Given is not true of exactly the fields in the file")
 	}
 	p.Add("list[0].count", "is missing")
 	p.Add("name", "is taken")
-	p.Add("name", "is bad") // only the first problem of a field counts
+	p.Add("name", "is bad") // only the first problem of a field is kept
 	if want := "2:7: name: is taken\n6:8: list[0].count: is missing"; p.Err().Error() != want {
 		t.Errorf("problems:\n%v\nwant\n%s", p.Err(), want)
 	}
 }
 
-// All problems of form are found at once, each at its place, and none shows a
+// All problems of form are reported at once, each with its place, and none shows a
 // secret.
 func TestDecodeProblems(t *testing.T) {
 	p := Decode([]byte("lisen: a\nname: 7\ncount: 1.5\nwait: soon\nkey: [s3cret]\nname: b\nlist:\n  - nam: c\n"), new(config), Options{File: "f.yaml", Env: env})
@@ -77,11 +77,11 @@ f.yaml:8:5: list[0]: unknown key "nam", did you mean "name"?`
 	}
 }
 
-// The zero Problems serves values that were not read from a file.
+// The zero Problems serves for values that do not come from a file.
 func TestZeroProblems(t *testing.T) {
 	p := new(Problems)
 	if p.Err() != nil || p.Given("name") {
-		t.Error("the zero Problems has problems")
+		t.Error("the zero Problems has problems or fields")
 	}
 	if p.Add("models[2].name", "is missing"); p.Err().Error() != "models[2].name: is missing" {
 		t.Errorf("%v", p.Err())
@@ -104,4 +104,40 @@ func TestBounds(t *testing.T) {
 	f("deep keys", strings.Repeat(" ", 300)+"a: b", "a key begins beyond column 200")
 	f("long key", strings.Repeat("a", 1000)+": 1", "a key is longer than 128 bytes")
 	f("not text", "listen: \xff", "not UTF-8")
+}
+
+// FuzzDecode checks that no file makes the decoder panic, that every problem is one
+// line, and that no error shows a secret.
+func FuzzDecode(f *testing.F) {
+	for _, text := range []string{
+		"listen: ${HOST}:80\nname: a\ncount: 0\nwait: 5m\nkey: ${UNSET:-k}$$y\nlist: [{name: b}]\nfree: {x: 1, y: null}\n",
+		"lisen: a\nname: 7\ncount: 1.5\nwait: soon\nkey: [s3cret]\nname: b\nlist:\n  - nam: c\n",
+		"\ufefflisten: |\n  a\n  b\nfree:\n  ? a\n  : b\n",
+		"free: [1e3, -1e-3, 0x1F, 0o17, .inf, .nan, ~, true, 'a', \"b\\n\", 18446744073709551616]\n",
+		"a: &x 1\nb: *x\n<<: {c: d}\n",
+		"key: &s sec-\n---\n%YAML 1.2\n",
+		"[a, {b: c}]",
+		"",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var c config
+		p := Decode(data, &c, Options{File: "f.yaml", Env: func(string) (string, bool) { return "hidden value", true }})
+		err := p.Err()
+		if err == nil {
+			if p.Malformed() {
+				t.Fatal("malformed without a problem")
+			}
+			return
+		}
+		if strings.Contains(err.Error(), "hidden value") && !strings.Contains(string(data), "hidden value") {
+			t.Errorf("the error shows the environment: %v", err)
+		}
+		for line := range strings.Lines(err.Error()) {
+			if !strings.HasPrefix(line, "f.yaml:") {
+				t.Errorf("a line %q without the name of the file in\n%v", line, err)
+			}
+		}
+	})
 }

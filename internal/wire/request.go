@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
@@ -54,6 +55,9 @@ var read = map[string]bool{"model": true, "messages": true, "input": true, "stre
 
 // ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
+	if !utf8.Valid(body) {
+		return nil, badRequest("", "the body is not valid UTF-8")
+	}
 	if !valid(body) {
 		return nil, badRequest("", "the body is not valid JSON")
 	}
