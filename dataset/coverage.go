@@ -14,8 +14,9 @@ type Coverage struct {
 	// Models in Uncosted need only a score. Frontiers and comparisons use complete
 	// queries only.
 	Complete int
-	// Costed reports whether any model in the pool has a score and a cost on any
-	// query. If not, a router trained on the set can only choose by quality.
+	// Costed reports whether any model in the pool that has scores has output
+	// tokens or a cost on some query. If not, a router trained on the set can only
+	// choose by quality.
 	Costed bool
 	// Uncosted names the models in the pool that have scores but neither output
 	// tokens nor a cost on any query, in the order of the models. Their cost is
@@ -87,7 +88,7 @@ func coverage(n int, pool []namedTally) Coverage {
 	c := Coverage{Queries: n}
 	var need []bitset // for each model, the queries that it does not make incomplete
 	for _, t := range pool {
-		c.Costed = c.Costed || len(t.costed) > 0
+		c.Costed = c.Costed || t.forecastable && len(t.scored) > 0
 		if t.forecastable {
 			need = append(need, t.costed)
 			continue

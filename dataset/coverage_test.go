@@ -16,6 +16,7 @@ func TestCoverage(t *testing.T) {
 		cost     = outcome{1, nan, nan, 0}
 		bare     = outcome{1, nan, nan, nan}
 		half     = outcome{1, 10, nan, nan}
+		output   = outcome{1, nan, 5, nan}
 		unscored = outcome{nan, 10, 5, 0.1}
 		none     = outcome{nan, nan, nan, nan}
 	)
@@ -30,6 +31,8 @@ func TestCoverage(t *testing.T) {
 		{"input tokens only", [][]outcome{{tokens, tokens, none}, {half, tokens, none}}, Coverage{Queries: 2, Complete: 1, Costed: true}},
 		{"a missing score", [][]outcome{{tokens, unscored, none}, {tokens, tokens, none}}, Coverage{Queries: 2, Complete: 1, Costed: true}},
 		{"a model without costs", [][]outcome{{tokens, bare, none}, {tokens, half, none}, {none, bare, none}}, Coverage{Queries: 3, Complete: 2, Costed: true, Uncosted: []string{"b"}}},
+		{"output tokens only", [][]outcome{{output, tokens, none}, {output, tokens, none}}, Coverage{Queries: 2, Costed: true}},
+		{"output tokens only, of every model", [][]outcome{{output, output, none}}, Coverage{Queries: 1, Costed: true}},
 		{"no costs", [][]outcome{{bare, bare, tokens}, {bare, none, tokens}}, Coverage{Queries: 2, Complete: 1, Uncosted: []string{"a", "b"}}},
 		{"a model without scores", [][]outcome{{tokens, unscored, none}, {tokens, none, tokens}}, Coverage{Queries: 2, Costed: true}},
 		{"no scores", [][]outcome{{unscored, unscored, none}}, Coverage{Queries: 1}},

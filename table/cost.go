@@ -77,7 +77,7 @@ func priceOf(m *dataset.Model, book *price.Book) (*carrot.Price, error) {
 	}
 	p := m.Price()
 	if p == nil {
-		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give --prices", m.Name, price.ErrNoPrice)
+		return nil, fmt.Errorf("model %q: %w in models.json: add input_usd_per_million and output_usd_per_million, or give a price book", m.Name, price.ErrNoPrice)
 	}
 	return p, nil
 }
