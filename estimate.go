@@ -1,6 +1,10 @@
 package carrot
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"math"
+)
 
 // Representation is what a predictor sees of a query.
 type Representation struct {
@@ -52,6 +56,20 @@ type Forecast struct {
 	// CostUnknown says that the model was trained on scores alone: neither
 	// tokens nor costs are forecast.
 	CostUnknown bool
+}
+
+// impossible says why a forecast cannot be true, or "" if it can.
+func (f *Forecast) impossible() string {
+	if !(f.Quality >= 0 && f.Quality <= 1) {
+		return fmt.Sprintf("quality %v is outside [0,1]", f.Quality)
+	}
+	for i, v := range [...]float64{f.QualitySE, f.QualityNoise, f.OutputTokens, f.OutputTokensP90, f.CostUSD, f.CostUSDP90} {
+		if !(v >= 0 && v <= math.MaxFloat64) {
+			what := [...]string{"the standard error of quality", "the noise of quality", "output tokens", "their 90% quantile", "the cost", "its 90% quantile"}
+			return fmt.Sprintf("%s: %v is negative or not finite", what[i], v)
+		}
+	}
+	return ""
 }
 
 // Prediction is a predictor's answer for one query.

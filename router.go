@@ -15,6 +15,11 @@ import (
 // that comes with it says why for each.
 var ErrNoCandidate = errors.New("no candidate can answer the query")
 
+// ErrForecast is returned when a predictor's forecast cannot be true: a number that
+// is not finite, a quality or a novelty outside [0,1], or a standard error, a noise,
+// a number of tokens or a cost below zero. Nothing is decided on such a forecast.
+var ErrForecast = errors.New("impossible forecast")
+
 // Config holds the parts of a Router. All but Frontier are required.
 type Config struct {
 	// Candidates is the pool, in the order that breaks ties.
@@ -129,7 +134,8 @@ func (r *Router) Trim() *Router {
 }
 
 // Route decides which candidate answers q under the objective o. When all are
-// excluded the error wraps ErrNoCandidate and the decision says why.
+// excluded the error wraps ErrNoCandidate and the decision says why. A forecast that
+// cannot be true, for any model of the pool, is an error that wraps ErrForecast.
 func (r *Router) Route(ctx context.Context, q Query, o Objective) (Decision, error) {
 	w, err := o.Resolve(r.config.Frontier)
 	if err != nil {
@@ -172,8 +178,17 @@ func (r *Router) checkModels(names []string) error {
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
 		Candidates: make([]Assessment, len(r.config.Candidates))}
+	if !(p.Novelty >= 0 && p.Novelty <= 1) {
+		return Decision{}, fmt.Errorf("route: %w: novelty %v is outside [0,1]", ErrForecast, p.Novelty)
+	}
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
+		if r.columns[i] >= len(p.Forecasts) {
+			return Decision{}, fmt.Errorf("route: %w: the predictor forecasts %d models, want %d", ErrForecast, len(p.Forecasts), len(r.config.Predictor.Models()))
+		}
+		if why := p.Forecasts[r.columns[i]].impossible(); why != "" {
+			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)
+		}
 		a.Name = c.Name
 		a.Excluded = c.Excludes(q)
 		estimate, err := c.Estimate(q, &p.Forecasts[r.columns[i]])

@@ -530,3 +530,43 @@ func BenchmarkRoute(b *testing.B) {
 		}
 	}
 }
+
+// TestRouteImpossibleForecast: nothing is decided on a forecast that cannot be true.
+func TestRouteImpossibleForecast(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	good := carrot.Forecast{Quality: 0.5, QualitySE: 0.02, QualityNoise: 0.4, OutputTokens: 300, OutputTokensP90: 500}
+	for name, edit := range map[string]func(*carrot.Forecast){
+		"quality NaN":          func(f *carrot.Forecast) { f.Quality = nan },
+		"quality above 1":      func(f *carrot.Forecast) { f.Quality = 1.001 },
+		"quality below 0":      func(f *carrot.Forecast) { f.Quality = -0.001 },
+		"error NaN":            func(f *carrot.Forecast) { f.QualitySE = nan },
+		"error negative":       func(f *carrot.Forecast) { f.QualitySE = -1 },
+		"noise NaN":            func(f *carrot.Forecast) { f.QualityNoise = nan },
+		"noise negative":       func(f *carrot.Forecast) { f.QualityNoise = -1 },
+		"tokens negative":      func(f *carrot.Forecast) { f.OutputTokens = -1 },
+		"tokens infinite":      func(f *carrot.Forecast) { f.OutputTokens = inf },
+		"tokens P90 NaN":       func(f *carrot.Forecast) { f.OutputTokensP90 = nan },
+		"cost negative":        func(f *carrot.Forecast) { f.Direct, f.CostUSD = true, -1 },
+		"cost infinite":        func(f *carrot.Forecast) { f.Direct, f.CostUSD = true, inf },
+		"cost P90 not finite":  func(f *carrot.Forecast) { f.Direct, f.CostUSDP90 = true, nan },
+		"of a model not asked": func(f *carrot.Forecast) { f.Quality = nan },
+	} {
+		bad := good
+		edit(&bad)
+		c := twoModels()
+		c.Predictor = fakePredictor{models: []string{"small", "large"}, forecasts: []carrot.Forecast{good, bad}}
+		query := carrot.Query{Text: "x"}
+		if name == "of a model not asked" {
+			query.Models = []string{"small"}
+		}
+		d, err := newRouter(t, c).Route(t.Context(), query, carrot.Balanced)
+		if !errors.Is(err, carrot.ErrForecast) || !strings.Contains(err.Error(), `"large"`) || d.Model != "" {
+			t.Errorf("%s: Route = %q, %v, want ErrForecast that names the model", name, d.Model, err)
+		}
+	}
+	c := twoModels()
+	c.Predictor = fakePredictor{models: []string{"small", "large"}, forecasts: []carrot.Forecast{good}}
+	if _, err := newRouter(t, c).Route(t.Context(), carrot.Query{Text: "x"}, carrot.Balanced); !errors.Is(err, carrot.ErrForecast) {
+		t.Errorf("Route with one forecast for two models = %v, want ErrForecast", err)
+	}
+}

@@ -6,6 +6,11 @@
 // corrupt, hostile or of a later major version gives an error that says what is
 // wrong. Reading takes memory in proportion to the size of the file.
 //
+// The metadata key "sha256" holds a hash of the whole file, which shows damage; it is
+// no signature, and says nothing of who made the file. It is the SHA-256, in
+// hexadecimal, of the file's bytes with the 64 digits of the hash itself replaced by
+// zeros ('0').
+//
 //	saved, err := artifact.Default() // or artifact.Open("router.safetensors")
 //	if err != nil {
 //		log.Fatal(err)
@@ -17,6 +22,7 @@
 package artifact
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -24,13 +30,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
 )
@@ -41,6 +47,18 @@ const Format = "carrot.router/1"
 
 // manifestKey is the metadata key of the manifest.
 const manifestKey = "carrot"
+
+// hashKey is the metadata key of the file's hash, and noHash stands in its place
+// while the file is hashed.
+const hashKey = "sha256"
+
+var noHash = strings.Repeat("0", 2*sha256.Size)
+
+// maxFile is the largest file that Open reads, in bytes.
+const maxFile = 16 << 30
+
+// ErrDamaged is returned for a file whose content does not match the hash in it.
+var ErrDamaged = errors.New("the file is damaged: its content does not match the hash in it")
 
 // ErrEmbedder is returned for an embedder that is not the one that the router was
 // trained with.
@@ -105,6 +123,10 @@ type Artifact struct {
 	SHA256 string
 	// Size is that of the file, in bytes.
 	Size int
+	// Verified says that the file holds a hash of its content, which Parse found
+	// to match. It is false for files that were written before there was one: in
+	// these, damage can change decisions unnoticed.
+	Verified bool
 }
 
 // Write writes the artefact. Equal artefacts give equal bytes.
@@ -113,7 +135,12 @@ func (a *Artifact) Write(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
-	return a.Predictor.Write(w, map[string]string{manifestKey: string(manifest)})
+	metadata, sum := map[string]string{manifestKey: string(manifest), hashKey: noHash}, sha256.New()
+	if err := a.Predictor.Write(sum, metadata); err != nil {
+		return err
+	}
+	metadata[hashKey] = hex.EncodeToString(sum.Sum(nil))
+	return a.Predictor.Write(w, metadata)
 }
 
 // WriteFile writes the artefact to a file, all or nothing.
@@ -124,9 +151,9 @@ func (a *Artifact) WriteFile(path string) error {
 	return nil
 }
 
-// Open reads an artefact from a file.
+// Open reads an artefact from a regular file of at most 16 GiB.
 func Open(path string) (*Artifact, error) {
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("open router: %w", err)
 	}
@@ -137,13 +164,16 @@ func Open(path string) (*Artifact, error) {
 	return a, nil
 }
 
-// Parse reads an artefact. It checks every shape, index and number in it.
+// Parse reads an artefact. It checks the hash of the file, if there is one (see
+// [Artifact.Verified]), and every shape, index and number in it. A file that does not
+// match its hash is an error that wraps [ErrDamaged].
 func Parse(data []byte) (*Artifact, error) {
 	file, err := predict.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	text, ok := file.Metadata()[manifestKey]
+	metadata := file.Metadata()
+	text, ok := metadata[manifestKey]
 	if !ok {
 		return nil, fmt.Errorf("no manifest under the metadata key %q: not a router", manifestKey)
 	}
@@ -151,6 +181,15 @@ func Parse(data []byte) (*Artifact, error) {
 	a := &Artifact{SHA256: hex.EncodeToString(sum[:]), Size: len(data)}
 	if err := json.Unmarshal([]byte(text), &a.Manifest); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if err := a.Manifest.checkFormat(); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if hash, ok := metadata[hashKey]; ok {
+		if hash != hashOf(data, hash) {
+			return nil, ErrDamaged
+		}
+		a.Verified = true
 	}
 	if err := a.Manifest.check(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -162,13 +201,32 @@ func Parse(data []byte) (*Artifact, error) {
 	return a, nil
 }
 
-func (m *Manifest) check() error {
+// hashOf returns the hash of a file that says that its hash is said, or "" if said
+// is no hash.
+func hashOf(data []byte, said string) string {
+	before, after, found := bytes.Cut(data, []byte(`"`+hashKey+`":"`+said+`"`))
+	if len(said) != len(noHash) || !found {
+		return ""
+	}
+	sum := sha256.New()
+	sum.Write(before)
+	sum.Write([]byte(`"` + hashKey + `":"` + noHash + `"`))
+	sum.Write(after)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// checkFormat refuses other formats, whose manifest may mean something else.
+func (m *Manifest) checkFormat() error {
 	if m.Format != Format {
 		if strings.HasPrefix(m.Format, "carrot.router/") {
 			return fmt.Errorf("format %q is not the %q this program reads: use the program that wrote it, or train again", m.Format, Format)
 		}
 		return fmt.Errorf("format %q, want %q", m.Format, Format)
 	}
+	return nil
+}
+
+func (m *Manifest) check() error {
 	if m.Embedder.Dim < 0 || m.Embedder.Dim > 1<<16 {
 		return fmt.Errorf("embedder dimension %d", m.Embedder.Dim)
 	}

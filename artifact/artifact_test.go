@@ -387,9 +387,76 @@ func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (pars
 	if err != nil {
 		return true
 	}
-	_, _ = router.Route(context.Background(), carrot.Query{Text: "please about sum1 number2 divide3 root4", InputTokens: 9}, carrot.Balanced)
-	_, _ = router.Route(context.Background(), carrot.Query{Text: "", InputTokens: 9}, carrot.USDPerQuality(0.01))
+	for text, o := range map[string]carrot.Objective{"please about sum1 number2 divide3 root4": carrot.Balanced, "": carrot.USDPerQuality(0.01)} {
+		d, err := router.Route(context.Background(), carrot.Query{Text: text, InputTokens: 9}, o)
+		if err != nil {
+			continue
+		}
+		for _, c := range d.Candidates {
+			least := min(c.Quality, 1-c.Quality, c.QualitySE, c.QualityNoise, c.OutputTokens, c.OutputTokensP90, c.Cost.Float(), c.CostP90.Float())
+			if !(least >= 0) {
+				t.Errorf("%s: decided on the estimate %+v", what, c.Estimate)
+			}
+		}
+	}
 	return true
+}
+
+// legacy returns a file as it was written before files held a hash.
+func legacy(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	return rewrite(tb, data, func(map[string]any, tensors) {})
+}
+
+// TestDamage: whichever byte of a file is changed, it is refused or decides as
+// before. Changes of the key of the hash leave a file without a hash.
+func TestDamage(t *testing.T) {
+	for _, spec := range []string{"mean", "knn:k=8:k-tokens=4"} {
+		a := tiny(t, spec)
+		data, want := encode(t, a), decisions(t, a)
+		step, passed := 1, 0
+		if raceEnabled {
+			step = 50
+		}
+		for at := 0; at < len(data); at += step {
+			change := [...]byte{0x01, 0x20, 0x80, 0xff}[at%4]
+			data[at] ^= change
+			b, err := artifact.Parse(data)
+			data[at] ^= change
+			if err != nil {
+				continue
+			}
+			passed++
+			if b.Verified {
+				t.Fatalf("%s: byte %d xor %#x: the file is said to match its hash", spec, at, change)
+			}
+			if got := decisions(t, b); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s: byte %d xor %#x: another decision without an error", spec, at, change)
+			}
+		}
+		if passed > len("sha256") {
+			t.Errorf("%s: %d changed files were read, want those with a change in the key of the hash only", spec, passed)
+		}
+	}
+}
+
+// TestHash: damage is an error of its own, and files without a hash can be read.
+func TestHash(t *testing.T) {
+	data := encode(t, tiny(t, tinySpec))
+	if a, err := artifact.Parse(data); err != nil || !a.Verified {
+		t.Errorf("Parse = %v, want a verified router", err)
+	}
+	old := legacy(t, data)
+	if a, err := artifact.Parse(old); err != nil || a.Verified {
+		t.Errorf("Parse of a file without a hash = %v, want a router that is not verified", err)
+	}
+	data[len(data)-1] ^= 1
+	if _, err := artifact.Parse(data); !errors.Is(err, artifact.ErrDamaged) {
+		t.Errorf("Parse of a damaged file = %v, want ErrDamaged", err)
+	}
+	if a, err := artifact.Default(); err != nil || !a.Verified {
+		t.Errorf("the default router is not verified (%v)", err)
+	}
 }
 
 // defaultBytes is the file of the router in the binary.
@@ -422,8 +489,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestFlipped: a file with one byte changed gives an error or a router that works,
-// and never a panic.
+// TestFlipped: a file without a hash and with one byte changed gives an error or a
+// router that works, and never a panic.
 func TestFlipped(t *testing.T) {
 	static, err := embed.Default()
 	if err != nil {
@@ -441,13 +508,13 @@ func TestFlipped(t *testing.T) {
 			data[at] = old
 		}
 	}
-	data, small := defaultBytes(t), encode(t, tiny(t, tinySpec))
+	data, small := legacy(t, defaultBytes(t)), legacy(t, encode(t, tiny(t, tinySpec)))
 	header := 8 + int(binary.LittleEndian.Uint64(small))
 	flip(data, static, len(data), 200)
 	flip(small, wordVectors{}, header, 500)
 	flip(small, wordVectors{}, len(small), 1500)
 	for _, spec := range []string{"knn:k=8:k-tokens=4", "ridge:alpha=5", "mean"} {
-		small = encode(t, tiny(t, spec))
+		small = legacy(t, encode(t, tiny(t, spec)))
 		flip(small, wordVectors{}, len(small), 300)
 	}
 }
@@ -561,6 +628,7 @@ func FuzzParse(f *testing.F) {
 	for _, spec := range []string{"mean", "knn:k=4:k-tokens=4", tinySpec} {
 		data := encode(f, tiny(f, spec))
 		f.Add(data)
+		f.Add(legacy(f, data))
 		f.Add(data[:len(data)/2])
 	}
 	f.Add([]byte{})

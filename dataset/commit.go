@@ -168,7 +168,12 @@ func (w *Writer) replace() error {
 	if err := os.Rename(w.tmp, w.dir); err != nil {
 		return errors.Join(err, os.Rename(old, w.dir))
 	}
-	return os.RemoveAll(old)
+	for _, name := range ownFiles { // and nothing that was added since the check
+		if err := os.Remove(filepath.Join(old, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Remove(old)
 }
 
 // Close removes what was not committed. It may be called twice and after Commit.

@@ -22,8 +22,13 @@ import (
 
 // WriteOptions says how a data folder is written; the zero value works.
 type WriteOptions struct {
-	// Force replaces an existing folder that is not empty.
+	// Force replaces an existing folder that holds nothing but files of a data
+	// folder: queries.jsonl, outcomes.csv, answers.csv, each plain or gzipped,
+	// models.json and rejected.jsonl.
 	Force bool
+	// Keep names files and folders, such as the source of an import, that must
+	// survive: a folder that is one of them or holds one is not replaced.
+	Keep []string
 	// Columns names the optional columns of outcomes.csv, in the order in which
 	// they are written.
 	Columns []string
@@ -38,6 +43,7 @@ type WriteOptions struct {
 type Writer struct {
 	dir, tmp string
 	force    bool
+	keep     []string
 	columns  []int // numbers of the columns of outcomes.csv, required and optional
 
 	queries, outcomes *gzipFile
@@ -75,11 +81,12 @@ func (b bitset) has(i uint32) bool {
 	return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0
 }
 
-// NewWriter begins to write the data folder dir. Unless opt.Force is set, it fails
-// if dir exists and is not an empty folder. Call Commit to keep what was written
+// NewWriter begins to write the data folder dir. It fails if dir exists and is
+// neither an empty folder nor one that opt allows to replace. If dir is a symbolic
+// link, the folder that it leads to is written. Call Commit to keep what was written
 // and Close in any case.
 func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
-	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, columns: []int{colScore, colInput, colOutput},
+	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, keep: opt.Keep, columns: []int{colScore, colInput, colOutput},
 		rows: make(map[[md5.Size]byte]uint32), models: make(map[string]*written)}
 	header := slices.Clone(outcomeRequired)
 	for _, name := range opt.Columns {
@@ -89,6 +96,11 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 		}
 		header = append(header, name)
 		w.columns = append(w.columns, colCost+k)
+	}
+	if info, err := os.Lstat(w.dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if w.dir, err = filepath.EvalSymlinks(w.dir); err != nil {
+			return nil, &FormatError{File: dir, Reason: "cannot be written: the link leads nowhere", Hint: "name a new folder", Err: err}
+		}
 	}
 	if err := w.checkTarget(); err != nil {
 		return nil, err
@@ -125,7 +137,48 @@ func (w *Writer) checkTarget() error {
 	case len(entries) > 0 && !w.force:
 		return &FormatError{File: w.dir, Reason: "the folder exists and is not empty", Hint: "name a new folder, or replace it (--force)", Err: fs.ErrExist}
 	}
+	const hint = "name a new folder, or remove this one yourself"
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !slices.Contains(ownFiles, e.Name()) {
+			return &FormatError{File: w.dir, Reason: "is not replaced: " + textfile.Quote(e.Name()) + " in it is not a file of a data folder", Hint: hint, Err: fs.ErrExist}
+		}
+	}
+	if kept := w.kept(); kept != "" && len(entries) > 0 {
+		return &FormatError{File: w.dir, Reason: "is not replaced: the new data come from " + kept, Hint: hint, Err: fs.ErrExist}
+	}
 	return nil
+}
+
+// ownFiles are the names of the files that a data folder can hold.
+var ownFiles = []string{"queries.jsonl", "queries.jsonl.gz", "outcomes.csv", "outcomes.csv.gz",
+	"answers.csv", "answers.csv.gz", "models.json", "rejected.jsonl"}
+
+// kept returns what must survive and is the target or in it, or "" if nothing is.
+func (w *Writer) kept() string {
+	target, err := os.Stat(w.dir)
+	if err != nil {
+		return ""
+	}
+	for _, name := range w.keep {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			continue
+		}
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			path = resolved
+		}
+		for {
+			if info, err := os.Stat(path); err == nil && os.SameFile(info, target) {
+				return name
+			}
+			parent := filepath.Dir(path)
+			if parent == path {
+				break
+			}
+			path = parent
+		}
+	}
+	return ""
 }
 
 // Query writes one query, with the split of [SplitOf] if it has none. It refuses

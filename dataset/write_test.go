@@ -59,6 +59,84 @@ func TestWriteDirRoundTrip(t *testing.T) {
 	}
 }
 
+// TestForceReplacesDataOnly: a forced write replaces data folders alone, and not the
+// source of the data.
+func TestForceReplacesDataOnly(t *testing.T) {
+	s := loadTiny(t)
+	write := func(dir string, keep ...string) error {
+		return s.WriteDirWith(dir, WriteOptions{Force: true, Keep: keep})
+	}
+	file := func(path string) string {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("a thesis"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	root := t.TempDir()
+	for name, path := range map[string]string{
+		"another file":       file(filepath.Join(root, "work", "thesis.tex")),
+		"a hidden file":      file(filepath.Join(root, "hidden", ".notes")),
+		"a folder with data": file(filepath.Join(root, "parent", "set", "models.json")),
+		"a folder by a name": file(filepath.Join(root, "named", "models.json", "thesis.tex")),
+	} {
+		dir, _, _ := strings.Cut(strings.TrimPrefix(path, root+"/"), "/")
+		file(filepath.Join(root, dir, "outcomes.csv"))
+		if err := write(filepath.Join(root, dir)); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "is not a file of a data folder") {
+			t.Errorf("%s: a forced write = %v, want an error that names it", name, err)
+		}
+		if data, err := os.ReadFile(path); err != nil || string(data) != "a thesis" {
+			t.Errorf("%s: it is lost (%v)", name, err)
+		}
+	}
+
+	set := filepath.Join(root, "set")
+	if err := s.WriteDir(set); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, set)
+	for _, source := range []string{set, filepath.Join(set, "models.json"), filepath.Join(set, "..", "set")} {
+		if err := write(set, "elsewhere", source); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "the new data come from "+source) {
+			t.Errorf("a forced write over the source %s = %v, want an error", source, err)
+		}
+	}
+	if !cmp.Equal(before, contents(t, set)) {
+		t.Error("a refused write changed the source")
+	}
+}
+
+// TestWriteThroughLink: a symbolic link stays, and its folder is written.
+func TestWriteThroughLink(t *testing.T) {
+	s, root := loadTiny(t), t.TempDir()
+	set, link := filepath.Join(root, "disk", "set"), filepath.Join(root, "link")
+	if err := os.MkdirAll(set, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(set, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, force := range []bool{false, true} {
+		if err := s.WriteDirWith(link, WriteOptions{Force: force}); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			t.Errorf("force %t: the link was replaced (%v)", force, err)
+		}
+		if _, err := Load(t.Context(), set); err != nil {
+			t.Errorf("force %t: the folder was not written: %v", force, err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(root, "none"), filepath.Join(root, "dangling")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WriteDir(filepath.Join(root, "dangling")); err == nil || !strings.Contains(err.Error(), "leads nowhere") {
+		t.Errorf("WriteDir to a link that leads nowhere = %v", err)
+	}
+}
+
 func TestWriteDirDoesNotOverwrite(t *testing.T) {
 	s, dir := loadTiny(t), filepath.Join(t.TempDir(), "set")
 	if err := os.Mkdir(dir, 0o777); err != nil {

@@ -9,10 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/internal/wordpiece"
 )
@@ -290,9 +290,12 @@ func (r *weightReader) attention(name string, cfg bertConfig) linear {
 	return joined
 }
 
+// maxConfig is the largest JSON file of a model folder, in bytes.
+const maxConfig = 16 << 20
+
 // readJSON decodes a JSON file into v. It reports false if there is no such file.
 func readJSON(path string, v any) (bool, error) {
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -314,7 +317,7 @@ func folderID(dir string, files ...string) (string, error) {
 	}
 	h := sha256.New()
 	for _, name := range files {
-		f, err := os.Open(filepath.Join(dir, name))
+		f, err := readfile.Open(filepath.Join(dir, name), safetensors.MaxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

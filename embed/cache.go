@@ -3,13 +3,17 @@ package embed
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/carrot-router/carrot/internal/readfile"
 )
 
 // Cache keeps the vectors of an encoder on disk, so that each is computed once,
@@ -30,10 +34,14 @@ type Cache struct {
 // cacheHeader begins the file. The length of the vectors follows as uint32.
 const cacheHeader = "CRTVEC1\n"
 
-// OpenCache opens the cache of an encoder in a folder, which it makes if needed.
+// maxCache is the largest file of a cache that is read, in bytes.
+const maxCache = 64 << 30
+
+// OpenCache opens the cache of an encoder in a folder, which it makes if needed,
+// private to the user. The file of the cache must not be a symbolic link.
 // Errors wrap [ErrCache].
 func OpenCache(folder, encoderID string) (*Cache, error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
 	}
 	name := strings.Map(func(r rune) rune {
@@ -43,8 +51,11 @@ func OpenCache(folder, encoderID string) (*Cache, error) {
 		return r
 	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
-	data, err := os.ReadFile(c.path)
-	if os.IsNotExist(err) {
+	if info, err := os.Lstat(c.path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %w: %s: %w", ErrCache, c.path, readfile.ErrNotRegular) // even if it leads to one
+	}
+	data, err := readfile.Read(c.path, maxCache)
+	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
 	if err != nil {
@@ -122,7 +133,7 @@ func (c *Cache) put(texts []string, vectors [][]float32) error {
 // append writes whole records at the end of the file. It overwrites a last
 // record that an earlier crash cut short, and a file without a valid header.
 func (c *Cache) append(records []byte) error {
-	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("write %w: %w", ErrCache, err)
 	}

@@ -266,3 +266,19 @@ func TestEncodedErrors(t *testing.T) {
 		t.Errorf("encoded a kept text %d times and a lost one %d times, want 0 and 1", encoder.asked[texts[63]], encoder.asked[texts[149]])
 	}
 }
+
+// TestCacheLink: a link in the place of the file is not followed, because what it
+// leads to would be overwritten.
+func TestCacheLink(t *testing.T) {
+	dir := t.TempDir()
+	precious := filepath.Join(dir, "precious")
+	if err := os.WriteFile(precious, []byte("a thesis, which is longer than a header"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, filepath.Join(dir, "bert@0_mini_LM.vectors")); err != nil {
+		t.Skip(err)
+	}
+	if _, err := OpenCache(dir, "bert@0/mini LM"); !errors.Is(err, ErrCache) {
+		t.Errorf("OpenCache with a link = %v, want ErrCache", err)
+	}
+}

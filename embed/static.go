@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"sync"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/internal/wordpiece"
 )
@@ -62,9 +62,12 @@ var openDefault = sync.OnceValues(func() (*Static, error) { return ParseStatic(d
 // Default returns the table that is part of the binary.
 func Default() (*Static, error) { return openDefault() }
 
-// OpenStatic reads a table from a file.
+// maxStatic is the largest file of a table, in bytes.
+const maxStatic = 1 << 30
+
+// OpenStatic reads a table from a regular file of at most 1 GiB.
 func OpenStatic(path string) (*Static, error) {
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxStatic)
 	if err != nil {
 		return nil, fmt.Errorf("open static table: %w", err)
 	}

@@ -58,8 +58,9 @@ type File struct {
 	AdminListen string `yaml:"admin_listen" expand:"env"`
 	// Router is the file of a saved router. Default: the router in the binary.
 	Router string `yaml:"router" expand:"env"`
-	// Embedder says where the router's embedder is, as carrot route --embedder
-	// does. Default: where it was when the router was trained.
+	// Embedder describes the router's embedder, as in carrot route --embedder.
+	// Default: static, the one in the binary. A router that was trained with
+	// another one is refused without this key.
 	Embedder string `yaml:"embedder"`
 	// Prices is the file of a price book. Default: the price book in the binary.
 	Prices string `yaml:"prices" expand:"env"`

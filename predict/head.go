@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -320,6 +321,27 @@ func (h *head) load(in *tensors, prefix string) error {
 		for k, f := range h.models[j].fields() {
 			*f = all[j*calibrationFields+k]
 		}
+		if why := h.models[j].wrong(); why != "" {
+			in.fail(prefix+"calibration", fmt.Sprintf("row %d: %s", j, why))
+		}
 	}
-	return nil
+	if c := h.caution; !(c > 0 && c <= 1) {
+		in.fail(prefix+"caution", fmt.Sprintf("%v is outside (0,1]", c))
+	}
+	return in.err
+}
+
+// wrong says which number of a calibration is out of range, or "" if none is.
+func (c *calibration) wrong() string {
+	switch {
+	case !(c.mean >= 0 && c.mean <= 1):
+		return fmt.Sprintf("mean score %v is outside [0,1]", c.mean)
+	case !(c.few >= 0 && c.few <= 1):
+		return fmt.Sprintf("trust %v is outside [0,1]", c.few)
+	case c.direct != 0 && c.direct != 1:
+		return fmt.Sprintf("%v is neither 0, for tokens, nor 1, for a cost", c.direct)
+	case min(c.spread, c.noise, c.limit, c.volume) < 0 || slices.Min(c.ratio[:]) < 0:
+		return "a spread, a noise, a limit, a volume or a ratio is negative"
+	}
+	return ""
 }

@@ -38,7 +38,7 @@ const cliDocsIntro = "# Command line\n\n" +
 	"Results go to standard output, progress and errors to standard error. The exit\n" +
 	"status is 0, 1 where the command failed, or 2 where it was called wrongly. Embedders\n" +
 	"that run a transformer or ask a server keep their vectors in the user's cache\n" +
-	"folder; `CARROT_CACHE` names another.\n"
+	"folder; `CARROT_CACHE` names another. Without either, nothing is cached.\n"
 
 func renderCLIDocs(t *testing.T) []byte {
 	parser, err := newParser(terminal{})

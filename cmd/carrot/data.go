@@ -39,7 +39,7 @@ type importCommand struct {
 	Columns   string            `placeholder:"FILE" help:"For a table: YAML file with the same mapping, FIELD: COLUMN."`
 	Prices    string            `placeholder:"FILE" help:"Price book for models.json, instead of the one in the binary."`
 	KeepGoing bool              `help:"Leave bad rows out and note them in rejected.jsonl."`
-	Force     bool              `help:"Replace a folder that is not empty."`
+	Force     bool              `help:"Replace a data folder that is not empty."`
 	JSON      bool              `name:"json" help:"Print the report as JSON."`
 }
 
@@ -282,7 +282,7 @@ type joinCommand struct {
 	Dirs   []string          `arg:"" help:"Data folders to merge, then the folder to write."`
 	Rename map[string]string `placeholder:"OLD=NEW" help:"Rename models before anything is compared."`
 	Pool   []string          `placeholder:"NAME" help:"Models in the pool of the joined set; by default those in the pool of any set."`
-	Force  bool              `help:"Replace a folder that is not empty."`
+	Force  bool              `help:"Replace a data folder that is not empty."`
 }
 
 func (c *joinCommand) Help() string {
@@ -311,7 +311,7 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	out := c.Dirs[len(c.Dirs)-1]
-	if err := joined.WriteDirWith(out, dataset.WriteOptions{Force: c.Force}); err != nil {
+	if err := joined.WriteDirWith(out, dataset.WriteOptions{Force: c.Force, Keep: c.Dirs[:len(c.Dirs)-1]}); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -71,7 +71,7 @@ func (c *distillCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(c.Out, data, 0o644); err != nil {
+	if err := atomicfile.Write(c.Out, 0o644, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return fmt.Errorf("write static table: %w", err)
 	}
 	p.done()
@@ -130,15 +130,10 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err := embedder.Embed(ctx, texts, x); err != nil {
 		return err
 	}
-	f, err := os.Create(c.Out)
-	if err != nil {
-		return err
+	if err := atomicfile.Write(c.Out, 0o644, func(w io.Writer) error { return writeNPY(w, x) }); err != nil {
+		return fmt.Errorf("write vectors: %w", err)
 	}
-	err = writeNPY(f, x)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return nil
 }
 
 // writeNPY writes the dense vectors in version 1.0 of NumPy's format.

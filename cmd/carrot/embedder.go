@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 )
 
@@ -17,7 +19,7 @@ const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a
 // the key that the environment names.
 func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, error) {
 	embedder, err := embed.Open(spec, embed.Options{
-		CacheDir: filepath.Join(cacheFolder(), "carrot", "vectors"),
+		CacheDir: cacheFolder("vectors"),
 		APIKey:   os.Getenv("OPENAI_API_KEY"),
 		Progress: tell,
 	})
@@ -32,14 +34,35 @@ func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, err
 	return embedder, err
 }
 
-// cacheFolder is the folder for results that can be recomputed.
-func cacheFolder() string {
-	if set := os.Getenv("CARROT_CACHE"); set != "" {
-		return set
+// errWantsEmbedder is returned for a saved router whose embedder the user must
+// name.
+var errWantsEmbedder = errors.New("the file alone does not decide which files are read and which host gets prompts and OPENAI_API_KEY")
+
+// embedderSpec describes the embedder to open for a saved router: the one that the
+// user named or, if named is empty, the table in the binary. A router that was
+// trained with another embedder is an error then, whatever its file says.
+func embedderSpec(a *artifact.Artifact, named string) (string, error) {
+	wants := a.Manifest.Embedder
+	switch {
+	case named != "":
+		return named, nil
+	case wants.Spec == "static":
+		return wants.Spec, nil
 	}
-	folder, err := os.UserCacheDir()
-	if err != nil {
-		return os.TempDir()
+	return "", hinted{fmt.Errorf("it wants the embedder %q (%q): %w", wants.Spec, wants.ID, errWantsEmbedder),
+		"if you trust it, name it yourself: --embedder SPEC, or embedder: in the configuration of carrot serve"}
+}
+
+// cacheFolder is the folder for results of a kind that can be recomputed. It is ""
+// if the user has no folder for such files: a temporary folder is shared with other
+// users, who could plant files and links in it.
+func cacheFolder(kind string) string {
+	folder := os.Getenv("CARROT_CACHE")
+	if folder == "" {
+		var err error
+		if folder, err = os.UserCacheDir(); err != nil {
+			return ""
+		}
 	}
-	return folder
+	return filepath.Join(folder, "carrot", kind)
 }

@@ -27,7 +27,7 @@ type evalCommand struct {
 	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
 	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
 	Rivals    string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
-	Embedder  []string `default:"static" help:"Embedders for --predictor and --rivals: static, bert:DIR, …"`
+	Embedder  []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, …"`
 	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
 	Prices    string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 
@@ -109,7 +109,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	p := newProgress(t.err)
 	defer p.done()
 	var err error
-	if o.Contenders, o.Embedder, err = c.contenders(p); err != nil {
+	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
@@ -123,7 +123,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if !c.NoCache {
-		o.CacheDir = filepath.Join(cacheFolder(), "carrot", "fitted")
+		o.CacheDir = cacheFolder("fitted")
 	}
 	o.Progress = timed(p)
 	report, err := eval.Run(ctx, set, o)
@@ -166,30 +166,27 @@ func (c *evalCommand) explain(err error, set *dataset.Set) error {
 
 // contenders lists the routers that the flags ask for, in the order of the
 // report, and the embedder of the reference rows.
-func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot.Embedder, err error) {
+func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Contender, base carrot.Embedder, err error) {
+	embedders := make([]carrot.Embedder, len(c.Embedder))
+	for k, spec := range c.Embedder {
+		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
+			return nil, nil, err
+		}
+	}
 	for _, path := range c.Router {
-		a, err := openRouter(path)
+		a, err := openRouter(path, warn)
 		if err != nil {
 			return nil, nil, err
 		}
-		embedder, err := openEmbedder(a.Manifest.Embedder.Spec, p.count("embedding prompts with "+a.Manifest.Embedder.Spec))
+		embedder, err := embedderOf(a, embedders)
 		if err != nil {
-			return nil, nil, err
-		}
-		if embedder.ID() != a.Manifest.Embedder.ID {
-			return nil, nil, fmt.Errorf("router %s: embedder %s: %w, %s", path, embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
+			return nil, nil, fmt.Errorf("router %s: %w", path, err)
 		}
 		known := eval.Contender{Name: stem(path), Embedder: embedder, Fitted: a.Predictor}
 		for _, d := range a.Manifest.Data {
 			known.TrainedOn = append(known.TrainedOn, d.Name, d.Fingerprint)
 		}
 		out = append(out, known)
-	}
-	embedders := make([]carrot.Embedder, len(c.Embedder))
-	for k, spec := range c.Embedder {
-		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
-			return nil, nil, err
-		}
 	}
 	add := func(one eval.Contender) {
 		if one.Embedder != nil { // its own
@@ -229,6 +226,28 @@ func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot
 		return out, base, err
 	}
 	return out, embedders[0], nil
+}
+
+// embedderOf returns the embedder of a saved router: one of those that --embedder
+// names, or the table in the binary.
+func embedderOf(a *artifact.Artifact, named []carrot.Embedder) (carrot.Embedder, error) {
+	for _, embedder := range named {
+		if embedder.ID() == a.Manifest.Embedder.ID {
+			return embedder, nil
+		}
+	}
+	spec, err := embedderSpec(a, "")
+	if err != nil {
+		return nil, err
+	}
+	embedder, err := openEmbedder(spec, nil)
+	if err != nil {
+		return nil, err
+	}
+	if embedder.ID() != a.Manifest.Embedder.ID {
+		return nil, fmt.Errorf("embedder %s: %w, %s", embedder.ID(), artifact.ErrEmbedder, a.Manifest.Embedder.ID)
+	}
+	return embedder, nil
 }
 
 // rivals names the rivals asked for and, with --protocol paper, the paper's

@@ -25,7 +25,7 @@ func (c *inspectCommand) Help() string {
 }
 
 func (c *inspectCommand) Run(_ context.Context, t terminal) error {
-	a, err := (&routerFlags{Router: c.File}).artifact()
+	a, err := (&routerFlags{Router: c.File}).artifact(t.warn)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,11 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "format\t%s, %d bytes, sha256 %s\n", m.Format, a.Size, a.SHA256)
+	if a.Verified {
+		fmt.Fprintln(tw, "hash\tthe content matches the hash in the file")
+	} else {
+		fmt.Fprintln(tw, "hash\tnone in the file, so damage cannot be seen")
+	}
 	if m.Description != "" {
 		fmt.Fprintf(tw, "what\t%s\n", m.Description)
 	}

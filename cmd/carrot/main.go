@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -21,6 +22,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	code := run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
@@ -32,12 +34,6 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 )
-
-// terminal holds the streams that a command reads and writes.
-type terminal struct {
-	in       io.Reader
-	out, err io.Writer
-}
 
 type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
@@ -86,11 +82,16 @@ func newParser(t terminal) (*kong.Kong, error) {
 
 // run parses the arguments, runs the command and returns the exit status.
 func run(ctx context.Context, args []string, t terminal) (status int) {
+	out := &checkedWriter{w: t.out}
+	t.in, t.out = &endingReader{ctx: ctx, r: t.in}, out
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
 		case exit:
 			status = int(r)
+			if status == exitOK {
+				status = report(t.err, out.err, "carrot")
+			}
 		default:
 			panic(r)
 		}
@@ -101,6 +102,9 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	}
 	args = usual(args)
 	command, err := parser.Parse(args)
+	if err != nil && out.err != nil { // it is about the help
+		return report(t.err, out.err, "carrot")
+	}
 	if err != nil {
 		if p, ok := errors.AsType[*kong.ParseError](err); ok {
 			command = p.Context
@@ -108,7 +112,36 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 		return report(t.err, usageError{err}, pathOf(command))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return report(t.err, command.Run(t), pathOf(command))
+	err = finish(ctx, pathOf(command), func() error { return command.Run(t) })
+	if err == nil {
+		err = out.err
+	}
+	return report(t.err, err, pathOf(command))
+}
+
+// patience is how long a command may take to end after it was interrupted.
+const patience = 2 * time.Second
+
+// finish runs a command. When ctx is done, a command that does not end soon, because
+// it waits for a named pipe or is busy, is left alone: what it writes takes its place
+// only when it is whole. Serving ends by itself, when its streams have ended.
+func finish(ctx context.Context, command string, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	if command == "carrot serve" {
+		return <-done
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(patience):
+		return ctx.Err()
+	}
 }
 
 // usual translates what people type by habit, such as "help", into our commands.

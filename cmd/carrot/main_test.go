@@ -52,8 +52,23 @@ func TestScripts(t *testing.T) {
 			"cut":          cut,
 			"flip":         flip,
 			"replace":      replace,
+			"wants":        wants,
 		},
 	})
+}
+
+// wants changes which embedder a saved router asks for: wants FILE SPEC [ID].
+func wants(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: wants file spec [id]")
+	}
+	a, err := artifact.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	a.Manifest.Embedder.Spec = args[1]
+	if len(args) > 2 {
+		a.Manifest.Embedder.ID = args[2]
+	}
+	ts.Check(a.WriteFile(ts.MkAbs(args[0])))
 }
 
 // status runs a command and checks its exit status: status N COMMAND ARG…

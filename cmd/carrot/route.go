@@ -22,7 +22,7 @@ import (
 // routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
 	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
-	Embedder string   `placeholder:"SPEC" help:"The router's embedder, if it has moved since training."`
+	Embedder string   `placeholder:"SPEC" help:"The router's embedder, required unless it is static: static:FILE, bert:DIR or openai:URL#MODEL."`
 	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
 	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
 }
@@ -49,9 +49,9 @@ Examples:
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
 
-// open loads the router that the flags name.
-func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
-	a, err := f.artifact()
+// open loads the router that the flags name. warn gets warnings about its file.
+func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifact, error) {
+	a, err := f.artifact(warn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,9 +63,9 @@ func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
 		}
 		book = book.Overlay(own)
 	}
-	spec := f.Embedder
-	if spec == "" {
-		spec = a.Manifest.Embedder.Spec
+	spec, err := embedderSpec(a, f.Embedder)
+	if err != nil {
+		return nil, nil, fmt.Errorf("router %s: %w", f.Router, err)
 	}
 	embedder, err := openEmbedder(spec, nil)
 	if err != nil {
@@ -82,17 +82,21 @@ func (f *routerFlags) open() (*carrot.Router, *artifact.Artifact, error) {
 	return router, a, err
 }
 
-func (f *routerFlags) artifact() (*artifact.Artifact, error) {
+func (f *routerFlags) artifact(warn func(string)) (*artifact.Artifact, error) {
 	if f.Router == "" {
 		return artifact.Default()
 	}
-	return openRouter(f.Router)
+	return openRouter(f.Router, warn)
 }
 
 // openRouter reads a saved router.
-func openRouter(path string) (*artifact.Artifact, error) {
+func openRouter(path string, warn func(string)) (*artifact.Artifact, error) {
 	a, err := artifact.Open(path)
 	switch {
+	case err == nil && !a.Verified:
+		warn("router " + path + ": the file holds no hash of its content, so damage cannot be seen; carrot train saves routers with one")
+	case errors.Is(err, artifact.ErrDamaged):
+		err = hinted{err, "copy the file again, or train again"}
 	case errors.Is(err, fs.ErrNotExist):
 		err = hinted{err, "carrot train saves a router"}
 	case err != nil:
@@ -129,7 +133,7 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.checkFormat(); err != nil {
 		return err
 	}
-	router, a, err := c.open()
+	router, a, err := c.open(t.warn)
 	if err != nil {
 		return err
 	}
@@ -141,9 +145,12 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	}
 	prompt := c.Prompt
 	if prompt == "-" {
-		text, err := io.ReadAll(t.in)
+		text, err := io.ReadAll(io.LimitReader(t.in, maxBatchLine+1))
 		if err != nil {
 			return fmt.Errorf("read standard input: %w", err)
+		}
+		if len(text) > maxBatchLine {
+			return fmt.Errorf("read standard input: the prompt is longer than %d MiB", maxBatchLine>>20)
 		}
 		prompt = strings.TrimSuffix(string(text), "\n")
 	}
@@ -163,7 +170,8 @@ type batchLine struct {
 	Prompt *string `json:"prompt"`
 }
 
-// maxBatchLine is the longest line of a batch, in bytes.
+// maxBatchLine is the longest line of a batch and the longest prompt on standard
+// input, in bytes.
 const maxBatchLine = 64 << 20
 
 func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Router, objective carrot.Objective) error {

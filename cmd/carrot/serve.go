@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel"
 
+	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/record"
 )
@@ -58,7 +59,7 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if c.Check {
-		return c.check(t, config, source)
+		return c.check(t, s, config, source)
 	}
 	return s.run(ctx, t.err, config, source, nil)
 }
@@ -76,7 +77,7 @@ func (c *serveCommand) listening(read openConfig) openConfig {
 }
 
 // check reports what is wrong with a configuration, or that nothing is wrong.
-func (c *serveCommand) check(t terminal, config *gateway.File, source gateway.Source) error {
+func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
 	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
@@ -88,6 +89,11 @@ func (c *serveCommand) check(t terminal, config *gateway.File, source gateway.So
 			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
 		}
 	}
+	for _, text := range s.warnings {
+		t.warn(text)
+	}
+	wants := s.artifact.Manifest.Embedder
+	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
 	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
 	return nil
 }
@@ -102,12 +108,14 @@ type service struct {
 	log   *slog.Logger
 	level slog.LevelVar
 
-	gateway *gateway.Gateway
-	bound   *gateway.File     // with which it was started
-	serving *gateway.File     // the latest that was applied
-	reopen  func() error      // reopens the file of records; nil: there is none
-	mu      sync.Mutex        // one reload at a time
-	seen    map[string]string // stamps of the files, from before they were read
+	gateway  *gateway.Gateway
+	artifact *artifact.Artifact // the saved router that was loaded last
+	warnings []string           // about its file
+	bound    *gateway.File      // with which it was started
+	serving  *gateway.File      // the latest that was applied
+	reopen   func() error       // reopens the file of records; nil: there is none
+	mu       sync.Mutex         // one reload at a time
+	seen     map[string]string  // stamps of the files, from before they were read
 }
 
 // load reads the configuration and the files that it names, and stores their stamps to
@@ -129,10 +137,12 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	look(seen, config.Router, config.Prices)
 	s.seen = seen
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
-	router, a, err := flags.open()
+	s.warnings = nil
+	router, a, err := flags.open(func(text string) { s.warnings = append(s.warnings, text) })
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
+	s.artifact = a
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
@@ -227,6 +237,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if operators != nil {
 		admin = operators.Addr().String()
 	}
+	s.warn()
 	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(config.Models), "policies", len(config.Policies))
 	if started != nil {
 		started(clients.Addr().String())
@@ -267,11 +278,19 @@ func (s *service) reload() error {
 	restart = append(restart, more...)
 	s.serving = config
 	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
+	s.warn()
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))
 	if len(restart) > 0 {
 		s.log.Warn("some changes need a restart", "keys", restart)
 	}
 	return nil
+}
+
+// warn logs the warnings about the router that was loaded last.
+func (s *service) warn() {
+	for _, text := range s.warnings {
+		s.log.Warn(text)
+	}
 }
 
 // watchEvery is how often the files are checked for changes.

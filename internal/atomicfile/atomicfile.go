@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -13,8 +14,16 @@ import (
 // Write replaces the file at path by what write writes, or leaves it as it was
 // if write or anything else fails. The content goes to a hidden file beside path
 // whose name matches [Leftovers], and which takes the place of path once it is
-// on disk. A file that is replaced gets the mode perm too.
+// on disk. A file that is replaced gets the mode perm too. If path is a symbolic
+// link, the file that it leads to is replaced. A device or a pipe, such as
+// /dev/stdout, is not replaced but written to.
 func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return writeTo(path, write)
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
@@ -46,6 +55,20 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err erro
 	}
 	SyncDir(filepath.Dir(path))
 	return nil
+}
+
+// writeTo writes to what cannot be replaced.
+func writeTo(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Leftovers is a pattern for [filepath.Glob], relative to the folder, of the

@@ -59,7 +59,7 @@ func Import(ctx context.Context, format, src, dst string, opt Options) (*Report,
 	if run := formats[at].run; run != nil {
 		return run(ctx, src, dst, opt)
 	}
-	w, err := dataset.NewWriter(dst, dataset.WriteOptions{Force: opt.Force, Columns: formats[at].columns})
+	w, err := dataset.NewWriter(dst, dataset.WriteOptions{Force: opt.Force, Keep: sources(src), Columns: formats[at].columns})
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +73,10 @@ func Import(ctx context.Context, format, src, dst string, opt Options) (*Report,
 	}
 	return im.report, nil
 }
+
+// sources returns the paths that src can stand for: some formats take several,
+// separated by commas.
+func sources(src string) []string { return append(strings.Split(src, ","), src) }
 
 func formatNames() []string {
 	var names []string
@@ -91,7 +95,8 @@ type Options struct {
 	// folder written, by file, row, column and reason, never with content.
 	// Otherwise the first bad row ends the import.
 	KeepGoing bool
-	// Force replaces an existing folder that is not empty.
+	// Force replaces an existing data folder, but not the source: see
+	// [dataset.WriteOptions].
 	Force bool
 	// Columns names the columns of the format table by the fields they hold: id,
 	// prompt, source, split, model and the columns of outcomes.csv or, for a

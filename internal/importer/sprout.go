@@ -40,7 +40,7 @@ func importSPROUT(ctx context.Context, src, dst string, opt Options) (*Report, e
 	if err := im.chooseIDs(); err != nil {
 		return nil, err
 	}
-	if im.w, err = dataset.NewWriter(dst, dataset.WriteOptions{Force: opt.Force}); err != nil {
+	if im.w, err = dataset.NewWriter(dst, dataset.WriteOptions{Force: opt.Force, Keep: sources(src)}); err != nil {
 		return nil, err
 	}
 	defer im.w.Close()

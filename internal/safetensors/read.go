@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"slices"
+
+	"github.com/carrot-router/carrot/internal/readfile"
 )
 
 // maxHeader is the longest header that the format allows, in bytes.
@@ -21,9 +22,13 @@ type File struct {
 	tensors  map[string]Tensor
 }
 
-// Open reads and parses the file at path.
+// MaxFile is the largest file that Open reads, in bytes.
+const MaxFile = 16 << 30
+
+// Open reads and parses the file at path. Anything but a regular file of at most
+// [MaxFile] bytes is an error.
 func Open(path string) (*File, error) {
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read safetensors: %w", err)
 	}

@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/carrot-router/carrot/internal/readfile"
 )
+
+// maxFile is the largest file of a tokenizer, in bytes.
+const maxFile = 256 << 20
 
 // Load reads the tokenizer of a Hugging Face model folder from tokenizer.json
 // or, if there is none, from vocab.txt and tokenizer_config.json. For a
 // tokenizer of another kind it returns an error that names the field.
 func Load(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return loadVocabTxt(dir)
 	}
@@ -230,7 +234,7 @@ type tokenizerConfig struct {
 // readTokenizerConfig reads tokenizer_config.json, which need not exist.
 func readTokenizerConfig(path string) (tokenizerConfig, error) {
 	var cfg tokenizerConfig
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, nil
 	}
@@ -246,7 +250,7 @@ func readTokenizerConfig(path string) (tokenizerConfig, error) {
 // loadVocabTxt reads the older pair of files.
 func loadVocabTxt(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "vocab.txt")
-	data, err := os.ReadFile(path)
+	data, err := readfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.txt: %w", err)
 	}
