@@ -60,6 +60,12 @@ func NewRouter(c Config) (*Router, error) {
 	r := &Router{config: c, columns: make([]int, len(c.Candidates))}
 	r.config.Candidates = slices.Clone(c.Candidates)
 	known := c.Predictor.Models()
+	columns := make(map[string]int, len(known))
+	for i, name := range known {
+		if _, ok := columns[name]; !ok {
+			columns[name] = i
+		}
+	}
 	seen := make(map[string]bool, len(c.Candidates))
 	for i, cand := range c.Candidates {
 		if cand.Name == "" {
@@ -73,7 +79,8 @@ func NewRouter(c Config) (*Router, error) {
 		if column == "" {
 			column = cand.Name
 		}
-		if r.columns[i] = slices.Index(known, column); r.columns[i] < 0 {
+		var ok bool
+		if r.columns[i], ok = columns[column]; !ok {
 			return nil, fmt.Errorf("new router: the predictor does not know model %q; it knows %s", column, strings.Join(known, ", "))
 		}
 	}

@@ -148,7 +148,14 @@ const hintModels = `models.json is a list of {"name":…,"input_usd_per_million"
 func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 	var models []Model
 	first := make(map[string]int)
-	line := func(offset int64) int { return 1 + bytes.Count(data[:offset], []byte{'\n'}) }
+	lines, upTo := 1, int64(0)
+	line := func(offset int64) int { // counts on from the last offset, not from the start
+		if offset < upTo {
+			lines, upTo = 1, 0
+		}
+		lines, upTo = lines+bytes.Count(data[upTo:offset], []byte{'\n'}), offset
+		return lines
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	fault := func(err error) error {
 		at := dec.InputOffset()

@@ -64,7 +64,7 @@ func Import(ctx context.Context, format, src, dst string, opt Options) (*Report,
 		return nil, err
 	}
 	defer w.Close()
-	im := &importer{opt: &opt, w: w, report: &Report{}, prompts: make(map[[md5.Size]byte][md5.Size]byte)}
+	im := &importer{opt: &opt, w: w, report: &Report{}, prompts: make(map[[md5.Size]byte][md5.Size]byte), models: make(map[string]bool)}
 	if err := formats[at].read(ctx, src, im); err != nil {
 		return nil, err
 	}
@@ -135,6 +135,7 @@ type importer struct {
 	// prompts holds the hash of each query's prompt by the hash of its id: a
 	// format with one row for each model names a query many times.
 	prompts map[[md5.Size]byte][md5.Size]byte
+	models  map[string]bool // those in report.Models
 	// splits holds the split of each prompt by its hash, if the source has splits
 	// of its own.
 	splits map[[md5.Size]byte]dataset.Split
@@ -203,7 +204,8 @@ func (im *importer) write(at place, id string, outcomes []dataset.Outcome) error
 			}
 			return err
 		}
-		if !slices.Contains(im.report.Models, o.Model) {
+		if !im.models[o.Model] {
+			im.models[o.Model] = true
 			im.report.Models = append(im.report.Models, o.Model)
 		}
 		im.report.count(&o)

@@ -36,12 +36,19 @@ func openParquet(path string) (*parquetFile, error) {
 	}
 	f := &parquetFile{name: path, f: file}
 	err = noPanic(func() (err error) {
+		if err := checkFooter(file, size); err != nil {
+			return err
+		}
 		f.pq, err = parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<17))
 		return err
 	})
 	if err != nil {
 		file.Close()
 		return nil, &dataset.FormatError{File: path, Reason: fmt.Sprintf("is not a complete Parquet file: %v", err), Hint: "copy or download the file again", Err: err}
+	}
+	if n := len(f.pq.Root().Columns()); n > maxColumns {
+		file.Close()
+		return nil, tooManyColumns(path, n)
 	}
 	return f, nil
 }

@@ -85,20 +85,39 @@ func (im *importer) unreadable(e *dataset.FormatError) error {
 	return im.refuse(place{e.File, int64(e.Line)}, fault{e.Field, e.Reason})
 }
 
+// maxColumns is the largest number of columns of a table.
+const maxColumns = 1 << 14
+
+func tooManyColumns(path string, n int) error {
+	return &dataset.FormatError{File: path, Reason: fmt.Sprintf("has %d columns, more than the limit of %d", n, maxColumns), Hint: "keep the columns that are needed"}
+}
+
 // choose returns the columns to read and their places among all.
 func (h scanHooks) choose(path string, all []string) (want []string, at []int, err error) {
+	if len(all) > maxColumns {
+		return nil, nil, tooManyColumns(path, len(all))
+	}
 	want = slices.Clone(all)
 	if h.columns != nil {
 		if want, err = h.columns(slices.Clone(all)); err != nil {
 			return nil, nil, err
 		}
 	}
+	first, twice := make(map[string]int, len(all)), make(map[string]bool)
+	for i, name := range all {
+		if _, ok := first[name]; ok {
+			twice[name] = true
+			continue
+		}
+		first[name] = i
+	}
 	at = make([]int, len(want))
 	for i, name := range want {
-		if at[i] = slices.Index(all, name); at[i] < 0 {
+		var ok bool
+		if at[i], ok = first[name]; !ok {
 			return nil, nil, &dataset.FormatError{File: path, Field: name, Reason: "the column is missing"}
 		}
-		if h.columns != nil && slices.Contains(all[at[i]+1:], name) {
+		if h.columns != nil && twice[name] {
 			return nil, nil, &dataset.FormatError{File: path, Field: name, Reason: "the column is given twice", Hint: "give every column its own name"}
 		}
 	}
@@ -156,10 +175,12 @@ func readHeader(c *textfile.CSV) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range names {
-		if name != "" && slices.Contains(names[:i], name) {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if name != "" && seen[name] {
 			return nil, c.Fault("", fmt.Sprintf("header: the column %s is given twice", textfile.Quote(name)), hint)
 		}
+		seen[name] = true
 	}
 	return names, nil
 }
