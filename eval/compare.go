@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/parallel"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -128,39 +128,35 @@ func bootstrap(ctx context.Context, all []*contestant, singles frontier.Trace, s
 		}
 	}
 	var mu sync.Mutex
-	next := 0
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			weights := make([]float64, n)
-			for ctx.Err() == nil {
-				mu.Lock()
-				b := next
-				next++
-				if o.Progress != nil && b < o.Bootstrap {
-					o.Progress(b, o.Bootstrap)
-				}
-				mu.Unlock()
-				if b >= o.Bootstrap {
-					return
-				}
-				random := rand.New(rand.NewPCG(o.Seed, uint64(b)))
-				clear(weights)
-				for range n {
-					weights[random.IntN(n)]++
-				}
-				resampled, alone := scale, singles.Curve(weights)
-				resampled.Single = alone[scale.Best]
-				for _, c := range all {
-					c.samples[b] = resampled.Measure(c.trace.Curve(weights))
-					if c.apgr != nil {
-						c.apgr[b] = frontier.APGR(c.shares.Curve(weights), alone[1-scale.Best].Quality, alone[scale.Best].Quality)
-					}
-				}
+	begun := 0
+	pool := sync.Pool{New: func() any { weights := make([]float64, n); return &weights }}
+	parallel.Each(o.Bootstrap, func(b int) {
+		if ctx.Err() != nil {
+			return
+		}
+		if o.Progress != nil {
+			mu.Lock()
+			o.Progress(begun, o.Bootstrap)
+			begun++
+			mu.Unlock()
+		}
+		pooled := pool.Get().(*[]float64)
+		defer pool.Put(pooled)
+		weights := *pooled
+		random := rand.New(rand.NewPCG(o.Seed, uint64(b)))
+		clear(weights)
+		for range n {
+			weights[random.IntN(n)]++
+		}
+		resampled, alone := scale, singles.Curve(weights)
+		resampled.Single = alone[scale.Best]
+		for _, c := range all {
+			c.samples[b] = resampled.Measure(c.trace.Curve(weights))
+			if c.apgr != nil {
+				c.apgr[b] = frontier.APGR(c.shares.Curve(weights), alone[1-scale.Best].Quality, alone[scale.Best].Quality)
 			}
-		})
-	}
-	wg.Wait()
+		}
+	})
 	return ctx.Err()
 }
 
