@@ -79,6 +79,23 @@ func settingsFor(api wire.API, settings []wire.Setting) []wire.Setting {
 	return out
 }
 
+// settingsOf returns the different settings of all candidates, in the form of each API.
+func settingsOf(candidates []*candidate) map[wire.API][]wire.Setting {
+	all := map[wire.API][]wire.Setting{}
+	for _, api := range []wire.API{wire.Chat, wire.Responses, wire.Messages} {
+		for _, c := range candidates {
+			for _, t := range c.steps {
+				for _, s := range settingsFor(api, t.settings) {
+					if !slices.Contains(all[api], s) {
+						all[api] = append(all[api], s)
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
 func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	u := &upstream{
 		Upstream: &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, Header: http.Header{},

@@ -65,6 +65,33 @@ models:
 	}
 }
 
+// No setting of a configured model is bypassed by a second member of its name.
+func TestSettingsHold(t *testing.T) {
+	provider := simulated(0)
+	r := newRig(t, `
+providers: [{name: sim, kind: openai, base_url: $sim/v1}]
+models: [{name: gpt-4o-2024-08-06, provider: sim, settings: {temperature: 0, extra_body: {k: 1, gone: null}, max_tokens: 300}}]
+`, map[string]http.Handler{"sim": provider})
+	for _, test := range []struct{ members, want string }{
+		{`"Temperature":1`, `\"Temperature\" differs from \"temperature\" only in case`},
+		{`"extra_body":{"k":1,"k":2}`, `\"extra_body.k\" appears twice`},
+		{`"extra_body":{"GONE":2}`, `\"extra_body.GONE\" differs`},
+		{`"MAX_TOKENS":100000`, `\"MAX_TOKENS\" differs`},
+	} {
+		for _, model := range []string{"auto", "gpt-4o-2024-08-06"} {
+			if a := r.post(t, "/v1/chat/completions", chat(model, sumQuestion, test.members)); a.status != 400 || !strings.Contains(a.body, test.want) {
+				t.Errorf("%s with %s: status %d, want 400 with %s: %s", model, test.members, a.status, test.want, a.body)
+			}
+		}
+	}
+	if cost := provider.Bill().Cost(); cost != 0 {
+		t.Errorf("refused requests cost %v", cost)
+	}
+	if a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion, `"temperature":1,"extra_body":{"k":2,"K2":3},"chatKwargs":{"a":1,"A":2}`)); a.status != 200 {
+		t.Errorf("members given once: status %d: %s", a.status, a.body)
+	}
+}
+
 // A request that cannot be translated to a provider's API excludes the provider's models,
 // and the decision says why.
 func TestUntranslatable(t *testing.T) {

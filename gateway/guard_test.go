@@ -76,6 +76,7 @@ func TestBoundedNames(t *testing.T) {
 		answer := said(200, "application/json", `{"id":"`+model+`","object":"chat.completion","model":"`+model+`","choices":[{"index":0,"message":{"role":"assistant","content":"391"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 		r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": answer})
 		a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion))
+		waitFor(t, func() bool { return len(r.records.list()) == 1 }) // the client has all of a long answer before it is recorded
 		kept := r.records.list()[0]
 		if got := a.header.Get("X-Carrot-Upstream-Model"); a.status != 200 || got != "gpt-4o-2024-08-06" || kept.UpstreamModel != got || kept.AnswerID != "" {
 			t.Errorf("%.20q: status %d, upstream model %.40q, recorded %.40q with id %.40q", model, a.status, got, kept.UpstreamModel, kept.AnswerID)

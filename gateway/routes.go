@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // Source is the router of a gateway, with what belongs to it.
@@ -36,9 +37,10 @@ type routes struct {
 	byName     map[string]*candidate
 	embeddings map[string]*candidate
 	policies   map[string]*policy
-	names      []string // that clients may use as the model, in order
-	tags       []string // of the candidates, sorted
-	clients    Clients  // nil: requests need no key
+	names      []string                    // that clients may use as the model, in order
+	tags       []string                    // of the candidates, sorted
+	settings   map[wire.API][]wire.Setting // of all candidates, as each API writes them
+	clients    Clients                     // nil: requests need no key
 	caller     *provider.Caller
 }
 
@@ -96,6 +98,7 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	r.settings = settingsOf(r.candidates)
 	var err error
 	if r.router, err = source.Router.With(pool); err != nil {
 		return nil, err

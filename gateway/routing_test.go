@@ -68,7 +68,7 @@ func TestSelection(t *testing.T) {
 		{"another model than the one named", chat(cheap, sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `the request is for model "gemma-2-2b-it", so its list of models may not contain "gpt-4o-2024-08-06"`, "", ""},
 		{"a bad switch", chat("auto", sumQuestion), []string{"X-Carrot-Route: no"}, 400, `x-carrot-route is "no": want on or off`, "", ""},
 		{"an unknown header of ours", chat("auto", sumQuestion), []string{"X-Carrot-Objectiv: cheap"}, 400, `unknown header x-carrot-objectiv: valid headers are x-carrot-models`, "", ""},
-		{"the model twice, in two cases", `{"model":"auto","Model":"gpt-4o-2024-08-06","messages":[{"role":"user","content":"x"}]}`, nil, 400, `appears twice`, "", ""},
+		{"the model twice, in two cases", `{"model":"auto","Model":"gpt-4o-2024-08-06","messages":[{"role":"user","content":"x"}]}`, nil, 400, `"Model" differs from "model" only in case`, "", ""},
 		{"a setting twice", chat("auto", sumQuestion, `"temperature":0,"temperature":2`), nil, 400, `"temperature" appears twice`, "", ""},
 		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown metadata key carrot_objectiv: valid keys are carrot_models, carrot_objective`, "", ""},
 		{"a budget that is too low", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},

@@ -145,10 +145,16 @@ func (x *exchange) receive() error {
 	if x.r.URL.Path == routePath {
 		x.reply.api = spoken(body, x.r.Header)
 	}
-	if x.q, err = wire.ParseRequest(x.reply.api, body); err != nil {
-		x.g.metrics.rejected("request")
+	q, err := wire.ParseRequest(x.reply.api, body)
+	if err == nil {
+		err = q.CheckSettings(x.routes.settings[x.reply.api])
 	}
-	return err
+	if err != nil {
+		x.g.metrics.rejected("request")
+		return err
+	}
+	x.q = q
+	return nil
 }
 
 // readBody returns the body of a request. If its length is known, it allocates exactly

@@ -15,10 +15,10 @@ import (
 
 // member is one "key": value pair of an object, with its offsets in the text.
 type member struct {
-	key          string
-	keyAt        int
-	valueAt, end int
-	value        gjson.Result
+	key           string
+	keyAt, keyEnd int
+	valueAt, end  int
+	value         gjson.Result
 }
 
 // object holds the offsets of an object and its members in a text.
@@ -37,7 +37,8 @@ func readObject(o gjson.Result, at int) object {
 	o.Index = at
 	out.members = make([]member, 0, 8)
 	o.ForEach(func(key, value gjson.Result) bool {
-		out.members = append(out.members, member{key: key.Str, keyAt: key.Index, valueAt: value.Index, end: value.Index + len(value.Raw), value: value})
+		out.members = append(out.members, member{key: key.Str, keyAt: key.Index, keyEnd: key.Index + len(key.Raw),
+			valueAt: value.Index, end: value.Index + len(value.Raw), value: value})
 		return true
 	})
 	return out
@@ -48,21 +49,59 @@ func readTop(text string) object {
 	return readObject(gjson.Parse(text), strings.IndexByte(text, '{'))
 }
 
-// repeated returns a key that occurs twice. Keys that this package reads are
-// compared without regard to case, because some servers accept any case.
+// repeated returns a key that occurs twice.
 func (o *object) repeated() (string, bool) {
 	seen := make(map[string]bool, len(o.members))
 	for i := range o.members {
 		key := o.members[i].key
-		if lower := strings.ToLower(key); read[lower] {
-			key = lower
-		}
 		if seen[key] {
-			return o.members[i].key, true
+			return key, true
 		}
 		seen[key] = true
 	}
 	return "", false
+}
+
+// plain refuses an object in which a member with the key is given twice, or under
+// a name that differs from it only in case. Many servers take such names for the
+// same, so that what is set here would not hold there. path is the object's own
+// name with a dot, or empty.
+func (o *object) plain(path, key string) error {
+	given := false
+	for i := range o.members {
+		switch name := o.members[i].key; {
+		case !strings.EqualFold(name, key):
+		case name != key:
+			return badRequest(path+name, "the field %q differs from %q only in case, and servers do not agree on whether they are the same", path+name, path+key)
+		case given:
+			return badRequest(path+key, "the field %q appears twice", path+key)
+		default:
+			given = true
+		}
+	}
+	return nil
+}
+
+// plainFor is plain for all members that a setting changes.
+func (o *object) plainFor(s Setting) error {
+	if err := o.plain("", s.Key); err != nil {
+		return err
+	}
+	m := o.find(s.Key)
+	if m == nil || !m.value.IsObject() {
+		return nil
+	}
+	inner := readObject(m.value, m.valueAt)
+	set, out := s.members()
+	for _, s := range set {
+		out = append(out, s.Key)
+	}
+	for _, key := range out {
+		if err := inner.plain(s.Key+".", key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find returns the first member with a key, or nil.
@@ -142,6 +181,9 @@ type Setting struct {
 	Raw string // JSON
 }
 
+// askUsage asks for the usage in a stream of chat completions.
+var askUsage = Setting{"stream_options", `{"include_usage":true}`}
+
 // Edits are the changes to a request's body before it is sent to a provider.
 type Edits struct {
 	// Model is the provider's name of the model. Empty means no change.
@@ -191,7 +233,7 @@ func Edit(body []byte, e Edits) []byte {
 	}
 	changes = append(changes, top.limit(&e)...)
 	if e.AskUsage {
-		changes = append(changes, top.merge("stream_options", []Setting{{"include_usage", "true"}})...)
+		changes = append(changes, top.setting(askUsage)...)
 	}
 	return apply(text, changes)
 }
@@ -210,7 +252,7 @@ func (o *object) limit(e *Edits) []splice {
 			changes = append(changes, splice{m.valueAt, m.end, strconv.Itoa(e.MaxTokens)})
 		}
 		if e.RenameLimit != "" && m.key != e.RenameLimit {
-			changes = append(changes, splice{m.keyAt, m.keyAt + len(quote(m.key)), quote(e.RenameLimit)})
+			changes = append(changes, splice{m.keyAt, m.keyEnd, quote(e.RenameLimit)})
 		}
 	}
 	if !found && e.MaxTokens > 0 {

@@ -44,6 +44,7 @@ func TestEdit(t *testing.T) {
 		{"a token limit keeps its name", `{"max_completion_tokens":900}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_completion_tokens":500}`},
 		{"a token limit is added", `{"a":1}`, Edits{MaxTokens: 500, MaxTokensKey: "max_tokens"}, `{"max_tokens":500,"a":1}`},
 		{"a key with escapes", `{"mod\u0065l":"a"}`, Edits{Model: "m"}, `{"mod\u0065l":"m"}`},
+		{"a limit with escapes gets another name", `{"max_tok\u0065ns":5}`, Edits{RenameLimit: "max_completion_tokens"}, `{"max_completion_tokens":5}`},
 		{"braces in strings", `{"s":"}{\"","model":"a"}`, Edits{Model: "m"}, `{"s":"}{\"","model":"m"}`},
 		{"space before the object", " \n{\"model\":\"a\"}", Edits{Model: "m", AskUsage: true}, " \n{\"stream_options\":{\"include_usage\":true},\"model\":\"m\"}"},
 	} {

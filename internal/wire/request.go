@@ -34,6 +34,8 @@ type Request struct {
 	TokenNumbers int
 	// ToolText is the length of the tools' definitions in bytes.
 	ToolText int
+
+	top object
 }
 
 // Turn is one message of a conversation.
@@ -50,8 +52,8 @@ type Turn struct {
 }
 
 // read holds the top-level fields that a gateway reads or changes.
-var read = map[string]bool{"model": true, "messages": true, "input": true, "stream": true, "stream_options": true, "metadata": true,
-	"tools": true, "max_tokens": true, "max_completion_tokens": true, "max_output_tokens": true, "previous_response_id": true, "n": true}
+var read = []string{"model", "messages", "input", "stream", "stream_options", "metadata", "tools",
+	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n"}
 
 // ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
@@ -70,6 +72,15 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 	if key, twice := o.repeated(); twice {
 		return nil, badRequest(key, "the field %q appears twice", key)
 	}
+	for _, key := range read {
+		if err := o.plain("", key); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.plainFor(askUsage); err != nil {
+		return nil, err
+	}
+	r.top = o
 	for i := range o.members {
 		m := &o.members[i]
 		if err := r.field(m); err != nil {
@@ -83,6 +94,19 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 		return r, r.readEmbedded(&o)
 	}
 	return r, r.readTurns(&o)
+}
+
+// CheckSettings returns an error, of type *Error with status 400, if the request
+// gives a member that one of the settings changes twice, or under a name that differs
+// from it only in case: the setting would change only one of them, and the provider
+// might use the other.
+func (r *Request) CheckSettings(settings []Setting) error {
+	for _, s := range settings {
+		if err := r.top.plainFor(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // field reads one top-level member.
@@ -101,10 +125,6 @@ func (r *Request) field(m *member) error {
 		}
 		r.Stream = v.Bool()
 	case "stream_options":
-		inner := readObject(v, m.valueAt)
-		if key, twice := inner.repeated(); twice {
-			return badRequest("stream_options", "the field %q appears twice", "stream_options."+key)
-		}
 		r.AskUsage = v.Get("include_usage").Bool()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
 		if v.Type == gjson.Null {

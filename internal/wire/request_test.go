@@ -62,6 +62,12 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"a fractional limit of tokens", Chat, `{"model":"a","max_tokens":1.5,"messages":[{}]}`, `"max_tokens" must be a whole number above 0`},
 		{"two models", Chat, `{"model":"cheap","messages":[{}],"model":"expensive"}`, `"model" appears twice`},
 		{"two models, one with escapes", Chat, `{"model":"cheap","messages":[{}],"mod\u0065l":"expensive"}`, `"model" appears twice`},
+		{"a limit in another case beside the limit", Chat, `{"model":"a","max_tokens":5,"MAX_TOKENS":9000,"messages":[{}]}`, `"MAX_TOKENS" differs from "max_tokens" only in case`},
+		{"a limit in another case alone", Chat, `{"model":"a","Max_Tokens":9000,"messages":[{}]}`, `"Max_Tokens" differs from "max_tokens" only in case`},
+		{"a limit with a long s, which Go's decoder takes for an s", Chat, `{"model":"a","max_token\u017f":9000,"messages":[{}]}`, `differs from "max_tokens" only in case`},
+		{"a stream option twice", Chat, `{"model":"a","messages":[{}],"stream_options":{"include_usage":true,"include_usage":false}}`, `"stream_options.include_usage" appears twice`},
+		{"a stream option in two cases", Chat, `{"model":"a","messages":[{}],"stream_options":{"include_usage":true,"Include_Usage":false}}`,
+			`"stream_options.Include_Usage" differs from "stream_options.include_usage" only in case`},
 		{"own metadata that is a list", Chat, `{"model":"a","messages":[{}],"metadata":{"carrot_models":["a"]}}`, `"metadata.carrot_models" must be a string`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,6 +75,46 @@ func TestParseRequestRefuses(t *testing.T) {
 			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Status != 400 || !strings.Contains(e.Message, test.want) {
 				t.Errorf("ParseRequest(%s) = %v, want status 400 with %q", test.body, err, test.want)
+			}
+		})
+	}
+}
+
+// TestCheckSettings: a member that a setting changes is given once, under its own name.
+func TestCheckSettings(t *testing.T) {
+	settings := []Setting{{"temperature", "0"}, {"top_k", "null"}, {"reasoning", `{"effort":"high","summary":null}`}, {"seed", "1"}}
+	for _, test := range []struct {
+		name, members string
+		want          string // in the error; "" means that there is none
+	}{
+		{"each once", `"temperature":1,"top_k":5,"reasoning":{"effort":"low","summary":"auto"}`, ""},
+		{"others in any case", `"temperature":1,"chatKwargs":{"A":1,"a":2},"reasoning":{"Other":1,"other":2}`, ""},
+		{"an object that the setting replaces", `"seed":{"a":1,"a":2}`, ""},
+		{"a number that the setting's object replaces", `"reasoning":5`, ""},
+		{"a setting in another case", `"Temperature":1`, `"Temperature" differs from "temperature" only in case`},
+		{"a setting in two cases", `"temperature":1,"TEMPERATURE":2`, `"TEMPERATURE" differs from "temperature" only in case`},
+		{"a setting in another case, with escapes", `"\u0054emperature":1`, `"Temperature" differs from "temperature" only in case`},
+		{"a setting with the sign for kelvin", `"top_\u212a":1`, `differs from "top_k" only in case`},
+		{"a removed setting in another case", `"TOP_K":5`, `"TOP_K" differs from "top_k" only in case`},
+		{"a member of an object twice", `"reasoning":{"effort":"low","effort":"low"}`, `"reasoning.effort" appears twice`},
+		{"a member of an object in two cases", `"reasoning":{"effort":"low","Effort":"low"}`, `"reasoning.Effort" differs from "reasoning.effort" only in case`},
+		{"a removed member of an object twice", `"reasoning":{"summary":"a","summary":"b"}`, `"reasoning.summary" appears twice`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q, err := ParseRequest(Responses, []byte(`{"model":"a","input":"x",`+test.members+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = q.CheckSettings(settings)
+			if test.want == "" {
+				if err != nil {
+					t.Errorf("CheckSettings = %v, want no error", err)
+				}
+				return
+			}
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Status != 400 || !strings.Contains(e.Message, test.want) {
+				t.Errorf("CheckSettings = %v, want status 400 with %q", err, test.want)
 			}
 		})
 	}
