@@ -125,6 +125,10 @@ func (r *Request) field(m *member) error {
 		}
 		r.Stream = v.Bool()
 	case "stream_options":
+		inner := readObject(v, m.valueAt)
+		if key, twice := inner.repeated(); twice {
+			return badRequest("stream_options", "the field %q appears twice", "stream_options."+key)
+		}
 		r.AskUsage = v.Get("include_usage").Bool()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
 		if v.Type == gjson.Null {

@@ -66,6 +66,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"a limit in another case alone", Chat, `{"model":"a","Max_Tokens":9000,"messages":[{}]}`, `"Max_Tokens" differs from "max_tokens" only in case`},
 		{"a limit with a long s, which Go's decoder takes for an s", Chat, `{"model":"a","max_token\u017f":9000,"messages":[{}]}`, `differs from "max_tokens" only in case`},
 		{"a stream option twice", Chat, `{"model":"a","messages":[{}],"stream_options":{"include_usage":true,"include_usage":false}}`, `"stream_options.include_usage" appears twice`},
+		{"another stream option twice", Chat, `{"model":"a","messages":[{}],"stream_options":{"include_obfuscation":true,"include_obfuscation":false}}`, `"stream_options.include_obfuscation" appears twice`},
 		{"a stream option in two cases", Chat, `{"model":"a","messages":[{}],"stream_options":{"include_usage":true,"Include_Usage":false}}`,
 			`"stream_options.Include_Usage" differs from "stream_options.include_usage" only in case`},
 		{"own metadata that is a list", Chat, `{"model":"a","messages":[{}],"metadata":{"carrot_models":["a"]}}`, `"metadata.carrot_models" must be a string`},
