@@ -123,8 +123,12 @@ func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	}
 	defer response.Body.Close()
 	k.a.Status = response.StatusCode
+	memory := k.x.hold()
+	defer memory.free()
+	answer := &holding{ReadCloser: response.Body, held: &memory}
+	response.Body = answer
 	if k.x.q.Stream {
-		s := &stream{call: k, begun: begun}
+		s := &stream{call: k, begun: begun, answer: answer}
 		return s.relay(ctx, response)
 	}
 	return k.relay(ctx, response)

@@ -328,7 +328,18 @@ type LimitConfig struct {
 	HeaderKB int `yaml:"header_kb"`
 	// Requests is the number of requests that may be in progress. Default 1000.
 	Requests int `yaml:"requests"`
-	// ReadTimeout limits the reading of a request. Default 30s.
+	// Connections is the number of connections of clients that may be open. If
+	// there are more, those that have sent no whole request for the longest time
+	// are closed. Default: twice requests.
+	Connections int `yaml:"connections"`
+	// MemoryMB is the memory that the bodies of requests in progress and their
+	// answers may take, in MiB, as estimated from their length and structure.
+	// Further requests are refused with status 503. Default: half of the limit of
+	// the Go runtime (GOMEMLIMIT), at most 1024.
+	MemoryMB int `yaml:"memory_mb"`
+	// ReadTimeout limits the reading of a request. Its header must arrive within
+	// a third of this time, and after that its body at 16 KiB a second or more.
+	// Default 30s.
 	ReadTimeout time.Duration `yaml:"read_timeout"`
 	// WriteTimeout limits each write to a client, in case it does not read. Default
 	// 30s.

@@ -57,6 +57,8 @@ func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	or(p, "limits.body_mb", &c.Limits.BodyMB, 20)
 	or(p, "limits.header_kb", &c.Limits.HeaderKB, 64)
 	or(p, "limits.requests", &c.Limits.Requests, 1000)
+	or(p, "limits.connections", &c.Limits.Connections, 2*c.Limits.Requests)
+	or(p, "limits.memory_mb", &c.Limits.MemoryMB, memoryMB())
 	or(p, "limits.read_timeout", &c.Limits.ReadTimeout, 30*time.Second)
 	or(p, "limits.write_timeout", &c.Limits.WriteTimeout, 30*time.Second)
 	or(p, "limits.shutdown", &c.Limits.Shutdown, 30*time.Second)

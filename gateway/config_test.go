@@ -157,7 +157,7 @@ func TestConfigDefaults(t *testing.T) {
 			Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
 			Retry:    RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
 			Breaker:  BreakerConfig{Failures: 5, Open: 30 * time.Second},
-			Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000,
+			Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000, Connections: 2000, MemoryMB: 1024,
 				ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, Shutdown: 30 * time.Second},
 		},
 	}

@@ -92,6 +92,7 @@ type Gateway struct {
 	breakers  *provider.Breakers
 	retries   *provider.Budget
 	active    atomic.Int64 // requests in progress
+	memory    atomic.Int64 // held by them, in bytes
 	draining  atomic.Bool  // it is about to stop
 	handler   http.Handler
 }
@@ -172,6 +173,7 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 		{"sessions", was.Sessions != c.Sessions},
 		{"breaker", was.Breaker != c.Breaker},
 		{"retry.budget", *was.Retry.Budget != *c.Retry.Budget},
+		{"limits.connections", limits.Connections != c.Limits.Connections},
 		{"limits.header_kb", limits.HeaderKB != c.Limits.HeaderKB},
 		{"limits.read_timeout", limits.ReadTimeout != c.Limits.ReadTimeout},
 		{"limits.drain", limits.Drain != c.Limits.Drain},

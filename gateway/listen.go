@@ -12,6 +12,9 @@ import (
 	"github.com/carrot-router/carrot/internal/provider"
 )
 
+// adminConnections is the number of connections of operators that may be open.
+const adminConnections = 100
+
 // Serve serves clients on one listener and operators on another until ctx is done.
 // operators may be nil; admin is the handler for it, or nil for that of [Gateway.Admin]
 // without options.
@@ -26,20 +29,21 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	server := &http.Server{
-		Handler: g, MaxHeaderBytes: limits.HeaderKB << 10, ReadHeaderTimeout: limits.ReadTimeout, ReadTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute,
+		Handler: g, MaxHeaderBytes: limits.HeaderKB << 10, ReadTimeout: limits.patience(), IdleTimeout: 2 * time.Minute, // longer for bodies that arrive: see readBody
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
-	servers, listeners := []*http.Server{server}, []net.Listener{clients}
+	servers, listeners := []*http.Server{server}, []*connections{newConnections(clients, limits.Connections)}
 	if operators != nil {
 		if admin == nil {
 			admin = g.Admin(AdminOptions{})
 		}
-		servers = append(servers, &http.Server{Handler: admin, ReadHeaderTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
-		listeners = append(listeners, operators)
+		servers = append(servers, &http.Server{Handler: admin, MaxHeaderBytes: server.MaxHeaderBytes, ReadTimeout: limits.patience(), IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
+		listeners = append(listeners, newConnections(operators, adminConnections))
 	}
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
+		listeners[i].bound(s)
 		go func() { failed <- s.Serve(listeners[i]) }()
 	}
 	var err error

@@ -125,6 +125,8 @@ func (r *run) deny(c *candidate, e *provider.Error) error {
 		out.Type = "insufficient_quota"
 	case http.StatusTooManyRequests:
 		out.Type = "rate_limit_error"
+	case http.StatusServiceUnavailable:
+		out.Type = "server_error"
 	}
 	return out
 }

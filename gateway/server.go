@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -57,6 +58,7 @@ type exchange struct {
 	id     string
 	client *Client // nil: requests need no key
 	q      *wire.Request
+	held   held // by the body
 	reply  reply
 	done   summary
 }
@@ -71,6 +73,7 @@ type summary struct {
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.API) *exchange {
 	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: "req_" + rand.Text()}
 	x.reply = newReply(w, api, x.id, x.routes.config.Limits.WriteTimeout)
+	x.held = x.hold()
 	return x
 }
 
@@ -89,22 +92,34 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			}
 			g.metrics.end(api, x.done.policy, x.reply.status, time.Since(x.start).Seconds())
 		}()
-		defer x.recovered() // runs before the function above, which needs the status
-		defer g.active.Add(-1)
-		if g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
-			g.metrics.rejected("limit")
-			w.Header().Set("Retry-After", "1")
-			x.fail(&wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway is serving its maximum number of requests: try again"})
-			return
-		}
-		err := x.receive()
+		defer x.held.free()
+		defer x.recovered() // runs before the functions above, which need the status
+		body, err := x.receive()
 		if err == nil {
-			err = answer(x)
+			err = x.admitted(func() error {
+				if err := x.parse(body); err != nil {
+					return err
+				}
+				return answer(x)
+			})
 		}
 		if err != nil {
 			x.fail(err)
 		}
 	}
+}
+
+// admitted calls serve, unless the gateway is serving its maximum number of requests.
+// Requests are counted only once they have arrived as a whole, so that slow clients
+// keep no others out.
+func (x *exchange) admitted(serve func() error) error {
+	defer x.g.active.Add(-1)
+	if x.g.active.Add(1) > int64(x.routes.config.Limits.Requests) {
+		x.g.metrics.rejected("limit")
+		x.reply.header().Set("Retry-After", "1")
+		return &wire.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "too_many_requests", Message: "the gateway is serving its maximum number of requests: try again"}
+	}
+	return serve()
 }
 
 // recovered answers with an error if the handler panicked.
@@ -124,24 +139,37 @@ func (x *exchange) recovered() {
 	x.fail(&wire.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error"})
 }
 
-// receive authenticates the client and reads its request.
-func (x *exchange) receive() error {
+// receive authenticates the client and returns the body of its request.
+func (x *exchange) receive() ([]byte, error) {
 	client, err := authenticate(x.ctx, x.routes.clients, x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
 		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
-		return err
+		return nil, err
 	}
 	x.client = client
-	x.r.Body = http.MaxBytesReader(x.reply.w, x.r.Body, int64(x.routes.config.Limits.BodyMB)<<20)
-	body, err := readBody(x.r)
+	body, err := x.readBody()
+	if err == nil {
+		received(x.r.Context())
+		return body, nil
+	}
+	if refused, ok := errors.AsType[*wire.Error](err); ok {
+		return nil, refused
+	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		x.g.metrics.rejected("size")
-		return &wire.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
+		return nil, &wire.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
 			Message: fmt.Sprintf("the body is longer than %d MB, the gateway's limit (limits.body_mb)", tooLarge.Limit>>20)}
-	} else if err != nil {
-		return invalid("", "the body could not be read: %v", err)
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		x.g.metrics.rejected("slow")
+		return nil, &wire.Error{Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "body_too_slow", Message: "the body of the request arrives too slowly"}
+	}
+	return nil, invalid("", "the body could not be read: %v", err)
+}
+
+// parse reads the body of the request.
+func (x *exchange) parse(body []byte) error {
 	if x.r.URL.Path == routePath {
 		x.reply.api = spoken(body, x.r.Header)
 	}
@@ -155,17 +183,6 @@ func (x *exchange) receive() error {
 	}
 	x.q = q
 	return nil
-}
-
-// readBody returns the body of a request. If its length is known, it allocates exactly
-// that.
-func readBody(r *http.Request) ([]byte, error) {
-	if n := r.ContentLength; n > 0 && n <= 1<<20 {
-		body := make([]byte, n)
-		_, err := io.ReadFull(r.Body, body)
-		return body, err
-	}
-	return io.ReadAll(r.Body)
 }
 
 // fail answers with an error in the form of the API that was called.

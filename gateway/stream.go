@@ -19,12 +19,21 @@ import (
 // the provider reports no usage.
 const keptText = 64 << 10
 
+// Bounds on what is held back of a stream before its first content, in bytes: a
+// constant, and a multiple of the request's length, because a response repeats the
+// request's instructions and tools in its first events.
+const (
+	heldBack    = 1 << 20
+	heldPerByte = 4
+)
+
 // stream passes a provider's stream on to the client, event by event. Events before
 // the first content are held back, because another candidate can still answer until
 // the client has received something.
 type stream struct {
 	*call
-	begun time.Time
+	begun  time.Time
+	answer *holding
 
 	translator *wire.StreamTranslator // nil: the client uses the provider's API
 	out        []byte                 // events that are not yet written
@@ -152,8 +161,14 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 			s.answerHeaders()
 			s.x.reply.begin()
 		}
-		if s.x.reply.sent && len(s.out) > 32<<10 && !s.flush() {
+		switch {
+		case s.x.reply.sent && len(s.out) > 32<<10 && !s.flush():
 			return errHungUp
+		case !s.x.reply.sent && len(s.out) > heldBack+heldPerByte*len(s.x.q.Body):
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_content", Message: "the provider's stream does not come to the answer"}
+		}
+		if s.x.reply.sent {
+			s.answer.reset()
 		}
 		if chunk.Last && !s.x.reply.sent {
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "empty_stream", Message: "the provider's stream contains no answer"}
@@ -191,7 +206,7 @@ func (s *stream) note(c *wire.Chunk) {
 		}
 	}
 	s.textLength += len(c.Text)
-	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil {
+	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil && s.textLength <= maxAnswer {
 		s.text.WriteString(c.Text)
 	}
 }

@@ -28,7 +28,7 @@ type object struct {
 }
 
 // readObject lists the members of an object, which must be valid JSON. at is
-// its offset in the text.
+// its offset in the text. It stops when the object has more than maxFields members.
 func readObject(o gjson.Result, at int) object {
 	out := object{at: at}
 	if !o.IsObject() {
@@ -39,9 +39,21 @@ func readObject(o gjson.Result, at int) object {
 	o.ForEach(func(key, value gjson.Result) bool {
 		out.members = append(out.members, member{key: key.Str, keyAt: key.Index, keyEnd: key.Index + len(key.Raw),
 			valueAt: value.Index, end: value.Index + len(value.Raw), value: value})
-		return true
+		return len(out.members) <= maxFields
 	})
 	return out
+}
+
+// fits returns an error if the object has more members than any API has. path is the
+// object's own name, or empty for the body.
+func (o *object) fits(path string) error {
+	switch {
+	case len(o.members) <= maxFields:
+		return nil
+	case path == "":
+		return badRequest("", "the body has more than %d fields", maxFields)
+	}
+	return badRequest(path, "the field %q has more than %d members", path, maxFields)
 }
 
 // readTop lists the members of a text that is an object.
@@ -92,6 +104,9 @@ func (o *object) plainFor(s Setting) error {
 		return nil
 	}
 	inner := readObject(m.value, m.valueAt)
+	if err := inner.fits(s.Key); err != nil {
+		return err
+	}
 	set, out := s.members()
 	for _, s := range set {
 		out = append(out, s.Key)

@@ -60,6 +60,9 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 	if !utf8.Valid(body) {
 		return nil, badRequest("", "the body is not valid UTF-8")
 	}
+	if err := bounded(body); err != nil {
+		return nil, err
+	}
 	if !valid(body) {
 		return nil, badRequest("", "the body is not valid JSON")
 	}
@@ -69,6 +72,9 @@ func ParseRequest(api API, body []byte) (*Request, error) {
 	}
 	r := &Request{API: api, Body: body, Answers: 1}
 	o := readTop(text)
+	if err := o.fits(""); err != nil {
+		return nil, err
+	}
 	if key, twice := o.repeated(); twice {
 		return nil, badRequest(key, "the field %q appears twice", key)
 	}
@@ -126,6 +132,9 @@ func (r *Request) field(m *member) error {
 		r.Stream = v.Bool()
 	case "stream_options":
 		inner := readObject(v, m.valueAt)
+		if err := inner.fits(m.key); err != nil {
+			return err
+		}
 		if key, twice := inner.repeated(); twice {
 			return badRequest("stream_options", "the field %q appears twice", "stream_options."+key)
 		}
@@ -145,7 +154,7 @@ func (r *Request) field(m *member) error {
 			r.Answers = int(min(n, 1<<16))
 		}
 	case "tools", "functions":
-		if v.IsArray() && len(v.Array()) > 0 {
+		if v.IsArray() && v.Get("0").Exists() {
 			r.Needs.Tools = true
 			r.ToolText += len(v.Raw)
 			r.CacheControl = r.CacheControl || strings.Contains(v.Raw, `"cache_control"`)
@@ -164,6 +173,10 @@ func (r *Request) field(m *member) error {
 			r.PreviousResponse = v.Str
 		}
 	case "metadata":
+		inner := readObject(v, m.valueAt)
+		if err := inner.fits(m.key); err != nil {
+			return err
+		}
 		return r.metadata(v)
 	}
 	return nil

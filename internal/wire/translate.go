@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,6 +128,24 @@ func (b *builder) raw(key, value string) *builder {
 		b.b = append(b.b, ',')
 	}
 	b.b = append(append(append(append(b.b, '"'), key...), `":`...), value...)
+	return b
+}
+
+// list adds a list of JSON values.
+func (b *builder) list(key string, values []string) *builder {
+	size := len(key) + 8
+	for _, v := range values {
+		size += 1 + len(v)
+	}
+	b.b = slices.Grow(b.b, size)
+	b.raw(key, "[")
+	for i, v := range values {
+		if i > 0 {
+			b.b = append(b.b, ',')
+		}
+		b.b = append(b.b, v...)
+	}
+	b.b = append(b.b, ']')
 	return b
 }
 

@@ -229,14 +229,14 @@ func (p *prompt) writeChat() ([]byte, error) {
 		return nil, refuse("stop_sequences", "chat takes at most four stop sequences")
 	}
 	b := new(builder)
-	b.raw("model", p.model).raw("messages", list(messages))
+	b.raw("model", p.model).list("messages", messages)
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
 			function := new(builder).raw("name", t.name).raw("description", t.description).raw("parameters", t.schema).raw("strict", t.strict)
 			tools = append(tools, typed("function").raw("function", function.String()).String())
 		}
-		b.raw("tools", list(tools))
+		b.list("tools", tools)
 	}
 	switch {
 	case p.choice.kind == "tool":
@@ -319,7 +319,7 @@ func (t *turn) chat() ([]string, error) {
 		b.raw("content", "null")
 	}
 	if len(calls) > 0 {
-		b.raw("tool_calls", list(calls))
+		b.list("tool_calls", calls)
 	}
 	return append(messages, b.String()), nil
 }

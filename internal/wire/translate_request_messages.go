@@ -182,13 +182,13 @@ func (p *prompt) writeMessages() ([]byte, error) {
 	if len(messages) == 0 {
 		return nil, refuse("messages", "Anthropic wants a message besides the system prompt")
 	}
-	b.raw("messages", list(messages))
+	b.list("messages", messages)
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
 			tools = append(tools, new(builder).raw("name", t.name).raw("description", t.description).raw("input_schema", t.schema).raw("strict", t.strict).String())
 		}
-		b.raw("tools", list(tools)).raw("tool_choice", p.messagesChoice())
+		b.list("tools", tools).raw("tool_choice", p.messagesChoice())
 	}
 	topP := p.topP
 	if p.temperature.Exists() && gjson.Parse(topP).Num == 1 {

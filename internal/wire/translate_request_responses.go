@@ -156,7 +156,7 @@ func (p *prompt) writeResponses() ([]byte, error) {
 	for i := range turns {
 		items = append(items, turns[i].responses()...)
 	}
-	b.raw("input", list(items))
+	b.list("input", items)
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
@@ -165,7 +165,7 @@ func (p *prompt) writeResponses() ([]byte, error) {
 			}
 			tools = append(tools, typed("function").raw("name", t.name).raw("description", t.description).raw("parameters", t.schema).raw("strict", t.strict).String())
 		}
-		b.raw("tools", list(tools))
+		b.list("tools", tools)
 	}
 	switch {
 	case p.choice.kind == "tool":
