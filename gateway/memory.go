@@ -46,6 +46,9 @@ func (h *held) set(bytes int64) bool {
 	return true
 }
 
+// fits reports whether there is room for that many bytes now.
+func (h *held) fits(bytes int64) bool { return h.all.Load()+bytes-h.bytes <= h.limit }
+
 // free gives everything back.
 func (h *held) free() {
 	if h.bytes != 0 {
@@ -124,6 +127,9 @@ func (x *exchange) readBody() ([]byte, error) {
 	announced := x.r.ContentLength
 	if announced > int64(limit) {
 		return nil, &http.MaxBytesError{Limit: int64(limit)}
+	}
+	if least := wire.LeastMemory(announced); !x.held.fits(least) { // refused before it is sent
+		return nil, x.noRoom(least)
 	}
 	source := http.MaxBytesReader(x.reply.w, x.r.Body, int64(limit))
 	size := 4 << 10

@@ -28,8 +28,11 @@ const (
 // read, changed and translated. body need not be valid.
 func RequestMemory(body []byte) int64 {
 	nodes, _ := structure(body)
-	return memoryPerByte*int64(len(body)) + memoryPerNode*int64(min(nodes, maxNodes))
+	return LeastMemory(int64(len(body))) + memoryPerNode*int64(min(nodes, maxNodes))
 }
+
+// LeastMemory returns what RequestMemory is at least, for a body of a length in bytes.
+func LeastMemory(length int64) int64 { return memoryPerByte * max(length, 0) }
 
 // bounded refuses a body with more objects, lists or values than any model takes.
 func bounded(body []byte) error {
