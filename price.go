@@ -64,68 +64,84 @@ func (r Rate) MarshalJSON() ([]byte, error) {
 	return json.Marshal(usd)
 }
 
-// UnmarshalJSON reads a price in USD per million tokens, of 0 or more; null is
-// a rate that is not set.
+// UnmarshalJSON reads a price in USD per million tokens, from 0 to 100,000;
+// null is a rate that is not set.
 func (r *Rate) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*r = 0
 		return nil
 	}
 	usd, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || !(usd >= 0) {
-		return fmt.Errorf("parse price %s: want USD per million tokens, 0 or more", b)
+	if err != nil || !(usd >= 0 && usd <= maxUSDPerMillion) {
+		return fmt.Errorf("%s is not a price in USD per million tokens", b)
 	}
 	*r = PerMillion(usd)
 	return nil
 }
 
-// Price is what a model's provider charges per token, by kind of token. A rate
-// that is not set is not zero: cached input without a rate is billed as input,
-// which is an upper bound, and reasoning as output; any other kind of token
-// without a rate has an unknown cost as soon as there is one.
+// Price is what a model's provider charges. The five rates are all that most prices
+// have; everything else that a bill can depend on is in the Tariff, which is nil if
+// there is nothing else.
+//
+// What is not set is not zero: cached input without a rate is billed as input, which
+// is an upper bound, and reasoning as output; anything else without a rate has an
+// unknown cost as soon as it is used.
 type Price struct {
 	Input       Rate `json:"input"`                 // input tokens not served from a cache
 	CachedInput Rate `json:"cached_input,omitzero"` // input tokens read from the provider's prompt cache
-	CacheWrite  Rate `json:"cache_write,omitzero"`  // input tokens written to the provider's prompt cache
+	CacheWrite  Rate `json:"cache_write,omitzero"`  // input tokens written to that cache, see Tariff.CacheWrites
 	Output      Rate `json:"output"`                // output tokens that are not reasoning
 	Reasoning   Rate `json:"reasoning,omitzero"`    // hidden reasoning tokens
+	*Tariff
 }
 
-// Usage counts the tokens of one call. The parts do not overlap: Input
-// excludes CachedInput and CacheWrite, Output excludes Reasoning.
-type Usage struct {
-	Input, CachedInput, CacheWrite, Output, Reasoning int
-}
-
-// Cost returns the exact cost of the usage u. The error wraps [ErrUnknownCost]
-// if u has tokens whose price is not set, or [ErrCostRange] if a count is
-// negative or the sum is more than a USD can hold; the cost is then zero and
-// means nothing.
+// Cost returns the exact cost of the usage u, rounded to a pico-dollar where a factor
+// applies. The error wraps [ErrUnknownCost] if u has something whose price is not set,
+// or [ErrCostRange] if a count is negative or the sum is more than a USD can hold; the
+// cost is then zero and means nothing.
 func (p Price) Cost(u Usage) (USD, error) {
 	var b bill
-	b.input(&p, &u)
-	b.add("output", p.Output, u.Output)
-	b.add("reasoning", p.Reasoning.Or(p.Output), u.Reasoning)
+	p.bill(&u, &b)
 	return b.total()
 }
 
 // Expected returns the expected cost of a call before it is made, rounded to a
-// pico-dollar: of the input tokens of u, which are counted, and of output, the
-// expected number of output tokens. The output and reasoning tokens of u do not
-// count. Errors are those of Cost.
+// pico-dollar: of the input of u, which is counted, and of output, the expected number
+// of output tokens. The output of u does not count. Errors are those of Cost.
 func (p Price) Expected(u Usage, output float64) (USD, error) {
-	var b bill
-	b.input(&p, &u)
-	if output != 0 {
-		b.addExpected(p.Output, output)
-	}
+	b := bill{expected: true, output: output}
+	p.bill(&u, &b)
 	return b.total()
 }
 
-// bill adds up parts of a cost. The first part that has no cost is its error.
+// Lines returns the parts of the bill for a usage, in a fixed order, without those
+// that were not used. A part whose cost is unknown has an Err.
+func (p Price) Lines(u Usage) []BillLine {
+	b := bill{lines: []BillLine{}}
+	p.bill(&u, &b)
+	return b.lines
+}
+
+// BillLine is a part of a bill: Count units of What at Rate each, times Factor.
+type BillLine struct {
+	What   string  // such as "cached input", or "web_search" for a tool
+	Count  int     // tokens, or uses of a tool
+	Rate   Rate    // per token; not set for a tool
+	Each   USD     // per use of a tool
+	Factor float64 // 1 if none applies
+	Cost   USD
+	Err    error // wraps ErrUnknownCost or ErrCostRange
+}
+
+// bill adds up the parts of a cost. The first part that has no cost is its error.
 type bill struct {
-	sum USD
-	err error
+	sum   USD
+	err   error
+	lines []BillLine // if not nil, every part is listed
+
+	expected bool    // the output is an expectation
+	output   float64 // its tokens
+	factor   uint64  // in millionths; 0 stands for 1
 }
 
 func (b *bill) total() (USD, error) {
@@ -135,61 +151,125 @@ func (b *bill) total() (USD, error) {
 	return b.sum, nil
 }
 
+// bill adds the cost of a usage. It is the only place where prices meet counts.
+func (p *Price) bill(u *Usage, b *bill) {
+	if p.Tariff != nil || u.Details != nil {
+		p.billAll(u, b)
+		return
+	}
+	b.input(p, u)
+	b.out(p, u)
+}
+
 func (b *bill) input(p *Price, u *Usage) {
 	b.add("input", p.Input, u.Input)
 	b.add("cached input", p.CachedInput.Or(p.Input), u.CachedInput)
 	b.add("cache write", p.CacheWrite, u.CacheWrite)
 }
 
-// add bills n tokens of a kind.
+// out adds output and reasoning, or the expected output.
+func (b *bill) out(p *Price, u *Usage) {
+	if b.expected {
+		if b.output != 0 {
+			b.addExpected(p.Output, b.output)
+		}
+		return
+	}
+	b.add("output", p.Output, u.Output)
+	b.add("reasoning", p.Reasoning.Or(p.Output), u.Reasoning)
+}
+
+// add adds n tokens of a kind.
 func (b *bill) add(kind string, r Rate, n int) {
-	switch {
-	case n == 0 || b.err != nil:
-		return
-	case n < 0:
-		b.err = fmt.Errorf("%w: %d %s tokens", ErrCostRange, n, kind)
+	if n == 0 {
 		return
 	}
-	if r <= 0 {
-		b.unpriced(kind, r)
-		return
+	var cost USD
+	err := countable(kind, n)
+	if err == nil {
+		err = r.usable(kind)
 	}
-	high, cost := bits.Mul64(uint64(r), uint64(n))
-	if sum := uint64(b.sum) + cost; high == 0 && cost <= math.MaxInt64 && sum <= math.MaxInt64 {
-		b.sum = USD(sum)
-		return
+	if err == nil && r != Free {
+		cost, err = b.times(uint64(r), n, kind)
 	}
-	b.err = fmt.Errorf("%w: %d %s tokens", ErrCostRange, n, kind)
+	b.part(BillLine{What: kind, Count: n, Rate: r}, cost, err)
 }
 
-// addExpected bills an expected number of output tokens.
+// part adds a part of the bill, with its cost or the reason why it has none.
+func (b *bill) part(line BillLine, cost USD, err error) {
+	if err == nil {
+		if sum := uint64(b.sum) + uint64(cost); sum <= math.MaxInt64 {
+			b.sum = USD(sum)
+		} else {
+			err = fmt.Errorf("%w: the sum is more than can be counted", ErrCostRange)
+		}
+	}
+	if b.err == nil {
+		b.err = err
+	}
+	if b.lines != nil {
+		line.Cost, line.Err, line.Factor = cost, err, 1
+		if b.factor != 0 {
+			line.Factor = float64(b.factor) / millionth
+		}
+		b.lines = append(b.lines, line)
+	}
+}
+
+func countable(kind string, n int) error {
+	if n < 0 {
+		return fmt.Errorf("%w: %d %s tokens", ErrCostRange, n, kind)
+	}
+	return nil
+}
+
+// millionth is the number of units in the factor 1.
+const millionth = 1_000_000
+
+// times returns n times each pico-dollars, times the bill's factor, rounded to the
+// nearest pico-dollar.
+func (b *bill) times(each uint64, n int, kind string) (USD, error) {
+	high, cost := bits.Mul64(each, uint64(n))
+	if high == 0 && b.factor != 0 {
+		var carry uint64
+		high, cost = bits.Mul64(cost, b.factor)
+		cost, carry = bits.Add64(cost, millionth/2, 0)
+		if high += carry; high < millionth {
+			cost, _ = bits.Div64(high, cost, millionth)
+			high = 0
+		}
+	}
+	if high != 0 || cost > math.MaxInt64 {
+		return 0, fmt.Errorf("%w: %d %s tokens", ErrCostRange, n, kind)
+	}
+	return USD(cost), nil
+}
+
+// addExpected adds an expected number of output tokens.
 func (b *bill) addExpected(r Rate, tokens float64) {
-	switch {
-	case b.err != nil:
-		return
-	case !(tokens > 0):
-		b.err = fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens)
+	if !(tokens > 0) {
+		b.part(BillLine{What: "output"}, 0, fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens))
 		return
 	}
-	if r <= 0 {
-		b.unpriced("output", r)
-		return
+	err, cost := r.usable("output"), 0.0
+	if err == nil && r != Free {
+		if cost = float64(r) * tokens; b.factor != 0 {
+			cost *= float64(b.factor) / millionth
+		}
+		if cost = math.Round(cost); !(cost < math.MaxInt64-float64(b.sum)) {
+			cost, err = 0, fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens)
+		}
 	}
-	cost := math.Round(float64(r) * tokens)
-	if cost < math.MaxInt64-float64(b.sum) {
-		b.sum += USD(cost)
-		return
-	}
-	b.err = fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens)
+	b.part(BillLine{What: "output", Rate: r}, USD(cost), err)
 }
 
-// unpriced bills tokens whose rate is no positive number.
-func (b *bill) unpriced(kind string, r Rate) {
-	switch r {
-	case Free:
-	case 0:
-		b.err = fmt.Errorf("%w: %s tokens have no price", ErrUnknownCost, kind)
-	default:
-		b.err = fmt.Errorf("%w: %s tokens have a price below zero", ErrCostRange, kind)
+// usable returns an error if tokens cannot be billed at the rate.
+func (r Rate) usable(kind string) error {
+	switch {
+	case r > 0 || r == Free:
+		return nil
+	case r == 0:
+		return fmt.Errorf("%w: %s tokens have no price", ErrUnknownCost, kind)
 	}
+	return fmt.Errorf("%w: %s tokens have a price below zero", ErrCostRange, kind)
 }

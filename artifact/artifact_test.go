@@ -537,7 +537,7 @@ func TestPool(t *testing.T) {
 	a := tiny(t, "mean")
 	a.Manifest.Models[2].Price = nil
 	book := &price.Book{}
-	if err := book.Set(price.Entry{Name: "bard", Input: 3, Output: 30, Date: "2026-01-01", Source: "test"}); err != nil {
+	if err := book.Set(price.Entry{Name: "bard", Price: carrot.Price{Input: carrot.PerMillion(3), Output: carrot.PerMillion(30)}, Date: "2026-01-01", Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {

@@ -26,7 +26,7 @@ func ExampleBook_Price() {
 
 // A user's own prices take the place of those in the binary.
 func ExampleBook_Overlay() {
-	own := &price.Book{Entries: []price.Entry{{Name: "mine", Input: 0.2, Output: 0.8, Date: "2025-01-31", Source: "my own GPU"}}}
+	own := &price.Book{Entries: []price.Entry{{Name: "mine", Price: carrot.Price{Input: carrot.PerMillion(0.2), Output: carrot.PerMillion(0.8)}, Date: "2025-01-31", Source: "my own GPU"}}}
 	both := price.Default().Overlay(own)
 	for _, model := range []string{"mine", "gpt-4o-2024-05-13"} {
 		p, err := both.Price(model)

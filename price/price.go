@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -35,30 +36,12 @@ const Schema = "carrot.prices/1"
 // ErrNoPrice is returned for a model that is not in the book.
 var ErrNoPrice = errors.New("no price")
 
-// Entry is one model's price, in USD per million tokens, with its date and
-// source. A price that is nil is not set, which is not the same as zero: see
-// [carrot.Price].
+// Entry is one model's price, with its date and source.
 type Entry struct {
-	Name        string   `json:"name"`
-	Input       float64  `json:"input"`
-	CachedInput *float64 `json:"cached_input,omitempty"`
-	CacheWrite  *float64 `json:"cache_write,omitempty"`
-	Output      float64  `json:"output"`
-	Reasoning   *float64 `json:"reasoning,omitempty"`
-	Date        string   `json:"date"` // YYYY-MM-DD
-	Source      string   `json:"source"`
-}
-
-// Price returns the entry's price per token.
-func (e *Entry) Price() carrot.Price {
-	rate := func(usd *float64) carrot.Rate {
-		if usd == nil {
-			return 0
-		}
-		return carrot.PerMillion(*usd)
-	}
-	return carrot.Price{Input: carrot.PerMillion(e.Input), CachedInput: rate(e.CachedInput), CacheWrite: rate(e.CacheWrite),
-		Output: carrot.PerMillion(e.Output), Reasoning: rate(e.Reasoning)}
+	Name string `json:"name"`
+	carrot.Price
+	Date   string `json:"date"` // YYYY-MM-DD
+	Source string `json:"source"`
 }
 
 // Book is a price book: entries with unique names. The zero Book is empty.
@@ -161,10 +144,8 @@ func parseEntry(text []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	var e Entry
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&e); err != nil {
-		return e, fmt.Errorf("model %q: %w", e.Name, err)
+	if err := decode(text, &e); err != nil {
+		return e, fmt.Errorf("model %s: %w", given["name"], inMember(given, err))
 	}
 	if e.Name == "" {
 		return e, errors.New("field name: missing")
@@ -177,17 +158,30 @@ func parseEntry(text []byte) (Entry, error) {
 	return e, e.check()
 }
 
+// decode reads JSON without unknown fields.
+func decode(text []byte, into *Entry) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
+
+// inMember adds the name of the member that cannot be read to the error for an entry.
+func inMember(given map[string]json.RawMessage, err error) error {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		text, _ := json.Marshal(map[string]json.RawMessage{name: given[name]}) // both were JSON
+		if one := decode(text, new(Entry)); one != nil {
+			return fmt.Errorf("field %s: %w", name, one)
+		}
+	}
+	return err
+}
+
 func (e *Entry) check() error {
 	if _, err := time.Parse(time.DateOnly, e.Date); err != nil {
 		return fmt.Errorf("model %q: field date: %q is not a date, want YYYY-MM-DD", e.Name, e.Date)
 	}
-	for _, f := range []struct {
-		name  string
-		value *float64
-	}{{"input", &e.Input}, {"cached_input", e.CachedInput}, {"cache_write", e.CacheWrite}, {"output", &e.Output}, {"reasoning", e.Reasoning}} {
-		if f.value != nil && !(*f.value >= 0 && *f.value <= 100_000) {
-			return fmt.Errorf("model %q: field %s: %v is not a price in USD per million tokens", e.Name, f.name, *f.value)
-		}
+	if err := e.Price.Check(); err != nil {
+		return fmt.Errorf("model %q: field %w", e.Name, err)
 	}
 	return nil
 }
@@ -207,7 +201,7 @@ func (b *Book) Price(model string) (carrot.Price, error) {
 	if err != nil {
 		return carrot.Price{}, err
 	}
-	return e.Price(), nil
+	return e.Price, nil
 }
 
 // Set adds an entry or replaces the one of the same name.

@@ -121,9 +121,8 @@ func TestEntryPrice(t *testing.T) {
 	f("small", carrot.Price{Input: 150_000, Output: 600_000})
 	f("large", carrot.Price{Input: 3_000_000, CachedInput: 300_000, CacheWrite: 3_750_000, Output: 15_000_000, Reasoning: 16_000_000})
 
-	zero := 0.0
-	if got := (&price.Entry{Input: 1, CachedInput: &zero}).Price().CachedInput; got != carrot.Free {
-		t.Errorf("cached input at 0 USD has the rate %v, want Free", got)
+	if got, err := parse(t, book(strings.Replace(large, "0.3,", "0,", 1))).Price("large"); err != nil || got.CachedInput != carrot.Free {
+		t.Errorf("cached input at 0 USD has the rate %v, want Free: %v", got.CachedInput, err)
 	}
 }
 
@@ -182,8 +181,8 @@ func TestDefault(t *testing.T) {
 		if err != nil || date.Year() < 2023 || e.Source == "" {
 			t.Errorf("%s: date %q, source %q", e.Name, e.Date, e.Source)
 		}
-		if e.CachedInput != nil && *e.CachedInput > e.Input {
-			t.Errorf("%s: cached input at %v is more expensive than input at %v", e.Name, *e.CachedInput, e.Input)
+		if e.CachedInput > e.Input {
+			t.Errorf("%s: cached input at %v is more expensive than input at %v", e.Name, e.CachedInput, e.Input)
 		}
 		if e.Input <= 0 || e.Output < e.Input {
 			t.Errorf("%s: input at %v, output at %v, want output no cheaper", e.Name, e.Input, e.Output)
@@ -197,7 +196,7 @@ func TestDefault(t *testing.T) {
 // Setting a price in one copy of the default book does not change another copy.
 func TestDefaultIsACopy(t *testing.T) {
 	name := price.Default().Entries[0].Name
-	if err := price.Default().Set(price.Entry{Name: name, Input: 99_999, Date: "2030-01-01"}); err != nil {
+	if err := price.Default().Set(price.Entry{Name: name, Price: carrot.Price{Input: 99_999}, Date: "2030-01-01"}); err != nil {
 		t.Fatal(err)
 	}
 	if e := price.Default().Entries[0]; e.Input == 99_999 {
@@ -208,15 +207,15 @@ func TestDefaultIsACopy(t *testing.T) {
 func TestSet(t *testing.T) {
 	b := &price.Book{}
 	for _, e := range []price.Entry{
-		{Name: "a", Input: 1, Output: 2, Date: "2025-01-01"},
-		{Name: "b", Input: 3, Output: 4, Date: "2025-01-01"},
-		{Name: "a", Input: 5, Output: 6, Date: "2025-02-01"}, // takes the place of the first
+		{Name: "a", Price: carrot.Price{Input: 1, Output: 2}, Date: "2025-01-01"},
+		{Name: "b", Price: carrot.Price{Input: 3, Output: 4}, Date: "2025-01-01"},
+		{Name: "a", Price: carrot.Price{Input: 5, Output: 6}, Date: "2025-02-01"}, // takes the place of the first
 	} {
 		if err := b.Set(e); err != nil {
 			t.Fatalf("Set(%+v): %v", e, err)
 		}
 	}
-	want := []price.Entry{{Name: "a", Input: 5, Output: 6, Date: "2025-02-01"}, {Name: "b", Input: 3, Output: 4, Date: "2025-01-01"}}
+	want := []price.Entry{{Name: "a", Price: carrot.Price{Input: 5, Output: 6}, Date: "2025-02-01"}, {Name: "b", Price: carrot.Price{Input: 3, Output: 4}, Date: "2025-01-01"}}
 	if diff := cmp.Diff(want, b.Entries); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
@@ -229,7 +228,7 @@ func TestSet(t *testing.T) {
 	}
 	f(price.Entry{Date: "2025-01-01"}, "field name: missing")
 	f(price.Entry{Name: "c"}, `model "c": field date: "" is not a date`)
-	f(price.Entry{Name: "c", Date: "2025-01-01", Input: -1}, `model "c": field input: -1`)
+	f(price.Entry{Name: "c", Date: "2025-01-01", Price: carrot.Price{Input: -2}}, `model "c": field input: -2e-06`)
 	if diff := cmp.Diff(want, b.Entries); diff != "" {
 		t.Errorf("entries after refused ones (-want +got):\n%s", diff)
 	}

@@ -93,7 +93,7 @@ func TestNewErrors(t *testing.T) {
 		s.Models[2].InputUSDPerMillion, s.Models[2].OutputUSDPerMillion = math.NaN(), math.NaN()
 	}
 	book := &price.Book{}
-	if err := book.Set(price.Entry{Name: "small", Input: 1, Output: 1, Date: "2026-01-01", Source: "test"}); err != nil {
+	if err := book.Set(price.Entry{Name: "small", Price: carrot.Price{Input: carrot.PerMillion(1), Output: carrot.PerMillion(1)}, Date: "2026-01-01", Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -249,7 +249,7 @@ func TestBook(t *testing.T) {
 	set, book := world(10, 3), &price.Book{}
 	before := newTable(t, set, table.Options{})
 	for _, name := range before.ModelNames() {
-		if err := book.Set(price.Entry{Name: name, Input: 0.2, Output: 1, Date: "2026-01-01", Source: "test"}); err != nil {
+		if err := book.Set(price.Entry{Name: name, Price: carrot.Price{Input: carrot.PerMillion(0.2), Output: carrot.PerMillion(1)}, Date: "2026-01-01", Source: "test"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -197,7 +197,9 @@ func listPrice(book *price.Book, model string) (in, out float64, ok bool) {
 	if at < 0 {
 		return 0, 0, false
 	}
-	return book.Entries[at].Input, book.Entries[at].Output, true
+	in, _ = book.Entries[at].Input.PerMillion()
+	out, _ = book.Entries[at].Output.PerMillion()
+	return in, out, true
 }
 
 type describeCommand struct {

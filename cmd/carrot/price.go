@@ -53,7 +53,7 @@ func (c *priceListCommand) Run(_ context.Context, t terminal) error {
 	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "model\tinput\tcached input\tcache write\toutput\treasoning\tdate\tsource")
 	for _, e := range book.Entries {
-		p := e.Price()
+		p := e.Price
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, rateText(p.Input), rateText(p.CachedInput),
 			rateText(p.CacheWrite), rateText(p.Output), rateText(p.Reasoning), e.Date, e.Source)
 	}
@@ -112,8 +112,16 @@ func (c *priceSetCommand) Run(_ context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	err = book.Set(price.Entry{Name: c.Model, Input: c.Input, CachedInput: c.CachedInput, CacheWrite: c.CacheWrite,
-		Output: c.Output, Reasoning: c.Reasoning, Date: c.Date, Source: c.Source})
+	set := carrot.Price{Input: carrot.PerMillion(c.Input), Output: carrot.PerMillion(c.Output)}
+	for _, optional := range []struct {
+		rate *carrot.Rate
+		usd  *float64
+	}{{&set.CachedInput, c.CachedInput}, {&set.CacheWrite, c.CacheWrite}, {&set.Reasoning, c.Reasoning}} {
+		if optional.usd != nil {
+			*optional.rate = carrot.PerMillion(*optional.usd)
+		}
+	}
+	err = book.Set(price.Entry{Name: c.Model, Price: set, Date: c.Date, Source: c.Source})
 	if err != nil {
 		return usageError{err}
 	}
