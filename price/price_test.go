@@ -85,7 +85,7 @@ func TestParseErrors(t *testing.T) {
 		{"negative", book(entry(`0.15`, `-0.15`)), []string{`"small"`, "field input: -0.15 is not a price"}},
 		{"absurd", book(entry(`0.6`, `100001`)), []string{`"small"`, "field output: 100001 is not a price"}},
 		{"negative cached input", book(entry(`"output"`, `"cached_input": -1, "output"`)), []string{`"small"`, "field cached_input: -1"}},
-		{"absurd cache write", book(entry(`"output"`, `"cache_write": 1e9, "output"`)), []string{`"small"`, "field cache_write: 1e+09"}},
+		{"absurd cache write", book(entry(`"output"`, `"cache_write": 1e9, "output"`)), []string{`"small"`, "field cache_write: 1e9"}},
 		{"negative reasoning", book(entry(`"output"`, `"reasoning": -2, "output"`)), []string{`"small"`, "field reasoning: -2"}},
 		{"date of another form", book(entry(`2024-12-01`, `01.12.2024`)), []string{`"small"`, `field date: "01.12.2024" is not a date`}},
 		{"no such day", book(entry(`2024-12-01`, `2024-02-30`)), []string{`"small"`, "field date"}},
