@@ -52,6 +52,15 @@ func (u *Usage) Prompt() int {
 	return n
 }
 
+// Answer returns the number of output tokens of all kinds.
+func (u *Usage) Answer() int {
+	n := u.Output + u.Reasoning
+	if d := u.Details; d != nil {
+		n += d.AudioOutput + d.ImageOutput
+	}
+	return n
+}
+
 // Written returns the number of tokens written to the provider's cache.
 func (u *Usage) Written() int {
 	n := u.CacheWrite

@@ -2,52 +2,79 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
 
-// known says which parts of the usage the provider has reported.
-type known int
-
-const (
-	nothing   known = iota
-	inputOnly       // as in the first event of a stream
-	everything
-)
-
-// account sets the attempt's usage and cost. It counts tokens that the provider did not
-// report: the text of the answer has length bytes, and sample is its beginning. A usage
-// that cannot be true is ignored.
-func (k *call) account(u carrot.Usage, reported known, length int, sample string) {
-	if max(u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning) >= incredible {
-		u, reported = carrot.Usage{}, nothing
+// account sets the attempt's usage and cost. Where the provider reported no credible
+// count, it counts the tokens itself: the text of the answer has length bytes, and
+// sample is its beginning.
+func (k *call) account(r *wire.Report, length int, sample string) {
+	u := r.Usage()
+	others := u.Details != nil && len(u.Details.Also) > 0
+	input := r.Input() && (others || u.Prompt() > 0)
+	output := r.Output() && (others || length == 0 || u.Answer() > 0) // a text is not made of nothing
+	k.reported = k.reported || input || output
+	if !input {
+		u.Input, u.CachedInput, u.CacheWrite = k.choice.inputTokens, 0, 0
 	}
-	k.reported = k.reported || reported > nothing
-	if reported == nothing {
-		u.Input = k.choice.inputTokens
-	}
-	a := k.a
-	if a.Estimated = reported < everything; a.Estimated {
+	if !output {
 		u.Output, u.Reasoning = 0, 0
 		if len(sample) > 0 {
 			u.Output = max(1, price.CountTokens(sample)*length/len(sample))
 		}
 	}
+	a := k.a
+	a.Estimated = !input || !output
 	a.Usage = u
 	if k.t.price == nil {
 		return
 	}
 	var err error
-	a.Cost, err = k.t.price.Cost(u)
+	a.Cost, err = k.x.routes.cost(k.t.price, u)
 	a.CostUnknown = err != nil
 }
 
-// incredible is a number of tokens that no call can have.
-const incredible = 1 << 40
+// cost returns the cost of a usage of a model with price p. What other models used
+// within the same call is billed at their prices, if they are known.
+func (r *routes) cost(p *carrot.Price, u carrot.Usage) (carrot.USD, error) {
+	if u.Details == nil || len(u.Details.Also) == 0 {
+		return p.Cost(u)
+	}
+	also := u.Details.Also
+	own := *u.Details
+	own.Also = nil
+	u.Details = &own
+	sum, err := p.Cost(u)
+	for model, used := range also {
+		other := r.priceOf(model)
+		if other == nil {
+			return 0, fmt.Errorf("%w: model %q, which also used tokens, has no price", carrot.ErrUnknownCost, model)
+		}
+		cost, e := other.Cost(used)
+		sum, err = sum+cost, errors.Join(err, e)
+	}
+	return sum, err
+}
+
+// priceOf returns the price of a model by the provider's name of it, or nil.
+func (r *routes) priceOf(model string) *carrot.Price {
+	for _, c := range r.candidates {
+		if t := c.target(); t.model == model && t.price != nil {
+			return t.price
+		}
+	}
+	if p, err := r.prices.Price(model); err == nil {
+		return &p
+	}
+	return nil
+}
 
 // finish sets the outcome of the attempt and records it.
 func (k *call) finish(e *provider.Error) {
@@ -76,7 +103,7 @@ func (k *call) finish(e *provider.Error) {
 		}
 	case record.ClientGone:
 		if a.Usage == (carrot.Usage{}) { // the provider has received the input and may bill it
-			k.account(carrot.Usage{}, nothing, 0, "")
+			k.account(&wire.Report{}, 0, "")
 		}
 	}
 	if e != nil {

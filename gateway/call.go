@@ -159,7 +159,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 		if e := wire.ReadError(body); e != nil {
 			return k.t.provider.Reported(e)
 		}
-		if answer.HasUsage {
+		if answer.Report.Input() || answer.Report.Output() {
 			k.take(answer)
 		}
 		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: "the provider's answer does not follow its API"}
@@ -184,11 +184,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 
 // take records usage, id, model and text of an answer that is not a stream.
 func (k *call) take(answer wire.Answer) {
-	known := nothing
-	if answer.HasUsage {
-		known = everything
-	}
-	k.account(answer.Usage, known, len(answer.Text), answer.Text)
+	k.account(&answer.Report, len(answer.Text), answer.Text)
 	k.a.AnswerID = headerSafe(answer.ID)
 	if model := headerSafe(answer.Model); model != "" {
 		k.a.UpstreamModel = model
@@ -201,7 +197,7 @@ func (k *call) take(answer wire.Answer) {
 // remember stores which candidate answered the request.
 func (k *call) remember() {
 	s := served{client: k.a.Client, session: k.a.Session, prefixes: k.choice.prefixes,
-		inputTokens: k.a.Usage.Input + k.a.Usage.CachedInput + k.a.Usage.CacheWrite}
+		inputTokens: k.a.Usage.Prompt()}
 	if k.x.reply.api == wire.Responses {
 		s.response = k.a.AnswerID
 	}

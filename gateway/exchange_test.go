@@ -129,7 +129,11 @@ func summary(all []*record.Attempt) string {
 		if a.ErrorCode != "" {
 			fmt.Fprintf(&b, ", %s: %s", a.ErrorCode, a.Error)
 		}
-		fmt.Fprintf(&b, "; %+v", a.Usage)
+		u := a.Usage
+		fmt.Fprintf(&b, "; {Input:%d CachedInput:%d CacheWrite:%d Output:%d Reasoning:%d}", u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning)
+		if u.Details != nil {
+			fmt.Fprintf(&b, " and %+v", *u.Details)
+		}
 		if a.Estimated {
 			b.WriteString(" estimated")
 		}

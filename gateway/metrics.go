@@ -265,7 +265,8 @@ func (m *metrics) attempt(a *record.Attempt) {
 	if c := s.attempts[a.Outcome]; c != nil {
 		c.Inc()
 	}
-	for i, n := range [5]int{a.Usage.Input, a.Usage.CachedInput, a.Usage.CacheWrite, a.Usage.Output, a.Usage.Reasoning} {
+	u := &a.Usage
+	for i, n := range [5]int{u.Prompt() - u.CachedInput - u.Written(), u.CachedInput, u.Written(), u.Answer() - u.Reasoning, u.Reasoning} {
 		if n > 0 {
 			s.tokens[i].Add(float64(n))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
+	"github.com/carrot-router/carrot/price"
 )
 
 // Source is the router of a gateway, with what belongs to it.
@@ -25,6 +26,9 @@ type Source struct {
 	// one. Without mean qualities, that is the model with the highest expected
 	// quality for an empty query.
 	MeanQuality map[string]float64
+	// Prices are those of models that are not configured but may answer a part of a
+	// call, such as an advisor. Without them, the cost of such calls is unknown.
+	Prices *price.Book
 }
 
 // routes is a configuration that is ready to serve requests. It is never changed; a
@@ -41,6 +45,7 @@ type routes struct {
 	tags       []string                    // of the candidates, sorted
 	settings   map[wire.API][]wire.Setting // of all candidates, as each API writes them
 	clients    Clients                     // nil: requests need no key
+	prices     *price.Book
 	caller     *provider.Caller
 }
 
@@ -64,9 +69,12 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if source.Router == nil {
 		return nil, errors.New("gateway: Source.Router is missing")
 	}
-	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients,
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients, prices: source.Prices,
 		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
+	if r.prices == nil {
+		r.prices = &price.Book{}
+	}
 	if r.clients == nil {
 		r.clients = newClients(c.Clients)
 	}

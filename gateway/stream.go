@@ -37,8 +37,7 @@ type stream struct {
 
 	translator *wire.StreamTranslator // nil: the client uses the provider's API
 	out        []byte                 // events that are not yet written
-	usage      carrot.Usage
-	known      known
+	report     wire.Report
 	text       strings.Builder
 	textLength int
 	finished   int  // complete answers
@@ -56,7 +55,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
 		s.translator.Counted = func() (carrot.Usage, bool) {
 			s.settle()
-			return s.a.Usage, s.known < everything
+			return s.a.Usage, s.a.Estimated
 		}
 	}
 	log, id := s.x.g.log, s.x.id
@@ -197,14 +196,7 @@ func (s *stream) note(c *wire.Chunk) {
 		s.a.AnswerID = id
 	}
 	s.finished += c.Finished
-	if c.HasUsage {
-		s.usage = c.AddUsage(s.usage)
-		if c.InputOnly {
-			s.known = max(s.known, inputOnly)
-		} else {
-			s.known = everything
-		}
-	}
+	s.report.Add(c)
 	s.textLength += len(c.Text)
 	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil && s.textLength <= maxAnswer {
 		s.text.WriteString(c.Text)
@@ -229,14 +221,14 @@ func (s *stream) pass(e wire.Event) error {
 func (s *stream) add(e wire.Event) {
 	if s.x.reply.api == wire.Chat && string(e.Data) == wire.Done {
 		s.done = true
-		if s.x.q.AskUsage && s.known == nothing && s.translator == nil && s.complete() {
+		if s.x.q.AskUsage && !s.report.Input() && !s.report.Output() && s.translator == nil && s.complete() {
 			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
 		}
 		s.out = e.AppendTo(s.out)
 		return
 	}
 	data, keep := wire.ForClient(s.x.reply.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
-		if s.translator == nil && (s.known < everything || s.finished == 0 && s.x.reply.api == wire.Chat) {
+		if s.translator == nil && (!s.report.Input() || !s.report.Output() || s.finished == 0 && s.x.reply.api == wire.Chat) {
 			return nil
 		}
 		s.settle()
@@ -308,7 +300,7 @@ func (s *stream) flush() bool {
 
 // settle updates the attempt's usage and cost.
 func (s *stream) settle() {
-	s.account(s.usage, s.known, s.textLength, s.text.String())
+	s.account(&s.report, s.textLength, s.text.String())
 	if s.a.Prompt != nil {
 		s.a.Answer = s.text.String()
 	}

@@ -183,14 +183,14 @@ func (s *attemptSpan) describe(a *record.Attempt) {
 		set = append(set, attribute.Float64("gen_ai.response.time_to_first_chunk", a.FirstToken.Seconds()))
 	}
 	if u := a.Usage; !a.Estimated && u != (carrot.Usage{}) {
-		set = append(set, attribute.Int("gen_ai.usage.input_tokens", u.Input+u.CachedInput+u.CacheWrite),
-			attribute.Int("gen_ai.usage.output_tokens", u.Output+u.Reasoning))
+		set = append(set, attribute.Int("gen_ai.usage.input_tokens", u.Prompt()),
+			attribute.Int("gen_ai.usage.output_tokens", u.Answer()))
 		for _, part := range []struct {
 			key string
 			n   int
 		}{
 			{"gen_ai.usage.cache_read.input_tokens", u.CachedInput},
-			{"gen_ai.usage.cache_write.input_tokens", u.CacheWrite},
+			{"gen_ai.usage.cache_write.input_tokens", u.Written()},
 			{"gen_ai.usage.reasoning.output_tokens", u.Reasoning},
 		} {
 			if part.n > 0 {
@@ -375,7 +375,7 @@ func (g *genAI) record(ctx context.Context, k callKey, a *record.Attempt) {
 	if !a.Estimated {
 		u = a.Usage
 	}
-	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
+	in, out := u.Prompt(), u.Answer()
 	if k.operation == "embeddings" {
 		g.embedDuration.Record(ctx, a.Upstream.Seconds(), o.failed...)
 		g.embedTokens.Record(ctx, int64(in), o.failed...)
@@ -392,7 +392,7 @@ func (g *genAI) record(ctx context.Context, k callKey, a *record.Attempt) {
 	for _, part := range []struct {
 		counter metric.Int64Counter
 		n       int
-	}{{g.cacheRead, u.CachedInput}, {g.cacheWrite, u.CacheWrite}, {g.reasoning, u.Reasoning}} {
+	}{{g.cacheRead, u.CachedInput}, {g.cacheWrite, u.Written()}, {g.reasoning, u.Reasoning}} {
 		if part.n > 0 {
 			part.counter.Add(ctx, int64(part.n), o.tokens...)
 		}

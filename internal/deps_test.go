@@ -72,6 +72,7 @@ var rules = map[string]rule{
 	"internal/report":      {[]string{"eval", "frontier", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":             {[]string{"", "predict", "price", "internal/atomicfile", "internal/readfile"}, "a router must open without the code that trained it"},
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
+	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
 	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/importer", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},

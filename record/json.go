@@ -73,6 +73,11 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendInt(b, `,"cache_write_tokens":`, a.Usage.CacheWrite)
 	b = appendInt(b, `,"output_tokens":`, a.Usage.Output)
 	b = appendInt(b, `,"reasoning_tokens":`, a.Usage.Reasoning)
+	if d := a.Usage.Details; d != nil {
+		if text, err := json.Marshal(d); err == nil { // it always is nil
+			b = append(append(b, `,"details":`...), text...)
+		}
+	}
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
 	b = appendCost(b, `},"cost_usd":`, a.Cost, a.CostUnknown)
 	b = appendCost(b, `,"cost_estimate_usd":`, a.Expected, a.ExpectedUnknown)
@@ -177,6 +182,8 @@ type usageJSON struct {
 	Output      int  `json:"output_tokens"`
 	Reasoning   int  `json:"reasoning_tokens"`
 	Estimated   bool `json:"estimated"`
+
+	Details *carrot.UsageDetails `json:"details"`
 }
 
 // UnmarshalJSON reads an attempt that AppendJSON has written; the two are equal.
@@ -197,7 +204,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,
-			Output: in.Usage.Output, Reasoning: in.Usage.Reasoning,
+			Output: in.Usage.Output, Reasoning: in.Usage.Reasoning, Details: in.Usage.Details,
 		},
 		Estimated: in.Usage.Estimated, Answer: in.Answer,
 	}

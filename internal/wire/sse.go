@@ -30,6 +30,8 @@ type Decoder struct {
 	line []byte
 	data []byte
 	used bool // a line was read
+
+	afterCR bool // the last line ended with CR, so that LF belongs to its end
 }
 
 // NewDecoder returns a decoder that reads from r.
@@ -37,14 +39,18 @@ func NewDecoder(r io.Reader) *Decoder { return &Decoder{r: bufio.NewReaderSize(r
 
 // Next returns the next event that has data. It skips comments, ids and retry
 // times. The event's data are valid until the next call. At the end, the error is
-// io.EOF, or io.ErrUnexpectedEOF if the stream ends within a line. A last event of
-// whole lines is returned even without its empty line, which some servers omit.
+// io.EOF, or io.ErrUnexpectedEOF if the stream was cut. A last event is returned
+// even without its empty line or its line end, which some servers omit, if its data
+// are whole.
 func (d *Decoder) Next() (Event, error) {
 	var e Event
 	d.data = d.data[:0]
 	seen := false
 	for {
 		line, err := d.readLine()
+		if err == io.EOF && len(line) > 0 && wholeData(line) { // some servers omit the last line end
+			err = nil
+		}
 		if err != nil {
 			switch {
 			case err == io.EOF && len(line) > 0:
@@ -81,29 +87,49 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
-// readLine returns a line without its LF or CR LF. Unlike the standard, it does
-// not end a line at a lone CR: JSON contains none, and no provider sends it.
+// readLine returns a line without its end, which is LF, CR LF or CR. At the end of the
+// stream it returns what follows the last line end.
 func (d *Decoder) readLine() ([]byte, error) {
 	d.line = d.line[:0]
 	for {
-		part, err := d.r.ReadSlice('\n')
-		if err == nil && len(d.line) == 0 {
-			return trimEnd(part), nil // most lines fit into the buffer
+		if d.r.Buffered() == 0 {
+			if _, err := d.r.Peek(1); err != nil {
+				return d.line, err
+			}
 		}
-		d.line = append(d.line, part...)
-		switch {
-		case err == nil:
-			return trimEnd(d.line), nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return d.line, err
-		case len(d.line) > maxEvent:
+		part, _ := d.r.Peek(d.r.Buffered()) // does not read, so it cannot fail
+		if d.afterCR {
+			if d.afterCR = false; part[0] == '\n' {
+				_, _ = d.r.Discard(1)
+				continue
+			}
+		}
+		end := bytes.IndexByte(part, '\n')
+		if end < 0 {
+			end = len(part)
+		}
+		if cr := bytes.IndexByte(part[:end], '\r'); cr >= 0 {
+			end, d.afterCR = cr, true
+		}
+		whole := end < len(part)
+		_, _ = d.r.Discard(min(end+1, len(part)))
+		if whole && len(d.line) == 0 {
+			return part[:end], nil // most lines fit into the buffer
+		}
+		if d.line = append(d.line, part[:end]...); whole {
+			return d.line, nil
+		}
+		if len(d.line) > maxEvent {
 			return nil, ErrEventTooLong
 		}
 	}
 }
 
-func trimEnd(line []byte) []byte {
-	return bytes.TrimRight(line, "\r\n")
+// wholeData reports whether a last line without a line end is data that were not cut.
+func wholeData(line []byte) bool {
+	data, ok := bytes.CutPrefix(line, []byte("data:"))
+	data = bytes.TrimSpace(data)
+	return ok && (string(data) == Done || len(data) > 0 && data[len(data)-1] == '}' && valid(data))
 }
 
 // AppendTo appends the event in its wire form, including the empty line.

@@ -42,7 +42,12 @@ func TestDecoder(t *testing.T) {
 		{"longer than the buffer", "data: " + long + "\n\ndata: b\n\n", []Event{{"", []byte(long)}, {"", []byte("b")}}, io.EOF},
 		{"no empty line at the end", "data: a\n\ndata: b\n", []Event{{"", []byte("a")}, {"", []byte("b")}}, io.EOF},
 		{"a byte order mark", "\ufeffdata: a\n\n", []Event{{"", []byte("a")}}, io.EOF},
+		{"CR", "event: e\rdata: a\r\rdata: b\r\r", []Event{{"e", []byte("a")}, {"", []byte("b")}}, io.EOF},
+		{"all line ends mixed", "data: a\rdata: b\ndata: c\r\n\r\ndata: d\n\r", []Event{{"", []byte("a\nb\nc")}, {"", []byte("d")}}, io.EOF},
 		{"cut within a line", "data: a", nil, io.ErrUnexpectedEOF},
+		{"cut within an object", `data: {"a":{}`, nil, io.ErrUnexpectedEOF},
+		{"no line end after an object", "data: a\n\ndata: {\"b\":1}", []Event{{"", []byte("a")}, {"", []byte(`{"b":1}`)}}, io.EOF},
+		{"no line end after the mark", "data: [DONE]", []Event{{"", []byte("[DONE]")}}, io.EOF},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, r := range []io.Reader{strings.NewReader(test.in), iotest.OneByteReader(strings.NewReader(test.in))} {

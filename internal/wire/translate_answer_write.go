@@ -59,9 +59,9 @@ func chatCall(s *said, arguments string) *builder {
 // chatUsage writes a usage. The prompt's tokens include cached tokens, and the
 // completion's include reasoning tokens.
 func chatUsage(u carrot.Usage) string {
-	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
+	in, out := u.Prompt(), u.Answer()
 	return new(builder).num("prompt_tokens", in).num("completion_tokens", out).num("total_tokens", in+out).
-		raw("prompt_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.CacheWrite).String()).
+		raw("prompt_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.Written()).String()).
 		raw("completion_tokens_details", new(builder).num("reasoning_tokens", u.Reasoning).String()).String()
 }
 
@@ -101,8 +101,8 @@ func stopSequence(s string) string {
 
 // messagesUsage writes a usage. The input's tokens do not include cached tokens.
 func messagesUsage(u carrot.Usage) string {
-	b := new(builder).num("input_tokens", u.Input).num("cache_creation_input_tokens", u.CacheWrite).
-		num("cache_read_input_tokens", u.CachedInput).num("output_tokens", u.Output+u.Reasoning)
+	b := new(builder).num("input_tokens", u.Prompt()-u.CachedInput-u.Written()).num("cache_creation_input_tokens", u.Written()).
+		num("cache_read_input_tokens", u.CachedInput).num("output_tokens", u.Answer())
 	if u.Reasoning > 0 {
 		b.raw("output_tokens_details", new(builder).num("thinking_tokens", u.Reasoning).String())
 	}
@@ -192,9 +192,9 @@ func (h *head) response(items []string, s stop, usage string) string {
 
 // responsesUsage writes a usage, with counts as in chat.
 func responsesUsage(u carrot.Usage) string {
-	in, out := u.Input+u.CachedInput+u.CacheWrite, u.Output+u.Reasoning
+	in, out := u.Prompt(), u.Answer()
 	return new(builder).num("input_tokens", in).
-		raw("input_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.CacheWrite).String()).
+		raw("input_tokens_details", new(builder).num("cached_tokens", u.CachedInput).num("cache_write_tokens", u.Written()).String()).
 		num("output_tokens", out).raw("output_tokens_details", new(builder).num("reasoning_tokens", u.Reasoning).String()).
 		num("total_tokens", in+out).String()
 }

@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"github.com/tidwall/gjson"
-
-	"github.com/carrot-router/carrot"
-)
+import "github.com/tidwall/gjson"
 
 // chatReader reads chunks of chat completions.
 type chatReader struct {
@@ -88,7 +84,7 @@ func (r *chatReader) call(c gjson.Result, take func(delta)) {
 
 // messagesReader reads the events of Anthropic's messages.
 type messagesReader struct {
-	usage carrot.Usage
+	usage Report
 	calls int
 	block messagesBlock // the latest block that is a call
 }
@@ -164,12 +160,9 @@ func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 // count updates the usage. The input is reported at the beginning, and may be
 // reported again.
 func (r *messagesReader) count(v gjson.Result, take func(delta)) {
-	u, ok := addUsage(Messages, r.usage, v)
-	if !ok {
-		return
+	if r.usage.add(Messages, v) {
+		take(delta{kind: usageDelta, usage: r.usage.Usage()})
 	}
-	r.usage = u
-	take(delta{kind: usageDelta, usage: u})
 }
 
 // responsesReader reads the events of OpenAI's responses.

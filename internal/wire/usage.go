@@ -9,113 +9,11 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
-// usageKeys are the names in a usage object.
-type usageKeys struct {
-	input, output           string
-	cached, written         string // counts that are not part of the input
-	inputParts, outputParts string // objects with counts that are parts of input and output
-	reasoning               string // within outputParts
-}
-
-// none is the key of a count that an API does not have.
-const none = ""
-
-var usageKeysOf = map[API]usageKeys{
-	Chat: {"prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", none, // the third key is used by DeepSeek
-		"prompt_tokens_details", "completion_tokens_details", "reasoning_tokens"},
-	Responses: {"input_tokens", "output_tokens", none, none,
-		"input_tokens_details", "output_tokens_details", "reasoning_tokens"},
-	Messages: {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-		none, "output_tokens_details", "thinking_tokens"},
-	Embeddings: {"prompt_tokens", none, none, none, none, none, none},
-}
-
-// readUsage reads a usage object of an API. The counts of the result do not
-// overlap. OpenAI's counts do: the prompt's tokens include cached tokens and the
-// completion's include reasoning. Anthropic counts cached tokens separately.
+// readUsage reads a usage object of an API.
 func readUsage(api API, v gjson.Result) (u carrot.Usage, ok bool) {
-	if !v.IsObject() {
-		return u, false
-	}
-	keys := usageKeysOf[api]
-	cached, total := 0, 0
-	v.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case none:
-		case keys.input:
-			u.Input, ok = count(value), true
-		case keys.output:
-			u.Output, ok = count(value), ok || api == Messages
-		case keys.cached:
-			cached = count(value)
-		case keys.written:
-			u.CacheWrite = count(value)
-		case keys.inputParts:
-			value.ForEach(func(key, value gjson.Result) bool {
-				switch key.Str {
-				case "cached_tokens":
-					u.CachedInput = count(value)
-				case "cache_write_tokens":
-					u.CacheWrite = count(value)
-				}
-				return true
-			})
-		case keys.outputParts:
-			value.ForEach(func(key, value gjson.Result) bool {
-				if key.Str == keys.reasoning {
-					u.Reasoning = count(value)
-				}
-				return true
-			})
-		case "total_tokens":
-			total = count(value)
-		}
-		return true
-	})
-	if u.CachedInput == 0 {
-		u.CachedInput = cached
-	}
-	if api != Messages {
-		u.CachedInput = min(u.CachedInput, u.Input)
-		u.CacheWrite = min(u.CacheWrite, u.Input-u.CachedInput)
-		u.Input -= u.CachedInput + u.CacheWrite
-	}
-	// Some servers do not include reasoning in the completion, as their total shows.
-	beside := api == Chat && u.Reasoning > 0 && total == u.Input+u.CachedInput+u.CacheWrite+u.Output+u.Reasoning
-	if !beside {
-		u.Reasoning = min(u.Reasoning, u.Output)
-		u.Output -= u.Reasoning
-	}
-	return u, ok
-}
-
-// count returns a number of tokens, clamped to the range from 0 to 2^40.
-func count(v gjson.Result) int { return int(min(max(v.Int(), 0), 1<<40)) }
-
-// addUsage updates a stream's usage with a later report. The later report counts,
-// except that Anthropic may omit input counts that it reported before. ok is false
-// if v is not a usage.
-func addUsage(api API, old carrot.Usage, v gjson.Result) (u carrot.Usage, ok bool) {
-	u, ok = readUsage(api, v)
-	if !ok {
-		return old, false
-	}
-	if api != Messages {
-		return u, true
-	}
-	for _, part := range []struct {
-		key       string
-		old, told *int
-	}{
-		{"input_tokens", &old.Input, &u.Input},
-		{"cache_read_input_tokens", &old.CachedInput, &u.CachedInput},
-		{"cache_creation_input_tokens", &old.CacheWrite, &u.CacheWrite},
-	} {
-		if !given(v.Get(part.key)) {
-			*part.told = *part.old
-		}
-	}
-	return u, true
+	var r Report
+	ok = r.add(api, v)
+	return r.Usage(), ok && !r.unbelievable
 }
 
 // ReadError reads an error that was sent in place of an answer, with a status of
@@ -133,10 +31,9 @@ func ReadError(body []byte) *Error {
 
 // Answer holds what a gateway needs to know about a whole answer.
 type Answer struct {
-	ID       string
-	Model    string // the provider's name of it
-	Usage    carrot.Usage
-	HasUsage bool
+	ID     string
+	Model  string // the provider's name of it
+	Report Report
 	// Text is the text of the answer, or of all answers if there are several.
 	Text string
 }
@@ -147,7 +44,8 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	if !valid(body) {
 		return a, false
 	}
-	var parts, status gjson.Result
+	var parts, status, inner gjson.Result
+	whole := Chunk{api: api}
 	gjson.ParseBytes(body).ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "id":
@@ -157,12 +55,25 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 		case "status":
 			status = v
 		case "usage":
-			a.Usage, a.HasUsage = readUsage(api, v)
+			whole.usage = v
+		case "service_tier":
+			whole.tier = v.Str
+		case "x_groq":
+			inner = v.Get("usage")
 		case answerKey[api]:
 			parts = v
 		}
 		return true
 	})
+	if api == Chat && !whole.usage.IsObject() {
+		if whole.usage = inner; !inner.IsObject() {
+			whole.usage = parts.Get("0.usage")
+		}
+	}
+	if api == Responses {
+		whole.items = parts
+	}
+	a.Report.Add(&whole)
 	var text []byte
 	add := func(s string) {
 		text = append(text, s...)
@@ -239,28 +150,18 @@ type Chunk struct {
 	// Err is an error within the stream.
 	Err *Error
 
-	ID       string
-	Model    string // the provider's name of it, empty if the event has none
-	HasUsage bool   // see AddUsage
+	ID    string
+	Model string // the provider's name of it, empty if the event has none
 	// InputOnly says that the usage does not include the output yet.
 	InputOnly bool
 	// Text is the text of this part.
 	Text string
 
+	// What the chunk reports, for a [Report].
 	api   API
-	usage gjson.Result // as it was sent
-}
-
-// AddUsage updates the usage of the stream so far with that of the chunk.
-func (c *Chunk) AddUsage(sofar carrot.Usage) carrot.Usage {
-	u, _ := addUsage(c.api, sofar, c.usage)
-	return u
-}
-
-// report keeps a report of usage.
-func (c *Chunk) report(api API, v gjson.Result) {
-	c.api, c.usage = api, v
-	_, c.HasUsage = readUsage(api, v)
+	usage gjson.Result
+	items gjson.Result // the output of a complete response
+	tier  string
 }
 
 // ReadChunk reads one event of a stream. ok is false if it is malformed.
@@ -285,7 +186,7 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 }
 
 func readChatChunk(v gjson.Result) Chunk {
-	var c Chunk
+	c := Chunk{api: Chat}
 	var text []byte
 	v.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
@@ -299,7 +200,15 @@ func readChatChunk(v gjson.Result) Chunk {
 		case "model":
 			c.Model = value.Str
 		case "usage":
-			c.report(Chat, value)
+			if value.IsObject() {
+				c.usage = value
+			}
+		case "x_groq":
+			if inner := value.Get("usage"); inner.IsObject() && !c.usage.IsObject() {
+				c.usage = inner
+			}
+		case "service_tier":
+			c.tier = value.Str
 		case "choices":
 			elements(value, func(choice gjson.Result) {
 				text = c.choice(choice, text)
@@ -327,6 +236,10 @@ func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 			var more bool
 			text, more = addDelta(value, text)
 			c.Content = c.Content || more
+		case "usage": // Moonshot
+			if value.IsObject() && !c.usage.IsObject() {
+				c.usage = value
+			}
 		}
 		return true
 	})
@@ -334,14 +247,14 @@ func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 }
 
 func readMessagesChunk(v gjson.Result) Chunk {
-	var c Chunk
+	c := Chunk{api: Messages}
 	switch v.Get("type").Str {
 	case "error":
 		c.Err = streamError(v)
 	case "message_start":
 		m := v.Get("message")
 		c.ID, c.Model = m.Get("id").Str, m.Get("model").Str
-		c.report(Messages, m.Get("usage"))
+		c.usage = m.Get("usage")
 		c.InputOnly = true
 	case "content_block_start":
 		kind := v.Get("content_block.type").Str
@@ -352,7 +265,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 		c.Text = d.Get("text").Str + d.Get("thinking").Str + d.Get("partial_json").Str
 	case "message_delta":
 		c.Content = true
-		c.report(Messages, v.Get("usage"))
+		c.usage = v.Get("usage")
 	case "message_stop":
 		c.Content, c.Finished, c.Last = true, 1, true
 	}
@@ -360,11 +273,11 @@ func readMessagesChunk(v gjson.Result) Chunk {
 }
 
 func readResponsesChunk(v gjson.Result) Chunk {
-	var c Chunk
+	c := Chunk{api: Responses}
 	kind := v.Get("type").Str
 	if r := v.Get("response"); r.Exists() {
 		c.ID, c.Model = r.Get("id").Str, r.Get("model").Str
-		c.report(Responses, r.Get("usage"))
+		c.usage, c.items, c.tier = r.Get("usage"), r.Get("output"), r.Get("service_tier").Str
 	}
 	switch kind {
 	case "error":

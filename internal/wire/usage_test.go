@@ -30,7 +30,30 @@ func TestReadUsage(t *testing.T) {
 		{"DeepSeek's cache", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":2}`, carrot.Usage{Input: 2, CachedInput: 8, Output: 5}, true},
 		{"cache writes in chat", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":2,"cache_write_tokens":3}}`, carrot.Usage{Input: 5, CachedInput: 2, CacheWrite: 3, Output: 5}, true},
 		{"more cached than sent", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":99}}`, carrot.Usage{CachedInput: 10, Output: 5}, true},
-		{"negative", Chat, `{"prompt_tokens":-10,"completion_tokens":-5}`, carrot.Usage{}, true},
+		{"negative", Chat, `{"prompt_tokens":10,"completion_tokens":-5}`, carrot.Usage{}, false},
+		{"beyond belief", Chat, `{"prompt_tokens":10,"completion_tokens":1099511627776}`, carrot.Usage{}, false},
+		{"null counts", Chat, `{"prompt_tokens":null,"completion_tokens":null}`, carrot.Usage{}, false},
+		{"hidden thinking, as the total shows", Chat, `{"prompt_tokens":100,"completion_tokens":10,"total_tokens":610}`, carrot.Usage{Input: 100, Output: 10, Reasoning: 500}, true},
+		{"thinking, some of it hidden", Chat, `{"prompt_tokens":100,"completion_tokens":10,"total_tokens":610,"completion_tokens_details":{"reasoning_tokens":4}}`, carrot.Usage{Input: 100, Output: 6, Reasoning: 504}, true},
+		{"Moonshot's cache", Chat, `{"prompt_tokens":1336,"completion_tokens":31,"total_tokens":1367,"cached_tokens":1280}`, carrot.Usage{Input: 56, CachedInput: 1280, Output: 31}, true},
+		{"cache writes beside the details", Chat, `{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_write_tokens":3}`, carrot.Usage{Input: 7, CacheWrite: 3, Output: 5}, true},
+		{"sounds and pictures", Chat, `{"prompt_tokens":100,"completion_tokens":50,"prompt_tokens_details":{"audio_tokens":60,"image_tokens":30,"cached_tokens":5},"completion_tokens_details":{"audio_tokens":40}}`,
+			carrot.Usage{Input: 5, CachedInput: 5, Output: 10, Details: &carrot.UsageDetails{AudioInput: 60, ImageInput: 30, AudioOutput: 40}}, true},
+		{"cache writes of responses by lifetime", Responses, `{"input_tokens":100,"input_tokens_details":{"cached_tokens":10,"cache_write_tokens":80,"cache_write_tokens_details":{"ttl_30m_tokens":50,"ttl_12h_tokens":30}},"output_tokens":1,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":101}`,
+			carrot.Usage{Input: 10, CachedInput: 10, Output: 1, Details: &carrot.UsageDetails{CacheWrites: map[int]int{1800: 50, 43200: 30}}}, true},
+		{"cache writes of messages by lifetime", Messages, `{"input_tokens":5,"cache_creation_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1}`,
+			carrot.Usage{Input: 5, Output: 1, Details: &carrot.UsageDetails{CacheWrites: map[int]int{300: 100, 3600: 200}}}, true},
+		{"only some cache writes with a lifetime", Messages, `{"input_tokens":5,"cache_creation_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":200},"output_tokens":1}`,
+			carrot.Usage{Input: 5, CacheWrite: 100, Output: 1, Details: &carrot.UsageDetails{CacheWrites: map[int]int{3600: 200}}}, true},
+		{"tier, speed, region and searches", Messages, `{"input_tokens":5,"output_tokens":1,"service_tier":"priority","speed":"fast","inference_geo":"us","server_tool_use":{"web_search_requests":3,"web_fetch_requests":2}}`,
+			carrot.Usage{Input: 5, Output: 1, Details: &carrot.UsageDetails{Tier: "priority", Speed: "fast", Region: "us", Tools: map[string]int{"web_search": 3}}}, true},
+		{"nothing but standards", Messages, `{"input_tokens":5,"output_tokens":1,"service_tier":null,"inference_geo":"not_available","server_tool_use":{"web_search_requests":0}}`, carrot.Usage{Input: 5, Output: 1}, true},
+		{"compaction", Messages, `{"input_tokens":23000,"output_tokens":1000,"iterations":[{"type":"compaction","input_tokens":180000,"output_tokens":3500,"cache_read_input_tokens":7,"cache_creation_input_tokens":0},{"type":"message","input_tokens":23000,"output_tokens":1000}]}`,
+			carrot.Usage{Input: 203000, CachedInput: 7, Output: 4500}, true},
+		{"an advisor", Messages, `{"input_tokens":10,"output_tokens":5,"iterations":[{"type":"message","input_tokens":4,"output_tokens":2},{"type":"advisor_message","model":"adviser","input_tokens":100,"output_tokens":50},{"type":"message","input_tokens":6,"output_tokens":3}]}`,
+			carrot.Usage{Input: 10, Output: 5, Details: &carrot.UsageDetails{Also: map[string]carrot.Usage{"adviser": {Input: 100, Output: 50}}}}, true},
+		{"another model took over", Messages, `{"input_tokens":30,"output_tokens":7,"iterations":[{"type":"message","model":"first","input_tokens":20,"output_tokens":1},{"type":"fallback_message","model":"second","input_tokens":30,"output_tokens":7}]}`,
+			carrot.Usage{Input: 20, Output: 1, Details: &carrot.UsageDetails{Also: map[string]carrot.Usage{"second": {Input: 30, Output: 7}}}}, true},
 		{"Anthropic counts cached tokens separately", Messages, `{"input_tokens":50,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":7}`,
 			carrot.Usage{Input: 50, CachedInput: 1000, CacheWrite: 200, Output: 7}, true},
 		{"Anthropic's thinking is included in the output", Messages, `{"input_tokens":5,"output_tokens":70,"output_tokens_details":{"thinking_tokens":60}}`, carrot.Usage{Input: 5, Output: 10, Reasoning: 60}, true},
@@ -49,10 +72,10 @@ func TestReadUsage(t *testing.T) {
 
 func TestReadChunk(t *testing.T) {
 	type facts struct {
-		Content, Last, InputOnly, HasUsage bool
-		Finished                           int
-		Status                             int
-		Text, ID, Model                    string
+		Content, Last, InputOnly, Input, Output bool
+		Finished                                int
+		Status                                  int
+		Text, ID, Model                         string
 	}
 	for _, test := range []struct {
 		name string
@@ -68,13 +91,13 @@ func TestReadChunk(t *testing.T) {
 		{"reasoning", Chat, `{"choices":[{"delta":{"reasoning_content":"hm"}}]}`, facts{Content: true, Text: "hm"}},
 		{"a tool call", Chat, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}}]}`, facts{Content: true, Text: "f"}},
 		{"the end of an answer", Chat, `{"choices":[{"delta":{},"finish_reason":"stop"}]}`, facts{Content: true, Finished: 1}},
-		{"usage alone", Chat, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, facts{HasUsage: true}},
+		{"usage alone", Chat, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`, facts{Input: true, Output: true}},
 		{"usage of null", Chat, `{"choices":[{"delta":{"content":"x"}}],"usage":null}`, facts{Content: true, Text: "x"}},
 		{"done", Chat, `[DONE]`, facts{Last: true}},
 		{"an error", Chat, `{"error":{"message":"overloaded","type":"server_error","code":null}}`, facts{Status: 502}},
 		{"an error with a status", Chat, `{"error":{"message":"slow down","code":429}}`, facts{Status: 429}},
 		{"too long", Chat, `{"error":{"message":"m","code":"context_length_exceeded"}}`, facts{Status: 400}},
-		{"the start of a message", Messages, `{"type":"message_start","message":{"id":"m1","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}`, facts{HasUsage: true, InputOnly: true, ID: "m1", Model: "c"}},
+		{"the start of a message", Messages, `{"type":"message_start","message":{"id":"m1","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}`, facts{Input: true, InputOnly: true, ID: "m1", Model: "c"}},
 		{"a ping", Messages, `{"type":"ping"}`, facts{}},
 		{"the start of a text", Messages, `{"type":"content_block_start","content_block":{"type":"text","text":""}}`, facts{}},
 		{"the start of a tool call", Messages, `{"type":"content_block_start","content_block":{"type":"tool_use"}}`, facts{Content: true}},
@@ -84,13 +107,15 @@ func TestReadChunk(t *testing.T) {
 		{"a response is created", Responses, `{"type":"response.created","response":{"id":"r","model":"m","usage":null}}`, facts{ID: "r", Model: "m"}},
 		{"an item begins", Responses, `{"type":"response.output_item.added","item":{"type":"message"}}`, facts{}},
 		{"a part of a response", Responses, `{"type":"response.output_text.delta","delta":"hi"}`, facts{Content: true, Text: "hi"}},
-		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: 1, Last: true, HasUsage: true, ID: "r", Model: "m"}},
+		{"a response is complete", Responses, `{"type":"response.completed","response":{"id":"r","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`, facts{Content: true, Finished: 1, Last: true, Input: true, Output: true, ID: "r", Model: "m"}},
 		{"a response failed", Responses, `{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"m"}}}`, facts{Status: 429}},
 		{"an error event", Responses, `{"type":"error","code":"server_error","message":"m"}`, facts{Status: 502}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ok := ReadChunk(test.api, Event{Data: []byte(test.data)})
-			got := facts{c.Content, c.Last, c.InputOnly, c.HasUsage, c.Finished, 0, c.Text, c.ID, c.Model}
+			var r Report
+			r.Add(&c)
+			got := facts{c.Content, c.Last, c.InputOnly, r.Input(), r.Output(), c.Finished, 0, c.Text, c.ID, c.Model}
 			if c.Err != nil {
 				got.Status = c.Err.Status
 			}
@@ -133,9 +158,8 @@ func TestForClient(t *testing.T) {
 	}
 }
 
-// TestMergeUsage: the last report of a stream counts, except that Anthropic omits
-// input counts that it reported before.
-func TestMergeUsage(t *testing.T) {
+// A later report of a stream completes an earlier one.
+func TestReport(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		api    API
@@ -144,29 +168,73 @@ func TestMergeUsage(t *testing.T) {
 	}{
 		{"running counts of chat", Chat, []string{
 			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":80}}}`,
-			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`}, carrot.Usage{Input: 100, Output: 9}},
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`}, carrot.Usage{Input: 20, CachedInput: 80, Output: 9}},
+		{"zeros at the end", Chat, []string{
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`,
+			`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`}, carrot.Usage{Input: 100, Output: 9}},
+		{"a count that shrinks", Chat, []string{
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9}}`,
+			`{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":2}}`}, carrot.Usage{Input: 100, Output: 9}},
+		{"usage in a choice", Chat, []string{
+			`{"choices":[{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":1336,"completion_tokens":31,"cached_tokens":1280}}]}`}, carrot.Usage{Input: 56, CachedInput: 1280, Output: 31}},
+		{"usage in x_groq", Chat, []string{
+			`{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":{"prompt_tokens":9,"completion_tokens":3}}}`}, carrot.Usage{Input: 9, Output: 3}},
+		{"the tier in every chunk", Chat, []string{
+			`{"choices":[{"delta":{"content":"a"}}],"service_tier":"flex"}`, `{"choices":[],"service_tier":"flex","usage":{"prompt_tokens":9,"completion_tokens":3}}`},
+			carrot.Usage{Input: 9, Output: 3, Details: &carrot.UsageDetails{Tier: "flex"}}},
+		{"tier and tools of a response", Responses, []string{
+			`{"type":"response.created","response":{"service_tier":"auto","output":[]}}`,
+			`{"type":"response.completed","response":{"service_tier":"priority","output":[{"type":"web_search_call","action":{"type":"search"}},{"type":"web_search_call","action":{"type":"open_page"}},{"type":"file_search_call"},{"type":"message"}],"usage":{"input_tokens":9,"output_tokens":3}}}`},
+			carrot.Usage{Input: 9, Output: 3, Details: &carrot.UsageDetails{Tier: "priority", Tools: map[string]int{"web_search": 1, "file_search": 1}}}},
 		{"Anthropic reports the input first", Messages, []string{
-			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
-			`{"type":"message_delta","usage":{"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
+			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"cache_creation":{"ephemeral_1h_input_tokens":20},"cache_creation_input_tokens":20,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":7,"cache_creation_input_tokens":20}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7, Details: &carrot.UsageDetails{CacheWrites: map[int]int{3600: 20}}}},
 		{"Anthropic repeats a part of the input", Messages, []string{
 			`{"type":"message_start","message":{"usage":{"input_tokens":50,"cache_read_input_tokens":1000,"output_tokens":1}}}`,
 			`{"type":"message_delta","usage":{"input_tokens":50,"output_tokens":7}}`}, carrot.Usage{Input: 50, CachedInput: 1000, Output: 7}},
-		{"Anthropic corrects the input", Messages, []string{
-			`{"type":"message_start","message":{"usage":{"input_tokens":1000,"output_tokens":1}}}`,
-			`{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":1000,"output_tokens":7}}`}, carrot.Usage{CachedInput: 1000, Output: 7}},
+		{"a server of Anthropic's API that reports zeros at the end", Messages, []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":50,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":7}}`}, carrot.Usage{Input: 50, Output: 7}},
+		{"searches so far", Messages, []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":50,"output_tokens":1}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":7,"server_tool_use":{"web_search_requests":1}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":9,"server_tool_use":{"web_search_requests":2}}}`}, carrot.Usage{Input: 50, Output: 9, Details: &carrot.UsageDetails{Tools: map[string]int{"web_search": 2}}}},
 	} {
-		var got carrot.Usage
+		var r Report
 		for _, e := range test.events {
 			c, ok := ReadChunk(test.api, Event{Data: []byte(e)})
-			if !ok || !c.HasUsage {
-				t.Fatalf("%s: %s has no usage", test.name, e)
+			if !ok {
+				t.Fatalf("%s: %s is malformed", test.name, e)
 			}
-			got = c.AddUsage(got)
+			r.Add(&c)
 		}
-		if got != test.want {
-			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		if diff := cmp.Diff(test.want, r.Usage()); diff != "" || !r.Input() || !r.Output() {
+			t.Errorf("%s: input %v, output %v (-want +got):\n%s", test.name, r.Input(), r.Output(), diff)
 		}
 	}
+}
+
+// No usage, however false, gives counts that are negative or beyond belief, or a sum
+// that is more than what was reported.
+func FuzzUsage(f *testing.F) {
+	f.Add(`{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,"prompt_tokens_details":{"cached_tokens":1920,"audio_tokens":3},"completion_tokens_details":{"reasoning_tokens":200}}`)
+	f.Add(`{"input_tokens":5,"cache_creation_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1,"iterations":[{"type":"compaction","input_tokens":1}]}`)
+	f.Add(`{"input_tokens":1e30,"output_tokens":-1}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, api := range []API{Chat, Responses, Messages, Embeddings} {
+			if !gjson.Valid(text) {
+				return
+			}
+			u, _ := readUsage(api, gjson.Parse(text))
+			d := u.Details
+			if d == nil {
+				d = &carrot.UsageDetails{}
+			}
+			if least := min(u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning, d.AudioInput, d.AudioOutput, d.ImageInput, d.ImageOutput); least < 0 {
+				t.Errorf("%s: %s gives %+v", api, text, u)
+			}
+		}
+	})
 }
 
 // TestReadAnswerText: the text is everything that the model wrote, in order.
