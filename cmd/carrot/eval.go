@@ -20,16 +20,17 @@ import (
 )
 
 type evalCommand struct {
-	Data      []string `required:"" placeholder:"DIR" help:"Data folder; several are joined."`
-	Router    []string `placeholder:"FILE" help:"Saved routers to measure on --split."`
-	Split     string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
-	Folds     int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
-	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
-	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
-	Rivals    string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
-	Embedder  []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, …"`
-	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
-	Prices    string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
+	Data        []string `required:"" placeholder:"DIR" help:"Data folder; several are joined."`
+	Router      []string `placeholder:"FILE" help:"Saved routers to measure on --split."`
+	Split       string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
+	Folds       int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
+	LeaveOut    string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
+	Predictor   []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
+	Predictions []string `placeholder:"[NAME=]FILE" help:"Predictions of another program's router, as JSON lines (docs/own-router.md)."`
+	Rivals      string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
+	Embedder    []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, …"`
+	Caution     float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
+	Prices      string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 
 	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
@@ -53,6 +54,9 @@ and paired differences, beside four reference rows: mean, best-single,
 zero-router and oracle.
 
 Rivals: ` + strings.Join(eval.RivalNames(), ", ") + `.
+--predictions measures a router that another program runs; carrot data folds writes
+the folds that it must be fitted on. Its name is NAME or, without one, the file's.
+
 Every rival starts from its authors' settings and is tuned on the queries it is
 fitted on, all with the same budget of trials (docs/rivals.md). Fitted routers are
 kept, so that an interrupted run resumes where it stopped.
@@ -61,6 +65,7 @@ Examples:
   carrot eval --data mydata --router router.safetensors
   carrot eval --data mydata --folds 5 --predictor blend,knn
   carrot eval --data mydata --rivals all
+  carrot eval --data mydata --folds 5 --predictions mine=predictions.jsonl
   carrot eval --data mydata --leave-out source --json report.json`
 }
 
@@ -212,6 +217,13 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 			add(eval.Predictor(text, spec))
 		}
 	}
+	for _, text := range c.Predictions {
+		one, err := externalRouter(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		add(one)
+	}
 	if names := c.rivals(); names != "" {
 		others, err := eval.Rivals(names, c.Seed)
 		if err != nil {
@@ -226,6 +238,30 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 		return out, base, err
 	}
 	return out, embedders[0], nil
+}
+
+// namedFile splits NAME=FILE. The name of a FILE alone is the file's, without its
+// folder and ending.
+func namedFile(text string) (name, path string) {
+	name, path, ok := strings.Cut(text, "=")
+	if !ok || strings.ContainsAny(name, `/\`) { // the = is part of the path
+		return stem(strings.TrimSuffix(text, ".gz")), text
+	}
+	return name, path
+}
+
+// externalRouter reads the predictions that a flag names, FILE or NAME=FILE.
+func externalRouter(text string) (eval.Contender, error) {
+	name, path := namedFile(text)
+	if name == "" || path == "" {
+		return eval.Contender{}, usagef("--predictions %q: want FILE or NAME=FILE", text)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return eval.Contender{}, fmt.Errorf("read predictions: %w", err)
+	}
+	defer f.Close() // only read from
+	return eval.External(name, f, path)
 }
 
 // embedderOf returns the embedder of a saved router: one of those that --embedder
@@ -314,6 +350,12 @@ func (c *evalCommand) command(set string) string {
 		add("split", c.Split)
 	}
 	add("predictor", strings.Join(c.Predictor, ","))
+	var predictions []string
+	for _, text := range c.Predictions {
+		name, path := namedFile(text)
+		predictions = append(predictions, name+"="+filepath.Base(path))
+	}
+	add("predictions", strings.Join(predictions, ","))
 	add("rivals", c.Rivals)
 	add("embedder", strings.Join(embedders, ","))
 	if c.Caution > 0 {

@@ -64,6 +64,15 @@ func (b *board) ratings(all []series) section {
 	} else {
 		s.Notes = append(s.Notes, "Without a bootstrap there are no intervals, and it is unknown which of these differences are noise.")
 	}
+	for k := range b.Routers {
+		if l := &b.Routers[k]; l.External != nil {
+			text := fmt.Sprintf("%s is external: another program made its predictions (%s), and on which queries it was fitted cannot be checked.", l.Name, l.External.File)
+			if all[k].scattered() {
+				text += " It says which model it chooses at each of its settings. These are points, which have no AIQ."
+			}
+			s.Notes = append(s.Notes, text)
+		}
+	}
 	if slices.ContainsFunc(b.Routers, func(l eval.RouterLine) bool { return isCascade(l.Name) }) {
 		s.Notes = append(s.Notes, "A cascade asks several models and a judge that sees their answers. Its row shows what it could reach with such a judge; it does not decide by the prompt alone.")
 	}
