@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
@@ -86,8 +87,9 @@ type externalModel struct{ model, line int }
 // Limits of a file. Both are far above what a router has.
 const (
 	maxSettings = 1000
-	maxTokens   = 1e9 // expected of one answer
-	maxCostUSD  = 1e6 // expected of one call
+	maxSetting  = 1 << 10 // bytes of its name
+	maxTokens   = 1e9     // expected of one answer
+	maxCostUSD  = 1e6     // expected of one call
 )
 
 const hintPredictions = `a line is {"id":"…","candidates":[{"name":"…","quality":0.9,"cost_usd":0.001},…]}, with output_tokens in place of cost_usd if you like, or {"id":"…","setting":"…","model":"…"}`
@@ -187,6 +189,9 @@ func (p *predictionsParser) forecast(id string, candidates []externalForecast) e
 func (p *predictionsParser) choice(id, setting, model string) error {
 	if len(p.forecasts) > 0 {
 		return p.fault("", fmt.Sprintf("has a setting, but line %d has candidates", p.lines[0]))
+	}
+	if len(setting) > maxSetting || strings.ContainsFunc(setting, unicode.IsControl) {
+		return p.fault("setting", fmt.Sprintf("%s is longer than %d bytes or holds a control character", textfile.Quote(setting), maxSetting))
 	}
 	s, ok := p.setting[setting]
 	if !ok {

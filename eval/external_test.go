@@ -211,6 +211,7 @@ func TestExternalSyntax(t *testing.T) {
 	f(`{"id":"1","id":"2"}`, "p.jsonl:1: field id: is given twice")
 	f(`{"id":"1"}`, "p.jsonl:1: field setting: is missing or empty, and so are the candidates")
 	f(`{"id":"1","setting":"a"}`, "p.jsonl:1: field model: is missing or empty")
+	f(`{"id":"1","setting":"\u001b[2J","model":"small"}`, `p.jsonl:1: field setting: "\x1b[2J" is longer than 1024 bytes or holds a control character`)
 	f(`{"id":"1","setting":true,"model":"small"}`, "p.jsonl:1: field setting: is neither a text nor a number")
 	f(`{"id":"1","setting":"a","candidates":[]}`, "p.jsonl:1: has both candidates, which give a curve, and a setting or a model, which give a point")
 	f(good+`{"id":"2","setting":"a","model":"small"}`, "p.jsonl:2: has a setting, but line 1 has candidates")
