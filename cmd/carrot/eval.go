@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot"
@@ -28,7 +29,7 @@ type evalCommand struct {
 	Predictor   []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
 	Predictions []string `placeholder:"[NAME=]FILE" help:"Predictions of another program's router, as JSON lines (docs/own-router.md)."`
 	Rivals      string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
-	Embedder    []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, …"`
+	Embedder    []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, npy:FILE, …"`
 	Caution     float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
 	Prices      string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 
@@ -83,6 +84,8 @@ func (c *evalCommand) check() error {
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
 	case c.OutOfDomain != "" && c.HTML == "" && c.Markdown == "":
 		return usagef("--out-of-domain is shown by --html and --markdown: give one")
+	case c.Robustness && slices.ContainsFunc(c.Embedder, func(spec string) bool { return strings.HasPrefix(spec, "npy:") }):
+		return usagef("--robustness changes prompts, and an npy embedder has no vectors of changed ones: leave one out")
 	case c.CountCalls != "" && c.Prices != "":
 		return usagef("--count-calls counts calls and needs no --prices: give one")
 	case len(c.Pair) == 2 && c.Pair[0] == c.Pair[1]:
@@ -113,8 +116,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p := newProgress(t.err)
 	defer p.done()
+	load := sync.OnceValues(func() (*dataset.Set, error) { return loadSet(ctx, c.Data) })
 	var err error
-	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn); err != nil {
+	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn, load); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
@@ -123,7 +127,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if o.Book, err = openBook(c.Prices); err != nil {
 		return err
 	}
-	set, err := loadSet(ctx, c.Data)
+	set, err := load()
 	if err != nil {
 		return err
 	}
@@ -170,11 +174,16 @@ func (c *evalCommand) explain(err error, set *dataset.Set) error {
 }
 
 // contenders lists the routers that the flags ask for, in the order of the
-// report, and the embedder of the reference rows.
-func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Contender, base carrot.Embedder, err error) {
+// report, and the embedder of the reference rows. It loads the data only if an embedder
+// needs their prompts.
+func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*dataset.Set, error)) (out []eval.Contender, base carrot.Embedder, err error) {
 	embedders := make([]carrot.Embedder, len(c.Embedder))
 	for k, spec := range c.Embedder {
-		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
+		texts, err := promptsOf(spec, c.Data, load)
+		if err != nil {
+			return nil, nil, err
+		}
+		if embedders[k], err = openEmbedder(spec, texts, p.count("embedding prompts with "+spec)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -234,7 +243,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 		}
 	}
 	if len(c.Router) > 0 {
-		base, err = openEmbedder("static", nil)
+		base, err = openEmbedder("static", nil, nil)
 		return out, base, err
 	}
 	return out, embedders[0], nil
@@ -276,7 +285,7 @@ func embedderOf(a *artifact.Artifact, named []carrot.Embedder) (carrot.Embedder,
 	if err != nil {
 		return nil, err
 	}
-	embedder, err := openEmbedder(spec, nil)
+	embedder, err := openEmbedder(spec, nil, nil)
 	if err != nil {
 		return nil, err
 	}
