@@ -227,6 +227,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 		}
 	}
 	for _, text := range c.Predictions {
+		p.say("reading predictions " + text)
 		one, err := externalRouter(text)
 		if err != nil {
 			return nil, nil, err
