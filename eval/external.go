@@ -88,7 +88,7 @@ type externalModel struct{ model, line int }
 const (
 	maxSettings = 1000
 	maxSetting  = 1 << 10 // bytes of its name
-	maxTokens   = 1e9     // expected of one answer
+	maxTokens   = 1e7     // expected of one answer
 	maxCostUSD  = 1e6     // expected of one call
 )
 
@@ -268,7 +268,7 @@ func (p *predictionsParser) candidate(at string) (externalForecast, *textfile.Er
 		case "cost_usd":
 			return p.float(field, maxCostUSD, "a cost in USD from 0 to 1e6", &f.costUSD)
 		case "output_tokens":
-			return p.float(field, maxTokens, "a number of tokens from 0 to 1e9", &f.outputTokens)
+			return p.float(field, maxTokens, "a number of tokens from 0 to 1e7", &f.outputTokens)
 		}
 		return p.fault(at+"."+textfile.Quote(key), "is not a field of a candidate")
 	})

@@ -237,7 +237,7 @@ func TestExternalSyntax(t *testing.T) {
 	candidate(`[{"name":"small","quality":1e999}]`, `field candidates[0].quality: "1e999" is out of range: want a quality from 0 to 1`)
 	candidate(`[{"name":"small","quality":null}]`, "field candidates[0].quality: is not a number: want a quality from 0 to 1")
 	candidate(`[{"name":"small","quality":1,"cost_usd":-1}]`, `field candidates[0].cost_usd: "-1" is out of range: want a cost in USD from 0 to 1e6`)
-	candidate(`[{"name":"small","quality":1,"output_tokens":1e10}]`, `field candidates[0].output_tokens: "1e10" is out of range: want a number of tokens from 0 to 1e9`)
+	candidate(`[{"name":"small","quality":1,"output_tokens":1e10}]`, `field candidates[0].output_tokens: "1e10" is out of range: want a number of tokens from 0 to 1e7`)
 	candidate(`[{"name":"small","quality":1,"cost_usd":1,"output_tokens":1}]`, "field candidates[0]: has both cost_usd and output_tokens: give one, as a cost follows from tokens")
 	_, err := External("x", strings.NewReader(`{"id":"2","candidates":[{"name":"small","quality":NaN}]}`), "p.jsonl")
 	if bad, ok := errors.AsType[*dataset.FormatError](err); !ok || !strings.Contains(bad.Hint, "JSON has no NaN") {
