@@ -55,12 +55,12 @@ and paired differences, beside four reference rows: mean, best-single,
 zero-router and oracle.
 
 Rivals: ` + strings.Join(eval.RivalNames(), ", ") + `.
---predictions measures a router that another program runs; carrot data folds writes
-the folds that it must be fitted on. Its name is NAME or, without one, the file's.
-
 Every rival starts from its authors' settings and is tuned on the queries it is
 fitted on, all with the same budget of trials (docs/rivals.md). Fitted routers are
 kept, so that an interrupted run resumes where it stopped.
+
+--predictions measures a router that another program runs; carrot data folds writes
+the folds that it must be fitted on. Its name is NAME or, without one, the file's.
 
 Examples:
   carrot eval --data mydata --router router.safetensors
