@@ -9,7 +9,9 @@ Needs numpy and scikit-learn.
 """
 
 import csv
+import gzip
 import json
+import os
 import sys
 
 import numpy as np
@@ -17,14 +19,22 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
 data, folds, out = sys.argv[1:]
-with open(f"{data}/queries.jsonl", encoding="utf-8") as f:
+
+
+def read(name):
+    """Opens a file of the data folder, which may be gzipped."""
+    path = f"{data}/{name}"
+    return open(path, encoding="utf-8", newline="") if os.path.exists(path) else gzip.open(path + ".gz", "rt", encoding="utf-8", newline="")
+
+
+with read("queries.jsonl") as f:
     prompt = {q["id"]: q["prompt"] for q in map(json.loads, f)}
 with open(folds, encoding="utf-8") as f:
     fold = {q["id"]: q["fold"] for q in map(json.loads, f)}
-with open(f"{data}/models.json", encoding="utf-8") as f:
+with read("models.json") as f:
     models = [m["name"] for m in json.load(f) if m.get("pool", True)]
 score, tokens = {}, {}
-with open(f"{data}/outcomes.csv", newline="", encoding="utf-8") as f:
+with read("outcomes.csv") as f:
     for row in csv.DictReader(f):
         if row["score"] and row["output_tokens"]:  # an empty field was not observed, and is not zero
             score[row["id"], row["model"]] = float(row["score"])

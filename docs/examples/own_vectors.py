@@ -7,7 +7,9 @@
 Needs numpy and scikit-learn.
 """
 
+import gzip
 import json
+import os
 import sys
 
 import numpy as np
@@ -15,7 +17,8 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.random_projection import GaussianRandomProjection
 
 data, out = sys.argv[1:]
-with open(f"{data}/queries.jsonl", encoding="utf-8") as f:
+path = f"{data}/queries.jsonl"
+with open(path, encoding="utf-8") if os.path.exists(path) else gzip.open(path + ".gz", "rt", encoding="utf-8") as f:
     prompts = [json.loads(line)["prompt"] for line in f]
 hashed = HashingVectorizer(n_features=2**14).transform(prompts)
 vectors = GaussianRandomProjection(n_components=128, random_state=0).fit_transform(hashed)
