@@ -46,7 +46,7 @@ func ExampleOpen() {
 	// Output:
 	// opened bert:tiny-bert
 	// no model at bert:testdata/missing
-	// invalid embedder "word2vec": want static, static:FILE, bert:DIR or openai:URL#MODEL
+	// invalid embedder "word2vec": want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE
 }
 
 func ExampleDefault() {

@@ -19,6 +19,9 @@ type Options struct {
 	APIKey string
 	// Progress is the Progress of a bert or openai embedder, see [Encoded].
 	Progress func(done, total int)
+	// Texts are those that the rows of an npy embedder's file belong to, in
+	// order: the prompts of a data set. Other embedders do not need them.
+	Texts []string
 }
 
 // Errors of Open that a caller may want to tell apart. They are wrapped with
@@ -35,6 +38,12 @@ var (
 //	bert:DIR            a sentence encoder in a Hugging Face folder, as OpenBERT
 //	openai:URL#MODEL    a model at an OpenAI-compatible API, for example
 //	                    openai:https://api.openai.com/v1#text-embedding-3-small
+//	npy:FILE            vectors that another program has made of Options.Texts,
+//	                    a matrix of float32 that numpy.save has written
+//
+// An npy embedder is for training and evaluation: any text that is not one of its
+// texts is an error of Embed, and without texts it does not open. Its vectors are
+// scaled to unit length.
 //
 // It makes no request, so an endpoint that does not answer is an error of the first
 // Embed. A spec of any other form is an error that wraps [ErrSpec].
@@ -60,8 +69,14 @@ func Open(spec string, o Options) (carrot.Embedder, error) {
 			return nil, fmt.Errorf("%w %q: name the model after #, as in openai:%s#text-embedding-3-small", ErrSpec, spec, url)
 		}
 		encoder = &provider.Embeddings{BaseURL: url, Model: model, APIKey: o.APIKey}
+	case kind == "npy" && at != "":
+		r, err := openRecorded(at, o.Texts)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
 	default:
-		return nil, fmt.Errorf("%w %q: want static, static:FILE, bert:DIR or openai:URL#MODEL", ErrSpec, spec)
+		return nil, fmt.Errorf("%w %q: want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE", ErrSpec, spec)
 	}
 	e := &Encoded{Encoder: encoder, Progress: o.Progress}
 	if o.CacheDir != "" {

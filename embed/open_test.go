@@ -56,7 +56,7 @@ func TestOpenErrors(t *testing.T) {
 		is    error
 		want  string
 	}{
-		{"", "", ErrSpec, `embedder "": want static, static:FILE, bert:DIR or openai:URL#MODEL`},
+		{"", "", ErrSpec, `embedder "": want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE`},
 		{"word2vec", "", ErrSpec, `embedder "word2vec": want static, `},
 		{"bert", "", ErrSpec, `embedder "bert": want`},
 		{"bert:", "", ErrSpec, `embedder "bert:": want`},

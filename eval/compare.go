@@ -30,7 +30,8 @@ type contestant struct {
 	entry       *entry // nil for references other than the mean
 	trace       frontier.Trace
 	grid        []float64 // nil: settings are single models
-	single      bool      // one point, which has no AIQ
+	single      bool      // one point
+	labels      []string  // the names of settings that are points of their own
 	calibration *Calibration
 	metrics     frontier.Metrics
 	samples     []frontier.Metrics // bootstrap
@@ -43,12 +44,19 @@ func newContestant(e *entry, complete []int) (*contestant, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contestant{name: e.name, entry: e, trace: trace, grid: e.grid}
+	c := &contestant{name: e.name, entry: e, trace: trace, grid: e.grid, labels: e.labels}
 	if e.calibrated() {
 		c.calibration = calibrate(e.table, complete, e.predictions)
+		if e.external != nil { // its file has no quantiles
+			c.calibration.OutputTokensP90 = Number(math.NaN())
+		}
 	}
 	return c, nil
 }
+
+// curved reports whether the settings form a curve that has an AIQ. Points do not:
+// nothing is known of what the router would do at a lower cost.
+func (c *contestant) curved() bool { return !c.single && c.labels == nil }
 
 // compare measures entries, and after them the reference rows mean (given by
 // the caller; nil if it could not be fitted), best-single, zero-router and
@@ -81,7 +89,7 @@ func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, 
 		&contestant{name: "oracle", trace: t.Oracle(complete), grid: frontier.Grid()})
 	for _, c := range all {
 		c.metrics = scale.Measure(c.trace.Curve(nil))
-		if singles.Settings == 2 && !c.single && (t.PerCall == nil || t.PerCall[scale.Best] == 1) {
+		if singles.Settings == 2 && c.curved() && (t.PerCall == nil || t.PerCall[scale.Best] == 1) {
 			if shares, ok := callShares(c.trace, scale.Best, t.PerCall != nil); ok {
 				c.shares = &shares
 			}

@@ -14,7 +14,8 @@ import (
 )
 
 // Contender is a router to be measured. [Predictor] and [Rivals] return those of
-// this module. A router of your own needs a Name and either Fit or Fitted.
+// this module, and [External] one that another program runs. A router of your own
+// needs a Name and either Fit or Fitted.
 type Contender struct {
 	// Name of the router in the report.
 	Name string
@@ -31,7 +32,7 @@ type Contender struct {
 	// trained on, so that the report can note that its figures are optimistic.
 	TrainedOn []string
 
-	own method // set by Predictor and Rivals
+	own method // set by Predictor, Rivals and External
 }
 
 // Predictor returns a contender that fits a predictor of this module, as
@@ -76,6 +77,16 @@ func (c *Contender) method() method {
 	}
 	return nil
 }
+
+// external returns the router's predictions if another program has made them, nil
+// if not.
+func (c *Contender) external() *external {
+	x, _ := c.own.(*external)
+	return x
+}
+
+// fixed reports whether the router was fitted before, and cannot be fitted here.
+func (c *Contender) fixed() bool { return c.own == nil && c.Fitted != nil || c.external() != nil }
 
 // custom is a router from outside this package.
 type custom struct {

@@ -94,7 +94,7 @@ func (d details) write(r *Report, o compareOptions) error {
 		l := &r.Routers[k]
 		curve := c.trace.Curve(nil)
 		l.AUDC = number(frontier.AUDC(curve, d.scale.Low, d.scale.High))
-		if c.single {
+		if !c.curved() {
 			l.AUDC = Number(math.NaN())
 		}
 		arena := math.Inf(-1)
@@ -119,7 +119,9 @@ func (d details) write(r *Report, o compareOptions) error {
 			continue
 		}
 		l.Worth, l.Settings = string(c.entry.worth), c.entry.settings
-		l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
+		if c.grid != nil {
+			l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
+		}
 		l.Robustness = d.robustness(c, curve)
 	}
 	return nil
@@ -200,7 +202,7 @@ func (d details) source(c *contestant, name string, weights []float64) SourceLin
 	}
 	m := frontier.NewScale(d.singles.Curve(weights)).Measure(c.trace.Curve(weights))
 	line.AIQ, line.Peak, line.QNC = number(m.AIQ), number(m.Peak), number(m.QNC)
-	if c.single {
+	if !c.curved() {
 		line.AIQ = Number(math.NaN())
 	}
 	return line

@@ -32,8 +32,14 @@ type entry struct {
 	notes    []string // for the report
 	fitted   int      // the mean number of queries that a fit saw
 
-	grid []float64 // of steps
+	grid   []float64 // of steps
+	labels []string  // the names of the settings, for a router without a grid
+
+	external *PredictionsFile // nil for a router that was asked here
 }
+
+// settingCount is the number of settings of the steps.
+func (e *entry) settingCount() int { return max(len(e.grid), len(e.labels)) }
 
 // newEntry returns an entry without answers.
 func newEntry(name string, t *table.Table) *entry {
@@ -127,7 +133,7 @@ func (e *entry) choices(i int, p *carrot.Prediction) []frontier.Step {
 
 // trace returns the entry's trace on some rows, all of which must be answered.
 func (e *entry) trace(rows []int) (frontier.Trace, error) {
-	t := frontier.Trace{Settings: len(e.grid), Steps: make([][]frontier.Step, len(rows))}
+	t := frontier.Trace{Settings: e.settingCount(), Steps: make([][]frontier.Step, len(rows))}
 	for k, i := range rows {
 		if e.steps[i] == nil {
 			return t, fmt.Errorf("router %s has no answer for query %q", e.name, e.table.Set.Queries[i].ID)

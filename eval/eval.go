@@ -116,6 +116,13 @@ func Run(ctx context.Context, set *dataset.Set, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	for _, c := range o.Contenders {
+		if x := c.external(); x != nil {
+			if err := x.check(set); err != nil {
+				return nil, err
+			}
+		}
+	}
 	e := &evaluation{Options: o, set: set, cache: newCache(o.CacheDir),
 		tables: map[string]*table.Table{}, variants: map[*table.Table][][]carrot.Representation{}}
 	if e.Progress == nil {
@@ -156,14 +163,22 @@ func (o *Options) check() error {
 	switch {
 	case o.Embedder == nil:
 		return errors.New("evaluate: Options.Embedder is missing")
-	case o.Folds < 0 || o.Folds == 1:
-		return fmt.Errorf("evaluate: %d folds: want at least 2", o.Folds)
-	case o.Folds > 0 && o.LeaveSourcesOut:
-		return errors.New("evaluate: folds and leaving sources out are two ways to hold queries out: choose one")
+	case o.checkFolds() != nil:
+		return o.checkFolds()
 	case o.PaperProtocol && o.outOfFold():
 		return errors.New("evaluate: the paper's protocol fits on one split and measures on another, without folds")
 	case len(o.Pair) != 0 && (len(o.Pair) != 2 || o.Pair[0] == o.Pair[1]):
 		return fmt.Errorf("evaluate: pair %s: want two different models", strings.Join(o.Pair, ","))
+	}
+	return nil
+}
+
+func (o *Options) checkFolds() error {
+	switch {
+	case o.Folds < 0 || o.Folds == 1:
+		return fmt.Errorf("evaluate: %d folds: want at least 2", o.Folds)
+	case o.Folds > 0 && o.LeaveSourcesOut:
+		return errors.New("evaluate: folds and leaving sources out are two ways to hold queries out: choose one")
 	}
 	return nil
 }
@@ -345,12 +360,12 @@ func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 				}})
 		}
 		switch {
-		case c.Fitted != nil:
+		case c.fixed():
 			entry, err := fit(0)
 			if err != nil {
 				return nil, err
 			}
-			e.noteOverlap(c)
+			e.noteFixed(c)
 			out = append(out, answer{contender: c, entry: entry})
 		case len(e.parts) == 0:
 			e.note("%s is absent: the data has no queries outside %s to fit it on", c.Name, e.split())
@@ -372,14 +387,18 @@ func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 // partsOf returns e's parts or, for a router that is fitted already, one part with
 // all the rows to measure on.
 func (e *evaluation) partsOf(c Contender) []part {
-	if c.Fitted != nil {
+	if c.fixed() {
 		return []part{{Held: e.rows}}
 	}
 	return e.parts
 }
 
-// noteOverlap adds a note if a router was trained on the rows to measure on.
-func (e *evaluation) noteOverlap(c Contender) {
+// noteFixed notes what is known of the rows on which a router was fitted before.
+func (e *evaluation) noteFixed(c Contender) {
+	if x := c.external(); x != nil {
+		e.noteExternal(c.Name, x)
+		return
+	}
 	if !e.outOfFold() && e.split() == dataset.SplitTest {
 		return
 	}
@@ -388,6 +407,24 @@ func (e *evaluation) noteOverlap(c Contender) {
 			e.note("%s was trained on this data: outside test its figures are optimistic", c.Name)
 			return
 		}
+	}
+}
+
+// noteExternal says what cannot be known of an external router.
+func (e *evaluation) noteExternal(name string, x *external) {
+	fitted := "on queries outside " + string(e.split())
+	if e.outOfFold() {
+		fitted = "outside the folds (carrot data folds writes them)"
+	}
+	e.note("%s is external: its predictions are read from %s, and that it was fitted %s cannot be checked", name, x.base(), fitted)
+	if e.LearningCurve {
+		e.note("%s has no learning curve: it is not fitted here", name)
+	}
+	if e.Robustness {
+		e.note("%s has no line under robustness: its file has no predictions for changed prompts", name)
+	}
+	if e.PaperProtocol {
+		e.note("%s is not measured by the paper's protocol: it is not fitted here", name)
 	}
 }
 
@@ -447,7 +484,7 @@ func (e *evaluation) protocols(ctx context.Context, base *table.Table, answers [
 	var measured, outOfFold []*entry
 	for _, a := range answers {
 		who := a.contender.method()
-		if who.worth() != rivals.Quality || a.contender.Fitted != nil {
+		if who.worth() != rivals.Quality || a.contender.fixed() {
 			continue
 		}
 		entry, err := runOutOfFold(ctx, a.contender.Name, who, a.entry.table, e.parts[0].Fit, runOptions{Cache: e.cache,

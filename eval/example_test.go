@@ -1,7 +1,9 @@
 package eval_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"strings"
@@ -114,6 +116,61 @@ func invented() *dataset.Set {
 	}
 	s.Fingerprint = s.ComputeFingerprint()
 	return s
+}
+
+// Another program fits its router on the folds that eval measures on, and writes what
+// the router predicts. Here both are one program, and the router knows how well each
+// model does on prompts that begin with the same word.
+func ExampleExternal() {
+	ctx, outcomes := context.Background(), invented()
+	folds, err := eval.Folds(outcomes, eval.Options{Folds: 5})
+	if err != nil {
+		log.Fatal(err)
+	}
+	rows, word := map[string]int{}, map[string]string{} // of each query
+	for i, q := range outcomes.Queries {
+		rows[q.ID] = i
+		word[q.ID], _, _ = strings.Cut(q.Prompt, " ")
+	}
+	var predictions bytes.Buffer
+	for _, held := range folds {
+		type candidate struct {
+			Name         string  `json:"name"`
+			Quality      float64 `json:"quality"`
+			OutputTokens float64 `json:"output_tokens"`
+		}
+		candidates := make([]candidate, len(outcomes.Models))
+		for m, model := range outcomes.Models {
+			c, seen := candidate{Name: model.Name}, 0.0
+			for _, other := range folds {
+				if i := rows[other.ID]; other.Fold != held.Fold && word[other.ID] == word[held.ID] {
+					seen++
+					c.Quality += (outcomes.Score.At(i, m) - c.Quality) / seen
+					c.OutputTokens += (outcomes.OutputTokens.At(i, m) - c.OutputTokens) / seen
+				}
+			}
+			candidates[m] = c
+		}
+		if err := json.NewEncoder(&predictions).Encode(map[string]any{"id": held.ID, "candidates": candidates}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	mine, err := eval.External("by first word", &predictions, "predictions.jsonl")
+	if err != nil {
+		log.Fatal(err)
+	}
+	static, err := embed.Default()
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := eval.Run(ctx, outcomes, eval.Options{Embedder: static, Folds: 5, Contenders: []eval.Contender{mine}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s: AIQ %v\n%s\n", report.Routers[0].Name, report.Routers[0].AIQ, report.Notes[0])
+	// Output:
+	// by first word: AIQ 0.9439
+	// by first word is external: its predictions are read from predictions.jsonl, and that it was fitted outside the folds (carrot data folds writes them) cannot be checked
 }
 
 // Rivals are contenders with names of their own.

@@ -88,3 +88,38 @@ func thin(set *dataset.Set, rows []int, share float64) []int {
 	}
 	return kept
 }
+
+// Fold is the fold of a query. Folds are numbered from 0; the routers that answer the
+// queries of a fold are fitted on those of all others.
+type Fold struct {
+	ID     string `json:"id"` // of the query
+	Fold   int    `json:"fold"`
+	Source string `json:"source,omitempty"` // left out, if it is sources that are left out
+}
+
+// Folds lists, in the order of set, the queries that Run measures with the same
+// o.Folds or o.LeaveSourcesOut, one of which must be set, so that a router that is
+// fitted by another program (see [External]) can be fitted as fairly. Queries marked
+// test have no fold. A fold depends on the prompt or the source alone, not on a seed.
+func Folds(set *dataset.Set, o Options) ([]Fold, error) {
+	if err := o.checkFolds(); err != nil {
+		return nil, err
+	}
+	if !o.outOfFold() {
+		return nil, errors.New("list folds: neither folds nor leaving sources out is asked for")
+	}
+	e := &evaluation{Options: o, set: set}
+	if err := e.choose(); err != nil {
+		return nil, err
+	}
+	out := make([]Fold, len(e.set.Queries))
+	for number, p := range e.parts {
+		for _, i := range p.Held {
+			out[i] = Fold{ID: e.set.Queries[i].ID, Fold: number}
+			if o.LeaveSourcesOut {
+				out[i].Source = e.set.Queries[i].Source
+			}
+		}
+	}
+	return out, nil
+}

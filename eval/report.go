@@ -85,17 +85,20 @@ type ModelPrice struct {
 // RouterLine is one router in a report. Intervals are the central 95% of a
 // bootstrap over queries, and null without a bootstrap.
 type RouterLine struct {
-	Name        string       `json:"name"`
-	AIQ         Number       `json:"aiq"`
-	AIQInterval []Number     `json:"aiq_ci"`
-	Peak        Number       `json:"peak"`
-	PeakCI      []Number     `json:"peak_ci"`
-	QNC         Number       `json:"qnc"`
-	QNCInterval []Number     `json:"qnc_ci"`
-	Cost95      Number       `json:"cost95"`
-	GapClosed   Number       `json:"gap_closed"`
-	Calibration *Calibration `json:"calibration"` // null if the router forecasts no quality
-	Curve       []CurvePoint `json:"curve"`
+	Name string `json:"name"`
+	// External names the file with the predictions of a router that another
+	// program runs. On which queries that router was fitted is not known.
+	External    *PredictionsFile `json:"external,omitempty"`
+	AIQ         Number           `json:"aiq"` // null for single points, such as those of best-single
+	AIQInterval []Number         `json:"aiq_ci"`
+	Peak        Number           `json:"peak"`
+	PeakCI      []Number         `json:"peak_ci"`
+	QNC         Number           `json:"qnc"`
+	QNCInterval []Number         `json:"qnc_ci"`
+	Cost95      Number           `json:"cost95"`
+	GapClosed   Number           `json:"gap_closed"`
+	Calibration *Calibration     `json:"calibration"` // null if the router forecasts no quality
+	Curve       []CurvePoint     `json:"curve"`
 	// Worth says what the router's forecast of quality means; Settings are the
 	// hyperparameters chosen, fit by fit.
 	Worth    string   `json:"worth,omitempty"`
@@ -113,13 +116,14 @@ type RouterLine struct {
 }
 
 // CurvePoint is one setting of a router. USDPerQuality is null where cost does not
-// matter, and for the single models of the zero router and the best single, which
-// Model names.
+// matter, for the single models of the zero router and the best single, which Model
+// names, and for the points of an external router, which Setting names.
 type CurvePoint struct {
 	USDPerQuality Number  `json:"usd_per_quality"`
 	CostUSD       float64 `json:"cost_usd"`
 	Quality       float64 `json:"quality"`
 	Model         string  `json:"model,omitempty"`
+	Setting       string  `json:"setting,omitempty"`
 }
 
 // Pair is the paired difference of two routers' AIQ.
@@ -166,14 +170,19 @@ func newReport(t *table.Table, all []*contestant, scale frontier.Scale, o compar
 			AIQInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.AIQ })),
 			PeakCI:      numbers(c.interval(func(m frontier.Metrics) float64 { return m.Peak })),
 			QNCInterval: numbers(c.interval(func(m frontier.Metrics) float64 { return m.QNC }))}
-		if c.single {
+		if !c.curved() {
 			l.AIQ, l.GapClosed, l.AIQInterval = Number(math.NaN()), Number(math.NaN()), nil
+		}
+		if c.entry != nil {
+			l.External = c.entry.external
 		}
 		for s, p := range c.trace.Curve(nil) {
 			point := CurvePoint{USDPerQuality: Number(math.NaN()), CostUSD: p.Cost, Quality: p.Quality}
 			switch {
 			case c.single:
 				point.Model = r.BestSingle
+			case c.labels != nil:
+				point.Setting = c.labels[s]
 			case c.grid == nil:
 				point.Model = r.Models[s]
 			default:
@@ -193,7 +202,7 @@ func pairs(all []*contestant) []Pair {
 	var out []Pair
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if slices.Contains(references, a.name) || b.name == "oracle" || b.single {
+			if slices.Contains(references, a.name) || b.name == "oracle" || !a.curved() || !b.curved() {
 				continue
 			}
 			p := Pair{A: a.name, B: b.name, AIQDiff: number(a.metrics.AIQ - b.metrics.AIQ)}

@@ -37,7 +37,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
+	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -59,6 +59,26 @@ func (r *Report) writePairs(w io.Writer, firstOnly bool) error {
 			continue
 		}
 		fmt.Fprintf(tw, "%s - %s\t%+.4f\t%s\t%s\n", p.A, p.B, float64(p.AIQDiff), span(p.Interval), p.verdict())
+	}
+	return tw.Flush()
+}
+
+// writePoints lists the points of routers that have no curve.
+func (r *Report) writePoints(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	head := false
+	for _, l := range r.Routers {
+		for _, p := range l.Curve {
+			if p.Setting == "" {
+				continue
+			}
+			if !head {
+				fmt.Fprintln(w, "\npoints of routers that only say which model they choose")
+				fmt.Fprintln(tw, "router\tsetting\tUSD a query\tquality")
+				head = true
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%.3g\t%.4f\n", l.Name, p.Setting, p.CostUSD, p.Quality)
+		}
 	}
 	return tw.Flush()
 }

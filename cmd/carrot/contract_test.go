@@ -160,9 +160,12 @@ func evalJSON(ts *testscript.TestScript, neg bool, args []string) {
 // checkRouterLine checks the figures and the curve of one router.
 func checkRouterLine(r object, models int) {
 	name := r.text("name")
-	if name == "best-single" {
+	curve := r.objects("curve")
+	_, external := r.keys["external"]
+	_, points := curve[0].keys["setting"]
+	if name == "best-single" || points {
 		if r.get("aiq") != nil || r.get("aiq_ci") != nil {
-			r.ts.Fatalf("best-single has aiq %v, want null", r.get("aiq"))
+			r.ts.Fatalf("%s has aiq %v, want null", name, r.get("aiq"))
 		}
 	} else {
 		r.number("aiq", 0, 1)
@@ -182,13 +185,23 @@ func checkRouterLine(r object, models int) {
 		c.number("brier", 0, 1)
 		c.number("ece", 0, 1)
 		c.number("r2", -10, 1)
-		c.number("output_tokens_mae", 0, 1e9)
-	} else if !slices.Contains([]string{"best-single", "zero-router", "oracle"}, name) {
+		if mae := c.maybe("output_tokens_mae"); mae < 0 || math.IsNaN(mae) && !external {
+			r.ts.Fatalf("%s.output_tokens_mae is %v", c.at, mae)
+		}
+	} else if !points && !slices.Contains([]string{"best-single", "zero-router", "oracle"}, name) {
 		r.ts.Fatalf("%s lacks a calibration", name)
 	}
-	curve := r.objects("curve")
+	if external {
+		file := asObject(r.ts, r.at+".external", r.get("external"))
+		if file.text("file") == "" || len(file.text("sha256")) != 64 {
+			r.ts.Fatalf("%s is %v", file.at, file.keys)
+		}
+	}
 	want := map[string]int{"best-single": 1, "zero-router": models}[name]
-	if want == 0 {
+	switch {
+	case points:
+		want = len(curve)
+	case want == 0:
 		want = 401
 		if curve[0].get("usd_per_quality") != nil {
 			r.ts.Fatalf("the curve of %s begins at %v, want null for +inf", name, curve[0].get("usd_per_quality"))

@@ -21,6 +21,7 @@ type dataCommand struct {
 	Describe describeCommand `cmd:"" help:"Say what is in a data folder."`
 	Check    checkCommand    `cmd:"" help:"List everything that is wrong with a data folder."`
 	Join     joinCommand     `cmd:"" help:"Merge data folders into one."`
+	Folds    foldsCommand    `cmd:"" help:"Write the folds of carrot eval, for routers of other programs."`
 }
 
 func (c *dataCommand) Help() string {

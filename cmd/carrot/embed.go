@@ -119,7 +119,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p := newProgress(t.err)
 	defer p.done()
-	embedder, err := openEmbedder(c.Embedder, p.count("embedding prompts"))
+	embedder, err := openEmbedder(c.Embedder, nil, p.count("embedding prompts"))
 	if err != nil {
 		return err
 	}

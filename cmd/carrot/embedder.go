@@ -10,15 +10,18 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 )
 
-const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder) or openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY)."
+const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder), openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY) or, for train and eval, npy:FILE (a float32 row for each query, in order; docs/own-router.md)."
 
 // openEmbedder opens the embedder that a flag describes, with the cache and
-// the key that the environment names.
-func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, error) {
+// the key that the environment names. texts are those that an npy embedder knows, nil
+// if others are to be embedded.
+func openEmbedder(spec string, texts []string, tell func(done, total int)) (carrot.Embedder, error) {
 	embedder, err := embed.Open(spec, embed.Options{
+		Texts:    texts,
 		CacheDir: cacheFolder("vectors"),
 		APIKey:   os.Getenv("OPENAI_API_KEY"),
 		Progress: tell,
@@ -32,6 +35,40 @@ func openEmbedder(spec string, tell func(done, total int)) (carrot.Embedder, err
 		return nil, hinted{err, "a folder needs config.json, tokenizer.json or vocab.txt, and model.safetensors"}
 	}
 	return embedder, err
+}
+
+// promptsOf returns the texts that an embedder is opened with: the prompts of the data
+// folder if the embedder is a file that has a vector for each of them, else nil.
+func promptsOf(spec string, dirs []string, load func() (*dataset.Set, error)) ([]string, error) {
+	if !strings.HasPrefix(spec, "npy:") {
+		return nil, nil
+	}
+	if len(dirs) != 1 {
+		return nil, usagef("--embedder %s has a row for each query of one data folder, but there are %d: carrot data join makes one of them", spec, len(dirs))
+	}
+	set, err := load()
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(set.Queries))
+	for i, q := range set.Queries {
+		texts[i] = q.Prompt
+	}
+	return texts, nil
+}
+
+// errRecorded is returned for a saved router whose embedder knows no new prompts.
+var errRecorded = errors.New("which has vectors of the recorded queries only, so that no new prompt can be embedded")
+
+// checkRecorded refuses to route with a saved router that was trained on a file of
+// vectors.
+func checkRecorded(a *artifact.Artifact) error {
+	wants := a.Manifest.Embedder
+	if !strings.HasPrefix(wants.ID, "npy@") {
+		return nil
+	}
+	return hinted{fmt.Errorf("it was trained with the embedder %q (%s), %w", wants.Spec, wants.ID, errRecorded),
+		"it can be measured by carrot eval; to route, train with an embedder that runs: static, bert:DIR or openai:URL#MODEL"}
 }
 
 // errWantsEmbedder is returned for a saved router whose embedder the user must

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot"
@@ -20,16 +21,17 @@ import (
 )
 
 type evalCommand struct {
-	Data      []string `required:"" placeholder:"DIR" help:"Data folder; several are joined."`
-	Router    []string `placeholder:"FILE" help:"Saved routers to measure on --split."`
-	Split     string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
-	Folds     int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
-	LeaveOut  string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
-	Predictor []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
-	Rivals    string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
-	Embedder  []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, …"`
-	Caution   float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
-	Prices    string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
+	Data        []string `required:"" placeholder:"DIR" help:"Data folder; several are joined."`
+	Router      []string `placeholder:"FILE" help:"Saved routers to measure on --split."`
+	Split       string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
+	Folds       int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
+	LeaveOut    string   `enum:",source" default:"" placeholder:"source" help:"The same, leaving one source out at a time."`
+	Predictor   []string `placeholder:"NAME" help:"Predictors to fit on the rows not measured: blend, knn:k=128, …; blend if neither this nor --router is given."`
+	Predictions []string `placeholder:"[NAME=]FILE" help:"Predictions of another program's router, as JSON lines (docs/own-router.md)."`
+	Rivals      string   `placeholder:"NAMES" help:"Rival methods to fit as well: all, fast, or names (see below)."`
+	Embedder    []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, npy:FILE, …"`
+	Caution     float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
+	Prices      string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 
 	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
@@ -57,10 +59,14 @@ Every rival starts from its authors' settings and is tuned on the queries it is
 fitted on, all with the same budget of trials (docs/rivals.md). Fitted routers are
 kept, so that an interrupted run resumes where it stopped.
 
+--predictions measures a router that another program runs; carrot data folds writes
+the folds that it must be fitted on. Its name is NAME or, without one, the file's.
+
 Examples:
   carrot eval --data mydata --router router.safetensors
   carrot eval --data mydata --folds 5 --predictor blend,knn
   carrot eval --data mydata --rivals all
+  carrot eval --data mydata --folds 5 --predictions mine=predictions.jsonl
   carrot eval --data mydata --leave-out source --json report.json`
 }
 
@@ -78,6 +84,8 @@ func (c *evalCommand) check() error {
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
 	case c.OutOfDomain != "" && c.HTML == "" && c.Markdown == "":
 		return usagef("--out-of-domain is shown by --html and --markdown: give one")
+	case c.Robustness && slices.ContainsFunc(c.Embedder, func(spec string) bool { return strings.HasPrefix(spec, "npy:") }):
+		return usagef("--robustness changes prompts, and an npy embedder has no vectors of changed ones: leave one out")
 	case c.CountCalls != "" && c.Prices != "":
 		return usagef("--count-calls counts calls and needs no --prices: give one")
 	case len(c.Pair) == 2 && c.Pair[0] == c.Pair[1]:
@@ -108,8 +116,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p := newProgress(t.err)
 	defer p.done()
+	load := sync.OnceValues(func() (*dataset.Set, error) { return loadSet(ctx, c.Data) })
 	var err error
-	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn); err != nil {
+	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn, load); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
@@ -118,7 +127,7 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if o.Book, err = openBook(c.Prices); err != nil {
 		return err
 	}
-	set, err := loadSet(ctx, c.Data)
+	set, err := load()
 	if err != nil {
 		return err
 	}
@@ -165,11 +174,16 @@ func (c *evalCommand) explain(err error, set *dataset.Set) error {
 }
 
 // contenders lists the routers that the flags ask for, in the order of the
-// report, and the embedder of the reference rows.
-func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Contender, base carrot.Embedder, err error) {
+// report, and the embedder of the reference rows. It loads the data only if an embedder
+// needs their prompts.
+func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*dataset.Set, error)) (out []eval.Contender, base carrot.Embedder, err error) {
 	embedders := make([]carrot.Embedder, len(c.Embedder))
 	for k, spec := range c.Embedder {
-		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
+		texts, err := promptsOf(spec, c.Data, load)
+		if err != nil {
+			return nil, nil, err
+		}
+		if embedders[k], err = openEmbedder(spec, texts, p.count("embedding prompts with "+spec)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -212,6 +226,14 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 			add(eval.Predictor(text, spec))
 		}
 	}
+	for _, text := range c.Predictions {
+		p.say("reading predictions " + text)
+		one, err := externalRouter(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		add(one)
+	}
 	if names := c.rivals(); names != "" {
 		others, err := eval.Rivals(names, c.Seed)
 		if err != nil {
@@ -222,10 +244,34 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 		}
 	}
 	if len(c.Router) > 0 {
-		base, err = openEmbedder("static", nil)
+		base, err = openEmbedder("static", nil, nil)
 		return out, base, err
 	}
 	return out, embedders[0], nil
+}
+
+// namedFile splits NAME=FILE. The name of a FILE alone is the file's, without its
+// folder and ending.
+func namedFile(text string) (name, path string) {
+	name, path, ok := strings.Cut(text, "=")
+	if !ok || strings.ContainsAny(name, `/\`) { // the = is part of the path
+		return stem(strings.TrimSuffix(text, ".gz")), text
+	}
+	return name, path
+}
+
+// externalRouter reads the predictions that a flag names, FILE or NAME=FILE.
+func externalRouter(text string) (eval.Contender, error) {
+	name, path := namedFile(text)
+	if name == "" || path == "" {
+		return eval.Contender{}, usagef("--predictions %q: want FILE or NAME=FILE", text)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return eval.Contender{}, fmt.Errorf("read predictions: %w", err)
+	}
+	defer f.Close() // only read from
+	return eval.External(name, f, path)
 }
 
 // embedderOf returns the embedder of a saved router: one of those that --embedder
@@ -240,7 +286,7 @@ func embedderOf(a *artifact.Artifact, named []carrot.Embedder) (carrot.Embedder,
 	if err != nil {
 		return nil, err
 	}
-	embedder, err := openEmbedder(spec, nil)
+	embedder, err := openEmbedder(spec, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -314,6 +360,12 @@ func (c *evalCommand) command(set string) string {
 		add("split", c.Split)
 	}
 	add("predictor", strings.Join(c.Predictor, ","))
+	var predictions []string
+	for _, text := range c.Predictions {
+		name, path := namedFile(text)
+		predictions = append(predictions, name+"="+filepath.Base(path))
+	}
+	add("predictions", strings.Join(predictions, ","))
 	add("rivals", c.Rivals)
 	add("embedder", strings.Join(embedders, ","))
 	if c.Caution > 0 {

@@ -63,11 +63,14 @@ func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifac
 		}
 		book = book.Overlay(own)
 	}
+	if err := checkRecorded(a); err != nil {
+		return nil, nil, fmt.Errorf("router %s: %w", f.Router, err)
+	}
 	spec, err := embedderSpec(a, f.Embedder)
 	if err != nil {
 		return nil, nil, fmt.Errorf("router %s: %w", f.Router, err)
 	}
-	embedder, err := openEmbedder(spec, nil)
+	embedder, err := openEmbedder(spec, nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -93,12 +93,16 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	embedder, err := openEmbedder(c.Embedder, p.count("embedding prompts"))
+	texts, err := promptsOf(c.Embedder, c.Data, func() (*dataset.Set, error) { return sets[0], nil })
+	if err != nil {
+		return err
+	}
+	embedder, err := openEmbedder(c.Embedder, texts, p.count("embedding prompts"))
 	if err != nil {
 		return err
 	}
 	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced,
-		EmbedderSpec: c.Embedder, Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.say,
+		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.say,
 		Warn: func(text string) {
 			p.done()
 			fmt.Fprintf(t.err, "carrot: warning: %s\n", text)
@@ -125,6 +129,15 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	}
 	fmt.Fprintf(t.out, "saved %s: %s on %d queries, %d models\n\n", c.Out, spec.Name, queries, len(saved.Manifest.Models))
 	return describe(t.out, saved)
+}
+
+// embedderSpec says in the saved router how its embedder was opened. A file of vectors is
+// named without its folder: nobody opens it from there.
+func (c *trainCommand) embedderSpec() string {
+	if path, ok := strings.CutPrefix(c.Embedder, "npy:"); ok {
+		return "npy:" + filepath.Base(path)
+	}
+	return c.Embedder
 }
 
 // command is the command line without paths, which differ between machines.

@@ -180,6 +180,10 @@ func (p *plot) curve(s series) {
 	switch {
 	case s.class == "single":
 		p.Marker(svg.Diamond, places[0], 6)
+	case s.scattered():
+		for _, at := range places {
+			p.Marker(max(s.shape, svg.Circle), at, 4)
+		}
 	case len(places) == 1:
 		p.Marker(svg.Circle, places[0], 3)
 	default:

@@ -21,9 +21,9 @@ func ExampleCSV() {
 		fmt.Println(err)
 	}
 	// Output:
-	// dataset,split,queries,router,reference,forecasts,group,aiq,aiq_low,aiq_high,peak,peak_low,peak_high,qnc,qnc_low,qnc_high,cost95,gap_closed,audc,routerarena_best,brier,ece,r2,output_tokens_relative_mae,cost_relative_mae
-	// mydata,test,60,blend,false,,,0.81,0.79,0.83,0.85,,,,,,0,0,0,0,,,,,
-	// mydata,test,60,best-single,true,,,,,,0.84,,,1,,,0,0,0,0,,,,,
+	// dataset,split,queries,router,reference,forecasts,group,aiq,aiq_low,aiq_high,peak,peak_low,peak_high,qnc,qnc_low,qnc_high,cost95,gap_closed,audc,routerarena_best,brier,ece,r2,output_tokens_relative_mae,cost_relative_mae,external
+	// mydata,test,60,blend,false,,,0.81,0.79,0.83,0.85,,,,,,0,0,0,0,,,,,,false
+	// mydata,test,60,best-single,true,,,,,,0.84,,,1,,,0,0,0,0,,,,,,false
 }
 
 // The page is self-contained: write it to a file and open it.

@@ -16,7 +16,7 @@ func CSV(w io.Writer, r *eval.Report) error {
 	b := newBoard(r)
 	out := csv.NewWriter(w)
 	rows := [][]string{{"dataset", "split", "queries", "router", "reference", "forecasts", "group", "aiq", "aiq_low", "aiq_high", "peak", "peak_low", "peak_high",
-		"qnc", "qnc_low", "qnc_high", "cost95", "gap_closed", "audc", "routerarena_best", "brier", "ece", "r2", "output_tokens_relative_mae", "cost_relative_mae"}}
+		"qnc", "qnc_low", "qnc_high", "cost95", "gap_closed", "audc", "routerarena_best", "brier", "ece", "r2", "output_tokens_relative_mae", "cost_relative_mae", "external"}}
 	for k := range r.Routers {
 		l := &r.Routers[k]
 		group := ""
@@ -33,6 +33,7 @@ func CSV(w io.Writer, r *eval.Report) error {
 		} else {
 			fields = append(fields, "", "", "", "", "")
 		}
+		fields = append(fields, fmt.Sprint(l.External != nil))
 		rows = append(rows, fields)
 	}
 	return out.WriteAll(rows)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/carrot-router/carrot/eval"
 	"github.com/carrot-router/carrot/frontier"
@@ -15,9 +16,15 @@ const nearly = 0.97
 func (b *board) headline() []string {
 	l := b.bestLearned()
 	if l == nil {
+		if slices.ContainsFunc(b.Routers, func(l eval.RouterLine) bool { return isLearned(l.Name) }) {
+			return []string{"No learned router has a curve, so none has an AIQ: their settings are single points."}
+		}
 		return []string{"No learned router was measured: the report has only reference rows."}
 	}
 	out := []string{fmt.Sprintf("%s is the best learned router by AIQ (%s)%s.", l.Name, decimals(l.AIQ, 4), b.company(l.Name))}
+	if l.External != nil {
+		out = append(out, "It is external: on which queries it was fitted cannot be checked.")
+	}
 	out = append(out, b.savings(l)...)
 	zero, ok := b.difference(l.Name, zeroName)
 	switch {
@@ -44,7 +51,7 @@ func (b *board) company(leader string) string {
 	level, others := 0, 0
 	for k := range b.Routers {
 		name := b.Routers[k].Name
-		if name == leader || !isLearned(name) {
+		if name == leader || !isLearned(name) || !finite(b.Routers[k].AIQ) {
 			continue
 		}
 		others++

@@ -212,8 +212,11 @@ func (b *board) payload(all []series) payload {
 		r := payloadRouter{Name: l.Name, Key: all[k].key(), Quality: l.Worth == "" || l.Worth == "quality", Points: [][3]any{}}
 		for _, p := range all[k].points {
 			var setting any = compact(p.USDPerQuality)
-			if p.Model != "" {
+			switch {
+			case p.Model != "":
 				setting = p.Model
+			case p.Setting != "":
+				setting = "setting: " + p.Setting
 			}
 			r.Points = append(r.Points, [3]any{compact(1000 * p.CostUSD), compact(p.Quality), setting})
 		}

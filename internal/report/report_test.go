@@ -330,3 +330,51 @@ func TestSize(t *testing.T) {
 		t.Errorf("the page of 20 routers has %d bytes, want at most 1,500,000", n)
 	}
 }
+
+// TestExternal: a router of another program is marked in every form. One that has points
+// is shown as points, and nobody is said to be ahead of it.
+func TestExternal(t *testing.T) {
+	r := synthetic(3)
+	r.Routers[0].External = &eval.PredictionsFile{File: "mine.jsonl", SHA256: "0123"}
+	points := &r.Routers[2]
+	points.External, points.AIQ, points.AIQInterval = r.Routers[0].External, nan, nil
+	points.Curve = []eval.CurvePoint{
+		{USDPerQuality: nan, CostUSD: 0.001, Quality: 0.78, Setting: "0.5"},
+		{USDPerQuality: nan, CostUSD: 0.002, Quality: 0.81, Setting: "0.9"},
+	}
+	var pairs []eval.Pair
+	for _, p := range r.Pairs {
+		if p.A != points.Name && p.B != points.Name {
+			pairs = append(pairs, p)
+		}
+	}
+	r.Pairs = pairs
+	page := written(t, func(w io.Writer, r *eval.Report) error { return Markdown(w, r, Options{}) }, r)
+	for _, want := range []string{
+		"blend is the best learned router by AIQ (0.7900), but the other one cannot be told apart from it.",
+		"It is external: on which queries it was fitted cannot be checked.",
+		"another program made its predictions (mine.jsonl)",
+		"| a-rival | 0.5 | 1.00 | 0.7800 |",
+		"| a-rival | 0.9 | 2.00 | 0.8100 |",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%.3000s", want, page)
+		}
+	}
+	drawing := written(t, func(w io.Writer, r *eval.Report) error { return CurvesSVG(w, r, SVGOptions{Everything: true}) }, r)
+	_, curve, ok := strings.Cut(drawing, `data-r="2">`)
+	curve, _, _ = strings.Cut(curve, "</g>")
+	if !ok || strings.Contains(curve, "line") || strings.Count(curve, `class="mark"`) != 2 {
+		t.Errorf("the points are drawn as %s", curve)
+	}
+	html := written(t, func(w io.Writer, r *eval.Report) error { return HTML(w, r, Options{}) }, r)
+	if !strings.Contains(html, `"setting: 0.5"`) {
+		t.Error("the page's data lack the settings of the points")
+	}
+	rows := written(t, CSV, r)
+	for k, line := range strings.Split(strings.TrimSpace(rows), "\n")[1:] {
+		if got, want := strings.HasSuffix(line, ",true"), k == 0 || k == 2; got != want {
+			t.Errorf("CSV: external is %t in %s", got, line)
+		}
+	}
+}

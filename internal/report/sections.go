@@ -64,10 +64,36 @@ func (b *board) ratings(all []series) section {
 	} else {
 		s.Notes = append(s.Notes, "Without a bootstrap there are no intervals, and it is unknown which of these differences are noise.")
 	}
+	if points := b.points(); len(points.Rows) > 0 {
+		s.Tables = append(s.Tables, points)
+	}
+	for k := range b.Routers {
+		if l := &b.Routers[k]; l.External != nil {
+			text := fmt.Sprintf("%s is external: another program made its predictions (%s), and on which queries it was fitted cannot be checked.", l.Name, l.External.File)
+			if all[k].scattered() {
+				text += " It says which model it chooses at each of its settings. These are points, which have no AIQ."
+			}
+			s.Notes = append(s.Notes, text)
+		}
+	}
 	if slices.ContainsFunc(b.Routers, func(l eval.RouterLine) bool { return isCascade(l.Name) }) {
 		s.Notes = append(s.Notes, "A cascade asks several models and a judge that sees their answers. Its row shows what it could reach with such a judge; it does not decide by the prompt alone.")
 	}
 	return s
+}
+
+// points lists the settings of routers that have points instead of a curve.
+func (b *board) points() table {
+	t := table{Caption: "Points", Head: head("router", "setting", b.unit.axis(), "quality")}
+	t.Head[1].Class = ""
+	for k := range b.Routers {
+		for _, p := range b.Routers[k].Curve {
+			if p.Setting != "" {
+				t.Rows = append(t.Rows, row{"", []cell{name(b.Routers[k].Name), {Text: p.Setting}, num(significant(1000 * p.CostUSD)), num(decimals(p.Quality, 4))}})
+			}
+		}
+	}
+	return t
 }
 
 func isLearnedOrReference(name string) bool { return isLearned(name) || isReference(name) }

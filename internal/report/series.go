@@ -24,6 +24,9 @@ type series struct {
 	points []eval.CurvePoint
 }
 
+// scattered reports whether the settings are points of their own rather than a curve.
+func (s *series) scattered() bool { return len(s.points) > 0 && s.points[0].Setting != "" }
+
 // key numbers an emphasised series.
 func (s *series) key() string {
 	if s.shape == 0 {
@@ -92,7 +95,7 @@ func distinct(curve []eval.CurvePoint) []eval.CurvePoint {
 		if !finite(p.CostUSD) || !finite(p.Quality) {
 			continue
 		}
-		if n := len(out); n > 0 && p.Model == "" && out[n-1].CostUSD == p.CostUSD && out[n-1].Quality == p.Quality {
+		if n := len(out); n > 0 && p.Model == "" && p.Setting == "" && out[n-1].CostUSD == p.CostUSD && out[n-1].Quality == p.Quality {
 			continue
 		}
 		out = append(out, p)

@@ -103,7 +103,13 @@ func hostile(text string) *eval.Report {
 		for s := range l.Settings {
 			l.Settings[s] = text
 		}
+		if k == 1 {
+			l.External = &eval.PredictionsFile{File: text, SHA256: text}
+		}
 		for p := range l.Curve {
+			if k == 1 {
+				l.Curve[p].Setting = fmt.Sprint(text, p)
+			}
 			if l.Curve[p].Model != "" {
 				l.Curve[p].Model = r.Models[p%len(r.Models)]
 			}

@@ -47,6 +47,9 @@ const (
 	Quality Worth = "quality"
 	WinRate Worth = "win rate"
 	Share   Worth = "share"
+	// Setting is that of a router that only says which model it chooses at each
+	// of its settings.
+	Setting Worth = "setting"
 )
 
 // Method is a rival and the settings that are tried.
