@@ -96,13 +96,9 @@ func (c *importCommand) columns() (map[string]string, error) {
 }
 
 func (c *importCommand) Run(ctx context.Context, t terminal) error {
-	book := price.Default()
-	if c.Prices != "" {
-		own, err := price.Open(c.Prices)
-		if err != nil {
-			return err
-		}
-		book = own
+	prices, err := c.prices()
+	if err != nil {
+		return err
 	}
 	columns, err := c.columns()
 	if err != nil {
@@ -112,20 +108,46 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	defer p.done()
 	count := p.count("importing")
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
-		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
-		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
+		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { count(int(done), int(total)) },
 	})
 	if err != nil {
 		return err
 	}
 	p.done()
+	printWarnings(t.err, c.Source, missingWarnings(report.Missing))
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
 	}
 	c.print(t.out, report)
 	return nil
+}
+
+// prices returns the prices that go before those of the source, or nil.
+func (c *importCommand) prices() (func(model string) (in, out float64, ok bool), error) {
+	book := price.Default()
+	format := slices.IndexFunc(importer.Formats(), func(f importer.Format) bool { return f.Name == c.Format })
+	switch {
+	case c.Prices != "":
+		own, err := price.Open(c.Prices)
+		if err != nil {
+			return nil, err
+		}
+		book = own
+	case format >= 0 && importer.Formats()[format].Priced:
+		return nil, nil
+	}
+	return func(model string) (in, out float64, ok bool) { return listPrice(book, model) }, nil
+}
+
+// missingWarnings says which results of a published source could not be imported.
+func missingWarnings(missing []string) []warning {
+	if len(missing) == 0 {
+		return nil
+	}
+	return []warning{{"holds no results of " + strings.Join(missing, ", ") + ": they are not in the data folder",
+		"import from a whole clone with its files checked out; a partial clone lacks large files"}}
 }
 
 // warning is something about a data folder that does no harm by itself, and
