@@ -73,13 +73,15 @@ type Manifest struct {
 	Data      []Data       `json:"data"`
 	// PriceDate is the newest date of the prices that the frontier was
 	// computed with.
-	PriceDate   string             `json:"price_date,omitempty"`
-	Frontier    []carrot.Point     `json:"frontier"` // out of fold
-	BestSingle  carrot.Point       `json:"best_single"`
-	Metrics     map[string]float64 `json:"metrics"` // out of fold
-	Command     string             `json:"command"`
-	Licence     string             `json:"licence"`
-	Description string             `json:"description,omitempty"`
+	PriceDate  string             `json:"price_date,omitempty"`
+	Frontier   []carrot.Point     `json:"frontier"` // out of fold
+	BestSingle carrot.Point       `json:"best_single"`
+	Metrics    map[string]float64 `json:"metrics"` // out of fold
+	// Command is the command line that made the router, without the name of its
+	// file. Its data are in Data, and its prices in Models.
+	Command     string `json:"command"`
+	Licence     string `json:"licence"`
+	Description string `json:"description,omitempty"`
 }
 
 // Embedder names the embedder that made the representations.
@@ -108,8 +110,9 @@ type Model struct {
 // Data names a data set that the router was trained on.
 type Data struct {
 	Name        string   `json:"name"`
-	Fingerprint string   `json:"fingerprint"`
-	Queries     int      `json:"queries"` // trained on
+	Fingerprint string   `json:"fingerprint"` // of all its rows
+	Rows        int      `json:"rows"`        // its queries, also those marked test; 0 in files in which it was not yet written
+	Queries     int      `json:"queries"`     // trained on
 	Sources     []string `json:"sources"`
 }
 

@@ -146,7 +146,12 @@ func missingWarnings(missing []string) []warning {
 	if len(missing) == 0 {
 		return nil
 	}
-	return []warning{{"holds no results of " + strings.Join(missing, ", ") + ": they are not in the data folder",
+	names := missing
+	const most = 5
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), fmt.Sprintf("%d others (--json lists them)", len(names)-most))
+	}
+	return []warning{{"holds no results of " + strings.Join(names, ", ") + ": they are not in the data folder",
 		"import from a whole clone with its files checked out; a partial clone lacks large files"}}
 }
 
@@ -196,7 +201,7 @@ func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
 		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
 	if r.Skipped > 0 {
-		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, or answers scored a second time\n", r.Skipped)
+		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, answers scored a second time, or summaries\n", r.Skipped)
 	}
 	if r.Rejected > 0 {
 		fmt.Fprintf(out, "%d bad rows are listed in %s/rejected.jsonl\n", r.Rejected, c.Dir)

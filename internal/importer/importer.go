@@ -191,18 +191,27 @@ func (im *importer) add(at place, q dataset.Query, outcomes []dataset.Outcome, n
 	if bad := im.check(&q, outcomes, names); bad != nil {
 		return im.refuse(at, *bad)
 	}
-	id := md5.Sum([]byte(q.ID))
-	if _, known := im.prompts[id]; !known {
-		if err := im.w.Query(q); err != nil {
-			return err
-		}
-		prompt := md5.Sum([]byte(q.Prompt))
-		im.prompts[id] = prompt
-		if im.splits != nil {
-			im.splits[prompt] = q.Split
-		}
+	if err := im.addQuery(q); err != nil {
+		return err
 	}
 	return im.write(at, q.ID, outcomes)
+}
+
+// addQuery writes a checked query, unless it was written before.
+func (im *importer) addQuery(q dataset.Query) error {
+	id := md5.Sum([]byte(q.ID))
+	if _, known := im.prompts[id]; known {
+		return nil
+	}
+	if err := im.w.Query(q); err != nil {
+		return err
+	}
+	prompt := md5.Sum([]byte(q.Prompt))
+	im.prompts[id] = prompt
+	if im.splits != nil {
+		im.splits[prompt] = q.Split
+	}
+	return nil
 }
 
 // write writes checked outcomes of a query that was written before.

@@ -216,6 +216,8 @@ func TestListedRefuses(t *testing.T) {
 		{"no prediction", "mmlu-pro", pro, `[` + mmluProGood + `,` + strings.Replace(mmluProGood, `"pred"`, `"secret"`, 1) + `]`, ":2: field pred: is missing", true},
 		{"kind of prediction", "mmlu-pro", pro, `[` + mmluProGood + `,` + strings.Replace(mmluProGood, `"pred":"A"`, `"pred":1`, 1) + `]`, ":2: field pred: is neither a letter nor null", true},
 		{"not an archive", "mmlu-pro", strings.Replace(pro, ".json", ".zip", 1), "version https://git-lfs", ": is not a zip archive: zip: not a valid zip file", false},
+		{"a damaged archive", "mmlu-pro", strings.Replace(pro, ".json", ".zip", 1), strings.Replace(string(zipArchive(t, "x.json", []byte(`["`+strings.Repeat("ab", 99)+`"]`))), "PK\x07\x08", "PK\x07\x09", -1),
+			":2: read: zip: checksum error", false},
 		{"nothing in it", "mmlu-pro", strings.Replace(pro, ".json", ".zip", 1), string(zipArchive(t, "x.txt", nil)), ": the archive holds no JSON file", false},
 	} {
 		t.Run(tt.format+" "+tt.name, func(t *testing.T) {

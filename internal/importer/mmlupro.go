@@ -26,8 +26,8 @@ var mmluProName = regexp.MustCompile(`^model_outputs_(.+)_5shots(?:\.json)?(\.zi
 // mmlu-pro/question_id and its source mmlu-pro/category. Its prompt is the
 // question and the options, a letter before each, without the examples that were
 // sent before it. If files have different texts for one question, the first in
-// the order of their paths counts, also if its model is not listed. The score is
-// 1 if the recorded pred is the answer.
+// the order of their paths counts, also if its model is not listed; that is also
+// the order of the queries. The score is 1 if the recorded pred is the answer.
 func importMMLUPro(ctx context.Context, src string, im *importer) error {
 	list := mmluProModels()
 	root, err := list.folder(src, "eval_results")
@@ -92,15 +92,19 @@ func mmluProFiles(root string, list *listing) ([]*mmluProFile, error) {
 }
 
 // read reads the file. Of a file that is not listed only the questions are used,
-// so that its faults do not matter.
+// so that faults in its form do not matter.
 func (f *mmluProFile) read(ctx context.Context) error {
 	r, err := openZipped(f.path)
 	if err == nil {
 		defer r.Close() // only read from
 		err = scanTexts(ctx, r, f.path, f.element)
 	}
-	if f.model < 0 && ctx.Err() == nil {
+	bad, fault := errors.AsType[*dataset.FormatError](err)
+	switch {
+	case fault && f.model < 0:
 		return nil
+	case fault && bad.Hint == "": // the archive is cut or damaged
+		bad.Hint = hintFetch
 	}
 	return err
 }
@@ -108,19 +112,21 @@ func (f *mmluProFile) read(ctx context.Context) error {
 // element imports one element of the list. Some lists hold names of subjects
 // after the answers, which come from a summary.
 func (f *mmluProFile) element(l *textfile.Reader, text []byte) error {
-	if len(text) > 0 && text[0] == '"' && f.model >= 0 {
-		return f.im.skip()
-	}
 	object, bad := parseObject(l, text)
 	switch {
-	case f.model >= 0 && bad != nil:
+	case f.model < 0 && bad == nil:
+		if q, bad := f.question(object); bad == nil && f.im.check(&q, nil, nil) == nil {
+			return f.im.addQuery(q) // in the order in which questions come
+		}
+		return nil
+	case f.model < 0:
+		return nil
+	case len(text) > 0 && text[0] == '"':
+		return f.im.skip()
+	case bad != nil:
 		return f.im.unreadable((*dataset.FormatError)(bad))
-	case f.model >= 0:
-		return f.row(int64(l.Line()), object)
-	case bad == nil:
-		f.question(object) // a bad one is left to the files that are listed
 	}
-	return nil
+	return f.row(int64(l.Line()), object)
 }
 
 // mmluProNames are the source's names for the fields of the common form.
@@ -255,28 +261,29 @@ func pythonString(s string) (item, rest string, ok bool) {
 	return "", "", false
 }
 
+const hintFetch = "fetch the file again; a partial clone lacks large files"
+
 // openZipped opens a file or, if it is a zip archive, the one JSON file in it.
 func openZipped(path string) (io.ReadCloser, error) {
 	if !strings.HasSuffix(path, ".zip") {
 		f, _, err := openSource(path)
 		return f, err
 	}
-	const hint = "fetch the file again; a partial clone lacks large files"
 	archive, err := zip.OpenReader(path)
 	if err != nil {
-		return nil, &dataset.FormatError{File: path, Reason: "is not a zip archive: " + textfile.Cause(err), Hint: hint, Err: err}
+		return nil, &dataset.FormatError{File: path, Reason: "is not a zip archive: " + textfile.Cause(err), Hint: hintFetch, Err: err}
 	}
 	at := slices.IndexFunc(archive.File, func(f *zip.File) bool {
 		return strings.HasSuffix(f.Name, ".json") && !strings.HasPrefix(filepath.Base(f.Name), ".") // those of macOS
 	})
 	if at < 0 {
 		archive.Close()
-		return nil, &dataset.FormatError{File: path, Reason: "the archive holds no JSON file", Hint: hint}
+		return nil, &dataset.FormatError{File: path, Reason: "the archive holds no JSON file", Hint: hintFetch}
 	}
 	f, err := archive.File[at].Open()
 	if err != nil {
 		archive.Close()
-		return nil, &dataset.FormatError{File: path, Reason: "cannot be unpacked: " + textfile.Cause(err), Hint: hint, Err: err}
+		return nil, &dataset.FormatError{File: path, Reason: "cannot be unpacked: " + textfile.Cause(err), Hint: hintFetch, Err: err}
 	}
 	return &zippedFile{f, archive}, nil
 }
