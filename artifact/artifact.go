@@ -109,11 +109,13 @@ type Model struct {
 
 // Data names a data set that the router was trained on.
 type Data struct {
-	Name        string   `json:"name"`
-	Fingerprint string   `json:"fingerprint"` // of all its rows
-	Rows        int      `json:"rows"`        // its queries, also those marked test; 0 in files in which it was not yet written
-	Queries     int      `json:"queries"`     // trained on
-	Sources     []string `json:"sources"`
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"` // of all its rows
+	Queries     int    `json:"queries"`     // trained on
+	// Rows are the queries of the set, also those marked test. It is 0 if the file
+	// does not say, as those of earlier versions.
+	Rows    int      `json:"rows,omitempty"`
+	Sources []string `json:"sources"`
 }
 
 // Artifact is a saved router. It holds what was fitted; the embedder and current

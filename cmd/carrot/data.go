@@ -126,8 +126,8 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 
 // prices returns the prices that go before those of the source, or nil.
 func (c *importCommand) prices() (func(model string) (in, out float64, ok bool), error) {
+	priced := slices.ContainsFunc(importer.Formats(), func(f importer.Format) bool { return f.Name == c.Format && f.Priced })
 	book := price.Default()
-	format := slices.IndexFunc(importer.Formats(), func(f importer.Format) bool { return f.Name == c.Format })
 	switch {
 	case c.Prices != "":
 		own, err := price.Open(c.Prices)
@@ -135,7 +135,7 @@ func (c *importCommand) prices() (func(model string) (in, out float64, ok bool),
 			return nil, err
 		}
 		book = own
-	case format >= 0 && importer.Formats()[format].Priced:
+	case priced:
 		return nil, nil
 	}
 	return func(model string) (in, out float64, ok bool) { return listPrice(book, model) }, nil

@@ -32,10 +32,14 @@ func compare(got, want *dataset.Set) *comparison {
 	for i, q := range got.Queries {
 		rows[q.ID] = i
 	}
-	known := make(map[string]bool, len(want.Queries))
+	known, last := make(map[string]bool, len(want.Queries)), -1
 	for k, q := range want.Queries {
 		known[q.ID] = true
 		i, ok := rows[q.ID]
+		if ok && i < last {
+			c.differs("query %s comes earlier than in the reference", q.ID)
+		}
+		last = max(last, i)
 		switch {
 		case !ok:
 			c.differs("query %s is missing", q.ID)
@@ -178,6 +182,9 @@ func TestCompare(t *testing.T) {
 	f(func(s *dataset.Set) { s.Models[0].Pool = true }, `model 0 is {"name":"Athene-70B","input_usd_per_million":0.9,"output_usd_per_million":0.9,"pool":true}, want {`)
 	if c := compare(set.Subset([]int{0, 2}, nil), set.Subset([]int{1, 2}, nil)); len(c.differences) != 1 || c.differences[0] != "query gsm/gsm-#1 is missing" || c.queries != 1 {
 		t.Errorf("without a query: %+v", c)
+	}
+	if c := compare(set.Subset([]int{2, 1}, nil), set.Subset([]int{1, 2}, nil)); len(c.differences) != 1 || c.differences[0] != "query gsm/gsm-#2 comes earlier than in the reference" {
+		t.Errorf("in another order: %+v", c)
 	}
 	if c := compare(set, set.Subset(seen, []int{1, 2, 3})); len(c.differences) != 4 || c.models != 0 {
 		t.Errorf("with a model more: %+v", c)

@@ -44,9 +44,9 @@ func importZeroEval(ctx context.Context, src string, im *importer) error {
 		return list.noneListed(src, "result_dirs/"+zeroEvalTasks[0]+"/*.json of the listed models")
 	}
 	hooks := im.hooks()
+	hooks.progress = nil // counted in files, which are many and small
 	for i, f := range files {
 		f.im = im
-		hooks.progress = nil // the files are many and small
 		if err := scanObjects(ctx, f.path, hooks, f.row); err != nil {
 			return err
 		}
