@@ -378,13 +378,16 @@ func (e *evaluation) partsOf(c Contender) []part {
 	return e.parts
 }
 
-// noteOverlap adds a note if a router was trained on the rows to measure on.
+// noteOverlap adds a note if a router was trained on the rows to measure on. Its
+// data may have been this set without the test rows, which have a fingerprint of
+// their own.
 func (e *evaluation) noteOverlap(c Contender) {
-	if !e.outOfFold() && e.split() == dataset.SplitTest {
+	if !e.outOfFold() && e.split() == dataset.SplitTest || len(c.TrainedOn) == 0 {
 		return
 	}
+	trainable := e.set.Subset(table.Trainable(e.set), nil).Fingerprint
 	for _, set := range c.TrainedOn {
-		if set == e.set.Fingerprint || set == e.set.Name {
+		if set == e.set.Fingerprint || set == e.set.Name || set == trainable {
 			e.note("%s was trained on this data: outside test its figures are optimistic", c.Name)
 			return
 		}
