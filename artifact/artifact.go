@@ -73,13 +73,15 @@ type Manifest struct {
 	Data      []Data       `json:"data"`
 	// PriceDate is the newest date of the prices that the frontier was
 	// computed with.
-	PriceDate   string             `json:"price_date,omitempty"`
-	Frontier    []carrot.Point     `json:"frontier"` // out of fold
-	BestSingle  carrot.Point       `json:"best_single"`
-	Metrics     map[string]float64 `json:"metrics"` // out of fold
-	Command     string             `json:"command"`
-	Licence     string             `json:"licence"`
-	Description string             `json:"description,omitempty"`
+	PriceDate  string             `json:"price_date,omitempty"`
+	Frontier   []carrot.Point     `json:"frontier"` // out of fold
+	BestSingle carrot.Point       `json:"best_single"`
+	Metrics    map[string]float64 `json:"metrics"` // out of fold
+	// Command is the command line that made the router, without the name of its
+	// file. Its data are in Data, and its prices in Models.
+	Command     string `json:"command"`
+	Licence     string `json:"licence"`
+	Description string `json:"description,omitempty"`
 }
 
 // Embedder names the embedder that made the representations.
@@ -107,10 +109,13 @@ type Model struct {
 
 // Data names a data set that the router was trained on.
 type Data struct {
-	Name        string   `json:"name"`
-	Fingerprint string   `json:"fingerprint"`
-	Queries     int      `json:"queries"` // trained on
-	Sources     []string `json:"sources"`
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"` // of all its rows
+	Queries     int    `json:"queries"`     // trained on
+	// Rows are the queries of the set, also those marked test. It is 0 if the file
+	// does not say, as those of earlier versions.
+	Rows    int      `json:"rows,omitempty"`
+	Sources []string `json:"sources"`
 }
 
 // Artifact is a saved router. It holds what was fitted; the embedder and current

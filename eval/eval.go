@@ -393,17 +393,20 @@ func (e *evaluation) partsOf(c Contender) []part {
 	return e.parts
 }
 
-// noteFixed notes what is known of the rows on which a router was fitted before.
+// noteFixed notes what is known of the rows on which a router was fitted before. Its
+// data may have been this set without the test rows, which have a fingerprint of
+// their own.
 func (e *evaluation) noteFixed(c Contender) {
 	if x := c.external(); x != nil {
 		e.noteExternal(c.Name, x)
 		return
 	}
-	if !e.outOfFold() && e.split() == dataset.SplitTest {
+	if !e.outOfFold() && e.split() == dataset.SplitTest || len(c.TrainedOn) == 0 {
 		return
 	}
+	trainable := e.set.Subset(table.Trainable(e.set), nil).Fingerprint
 	for _, set := range c.TrainedOn {
-		if set == e.set.Fingerprint || set == e.set.Name {
+		if set == e.set.Fingerprint || set == e.set.Name || set == trainable {
 			e.note("%s was trained on this data: outside test its figures are optimistic", c.Name)
 			return
 		}

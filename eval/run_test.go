@@ -121,6 +121,8 @@ func TestRunOwn(t *testing.T) {
 		{Name: "mine", Fit: fitByWord},
 		Predictor("sparse", spec(t, quick)),
 		{Name: "saved", Fitted: trained.Predictor, TrainedOn: []string{"synthetic"}},
+		{Name: "twin", Fitted: trained.Predictor, TrainedOn: []string{"renamed", set.Subset(table.Trainable(set), nil).Fingerprint}},
+		{Name: "stranger", Fitted: trained.Predictor, TrainedOn: []string{"other", "sha256:00"}},
 		{Name: "broken", Fit: func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error) {
 			return nil, errors.New("out of ideas")
 		}},
@@ -131,16 +133,19 @@ func TestRunOwn(t *testing.T) {
 	var shares []float64
 	r := evaluate(t, set, Options{Contenders: contenders, Bootstrap: 20, Split: dataset.SplitValidation,
 		Progress: func(_ string, share float64) { shares = append(shares, share) }})
-	if want := []string{"mine", "sparse", "saved", "cheapest", "complexity", "cascade:accuracy=0.8", "mean", "best-single", "zero-router", "oracle"}; !slices.Equal(names(r), want) {
+	if want := []string{"mine", "sparse", "saved", "twin", "stranger", "cheapest", "complexity", "cascade:accuracy=0.8", "mean", "best-single", "zero-router", "oracle"}; !slices.Equal(names(r), want) {
 		t.Fatalf("routers %q, want %q", names(r), want)
 	}
 	if mine, zero := line(t, r, "mine"), line(t, r, "zero-router"); !(mine.AIQ > zero.AIQ) || mine.Calibration == nil || mine.Settings != nil {
 		t.Errorf("mine: AIQ %v, the zero router's %v, calibration %v, settings %q", mine.AIQ, zero.AIQ, mine.Calibration, mine.Settings)
 	}
-	for _, want := range []string{"broken is absent: broken: out of ideas", `does not know model "middle" of the data's pool; it knows small, large`, "saved was trained on this data"} {
+	for _, want := range []string{"broken is absent: broken: out of ideas", `does not know model "middle" of the data's pool; it knows small, large`, "saved was trained on this data", "twin was trained on this data"} {
 		if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, want) }) {
 			t.Errorf("notes %q, want one that says %q", r.Notes, want)
 		}
+	}
+	if slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "stranger") }) {
+		t.Errorf("notes %q, want none about a router that was trained on other data", r.Notes)
 	}
 	if !slices.IsSorted(shares) || shares[0] != 0 || shares[len(shares)-1] != 1 {
 		t.Errorf("shares of the fits %v, want them to rise from 0 to 1", shares)

@@ -175,7 +175,7 @@ func manifest(t *table.Table, rows []int, p *predict.Predictor, sets []*dataset.
 
 // dataOf says what a set contributed.
 func dataOf(s *dataset.Set) artifact.Data {
-	d := artifact.Data{Name: s.Name, Fingerprint: s.Fingerprint}
+	d := artifact.Data{Name: s.Name, Fingerprint: s.Fingerprint, Rows: len(s.Queries)}
 	for _, row := range s.Describe().Sources {
 		if n := row.Train + row.Validation; n > 0 {
 			d.Queries += n

@@ -97,13 +97,9 @@ func (c *importCommand) columns() (map[string]string, error) {
 }
 
 func (c *importCommand) Run(ctx context.Context, t terminal) error {
-	book := price.Default()
-	if c.Prices != "" {
-		own, err := price.Open(c.Prices)
-		if err != nil {
-			return err
-		}
-		book = own
+	prices, err := c.prices()
+	if err != nil {
+		return err
 	}
 	columns, err := c.columns()
 	if err != nil {
@@ -113,20 +109,51 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	defer p.done()
 	count := p.count("importing")
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
-		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
-		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
+		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { count(int(done), int(total)) },
 	})
 	if err != nil {
 		return err
 	}
 	p.done()
+	printWarnings(t.err, c.Source, missingWarnings(report.Missing))
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
 	}
 	c.print(t.out, report)
 	return nil
+}
+
+// prices returns the prices that go before those of the source, or nil.
+func (c *importCommand) prices() (func(model string) (in, out float64, ok bool), error) {
+	priced := slices.ContainsFunc(importer.Formats(), func(f importer.Format) bool { return f.Name == c.Format && f.Priced })
+	book := price.Default()
+	switch {
+	case c.Prices != "":
+		own, err := price.Open(c.Prices)
+		if err != nil {
+			return nil, err
+		}
+		book = own
+	case priced:
+		return nil, nil
+	}
+	return func(model string) (in, out float64, ok bool) { return listPrice(book, model) }, nil
+}
+
+// missingWarnings says which results of a published source could not be imported.
+func missingWarnings(missing []string) []warning {
+	if len(missing) == 0 {
+		return nil
+	}
+	names := missing
+	const most = 5
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), fmt.Sprintf("%d others (--json lists them)", len(names)-most))
+	}
+	return []warning{{"holds no results of " + strings.Join(names, ", ") + ": they are not in the data folder",
+		"import from a whole clone with its files checked out; a partial clone lacks large files"}}
 }
 
 // warning is something about a data folder that does no harm by itself, and
@@ -175,7 +202,7 @@ func (c *importCommand) print(out io.Writer, r *importer.Report) {
 	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
 		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
 	if r.Skipped > 0 {
-		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, or answers scored a second time\n", r.Skipped)
+		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, answers scored a second time, or summaries\n", r.Skipped)
 	}
 	if r.Rejected > 0 {
 		fmt.Fprintf(out, "%d bad rows are listed in %s/rejected.jsonl\n", r.Rejected, c.Dir)

@@ -54,7 +54,11 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	}
 	fmt.Fprintf(tw, "embedder\t%s, %d dimensions\npredictor\t%s\n", m.Embedder.ID, m.Embedder.Dim, spec)
 	for _, d := range m.Data {
-		fmt.Fprintf(tw, "trained on\t%s: %d queries of %d sources (%s)\n", d.Name, d.Queries, len(d.Sources), d.Fingerprint)
+		queries := fmt.Sprint(d.Queries)
+		if d.Rows > d.Queries {
+			queries = fmt.Sprintf("%d of %d", d.Queries, d.Rows)
+		}
+		fmt.Fprintf(tw, "trained on\t%s: %s queries of %d sources (%s)\n", d.Name, queries, len(d.Sources), d.Fingerprint)
 	}
 	fmt.Fprintf(tw, "command\t%s\nlicence\t%s\n", m.Command, m.Licence)
 	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {

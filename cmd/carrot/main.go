@@ -76,7 +76,7 @@ type exit int
 func newParser(t terminal) (*kong.Kong, error) {
 	return kong.New(&commands{}, kong.Name("carrot"), kong.Description(description),
 		kong.Writers(t.out, t.err), kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.Vars{"embedder_help": embedderHelp, "import_formats": importFormats()},
+		kong.Vars{"embedder_help": embedderHelp, "no_licence": noLicence, "import_formats": importFormats()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/carrot-router/carrot/artifact"
@@ -26,7 +27,7 @@ type trainCommand struct {
 	Prices       string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 	KeepUnpriced []string `placeholder:"NAME" help:"Keep a model that has scores but neither tokens nor costs; it is then chosen only where cost does not matter."`
 	Seed         uint64   `placeholder:"N" help:"Random seed."`
-	Licence      string   `default:"unspecified" help:"Licence to record in the file."`
+	Licence      string   `default:"${no_licence}" help:"Licence to record in the file."`
 	Description  string   `placeholder:"TEXT" help:"Description to record in the file."`
 	JSON         bool     `name:"json" help:"Print the manifest as JSON."`
 }
@@ -140,11 +141,38 @@ func (c *trainCommand) embedderSpec() string {
 	return c.Embedder
 }
 
-// command is the command line without paths, which differ between machines.
+// command is the command line as the file records it: every flag that decides what
+// is in the file, with data folders and price book as they were typed. It is without
+// the name of the file, so that equal training gives equal bytes under any name.
 func (c *trainCommand) command() string {
-	text := "carrot train --predictor " + c.Predictor + " --embedder " + strings.SplitN(c.Embedder, ":", 2)[0]
-	if c.Caution > 0 {
-		text += fmt.Sprintf(" --caution %g", c.Caution)
+	args := []string{"carrot", "train", "--data", strings.Join(c.Data, ","), "--embedder", c.Embedder, "--predictor", c.Predictor}
+	add := func(given bool, flag, value string) {
+		if given {
+			args = append(args, flag, value)
+		}
 	}
-	return text + fmt.Sprintf(" --seed %d", c.Seed)
+	add(c.Caution > 0, "--caution", strconv.FormatFloat(c.Caution, 'g', -1, 64))
+	add(c.Prices != "", "--prices", c.Prices)
+	add(len(c.KeepUnpriced) > 0, "--keep-unpriced", strings.Join(c.KeepUnpriced, ","))
+	add(true, "--seed", strconv.FormatUint(c.Seed, 10))
+	add(c.Licence != noLicence, "--licence", c.Licence)
+	add(c.Description != "", "--description", c.Description)
+	for i, arg := range args {
+		args[i] = shellQuote(arg)
+	}
+	return strings.Join(args, " ")
+}
+
+// noLicence is what --licence is by default.
+const noLicence = "unspecified"
+
+// shellQuote puts an argument in quotes if a shell would not take it as it is.
+func shellQuote(arg string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-+=:,./@%", r)
+	}
+	if arg != "" && strings.IndexFunc(arg, func(r rune) bool { return !plain(r) }) < 0 {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }

@@ -39,6 +39,8 @@ func ExampleFormats() {
 	// Output:
 	// sprout
 	// routerbench
+	// zeroeval
+	// mmlu-pro
 	// open-llm
 	// routellm
 	// llmrouter

@@ -26,6 +26,7 @@ func jsonSeeds() (seeds []string) {
 			seeds = append(seeds, tt.text)
 		}
 	}
+	seeds = append(seeds, "["+zeroEvalGood+"]", "["+mmluProGood+`,"total"]`)
 	return append(seeds, "[]", "[{}]", "{}{}", "\ufeff{}", "\ufeff [ {\"a\":{\"b\":[1,{\"content\":\"x\"}]}} ] ", "\x1f\x8b", "[[[", `{"a":1e999}`)
 }
 
@@ -77,15 +78,23 @@ func FuzzScanJSONL(f *testing.F) {
 // FuzzImportJSON imports any bytes as one of the JSON formats. The import must not
 // panic. If it succeeds, its result can be loaded; if not, it leaves nothing.
 func FuzzImportJSON(f *testing.F) {
-	sources := []struct{ format, file string }{
-		{"open-llm", samples}, {"llmrouter", "r.jsonl"}, {"litellm", "l.jsonl"}, {"openai-batch", "b.jsonl"}, {"table", "t.jsonl"},
+	sources := []struct {
+		format, file string
+		folder       bool // the source is the folder, not the file
+	}{
+		{"open-llm", samples, false}, {"llmrouter", "r.jsonl", false}, {"litellm", "l.jsonl", false}, {"openai-batch", "b.jsonl", false}, {"table", "t.jsonl", false},
+		{"zeroeval", "result_dirs/crux/Athene-70B.json", true}, {"zeroeval", "result_dirs/gsm/Athene-70B.json", true},
+		{"mmlu-pro", "eval_results/model_outputs_jamba-1.5-large_5shots.json", true},
 	}
 	for i, text := range jsonSeeds() {
 		f.Add([]byte(text), i%2 == 0, byte(i))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, keepGoing bool, which byte) {
 		in := sources[int(which)%len(sources)]
-		src := filepath.Join(sourceFolder(t, map[string]string{in.file: string(data)}), filepath.FromSlash(in.file))
+		src := sourceFolder(t, map[string]string{in.file: string(data)})
+		if !in.folder {
+			src = filepath.Join(src, filepath.FromSlash(in.file))
+		}
 		parent := t.TempDir()
 		dst := filepath.Join(parent, "set")
 		report, err := Import(t.Context(), in.format, src, dst, Options{KeepGoing: keepGoing, CountTokens: countWords})

@@ -25,6 +25,10 @@ type Format struct {
 	Name    string // as Import takes it
 	Summary string // one line: what the source is
 	Source  string // an example of the source, for help
+	// Priced says that the format has a price for every model, which is that of
+	// the time of its results. A price book that is not the user's own choice
+	// should not replace them.
+	Priced  bool
 	columns []string
 	read    func(ctx context.Context, src string, im *importer) error
 	// run, if not nil, does the whole import instead of read.
@@ -35,6 +39,8 @@ type Format struct {
 var formats = []Format{
 	{Name: "sprout", Summary: "SPROUT and SPROUT-o3mini, Parquet", Source: "downloads/SPROUT", run: importSPROUT},
 	{Name: "routerbench", Summary: "RouterBench, a pandas pickle, Parquet or CSV; with costs", Source: "downloads/routerbench_0shot.pkl", columns: usageColumns[:1], read: importRouterBench},
+	{Name: "zeroeval", Summary: "results of ZeroEval on GSM8K, CRUXEval and MATH level 5, from a clone of its repository", Source: "downloads/ZeroEval", Priced: true, read: importZeroEval},
+	{Name: "mmlu-pro", Summary: "results of MMLU-Pro with 5 shots, from a clone of its repository", Source: "downloads/MMLU-Pro", Priced: true, read: importMMLUPro},
 	{Name: "open-llm", Summary: "samples of Open LLM Leaderboard v2 (lm-evaluation-harness), a folder for each model", Source: "downloads/details", read: importOpenLLM},
 	{Name: "routellm", Summary: "response CSVs that RouteLLM is evaluated on", Source: "downloads/RouteLLM/routellm/evals", read: importRouteLLM},
 	{Name: "llmrouter", Summary: "routing data of LLMRouter, JSON lines or JSON", Source: "downloads/routing_data", read: importLLMRouter},
@@ -123,6 +129,9 @@ type Report struct {
 	Models   []string `json:"models"`
 	Unpriced []string `json:"unpriced"` // models written without prices
 	IDs      string   `json:"ids"`      // what the ids of the queries were made of
+	// Missing names the results that the format lists and the source lacks, as a
+	// partial clone does.
+	Missing []string `json:"missing,omitempty"`
 
 	Coverage dataset.Coverage `json:"-"` // of the folder written
 }
@@ -142,6 +151,8 @@ type importer struct {
 	// prices are those that the source gives or implies, in USD per million
 	// tokens. Options.Prices takes precedence.
 	prices map[string][2]float64
+	listed *listing                   // if not nil, it has the prices, the pool and the order of the models
+	counts map[[md5.Size]byte]float64 // of promptTokens
 }
 
 // place is where a row is in its source.
@@ -180,18 +191,27 @@ func (im *importer) add(at place, q dataset.Query, outcomes []dataset.Outcome, n
 	if bad := im.check(&q, outcomes, names); bad != nil {
 		return im.refuse(at, *bad)
 	}
-	id := md5.Sum([]byte(q.ID))
-	if _, known := im.prompts[id]; !known {
-		if err := im.w.Query(q); err != nil {
-			return err
-		}
-		prompt := md5.Sum([]byte(q.Prompt))
-		im.prompts[id] = prompt
-		if im.splits != nil {
-			im.splits[prompt] = q.Split
-		}
+	if err := im.addQuery(q); err != nil {
+		return err
 	}
 	return im.write(at, q.ID, outcomes)
+}
+
+// addQuery writes a checked query, unless it was written before.
+func (im *importer) addQuery(q dataset.Query) error {
+	id := md5.Sum([]byte(q.ID))
+	if _, known := im.prompts[id]; known {
+		return nil
+	}
+	if err := im.w.Query(q); err != nil {
+		return err
+	}
+	prompt := md5.Sum([]byte(q.Prompt))
+	im.prompts[id] = prompt
+	if im.splits != nil {
+		im.splits[prompt] = q.Split
+	}
+	return nil
 }
 
 // write writes checked outcomes of a query that was written before.
@@ -324,7 +344,12 @@ func (im *importer) commit() error {
 	if len(im.report.Models) == 0 {
 		return errors.New("import: the source holds no outcome")
 	}
-	return im.report.commit(im.w, func(model string) (float64, float64, bool) {
+	pool := func(string) bool { return true }
+	if im.listed != nil {
+		im.listed.order(im.report.Models)
+		pool = im.listed.pool
+	}
+	return im.report.commit(im.w, pool, func(model string) (float64, float64, bool) {
 		if im.opt.Prices != nil {
 			if in, out, ok := im.opt.Prices(model); ok {
 				return in, out, ok
@@ -335,13 +360,13 @@ func (im *importer) commit() error {
 	})
 }
 
-// commit completes the report and the folder: all models are in the pool, with
-// the prices that prices, which may be nil, knows.
-func (r *Report) commit(w *dataset.Writer, prices func(model string) (in, out float64, ok bool)) error {
+// commit completes the report and the folder: the models that pool accepts are
+// in the pool, with the prices that prices, which may be nil, knows.
+func (r *Report) commit(w *dataset.Writer, pool func(model string) bool, prices func(model string) (in, out float64, ok bool)) error {
 	models := make([]dataset.Model, len(r.Models))
 	r.Queries, r.Unpriced = int64(w.Queries()), []string{}
 	for j, name := range r.Models {
-		models[j] = dataset.Model{Name: name, Pool: true, InputUSDPerMillion: math.NaN(), OutputUSDPerMillion: math.NaN()}
+		models[j] = dataset.Model{Name: name, Pool: pool(name), InputUSDPerMillion: math.NaN(), OutputUSDPerMillion: math.NaN()}
 		if prices != nil {
 			if in, out, ok := prices(name); ok {
 				models[j].InputUSDPerMillion, models[j].OutputUSDPerMillion = in, out

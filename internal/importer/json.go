@@ -62,12 +62,8 @@ func scanObjects(ctx context.Context, path string, hooks scanHooks, fn func(row 
 	}
 	defer f.Close() // only read from
 	count := &countReader{r: f}
-	l, err := textfile.NewReader(ctx, count, path)
-	if err != nil {
-		return formatError(err)
-	}
 	n := 0
-	err = l.Objects(func(text []byte) error {
+	err = scanTexts(ctx, count, path, func(l *textfile.Reader, text []byte) error {
 		if n++; n%512 == 0 && hooks.progress != nil {
 			hooks.progress(count.n, size)
 		}
@@ -80,7 +76,17 @@ func scanObjects(ctx context.Context, path string, hooks scanHooks, fn func(row 
 	if err == nil && hooks.progress != nil {
 		hooks.progress(size, size)
 	}
-	return formatError(err)
+	return err
+}
+
+// scanTexts calls fn with the JSON of every line of r, or of every element if r
+// holds one list. path is the name of the file in errors.
+func scanTexts(ctx context.Context, r io.Reader, path string, fn func(l *textfile.Reader, text []byte) error) error {
+	l, err := textfile.NewReader(ctx, r, path)
+	if err != nil {
+		return formatError(err)
+	}
+	return formatError(l.Objects(func(text []byte) error { return fn(l, text) }))
 }
 
 // parseObject reads one JSON object and nothing after it.

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"context"
-	"crypto/md5"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,12 +33,11 @@ func importOpenLLM(ctx context.Context, src string, im *importer) error {
 	}
 	im.report.IDs = "task/doc_id"
 	im.prices = make(map[string][2]float64)
-	counts := make(map[[md5.Size]byte]float64)
 	for _, f := range files {
 		if usd, ok := sizePrice(f.model); ok {
 			im.prices[f.model] = [2]float64{usd, usd}
 		}
-		f.im, f.counts = im, counts
+		f.im = im
 		if err := scanObjects(ctx, f.path, im.hooks(), f.sample); err != nil {
 			return err
 		}
@@ -52,8 +50,7 @@ type openLLMFile struct {
 	path, model, task, date string
 
 	im     *importer
-	filter string                     // of the first sample; samples with another filter are the same answers, scored again
-	counts map[[md5.Size]byte]float64 // tokens of prompts by their hash: many models are sent the same prompts
+	filter string // of the first sample; samples with another filter are the same answers, scored again
 }
 
 // openLLMFiles returns the last file of each model and task, sorted by model and
@@ -124,7 +121,7 @@ func (f *openLLMFile) sample(row int64, s jsonObject) error {
 		return f.im.reject(where, metric, reason)
 	}
 	if f.im.opt.CountTokens != nil {
-		o.InputTokens, o.OutputTokens = f.promptTokens(sent), 1 // one letter, if the answer is chosen by likelihood
+		o.InputTokens, o.OutputTokens = f.im.promptTokens(sent), 1 // one letter, if the answer is chosen by likelihood
 		if text, ok := generated(s); ok {
 			o.OutputTokens = f.im.countTokens(text)
 		}
@@ -132,17 +129,6 @@ func (f *openLLMFile) sample(row int64, s jsonObject) error {
 	return f.im.add(where, q, []dataset.Outcome{o}, func(field, _ string) string {
 		return map[string]string{"id": "doc_id", "prompt": "doc", "score": metric}[field]
 	})
-}
-
-// promptTokens counts the tokens of a prompt.
-func (f *openLLMFile) promptTokens(prompt string) float64 {
-	key := md5.Sum([]byte(prompt))
-	n, ok := f.counts[key]
-	if !ok {
-		n = f.im.countTokens(prompt)
-		f.counts[key] = n
-	}
-	return n
 }
 
 // generated returns the text that the model wrote. Tasks that choose by

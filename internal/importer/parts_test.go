@@ -108,7 +108,7 @@ func scanRows(t *testing.T, data []byte) ([]string, error) {
 func TestScanJSONL(t *testing.T) {
 	f := func(in string, want ...string) {
 		t.Helper()
-		for _, data := range [][]byte{[]byte(in), zip(t, []byte(in))} {
+		for _, data := range [][]byte{[]byte(in), gzipped(t, []byte(in))} {
 			if got, err := scanRows(t, data); err != nil || strings.Join(got, "|") != strings.Join(want, "|") {
 				t.Errorf("%q: %q, %v, want %q", in, got, err, want)
 			}
@@ -144,7 +144,7 @@ func TestScanJSONLRefuses(t *testing.T) {
 
 func TestScanJSONLCutGzip(t *testing.T) {
 	for _, in := range []string{"{\"a\":1}\n", "[{\"a\":1},{\"a\":2}]"} {
-		data := zip(t, bytes.Repeat([]byte(in), 50))
+		data := gzipped(t, bytes.Repeat([]byte(in), 50))
 		_, err := scanRows(t, data[:len(data)/2])
 		if bad, ok := errors.AsType[*dataset.FormatError](err); !ok || bad.Hint == "" {
 			t.Errorf("%q: error %v", in, err)

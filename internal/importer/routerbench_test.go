@@ -124,7 +124,7 @@ func TestRouterBenchRefusesOtherPickles(t *testing.T) {
 func TestRouterBenchFolder(t *testing.T) {
 	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	const head = "sample_id,prompt,eval_name,m,m|total_cost\n"
-	writeFile(t, filepath.Join(src, "b.csv.gz"), zip(t, []byte(head+"b,2?,s,0,0.2\n")))
+	writeFile(t, filepath.Join(src, "b.csv.gz"), gzipped(t, []byte(head+"b,2?,s,0,0.2\n")))
 	writeFile(t, filepath.Join(src, "a.csv"), []byte(",sample_id,prompt,eval_name,n|total_cost,n,m,m|total_cost,other\n0,a,1?,s,0.5,1,None,,x\n"))
 	writeFile(t, filepath.Join(src, "notes.txt"), []byte("not a table"))
 	report, err := Import(t.Context(), "routerbench", src, dst, Options{})

@@ -65,7 +65,7 @@ func TestScanCSV(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, gz %t", tt.name, zipped), func(t *testing.T) {
 				data := []byte(tt.in)
 				if zipped {
-					data = zip(t, data)
+					data = gzipped(t, data)
 				}
 				got, err := scanned(t, scanCSV, writeFile(t, filepath.Join(t.TempDir(), "t.csv"), data), scanHooks{})
 				if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
@@ -98,7 +98,7 @@ func TestScanCSVBadRows(t *testing.T) {
 
 func TestScanCSVBadFiles(t *testing.T) {
 	dir := t.TempDir()
-	whole := zip(t, []byte("a,b\n"+strings.Repeat("1,2\n", 5000)))
+	whole := gzipped(t, []byte("a,b\n"+strings.Repeat("1,2\n", 5000)))
 	tests := []struct {
 		name, want string
 		data       []byte
@@ -251,7 +251,7 @@ func FuzzScanCSV(f *testing.F) {
 	})
 }
 
-func zip(t testing.TB, data []byte) []byte {
+func gzipped(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

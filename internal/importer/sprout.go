@@ -49,7 +49,7 @@ func importSPROUT(ctx context.Context, src, dst string, opt Options) (*Report, e
 			return nil, err
 		}
 	}
-	if err := im.report.commit(im.w, opt.Prices); err != nil {
+	if err := im.report.commit(im.w, func(string) bool { return true }, opt.Prices); err != nil {
 		return nil, err
 	}
 	if opt.Progress != nil {

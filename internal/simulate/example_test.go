@@ -32,7 +32,7 @@ func ExampleProvider() {
 	fmt.Printf("%+v\n%s\n", bill.Lines[0].Usage, bill.Cost())
 	// Output:
 	// 200 OK
-	// {Input:8 CachedInput:0 CacheWrite:0 Output:5 Reasoning:0}
+	// {Input:8 CachedInput:0 CacheWrite:0 Output:5 Reasoning:0 Details:<nil>}
 	// $0.0000042
 }
 

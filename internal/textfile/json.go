@@ -59,10 +59,15 @@ func (l *Reader) elements(fn func(text []byte) error) error {
 	if _, err := dec.Token(); err != nil {
 		return l.badElement(err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	_, err := dec.Token()
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case err == io.EOF:
+		return nil
+	case err == nil || syntax:
 		return l.Fault("", "text follows the list", HintJSON)
 	}
-	return nil
+	return l.readError(err) // such as a wrong checksum
 }
 
 func (l *Reader) skipByteOrderMark() {

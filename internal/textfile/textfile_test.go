@@ -105,3 +105,21 @@ func TestError(t *testing.T) {
 		t.Errorf("Quote of a long text = %s", got)
 	}
 }
+
+// A list whose compressed data have a wrong checksum is damaged, not followed by text.
+func TestObjectsChecksum(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, "[{}]") // a buffer returns no error
+	z.Close()
+	data := b.Bytes()
+	data[len(data)-5] ^= 1 // of the checksum, which the length follows
+	l, err := NewReader(t.Context(), bytes.NewReader(data), "a.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.Objects(func([]byte) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "gzip data is damaged") {
+		t.Errorf("error %v, want one about the checksum", err)
+	}
+}

@@ -38,6 +38,8 @@ var embedded = []struct {
 	{"artifact/default.safetensors", "ZeroEval", "the results on which the default router was trained", "licenses/ZeroEval.txt"},
 	{"github.com/tiktoken-go/tokenizer", "tiktoken", "the vocabulary with which tokens are counted", "licenses/tiktoken.txt"},
 	{"price/prices.json", "", "", ""},
+	{"internal/importer/zeroeval.json", "", "", ""},
+	{"internal/importer/mmlupro.json", "", "", ""},
 	{"internal/report/page/", "", "", ""},
 }
 
