@@ -63,7 +63,7 @@ var rules = map[string]rule{
 	"train":                {[]string{"", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
 	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"eval":                 {[]string{"", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/rivals", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
+	"eval":                 {[]string{"", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/readfile", "internal/rivals", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {nil, "a reader of lines and records does not know what they hold"},
 	"internal/pickle":      {nil, "a reader of pickles does not know what the table is about, and must not run anything"},
 	"internal/importer":    {[]string{"dataset", "internal/pickle", "internal/textfile", parquet, "github.com/goccy/go-yaml"}, "what others publish becomes outcomes; what is trained on them is not its business"},
