@@ -38,6 +38,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 		servers = append(servers, &http.Server{Handler: admin, ReadHeaderTimeout: limits.ReadTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
 		listeners = append(listeners, operators)
 	}
+	defer g.losses.end(g.log)
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
 		go func() { failed <- s.Serve(listeners[i]) }()

@@ -23,7 +23,7 @@ func TestServeRecordOnFullDisk(t *testing.T) {
 	text := fmt.Sprintf(`
 listen: 127.0.0.1:0
 admin_listen: 127.0.0.1:0
-record: {path: /dev/full}
+record: {path: /dev/full, content: true}
 providers: [{name: up, kind: openai, base_url: "%s/v1"}]
 models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 `, upstream)
@@ -40,19 +40,39 @@ models: [{name: gpt-4o-mini-2024-07-18, provider: up}]
 	if strings.Contains(log.String(), "was not recorded") {
 		t.Errorf("a row that is held back is called lost:\n%s", log)
 	}
-	response, err := http.Get(admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	counters := func(want string) {
+		t.Helper()
+		response, err := http.Get(admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || !strings.Contains(string(metrics), want) {
+			t.Errorf("%v: want %q in\n%s", err, want, metrics)
+		}
 	}
-	metrics, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil || !strings.Contains(string(metrics), "\ncarrot_records_lost_total 0\n") || !strings.Contains(string(metrics), "\ncarrot_records_pruned_total 0\n") {
-		t.Errorf("%v: want both counters of records in\n%s", err, metrics)
+	counters("\ncarrot_records_lost_total 0\n")
+	counters("\ncarrot_records_pruned_total 0\n")
+	// Of rows of 3 MiB only one is held back. The others are one line in the log.
+	long := fmt.Sprintf(`{"model":"gpt-4o-mini-2024-07-18","messages":[{"role":"user","content":"%s"}]}`, strings.Repeat("word ", 3<<20/5))
+	for range 5 {
+		response, err := http.Post(url, "application/json", strings.NewReader(long))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	counters("\ncarrot_records_lost_total 4\n")
+	log.find(t, `"level":"ERROR","msg":"records are being lost"`)
+	if n := strings.Count(log.String(), "lost"); n != 2 || strings.Contains(log.String(), "was not recorded") {
+		t.Errorf("the log speaks of losses %d times, want that some will be and that some are:\n%s", n, log)
 	}
 	http.DefaultClient.CloseIdleConnections()
 	if status := stop(); status != 1 {
 		t.Errorf("status %d, want 1", status)
 	}
+	log.find(t, `"level":"ERROR","msg":"records were lost","path":"/dev/full","lost":6,`)
 	log.find(t, `carrot: error: close records in /dev/full: rows lost: [0-9]+: .*no space left on device`)
 }
 
