@@ -469,8 +469,11 @@ func (j *JSONL) Close() error {
 	case <-timer.C:
 	}
 	j.mu.Lock()
-	j.saidLost = true // which the summary says
+	j.saidLost = true // the summary says it
 	if j.rows > 0 {
+		if !j.failing {
+			j.failing, j.since = true, j.lost
+		}
 		j.lose(j.rows, err)
 		j.rows = 0
 	}

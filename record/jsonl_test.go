@@ -498,6 +498,9 @@ func TestJSONLStalledFile(t *testing.T) {
 		if took := time.Since(begin); took != closeAfter {
 			t.Errorf("Close takes %v, want %v", took, closeAfter)
 		}
+		if !strings.Contains(log.String(), `msg="records were lost" path=r.jsonl lost=1 `) {
+			t.Errorf("log %s, want the row that Close lost", log)
+		}
 		close(s.release) // or the writer never ends
 	})
 }

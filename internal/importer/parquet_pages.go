@@ -340,7 +340,7 @@ func cutPrefixed(data []byte) (block, rest []byte, err error) {
 	}
 	n := binary.LittleEndian.Uint32(data)
 	if data = data[4:]; int64(n) > int64(len(data)) {
-		return nil, nil, fmt.Errorf("a page claims levels of %d bytes, more than it has", n)
+		return nil, nil, fmt.Errorf("a page claims a block of %d bytes, more than it has", n)
 	}
 	return data[:n], data[n:], nil
 }
@@ -373,6 +373,9 @@ func checkRuns(data []byte, width int, n int64) error {
 // cutDeltas cuts off numbers in the delta encoding, of which there must not be more
 // than n.
 func cutDeltas(data []byte, n int64) (rest []byte, err error) {
+	if len(data) == 0 { // the library knows whether all values are null
+		return nil, nil
+	}
 	cut := func() uint64 {
 		v, size := binary.Uvarint(data)
 		if size <= 0 {

@@ -113,7 +113,7 @@ func TestReadersFindCalls(t *testing.T) {
 			parts++
 		}
 	}
-	const n, each = 1_000_000, 1000
+	const n, each = 500_000, 1000
 	var chat chatReader
 	for i := 0; i < n; i += each {
 		b := []byte(`{"choices":[{"delta":{"tool_calls":[`)
@@ -249,7 +249,13 @@ func TestStreamOneEvent(t *testing.T) {
 		}
 	}
 	s := NewStreamTranslator(Chat, Messages, 0, 0)
-	_, err := s.Next(event(`{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g","arguments":"1"}},{"index":0,"function":{"arguments":"2"}}`))
+	nameless := Event{Data: []byte(`{"choices":[{"delta":{"tool_calls":[` + strings.TrimSuffix(strings.Repeat(`{"id":"a"},{"id":"b"},`, 600_000), ",") + `]}}]}`)}
+	var err error
+	if taken := allocated(func() { _, err = s.Next(nameless) }); err == nil || taken > 256<<20 {
+		t.Errorf("1,200,000 calls without a name take %d bytes, %v, want an error", taken, err)
+	}
+	s = NewStreamTranslator(Chat, Messages, 0, 0)
+	_, err = s.Next(event(`{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g","arguments":"1"}},{"index":0,"function":{"arguments":"2"}}`))
 	if err == nil || len(err.Error()) > 200 {
 		t.Errorf("%d arguments out of turn are an error of %d bytes, want one", n, len(fmt.Sprint(err)))
 	}

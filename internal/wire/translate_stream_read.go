@@ -10,7 +10,7 @@ import (
 
 // callBytes is about how much memory a reader needs to remember a call, in
 // addition to the texts that it keeps.
-const callBytes = 64
+const callBytes = 128
 
 // chatReader reads chunks of chat completions.
 type chatReader struct {
@@ -66,6 +66,9 @@ func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
 // call reads a part of a call. Some servers omit the index, or use the same index
 // for all calls. A new id is then a new call.
 func (r *chatReader) call(c gjson.Result, take func(delta)) {
+	if r.kept > maxHeld {
+		return // Next refuses the stream after this event
+	}
 	index, id := c.Get("index"), c.Get("id").Str
 	state := r.last
 	if index.Exists() {
