@@ -28,6 +28,10 @@ const (
 	maxPages      = 1 << 30  // about how many bytes the pages of all columns take at once
 )
 
+// plainDictionary is the older name of two encodings, of dictionaries and of the indexes
+// into them, which many programs still write.
+const plainDictionary format.Encoding = 2
+
 // pageChecker reads the pages of a column chunk before the Parquet library does. The
 // library makes room for what the headers, the compressed blocks and the encodings of
 // a page claim to hold. The checker refuses a page that claims more than is there.
@@ -122,7 +126,7 @@ func (p *pageChecker) check(h *format.PageHeader, block []byte) error {
 			return err
 		}
 		n := int64(dict.V.NumValues)
-		if dict.V.Encoding != format.Plain && dict.V.Encoding != format.PlainDictionary {
+		if dict.V.Encoding != format.Plain && dict.V.Encoding != plainDictionary {
 			return fmt.Errorf("a dictionary has the encoding %s, want %s", dict.V.Encoding, format.Plain)
 		}
 		p.dict = int64(len(data)) + 8*n
@@ -203,7 +207,7 @@ func (p *pageChecker) data(encoding format.Encoding, n int64, data []byte) error
 		if p.column.MaxDefinitionLevel() == 0 {
 			err = p.plain("a page", n, len(data))
 		}
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		if len(data) > 0 {
 			err = checkRuns(data[1:], int(data[0]), n)
 		}

@@ -117,14 +117,14 @@ func snappyText(n uint64, text string) []byte {
 }
 
 // scanAlloc scans a file and returns its rows and how many bytes that allocates.
-func scanAlloc(t *testing.T, data []byte) (rows []string, err error, taken uint64) {
+func scanAlloc(t *testing.T, data []byte) (rows []string, taken uint64, err error) {
 	t.Helper()
 	path := writeFile(t, filepath.Join(t.TempDir(), "x.parquet"), data)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	rows, err = scanned(t, scanParquet, path, scanHooks{})
 	runtime.ReadMemStats(&after)
-	return rows, err, after.TotalAlloc - before.TotalAlloc
+	return rows, after.TotalAlloc - before.TotalAlloc, err
 }
 
 const giga = 1<<31 - 1
@@ -205,7 +205,7 @@ func TestPageClaims(t *testing.T) {
 		{"a long name", crafted{kind: format.ByteArray, rows: 1, pages: []craftedPage{hello}, footer: func(m *format.FileMetaData) { m.Schema[1].Name = longName }}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err, taken := scanAlloc(t, test.file.bytes(t))
+			rows, taken, err := scanAlloc(t, test.file.bytes(t))
 			if test.want == "" {
 				if err != nil || len(rows) != 1 || !strings.HasSuffix(rows[0], `="hello"`) {
 					t.Fatalf("scanParquet = %q, %v, want a row", rows, err)
@@ -225,12 +225,8 @@ func TestPageClaims(t *testing.T) {
 // repeatingPrefix returns the lengths of prefixes: none for the first of n texts, size
 // for every other.
 func repeatingPrefix(n uint64, size int64) []byte {
-	b := deltas(n, 0)
-	at := len(deltas(1, 0)) + 2 // n takes three bytes more, and has one already
-	at = bytes.Index(b, []byte{0, 0, 0, 0, 0, 0})
-	first := binary.AppendVarint(nil, 0)
-	head := b[:at+len(first)]
-	// The first difference is size, the others are 0: width 11 in the first miniblock.
+	head := binary.AppendVarint(binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, 128), 4), n), 0)
+	// The first difference is size, the others are 0: 16 bits in the first miniblock.
 	block := append(binary.AppendVarint(nil, 0), 16, 0, 0, 0)
 	block = append(block, byte(size), byte(size>>8))
 	block = append(block, make([]byte, 62)...)

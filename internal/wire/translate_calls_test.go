@@ -233,13 +233,12 @@ func TestStreamOneEvent(t *testing.T) {
 	}
 	for _, to := range []API{Messages, Responses} {
 		s := NewStreamTranslator(Chat, to, 0, 0)
-		events, err := s.Next(event(`{"id":"c","function":{"name":"f"}}`))
-		if err != nil {
+		if _, err := s.Next(event(`{"id":"c","function":{"name":"f"}}`)); err != nil {
 			t.Fatalf("%s: one call in many parts: %v", to, err)
 		}
 		s = NewStreamTranslator(Chat, to, 0, 0)
 		many := event(`{"id":"c","function":{"name":"f"}},{"id":"d","function":{"name":"g"}}`)
-		events, err = s.Next(many)
+		events, err := s.Next(many)
 		size := 0
 		for _, e := range events {
 			size += len(e.Data)
