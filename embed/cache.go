@@ -38,8 +38,8 @@ const cacheHeader = "CRTVEC1\n"
 const maxCache = 64 << 30
 
 // OpenCache opens the cache of an encoder in a folder, which it makes if needed,
-// private to the user. The file of the cache must not be a symbolic link.
-// Errors wrap [ErrCache].
+// private to the user. The file of the cache must not be a symbolic link, nor
+// belong to another user than root. Errors wrap [ErrCache].
 func OpenCache(folder, encoderID string) (*Cache, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open %w: %w", ErrCache, err)
@@ -51,10 +51,7 @@ func OpenCache(folder, encoderID string) (*Cache, error) {
 		return r
 	}, encoderID)
 	c := &Cache{path: filepath.Join(folder, name+".vectors"), vectors: map[[sha256.Size]byte][]float32{}}
-	if info, err := os.Lstat(c.path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %w: %s: %w", ErrCache, c.path, readfile.ErrNotRegular) // even if it leads to one
-	}
-	data, err := readfile.Read(c.path, maxCache)
+	data, err := readfile.ReadOwn(c.path, maxCache)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -25,12 +27,16 @@ type cache struct {
 	Dir string
 }
 
+// maxFitted is the largest file of a fitted router that is read, in bytes.
+const maxFitted = 4 << 30
+
 // unusedFor is how long the fitted routers of another build are kept.
 const unusedFor = 7 * 24 * time.Hour
 
 // newCache returns the cache of the running program in a folder, so that nothing is
 // answered from before a change of its code. It removes what other builds have left
-// there and not used for a week. Without a folder nothing is kept.
+// there and not used for a week, and nothing else that may be in the folder. Without
+// a folder nothing is kept.
 func newCache(all string) cache {
 	program := programHash()
 	if all == "" || program == "" {
@@ -38,7 +44,10 @@ func newCache(all string) cache {
 	}
 	others, _ := os.ReadDir(all) // none if it does not exist
 	for _, o := range others {
-		if info, err := o.Info(); err == nil && o.Name() != program && time.Since(info.ModTime()) > unusedFor {
+		if !isProgram(o) || o.Name() == program {
+			continue
+		}
+		if info, err := o.Info(); err == nil && time.Since(info.ModTime()) > unusedFor {
 			os.RemoveAll(filepath.Join(all, o.Name()))
 		}
 	}
@@ -46,6 +55,15 @@ func newCache(all string) cache {
 	os.Chtimes(mine, time.Time{}, time.Now()) // marks it as used, if it exists
 	return cache{Dir: mine}
 }
+
+// isProgram reports whether an entry is the folder of a build.
+func isProgram(e fs.DirEntry) bool {
+	sum, err := hex.DecodeString(e.Name())
+	return e.IsDir() && err == nil && len(sum) == programBytes
+}
+
+// programBytes is the length of a hash of a binary.
+const programBytes = 16
 
 // programHash is the hash of the running binary, "" if it cannot be read.
 var programHash = sync.OnceValue(func() string {
@@ -62,7 +80,7 @@ var programHash = sync.OnceValue(func() string {
 	if _, err := io.Copy(h, f); err != nil {
 		return ""
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hex.EncodeToString(h.Sum(nil)[:programBytes])
 })
 
 // key names a fit: the method, the data, its prices, the vectors and the rows.
@@ -76,13 +94,28 @@ func (c *cache) key(who method, t *table.Table, rows []int) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// load returns the fitted router, or nil if there is none or it is damaged.
+// file returns the path of the router, and its content if it is kept. It is an
+// error if the folder or the file is a link or belongs to another user: somebody
+// else may have put it there.
+func (c *cache) file(who method, t *table.Table, rows []int) (path string, data []byte, err error) {
+	path = filepath.Join(c.Dir, c.key(who, t, rows))
+	if err = readfile.CheckOwnFolder(c.Dir); err == nil {
+		data, err = readfile.ReadOwn(path, maxFitted)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return path, data, err
+}
+
+// load returns the fitted router, or nil if there is none, it is damaged, or
+// somebody else may have put it there.
 func (c *cache) load(who method, t *table.Table, rows []int) fitted {
 	if c.Dir == "" || who.key() == "" {
 		return nil
 	}
-	data, err := os.ReadFile(filepath.Join(c.Dir, c.key(who, t, rows)))
-	if err != nil {
+	_, data, err := c.file(who, t, rows)
+	if err != nil || data == nil {
 		return nil
 	}
 	f, err := who.load(t, bytes.NewReader(data))
@@ -97,18 +130,22 @@ func (c *cache) keep(who method, t *table.Table, rows []int, f fitted) error {
 	if c.Dir == "" || who.key() == "" {
 		return nil
 	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("keep fitted router: %w", err)
+	}
+	path, _, err := c.file(who, t, rows)
+	if err != nil && !errors.Is(err, readfile.ErrTooLarge) {
+		return fmt.Errorf("keep fitted router: %w", err)
+	}
 	// A run that was killed leaves a part of a file. No file takes an hour to write.
 	if old, err := filepath.Glob(filepath.Join(c.Dir, atomicfile.Leftovers)); err == nil {
 		for _, path := range old {
-			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
+			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
 				os.Remove(path)
 			}
 		}
 	}
-	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
-		return fmt.Errorf("keep fitted router: %w", err)
-	}
-	if err := atomicfile.Write(filepath.Join(c.Dir, c.key(who, t, rows)), 0o600, f.save); err != nil {
+	if err := atomicfile.Write(path, 0o600, f.save); err != nil {
 		return fmt.Errorf("keep fitted router: %w", err)
 	}
 	return nil

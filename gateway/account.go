@@ -130,13 +130,17 @@ func (g *Gateway) record(a *record.Attempt) {
 	if g.recorder == nil {
 		return
 	}
-	defer func() { // the client must receive its answer even if the recorder panics
+	// The attempt is recorded even if the request was cancelled.
+	g.losses.note(g.log, a, g.recorded(a))
+}
+
+// recorded passes an attempt to the recorder. A panic is an error, because the client
+// must receive its answer.
+func (g *Gateway) recorded(a *record.Attempt) (err error) {
+	defer func() {
 		if v := recover(); v != nil {
-			g.log.Error("the recorder panicked", "request_id", a.RequestID, "attempt", a.Number, "panic", fmt.Sprintf("%T", v))
+			err = fmt.Errorf("the recorder panicked: %T", v)
 		}
 	}()
-	// The attempt is recorded even if the request was cancelled.
-	if err := g.recorder.Record(context.Background(), a); err != nil {
-		g.log.Error("an attempt was not recorded", "request_id", a.RequestID, "attempt", a.Number, "error", err)
-	}
+	return g.recorder.Record(context.Background(), a)
 }

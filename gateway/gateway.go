@@ -21,6 +21,11 @@ import (
 // Recorder keeps attempts. Record is called once for every call of a provider, when
 // the call is over. A Recorder must be safe for concurrent use and should not block
 // for long, because the request waits for it. [record.JSONL] is a Recorder.
+//
+// An error means that the attempt is lost. The gateway logs when that begins and when
+// it has ended, with the number of attempts, but not each of them. It leaves that to the
+// recorder if the error has, or wraps one that has, a method Logged() bool that returns
+// true.
 type Recorder interface {
 	Record(ctx context.Context, a *record.Attempt) error
 }
@@ -82,6 +87,7 @@ type Gateway struct {
 	routes    atomic.Pointer[routes]
 	log       *slog.Logger
 	recorder  Recorder
+	losses    losses
 	budgets   Budgets
 	clients   Clients // nil: those of the configuration
 	metrics   *metrics

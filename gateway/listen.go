@@ -41,6 +41,7 @@ func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, ad
 		servers = append(servers, &http.Server{Handler: admin, MaxHeaderBytes: server.MaxHeaderBytes, ReadTimeout: limits.patience(), IdleTimeout: 2 * time.Minute, ErrorLog: server.ErrorLog})
 		listeners = append(listeners, newConnections(operators, adminConnections))
 	}
+	defer g.losses.end(g.log)
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
 		listeners[i].bound(s)

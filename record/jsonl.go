@@ -14,12 +14,13 @@ import (
 )
 
 const (
-	flushBytes = 64 << 10        // size of the buffer at which it is written
-	queueBytes = 1 << 20         // its size at which Record waits, while writing works
-	heldBytes  = 4 << 20         // its largest size, while the file takes no data
-	flushEvery = time.Second     // time after which it is written in any case
-	stallAfter = time.Second     // a write that takes longer counts as failed
-	closeAfter = 5 * time.Second // Close and Reopen do not wait longer
+	flushBytes = 64 << 10         // size of the buffer at which it is written
+	queueBytes = 1 << 20          // its size at which Record waits, while writing works
+	heldBytes  = 4 << 20          // its largest size, while the file takes no data
+	flushEvery = time.Second      // time after which it is written in any case
+	stallAfter = time.Second      // a write that takes longer counts as failed
+	closeAfter = 5 * time.Second  // Close and Reopen do not wait longer
+	quietAfter = 10 * time.Second // writing that has worked for so long is said to work again
 )
 
 var errStalled = errors.New("the file takes no data")
@@ -30,8 +31,9 @@ type JSONLOptions struct {
 	MaxBytes int64
 	// Keep is how many rotated files are kept, the latest ones; 0: all.
 	Keep int
-	// Log is told when writing begins to fail and when it works again, how many
-	// rows that cost, and which old files are deleted. Nil: nobody is told.
+	// Log is told when writing begins to fail, when the first row is lost, and, once
+	// writing has worked for ten seconds or at the end, how many were; also which old
+	// files are deleted. Nil: nobody is told.
 	Log *slog.Logger
 }
 
@@ -42,7 +44,8 @@ type JSONLOptions struct {
 // waiting. A crash loses the rows that are waiting, Close does not. While the file
 // takes no data (the disk is full, or nobody reads a named pipe), up to 4 MiB of
 // rows are held back and written as soon as that is possible. Further rows are lost:
-// [JSONL.Lost] counts them, Record and Close return the reason.
+// [JSONL.Lost] counts them, Record and Close return the reason. The log does not name
+// each of them.
 //
 // The file consists of whole lines. A line that could only be written in part is taken back;
 // where that is impossible, as in a pipe, it is completed before any other line.
@@ -85,9 +88,14 @@ type JSONL struct {
 	err    error  // why writing fails
 	lost   int64
 	lostBy error // why the first row was lost
-	since  int64 // lost when writing began to fail
 	pruned int64
-	closed bool
+
+	// What the log was told of a time in which writing failed now and then.
+	failing  bool
+	failedAt time.Time // at last
+	since    int64     // rows lost before
+	saidLost bool
+	closed   bool
 }
 
 // jsonlFile is the part of *os.File that JSONL uses.
@@ -174,10 +182,12 @@ func (j *JSONL) append(line []byte) error {
 		err = nil
 	}
 	if err != nil {
-		j.lose(1, err)
+		lost := &lossError{path: j.path, err: err, logged: j.failing && j.o.Log != nil}
+		say := j.lose(1, err)
 		j.mu.Unlock()
 		report()
-		return fmt.Errorf("a row of %s is lost: %w", j.path, err)
+		say()
+		return lost
 	}
 	j.buffer = append(j.buffer, line...)
 	j.held += len(line)
@@ -232,31 +242,67 @@ func (j *JSONL) waitForRoom(n int) (report func()) {
 	return func() {}
 }
 
-// lose counts rows. The caller holds mu.
-func (j *JSONL) lose(rows int, why error) {
+// lossError is the error for a row that is lost.
+type lossError struct {
+	path   string
+	err    error
+	logged bool
+}
+
+func (e *lossError) Error() string { return fmt.Sprintf("a row of %s is lost: %v", e.path, e.err) }
+func (e *lossError) Unwrap() error { return e.err }
+
+// Logged reports whether the recorder logs the loss itself, together with others.
+func (e *lossError) Logged() bool { return e.logged }
+
+// lose counts rows. The caller holds mu, and calls report after releasing it, because
+// the log may be slow.
+func (j *JSONL) lose(rows int, why error) (report func()) {
 	j.lost += int64(rows)
 	if j.lostBy == nil {
 		j.lostBy = why
 	}
+	if !j.failing || j.saidLost {
+		return func() {}
+	}
+	j.saidLost = true
+	return func() { j.log.Error("records are being lost", "path", j.path, "error", why) }
 }
 
 // setError notes why writing fails, or with nil that it works. The caller holds mu, and
-// calls report after releasing it, because the log may be slow.
+// calls report after releasing it.
 func (j *JSONL) setError(err error) (report func()) {
-	failed := j.err != nil
 	j.err = err
 	j.room.Broadcast()
+	switch now := time.Now(); {
+	case err == nil && j.failing && now.Sub(j.failedAt) >= quietAfter:
+		return j.settle(nil)
+	case err == nil:
+		return func() {}
+	default:
+		j.failedAt = now
+	}
+	if j.failing {
+		return func() {}
+	}
+	j.failing, j.saidLost, j.since = true, false, j.lost
+	return func() {
+		j.log.Error("records cannot be written; up to 4 MiB are held back, further ones are lost", "path", j.path, "error", err)
+	}
+}
+
+// settle ends the time in which writing failed, with the reason if it fails to the end.
+// The caller holds mu, and calls report after releasing it.
+func (j *JSONL) settle(err error) (report func()) {
+	lost, failing := j.lost-j.since, j.failing
+	j.failing = false
 	switch {
-	case err != nil && !failed:
-		j.since = j.lost
-		return func() {
-			j.log.Error("records cannot be written; up to 4 MiB are held back, further ones are lost", "path", j.path, "error", err)
-		}
-	case err == nil && failed:
-		lost := j.lost - j.since
+	case !failing:
+		return func() {}
+	case err == nil:
 		return func() { j.log.Warn("records are written again", "path", j.path, "lost", lost) }
 	}
-	return func() {}
+	return func() { j.log.Error("records were lost", "path", j.path, "lost", lost, "error", err) }
 }
 
 // Lost returns how many of the attempts that Record was given are lost: they are not in
@@ -423,18 +469,25 @@ func (j *JSONL) Close() error {
 	case <-timer.C:
 	}
 	j.mu.Lock()
-	defer j.mu.Unlock()
+	j.saidLost = true // the summary says it
 	if j.rows > 0 {
+		if !j.failing {
+			j.failing, j.since = true, j.lost
+		}
 		j.lose(j.rows, err)
 		j.rows = 0
 	}
-	if j.lost > 0 {
-		if err != nil && err.Error() != j.lostBy.Error() {
-			err = errors.Join(j.lostBy, err)
+	report := j.settle(err)
+	lost, lostBy := j.lost, j.lostBy
+	j.mu.Unlock()
+	report()
+	if lost > 0 {
+		if err != nil && err.Error() != lostBy.Error() {
+			err = errors.Join(lostBy, err)
 		} else {
-			err = j.lostBy
+			err = lostBy
 		}
-		err = fmt.Errorf("rows lost: %d: %w", j.lost, err)
+		err = fmt.Errorf("rows lost: %d: %w", lost, err)
 	}
 	if err != nil {
 		return fmt.Errorf("close records in %s: %w", j.path, err)

@@ -417,6 +417,7 @@ func TestJSONLFullDisk(t *testing.T) {
 					t.Errorf("records (-want +got):\n%s", diff)
 				}
 				want := `level=ERROR msg="records cannot be written; up to 4 MiB are held back, further ones are lost" path=r.jsonl error="write records: no space left"
+level=ERROR msg="records are being lost" path=r.jsonl error="write records: no space left"
 level=WARN msg="records are written again" path=r.jsonl lost=1
 `
 				if diff := cmp.Diff(want, log.String()); diff != "" {
@@ -483,6 +484,7 @@ func TestJSONLStalledFile(t *testing.T) {
 			t.Errorf("Record takes %v in all, want %v", took, stallAfter)
 		}
 		close(s.release)
+		time.Sleep(quietAfter + 2*flushEvery)
 		synctest.Wait()
 		if got, want := j.Lost(), int64(10); got != want || !strings.Contains(log.String(), "records are written again") || !strings.Contains(log.String(), "lost=10") {
 			t.Errorf("lost %d, log %s, want %d in both", got, log, want)
@@ -496,8 +498,80 @@ func TestJSONLStalledFile(t *testing.T) {
 		if took := time.Since(begin); took != closeAfter {
 			t.Errorf("Close takes %v, want %v", took, closeAfter)
 		}
+		if !strings.Contains(log.String(), `msg="records were lost" path=r.jsonl lost=1 `) {
+			t.Errorf("log %s, want the row that Close lost", log)
+		}
 		close(s.release) // or the writer never ends
 	})
+}
+
+// However many rows are lost, and however often a disk that is nearly full takes some in
+// between, the log has one line when writing fails, one for the first loss and one with the
+// number of losses when writing has worked for a while.
+func TestJSONLLogsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		j, log := startForTest(t, d, 0)
+		long := numbered(1)
+		long.Answer = strings.Repeat("x", heldBytes/8)
+		for range 100 {
+			for range 20 { // some of which are lost, between short ones that are not
+				err := j.Record(t.Context(), long)
+				if logged, ok := errors.AsType[interface {
+					error
+					Logged() bool
+				}](err); err != nil && (!ok || !logged.Logged()) {
+					t.Fatalf("Record = %v, want an error that says that it is logged", err)
+				}
+				record(t, j, 2)
+			}
+			d.setRoom(1 << 30)
+			time.Sleep(3 * flushEvery)
+			d.setRoom(0)
+			record(t, j, 3)
+			time.Sleep(3 * flushEvery)
+		}
+		lost := j.Lost()
+		d.setRoom(1 << 30)
+		time.Sleep(quietAfter + 3*flushEvery)
+		synctest.Wait()
+		want := fmt.Sprintf(`level=ERROR msg="records cannot be written; up to 4 MiB are held back, further ones are lost" path=r.jsonl error="write records: no space left"
+level=ERROR msg="records are being lost" path=r.jsonl error="write records: no space left"
+level=WARN msg="records are written again" path=r.jsonl lost=%d
+`, lost)
+		if diff := cmp.Diff(want, log.String()); diff != "" || lost < 100 {
+			t.Errorf("%d rows are lost; log (-want +got):\n%s", lost, diff)
+		}
+
+		log.Reset()
+		d.setRoom(0)
+		record(t, j, 4)
+		time.Sleep(3 * flushEvery)
+		if err := j.Close(); err == nil {
+			t.Error("Close on a full disk succeeds")
+		}
+		want = `level=ERROR msg="records cannot be written; up to 4 MiB are held back, further ones are lost" path=r.jsonl error="write records: no space left"
+level=ERROR msg="records were lost" path=r.jsonl lost=1 error="write records: no space left"
+`
+		if diff := cmp.Diff(want, log.String()); diff != "" {
+			t.Errorf("log until the end (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A recorder without a log leaves it to its caller to log what is lost.
+func TestJSONLWithoutLog(t *testing.T) {
+	j := openForTest(t, filepath.Join(t.TempDir(), "r.jsonl"), 0, 0)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := j.Record(t.Context(), numbered(1))
+	if logged, ok := errors.AsType[interface {
+		error
+		Logged() bool
+	}](err); ok && logged.Logged() {
+		t.Errorf("Record = %v, which says that it is logged", err)
+	}
 }
 
 // The buffer is written within a second.

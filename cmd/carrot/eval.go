@@ -124,6 +124,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.reportFlags.open(); err != nil {
 		return err
 	}
+	if err := folderOf("--json", c.JSON); err != nil {
+		return err
+	}
 	if o.Book, err = openBook(c.Prices); err != nil {
 		return err
 	}
@@ -403,12 +406,8 @@ func (c *evalCommand) write(w io.Writer, r *eval.Report) error {
 		return err
 	}
 	data = append(data, '\n')
-	if c.JSON == "-" {
-		_, err = w.Write(data)
+	if err := writeTo(w, "--json", c.JSON, data); err != nil || c.JSON == "-" {
 		return err
-	}
-	if err := os.WriteFile(c.JSON, data, 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
 	}
 	return text()
 }

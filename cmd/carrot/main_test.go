@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"decisionjson": decisionJSON,
 			"npy":          npy,
 			"gzip":         gzipFile,
+			"hardlink":     hardLink,
 			"cut":          cut,
 			"flip":         flip,
 			"replace":      replace,
@@ -111,6 +112,14 @@ func gzipFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(w.Close())
 	ts.Check(os.Remove(ts.MkAbs(args[0])))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0])+".gz", out.Bytes(), 0o644))
+}
+
+// hardLink gives a file another name: hardlink FILE NAME.
+func hardLink(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hardlink file name")
+	}
+	ts.Check(os.Link(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 }
 
 // cut keeps the first N bytes of a file, or drops the last ones if N is negative:

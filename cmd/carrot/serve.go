@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -30,7 +29,7 @@ type serveCommand struct {
 	Config string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
 	Demo   bool   `help:"Serve simulated models: no key, no configuration."`
 	Listen string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
-	Check  bool   `help:"Check the configuration, the router and the prices, and exit."`
+	Check  bool   `help:"Check the configuration, the router, the prices and whether the record can be written, and exit."`
 }
 
 func (c *serveCommand) Help() string {
@@ -74,28 +73,6 @@ func (c *serveCommand) listening(read openConfig) openConfig {
 		}
 		return config, err
 	}
-}
-
-// check reports what is wrong with a configuration, or that nothing is wrong.
-func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
-	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
-		return fmt.Errorf("%s: %w", c.Config, err)
-	}
-	if path := config.Record.Path; path != "" {
-		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-			return hinted{fmt.Errorf("%s: record.path: folder %s does not exist", c.Config, filepath.Dir(path)), "create it, or record elsewhere"}
-		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return hinted{fmt.Errorf("%s: record.path: %s is a folder", c.Config, path), "name a file in it"}
-		}
-	}
-	for _, text := range s.warnings {
-		t.warn(text)
-	}
-	wants := s.artifact.Manifest.Embedder
-	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
-	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
-	return nil
 }
 
 // openConfig reads a configuration. It calls reading with the name of each file before it

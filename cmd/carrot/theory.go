@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/theory"
 )
 
@@ -77,8 +78,8 @@ func folderOf(flag, name string) error {
 	return nil
 }
 
-// writeTo writes to the file that a flag names, or to standard output for -.
-// Without a name it writes nothing.
+// writeTo replaces the file that a flag names, whole or not at all, or writes to
+// standard output for -. Without a name it writes nothing.
 func writeTo(out io.Writer, flag, name string, data []byte) error {
 	switch name {
 	case "":
@@ -87,7 +88,7 @@ func writeTo(out io.Writer, flag, name string, data []byte) error {
 		_, err := out.Write(data)
 		return err
 	}
-	if err := os.WriteFile(name, data, 0o644); err != nil {
+	if err := atomicfile.Write(name, 0o644, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return fmt.Errorf("write %s: %w", flag, err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
@@ -21,6 +22,7 @@ import (
 type parquetFile struct {
 	name string
 	f    *os.File
+	size int64
 	pq   *parquet.File
 }
 
@@ -34,7 +36,7 @@ func openParquet(path string) (*parquetFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &parquetFile{name: path, f: file}
+	f := &parquetFile{name: path, f: file, size: size}
 	err = noPanic(func() (err error) {
 		if err := checkFooter(file, size); err != nil {
 			return err
@@ -83,8 +85,11 @@ func scanParquet(ctx context.Context, path string, hooks scanHooks, fn func(row 
 	}
 	var n int64
 	r := newRecord(want)
-	for _, group := range f.pq.RowGroups() {
-		g := &groupReader{name: path, chunks: group.ColumnChunks()}
+	if len(leaves) == 0 {
+		return &dataset.FormatError{File: path, Reason: "has no column of text or numbers", Hint: "save the columns as text or as numbers"}
+	}
+	for i, group := range f.pq.RowGroups() {
+		g := f.group(i)
 		err := g.records(group.NumRows(), leaves, &n, func() error {
 			if n%256 == 0 && ctx.Err() != nil {
 				return ctx.Err()
@@ -167,14 +172,27 @@ func isNumber(c *parquet.Column) bool {
 // groupReader reads the columns of a row group side by side.
 type groupReader struct {
 	name    string
+	file    io.ReaderAt
+	size    int64 // of the file
+	meta    *format.RowGroup
 	chunks  []parquet.ColumnChunk
 	cursors []*cursor
+
+	held        int64  // bytes that the pages of all columns take
+	block, data []byte // of the page that is checked
+	zstd        *zstd.Decoder
+}
+
+// group returns a reader of the row group at index i.
+func (f *parquetFile) group(i int) *groupReader {
+	return &groupReader{name: f.name, file: f.f, size: f.size, meta: &f.pq.Metadata().RowGroups[i], chunks: f.pq.RowGroups()[i].ColumnChunks()}
 }
 
 // cursor returns the values of one column chunk, one for each row.
 type cursor struct {
 	column *parquet.Column
 	path   string
+	check  *pageChecker
 	pages  parquet.Pages
 	page   parquet.Page
 	read   parquet.ValueReader
@@ -186,7 +204,7 @@ func (g *groupReader) open(c *parquet.Column) (*cursor, error) {
 	if c == nil {
 		return nil, nil
 	}
-	cur := &cursor{column: c, path: columnPath(c)}
+	cur := &cursor{column: c, path: columnPath(c), check: newPageChecker(g, c)}
 	err := noPanic(func() error { cur.pages = g.chunks[c.Index()].Pages(); return nil })
 	g.cursors = append(g.cursors, cur)
 	return cur, err
@@ -198,6 +216,9 @@ func (g *groupReader) close() {
 		if c.pages != nil {
 			c.pages.Close() // only read from
 		}
+	}
+	if g.zstd != nil {
+		g.zstd.Close()
 	}
 }
 
@@ -222,6 +243,9 @@ func (c *cursor) fill() error {
 	if c.read == nil {
 		parquet.Release(c.page)
 		c.page = nil
+		if err := c.check.next(); err != nil {
+			return err
+		}
 		page, err := c.pages.ReadPage()
 		if err == io.EOF {
 			return errors.New("it ends before the last row")

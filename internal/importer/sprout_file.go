@@ -102,8 +102,8 @@ func (f *sproutFile) rows(ctx context.Context, all bool, fn func(n int64, r *spr
 		r.outcomes[j] = dataset.NewOutcome("", model)
 	}
 	var n int64
-	for _, group := range f.pq.RowGroups() {
-		g := &sproutGroup{groupReader{name: f.name, chunks: group.ColumnChunks()}, f}
+	for i, group := range f.pq.RowGroups() {
+		g := &sproutGroup{f.group(i), f}
 		err := g.rows(ctx, group.NumRows(), all, &n, r, fn)
 		g.close()
 		if err != nil {
@@ -115,7 +115,7 @@ func (f *sproutFile) rows(ctx context.Context, all bool, fn func(n int64, r *spr
 
 // sproutGroup is a row group of a file of SPROUT.
 type sproutGroup struct {
-	groupReader
+	*groupReader
 	file *sproutFile
 }
 

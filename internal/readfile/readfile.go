@@ -9,10 +9,11 @@ import (
 	"os"
 )
 
-// Errors of Open and Read, which are wrapped with the path.
+// Errors of this package, which are wrapped with the path.
 var (
 	ErrNotRegular = errors.New("not a regular file")
 	ErrTooLarge   = errors.New("larger than the limit")
+	ErrForeign    = errors.New("belongs to another user")
 )
 
 // Open opens the regular file at path. Anything else, such as a folder, a device
@@ -74,4 +75,37 @@ func notRegular(path string) error { return fmt.Errorf("%s: %w", path, ErrNotReg
 
 func tooLarge(path string, limit int64) error {
 	return fmt.Errorf("%s: %w of %d bytes", path, ErrTooLarge, limit)
+}
+
+// ReadOwn is [Read] for a file that an earlier run of the program has written. A
+// symbolic link is an error that wraps [ErrNotRegular], even if it leads to a
+// regular file, and a file of another user one that wraps [ErrForeign], except for
+// root's: somebody else may have put it there.
+func ReadOwn(path string, limit int64) ([]byte, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, notRegular(path)
+	case foreign(info):
+		return nil, fmt.Errorf("%s %w", path, ErrForeign)
+	}
+	return Read(path, limit)
+}
+
+// CheckOwnFolder returns an error if path is not a folder or belongs to another user
+// than root, so that somebody else can write what [ReadOwn] finds there. A symbolic
+// link is not a folder.
+func CheckOwnFolder(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s: not a folder", path)
+	case foreign(info):
+		return fmt.Errorf("%s %w", path, ErrForeign)
+	}
+	return nil
 }

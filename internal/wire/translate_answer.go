@@ -149,7 +149,7 @@ func readAnswer(api API, v gjson.Result) (*answer, error) {
 }
 
 func readHead(v gjson.Result) head {
-	h := head{id: v.Get("id").Str, model: v.Get("model").Str}
+	h := head{id: strings.Clone(v.Get("id").Str), model: strings.Clone(v.Get("model").Str)} // not the whole text
 	for _, key := range []string{"created", "created_at"} {
 		if c := v.Get(key); c.Type == gjson.Number {
 			h.created = strconv.FormatInt(c.Int(), 10)
@@ -158,7 +158,16 @@ func readHead(v gjson.Result) head {
 	return h
 }
 
-func (a *answer) add(s said) { a.parts = append(a.parts, s) }
+// maxParts is the most parts of a whole answer that are translated. A part of a few
+// bytes becomes hundreds.
+const maxParts = 1 << 18
+
+// add adds a part. One above the limit shows write that there are too many.
+func (a *answer) add(s said) {
+	if len(a.parts) <= maxParts {
+		a.parts = append(a.parts, s)
+	}
+}
 
 // addText adds a text, unless it is empty.
 func (a *answer) addText(kind saidKind, v gjson.Result) {
@@ -261,6 +270,9 @@ func (a *answer) has(kind saidKind) bool {
 
 // write writes the answer for a client of an API.
 func (a *answer) write(api API) ([]byte, error) {
+	if len(a.parts) > maxParts {
+		return nil, fmt.Errorf("it has more than %d parts", maxParts)
+	}
 	a.stop = a.stop.settled(api, a.has(saidCall), a.has(saidRefusal))
 	switch api {
 	case Chat:

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -38,6 +37,8 @@ type StreamTranslator struct {
 // streamReader reads the events of one API. The data must be a valid JSON object.
 type streamReader interface {
 	read(v gjson.Result, take func(delta)) error
+	// held is about how much the reader keeps of the stream so far, in bytes.
+	held() int
 }
 
 // streamWriter writes the events of one API. Its methods are called in the order
@@ -51,6 +52,10 @@ type streamWriter interface {
 	fail(e *Error)
 	// events returns the events written since its last call.
 	events() []Event
+	// written is the length of those events, and held how much else the writer
+	// keeps of the stream so far, in bytes.
+	written() int
+	held() int
 }
 
 // delta is a part of a stream that belongs to no API.
@@ -105,9 +110,16 @@ func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslat
 	return t
 }
 
+// maxHeld limits what a translation keeps in memory, in bytes: of a stream, for its
+// end or for a call that has no name yet, and of one event, for the client.
+const maxHeld = 64 << 20
+
+var errTooLong = fmt.Errorf("it needs more than %d bytes of memory", maxHeld)
+
 // Next translates one event, whose data may change after the call. It returns any
 // number of events, even together with an error. After the end of the answer, or
-// after an error of the provider, it returns none.
+// after an error of the provider, it returns none. The work for an event does not
+// grow with the number of events before it.
 func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	if t.from == t.to {
 		return t.pass(e)
@@ -126,8 +138,18 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e := t.reader.read(v, func(d delta) { err = errors.Join(err, t.take(d)) }); e != nil {
-		err = e
+	readErr := t.reader.read(v, func(d delta) {
+		switch {
+		case err != nil: // the rest of the event is lost
+		case t.writer.written() > maxHeld:
+			err = errTooLong
+		default:
+			err = t.take(d)
+		}
+	})
+	err = cmp.Or(err, readErr)
+	if err == nil && t.reader.held()+t.writer.held() > maxHeld {
+		err = errTooLong
 	}
 	if err != nil {
 		err = fmt.Errorf("translate a stream from %s to %s: %w", t.from, t.to, err)
@@ -266,14 +288,23 @@ func (t *StreamTranslator) finish() {
 }
 
 // output collects the events of a writer.
-type output struct{ list []Event }
+type output struct {
+	list []Event
+	size int // of the events, in bytes
+}
 
 func (o *output) add(name string, data []byte) {
 	o.list = append(o.list, Event{Name: name, Data: data})
+	o.size += len(data)
 }
 
 func (o *output) events() []Event {
 	list := o.list
-	o.list = nil
+	o.list, o.size = nil, 0
 	return list
 }
+
+func (o *output) written() int { return o.size }
+
+// held is nothing, except for a writer that repeats the answer at its end.
+func (o *output) held() int { return 0 }

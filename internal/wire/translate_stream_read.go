@@ -1,21 +1,32 @@
 package wire
 
-import "github.com/tidwall/gjson"
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// callBytes is about how much memory a reader needs to remember a call, in
+// addition to the texts that it keeps.
+const callBytes = 128
 
 // chatReader reads chunks of chat completions.
 type chatReader struct {
-	calls []chatCallState
-	begun int // number of calls that have begun
+	calls map[int64]*chatCallState // the latest call of each index
+	last  *chatCallState           // the latest call
+	begun int                      // number of calls that have begun
+	kept  int                      // bytes
 }
 
 // chatCallState is a call that arrives in parts.
 type chatCallState struct {
-	index   int64
 	id      string
 	begun   bool   // its name has arrived
 	ordinal int    // position among the calls that have begun
-	pending string // arguments that arrived before the name
+	pending []byte // arguments that arrived before the name
 }
+
+func (r *chatReader) held() int { return r.kept }
 
 func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
@@ -53,30 +64,39 @@ func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
 // call reads a part of a call. Some servers omit the index, or use the same index
 // for all calls. A new id is then a new call.
 func (r *chatReader) call(c gjson.Result, take func(delta)) {
+	if r.kept > maxHeld {
+		return // Next refuses the stream after this event
+	}
 	index, id := c.Get("index"), c.Get("id").Str
-	i := len(r.calls) - 1
+	state := r.last
 	if index.Exists() {
-		for i >= 0 && r.calls[i].index != index.Int() {
-			i--
+		state = r.calls[index.Int()]
+	}
+	if state == nil || id != "" && state.id != "" && state.id != id {
+		state = &chatCallState{}
+		if r.calls == nil {
+			r.calls = map[int64]*chatCallState{}
 		}
+		r.calls[index.Int()], r.last = state, state
+		r.kept += callBytes
 	}
-	if i < 0 || id != "" && r.calls[i].id != "" && r.calls[i].id != id {
-		r.calls = append(r.calls, chatCallState{index: index.Int()})
-		i = len(r.calls) - 1
-	}
-	state := &r.calls[i]
 	if state.id == "" {
-		state.id = id
+		state.id = strings.Clone(id) // not the whole event
+		r.kept += len(id)
 	}
 	text := c.Get("function.arguments").Str
 	if name := c.Get("function.name").Str; !state.begun && name != "" {
 		state.begun, state.ordinal = true, r.begun
 		r.begun++
 		take(delta{kind: callDelta, id: state.id, name: name})
-		text, state.pending = state.pending+text, ""
+		if len(state.pending) > 0 {
+			r.kept -= len(state.pending)
+			text, state.pending = string(append(state.pending, text...)), nil
+		}
 	}
 	if !state.begun {
-		state.pending += text
+		state.pending = append(state.pending, text...)
+		r.kept += len(text)
 		return
 	}
 	take(delta{kind: argumentsDelta, call: state.ordinal, text: text})
@@ -88,6 +108,8 @@ type messagesReader struct {
 	calls int
 	block messagesBlock // the latest block that is a call
 }
+
+func (r *messagesReader) held() int { return len(r.block.input) }
 
 type messagesBlock struct {
 	index int64
@@ -116,7 +138,7 @@ func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
 			r.calls++
 			r.block = messagesBlock{index: v.Get("index").Int(), open: true}
 			if input := block.Get("input"); input.IsObject() && len(input.Map()) > 0 {
-				r.block.input = input.Raw
+				r.block.input = strings.Clone(input.Raw) // not the whole event
 			}
 		}
 	case "content_block_delta":
@@ -167,13 +189,16 @@ func (r *messagesReader) count(v gjson.Result, take func(delta)) {
 
 // responsesReader reads the events of OpenAI's responses.
 type responsesReader struct {
-	calls []responsesCall
+	calls map[int64]*responsesCall // the latest call of each index among the items
+	begun int                      // number of calls
 }
 
 type responsesCall struct {
-	output int64 // its index among the items
-	parts  bool  // parts of the arguments have arrived
+	ordinal int  // position among the calls
+	parts   bool // parts of the arguments have arrived
 }
+
+func (r *responsesReader) held() int { return len(r.calls) * callBytes }
 
 func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 	response := v.Get("response")
@@ -187,7 +212,11 @@ func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 	case "response.output_item.added":
 		if item := v.Get("item"); item.Get("type").Str == "function_call" {
 			take(delta{kind: callDelta, id: item.Get("call_id").Str, name: item.Get("name").Str})
-			r.calls = append(r.calls, responsesCall{output: v.Get("output_index").Int()})
+			if r.calls == nil {
+				r.calls = map[int64]*responsesCall{}
+			}
+			r.calls[v.Get("output_index").Int()] = &responsesCall{ordinal: r.begun}
+			r.begun++
 		}
 	case "response.output_text.delta":
 		take(delta{kind: saidDelta, said: saidText, text: v.Get("delta").Str})
@@ -217,13 +246,10 @@ func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 // arguments reads a part of a call's arguments, or all of them. All of them are
 // used only if no part has arrived.
 func (r *responsesReader) arguments(v gjson.Result, text string, part bool, take func(delta)) {
-	for i := range r.calls {
-		c := &r.calls[i]
-		if c.output != v.Get("output_index").Int() || !part && c.parts {
-			continue
-		}
-		c.parts = c.parts || text != ""
-		take(delta{kind: argumentsDelta, call: i, text: text})
+	c := r.calls[v.Get("output_index").Int()]
+	if c == nil || !part && c.parts {
 		return
 	}
+	c.parts = c.parts || text != ""
+	take(delta{kind: argumentsDelta, call: c.ordinal, text: text})
 }

@@ -130,6 +130,7 @@ type responsesWriter struct {
 	head  head
 	n     int      // events so far
 	items []string // complete items
+	kept  int      // bytes of the complete items and parts
 
 	id    string          // of the open item, empty if none is open
 	kind  saidKind        // of the open part
@@ -137,6 +138,9 @@ type responsesWriter struct {
 	said  strings.Builder // text of the open part
 	open  said            // the open call
 }
+
+// held counts what the last event repeats.
+func (w *responsesWriter) held() int { return w.kept + w.said.Len() }
 
 // event adds an event with its number.
 func (w *responsesWriter) event(name string, b *builder) {
@@ -243,6 +247,7 @@ func (w *responsesWriter) closePart() {
 	whole := writePart(w.kind, s)
 	w.event(part+".done", w.partEvent(part+".done").raw("part", whole))
 	w.parts = append(w.parts, whole)
+	w.kept += len(whole)
 }
 
 // close ends the open item.
@@ -266,12 +271,16 @@ func (w *responsesWriter) close() {
 	const name = "response.output_item.done"
 	w.event(name, typed(name).num("output_index", len(w.items)).raw("item", item))
 	w.items = append(w.items, item)
+	w.kept += len(item)
+	for _, part := range w.parts { // they are in the item
+		w.kept -= len(part)
+	}
 	w.id, w.parts = "", nil
 }
 
 func (w *responsesWriter) call(_ int, id, name string) {
 	w.close()
-	w.open = said{id: id, name: name}
+	w.open = said{id: strings.Clone(id), name: strings.Clone(name)} // not the whole event
 	w.item(saidCall, func(itemID string) string { return callItem(itemID, &w.open, "", "in_progress") })
 }
 

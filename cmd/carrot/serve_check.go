@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carrot-router/carrot/gateway"
+)
+
+// check reports what is wrong with a configuration, or that nothing is wrong.
+func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
+	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
+		return fmt.Errorf("%s: %w", c.Config, err)
+	}
+	if path := config.Record.Path; path != "" {
+		if err := checkRecord(path, config.Record.MaxMB > 0); err != nil {
+			return hinted{fmt.Errorf("%s: record.path: %w", c.Config, err), "record to a file in a folder that the gateway may write, or leave out record.path"}
+		}
+	}
+	for _, text := range s.warnings {
+		t.warn(text)
+	}
+	wants := s.artifact.Manifest.Embedder
+	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
+	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
+	return nil
+}
+
+// checkRecord returns an error if records cannot be written to a file. It leaves
+// the file as it is and makes none. A file that is rotated needs a folder in which
+// files can be made, as does one that does not exist. Pipes and devices are not
+// opened, because that may wait for their other end.
+func checkRecord(path string, rotated bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if target, err := os.Readlink(path); err == nil { // the file will be made where the link leads
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(path), target)
+			}
+			path = target
+		}
+		return checkFolder(filepath.Dir(path))
+	case err != nil:
+		return cmp.Or(checkFolder(filepath.Dir(path)), err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder", path)
+	case !info.Mode().IsRegular():
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil || !rotated {
+		return err
+	}
+	return checkFolder(filepath.Dir(path))
+}
+
+// checkFolder returns an error if no file can be made in a folder.
+func checkFolder(folder string) error {
+	switch info, err := os.Stat(folder); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("folder %s does not exist", folder)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	f, err := os.CreateTemp(folder, ".carrot-check-*")
+	if err != nil {
+		return fmt.Errorf("no file can be made in folder %s: %w", folder, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
