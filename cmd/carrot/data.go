@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/exampledata"
 	"github.com/carrot-router/carrot/internal/importer"
 	"github.com/carrot-router/carrot/price"
 )
@@ -21,6 +22,7 @@ type dataCommand struct {
 	Describe describeCommand `cmd:"" help:"Say what is in a data folder."`
 	Check    checkCommand    `cmd:"" help:"List everything that is wrong with a data folder."`
 	Join     joinCommand     `cmd:"" help:"Merge data folders into one."`
+	Example  exampleCommand  `cmd:"" help:"Write a small invented data set to learn with."`
 }
 
 func (c *dataCommand) Help() string {
@@ -319,4 +321,29 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)
 	}
 	return nil
+}
+
+type exampleCommand struct {
+	Dir   string `arg:"" help:"Data folder to write."`
+	Force bool   `help:"Replace a data folder that is not empty."`
+}
+
+func (c *exampleCommand) Help() string {
+	return `Prompts of seven subjects in three difficulties, and the scores and token counts of
+six models, all invented and always the same: to try the other commands on, and to
+see the form that your own data needs. The files are plain text.
+
+Example:
+  carrot data example mydata
+  carrot data describe mydata
+  carrot train --data mydata --out router.safetensors`
+}
+
+func (c *exampleCommand) Run(_ context.Context, t terminal) error {
+	set := exampledata.New(price.CountTokens)
+	if err := set.WriteDirWith(c.Dir, dataset.WriteOptions{Force: c.Force, Plain: true}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(t.out, "wrote %d invented queries with the outcomes of %d invented models into %s\n", len(set.Queries), len(set.Models), c.Dir)
+	return err
 }

@@ -37,7 +37,7 @@ const (
 
 type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
-	Data       dataCommand       `cmd:"" help:"Import, describe, check and join data sets."`
+	Data       dataCommand       `cmd:"" help:"Import, describe, check, join and invent data sets."`
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
