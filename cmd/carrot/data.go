@@ -110,18 +110,17 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	p := newProgress(t.err)
-	defer p.done()
-	count := p.count("importing")
+	p := startProgress(ctx, t.err, "importing "+c.Source)
+	defer p.stop()
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
 		Prices:    func(model string) (in, out float64, ok bool) { return listPrice(book, model) },
 		KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
-		Progress: func(done, total int64) { count(int(done), int(total)) },
+		Progress: func(done, total int64) { p.share("importing "+c.Source, float64(done)/float64(max(total, 1))) },
 	})
 	if err != nil {
 		return err
 	}
-	p.done()
+	p.stop()
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
@@ -216,11 +215,14 @@ Example:
 }
 
 func (c *describeCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "reading "+c.Dir)
+	defer p.stop()
 	set, err := dataset.Load(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
 	d := set.Describe()
+	p.stop()
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(d)
 	}
@@ -242,10 +244,13 @@ Example:
 }
 
 func (c *checkCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "checking "+c.Dir)
+	defer p.stop()
 	problems, err := dataset.Check(ctx, c.Dir, c.Limit)
 	if err != nil {
 		return err
 	}
+	p.stop()
 	if c.JSON {
 		if problems == nil {
 			problems = []dataset.Problem{}
@@ -254,20 +259,23 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	} else {
-		for _, p := range problems {
-			fmt.Fprintln(t.out, p)
-			if p.Hint != "" {
-				fmt.Fprintln(t.out, "  hint:", p.Hint)
+		for _, one := range problems {
+			fmt.Fprintln(t.out, one)
+			if one.Hint != "" {
+				fmt.Fprintln(t.out, "  hint:", one.Hint)
 			}
 		}
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%s: problems found: %d", c.Dir, len(problems))
 	}
+	again := startProgress(ctx, t.err, "reading "+c.Dir)
+	defer again.stop()
 	set, err := dataset.Load(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
+	again.stop()
 	warnings := coverageWarnings(c.Dir, set.Coverage())
 	if c.JSON {
 		printWarnings(t.err, c.Dir, warnings)
@@ -298,6 +306,8 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	if len(c.Dirs) < 3 {
 		return usagef("name two or more data folders to merge, then the folder to write")
 	}
+	p := startProgress(ctx, t.err, "joining "+strings.Join(c.Dirs[:len(c.Dirs)-1], ", "))
+	defer p.stop()
 	var sets []*dataset.Set
 	for _, dir := range c.Dirs[:len(c.Dirs)-1] {
 		set, err := dataset.Load(ctx, dir)
@@ -316,6 +326,7 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	if err := joined.WriteDirWith(out, dataset.WriteOptions{Force: c.Force, Keep: c.Dirs[:len(c.Dirs)-1]}); err != nil {
 		return err
 	}
+	p.stop()
 	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)
 	if moved > 0 {
 		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)

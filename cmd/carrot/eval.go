@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
@@ -106,10 +105,10 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		}
 		o.Objectives = append(o.Objectives, objective)
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
+	defer p.stop()
 	var err error
-	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn); err != nil {
+	if o.Contenders, o.Embedder, err = c.contenders(p); err != nil {
 		return err
 	}
 	if err := c.reportFlags.open(); err != nil {
@@ -125,12 +124,12 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if !c.NoCache {
 		o.CacheDir = cacheFolder("fitted")
 	}
-	o.Progress = timed(p)
+	o.Progress = p.share
 	report, err := eval.Run(ctx, set, o)
 	if err != nil {
 		return c.explain(err, set)
 	}
-	p.done()
+	p.stop()
 	report.Provenance.Command, report.Provenance.Version = c.command(set.Name), version
 	if err := c.reportFlags.write(report); err != nil {
 		return err
@@ -166,7 +165,7 @@ func (c *evalCommand) explain(err error, set *dataset.Set) error {
 
 // contenders lists the routers that the flags ask for, in the order of the
 // report, and the embedder of the reference rows.
-func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Contender, base carrot.Embedder, err error) {
+func (c *evalCommand) contenders(p *progress) (out []eval.Contender, base carrot.Embedder, err error) {
 	embedders := make([]carrot.Embedder, len(c.Embedder))
 	for k, spec := range c.Embedder {
 		if embedders[k], err = openEmbedder(spec, p.count("embedding prompts with "+spec)); err != nil {
@@ -174,7 +173,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string)) (out []eval.Con
 		}
 	}
 	for _, path := range c.Router {
-		a, err := openRouter(path, warn)
+		a, err := openRouter(path, p.warn)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -271,21 +270,6 @@ func (c *evalCommand) named(name, embedder string) string {
 		name += "/" + kind
 	}
 	return name
-}
-
-// timed shows what an evaluation is doing and about how long the rest takes.
-func timed(p *progress) func(doing string, share float64) {
-	started := time.Now()
-	return func(doing string, share float64) {
-		if share == 0 {
-			started = time.Now()
-		}
-		if elapsed := time.Since(started); share > 0.02 && share < 1 && elapsed > 5*time.Second {
-			left := time.Duration(float64(elapsed) * (1 - share) / share)
-			doing += fmt.Sprintf(" · about %s left", left.Round(10*time.Second))
-		}
-		p.say(doing)
-	}
 }
 
 // command is the command line without paths, which differ between machines.

@@ -83,7 +83,7 @@ func newParser(t terminal) (*kong.Kong, error) {
 // run parses the arguments, runs the command and returns the exit status.
 func run(ctx context.Context, args []string, t terminal) (status int) {
 	out := &checkedWriter{w: t.out}
-	t.in, t.out = &endingReader{ctx: ctx, r: t.in}, out
+	t.in, t.out, t.err = &endingReader{ctx: ctx, r: t.in}, out, &sharedWriter{w: t.err}
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
