@@ -157,7 +157,10 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 		}
 		prompt = strings.TrimSuffix(string(text), "\n")
 	}
+	p = startProgress(ctx, t.err, "routing the prompt")
+	defer p.stop()
 	decision, err := router.Route(ctx, carrot.Query{Text: prompt, Models: c.Models}, objective)
+	p.stop()
 	if err != nil {
 		return err
 	}
