@@ -52,6 +52,7 @@ func startProgress(ctx context.Context, w io.Writer, doing string) *progress {
 	return showProgress(ctx, w, isTerminal(w), doing)
 }
 
+// showProgress is startProgress where it is known whether w is a terminal.
 func showProgress(ctx context.Context, w io.Writer, terminal bool, doing string) *progress {
 	ctx, end := context.WithCancel(ctx)
 	p := &progress{out: w, terminal: terminal, started: time.Now(), end: end, work: work{doing: doing}}
@@ -185,7 +186,7 @@ func (p *progress) warn(text string) {
 	terminal{err: p.out}.warn(text)
 }
 
-// clear removes the line from the terminal.
+// clear removes the line from the terminal. The caller holds mu.
 func (p *progress) clear() {
 	if p.width > 0 {
 		fmt.Fprintf(p.out, "\r%*s\r", p.width, "")
