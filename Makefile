@@ -91,6 +91,10 @@ docs: ## Write the generated documentation
 docs-check: ## Fail if the generated documentation is stale
 	$(GO) test ./cmd/carrot -run "^Test(CLI|Config)?Docs\$$" -count 1
 
+.PHONY: build
+build: ## Build the program as ./carrot
+	$(GO) build -trimpath -pgo=runs/gateway/carrot.pgo -ldflags '$(LDFLAGS)' -o carrot ./cmd/carrot
+
 .PHONY: run
 run: ## Run the program: ARGS='route "…"'
 	@$(GO) run ./cmd/carrot $(ARGS)

@@ -91,7 +91,7 @@ func (w *Writer) Commit(models []Model) error {
 		return err
 	}
 	if len(w.rows) == 0 {
-		return w.refuse("queries.jsonl.gz", "", "holds no query", "")
+		return w.refuse("queries.jsonl", "", "holds no query", "")
 	}
 	if err := w.finishFiles(); err != nil {
 		return fmt.Errorf("write %s: %w", w.dir, err)

@@ -32,6 +32,8 @@ type WriteOptions struct {
 	// Columns names the optional columns of outcomes.csv, in the order in which
 	// they are written.
 	Columns []string
+	// Plain writes queries, outcomes and answers as text to look at, not gzipped.
+	Plain bool
 }
 
 // Writer writes a data folder row by row and keeps only a hash of each id in
@@ -45,6 +47,7 @@ type Writer struct {
 	force    bool
 	keep     []string
 	columns  []int // numbers of the columns of outcomes.csv, required and optional
+	plain    bool
 
 	queries, outcomes *gzipFile
 	answers, rejects  *gzipFile // nil until the first row
@@ -86,7 +89,7 @@ func (b bitset) has(i uint32) bool {
 // link, the folder that it leads to is written. Call Commit to keep what was written
 // and Close in any case.
 func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
-	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, keep: opt.Keep, columns: []int{colScore, colInput, colOutput},
+	w := &Writer{dir: filepath.Clean(dir), force: opt.Force, keep: opt.Keep, columns: []int{colScore, colInput, colOutput}, plain: opt.Plain,
 		rows: make(map[[md5.Size]byte]uint32), models: make(map[string]*written)}
 	header := slices.Clone(outcomeRequired)
 	for _, name := range opt.Columns {
@@ -114,8 +117,8 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 		return nil, err
 	}
 	w.tmp = tmp
-	if w.queries, err = createGzip(tmp, "queries.jsonl.gz"); err == nil {
-		w.outcomes, err = createGzip(tmp, "outcomes.csv.gz")
+	if w.queries, err = w.create("queries.jsonl"); err == nil {
+		w.outcomes, err = w.create("outcomes.csv")
 	}
 	if err == nil {
 		_, err = io.WriteString(w.outcomes, strings.Join(header, ",")+"\n")
@@ -124,6 +127,23 @@ func NewWriter(dir string, opt WriteOptions) (*Writer, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
+}
+
+// fileName returns the name under which a file is written: with the ending of gzip,
+// unless the folder is plain. models.json is never gzipped.
+func (w *Writer) fileName(name string) string {
+	if w.plain || name == "models.json" {
+		return name
+	}
+	return name + ".gz"
+}
+
+// create creates a file with that name in the hidden folder.
+func (w *Writer) create(name string) (*gzipFile, error) {
+	if w.plain {
+		return createPlain(w.tmp, name)
+	}
+	return createGzip(w.tmp, w.fileName(name))
 }
 
 // checkTarget returns an error if the target cannot be written or replaced.
@@ -189,11 +209,11 @@ func (w *Writer) Query(q Query) error {
 		q.Split = SplitOf(q.Prompt)
 	}
 	if field, reason := checkQuery(q); reason != "" {
-		return w.refuse("queries.jsonl.gz", field, reason, hintQuery)
+		return w.refuse("queries.jsonl", field, reason, hintQuery)
 	}
 	key := md5.Sum([]byte(q.ID))
 	if _, ok := w.rows[key]; ok {
-		return w.refuse("queries.jsonl.gz", "id", textfile.Quote(q.ID)+" is repeated", "every query needs its own id")
+		return w.refuse("queries.jsonl", "id", textfile.Quote(q.ID)+" is repeated", "every query needs its own id")
 	}
 	w.rows[key] = uint32(len(w.rows))
 	return writeJSON(w.queries, q)
@@ -204,7 +224,7 @@ func (w *Writer) Query(q Query) error {
 // that is not written, with a *[FormatError]; the Writer can be used further. An
 // outcome of which nothing is observed is not written.
 func (w *Writer) Outcome(o Outcome) error {
-	const file = "outcomes.csv.gz"
+	const file = "outcomes.csv"
 	row, seen, err := w.find(file, o.ID, o.Model)
 	if err != nil {
 		return err
@@ -245,7 +265,7 @@ func (w *Writer) Outcome(o Outcome) error {
 // Answer writes one answer to a query that was written before. An empty answer is
 // not written.
 func (w *Writer) Answer(a Answer) error {
-	const file = "answers.csv.gz"
+	const file = "answers.csv"
 	row, seen, err := w.find(file, a.ID, a.Model)
 	if err != nil || a.Hash == "" {
 		return err
@@ -271,7 +291,7 @@ func (w *Writer) beginAnswers() (err error) {
 	if w.answers != nil {
 		return nil
 	}
-	if w.answers, err = createGzip(w.tmp, "answers.csv.gz"); err != nil {
+	if w.answers, err = w.create("answers.csv"); err != nil {
 		return err
 	}
 	_, err = io.WriteString(w.answers, strings.Join(answerColumns, ",")+"\n")
@@ -282,7 +302,7 @@ func (w *Writer) beginAnswers() (err error) {
 func (w *Writer) find(file, id, model string) (uint32, *written, error) {
 	row, ok := w.rows[md5.Sum([]byte(id))]
 	if !ok {
-		return 0, nil, w.refuse(file, "id", textfile.Quote(id)+" is not in queries.jsonl.gz", "write the query first")
+		return 0, nil, w.refuse(file, "id", textfile.Quote(id)+" is not in "+w.fileName("queries.jsonl"), "write the query first")
 	}
 	seen := w.models[model]
 	if seen == nil {
@@ -296,7 +316,7 @@ func (w *Writer) find(file, id, model string) (uint32, *written, error) {
 }
 
 func (w *Writer) refuse(file, field, reason, hint string) error {
-	return &FormatError{File: filepath.Join(w.dir, file), Field: field, Reason: reason, Hint: hint}
+	return &FormatError{File: filepath.Join(w.dir, w.fileName(file)), Field: field, Reason: reason, Hint: hint}
 }
 
 // Rejected says which row of the source an import left out and why, without the

@@ -59,6 +59,36 @@ func TestWriteDirRoundTrip(t *testing.T) {
 	}
 }
 
+// TestWritePlain: a folder is written as text if that is asked for, and holds the same
+// set.
+func TestWritePlain(t *testing.T) {
+	s, dir := loadTiny(t), filepath.Join(t.TempDir(), "tiny")
+	if err := s.WriteDirWith(dir, WriteOptions{Plain: true}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Load(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, back, cmpopts.EquateNaNs()); diff != "" {
+		t.Errorf("the set is read back differently (-want +got):\n%s", diff)
+	}
+	files := contents(t, dir)
+	for _, name := range []string{"queries.jsonl", "outcomes.csv", "answers.csv", "models.json"} {
+		if text, ok := files[name]; !ok || !strings.HasSuffix(text, "\n") || strings.Contains(text, "\x00") {
+			t.Errorf("%s is missing or is no text", name)
+		}
+	}
+	w, err := NewWriter(filepath.Join(t.TempDir(), "new"), WriteOptions{Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Query(Query{ID: "q"}); err == nil || !strings.Contains(err.Error(), "queries.jsonl:") {
+		t.Errorf("a query without a prompt: %v, want an error about queries.jsonl", err)
+	}
+}
+
 // TestForceReplacesDataOnly: a forced write replaces data folders alone, and not the
 // source of the data.
 func TestForceReplacesDataOnly(t *testing.T) {

@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"embed":                {[]string{"", "internal/parallel", "internal/provider", "internal/readfile", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
 	"predict":              {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":              {[]string{"", "internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
+	"internal/exampledata": {[]string{"dataset"}, "an invented set is outcomes like any other; what is trained on them is not its business"},
 	"table":                {[]string{"", "dataset", "frontier", "predict", "price"}, "outcomes are embedded and priced once, for all that is trained and measured on them"},
 	"train":                {[]string{"", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
@@ -74,7 +75,7 @@ var rules = map[string]rule{
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/importer", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -55,6 +55,7 @@ func (l *kernel) describe(s *Spec) {
 // most roughLandmarks landmarks the ranking is the same and found four times as
 // fast.
 func (l *kernel) tune(ctx context.Context, p *problem, fold []int) error {
+	p.progress("choosing the settings of kernel")
 	if l.landmarks == 0 {
 		l.landmarks = 1024
 	}
@@ -89,7 +90,6 @@ func (l *kernel) tune(ctx context.Context, p *problem, fold []int) error {
 	} else {
 		l.gamma = gammas[0]
 	}
-	p.progress(fmt.Sprintf("kernel: gamma %g, noise %g, %d landmarks", l.gamma, l.noise, l.landmarks))
 	return nil
 }
 

@@ -2,7 +2,6 @@ package predict
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
@@ -35,6 +34,7 @@ func (l *knn) describe(s *Spec) { s.K, s.KTokens, s.KCommon = l.k[0], l.k[1], l.
 // tune picks k, for each side that has none, from the powers of two by the
 // out-of-fold loss.
 func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
+	p.progress("choosing the settings of knn")
 	if min(l.k[0], l.k[1], l.k[2]) > 0 {
 		return nil
 	}
@@ -59,7 +59,6 @@ func (l *knn) tune(ctx context.Context, p *problem, fold []int) error {
 			l.k[side] = max(k, 1)
 		}
 	}
-	p.progress(fmt.Sprintf("knn: k %d for differences, %d for tokens, %d for the common part", l.k[0], l.k[1], l.k[2]))
 	return nil
 }
 

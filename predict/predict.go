@@ -94,8 +94,9 @@ func (p *Predictor) Spec() Spec { return p.spec }
 func (p *Predictor) Models() []string { return p.models }
 
 // Fit chooses the hyperparameters that are zero in the Spec, calibrates on
-// out-of-fold predictions and fits on all of d. progress, if not nil, is told
-// what Fit is doing. d is not changed, but must not change while the predictor
+// out-of-fold predictions and fits on all of d. progress, if not nil, is told what
+// Fit does next: before the settings of each learner are chosen (a blend has several,
+// mean has none), before the predictions and before the fit. d is not changed, but must not change while the predictor
 // is in use.
 func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) error {
 	if progress == nil {

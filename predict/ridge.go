@@ -26,6 +26,7 @@ func (l *ridge) exact() bool      { return false }
 func (l *ridge) describe(s *Spec) { s.Alpha = l.alpha }
 
 func (l *ridge) tune(ctx context.Context, p *problem, fold []int) error {
+	p.progress("choosing the settings of ridge")
 	if l.alpha > 0 {
 		return nil
 	}
@@ -39,7 +40,6 @@ func (l *ridge) tune(ctx context.Context, p *problem, fold []int) error {
 			best, l.alpha = loss, alpha
 		}
 	}
-	p.progress(fmt.Sprintf("ridge: alpha %g", l.alpha))
 	return nil
 }
 

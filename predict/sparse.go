@@ -43,6 +43,7 @@ func (l *sparse) describe(s *Spec) {
 
 // tune tries α, for each side, then a larger table, holding out the first fold.
 func (l *sparse) tune(ctx context.Context, p *problem, fold []int) error {
+	p.progress("choosing the settings of sparse")
 	held := func(i int) bool { return fold[i] == 0 }
 	losses := func(alpha [3]float64, buckets int) (out [3]float64, err error) {
 		raw := make([]float64, p.n*p.targets())
@@ -85,7 +86,6 @@ func (l *sparse) tune(ctx context.Context, p *problem, fold []int) error {
 			best, l.buckets = total, buckets
 		}
 	}
-	p.progress(fmt.Sprintf("sparse: alpha %g, %d buckets", l.alpha, l.buckets))
 	return nil
 }
 

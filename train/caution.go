@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
@@ -32,13 +31,12 @@ var cautions = []float64{1, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35
 // rounding of the best such peak or reaches the best single's quality. Noise in
 // the ranking costs more than it seems: out of domain, every learned router
 // loses without this.
-func chooseCaution(ctx context.Context, t *table.Table, p *predict.Predictor, rows []int, progress func(string)) (float64, error) {
+func chooseCaution(ctx context.Context, t *table.Table, p *predict.Predictor, rows []int) (float64, error) {
 	group, parts := table.Sources(t.Set, rows)
 	j := judge(t, rows)
 	if parts < fewSources || len(j.rows) == 0 {
 		return defaultCaution, nil
 	}
-	progress(fmt.Sprintf("leaving each of %d sources out to choose the caution", parts))
 	singles, best := j.singles()
 	scale := frontier.NewScale(singles)
 	inFold := p.OutOfFold()

@@ -49,8 +49,9 @@ type Options struct {
 	// "bert:DIR". It is recorded in the artefact, as are the next three.
 	EmbedderSpec                  string
 	Command, Licence, Description string
-	// Progress, if not nil, is called with what is being done, in words.
-	Progress func(doing string)
+	// Progress, if not nil, is called before each step with what is done next, in
+	// words, and how many of the steps are done. Steps differ in length.
+	Progress func(doing string, done, steps int)
 	// Warn, if not nil, is called before the fit with what the outcomes do not
 	// allow, in whole sentences: objectives that the router will not have, and
 	// figures that will come from few queries.
@@ -63,9 +64,15 @@ type Options struct {
 // [*table.UnpricedError]. For other errors in the data see [table.New] and
 // [dataset.Join].
 func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o Options) (*artifact.Artifact, error) {
-	say := o.Progress
-	if say == nil {
-		say = func(string) {}
+	if o.Predictor.Name == "" {
+		o.Predictor.Name = "blend"
+	}
+	done, total := 0, steps(o.Predictor, embedder.ID())
+	say := func(doing string) {
+		if o.Progress != nil {
+			o.Progress(doing, done, total)
+		}
+		done++
 	}
 	set, err := join(sets)
 	if err != nil {
@@ -88,13 +95,11 @@ func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o O
 			o.Warn(text)
 		}
 	}
-	if o.Predictor.Name == "" {
-		o.Predictor.Name = "blend"
-	}
 	p, err := Fit(ctx, t, rows, o.Predictor, say)
 	if err != nil {
 		return nil, err
 	}
+	say("measuring it")
 	return &artifact.Artifact{Predictor: p, Manifest: manifest(t, rows, p, sets, o)}, nil
 }
 

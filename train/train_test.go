@@ -270,14 +270,31 @@ func TestFrontierOfNothing(t *testing.T) {
 	}
 }
 
-// TestFitReportsProgress: slow steps say what they are doing.
-func TestFitReportsProgress(t *testing.T) {
-	task := prepare(t, world(200, 5))
-	var said []string
-	if _, err := Fit(t.Context(), task, table.Trainable(task.Set), parse(t, quickBlend), func(s string) { said = append(said, s) }); err != nil {
+// TestProgress: every step is announced before it begins, and counted.
+func TestProgress(t *testing.T) {
+	static, err := embed.Default()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if all := strings.Join(said, "\n"); !strings.Contains(all, "leaving each of 5 sources out") || !strings.Contains(all, "caution ") {
-		t.Errorf("progress %q, want the caution's", said)
+	set, cautious := world(200, 5), parse(t, quickBlend)
+	cautious.Caution = 0.5
+	for _, c := range []struct {
+		spec  predict.Spec
+		steps int
+	}{{parse(t, "mean"), 4}, {parse(t, "knn"), 5}, {parse(t, "ridge"), 5}, {parse(t, quickBlend), 7}, {cautious, 6},
+		{parse(t, quickBlend+":parts=kernel+sparse+ridge"), 8}} {
+		var said []string
+		progress := func(doing string, done, steps int) {
+			if done != len(said) || steps != c.steps {
+				t.Errorf("%+v: %q after %d of %d steps, want %d of %d", c.spec, doing, done, steps, len(said), c.steps)
+			}
+			said = append(said, doing)
+		}
+		if _, err := Run(t.Context(), []*dataset.Set{set}, static, Options{Predictor: c.spec, EmbedderSpec: "static", Progress: progress}); err != nil {
+			t.Fatal(err)
+		}
+		if len(said) != c.steps {
+			t.Errorf("%+v: announced %q, want %d steps", c.spec, said, c.steps)
+		}
 	}
 }

@@ -119,8 +119,8 @@ func (c *routeCommand) arena(ctx context.Context, t terminal, router *carrot.Rou
 	if err != nil {
 		return err
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p := startProgress(ctx, t.err, "routing")
+	defer p.stop()
 	count := p.count("routing")
 	cleared := 0
 	for i := range rows {
@@ -141,7 +141,7 @@ func (c *routeCommand) arena(ctx context.Context, t terminal, router *carrot.Rou
 		}
 		count(i+1, len(rows))
 	}
-	p.done()
+	p.stop()
 	if cleared > 0 {
 		fmt.Fprintf(t.err, "carrot: %d rows had another model's answer, cost or accuracy: cleared\n", cleared)
 	}

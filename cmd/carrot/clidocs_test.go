@@ -35,10 +35,12 @@ func TestCLIDocs(t *testing.T) {
 
 const cliDocsIntro = "# Command line\n\n" +
 	"The output of `--help` for every command. Written by `make docs`; do not edit.\n\n" +
-	"Results go to standard output, progress and errors to standard error. The exit\n" +
-	"status is 0, 1 where the command failed, or 2 where it was called wrongly. Embedders\n" +
-	"that run a transformer or ask a server keep their vectors in the user's cache\n" +
-	"folder; `CARROT_CACHE` names another. Without either, nothing is cached.\n"
+	"Results go to standard output, progress and errors to standard error: a command that\n" +
+	"takes over two seconds says what it does, on a terminal in one line, elsewhere in a\n" +
+	"line every ten seconds. The exit status is 0, 1 where the command failed, or 2 where\n" +
+	"it was called wrongly. Embedders that run a transformer or ask a server keep their\n" +
+	"vectors in the user's cache folder; `CARROT_CACHE` names another. Without either,\n" +
+	"nothing is cached.\n"
 
 func renderCLIDocs(t *testing.T) []byte {
 	parser, err := newParser(terminal{})

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/exampledata"
 	"github.com/carrot-router/carrot/internal/importer"
 	"github.com/carrot-router/carrot/price"
 )
@@ -22,6 +23,7 @@ type dataCommand struct {
 	Check    checkCommand    `cmd:"" help:"List everything that is wrong with a data folder."`
 	Join     joinCommand     `cmd:"" help:"Merge data folders into one."`
 	Folds    foldsCommand    `cmd:"" help:"Write the folds of carrot eval, for routers of other programs."`
+	Example  exampleCommand  `cmd:"" help:"Write a small invented data set to learn with."`
 }
 
 func (c *dataCommand) Help() string {
@@ -105,17 +107,16 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	p := newProgress(t.err)
-	defer p.done()
-	count := p.count("importing")
+	p := startProgress(ctx, t.err, "importing "+c.Source)
+	defer p.stop()
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
 		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
-		Progress: func(done, total int64) { count(int(done), int(total)) },
+		Progress: func(done, total int64) { p.share("importing "+c.Source, float64(done)/float64(max(total, 1))) },
 	})
 	if err != nil {
 		return err
 	}
-	p.done()
+	p.stop()
 	printWarnings(t.err, c.Source, missingWarnings(report.Missing))
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
@@ -244,11 +245,14 @@ Example:
 }
 
 func (c *describeCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "reading "+c.Dir)
+	defer p.stop()
 	set, err := dataset.Load(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
 	d := set.Describe()
+	p.stop()
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(d)
 	}
@@ -270,10 +274,13 @@ Example:
 }
 
 func (c *checkCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "checking "+c.Dir)
+	defer p.stop()
 	problems, err := dataset.Check(ctx, c.Dir, c.Limit)
 	if err != nil {
 		return err
 	}
+	p.stop()
 	if c.JSON {
 		if problems == nil {
 			problems = []dataset.Problem{}
@@ -282,20 +289,23 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	} else {
-		for _, p := range problems {
-			fmt.Fprintln(t.out, p)
-			if p.Hint != "" {
-				fmt.Fprintln(t.out, "  hint:", p.Hint)
+		for _, one := range problems {
+			fmt.Fprintln(t.out, one)
+			if one.Hint != "" {
+				fmt.Fprintln(t.out, "  hint:", one.Hint)
 			}
 		}
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%s: problems found: %d", c.Dir, len(problems))
 	}
+	again := startProgress(ctx, t.err, "reading "+c.Dir)
+	defer again.stop()
 	set, err := dataset.Load(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
+	again.stop()
 	warnings := coverageWarnings(c.Dir, set.Coverage())
 	if c.JSON {
 		printWarnings(t.err, c.Dir, warnings)
@@ -326,6 +336,8 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	if len(c.Dirs) < 3 {
 		return usagef("name two or more data folders to merge, then the folder to write")
 	}
+	p := startProgress(ctx, t.err, "joining "+strings.Join(c.Dirs[:len(c.Dirs)-1], ", "))
+	defer p.stop()
 	var sets []*dataset.Set
 	for _, dir := range c.Dirs[:len(c.Dirs)-1] {
 		set, err := dataset.Load(ctx, dir)
@@ -344,9 +356,35 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	if err := joined.WriteDirWith(out, dataset.WriteOptions{Force: c.Force, Keep: c.Dirs[:len(c.Dirs)-1]}); err != nil {
 		return err
 	}
+	p.stop()
 	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)
 	if moved > 0 {
 		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)
 	}
 	return nil
+}
+
+type exampleCommand struct {
+	Dir   string `arg:"" help:"Data folder to write."`
+	Force bool   `help:"Replace a data folder that is not empty."`
+}
+
+func (c *exampleCommand) Help() string {
+	return `Prompts of seven subjects in three difficulties, and the scores and token counts of
+six models, all invented and always the same: to try the other commands on, and to
+see the form that your own data needs. The files are plain text.
+
+Example:
+  carrot data example mydata
+  carrot data describe mydata
+  carrot train --data mydata --out router.safetensors`
+}
+
+func (c *exampleCommand) Run(_ context.Context, t terminal) error {
+	set := exampledata.New(price.CountTokens)
+	if err := set.WriteDirWith(c.Dir, dataset.WriteOptions{Force: c.Force, Plain: true}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(t.out, "wrote %d invented queries with the outcomes of %d invented models into %s\n", len(set.Queries), len(set.Models), c.Dir)
+	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"net/url"
 	"os"
@@ -19,9 +18,14 @@ import (
 
 const docsDir = "../../docs"
 
-// TestDocs runs the commands in the console blocks of some pages and of the tour,
-// each page in its own folder, and compares their output with the page. With
-// -update it writes the output.
+// TestDocs runs the commands in the console blocks of README.md, of the tour and of
+// docs/data.md with the program on PATH, and compares what they print with what the pages
+// show. README.md and the tour begin in an empty folder; the pages of the tour are read
+// one after the other, so what one leaves behind is there for the next.
+//
+// A line that is … stands for any number of lines. A command that serves runs until the
+// page ends. Only what is named in volatile may differ. With -update the test writes what
+// was printed, as far as it is shown.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no shell to run the commands with")
@@ -29,28 +33,50 @@ func TestDocs(t *testing.T) {
 	if raceEnabled() {
 		t.Skip("minutes, for commands that TestScripts runs under the race detector too")
 	}
-	pages, err := filepath.Glob(docsDir + "/tour/*.md")
-	if err != nil || len(pages) == 0 {
+	tour, err := filepath.Glob(docsDir + "/tour/*.md")
+	if err != nil || len(tour) == 0 {
 		t.Fatalf("docs/tour holds no pages (%v)", err)
 	}
 	t.Setenv("CARROT_CACHE", t.TempDir())
-	for _, page := range append(pages, docsDir+"/data.md", docsDir+"/own-router.md") {
-		t.Run(filepath.Base(page), func(t *testing.T) { testPage(t, page) })
+	for _, session := range []struct {
+		name    string
+		pages   []string
+		prepare func(*testing.T)
+	}{
+		{"README", []string{docsDir + "/../README.md"}, nil},
+		{"tour", tour, nil},
+		{"data", []string{docsDir + "/data.md"}, prepareDocs},
+		{"own-router", []string{docsDir + "/own-router.md"}, nil},
+	} {
+		t.Run(session.name, func(t *testing.T) {
+			for i, page := range session.pages {
+				if session.pages[i], err = filepath.Abs(page); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Chdir(t.TempDir())
+			if session.prepare != nil {
+				session.prepare(t)
+			}
+			for _, page := range session.pages {
+				testPage(t, page)
+			}
+		})
 	}
 }
 
-func testPage(t *testing.T, page string) {
-	file, err := filepath.Abs(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+func testPage(t *testing.T, file string) {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
-	prepareDocs(t)
-	got := runConsoleBlocks(t, string(text))
+	if _, err := exec.LookPath("curl"); err != nil && strings.Contains(string(text), "\n$ curl ") {
+		t.Skipf("%s needs curl", filepath.Base(file))
+	}
+	c := &console{t: t}
+	defer c.end()
+	got := c.page(string(text))
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -62,7 +88,7 @@ func testPage(t *testing.T, page string) {
 	}
 }
 
-// prepareDocs creates the folders that docs/data.md and the tour use.
+// prepareDocs creates the folders that docs/data.md uses.
 func prepareDocs(t *testing.T) {
 	t.Helper()
 	check := func(err error) {
@@ -71,7 +97,6 @@ func prepareDocs(t *testing.T) {
 		}
 	}
 	check(writeSynthetic("benchmark", nil))
-	check(writeSynthetic("mydata", nil))
 	check(writeSynthetic("arithmetic", []string{"sums", "dates"}))
 	check(writeSynthetic("geography", []string{"capitals"}))
 	check(writeSynthetic("broken", nil))
@@ -86,55 +111,12 @@ func prepareDocs(t *testing.T) {
 	check(writeSPROUT("downloads/flawed.parquet", 0, 20, true))
 	check(os.WriteFile("downloads/runs.csv", []byte("question,llm,correct,output_tokens\nWhat is 2 + 2?,gpt-4,True,2\nWhat is 2 + 2?,small,False,9\n"), 0o644))
 	check(os.WriteFile("downloads/wide.csv", []byte("question,gpt4_ok,small_ok\nWhat is 2 + 2?,1,0\n"), 0o644))
-	check(os.WriteFile("prompts.jsonl", []byte(tourPrompts), 0o644))
-}
-
-const tourPrompts = `{"id":"sum","prompt":"What is 17 times 23?"}
-{"id":"clock","prompt":"Wie spät ist es in Berlin?"}
-`
-
-// runConsoleBlocks replaces the text after each "$ command" in a console block with
-// the output of the command.
-func runConsoleBlocks(t *testing.T, text string) string {
-	t.Helper()
-	var out strings.Builder
-	inside := false
-	for line := range strings.Lines(text) {
-		command, isCommand := strings.CutPrefix(line, "$ ")
-		switch {
-		case !inside:
-			inside = line == "```console\n"
-		case strings.HasPrefix(line, "```"):
-			inside = false
-		case isCommand:
-			out.WriteString(line)
-			if printed := strings.TrimRight(runConsole(t, command), "\n"); printed != "" {
-				out.WriteString(printed + "\n")
-			}
-			continue
-		default:
-			continue // an old output
-		}
-		out.WriteString(line)
-	}
-	return out.String()
 }
 
 // raceEnabled reports whether the race detector is on.
 func raceEnabled() bool {
 	info, _ := debug.ReadBuildInfo()
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
-// runConsole runs a command in the shell, where carrot is this test binary (see
-// TestMain), and returns what a terminal would show. A command may fail.
-func runConsole(t *testing.T, command string) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
-		t.Fatal(err)
-	}
-	return string(out)
 }
 
 var (

@@ -45,6 +45,8 @@ Example:
 }
 
 func (c *distillCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "reading the teacher and the data")
+	defer p.stop()
 	teacher, err := embed.OpenBERT(c.Teacher)
 	if err != nil {
 		return err
@@ -60,8 +62,6 @@ func (c *distillCommand) Run(ctx context.Context, t terminal) error {
 			texts = append(texts, set.Queries[i].Prompt)
 		}
 	}
-	p := newProgress(t.err)
-	defer p.done()
 	data, err := embed.Distill(ctx, teacher, texts, embed.DistillOptions{
 		Dim: c.Dim, Smoothing: c.Smoothing, Licence: c.Licence,
 		Command:  fmt.Sprintf("carrot embed distill --dim %d --smoothing %g", c.Dim, c.Smoothing),
@@ -74,7 +74,7 @@ func (c *distillCommand) Run(ctx context.Context, t terminal) error {
 	if err := atomicfile.Write(c.Out, 0o644, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return fmt.Errorf("write static table: %w", err)
 	}
-	p.done()
+	p.stop()
 	return (&embedCheckCommand{File: c.Out}).Run(ctx, t)
 }
 
@@ -113,12 +113,13 @@ func (c *exportCommand) Help() string {
 }
 
 func (c *exportCommand) Run(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "reading "+c.Data)
+	defer p.stop()
 	set, err := dataset.Load(ctx, c.Data)
 	if err != nil {
 		return err
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p.say("embedding prompts")
 	embedder, err := openEmbedder(c.Embedder, nil, p.count("embedding prompts"))
 	if err != nil {
 		return err

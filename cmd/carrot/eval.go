@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
@@ -114,8 +113,8 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 		}
 		o.Objectives = append(o.Objectives, objective)
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
+	defer p.stop()
 	load := sync.OnceValues(func() (*dataset.Set, error) { return loadSet(ctx, c.Data) })
 	var err error
 	if o.Contenders, o.Embedder, err = c.contenders(p, t.warn, load); err != nil {
@@ -137,12 +136,12 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	if !c.NoCache {
 		o.CacheDir = cacheFolder("fitted")
 	}
-	o.Progress = timed(p)
+	o.Progress = p.share
 	report, err := eval.Run(ctx, set, o)
 	if err != nil {
 		return c.explain(err, set)
 	}
-	p.done()
+	p.stop()
 	report.Provenance.Command, report.Provenance.Version = c.command(set.Name), version
 	if err := c.reportFlags.write(report); err != nil {
 		return err
@@ -191,7 +190,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 		}
 	}
 	for _, path := range c.Router {
-		a, err := openRouter(path, warn)
+		a, err := openRouter(path, p.warn)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -320,21 +319,6 @@ func (c *evalCommand) named(name, embedder string) string {
 		name += "/" + kind
 	}
 	return name
-}
-
-// timed shows what an evaluation is doing and about how long the rest takes.
-func timed(p *progress) func(doing string, share float64) {
-	started := time.Now()
-	return func(doing string, share float64) {
-		if share == 0 {
-			started = time.Now()
-		}
-		if elapsed := time.Since(started); share > 0.02 && share < 1 && elapsed > 5*time.Second {
-			left := time.Duration(float64(elapsed) * (1 - share) / share)
-			doing += fmt.Sprintf(" · about %s left", left.Round(10*time.Second))
-		}
-		p.say(doing)
-	}
 }
 
 // command is the command line without paths, which differ between machines.

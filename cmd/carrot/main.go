@@ -37,7 +37,7 @@ const (
 
 type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
-	Data       dataCommand       `cmd:"" help:"Import, describe, check and join data sets."`
+	Data       dataCommand       `cmd:"" help:"Import, describe, check, join and invent data sets."`
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
@@ -83,7 +83,7 @@ func newParser(t terminal) (*kong.Kong, error) {
 // run parses the arguments, runs the command and returns the exit status.
 func run(ctx context.Context, args []string, t terminal) (status int) {
 	out := &checkedWriter{w: t.out}
-	t.in, t.out = &endingReader{ctx: ctx, r: t.in}, out
+	t.in, t.out, t.err = &endingReader{ctx: ctx, r: t.in}, out, &sharedWriter{w: t.err}
 	defer func() {
 		switch r := recover().(type) {
 		case nil:

@@ -136,7 +136,10 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.checkFormat(); err != nil {
 		return err
 	}
-	router, a, err := c.open(t.warn)
+	p := startProgress(ctx, t.err, "reading the router and the prices")
+	defer p.stop()
+	router, a, err := c.open(p.warn)
+	p.stop()
 	if err != nil {
 		return err
 	}
@@ -157,7 +160,10 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 		}
 		prompt = strings.TrimSuffix(string(text), "\n")
 	}
+	p = startProgress(ctx, t.err, "routing the prompt")
+	defer p.stop()
 	decision, err := router.Route(ctx, carrot.Query{Text: prompt, Models: c.Models}, objective)
+	p.stop()
 	if err != nil {
 		return err
 	}
@@ -178,7 +184,7 @@ type batchLine struct {
 const maxBatchLine = 64 << 20
 
 func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Router, objective carrot.Objective) error {
-	in, name := t.in, "standard input"
+	in, name, size := t.in, "standard input", int64(0) // size is 0 if nobody knows
 	if c.Batch != "-" {
 		f, err := os.Open(c.Batch)
 		if err != nil {
@@ -186,17 +192,21 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 		}
 		defer f.Close()
 		in, name = f, c.Batch
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p := startProgress(ctx, t.err, "routing "+name)
+	defer p.stop()
 	out := bufio.NewWriter(t.out)
 	defer out.Flush()
 	encoder := json.NewEncoder(out)
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxBatchLine)
-	n := 0
+	n, read := 0, 0
 	for lines.Scan() {
 		n++
+		read += len(lines.Bytes()) + 1
 		if len(strings.TrimSpace(lines.Text())) == 0 {
 			continue
 		}
@@ -214,8 +224,10 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 		if err := encoder.Encode(decision); err != nil {
 			return err
 		}
-		if n%100 == 0 {
-			p.say(fmt.Sprintf("routed %d prompts", n))
+		if doing := fmt.Sprintf("routing %s, %d prompts so far", name, n); size > 0 {
+			p.share(doing, float64(read)/float64(size))
+		} else {
+			p.say(doing)
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -53,7 +53,9 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	s := &service{open: c.listening(func(reading func(string)) (*gateway.File, error) {
 		return gateway.OpenFile(c.Config, os.LookupEnv, reading)
 	})}
+	p := startProgress(ctx, t.err, "reading the configuration, the router and the prices")
 	config, source, err := s.load()
+	p.stop()
 	if err != nil {
 		return err
 	}
@@ -301,6 +303,8 @@ func (s *service) watch(ctx context.Context) {
 
 // demo serves simulated models.
 func (c *serveCommand) demo(ctx context.Context, t terminal) error {
+	p := startProgress(ctx, t.err, "reading the router and the prices")
+	defer p.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	text, wait, err := startDemo(ctx)
@@ -314,6 +318,7 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	p.stop()
 	if c.Check {
 		fmt.Fprint(t.out, text)
 		return nil

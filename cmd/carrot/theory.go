@@ -40,9 +40,9 @@ func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
 	if err := cmp.Or(folderOf("--json", c.JSON), folderOf("--svg", c.SVG)); err != nil {
 		return err
 	}
-	p := newProgress(t.err)
+	p := startProgress(ctx, t.err, "simulating")
 	report, err := theory.Run(ctx, theory.Config{Seed: c.Seed, Quick: c.Quick, Progress: p.count("simulating")})
-	p.done()
+	p.stop()
 	if err != nil {
 		return err
 	}

@@ -88,8 +88,8 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
 		return fmt.Errorf("save router: %w", err) // now rather than after training
 	}
-	p := newProgress(t.err)
-	defer p.done()
+	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
+	defer p.stop()
 	sets, err := loadSets(ctx, c.Data)
 	if err != nil {
 		return err
@@ -103,11 +103,8 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced,
-		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.say,
-		Warn: func(text string) {
-			p.done()
-			fmt.Fprintf(t.err, "carrot: warning: %s\n", text)
-		}})
+		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.steps,
+		Warn: p.warn})
 	if unpriced, ok := errors.AsType[*table.UnpricedError](err); ok {
 		return hinted{err, "--keep-unpriced " + strings.Join(unpriced.Models, ",") + " keeps it; it is then chosen only where cost does not matter"}
 	} else if err != nil {
@@ -116,7 +113,7 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if err := a.WriteFile(c.Out); err != nil {
 		return err
 	}
-	p.done()
+	p.stop()
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(a.Manifest)
 	}
