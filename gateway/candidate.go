@@ -191,18 +191,6 @@ func newEmbedding(e EmbeddingConfig, u *upstream) (*candidate, error) {
 	return &candidate{Candidate: carrot.Candidate{Name: e.Name, Price: price}, steps: []*target{{provider: u, model: e.Upstream, price: price}}}, nil
 }
 
-// price returns the configured price. Omitted numbers stay unset.
-func (p *PriceConfig) price() *carrot.Price {
-	rate := func(usd *float64) carrot.Rate {
-		if usd == nil {
-			return 0
-		}
-		return carrot.PerMillion(*usd)
-	}
-	return &carrot.Price{Input: rate(p.Input), CachedInput: rate(p.CachedInput), CacheWrite: rate(p.CacheWrite),
-		Output: rate(p.Output), Reasoning: rate(p.Reasoning)}
-}
-
 // wholeNumber returns a positive whole number below 2^31, in any of the types that
 // strictyaml and Go programs use.
 func wholeNumber(v any) (int, bool) {

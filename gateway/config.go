@@ -171,19 +171,72 @@ type AdjustConfig struct {
 // price is unknown, unless its description says otherwise, and makes the cost of calls
 // with such tokens unknown.
 type PriceConfig struct {
-	// Input is the price of input tokens. Required.
+	RatesConfig `yaml:",inline"`
+	// Above are the prices of long prompts, by increasing number of tokens; those
+	// of the last one that a prompt exceeds apply. Default: none; all prompts have
+	// the same prices.
+	Above []LongPriceConfig `yaml:"above"`
+	// Tiers are the prices at the service tier or speed that an answer names, such
+	// as flex, priority, batch or fast. The names default, standard, auto and
+	// on_demand need none. Default: none; the cost of calls at other tiers is
+	// unknown.
+	Tiers map[string]TierPriceConfig `yaml:"tiers"`
+	// Regions are the factors on the price of tokens by the region that an answer
+	// names. Default: none; the factor is 1.
+	Regions map[string]float64 `yaml:"regions"`
+	// Tools are the prices in USD of one use of the provider's own tools, such as
+	// web_search. Default: none; the cost of calls that use them is unknown.
+	Tools map[string]float64 `yaml:"tools"`
+}
+
+// RatesConfig is the prices of tokens, by kind.
+type RatesConfig struct {
+	// Input is the price of input tokens. Required, except within above and tiers.
 	Input *float64 `yaml:"input"`
 	// CachedInput is the price of input tokens read from the provider's prompt
 	// cache. Default: the price of input.
 	CachedInput *float64 `yaml:"cached_input"`
-	// CacheWrite is the price of input tokens written to the cache. Default:
-	// unknown.
+	// CacheWrite is the price of input tokens written to the cache for up to five
+	// minutes, or for a time that the answer does not say. Default: unknown.
 	CacheWrite *float64 `yaml:"cache_write"`
-	// Output is the price of output tokens. Required, except for embeddings.
+	// CacheWrites are the prices of input tokens written to the cache, by how long
+	// they are kept, as in {1h: 10}. Default: none.
+	CacheWrites map[string]float64 `yaml:"cache_writes"`
+	// Output is the price of output tokens. Required, except for embeddings and
+	// within above and tiers.
 	Output *float64 `yaml:"output"`
 	// Reasoning is the price of hidden reasoning tokens. Default: the price of
 	// output.
 	Reasoning *float64 `yaml:"reasoning"`
+	// AudioInput is the price of sounds in the input. Default: unknown.
+	AudioInput *float64 `yaml:"audio_input"`
+	// AudioOutput is the price of sounds in the output. Default: unknown.
+	AudioOutput *float64 `yaml:"audio_output"`
+	// ImageInput is the price of images in the input. Default: the price of input.
+	ImageInput *float64 `yaml:"image_input"`
+	// ImageOutput is the price of images in the output. Default: the price of
+	// output.
+	ImageOutput *float64 `yaml:"image_output"`
+}
+
+// LongPriceConfig is the prices of long prompts.
+type LongPriceConfig struct {
+	// Tokens is the number of input tokens that a prompt must exceed. Required.
+	Tokens int `yaml:"tokens"`
+	// Part is true if the prices apply only to the input beyond that number, and
+	// not to the whole request. Default false.
+	Part        bool `yaml:"part"`
+	RatesConfig `yaml:",inline"`
+}
+
+// TierPriceConfig is the prices at a service tier or speed: either a factor, or prices.
+type TierPriceConfig struct {
+	// Factor is the factor on all prices of tokens. Default: none; the prices below
+	// apply.
+	Factor      float64 `yaml:"factor"`
+	RatesConfig `yaml:",inline"`
+	// Above are the prices of long prompts at this tier. Default: none.
+	Above []LongPriceConfig `yaml:"above"`
 }
 
 // EmbeddingConfig is a model of /v1/embeddings.

@@ -211,23 +211,6 @@ func joined[T ~string](list []T, between string) string {
 	return b.String()
 }
 
-// check refuses prices that are out of range, and those without a required part.
-func (c *PriceConfig) check(p *strictyaml.Problems, field string, required ...string) {
-	if c == nil {
-		return
-	}
-	for _, f := range []struct {
-		name  string
-		price *float64
-	}{{"input", c.Input}, {"cached_input", c.CachedInput}, {"cache_write", c.CacheWrite}, {"output", c.Output}, {"reasoning", c.Reasoning}} {
-		if f.price != nil {
-			checkRange(p, field+"."+f.name, *f.price, 0, maxPrice)
-		} else if slices.Contains(required, f.name) {
-			p.Add(field+"."+f.name, "is missing: a price needs %s", strings.Join(required, " and "))
-		}
-	}
-}
-
 func (c *Config) checkEmbeddings(p *strictyaml.Problems) {
 	taken := make(map[string]string)
 	for i := range c.Models {

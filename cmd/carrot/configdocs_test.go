@@ -123,7 +123,7 @@ func defaultConfig(t *testing.T) *gateway.File {
 	t.Helper()
 	c, err := gateway.ParseFile([]byte(`
 providers: [{name: p, kind: openai}]
-models: [{name: m, provider: p, price: {input: 1, output: 1}}]
+models: [{name: m, provider: p, price: {input: 1, output: 1, above: [{tokens: 1}], tiers: {t: {input: 1}}}}]
 embeddings: [{name: e, provider: p}]
 clients: [{name: c, key: client-0123456789abcdef}]
 `), func(string) (string, bool) { return "", false })
@@ -306,10 +306,10 @@ func (d *configPage) kindName(of reflect.Type, many bool) string {
 	return name
 }
 
-// configStruct returns the struct that a field holds, also behind a pointer or in a list.
-// It is nil if there is none.
+// configStruct returns the struct that a field holds, also behind a pointer, in a list or in
+// a mapping. It is nil if there is none.
 func configStruct(of reflect.Type) reflect.Type {
-	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
 		of = of.Elem()
 	}
 	if of.Kind() != reflect.Struct {
@@ -318,12 +318,16 @@ func configStruct(of reflect.Type) reflect.Type {
 	return of
 }
 
-// firstOf returns the struct that the value of a field holds; of a list, the first one.
+// firstOf returns the struct that the value of a field holds; of a list or a mapping, the
+// first one.
 func firstOf(v reflect.Value) reflect.Value {
 	for v.Kind() != reflect.Struct {
-		if v.Kind() == reflect.Slice {
+		switch v.Kind() {
+		case reflect.Slice:
 			v = v.Index(0)
-		} else {
+		case reflect.Map:
+			v = v.MapIndex(v.MapKeys()[0])
+		default:
 			v = v.Elem()
 		}
 	}
