@@ -44,6 +44,9 @@ type Query struct {
 	// holds in its prompt cache, from an earlier turn of the conversation:
 	// they are estimated at the price of cached input. It may be nil.
 	CachedTokens map[string]int
+	// InputFactors says, by candidate, how many tokens its model counts for each
+	// of InputTokens, in place of Candidate.InputFactor. It may be nil.
+	InputFactors map[string]float64
 	// Excluded says, by candidate, why the caller excludes it. It may be nil.
 	Excluded map[string]string
 }
@@ -75,6 +78,9 @@ type Candidate struct {
 	// MaxOutputTokens caps the forecast of output tokens of one answer, as
 	// Query.MaxOutputTokens does. Zero: no cap.
 	MaxOutputTokens int
+	// InputFactor is how many tokens the model counts for each of
+	// Query.InputTokens, because its tokenizer is another one. Zero: one.
+	InputFactor float64
 	// QualityShift is added to the forecast of quality, and OutputFactor
 	// multiplies that of output tokens: how a candidate with settings of its
 	// own, such as a higher reasoning effort, is thought to differ from the

@@ -242,7 +242,7 @@ func (d *Decision) refusals(asked []string) string {
 // cost itself or says that the cost is unknown.
 func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
-		InputTokens: q.InputTokens, CachedTokens: min(q.CachedTokens[c.Name], q.InputTokens),
+		InputTokens: c.inputTokens(q), CachedTokens: min(q.CachedTokens[c.Name], c.inputTokens(q)),
 		OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
 	if c.QualityShift != 0 {
 		e.Quality = min(max(e.Quality+c.QualityShift, 0), 1)
@@ -281,6 +281,19 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	return e, nil
 }
 
+// inputTokens returns the number of input tokens of q as the candidate's model counts
+// them.
+func (c *Candidate) inputTokens(q *Query) int {
+	factor := c.InputFactor
+	if f, ok := q.InputFactors[c.Name]; ok {
+		factor = f
+	}
+	if factor <= 0 || factor == 1 {
+		return q.InputTokens
+	}
+	return int(math.Round(factor * float64(q.InputTokens)))
+}
+
 // Excludes says why the candidate may not answer q, whose InputTokens must be
 // set, or "".
 func (c *Candidate) Excludes(q *Query) string {
@@ -290,8 +303,10 @@ func (c *Candidate) Excludes(q *Query) string {
 	if why := q.Excluded[c.Name]; why != "" {
 		return why
 	}
-	if limit := c.Model.ContextTokens; limit > 0 && q.InputTokens+q.MaxOutputTokens > limit {
-		return fmt.Sprintf("the query needs %d tokens of context, the model has %d", q.InputTokens+q.MaxOutputTokens, limit)
+	if limit := c.Model.ContextTokens; limit > 0 {
+		if need := c.inputTokens(q) + q.MaxOutputTokens; need > limit {
+			return fmt.Sprintf("the query needs %d tokens of context, the model has %d", need, limit)
+		}
 	}
 	if c.Model.Abilities != nil {
 		if missing := c.Model.Abilities.lacks(q.Needs); missing != "" {

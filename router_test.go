@@ -437,6 +437,30 @@ func TestAdjusted(t *testing.T) {
 	}
 }
 
+// A model's own count of the input decides its cost and whether the query fits.
+func TestInputFactor(t *testing.T) {
+	price := &carrot.Price{Input: 1_000_000, Output: 1_000_000}
+	c := carrot.Candidate{Name: "large", Price: price, InputFactor: 1.2, Model: carrot.Model{ContextTokens: 1500}}
+	for _, test := range []struct {
+		query    carrot.Query
+		want     int
+		excluded bool
+	}{
+		{carrot.Query{InputTokens: 1000}, 1200, false},
+		{carrot.Query{InputTokens: 1000, InputFactors: map[string]float64{"small": 9}}, 1200, false},
+		{carrot.Query{InputTokens: 1000, InputFactors: map[string]float64{"large": 1.6}}, 1600, true},
+		{carrot.Query{InputTokens: 1000, InputFactors: map[string]float64{"large": 1}}, 1000, false},
+	} {
+		e, err := c.Estimate(&test.query, &carrot.Forecast{})
+		if err != nil || e.InputTokens != test.want || e.Cost != carrot.USD(test.want)*1_000_000 {
+			t.Errorf("%+v: %d input tokens for %v, %v, want %d", test.query, e.InputTokens, e.Cost, err, test.want)
+		}
+		if why := c.Excludes(&test.query); (why != "") != test.excluded {
+			t.Errorf("%+v: excluded because %q, want %v", test.query, why, test.excluded)
+		}
+	}
+}
+
 // Tokens in a candidate's prompt cache are estimated at the cached price, so
 // that leaving the model that served last must pay for itself.
 func TestCachedTokens(t *testing.T) {

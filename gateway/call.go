@@ -172,6 +172,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 		}
 	}
 	k.try.Answered()
+	k.learnTokens(&answer.Report)
 	k.remember()
 	k.answerHeaders()
 	k.costHeader()

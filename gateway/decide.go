@@ -23,6 +23,7 @@ const routeTimeout = 2 * time.Second
 // decider decides which candidate answers a request. It is safe for concurrent use.
 type decider struct {
 	conversations *conversations
+	tokens        tokenFactors
 	breakers      *provider.Breakers
 	log           *slog.Logger
 }
@@ -101,7 +102,7 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	}
 	query := carrot.Query{
 		Text: q.Query(r.config.Text.System, *r.config.Text.Earlier), InputTokens: h.inputTokens, MaxOutputTokens: q.MaxOutputTokens,
-		Needs: q.Needs, Answers: q.Answers, Models: q.models,
+		Needs: q.Needs, Answers: q.Answers, Models: q.models, InputFactors: d.tokens.of(),
 		CachedTokens: d.conversations.cached(r, q.Request, q.client, q.session, h.prefixes, h.inputTokens),
 	}
 	if pinned != nil {

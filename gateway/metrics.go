@@ -38,6 +38,7 @@ type metrics struct {
 	firstToken *prometheus.HistogramVec
 	costRatio  *prometheus.HistogramVec
 	tokenRatio *prometheus.HistogramVec
+	factors    *prometheus.GaugeVec
 	fallbacks  *prometheus.CounterVec
 	breakers   *prometheus.GaugeVec
 	reloads    *prometheus.CounterVec
@@ -96,6 +97,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		costRatio: add.histogram("carrot_cost_estimate_ratio", "Cost of a served call divided by its estimate.", ratioBuckets, "model"),
 		// M histograms
 		tokenRatio: add.histogram("carrot_output_tokens_estimate_ratio", "Output tokens of a served call divided by their estimate.", ratioBuckets, "model"),
+		// M
+		factors: add.gauge("carrot_input_token_factor", "Input tokens that a model counts for each token of the gateway's own count, as learned.", "model"),
 		// M·10: about ten reasons
 		fallbacks: add.counter("carrot_fallbacks_total", "Fallbacks from a model to the next one.", "from", "why"),
 		// M
@@ -366,6 +369,13 @@ func (m *metrics) reload(ok bool) {
 		m.reloaded.SetToCurrentTime()
 	default:
 		m.reloads.WithLabelValues("error").Inc()
+	}
+}
+
+// tokenFactor sets how many tokens a model counts for each token counted here.
+func (m *metrics) tokenFactor(model string, factor float64) {
+	if m != nil {
+		m.factors.WithLabelValues(model).Set(factor)
 	}
 }
 

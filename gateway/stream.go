@@ -65,6 +65,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 		if e != nil {
 			return e
 		}
+		s.learnTokens(&s.report)
 		s.remember()
 		defer drain(response.Body)
 		return s.end()
