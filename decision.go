@@ -27,6 +27,7 @@ type Decision struct {
 	USDPerQuality float64      // the willingness to pay that the objective resolved to; may be +Inf
 	Novelty       float64      // see Prediction
 	Abstained     bool         // see Prediction
+	PriceDate     string       // the latest date of the candidates' prices; empty: unknown
 	Candidates    []Assessment // in pool order
 }
 

@@ -43,6 +43,10 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	b = appendjson.Float(b, d.Novelty)
 	b = append(b, `,"abstained":`...)
 	b = strconv.AppendBool(b, d.Abstained)
+	if d.PriceDate != "" {
+		b = append(b, `,"price_date":`...)
+		b = appendjson.String(b, d.PriceDate)
+	}
 	b = append(b, `,"candidates":[`...)
 	for i := range d.Candidates {
 		b = d.Candidates[i].appendJSON(comma(b, i))
@@ -83,6 +87,10 @@ func (a *Assessment) appendJSON(b []byte) []byte {
 		b = appendjson.Float(b, a.OutputTokens)
 		b = append(b, `,"output_tokens_p90":`...)
 		b = appendjson.Float(b, a.OutputTokensP90)
+	}
+	if a.PriceAbove != 0 {
+		b = append(b, `,"price_above":`...)
+		b = strconv.AppendInt(b, int64(a.PriceAbove), 10)
 	}
 	if a.CostUnknown {
 		b = append(b, `,"cost_usd":null,"cost_usd_p90":null`...)
@@ -126,6 +134,7 @@ type decisionJSON struct {
 	USDPerQuality *float64         `json:"usd_per_quality"`
 	Novelty       *float64         `json:"novelty"`
 	Abstained     bool             `json:"abstained"`
+	PriceDate     string           `json:"price_date"`
 	Candidates    []assessmentJSON `json:"candidates"`
 }
 
@@ -138,6 +147,7 @@ type assessmentJSON struct {
 	CachedTokens    int      `json:"cached_tokens"`
 	OutputTokens    *float64 `json:"output_tokens"`
 	OutputTokensP90 *float64 `json:"output_tokens_p90"`
+	PriceAbove      int      `json:"price_above"`
 	CostUSD         *USD     `json:"cost_usd"`
 	CostUSDP90      *USD     `json:"cost_usd_p90"`
 	Utility         *float64 `json:"utility"`
@@ -160,7 +170,7 @@ func (d *Decision) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("decision: schema %q, want %q", in.Schema, DecisionSchema)
 	}
 	out := Decision{ID: in.ID, Model: in.Model, USDPerQuality: number(in.USDPerQuality, math.Inf(1)),
-		Novelty: number(in.Novelty, math.NaN()), Abstained: in.Abstained}
+		Novelty: number(in.Novelty, math.NaN()), Abstained: in.Abstained, PriceDate: in.PriceDate}
 	objective, err := ParseObjective(in.Policy)
 	switch {
 	case in.Objective != nil:
@@ -185,7 +195,7 @@ func (in *assessmentJSON) assessment() Assessment {
 	a := Assessment{Name: in.Name, Excluded: in.Excluded,
 		Estimate: Estimate{
 			Quality: number(in.Quality, nan), QualitySE: number(in.QualitySE, nan), QualityNoise: number(in.QualityNoise, nan),
-			InputTokens: in.InputTokens, CachedTokens: in.CachedTokens,
+			InputTokens: in.InputTokens, CachedTokens: in.CachedTokens, PriceAbove: in.PriceAbove,
 			OutputTokens: number(in.OutputTokens, nan), OutputTokensP90: number(in.OutputTokensP90, nan),
 			CostUnknown: in.CostUSD == nil || in.CostUSDP90 == nil,
 		}}

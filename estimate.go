@@ -114,6 +114,10 @@ type Estimate struct {
 	OutputTokens    float64
 	OutputTokensP90 float64
 
+	// PriceAbove is the number of tokens beyond which the rates in Cost begin, for
+	// prompts that are billed by their length. Zero: the rates are those of all.
+	PriceAbove int
+
 	Cost    USD // expected cost of the call
 	CostP90 USD // its 90% quantile
 	// CostUnknown says that nothing is known of the cost: Cost and CostP90

@@ -93,6 +93,22 @@ type Price struct {
 	Output      Rate `json:"output"`                // output tokens that are not reasoning
 	Reasoning   Rate `json:"reasoning,omitzero"`    // hidden reasoning tokens
 	*Tariff
+	// Date is the day on which the price was looked up, YYYY-MM-DD. Empty: unknown.
+	Date string `json:"date,omitzero"`
+}
+
+// Threshold returns the number of tokens beyond which the rates that apply to a prompt of
+// n tokens begin: one of Tariff.Above, or 0 if the prompt has the rates for all.
+func (p *Price) Threshold(n int) int {
+	above := 0
+	if p.Tariff != nil {
+		for i := range p.Tariff.Above {
+			if t := p.Tariff.Above[i].Tokens; n > t {
+				above = t
+			}
+		}
+	}
+	return above
 }
 
 // Cost returns the exact cost of the usage u, rounded to a pico-dollar where a factor

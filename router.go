@@ -41,6 +41,8 @@ type Router struct {
 	config  Config
 	columns []int // the predictor's column of each candidate
 	scratch sync.Pool
+
+	priceDate string // the latest of the candidates' prices
 }
 
 // NewRouter checks that no part is missing and that they fit: candidates have
@@ -80,6 +82,9 @@ func NewRouter(c Config) (*Router, error) {
 			column = cand.Name
 		}
 		var ok bool
+		if cand.Price != nil {
+			r.priceDate = max(r.priceDate, cand.Price.Date)
+		}
 		if r.columns[i], ok = columns[column]; !ok {
 			return nil, fmt.Errorf("new router: the predictor does not know model %q; it knows %s", column, strings.Join(known, ", "))
 		}
@@ -184,7 +189,7 @@ func (r *Router) checkModels(names []string) error {
 // decide prices the prediction and chooses.
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
-		Candidates: make([]Assessment, len(r.config.Candidates))}
+		PriceDate: r.priceDate, Candidates: make([]Assessment, len(r.config.Candidates))}
 	if !(p.Novelty >= 0 && p.Novelty <= 1) {
 		return Decision{}, fmt.Errorf("route: %w: novelty %v is outside [0,1]", ErrForecast, p.Novelty)
 	}
@@ -272,6 +277,7 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 		return e, fmt.Errorf("model %q has no price: add it to the price book", c.Name)
 	}
 	input := Usage{Input: e.InputTokens - e.CachedTokens, CachedInput: e.CachedTokens}
+	e.PriceAbove = c.Price.Threshold(e.InputTokens)
 	var err, errP90 error
 	e.Cost, err = c.Price.Expected(input, e.OutputTokens)
 	e.CostP90, errP90 = c.Price.Expected(input, e.OutputTokensP90)

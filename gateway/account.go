@@ -37,6 +37,7 @@ func (k *call) account(r *wire.Report, length int, sample string) {
 		return
 	}
 	var err error
+	a.PriceDate, a.PriceAbove = k.t.price.Date, k.t.price.Threshold(u.Prompt())
 	a.Cost, err = k.x.routes.cost(k.t.price, u)
 	a.CostUnknown = err != nil
 }

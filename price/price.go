@@ -201,7 +201,9 @@ func (b *Book) Price(model string) (carrot.Price, error) {
 	if err != nil {
 		return carrot.Price{}, err
 	}
-	return e.Price, nil
+	p := e.Price
+	p.Date = e.Date
+	return p, nil
 }
 
 // Set adds an entry or replaces the one of the same name.

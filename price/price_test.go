@@ -118,8 +118,8 @@ func TestEntryPrice(t *testing.T) {
 		}
 	}
 	// In pico-dollars per token.
-	f("small", carrot.Price{Input: 150_000, Output: 600_000})
-	f("large", carrot.Price{Input: 3_000_000, CachedInput: 300_000, CacheWrite: 3_750_000, Output: 15_000_000, Reasoning: 16_000_000})
+	f("small", carrot.Price{Input: 150_000, Output: 600_000, Date: "2024-12-01"})
+	f("large", carrot.Price{Input: 3_000_000, CachedInput: 300_000, CacheWrite: 3_750_000, Output: 15_000_000, Reasoning: 16_000_000, Date: "2025-01-31"})
 
 	if got, err := parse(t, book(strings.Replace(large, "0.3,", "0,", 1))).Price("large"); err != nil || got.CachedInput != carrot.Free {
 		t.Errorf("cached input at 0 USD has the rate %v, want Free: %v", got.CachedInput, err)

@@ -80,6 +80,10 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	}
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
 	b = appendCost(b, `},"cost_usd":`, a.Cost, a.CostUnknown)
+	b = appendKnown(b, `,"price_date":`, a.PriceDate)
+	if a.PriceAbove != 0 {
+		b = appendInt(b, `,"price_above":`, a.PriceAbove)
+	}
 	b = appendCost(b, `,"cost_estimate_usd":`, a.Expected, a.ExpectedUnknown)
 	b = appendjson.Decimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
 	b = appendjson.Decimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
@@ -166,6 +170,8 @@ type attemptJSON struct {
 	Error         string            `json:"error"`
 	Usage         usageJSON         `json:"usage"`
 	CostUSD       *carrot.USD       `json:"cost_usd"`
+	PriceDate     string            `json:"price_date"`
+	PriceAbove    int               `json:"price_above"`
 	EstimateUSD   *carrot.USD       `json:"cost_estimate_usd"`
 	FirstTokenMS  json.Number       `json:"first_token_ms"`
 	UpstreamMS    json.Number       `json:"upstream_ms"`
@@ -206,7 +212,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,
 			Output: in.Usage.Output, Reasoning: in.Usage.Reasoning, Details: in.Usage.Details,
 		},
-		Estimated: in.Usage.Estimated, Answer: in.Answer,
+		PriceDate: in.PriceDate, PriceAbove: in.PriceAbove, Estimated: in.Usage.Estimated, Answer: in.Answer,
 	}
 	if y := out.Time.Year(); y < 0 || y > 9999 {
 		return fmt.Errorf("attempt: year %d, want four digits", y)

@@ -80,6 +80,11 @@ type Attempt struct {
 	// CostUnknown says that a price is missing for some of the tokens; Cost is
 	// then 0 and has no meaning.
 	CostUnknown bool
+	// PriceDate is the date of the price that Cost follows from, YYYY-MM-DD, and
+	// PriceAbove the number of tokens beyond which its rates begin; empty or 0 if
+	// there is none. The tier is in Usage.Details.
+	PriceDate  string
+	PriceAbove int
 	// Expected is the cost that the decision expected for this candidate. If
 	// ExpectedUnknown is set, it is 0 and has no meaning.
 	Expected        carrot.USD

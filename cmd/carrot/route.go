@@ -278,7 +278,14 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		return err
 	}
 	chosen := d.Chosen()
-	fmt.Fprintf(w, "\n%d input tokens; objective %s", chosen.InputTokens, d.Objective)
+	fmt.Fprintf(w, "\n%d input tokens; ", chosen.InputTokens)
+	if chosen.PriceAbove > 0 {
+		fmt.Fprintf(w, "rates for more than %d tokens; ", chosen.PriceAbove)
+	}
+	if d.PriceDate != "" {
+		fmt.Fprintf(w, "prices of %s; ", d.PriceDate)
+	}
+	fmt.Fprintf(w, "objective %s", d.Objective)
 	if math.IsInf(d.USDPerQuality, 1) {
 		fmt.Fprint(w, ": quality at any price.\n")
 	} else {
