@@ -8,9 +8,13 @@ import (
 // Usage counts what one call used. The parts do not overlap: Input excludes
 // CachedInput, CacheWrite and what Details counts apart, Output excludes Reasoning.
 type Usage struct {
-	Input, CachedInput, CacheWrite, Output, Reasoning int
+	Input       int `json:"input_tokens,omitempty"`
+	CachedInput int `json:"cached_input_tokens,omitempty"`
+	CacheWrite  int `json:"cache_write_tokens,omitempty"`
+	Output      int `json:"output_tokens,omitempty"`
+	Reasoning   int `json:"reasoning_tokens,omitempty"`
 	// Details has what few answers report. Nil: nothing.
-	Details *UsageDetails
+	Details *UsageDetails `json:"details,omitempty"`
 }
 
 // UsageDetails is what a bill depends on besides the counts in [Usage]. The zero value
