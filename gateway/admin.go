@@ -49,7 +49,7 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, handler)
 	}
-	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" })
+	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" }, func(string) bool { return false })
 }
 
 // adminOnly requires the admin key, if the configuration has one.

@@ -25,6 +25,10 @@ type Config struct {
 	// Clients are the clients that may send requests, each with a key. Default:
 	// none; everyone who can reach the address may send requests.
 	Clients []ClientConfig `yaml:"clients"`
+	// Origins are the origins of web pages that may call the gateway from a
+	// browser, as in https://app.example. Keys that such a page holds can be seen
+	// by whoever opens it. Default: none; requests of web pages are refused.
+	Origins []string `yaml:"origins"`
 	// Exploration applies to policies that do not set their own.
 	Exploration ExplorationConfig `yaml:"exploration"`
 	// Text says which part of a conversation is embedded.

@@ -46,6 +46,11 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 	checkRange(p, "limits.body_mb", c.Limits.BodyMB, 1, 1024)
 	checkRange(p, "limits.header_kb", c.Limits.HeaderKB, 1, 1024)
 	checkRange(p, "limits.requests", c.Limits.Requests, 1, 1_000_000)
+	for i, origin := range c.Origins {
+		if !isOrigin(origin) {
+			p.Add(strictyaml.Element("origins", i), "is %q: want the origin of web pages, such as https://app.example", origin)
+		}
+	}
 	checkRange(p, "limits.connections", c.Limits.Connections, 1, 1_000_000)
 	checkRange(p, "limits.memory_mb", c.Limits.MemoryMB, 1, 1<<20)
 	checkDuration(p, "limits.read_timeout", c.Limits.ReadTimeout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -135,7 +136,8 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.routes.Store(r)
 	g.metrics.started()
 	price.CountTokens("warm") // builds the vocabulary
-	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil })
+	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
+		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) })
 	return g, nil
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"runtime/debug"
@@ -109,70 +108,3 @@ func (h *holding) reset() {
 // candidate is called, because its answer would probably find no room either.
 var errNoRoom = &provider.Error{Kind: provider.Denied, Status: http.StatusServiceUnavailable, Code: "out_of_memory", Ours: true,
 	Message: "the answer takes more memory than the gateway may use for all requests (limits.memory_mb)", RetryAfter: time.Second}
-
-// minRate is the lowest average rate at which the body of a request may arrive, in
-// bytes a second.
-const minRate = 16 << 10
-
-// patience returns how long the header of a request may take, and how long its body
-// may arrive at less than minRate.
-func (c *LimitConfig) patience() time.Duration { return c.ReadTimeout / 3 }
-
-// readBody reads the body of a request. Memory for it is taken as it arrives, whatever
-// length the client has announced. The client must keep to minRate, so that those that
-// stall do not hold memory and connections for long.
-func (x *exchange) readBody() ([]byte, error) {
-	limits := &x.routes.config.Limits
-	limit := limits.BodyMB << 20
-	announced := x.r.ContentLength
-	if announced > int64(limit) {
-		return nil, &http.MaxBytesError{Limit: int64(limit)}
-	}
-	if least := wire.LeastMemory(announced); !x.held.fits(least) { // refused before it is sent
-		return nil, x.noRoom(least)
-	}
-	source := http.MaxBytesReader(x.reply.w, x.r.Body, int64(limit))
-	size := 4 << 10
-	if announced >= 0 {
-		size = int(min(announced, 64<<10))
-	}
-	body := make([]byte, 0, size)
-	for {
-		if len(body) == cap(body) && int64(len(body)) != announced {
-			size := min(2*cap(body), limit)
-			if announced > 0 {
-				size = min(size, int(announced))
-			}
-			size = max(size, len(body)+1) // to find out whether the body ends here
-			if !x.held.set(int64(size)) {
-				return nil, x.noRoom(int64(size))
-			}
-			body = append(make([]byte, 0, size), body...)
-		}
-		n, err := source.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case err == io.EOF || err == nil && int64(len(body)) == announced:
-			memory := wire.RequestMemory(body)
-			if !x.held.set(memory) {
-				return nil, x.noRoom(memory)
-			}
-			return body, nil
-		case err != nil:
-			return nil, err
-		}
-		end := x.start.Add(min(limits.patience()+time.Duration(len(body))*time.Second/minRate, limits.ReadTimeout))
-		_ = http.NewResponseController(x.reply.w).SetReadDeadline(end) // servers without deadlines, as in tests, are not limited
-	}
-}
-
-// connectionKey is the key of a request's context whose value is its *connection.
-type connectionKey struct{}
-
-// received says that the request was read as a whole, so that its connection is not
-// closed in favour of others.
-func received(ctx context.Context) {
-	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
-		c.waits.Store(0)
-	}
-}

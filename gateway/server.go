@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -149,23 +148,11 @@ func (x *exchange) receive() ([]byte, error) {
 	}
 	x.client = client
 	body, err := x.readBody()
-	if err == nil {
-		received(x.r.Context())
-		return body, nil
+	if err != nil {
+		return nil, x.unreadable(err)
 	}
-	if refused, ok := errors.AsType[*wire.Error](err); ok {
-		return nil, refused
-	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		x.g.metrics.rejected("size")
-		return nil, &wire.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
-			Message: fmt.Sprintf("the body is longer than %d MB, the gateway's limit (limits.body_mb)", tooLarge.Limit>>20)}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		x.g.metrics.rejected("slow")
-		return nil, &wire.Error{Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "body_too_slow", Message: "the body of the request arrives too slowly"}
-	}
-	return nil, invalid("", "the body could not be read: %v", err)
+	received(x.r.Context())
+	return body, nil
 }
 
 // parse reads the body of the request.
