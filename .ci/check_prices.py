@@ -233,7 +233,11 @@ def run(work):
     # The catalogue in the binary is what its command makes of LiteLLM's list.
     lists = pathlib.Path(litellm.__file__).parent / "model_prices_and_context_window_backup.json"
     made = work / "catalogue.json"
-    subprocess.run([CARROT, "price", "import", "litellm", lists, "--source", "LiteLLM 1.110.2", "--date", DATE, "--out", made], check=True, capture_output=True)
+    report = subprocess.run([CARROT, "price", "import", "litellm", lists, "--source", "LiteLLM 1.110.2", "--date", DATE, "--out", made, "--json"], check=True, capture_output=True)
+    report = json.loads(report.stdout)
+    told = re.search(r"Of the ([\d,]+) entries of LiteLLM 1.110.2, (\d+) are imported, (\d+) of them incomplete, and (\d+) more", (ROOT / "docs/prices.md").read_text())
+    found = [report["read"], report["imported"], len(report["incomplete"]), report["aliases"]]
+    assert [int(n.replace(",", "")) for n in told.groups()] == found, f"docs/prices.md does not say {found}"
     assert made.read_bytes() == (ROOT / "price/catalogue.json").read_bytes(), "price/catalogue.json is not what carrot price import makes of LiteLLM 1.110.2"
     catalogue = json.loads(made.read_text())["models"]
 

@@ -19,7 +19,7 @@ import (
 
 const docsDir = "../../docs"
 
-// TestDocs runs the commands in the console blocks of docs/data.md and of the tour,
+// TestDocs runs the commands in the console blocks of docs/data.md, docs/prices.md and of the tour,
 // each page in its own folder, and compares their output with the page. With
 // -update it writes the output.
 func TestDocs(t *testing.T) {
@@ -34,7 +34,7 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("docs/tour holds no pages (%v)", err)
 	}
 	t.Setenv("CARROT_CACHE", t.TempDir())
-	for _, page := range append(pages, docsDir+"/data.md") {
+	for _, page := range append(pages, docsDir+"/data.md", docsDir+"/prices.md") {
 		t.Run(filepath.Base(page), func(t *testing.T) { testPage(t, page) })
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -147,7 +146,7 @@ func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
 		return json.NewEncoder(t.out).Encode(struct {
 			Entries int                `json:"entries"`
 			Notices []pricelist.Notice `json:"notices"`
-		}{len(book.All()), slices.Concat([]pricelist.Notice{}, notices)})
+		}{len(book.All()), append([]pricelist.Notice{}, notices...)})
 	}
 	name := cmp.Or(c.File, "the book in the binary")
 	if len(notices) == 0 {

@@ -91,7 +91,7 @@ type importedJSON struct {
 }
 
 func importReport(list *pricelist.Imported) importedJSON {
-	r := importedJSON{"carrot.price-import/1", list.Read, len(list.Book.Entries), list.Same, map[string][]string{}, slices.Concat([]pricelist.LeftOut{}, list.LeftOut), map[string]int{}}
+	r := importedJSON{"carrot.price-import/1", list.Read, len(list.Book.Entries), list.Same, map[string][]string{}, append([]pricelist.LeftOut{}, list.LeftOut...), map[string]int{}}
 	for _, e := range list.Incomplete() {
 		r.Incomplete[e.Name] = e.Incomplete
 	}
@@ -173,7 +173,7 @@ func (c *priceDiffCommand) Run(_ context.Context, t terminal) error {
 			Models      int                    `json:"models"`
 			Missing     int                    `json:"missing"`
 			Differences []pricelist.Difference `json:"differences"`
-		}{"carrot.price-diff/1", models, missing, slices.Concat([]pricelist.Difference{}, differences)})
+		}{"carrot.price-diff/1", models, missing, append([]pricelist.Difference{}, differences...)})
 	}
 	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	disagreements := 0
