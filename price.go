@@ -87,10 +87,10 @@ func (r *Rate) UnmarshalJSON(b []byte) error {
 // is an upper bound, and reasoning as output; anything else without a rate has an
 // unknown cost as soon as it is used.
 type Price struct {
-	Input       Rate `json:"input"`                 // input tokens not served from a cache
+	Input       Rate `json:"input,omitzero"`        // input tokens not served from a cache
 	CachedInput Rate `json:"cached_input,omitzero"` // input tokens read from the provider's prompt cache
 	CacheWrite  Rate `json:"cache_write,omitzero"`  // input tokens written to that cache, see Tariff.CacheWrites
-	Output      Rate `json:"output"`                // output tokens that are not reasoning
+	Output      Rate `json:"output,omitzero"`       // output tokens that are not reasoning
 	Reasoning   Rate `json:"reasoning,omitzero"`    // hidden reasoning tokens
 	*Tariff
 	// Date is the day on which the price was looked up, YYYY-MM-DD. Empty: unknown.

@@ -256,9 +256,9 @@ func (a *Artifact) names() []string {
 	return names
 }
 
-// Pool returns the artefact's models as candidates, priced by the book or, where
-// it has no price for a model, by the prices in the training data. book may be
-// nil.
+// Pool returns the artefact's models as candidates, priced by the book's own entries or,
+// where there is none for a model, by the prices in the training data, or else by the
+// catalogue under the book. book may be nil.
 func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 	pool := make([]carrot.Candidate, len(a.Manifest.Models))
 	for i, m := range a.Manifest.Models {
@@ -267,7 +267,7 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 			own := *m.Price
 			pool[i].Price = &own
 		}
-		if book == nil {
+		if book == nil || m.Price != nil && !slices.ContainsFunc(book.Entries, func(e price.Entry) bool { return e.Name == m.Name }) {
 			continue
 		}
 		if p, err := book.Price(m.Name); err == nil {

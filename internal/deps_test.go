@@ -56,6 +56,7 @@ var rules = map[string]rule{
 	"gateway": {[]string{"", "price", "record", "internal/provider", "internal/recent", "internal/spelling", "internal/strictyaml", "internal/wire", "github.com/klauspost/compress", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"},
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts; stores are behind its interfaces"},
 	"price":                {[]string{"", "internal/atomicfile", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"internal/pricelist":   {[]string{"", "internal/readfile", "price"}, "other projects' price lists are read as data when someone asks for it; what bills does not depend on their forms"},
 	"embed":                {[]string{"", "internal/parallel", "internal/provider", "internal/readfile", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
 	"predict":              {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":              {[]string{"", "internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
@@ -75,7 +76,7 @@ var rules = map[string]rule{
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/pricelist", "internal/readfile", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 
@@ -99,6 +100,7 @@ var never = []struct {
 	{"eval", []string{"internal/importer", parquet}, "evaluation reads the common form only"},
 	{"artifact", []string{"internal/importer", parquet}, "serving reads a saved router, and no data"},
 	{"gateway", []string{"internal/importer", parquet}, "the gateway reads no data"},
+	{"gateway", []string{"internal/pricelist"}, "the gateway reads price books, not other projects' lists"},
 }
 
 // pkg is what go list says of a package.

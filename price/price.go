@@ -1,5 +1,6 @@
 // Package price turns tokens into money: a price book of what each model's
-// provider charges, and a counter of input tokens.
+// provider charges and what else is known of the model, and a counter of input
+// tokens.
 //
 // Prices are read at request time. Changing one changes decisions at once and
 // needs no training.
@@ -23,6 +24,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,23 +32,33 @@ import (
 	"github.com/carrot-router/carrot/internal/atomicfile"
 )
 
-// Schema names the form of a price book file.
-const Schema = "carrot.prices/1"
+// Schema names the form of a price book file. Files of the form before it,
+// carrot.prices/1, are read as well: there, every entry has prices of input and output.
+const Schema = "carrot.prices/2"
 
-// ErrNoPrice is returned for a model that is not in the book.
+const schema1 = "carrot.prices/1"
+
+// ErrNoPrice is returned for a model that is not in the book, or has no price there.
 var ErrNoPrice = errors.New("no price")
 
-// Entry is one model's price, with its date and source.
+// Entry is one model's price, with its date and source, and what else is known of the
+// model. An entry without a price adds facts to what another book knows, see
+// [Book.Overlay].
 type Entry struct {
 	Name string `json:"name"`
 	carrot.Price
+	Facts
 	Date   string `json:"date"` // YYYY-MM-DD
 	Source string `json:"source"`
 }
 
 // Book is a price book: entries with unique names. The zero Book is empty.
 type Book struct {
+	// Entries are the book's own entries. [Book.All] has those of the catalogue
+	// under the book as well.
 	Entries []Entry
+
+	under *catalogue // has what Entries lack; nil: nothing
 }
 
 // file is the JSON form of a book.
@@ -69,9 +81,11 @@ var parsedDefault = sync.OnceValue(func() []Entry {
 	return b.Entries
 })
 
-// Default returns a copy of the price book in the binary, which the caller may
-// change.
-func Default() *Book { return &Book{slices.Clone(parsedDefault())} }
+// Default returns a copy of the price book in the binary, which the caller may change.
+// Its entries are prices of late 2024, which published results rest on. The catalogue
+// of current models is under it: [Book.Price] and [Book.Lookup] find there what is not
+// among the entries.
+func Default() *Book { return &Book{slices.Clone(parsedDefault()), &embedded} }
 
 // Open reads a price book file.
 func Open(path string) (*Book, error) {
@@ -103,19 +117,29 @@ func Parse(data []byte) (*Book, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, fmt.Errorf("line %d: text after the book", line(data, decoder.InputOffset()))
 	}
-	if raw.Schema != Schema || raw.Unit != unit {
+	if raw.Schema != Schema && raw.Schema != schema1 || raw.Unit != unit {
 		return nil, fmt.Errorf("schema %q, unit %q: want %q and %q", raw.Schema, raw.Unit, Schema, unit)
 	}
 	b := &Book{}
+	names := map[string]bool{}
 	for i, text := range raw.Models {
-		e, err := parseEntry(text)
+		e, err := parseEntry(text, raw.Schema == schema1)
 		if err != nil {
 			return nil, fmt.Errorf("models[%d]: %w", i, err)
 		}
-		if _, err := b.entry(e.Name); err == nil {
+		if names[e.Name] {
 			return nil, fmt.Errorf("models[%d]: model %q appears twice", i, e.Name)
 		}
+		names[e.Name] = true
 		b.Entries = append(b.Entries, e)
+	}
+	for i := range b.Entries {
+		for _, alias := range b.Entries[i].Aliases {
+			if names[alias] {
+				return nil, fmt.Errorf("models[%d]: model %q: field aliases: %q is the name or alias of another model", i, b.Entries[i].Name, alias)
+			}
+			names[alias] = true
+		}
 	}
 	return b, nil
 }
@@ -138,7 +162,8 @@ func line(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
 }
 
-func parseEntry(text []byte) (Entry, error) {
+// parseEntry parses one entry, which has prices of input and output if priced says so.
+func parseEntry(text []byte, priced bool) (Entry, error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(text, &given); err != nil {
 		return Entry{}, err
@@ -150,8 +175,13 @@ func parseEntry(text []byte) (Entry, error) {
 	if e.Name == "" {
 		return e, errors.New("field name: missing")
 	}
-	for _, field := range []string{"input", "output", "date", "source"} {
-		if text := given[field]; text == nil || string(text) == "null" {
+	missing := func(field string) bool { return given[field] == nil || string(given[field]) == "null" }
+	fields := []string{"input", "output", "date", "source"}
+	if !priced {
+		fields = fields[2:]
+	}
+	for _, field := range fields {
+		if missing(field) {
 			return e, fmt.Errorf("model %q: field %s: missing", e.Name, field)
 		}
 	}
@@ -183,28 +213,51 @@ func (e *Entry) check() error {
 	if err := e.Price.Check(); err != nil {
 		return fmt.Errorf("model %q: field %w", e.Name, err)
 	}
+	if err := e.Facts.check(); err != nil {
+		return fmt.Errorf("model %q: field %w", e.Name, err)
+	}
 	return nil
 }
 
-func (b *Book) entry(name string) (*Entry, error) {
-	at := slices.IndexFunc(b.Entries, func(e Entry) bool { return e.Name == name })
-	if at < 0 {
-		return nil, fmt.Errorf("model %q: %w in the price book", name, ErrNoPrice)
+// own returns the book's own entry of a name, or nil.
+func (b *Book) own(name string) *Entry {
+	if at := slices.IndexFunc(b.Entries, func(e Entry) bool { return e.Name == name }); at >= 0 {
+		return &b.Entries[at]
 	}
-	return &b.Entries[at], nil
+	return nil
 }
 
-// Price returns the model's price. The error wraps ErrNoPrice and names the
-// model.
+// Price returns the price of the model that [Book.Lookup] finds. The error wraps
+// ErrNoPrice and names the model.
 func (b *Book) Price(model string) (carrot.Price, error) {
-	e, err := b.entry(model)
-	if err != nil {
-		return carrot.Price{}, err
+	if own := b.own(model); own != nil && own.priced() {
+		return own.dated(), nil // without reading the catalogue
 	}
+	e, err := b.Lookup(model)
+	switch {
+	case err != nil:
+		return carrot.Price{}, err
+	case !e.priced() && len(e.Incomplete) > 0:
+		return carrot.Price{}, fmt.Errorf("model %q: %w in the price book, because it depends on %s", model, ErrNoPrice, strings.Join(e.Incomplete, ", "))
+	case !e.priced():
+		return carrot.Price{}, noPrice(model)
+	}
+	return e.dated(), nil
+}
+
+// dated returns the entry's price with its date.
+func (e *Entry) dated() carrot.Price {
 	p := e.Price
 	p.Date = e.Date
-	return p, nil
+	return p
 }
+
+func noPrice(model string) error {
+	return fmt.Errorf("model %q: %w in the price book", model, ErrNoPrice)
+}
+
+// priced reports whether anything of the entry's price is set.
+func (e *Entry) priced() bool { return e.Price != carrot.Price{} }
 
 // Set adds an entry or replaces the one of the same name.
 func (b *Book) Set(e Entry) error {
@@ -214,7 +267,7 @@ func (b *Book) Set(e Entry) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	if old, err := b.entry(e.Name); err == nil {
+	if old := b.own(e.Name); old != nil {
 		*old = e
 		return nil
 	}
@@ -222,13 +275,13 @@ func (b *Book) Set(e Entry) error {
 	return nil
 }
 
-// Overlay returns a book with the entries of b and of own. If both have an entry
-// for a model, it is that of own.
+// Overlay returns a book with the entries of b and of own. If both have an entry for a
+// model, the price is that of own, if it has one, and so is every fact that own knows.
 func (b *Book) Overlay(own *Book) *Book {
-	both := &Book{slices.Clone(b.Entries)}
+	both := &Book{slices.Clone(b.Entries), b.under}
 	for _, e := range own.Entries {
-		if old, err := both.entry(e.Name); err == nil {
-			*old = e
+		if old := both.own(e.Name); old != nil {
+			*old = merge(*old, e)
 		} else {
 			both.Entries = append(both.Entries, e)
 		}
@@ -236,7 +289,7 @@ func (b *Book) Overlay(own *Book) *Book {
 	return both
 }
 
-// Date returns the newest date in the book.
+// Date returns the newest date in the book's own entries.
 func (b *Book) Date() string {
 	var newest string
 	for _, e := range b.Entries {
@@ -245,9 +298,9 @@ func (b *Book) Date() string {
 	return newest
 }
 
-// MarshalJSON writes the form that Parse reads.
+// MarshalJSON writes the form that Parse reads, with the entries of [Book.All].
 func (b Book) MarshalJSON() ([]byte, error) {
-	return json.Marshal(file{Schema, unit, b.Entries})
+	return json.Marshal(file{Schema, unit, b.All()})
 }
 
 // UnmarshalJSON reads a book as Parse does. A book that was written by
@@ -260,14 +313,23 @@ func (b *Book) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// WriteFile writes the book to a file, all or nothing.
+// WriteFile writes the book to a file, one entry a line, all or nothing.
 func (b *Book) WriteFile(path string) error {
-	data, err := json.MarshalIndent(b, "", "  ")
-	if err != nil {
-		return err
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "{\n  \"schema\": %q,\n  \"unit\": %q,\n  \"models\": [", Schema, unit)
+	separator := "\n    "
+	for _, e := range b.All() {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("write price book %s: model %q: %w", path, e.Name, err)
+		}
+		text.WriteString(separator)
+		text.Write(line)
+		separator = ",\n    "
 	}
-	err = atomicfile.Write(path, 0o644, func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
+	text.WriteString("\n  ]\n}\n")
+	err := atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(text.Bytes())
 		return err
 	})
 	if err != nil {
