@@ -33,9 +33,12 @@ type target struct {
 	model    string // the provider's name for it
 	price    *carrot.Price
 	tags     []string
-	settings []wire.Setting // in the form of the chat API
-	nulls    []wire.Setting // the settings that contain null, which removes fields
-	without  string         // nulls as a map key
+	// cacheMinTokens is the shortest prefix that the provider's prompt cache keeps
+	// of the model; below 0: it has no cache.
+	cacheMinTokens int
+	settings       []wire.Setting // in the form of the chat API
+	nulls          []wire.Setting // the settings that contain null, which removes fields
+	without        string         // nulls as a map key
 	// maxTokens is the limit on output tokens in the settings, and limitKey its
 	// name there; 0: none.
 	maxTokens int
@@ -129,7 +132,7 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 }
 
 // newCandidate combines a configured model with what the router knows about it.
-func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream) (*candidate, error) {
+func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstream) (*candidate, error) {
 	like := cmp.Or(m.Like, m.Name)
 	base, ok := known[like]
 	if !ok {
@@ -138,7 +141,7 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 	}
 	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}}
 	c.Model.ContextTokens = m.Context
-	c.QualityShift, c.OutputFactor = m.Adjust.Quality, m.Adjust.OutputTokens
+	c.QualityShift, c.OutputFactor, c.InputFactor = m.Adjust.Quality, m.Adjust.OutputTokens, m.tokenFactor
 	if m.Abilities != nil {
 		c.Model.Abilities = &carrot.Abilities{Tools: slices.Contains(*m.Abilities, "tools"),
 			Vision: slices.Contains(*m.Abilities, "vision"), JSON: slices.Contains(*m.Abilities, "json")}
@@ -149,10 +152,12 @@ func newCandidate(m ModelConfig, known map[string]carrot.Candidate, u *upstream)
 		c.Price = m.Price.price()
 	case priced && own.Price != nil:
 		c.Price = own.Price
+	case m.listed != nil:
+		c.Price = m.listed
 	default:
 		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens")
 	}
-	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags}
+	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
 	if err := t.set(m.Settings); err != nil {
 		return nil, err
 	}

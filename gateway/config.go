@@ -148,14 +148,20 @@ type ModelConfig struct {
 	// expected cost but not the expected quality: see adjust. The fields model,
 	// messages, input, stream and stream_options cannot be set. Default: none.
 	Settings map[string]any `yaml:"settings"`
-	// Price is the price in USD per million tokens. Default: that of the price book.
+	// Price is the price in USD per million tokens. Default: that of the price book
+	// for the model's name, or if the provider is the model's vendor at its own
+	// address, that of the catalogue for upstream.
 	Price *PriceConfig `yaml:"price"`
 	// Context is the maximum number of tokens, input and output together.
-	// Default: unknown; no request is too long.
+	// Default: that of the catalogue, or else unknown; no request is too long.
 	Context int `yaml:"context"`
 	// Abilities are the model's abilities, out of tools, vision and json; [] means
-	// none. Default: unknown; every request is tried.
+	// none. Default: those of the catalogue, or else unknown; every request is tried.
 	Abilities *[]string `yaml:"abilities"`
+	// CacheMinTokens is the shortest prefix of this model, in tokens, that the
+	// provider's prompt cache keeps; -1: none. Default: that of the catalogue, or
+	// else that of the provider.
+	CacheMinTokens int `yaml:"cache_min_tokens"`
 	// Tags are labels that policies and requests may require, such as a region.
 	// Default: none.
 	Tags []string `yaml:"tags"`

@@ -158,6 +158,9 @@ func (c *Config) checkModels(p *strictyaml.Problems) {
 		checkRange(p, field+".adjust.quality", m.Adjust.Quality, -1, 1)
 		checkRange(p, field+".adjust.output_tokens", m.Adjust.OutputTokens, 0.01, 100)
 		m.Price.check(p, field+".price", "input", "output")
+		if m.CacheMinTokens != -1 && (m.CacheMinTokens != 0 || p.Given(field+".cache_min_tokens")) {
+			checkRange(p, field+".cache_min_tokens", m.CacheMinTokens, 1, maxContext)
+		}
 		if m.Context != 0 || p.Given(field+".context") {
 			checkRange(p, field+".context", m.Context, 1, maxContext)
 		}

@@ -16,6 +16,10 @@ const (
 	anthropicURL = "https://api.anthropic.com/v1"
 )
 
+// defaultCacheMin is the shortest prefix that prompt caches keep, in tokens, if nothing
+// is known of a provider and a model.
+const defaultCacheMin = 1024
+
 // builtinPolicies always exist.
 var builtinPolicies = []string{"auto", "balanced", "cheap", "quality"}
 
@@ -99,7 +103,7 @@ func (c *ProviderConfig) fillDefaults(p *strictyaml.Problems, field string, time
 		or(p, field+".api_version", &c.APIVersion, "2023-06-01")
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
-	or(p, field+".cache_min_tokens", &c.CacheMinTokens, 1024)
+	or(p, field+".cache_min_tokens", &c.CacheMinTokens, defaultCacheMin)
 	c.Timeouts.fill(p, field+".timeouts", timeouts)
 	if c.APIs != nil {
 		return

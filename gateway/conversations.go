@@ -60,8 +60,9 @@ func (v *conversations) cached(r *routes, q *wire.Request, client, session strin
 		if c == nil || out[c.Name] > 0 {
 			return
 		}
-		p := c.target().provider
-		if p.cacheMinTokens < 0 || tokens < p.cacheMinTokens {
+		t := c.target()
+		p := t.provider
+		if t.cacheMinTokens < 0 || tokens < t.cacheMinTokens {
 			return
 		}
 		if p.Speaks(wire.Messages) == wire.Messages && !q.CacheControl {

@@ -26,8 +26,10 @@ type Source struct {
 	// one. Without mean qualities, that is the model with the highest expected
 	// quality for an empty query.
 	MeanQuality map[string]float64
-	// Prices are those of models that are not configured but may answer a part of a
-	// call, such as an advisor. Without them, the cost of such calls is unknown.
+	// Prices has what is known of models by the providers' names of them, for
+	// whatever the configuration omits: prices, limits, abilities. It also has the
+	// prices of models that answer a part of a call of another, such as an advisor.
+	// Nil: nothing is known.
 	Prices *price.Book
 }
 
@@ -72,9 +74,6 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients, prices: source.Prices,
 		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
-	if r.prices == nil {
-		r.prices = &price.Book{}
-	}
 	if r.clients == nil {
 		r.clients = newClients(c.Clients)
 	}
@@ -84,6 +83,9 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 		providers[p.Name] = made
 		r.providers = append(r.providers, made)
 	}
+	if r.prices == nil {
+		r.prices = &price.Book{}
+	}
 	known := map[string]carrot.Candidate{}
 	for _, k := range source.Router.Candidates() {
 		known[k.Name] = k
@@ -91,7 +93,7 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	pool := make([]carrot.Candidate, len(c.Models))
 	var problems []error
 	for i, m := range c.Models {
-		made, err := newCandidate(m, known, providers[m.Provider])
+		made, err := newCandidate(completed(m, c.Providers, r.prices), known, providers[m.Provider])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("models[%d] %s: %w", i, m.Name, err))
 			continue

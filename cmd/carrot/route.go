@@ -55,13 +55,9 @@ func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifac
 	if err != nil {
 		return nil, nil, err
 	}
-	book := price.Default()
-	if f.Prices != "" {
-		own, err := price.Open(f.Prices)
-		if err != nil {
-			return nil, nil, err
-		}
-		book = book.Overlay(own)
+	book, err := f.book()
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := checkRecorded(a); err != nil {
 		return nil, nil, fmt.Errorf("router %s: %w", f.Router, err)
@@ -83,6 +79,19 @@ func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifac
 		err = hinted{err, "name the embedder it was trained with by --embedder"}
 	}
 	return router, a, err
+}
+
+// book returns the prices: those in the binary, under those of --prices.
+func (f *routerFlags) book() (*price.Book, error) {
+	book := price.Default()
+	if f.Prices == "" {
+		return book, nil
+	}
+	own, err := price.Open(f.Prices)
+	if err != nil {
+		return nil, err
+	}
+	return book.Overlay(own), nil
 }
 
 func (f *routerFlags) artifact(warn func(string)) (*artifact.Artifact, error) {

@@ -122,7 +122,11 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		return nil, gateway.Source{}, err
 	}
 	s.artifact = a
-	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}}
+	book, err := flags.book()
+	if err != nil {
+		return nil, gateway.Source{}, err
+	}
+	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}, Prices: book}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
 	}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/price"
+)
+
+// completeModel is a configured model with what the catalogue knows in addition. Where
+// the catalogue knows nothing, nothing is assumed.
+type completeModel struct {
+	ModelConfig
+	listed      *carrot.Price // its vendor's price, if the vendor serves it
+	tokenFactor float64
+}
+
+// completed fills in what a configured model omits.
+func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) completeModel {
+	out := completeModel{ModelConfig: m}
+	e, err := book.Lookup(m.Upstream)
+	if err != nil {
+		return out
+	}
+	out.tokenFactor = e.TokenFactor
+	if out.Context == 0 {
+		if out.Context = e.Context; out.Context == 0 && e.MaxInput > 0 {
+			out.Context = e.MaxInput + e.MaxOutput
+		}
+	}
+	if out.Abilities == nil {
+		out.Abilities = abilitiesOf(&e)
+	}
+	at := slices.IndexFunc(providers, func(p ProviderConfig) bool { return p.Name == m.Provider })
+	if at < 0 {
+		return out
+	}
+	if out.CacheMinTokens == 0 && providers[at].CacheMinTokens == defaultCacheMin { // the provider's own is not set
+		out.CacheMinTokens = e.CacheMin
+	}
+	if serves(&providers[at], e.Provider) {
+		if p, err := book.Price(m.Upstream); err == nil {
+			out.listed = &p
+		}
+	}
+	return out
+}
+
+// abilitiesOf returns the abilities of a model except those that it is known to lack, or
+// nil if it is known to lack none.
+func abilitiesOf(e *price.Entry) *[]string {
+	var has []string
+	lacks := false
+	for _, a := range []struct {
+		name string
+		able *bool
+	}{{"tools", e.ToolCalls}, {"vision", e.Vision}, {"json", e.JSON}} {
+		if a.able == nil || *a.able {
+			has = append(has, a.name)
+		} else {
+			lacks = true
+		}
+	}
+	if !lacks {
+		return nil
+	}
+	return &has
+}
+
+// vendorHosts are the addresses of vendors' own APIs, by the names of the vendors in the
+// catalogue. A model has its vendor's price only there.
+var vendorHosts = map[string][]string{
+	"openai": {"api.openai.com"}, "anthropic": {"api.anthropic.com"}, "google": {"generativelanguage.googleapis.com"},
+	"deepseek": {"api.deepseek.com"}, "mistral": {"api.mistral.ai"}, "xai": {"api.x.ai"}, "moonshot": {"api.moonshot.ai", "api.moonshot.cn"},
+	"zhipu": {"api.z.ai", "open.bigmodel.cn"}, "minimax": {"api.minimax.io", "api.minimaxi.com"}, "meta": {"api.llama.com"},
+	"qwen": {"dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com", "dashscope-us.aliyuncs.com"},
+}
+
+// serves reports whether a provider is a vendor's own API.
+func serves(p *ProviderConfig, vendor string) bool {
+	u, err := url.Parse(p.BaseURL)
+	return err == nil && p.Kind != string(provider.Azure) && slices.Contains(vendorHosts[vendor], strings.ToLower(u.Hostname()))
+}
