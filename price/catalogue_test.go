@@ -1,7 +1,11 @@
 package price_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
+	"flag"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +16,8 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
 )
+
+var update = flag.Bool("update", false, "write catalogue.json.gz")
 
 // Names are resolved by name, alias, provider and date, and never to another model.
 func TestLookup(t *testing.T) {
@@ -237,7 +243,34 @@ func TestCatalogueFiles(t *testing.T) {
 			t.Errorf("there are facts of %s, which is not in the catalogue", e.Name)
 		}
 	}
-	if info, err := os.Stat("catalogue.json"); err != nil || info.Size() > 300_000 {
+
+	text, err := os.ReadFile("catalogue.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		var zipped bytes.Buffer
+		w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+		if err == nil {
+			_, err = w.Write(text)
+		}
+		if err := errors.Join(err, w.Close(), os.WriteFile("catalogue.json.gz", zipped.Bytes(), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open("catalogue.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unzipped, err := io.ReadAll(r); err != nil || !bytes.Equal(unzipped, text) {
+		t.Errorf("catalogue.json.gz is not catalogue.json (%v): go test ./price -run TestCatalogueFiles -update", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() > 40_000 {
 		t.Errorf("the catalogue is too large for the binary: %v, %v", info, err)
 	}
 }
