@@ -226,7 +226,7 @@ func (b *Book) named(name string) (Entry, bool) {
 	}
 	if own == nil && (under == nil || under.Name != name) {
 		if at := slices.IndexFunc(b.Entries, func(e Entry) bool { return slices.Contains(e.Aliases, name) }); at >= 0 {
-			own = &b.Entries[at]
+			own, under = &b.Entries[at], nil
 		}
 	}
 	if own != nil && under == nil {

@@ -3,6 +3,7 @@ package price_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"flag"
 	"io"
@@ -200,6 +201,22 @@ func TestOverlayOnCatalogue(t *testing.T) {
 		if e, err := b.Lookup(model); err != nil || e.Source != "contract" || e.Input != carrot.PerMillion(1) || len(e.Efforts) == 0 {
 			t.Errorf("Lookup(%q) = %+v, %v, want the contract's price and the catalogue's facts", model, e, err)
 		}
+	}
+}
+
+// A book that says that a name is an alias of its own model is believed.
+func TestOwnAlias(t *testing.T) {
+	b := price.Default().Overlay(parse(t, book2(`{"name": "house", "aliases": ["gpt-5.5-2026-04-23"], "input": 1, "output": 2, "date": "2026-11-30", "source": "us"}`)))
+	e, err := b.Lookup("gpt-5.5-2026-04-23")
+	if err != nil || e.Name != "house" || e.Provider != "" {
+		t.Errorf("Lookup = %+v, %v, want the book's own model and nothing of another one", e, err)
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := price.Parse(text); err != nil {
+		t.Errorf("the book cannot be read back: %v", err)
 	}
 }
 
