@@ -267,7 +267,7 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 			own := *m.Price
 			pool[i].Price = &own
 		}
-		if book == nil || m.Price != nil && !slices.ContainsFunc(book.Entries, func(e price.Entry) bool { return e.Name == m.Name }) {
+		if book == nil || m.Price != nil && !prices(book, m.Name) {
 			continue
 		}
 		if p, err := book.Price(m.Name); err == nil {
@@ -275,6 +275,13 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 		}
 	}
 	return pool
+}
+
+// prices reports whether one of the book's own entries has a price for a model.
+func prices(book *price.Book, model string) bool {
+	return slices.ContainsFunc(book.Entries, func(e price.Entry) bool {
+		return (e.Name == model || slices.Contains(e.Aliases, model)) && e.Price != carrot.Price{}
+	})
 }
 
 // Frontier returns the stored operating points.

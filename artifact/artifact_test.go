@@ -558,6 +558,19 @@ func TestPool(t *testing.T) {
 			}
 		}
 	}
+	// The catalogue under a book is for models that have no price otherwise.
+	for i, name := range []string{"gpt-5.5", "gpt-4o-2024-05-13", "claude-opus-5-5"} {
+		a.Manifest.Models[i].Name = name
+	}
+	for i, want := range []float64{1, 5, 4} { // of the training data, the book, the catalogue
+		c := a.Pool(price.Default())[i]
+		if c.Price == nil || c.Price.Input != carrot.PerMillion(want) {
+			t.Errorf("with the default book: candidate %+v, want an input price of %v", c, want)
+		}
+	}
+
+	a = tiny(t, "mean")
+	a.Manifest.Models[2].Price = nil
 	router, err := a.Router(wordVectors{}, a.Pool(book))
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,12 @@
 package price
 
 import (
+	"bytes"
+	"compress/gzip"
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -157,7 +160,10 @@ func (x *index) find(name string) *Entry {
 	return nil
 }
 
-//go:embed catalogue.json
+// catalogue.json.gz is catalogue.json, compressed by go test -run TestCatalogueFiles -update
+// because the binary is large already.
+//
+//go:embed catalogue.json.gz
 var catalogueText []byte
 
 //go:embed facts.json
@@ -166,7 +172,15 @@ var factsText []byte
 // embedded is the catalogue in the binary: what carrot price import made of LiteLLM's
 // list, and over it the facts that this list lacks.
 var embedded = catalogue{sync.OnceValues(func() (*index, error) {
-	listed, err := Parse(catalogueText)
+	unzipped, err := gzip.NewReader(bytes.NewReader(catalogueText))
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	text, err := io.ReadAll(unzipped)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	listed, err := Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("catalogue: %w", err)
 	}
@@ -212,7 +226,7 @@ func (b *Book) named(name string) (Entry, bool) {
 	}
 	if own == nil && (under == nil || under.Name != name) {
 		if at := slices.IndexFunc(b.Entries, func(e Entry) bool { return slices.Contains(e.Aliases, name) }); at >= 0 {
-			own = &b.Entries[at]
+			own, under = &b.Entries[at], nil
 		}
 	}
 	if own != nil && under == nil {
@@ -230,34 +244,35 @@ func (b *Book) named(name string) (Entry, bool) {
 }
 
 // All returns all entries: the book's own, in their order, or if there is a catalogue
-// under it, what Lookup says of every name, sorted by name.
+// under it, what Lookup says of every name, sorted by name. A name or alias that several
+// entries have is an alias of none or one of them.
 func (b *Book) All() []Entry {
-	if b.under == nil {
-		return b.Entries
-	}
+	all := slices.Clone(b.Entries)
 	names := map[string]bool{}
-	for _, e := range b.under.index().entries {
-		names[e.Name] = true
-	}
 	for _, e := range b.Entries {
 		names[e.Name] = true
 	}
-	all := make([]Entry, 0, len(names))
-	for name := range names {
-		if e, ok := b.named(name); ok {
-			all = append(all, e)
+	if b.under != nil {
+		for _, e := range b.under.index().entries {
+			names[e.Name] = true
 		}
+		all = make([]Entry, 0, len(names))
+		for name := range names {
+			if e, ok := b.named(name); ok {
+				all = append(all, e)
+			}
+		}
+		slices.SortFunc(all, func(a, z Entry) int { return strings.Compare(a.Name, z.Name) })
 	}
-	slices.SortFunc(all, func(a, z Entry) int { return strings.Compare(a.Name, z.Name) })
-	for i := range all { // the book's own entries may have names that are aliases in the catalogue
-		all[i].Aliases = slices.DeleteFunc(slices.Clone(all[i].Aliases), func(alias string) bool {
-			taken := names[alias]
+	for i := range all {
+		var aliases []string
+		for _, alias := range all[i].Aliases {
+			if !names[alias] {
+				aliases = append(aliases, alias)
+			}
 			names[alias] = true
-			return taken
-		})
-		if len(all[i].Aliases) == 0 {
-			all[i].Aliases = nil
 		}
+		all[i].Aliases = aliases
 	}
 	return all
 }

@@ -1,7 +1,12 @@
 package price_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"errors"
+	"flag"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +17,8 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/price"
 )
+
+var update = flag.Bool("update", false, "write catalogue.json.gz")
 
 // Names are resolved by name, alias, provider and date, and never to another model.
 func TestLookup(t *testing.T) {
@@ -199,6 +206,22 @@ func TestOverlayOnCatalogue(t *testing.T) {
 	}
 }
 
+// A book that says that a name is an alias of its own model is believed.
+func TestOwnAlias(t *testing.T) {
+	b := price.Default().Overlay(parse(t, book2(`{"name": "house", "aliases": ["gpt-5.5-2026-04-23"], "input": 1, "output": 2, "date": "2026-11-30", "source": "us"}`)))
+	e, err := b.Lookup("gpt-5.5-2026-04-23")
+	if err != nil || e.Name != "house" || e.Provider != "" {
+		t.Errorf("Lookup = %+v, %v, want the book's own model and nothing of another one", e, err)
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := price.Parse(text); err != nil {
+		t.Errorf("the book cannot be read back: %v", err)
+	}
+}
+
 // Everything in the catalogue has a date, a source and a provider, and the facts of our own
 // are about models that the catalogue has.
 func TestCatalogueFiles(t *testing.T) {
@@ -239,7 +262,34 @@ func TestCatalogueFiles(t *testing.T) {
 			t.Errorf("there are facts of %s, which is not in the catalogue", e.Name)
 		}
 	}
-	if info, err := os.Stat("catalogue.json"); err != nil || info.Size() > 300_000 {
+
+	text, err := os.ReadFile("catalogue.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		var zipped bytes.Buffer
+		w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+		if err == nil {
+			_, err = w.Write(text)
+		}
+		if err := errors.Join(err, w.Close(), os.WriteFile("catalogue.json.gz", zipped.Bytes(), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open("catalogue.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unzipped, err := io.ReadAll(r); err != nil || !bytes.Equal(unzipped, text) {
+		t.Errorf("catalogue.json.gz is not catalogue.json (%v): go test ./price -run TestCatalogueFiles -update", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() > 40_000 {
 		t.Errorf("the catalogue is too large for the binary: %v, %v", info, err)
 	}
 }

@@ -24,6 +24,22 @@ func ExampleBook_Price() {
 	// model "gpt-0": no price in the price book
 }
 
+// What is known of a model is found under any of its names, and never that of another one.
+func ExampleBook_Lookup() {
+	book := price.Default()
+	e, err := book.Lookup("openai/gpt-5.1-2025-11-13")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(e.Name, e.Provider, e.Efforts, e.MaxInput, *e.Sampling, e.SamplingEfforts)
+
+	_, err = book.Lookup("gpt-5.1-mini")
+	fmt.Println(err)
+	// Output:
+	// gpt-5.1 openai [none low medium high] 272000 true [none]
+	// model "gpt-5.1-mini": no price in the price book
+}
+
 // A user's own prices take the place of those in the binary.
 func ExampleBook_Overlay() {
 	own := &price.Book{Entries: []price.Entry{{Name: "mine", Price: carrot.Price{Input: carrot.PerMillion(0.2), Output: carrot.PerMillion(0.8)}, Date: "2025-01-31", Source: "my own GPU"}}}
