@@ -127,8 +127,8 @@ func (c *reportCommand) Help() string {
 the same bytes as carrot eval with the same flags. Without a file to write, it
 prints the tables.
 
-A report that does not show all routers says so in every form, and names those
-that are not shown. docs/publish.md has how to include the files in a paper.
+A report that does not show all routers names those that it does not show (a CSV
+and a drawing cannot). docs/publish.md says how to include the files in a paper.
 
 Examples:
   carrot report report.json
