@@ -38,8 +38,15 @@ func (f *reportFlags) paths() []string {
 	return out
 }
 
-// check refuses flags that have no effect.
+// check refuses flags that have no effect, and two forms in one file.
 func (f *reportFlags) check() error {
+	seen := map[string]bool{}
+	for _, path := range f.paths() {
+		if seen[filepath.Clean(path)] {
+			return usagef("%s is named twice: every form needs a file of its own", path)
+		}
+		seen[filepath.Clean(path)] = true
+	}
 	switch {
 	case f.OutOfDomain != "" && f.HTML == "" && f.Markdown == "":
 		return usagef("--out-of-domain is shown by --html and --markdown: give one")
@@ -143,7 +150,7 @@ func (c *reportCommand) Run(t terminal) error {
 	if c.JSON && c.Details {
 		return usagef("--json has everything, and --details are tables: give one")
 	}
-	if err := c.ownFiles(); err != nil {
+	if err := c.keepFile(); err != nil {
 		return err
 	}
 	r, err := openReport(c.File, "carrot eval --json FILE")
@@ -171,16 +178,14 @@ func (c *reportCommand) Run(t terminal) error {
 	return writeTables(t.out, r, c.Details)
 }
 
-// ownFiles refuses to write two forms to one file, or over the evaluation.
-func (c *reportCommand) ownFiles() error {
-	seen := map[string]bool{}
-	from, _ := os.Stat(c.File) // opening it reports what is wrong
+// keepFile refuses to write over the evaluation.
+func (c *reportCommand) keepFile() error {
+	from, err := os.Stat(c.File)
+	if err != nil {
+		return nil // opening it says what is wrong
+	}
 	for _, path := range c.paths() {
-		if seen[filepath.Clean(path)] {
-			return usagef("%s is named twice: every form needs a file of its own", path)
-		}
-		seen[filepath.Clean(path)] = true
-		if to, err := os.Stat(path); err == nil && from != nil && os.SameFile(from, to) {
+		if to, err := os.Stat(path); err == nil && os.SameFile(from, to) {
 			return usagef("%s is the evaluation: write to another file", path)
 		}
 	}

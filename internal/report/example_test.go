@@ -67,3 +67,23 @@ func ExampleCurvesSVG() {
 	fmt.Println(strings.Count(svg.String(), "<svg "))
 	// Output: 1
 }
+
+// A report of two chosen routers, as tables for a paper.
+func ExampleSelect() {
+	whole := &eval.Report{Schema: eval.Schema, Dataset: "mydata", Split: "test",
+		Routers: []eval.RouterLine{{Name: "blend"}, {Name: "knn"}, {Name: "ridge"}, {Name: "oracle"}}}
+	r, err := report.Select(whole, []string{"ridge", "blend"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range r.Routers {
+		fmt.Println(l.Name)
+	}
+	fmt.Println("not shown:", r.Omitted)
+	// Output:
+	// ridge
+	// blend
+	// oracle
+	// not shown: [knn]
+}

@@ -113,7 +113,7 @@ func (b *board) latexRatings(out *strings.Builder, o LaTeXOptions) {
 // latexCaption says what was measured, how, and by which command.
 func (b *board) latexCaption(groups bool) []string {
 	p := b.Provenance
-	out := []string{fmt.Sprintf("Routers on %s, measured on %s: %s, %s; the best single model is %s.",
+	out := []string{fmt.Sprintf("Routers on %s, %s: %s, %s; the best single model is %s.",
 		tex(b.Dataset), tex(b.Split), plural(b.Queries, "query"), plural(len(b.Models), "model"), tex(b.BestSingle))}
 	if b.Skipped > 0 {
 		out = append(out, fmt.Sprintf("%s left out because a model was not observed.", tex(plural(b.Skipped, "query"))))

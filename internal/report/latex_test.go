@@ -108,7 +108,7 @@ func TestLaTeX(t *testing.T) {
 		if err := latexStructure(text); err != nil {
 			t.Error(err)
 		}
-		for _, want := range []string{"Routers on invented, measured on test: 1,200 queries, 3 models; the best single model is acme-large.",
+		for _, want := range []string{"Routers on invented, test: 1,200 queries, 3 models; the best single model is acme-large.",
 			`\texttt{carrot eval -{}-data invented}`, "seed 7, data sha256:0123", "100 bootstrap resamples", "q.safetensors was trained on this data.",
 			`{\scriptsize {[}0.770, 0.810{]}}`, `{\scriptsize {[}0.400, $\infty${]}}`, "blend & paper & 0.8400 & 100.1\\% & 40.0\\%", "knn & paper & 0.8300 & -- & --"} {
 			if !strings.Contains(text, want) {

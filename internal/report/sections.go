@@ -38,6 +38,9 @@ func (b *board) ratings(all []series) section {
 		s.Notes = []string{fmt.Sprintf("Measured in the same run and not shown: %s.", joinNames(b.Omitted))}
 	}
 	t := table{Caption: "Routers by AIQ", Class: "ratings", Head: head("router", "group", "AIQ", "interval", "peak", "QNC", "cost@95", "gap closed", "AUDC", "Arena")}
+	if b.given {
+		t.Caption = "Routers"
+	}
 	domain := [2]float64{math.Inf(1), math.Inf(-1)}
 	for k := range b.Routers {
 		if l := &b.Routers[k]; len(l.AIQInterval) == 2 && l.Name != oracleName && isLearnedOrReference(l.Name) {
