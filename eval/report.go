@@ -57,7 +57,10 @@ type Report struct {
 	Provenance   Provenance   `json:"provenance"`
 	Notes        []string     `json:"notes,omitempty"`
 	Routers      []RouterLine `json:"routers"`
-	Pairs        []Pair       `json:"pairs"`
+	// Omitted names routers that were measured in the same run and that a selection
+	// (carrot report --routers) leaves out.
+	Omitted []string `json:"omitted,omitempty"`
+	Pairs   []Pair   `json:"pairs"`
 	// Protocols is nil unless the paper's protocol was asked for.
 	Protocols *ProtocolReport `json:"protocols,omitempty"`
 }

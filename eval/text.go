@@ -42,6 +42,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
+	if len(r.Omitted) > 0 {
+		fmt.Fprintf(w, "\nnote: measured in the same run and not shown: %s\n", strings.Join(r.Omitted, ", "))
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", n)
 	}

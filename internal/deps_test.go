@@ -71,7 +71,7 @@ var rules = map[string]rule{
 	"internal/importer":    {[]string{"dataset", "internal/pickle", "internal/textfile", parquet, "github.com/andybalholm/brotli", "github.com/goccy/go-yaml", "github.com/klauspost/compress", "github.com/pierrec/lz4"}, "what others publish becomes outcomes; what is trained on them is not its business"},
 	"internal/arena":       {[]string{"dataset", "frontier", "internal/textfile"}, "RouterArena's files are read, written and scored without a router"},
 	"internal/theory":      {[]string{"", "internal/parallel", "internal/svg"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
-	"internal/report":      {[]string{"eval", "frontier", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
+	"internal/report":      {[]string{"eval", "frontier", "internal/spelling", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"artifact":             {[]string{"", "predict", "price", "internal/atomicfile", "internal/readfile"}, "a router must open without the code that trained it"},
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},

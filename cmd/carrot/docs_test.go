@@ -19,7 +19,7 @@ import (
 const docsDir = "../../docs"
 
 // TestDocs runs the commands in the console blocks of README.md, of the tour and of
-// docs/data.md, docs/own-router.md and docs/prices.md with the program on PATH, and compares what they print with what the pages
+// some pages of docs with the program on PATH, and compares what they print with what the pages
 // show. README.md and the tour begin in an empty folder; the pages of the tour are read
 // one after the other, so what one leaves behind is there for the next.
 //
@@ -48,6 +48,7 @@ func TestDocs(t *testing.T) {
 		{"data", []string{docsDir + "/data.md"}, prepareDocs},
 		{"own-router", []string{docsDir + "/own-router.md"}, nil},
 		{"prices", []string{docsDir + "/prices.md"}, prepareDocs},
+		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {
 			for i, page := range session.pages {

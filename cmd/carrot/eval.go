@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +16,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -81,8 +82,6 @@ func (c *evalCommand) check() error {
 		return usagef("--protocol paper fits on one split and measures on another: use --split, and --predictor or --rivals")
 	case c.Bootstrap < 0:
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
-	case c.OutOfDomain != "" && c.HTML == "" && c.Markdown == "":
-		return usagef("--out-of-domain is shown by --html and --markdown: give one")
 	case c.Robustness && slices.ContainsFunc(c.Embedder, func(spec string) bool { return strings.HasPrefix(spec, "npy:") }):
 		return usagef("--robustness changes prompts, and an npy embedder has no vectors of changed ones: leave one out")
 	case c.CountCalls != "" && c.Prices != "":
@@ -92,7 +91,7 @@ func (c *evalCommand) check() error {
 	case len(c.Pair) != 0 && len(c.Pair) != 2:
 		return usagef("--pair: want two models, as in --pair gpt-4,mixtral")
 	}
-	return nil
+	return c.reportFlags.check()
 }
 
 func (c *evalCommand) outOfFold() bool { return c.Folds > 0 || c.LeaveOut != "" }
@@ -376,22 +375,15 @@ func (c *evalCommand) command(set string) string {
 }
 
 func (c *evalCommand) write(w io.Writer, r *eval.Report) error {
-	text := func() error {
-		if err := r.WriteText(w); err != nil || !c.Details {
-			return err
-		}
-		return r.WriteDetails(w)
-	}
 	if c.JSON == "" {
-		return text()
+		return writeTables(w, r, c.Details)
 	}
-	data, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
+	var data bytes.Buffer
+	if err := render.JSON(&data, r); err != nil {
 		return err
 	}
-	data = append(data, '\n')
-	if err := writeTo(w, "--json", c.JSON, data); err != nil || c.JSON == "-" {
+	if err := writeTo(w, "--json", c.JSON, data.Bytes()); err != nil || c.JSON == "-" {
 		return err
 	}
-	return text()
+	return writeTables(w, r, c.Details)
 }

@@ -41,6 +41,7 @@ type commands struct {
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
+	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`

@@ -197,7 +197,7 @@ func (b *board) calibration() (section, bool) {
 	s := section{ID: "calibration", Title: "Calibration", Lead: []string{
 		"For routers that forecast quality: the forecast (across) against what was observed (up), in bins of equal width. The area of a dot is its share of the forecasts. On the diagonal, forecasts are right on average."}}
 	t := table{Caption: "Calibration", Head: head("router", "Brier", "ECE", "R²", "residual / deviation", "tokens: error", "bias", "within p90", "cost: error", "bias", "rank correlation")}
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		c := l.Calibration
 		if c == nil {

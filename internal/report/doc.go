@@ -1,6 +1,7 @@
 // Package report writes a comparison of routers ([eval.Report]) for people: one
 // HTML page that needs no network and no JavaScript to be complete, CSV,
-// Markdown, and the curves as a single SVG for papers.
+// Markdown, and for papers LaTeX tables and the curves as a single SVG. It reads saved
+// reports exactly ([Read], [JSON]) and makes smaller ones of chosen routers ([Select]).
 //
 // Charts are written into the page as inline SVG. Its only script adds what paper
 // cannot do: reading off a curve with the pointer or the arrow keys, hiding

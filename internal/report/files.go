@@ -7,16 +7,26 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/svg"
 )
 
 // CSV writes a row for every router, in the report's order. A field is empty if
-// its figure is missing or was never reached, or if there is no interval. A name
-// that a spreadsheet would take for a formula is prefixed with an apostrophe.
+// its figure is missing or was never reached, or if there is no interval; those of the
+// paper's protocol are empty unless it was asked for. A name that a spreadsheet would
+// take for a formula is prefixed with an apostrophe.
 func CSV(w io.Writer, r *eval.Report) error {
-	b := newBoard(r)
+	b := newBoard(r, Options{})
+	protocols := map[string]eval.Protocol{}
+	if r.Protocols != nil {
+		for _, p := range r.Protocols.Routers {
+			protocols[p.Router] = p
+		}
+	}
 	out := csv.NewWriter(w)
 	rows := [][]string{{"dataset", "split", "queries", "router", "reference", "forecasts", "group", "aiq", "aiq_low", "aiq_high", "peak", "peak_low", "peak_high",
-		"qnc", "qnc_low", "qnc_high", "cost95", "gap_closed", "audc", "routerarena_best", "brier", "ece", "r2", "output_tokens_relative_mae", "cost_relative_mae", "external"}}
+		"qnc", "qnc_low", "qnc_high", "cost95", "gap_closed", "audc", "routerarena_best", "brier", "ece", "r2", "output_tokens_relative_mae", "cost_relative_mae", "external",
+		"paper_routed_accuracy", "paper_quality_of_best_single", "paper_cost_of_best_single", "paper_setting",
+		"ours_routed_accuracy", "ours_quality_of_best_single", "ours_cost_of_best_single", "ours_setting"}}
 	for k := range r.Routers {
 		l := &r.Routers[k]
 		group := ""
@@ -34,6 +44,13 @@ func CSV(w io.Writer, r *eval.Report) error {
 			fields = append(fields, "", "", "", "", "")
 		}
 		fields = append(fields, fmt.Sprint(l.External != nil))
+		if p, ok := protocols[l.Name]; ok {
+			for _, line := range []eval.ProtocolLine{p.Paper, p.Ours} {
+				fields = append(fields, field(line.RoutedAccuracy), field(line.Quality), field(line.Cost), harmless(line.Setting))
+			}
+		} else {
+			fields = append(fields, "", "", "", "", "", "", "", "")
+		}
 		rows = append(rows, fields)
 	}
 	return out.WriteAll(rows)
@@ -63,7 +80,7 @@ func harmless(s string) string {
 
 // Markdown writes the headline, the tables and the provenance.
 func Markdown(w io.Writer, r *eval.Report, o Options) error {
-	b := newBoard(r)
+	b := newBoard(r, o)
 	all := b.series()
 	var out strings.Builder
 	fmt.Fprintf(&out, "# %s, %s\n\n", plain(r.Dataset), plain(r.Split))
@@ -178,18 +195,65 @@ func plain(s string) string {
 type SVGOptions struct {
 	Linear     bool // cost axis
 	Everything bool // the whole range of quality
+	InOrder    bool // as in Options: the first routers are emphasised, not the best
+	// Size is that of the drawing. What is below the plot makes it higher if the size is
+	// a named one or the usual one, and otherwise only if too little is left of the plot.
+	Size Size
 }
 
+// leastHeight is the height of a plot, whatever is below it.
+const leastHeight = 180
+
 // CurvesSVG writes the curves as one SVG file for papers: light, with its style
-// inside and all routers in it.
+// inside and all routers in it. Below the plot are, in a column, the names of the
+// curves, and the results by the paper's protocol if the report has them.
 func CurvesSVG(w io.Writer, r *eval.Report, o SVGOptions) error {
-	b := newBoard(r)
+	b := newBoard(r, Options{InOrder: o.InOrder})
 	all := b.series()
-	p := b.newPlot(all, view{!o.Linear, !o.Everything, wide})
-	p.OpenFile(wide.width, wide.height, r.Dataset+", "+r.Split, p.summary()+". "+strings.Join(b.headline(), " "), asset("curves.css"))
-	p.Rect(0, 0, wide.width, wide.height, `fill="#fff"`)
+	g := o.Size.geometry()
+	below := func(c *svg.Canvas, top float64) float64 {
+		if g.narrow {
+			top = b.names(c, all, g, top)
+		}
+		return b.protocolChart(c, g, top)
+	}
+	total := g.height
+	if needed := below(new(svg.Canvas), 0); needed > 0 {
+		if o.Size == (Size{}) || o.Size.plot {
+			total += needed
+		}
+		g.height = max(total-needed, leastHeight)
+		total = g.height + needed
+	}
+	p := b.newPlot(all, view{!o.Linear, !o.Everything, g})
+	p.OpenFile(g.width, total, r.Dataset+", "+r.Split, p.summary()+". "+strings.Join(b.headline(), " "), asset("curves.css"))
+	p.Rect(0, 0, g.width, total, `fill="#fff"`)
 	p.window()
 	p.draw(all)
+	below(&p.Canvas, g.height)
 	_, err := io.WriteString(w, p.Close()+"\n")
 	return err
+}
+
+// names lists the emphasised curves and the references below a chart, from the given
+// height on, and returns where they end. Other curves are thin and have no names.
+func (b *board) names(c *svg.Canvas, all []series, g geometry, top float64) float64 {
+	x, y := g.left, top+12
+	for _, l := range b.legend(all) {
+		s := &all[l.Index]
+		if !l.Emphasis || len(s.points) == 0 {
+			continue
+		}
+		text := clipped(strings.TrimSpace(s.key()+" "+s.line.Name), 34)
+		width := 40 + 6.8*float64(len([]rune(text)))
+		if x > g.left && x+width > g.width {
+			x, y = g.left, y+18
+		}
+		fmt.Fprintf(c, `<g class="curve %s">`, s.class)
+		drawSwatch(c, s, x, y)
+		c.WriteString("</g>")
+		c.Text(x+38, y+4, "tick", "start", text)
+		x += width + 12
+	}
+	return y + 12
 }

@@ -21,7 +21,11 @@ func (b *board) headline() []string {
 		}
 		return []string{"No learned router was measured: the report has only reference rows."}
 	}
-	out := []string{fmt.Sprintf("%s is the best learned router by AIQ (%s)%s.", l.Name, decimals(l.AIQ, 4), b.company(l.Name))}
+	lead := ""
+	if len(b.Omitted) > 0 {
+		lead = "Of the routers shown, "
+	}
+	out := []string{fmt.Sprintf("%s%s is the best learned router by AIQ (%s)%s.", lead, l.Name, decimals(l.AIQ, 4), b.company(l.Name))}
 	if l.External != nil {
 		out = append(out, "It is external: on which queries it was fitted cannot be checked.")
 	}

@@ -69,7 +69,7 @@ func HTML(w io.Writer, r *eval.Report, o Options) error {
 }
 
 func newDocument(r *eval.Report, o Options) *document {
-	b := newBoard(r)
+	b := newBoard(r, o)
 	all := b.series()
 	script := asset("report.js")
 	sum := sha256.Sum256([]byte(script))
@@ -110,6 +110,7 @@ func (b *board) sections(all []series, o Options) []section {
 	add(b.robustness())
 	add(b.learning(all))
 	add(b.pairMetrics())
+	add(b.protocols())
 	add(b.outOfDomain(o.OutOfDomain))
 	return out
 }

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/carrot-router/carrot/eval"
@@ -27,7 +29,7 @@ func (b *board) regret() (section, bool) {
 		}
 	}
 	tuned := false
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		if len(l.Regret) == 0 {
 			continue
@@ -53,7 +55,7 @@ func (b *board) robustness() (section, bool) {
 	s := section{ID: "robustness", Title: "Robustness", Lead: []string{
 		"How choices react when prompts are changed without changing what they ask, at the setting that reaches 97% of the best single model's quality: the share of choices that stay the same, and the new bill relative to the old one."}}
 	t := table{Caption: "Robustness"}
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		if len(l.Robustness) == 0 {
 			continue
@@ -80,7 +82,7 @@ func (b *board) robustness() (section, bool) {
 func (b *board) pairMetrics() (section, bool) {
 	s := section{ID: "pair", Title: "Two models (RouteLLM)"}
 	t := table{Caption: "RouteLLM's figures", Head: head("router", "APGR", "95% interval", "CPT(50%)", "CPT(80%)")}
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		if l.Pair == nil || l.Name == singleName {
 			continue
@@ -99,26 +101,38 @@ func (b *board) learning(all []series) (section, bool) {
 	s := section{ID: "learning", Title: "Learning curve", Lead: []string{"AIQ by the number of queries fitted on. Where a curve still rises, more outcomes would help."}}
 	t := table{Caption: "AIQ by queries fitted on"}
 	var with []series
-	for _, i := range b.order {
+	var sizes []int // of all routers, as some may not have been fitted on the smallest
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		if len(l.LearningCurve) == 0 {
 			continue
 		}
 		with = append(with, all[i])
-		if t.Head == nil {
-			t.Head = head("router")
-			for _, p := range l.LearningCurve {
-				t.Head = append(t.Head, cell{Text: grouped(p.Queries), Class: "n", Head: true})
-			}
-		}
-		r := row{Cells: []cell{routerName(&all[i])}}
 		for _, p := range l.LearningCurve {
-			r.Cells = append(r.Cells, num(decimals(p.AIQ, 4)))
+			sizes = append(sizes, p.Queries)
 		}
-		t.Rows = append(t.Rows, r)
 	}
 	if len(with) == 0 {
 		return s, false
+	}
+	slices.Sort(sizes)
+	sizes = slices.Compact(sizes)
+	t.Head = head("router")
+	for _, n := range sizes {
+		t.Head = append(t.Head, cell{Text: grouped(n), Class: "n", Head: true})
+	}
+	for k := range with {
+		r := row{Cells: []cell{routerName(&with[k])}}
+		for _, n := range sizes {
+			text := none
+			for _, p := range with[k].line.LearningCurve {
+				if p.Queries == n {
+					text = decimals(p.AIQ, 4)
+				}
+			}
+			r.Cells = append(r.Cells, num(text))
+		}
+		t.Rows = append(t.Rows, r)
 	}
 	s.Figures = []figure{{learningChart(with, wide), "", "wide"}, {learningChart(with, narrow), "", "narrow"}}
 	s.Tables = []table{t}
@@ -195,11 +209,11 @@ func (b *board) outOfDomain(other *eval.Report) (section, bool) {
 	if other == nil {
 		return s, false
 	}
-	o := newBoard(other)
+	o := newBoard(other, Options{})
 	s.Lead = []string{fmt.Sprintf("The same routers on %s, %s: %s, best single model %s (%s). A router that is ahead in domain and behind here has learnt the sources, not the models.",
 		other.Dataset, other.Split, plural(other.Queries, "query"), other.BestSingle, o.singleQuality())}
 	t := table{Caption: "In and out of domain", Head: head("router", "AIQ in domain", "AIQ out of domain", "95% interval", "against the zero router there", "peak in", "peak out", "QNC out")}
-	for _, i := range o.order {
+	for _, i := range b.sameRows(o) {
 		l := &o.Routers[i]
 		in, inPeak := none, none
 		if home := b.router(l.Name); home != nil {
@@ -221,6 +235,21 @@ func (b *board) outOfDomain(other *eval.Report) (section, bool) {
 		s.Notes = append(s.Notes, "Made by: "+p.Command+" (seed "+strconv.FormatUint(p.Seed, 10)+", data "+other.Fingerprint+").")
 	}
 	return s, len(t.Rows) > 0
+}
+
+// sameRows lists the rows of another report without those that this one does not
+// show, in the order of this one if that was asked for.
+func (b *board) sameRows(o *board) []int {
+	rows := slices.DeleteFunc(slices.Clone(o.order), func(i int) bool { return slices.Contains(b.Omitted, o.Routers[i].Name) })
+	if !b.given {
+		return rows
+	}
+	place := map[string]int{}
+	for k, i := range b.shown {
+		place[b.Routers[i].Name] = k - len(b.shown) // below 0: routers that only the other has come last
+	}
+	slices.SortStableFunc(rows, func(i, j int) int { return cmp.Compare(place[o.Routers[i].Name], place[o.Routers[j].Name]) })
+	return rows
 }
 
 func (b *board) singleQuality() string {

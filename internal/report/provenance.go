@@ -13,8 +13,15 @@ type fact struct{ Name, Text string }
 func (b *board) facts() []fact {
 	p := b.Provenance
 	intervals := "none"
-	if p.Bootstrap > 0 {
+	switch {
+	case p.Bootstrap > 0:
 		intervals = plural(p.Bootstrap, "resample") + " of the queries, the same for all routers"
+	case b.intervals():
+		intervals = "resamples of the queries, whose number is not recorded"
+	}
+	seed := ""
+	if b.recorded() {
+		seed = strconv.FormatUint(p.Seed, 10)
 	}
 	out := []fact{
 		{"Data", b.Dataset},
@@ -24,16 +31,26 @@ func (b *board) facts() []fact {
 		{"Models", plural(len(b.Models), "model") + "; the best single model is " + b.BestSingle + " (" + b.singleQuality() + ")"},
 		{"Cost range", b.unit.thousand(b.CostRangeUSD[0]) + " to " + b.unit.thousand(b.CostRangeUSD[1]) + " for 1,000 queries: the cheapest and the most expensive model alone, from observed tokens"},
 		{"Intervals", intervals},
-		{"Seed", strconv.FormatUint(p.Seed, 10)},
+		{"Seed", seed},
 		{"Version", p.Version},
 		{"Command", p.Command},
 		{"Embedder", p.Embedder},
 		{"Form", b.Schema},
 	}
+	if len(b.Omitted) > 0 {
+		out = append(out, fact{"Not shown", joinNames(b.Omitted) + ", which were measured in the same run"})
+	}
 	if p.PerCall {
 		out = append(out, fact{"Cost", "the share of calls, not money"})
 	}
 	return slices.DeleteFunc(out, func(f fact) bool { return f.Text == "" })
+}
+
+// recorded reports whether the report says what made it, as those of the first
+// version do not.
+func (b *board) recorded() bool {
+	p := b.Provenance
+	return p.Command != "" || p.Version != "" || p.Embedder != ""
 }
 
 func (b *board) prices() table {

@@ -12,7 +12,7 @@ import (
 func TestGroups(t *testing.T) {
 	r := synthetic(4)
 	r.Routers[0], r.Routers[2] = r.Routers[2], r.Routers[0]
-	b := newBoard(r)
+	b := newBoard(r, Options{})
 	var got []string
 	for _, i := range b.order {
 		name := b.Routers[i].Name
@@ -28,7 +28,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestDifference(t *testing.T) {
-	b := newBoard(&eval.Report{Pairs: []eval.Pair{{A: "a", B: "b", AIQDiff: -0.02, Interval: []eval.Number{-0.03, -0.01}}}})
+	b := newBoard(&eval.Report{Pairs: []eval.Pair{{A: "a", B: "b", AIQDiff: -0.02, Interval: []eval.Number{-0.03, -0.01}}}}, Options{})
 	if d, ok := b.difference("a", "b"); !ok || d != (difference{-0.02, -0.03, -0.01}) || d.verdict() != worse {
 		t.Errorf("difference(a, b) = %v, %t", d, ok)
 	}
@@ -46,7 +46,7 @@ func TestHeadline(t *testing.T) {
 	r.Routers[0].Name = "cascade=0.8"
 	check := func(want string) {
 		t.Helper()
-		if got := strings.Join(newBoard(r).headline(), " "); !strings.Contains(got, want) {
+		if got := strings.Join(newBoard(r, Options{}).headline(), " "); !strings.Contains(got, want) {
 			t.Errorf("headline = %q, want %q in it", got, want)
 		}
 	}

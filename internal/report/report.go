@@ -1,10 +1,6 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -18,31 +14,9 @@ type Options struct {
 	// OutOfDomain is a second report on other queries, such as one that leaves
 	// a source out at a time; routers are matched by name. Nil: none.
 	OutOfDomain *eval.Report
-}
-
-// ErrSchema is returned for JSON that is not a report in the current form.
-var ErrSchema = errors.New("not a report in the form " + eval.Schema)
-
-// Read reads a report as carrot eval --json writes it.
-func Read(r io.Reader) (*eval.Report, error) {
-	var head struct {
-		Schema string `json:"schema"`
-	}
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, err
-	}
-	if head.Schema != eval.Schema {
-		return nil, fmt.Errorf("schema %q: %w", head.Schema, ErrSchema)
-	}
-	out := new(eval.Report)
-	if err := json.Unmarshal(data, out); err != nil {
-		return nil, err
-	}
-	return out, nil
+	// InOrder keeps the routers in the report's order, such as that of Select. By
+	// default tables sort them by AIQ.
+	InOrder bool
 }
 
 // The rows that every report ends with, by name.
@@ -73,12 +47,14 @@ func isCascade(name string) bool {
 type board struct {
 	*eval.Report
 	order  []int          // routers by falling AIQ, the references after them as given
+	shown  []int          // the same in the order of tables
+	given  bool           // that order is the report's
 	groups map[string]int // by router, from 0; see group
 	pairs  map[[2]string]*eval.Pair
 	unit   unit
 }
 
-func newBoard(r *eval.Report) *board {
+func newBoard(r *eval.Report, o Options) *board {
 	b := &board{Report: r, pairs: map[[2]string]*eval.Pair{}, groups: map[string]int{}, unit: unit{perCall: r.Provenance.PerCall}}
 	for k := range r.Pairs {
 		b.pairs[[2]string{r.Pairs[k].A, r.Pairs[k].B}] = &r.Pairs[k]
@@ -93,7 +69,12 @@ func newBoard(r *eval.Report) *board {
 	}
 	slices.SortStableFunc(b.order, func(i, j int) int { return falling(r.Routers[i].AIQ, r.Routers[j].AIQ) })
 	b.group()
+	given := slices.Sorted(slices.Values(b.order))
 	b.order = append(b.order, references...)
+	b.shown, b.given = b.order, o.InOrder
+	if o.InOrder {
+		b.shown = append(given, references...)
+	}
 	return b
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +36,11 @@ var forms = []struct {
 	{".csv", CSV},
 	{".md", func(w io.Writer, r *eval.Report) error { return Markdown(w, r, Options{OutOfDomain: r}) }},
 	{".svg", func(w io.Writer, r *eval.Report) error { return CurvesSVG(w, r, SVGOptions{}) }},
+	{".tex", func(w io.Writer, r *eval.Report) error { return LaTeX(w, r, LaTeXOptions{}) }},
+	{".column.tex", func(w io.Writer, r *eval.Report) error { return LaTeX(w, r, LaTeXOptions{Column: true}) }},
+	{".column.svg", func(w io.Writer, r *eval.Report) error {
+		return CurvesSVG(w, r, SVGOptions{Size: sizes["column"]})
+	}},
 	{".linear.svg", func(w io.Writer, r *eval.Report) error {
 		return CurvesSVG(w, r, SVGOptions{Linear: true, Everything: true})
 	}},
@@ -124,22 +131,6 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"schema":"carrot.eval/2"}`: "carrot.eval/2",
-		`[]`:                         "cannot unmarshal",
-		`{"schema":`:                 "unexpected end",
-		`{"schema":"carrot.eval/1","routers":[{"aiq":"high"}]}`: "cannot unmarshal",
-	} {
-		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Read(%s) = %v, want an error with %q", text, err, want)
-		}
-	}
-	if _, err := Read(strings.NewReader(`{}`)); !errors.Is(err, ErrSchema) {
-		t.Errorf("Read({}) = %v, want ErrSchema", err)
-	}
-}
-
 // Names are escaped in every place.
 func TestHostileNames(t *testing.T) {
 	for _, text := range []string{`</script><script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onload='alert(1)`, "`${alert(1)}`", `</svg><script>alert(1)</script>`,
@@ -147,7 +138,7 @@ func TestHostileNames(t *testing.T) {
 		r := hostile(text)
 		for _, form := range forms {
 			got := written(t, form.write, r)
-			if form.name != ".csv" {
+			if form.name != ".csv" && !strings.HasSuffix(form.name, ".tex") {
 				for _, bad := range []string{"<script>alert", "<img", "<u>", "<!--"} {
 					if strings.Contains(got, bad) {
 						t.Errorf("%s with %q has %s", form.name, text, bad)
@@ -167,6 +158,10 @@ func TestHostileNames(t *testing.T) {
 				}
 			case strings.HasSuffix(form.name, ".svg"):
 				if err := wellFormed(got); err != nil && !strings.Contains(text, "\x00") {
+					t.Errorf("%s with %q: %v", form.name, text, err)
+				}
+			case strings.HasSuffix(form.name, ".tex"):
+				if err := latexStructure(got); err != nil {
 					t.Errorf("%s with %q: %v", form.name, text, err)
 				}
 			case form.name == ".md":
@@ -371,10 +366,14 @@ func TestExternal(t *testing.T) {
 	if !strings.Contains(html, `"setting: 0.5"`) {
 		t.Error("the page's data lack the settings of the points")
 	}
-	rows := written(t, CSV, r)
-	for k, line := range strings.Split(strings.TrimSpace(rows), "\n")[1:] {
-		if got, want := strings.HasSuffix(line, ",true"), k == 0 || k == 2; got != want {
-			t.Errorf("CSV: external is %t in %s", got, line)
+	rows, err := csv.NewReader(strings.NewReader(written(t, CSV, r))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := slices.Index(rows[0], "external")
+	for k, row := range rows[1:] {
+		if got, want := row[column] == "true", k == 0 || k == 2; got != want {
+			t.Errorf("CSV: external is %t in %s", got, row)
 		}
 	}
 }

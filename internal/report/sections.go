@@ -30,7 +30,17 @@ type figure struct {
 func (b *board) ratings(all []series) section {
 	s := section{ID: "table", Title: "All routers", Lead: []string{
 		"Sorted by AIQ, with 95% intervals over queries. The references are at the end."}}
+	if b.given {
+		s.Lead = []string{"In the order asked for, with 95% intervals over queries. The references are at the end."}
+	}
+	if n := len(b.Omitted); n > 0 {
+		s.Title = "Selected routers"
+		s.Notes = []string{fmt.Sprintf("Measured in the same run and not shown: %s.", joinNames(b.Omitted))}
+	}
 	t := table{Caption: "Routers by AIQ", Class: "ratings", Head: head("router", "group", "AIQ", "interval", "peak", "QNC", "cost@95", "gap closed", "AUDC", "Arena")}
+	if b.given {
+		t.Caption = "Routers"
+	}
 	domain := [2]float64{math.Inf(1), math.Inf(-1)}
 	for k := range b.Routers {
 		if l := &b.Routers[k]; len(l.AIQInterval) == 2 && l.Name != oracleName && isLearnedOrReference(l.Name) {
@@ -38,7 +48,7 @@ func (b *board) ratings(all []series) section {
 		}
 	}
 	last := -1
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		l := &b.Routers[i]
 		group, class := "", "reference"
 		if g, ok := b.groups[l.Name]; ok && b.intervals() {
@@ -111,7 +121,7 @@ func (b *board) differences() section {
 	first := b.Routers[0].Name
 	s.Lead = []string{fmt.Sprintf("AIQ of %s minus that of the other router, with the 95%% interval over the same resampled queries. If the interval contains zero, the two cannot be told apart.", first)}
 	near, far := [2]float64{0, 0}, [2]float64{0, 0}
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		if d, ok := b.difference(first, b.Routers[i].Name); ok {
 			far = widen(far, d.low, d.high)
 			if isLearnedOrReference(b.Routers[i].Name) {
@@ -124,7 +134,7 @@ func (b *board) differences() section {
 	}
 	t := table{Caption: "Differences of " + first, Class: "differences", Head: head("against", "difference", "on an axis", "95% interval", "verdict")}
 	t.Head[4].Class = ""
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		other := b.Routers[i].Name
 		d, ok := b.difference(first, other)
 		if !ok || other == first {
@@ -180,7 +190,7 @@ func (b *board) heat() (section, bool) {
 		return s, false
 	}
 	var rows []int
-	for _, i := range b.order {
+	for _, i := range b.shown {
 		if l := &b.Routers[i]; len(l.Sources) == len(zero.Sources) && l.Name != zeroName && l.Name != singleName {
 			rows = append(rows, i)
 		}

@@ -65,11 +65,19 @@ func (b *board) series() []series {
 }
 
 // ranks numbers the emphasised routers from 1: the first router of the report,
-// then the best learned ones by AIQ.
+// then the best learned ones by AIQ, or the first ones if the report's order is kept.
 func (b *board) ranks() map[int]int {
 	ranks := map[int]int{}
 	if len(b.Routers) > 0 && !isReference(b.Routers[0].Name) {
 		ranks[0] = 1
+	}
+	if b.given {
+		for k, i := range b.shown[:min(emphasised, len(b.shown))] {
+			if !isReference(b.Routers[i].Name) {
+				ranks[i] = k + 1
+			}
+		}
+		return ranks
 	}
 	for _, learned := range []bool{true, false} {
 		for _, i := range b.order {

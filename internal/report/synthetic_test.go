@@ -44,6 +44,15 @@ func synthetic(routers int) *eval.Report {
 			r.Pairs = append(r.Pairs, eval.Pair{A: r.Routers[i].Name, B: b.Name, AIQDiff: d, Interval: []eval.Number{d - 0.015, d + 0.015}})
 		}
 	}
+	r.Protocols = &eval.ProtocolReport{BestSingleQuality: 0.82, OracleQuality: 0.9}
+	for k, l := range r.Routers[:min(2, routers)] {
+		paper := eval.ProtocolLine{RoutedAccuracy: l.Peak, Quality: 1.001, Cost: eval.Number(0.4 + 0.1*float64(k)), Setting: "mu=0.42"}
+		ours := eval.ProtocolLine{RoutedAccuracy: l.Peak, Quality: 0.99, Cost: 0.55, Setting: "usd-per-quality=0.01"}
+		if k == 1 {
+			paper.Quality, paper.Cost, paper.Setting = nan, nan, "none"
+		}
+		r.Protocols.Routers = append(r.Protocols.Routers, eval.Protocol{Router: l.Name, Paper: paper, Ours: ours})
+	}
 	return r
 }
 
@@ -96,6 +105,11 @@ func hostile(text string) *eval.Report {
 					if *name == l.Name {
 						*name = text + l.Name
 					}
+				}
+			}
+			for p := range r.Protocols.Routers {
+				if one := &r.Protocols.Routers[p]; one.Router == l.Name {
+					one.Router, one.Paper.Setting, one.Ours.Setting = text+l.Name, text, text
 				}
 			}
 			l.Name = text + l.Name

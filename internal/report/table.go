@@ -60,16 +60,21 @@ func routerName(s *series) cell {
 func swatch(s *series) template.HTML {
 	var c svg.Canvas
 	fmt.Fprintf(&c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 34 12" class="swatch" aria-hidden="true"><g class="curve %s">`, s.class)
-	if s.class == "single" {
-		c.Marker(svg.Diamond, svg.XY{X: 17, Y: 6}, 4.5)
-	} else {
-		c.Polyline([]svg.XY{{X: 1, Y: 6}, {X: 33, Y: 6}}, "line")
-		if s.shape > 0 {
-			c.Marker(s.shape, svg.XY{X: 17, Y: 6}, 4)
-		}
-	}
+	drawSwatch(&c, s, 0, 6)
 	c.WriteString("</g>")
 	return markup(&c)
+}
+
+// drawSwatch draws a series' line and marker, 34 wide, around the height y.
+func drawSwatch(c *svg.Canvas, s *series, x, y float64) {
+	if s.class == "single" {
+		c.Marker(svg.Diamond, svg.XY{X: x + 17, Y: y}, 4.5)
+		return
+	}
+	c.Polyline([]svg.XY{{X: x + 1, Y: y}, {X: x + 33, Y: y}}, "line")
+	if s.shape > 0 {
+		c.Marker(s.shape, svg.XY{X: x + 17, Y: y}, 4)
+	}
 }
 
 // whisker draws a value and its interval on a common axis. A line marks zero if
