@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // Point is one operating point of a router: the mean cost and mean quality
@@ -37,7 +39,7 @@ func (p Point) MarshalJSON() ([]byte, error) {
 func (p *Point) UnmarshalJSON(data []byte) error {
 	var in pointJSON
 	if err := json.Unmarshal(data, &in); err != nil {
-		return err
+		return phrase.JSON(err)
 	}
 	*p = Point{USDPerQuality: math.Inf(1), CostUSD: in.CostUSD, Quality: in.Quality}
 	if in.USDPerQuality != nil {
