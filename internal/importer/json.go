@@ -42,13 +42,20 @@ func (r *record) flatten(prefix string, object jsonObject) {
 		}
 		text, ok := scalar(v)
 		if list, isList := v.([]any); isList {
-			if text, ok = messagesText(list), true; text == "" || !isMessages(list) {
-				data, err := json.Marshal(list)
-				text, ok = string(data), err == nil
-			}
+			text, ok = cellText(list)
 		}
 		r.columns, r.values, r.present = append(r.columns, prefix+key), append(r.values, text), append(r.present, ok)
 	}
+}
+
+// cellText returns the text of a list of chat messages, and the JSON of any other
+// list.
+func cellText(list []any) (text string, ok bool) {
+	if text := listText(list); text != "" && isMessages(list) {
+		return text, true
+	}
+	data, err := json.Marshal(list)
+	return string(data), err == nil
 }
 
 // jsonObject is a decoded object, in which numbers are json.Number.
