@@ -107,8 +107,12 @@ type Options struct {
 	// Columns names the columns of the format table by the fields they hold: id,
 	// prompt, source, split, model and the columns of outcomes.csv or, for a
 	// table with columns for each model, "score:MODEL" and the like. A field that
-	// is not mapped is looked for in the column of its own name.
+	// is not mapped is looked for in the column of its own name or of a common
+	// alias. "score:*" maps a pattern with one *, which stands for the model's name.
 	Columns map[string]string
+	// Delimiter separates the fields of a CSV file of the format table: a comma, a
+	// semicolon, a | or "tab". If it is empty, it is found.
+	Delimiter string
 	// CountTokens counts the tokens of a text where a format holds texts and no
 	// counts. If it is nil, the tokens of such a format are not observed.
 	CountTokens func(text string) int
@@ -134,6 +138,9 @@ type Report struct {
 	// Missing names the results that the format lists and the source lacks, as a
 	// partial clone does.
 	Missing []string `json:"missing,omitempty"`
+	// Columns names the columns of a table that were found, by their fields: those
+	// that had not been mapped and have not the field's own name.
+	Columns map[string]string `json:"columns,omitempty"`
 
 	Coverage dataset.Coverage `json:"-"` // of the folder written
 }

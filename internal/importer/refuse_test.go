@@ -86,7 +86,7 @@ func refusals() []refusal {
 		{"column of no line", "table", "t.jsonl", `{"k":1,"p":"A secret","m":"m","score":1}`, longID, ": field s: the column is missing; the columns are k, m, p, score", false},
 		{"no outcome", "table", "t.csv", "prompt,model\nA secret,m\n", nil, ": field score: the column is missing; the columns are prompt, model", false},
 		{"both", "table", "t.csv", "k,p,m,s\n1,A secret,m,1\n", map[string]string{"model": "m", "score:a": "s"}, ": field model: is mapped, and so are columns of single models (FIELD:MODEL)", false},
-		{"kind", "table", "t.xlsx", "", longID, ": is not named .csv, .jsonl, .json or .parquet", false},
+		{"kind", "table", "t.xlsx", "", longID, ": is not named .csv, .tsv, .jsonl, .json or .parquet", false},
 		{"empty", "table", "t.csv", "", longID, ": is empty: the header is missing", false},
 	}
 }
