@@ -255,7 +255,7 @@ func (f Frontier) within(usd float64) (float64, error) {
 		}
 	}
 	if best.Quality < 0 {
-		return 0, fmt.Errorf("%w: $%.3g a query, the cheapest mean cost is $%.3g: ask for more, or for usd-per-quality=0", ErrBudget, usd, cheapest)
+		return 0, fmt.Errorf("%w: %s a query, the cheapest mean cost is %s: ask for more, or for usd-per-quality=0", ErrBudget, phrase.USD(usd), phrase.USD(cheapest))
 	}
 	return f.settle(best), nil
 }

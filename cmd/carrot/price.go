@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -50,14 +52,16 @@ func (c *priceListCommand) Run(_ context.Context, t terminal) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(book)
 	}
-	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "model\tinput\tcached input\tcache write\toutput\treasoning\tdate\tsource")
 	for _, e := range book.Entries {
 		p := e.Price
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, rateText(p.Input), rateText(p.CachedInput),
 			rateText(p.CacheWrite), rateText(p.Output), rateText(p.Reasoning), e.Date, e.Source)
 	}
-	return tw.Flush()
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	return printStyled(t.out, b.String(), headed("model "))
 }
 
 // rateText is a rate in USD per million tokens, or a dash if it is not set.
@@ -83,7 +87,7 @@ func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
 	if err != nil {
 		return hinted{err, "carrot price list --json prints a book in the right form"}
 	}
-	fmt.Fprintf(t.out, "%s: %d prices, nothing wrong\n", c.File, len(book.Entries))
+	fmt.Fprintf(t.out, "%s: %s, nothing wrong\n", c.File, phrase.Count(len(book.Entries), "price"))
 	return nil
 }
 
@@ -128,6 +132,6 @@ func (c *priceSetCommand) Run(_ context.Context, t terminal) error {
 	if err := book.WriteFile(c.File); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s: %s set, %d prices\n", c.File, c.Model, len(book.Entries))
+	fmt.Fprintf(t.out, "%s: %s set, %s\n", c.File, c.Model, phrase.Count(len(book.Entries), "price"))
 	return nil
 }

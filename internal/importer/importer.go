@@ -308,8 +308,8 @@ func (im *importer) oneSplit(q *dataset.Query, own bool) bool {
 	return true
 }
 
-// hintLost says what to do about prompts that are lost; LiteLLM logs later calls so.
-const hintLost = "raise MAX_STRING_LENGTH_PROMPT_IN_DB and leave turn_off_message_logging unset in LiteLLM, and export the log again"
+// HintLost says what to do about prompts that are lost; LiteLLM logs later calls so.
+const HintLost = "raise MAX_STRING_LENGTH_PROMPT_IN_DB and leave turn_off_message_logging unset in LiteLLM, and export the log again"
 
 const hintRow = "fix the row, or leave bad rows out (--keep-going)"
 
@@ -356,7 +356,7 @@ func (im *importer) progress(done, total int64) {
 func (im *importer) commit() error {
 	if lost := im.report.Cut + im.report.Redacted; im.w.Queries() == 0 && lost > 0 {
 		return &dataset.FormatError{File: im.src, Field: "messages", Reason: fmt.Sprintf("the source holds no whole prompt: LiteLLM cut %d before they were logged and redacted %d", im.report.Cut, im.report.Redacted),
-			Hint: hintLost}
+			Hint: HintLost}
 	}
 	if im.w.Queries() == 0 {
 		return errors.New("import: the source holds no query")

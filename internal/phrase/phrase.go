@@ -20,6 +20,14 @@ func Count[T ~int | ~int64 | ~uint32 | ~uint64](n T, one string) string {
 	return fmt.Sprintf("%d %s", n, Plural(one))
 }
 
+// Verb returns the form of a verb that goes with a count: one for 1, else many.
+func Verb[T ~int | ~int64](n T, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // Plural returns the plural of a word that forms it by the rules of English
 // spelling.
 func Plural(one string) string {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // CSV splits a file into records as RFC 4180 says: fields are separated by
@@ -201,7 +203,7 @@ func (c *CSV) Records(columns int, report func(*Error) error, fn func(fields [][
 			return err
 		}
 		if bad == nil && len(fields) != columns {
-			bad = c.Fault("", fmt.Sprintf("%d fields, but the header has %d", len(fields), columns), hintQuotes)
+			bad = c.Fault("", fmt.Sprintf("%s, but the header has %d", phrase.Count(len(fields), "field"), columns), hintQuotes)
 		}
 		if bad != nil {
 			err = report(bad)
