@@ -213,7 +213,11 @@ func (d Description) WriteText(w io.Writer) error {
 		b.WriteString("suspicious rows:\n")
 	}
 	for _, g := range d.Suspicious {
-		fmt.Fprintf(&b, "  %d %s: %s\n", g.Count, g.Kind, joinShort(g.Examples))
+		kind := g.Kind
+		if first, rest, ok := strings.Cut(kind, "s "); ok && g.Count == 1 { // outcomes with …
+			kind = first + " " + rest
+		}
+		fmt.Fprintf(&b, "  %d %s: %s\n", g.Count, kind, joinShort(g.Examples))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -265,7 +265,7 @@ func parsePrompt(raw json.RawMessage) ([]byte, error) {
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return nil, fmt.Errorf("prompt: %w", phrase.JSON(err))
+		return nil, fmt.Errorf("prompt: want an object or a string: %w", phrase.JSON(err))
 	}
 	if text == "" {
 		return nil, nil

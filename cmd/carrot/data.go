@@ -293,10 +293,10 @@ func (c *importCommand) print(out io.Writer, r *importer.Report) {
 		fmt.Fprintf(out, "found %s; --column FIELD=COLUMN names another column\n", strings.Join(found, ", "))
 	}
 	if skipped := r.Skipped - r.Cut - r.Redacted; skipped > 0 {
-		fmt.Fprintf(out, "without an outcome, by failed calls, second scorings or summaries: %s\n", phrase.Count(skipped, "row"))
+		fmt.Fprintf(out, "%s %s no outcome: failed calls, answers scored a second time, or summaries\n", phrase.Count(skipped, "row"), phrase.Verb(skipped, "holds", "hold"))
 	}
 	if r.Rejected > 0 {
-		fmt.Fprintf(out, "listed in %s/rejected.jsonl: %s\n", c.Dir, phrase.Count(r.Rejected, "bad row"))
+		fmt.Fprintf(out, "%s %s listed in %s/rejected.jsonl\n", phrase.Count(r.Rejected, "bad row"), phrase.Verb(r.Rejected, "is", "are"), c.Dir)
 	}
 	switch {
 	case len(r.Unpriced) == 0:

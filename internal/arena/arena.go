@@ -135,7 +135,7 @@ func (r *Report) WriteText(w io.Writer, file string) error {
 	if len(r.Missing) == 0 {
 		return p.err
 	}
-	p.printf("\nnot scored: %s, so this is not the final score; RouterArena's script,\nwhich counts a missing cost as zero, would print %.4f:\n", phrase.Count(len(r.Missing), "row"), r.AsCounted)
+	p.printf("\n%s %s not scored, so this is not the final score; RouterArena's script,\nwhich counts a missing cost as zero, would print %.4f:\n", phrase.Count(len(r.Missing), "row"), phrase.Verb(len(r.Missing), "is", "are"), r.AsCounted)
 	for k, m := range r.Missing {
 		if k == mostUnscored {
 			p.printf("  … and %d more (--json lists all)\n", len(r.Missing)-k)

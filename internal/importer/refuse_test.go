@@ -42,7 +42,7 @@ func refusals() []refusal {
 		{"name", "open-llm", "a__b/results.json", good, nil, ": is not named samples_<task>_<date>.jsonl", false},
 		{"score", "routellm", "mmlu_x.csv", "prompt,m\nWhy?,True\nA secret,maybe\n", nil, `:3: field m: "maybe" is not a number`, true},
 		{"long score", "routellm", "mmlu_x.csv", "prompt,m\nWhy?,True\nA secret,A secret that somebody wrote\n", nil, ":3: field m: is not a number", true},
-		{"fields", "routellm", "mmlu_x.csv", "prompt,m\nWhy?,True\nA secret\n", nil, ":3: 1 fields, but the header has 2", true},
+		{"fields", "routellm", "mmlu_x.csv", "prompt,m\nWhy?,True\nA secret\n", nil, ":3: 1 field, but the header has 2", true},
 		{"no prompt", "routellm", "mmlu_x.csv", "question,m\nA secret,True\n", nil, ":1: field prompt: header: the column is missing", false},
 		{"no model", "routellm", "mmlu_x.csv", "prompt\nA secret\n", nil, ":1: header: there is no column for a model", false},
 		{"score", "llmrouter", "r.jsonl", routing + `{"task_name":"t","query":"A secret","model_name":"m","performance":-1}`, nil, ":2: field performance: -1 is outside [0,1]", true},

@@ -86,7 +86,7 @@ func TestScanCSVBadRows(t *testing.T) {
 	if diff := cmp.Diff([]string{`2 a="1" b="2"`, `8 a="8" b="9"`}, got); diff != "" || err != nil {
 		t.Errorf("error %v, rows (-want +got):\n%s", err, diff)
 	}
-	if diff := cmp.Diff([]string{":3: 1 fields, but the header has 2", ":4: 3 fields, but the header has 2",
+	if diff := cmp.Diff([]string{":3: 1 field, but the header has 2", ":4: 3 fields, but the header has 2",
 		":6: byte 1 of the line (0xff) is not UTF-8", ":7: a quote is inside an unquoted field or is followed by more text"}, bad); diff != "" {
 		t.Errorf("bad rows (-want +got):\n%s", diff)
 	}
