@@ -67,7 +67,7 @@ func (l *loader) load(ctx context.Context) error {
 	} else if !info.IsDir() {
 		hint := hintFolder
 		if name := strings.TrimSuffix(strings.ToLower(l.dir), ".gz"); slices.Contains([]string{".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"}, filepath.Ext(name)) {
-			hint = "carrot data import table " + l.dir + " DIR makes a data folder of a table; see carrot data import --help"
+			hint = "carrot data import table " + l.dir + " DIR makes a data folder of a table; " + hintFolder
 		}
 		return l.report(&FormatError{File: l.dir, Reason: "is a file, not a data folder", Hint: hint})
 	}

@@ -270,7 +270,11 @@ func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
 		all = append(all, warning{names + " have scores but neither tokens nor costs, while other models in the pool have them: their cost is unknown, and training refuses them",
 			fmt.Sprintf(`record tokens or cost_usd for them, set "pool": false for them in %s/models.json, or train with --keep-unpriced %s`, dir, strings.Join(c.Uncosted, ","))})
 	}
-	complete := fmt.Sprintf("%d of %s %s complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, phrase.Count(c.Queries, "query"), phrase.Verb(c.Complete, "is", "are"))
+	verb := phrase.Verb(c.Complete, "is", "are")
+	if c.Queries == 1 {
+		verb = "is"
+	}
+	complete := fmt.Sprintf("%d of %s %s complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, phrase.Count(c.Queries, "query"), verb)
 	switch {
 	case 2*c.Complete < c.Queries:
 		all = append(all, warning{complete + "eval skips the others, and named objectives such as balanced are less certain",
