@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/carrot-router/carrot/internal/appendjson"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // DecisionSchema names the JSON form of a decision.
@@ -164,7 +165,7 @@ type assessmentJSON struct {
 func (d *Decision) UnmarshalJSON(data []byte) error {
 	var in decisionJSON
 	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("decision: %w", err)
+		return fmt.Errorf("decision: %w", phrase.JSON(err))
 	}
 	if in.Schema != DecisionSchema {
 		return fmt.Errorf("decision: schema %q, want %q", in.Schema, DecisionSchema)

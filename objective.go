@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // Point is one operating point of a router: the mean cost and mean quality
@@ -37,7 +39,7 @@ func (p Point) MarshalJSON() ([]byte, error) {
 func (p *Point) UnmarshalJSON(data []byte) error {
 	var in pointJSON
 	if err := json.Unmarshal(data, &in); err != nil {
-		return err
+		return phrase.JSON(err)
 	}
 	*p = Point{USDPerQuality: math.Inf(1), CostUSD: in.CostUSD, Quality: in.Quality}
 	if in.USDPerQuality != nil {
@@ -253,7 +255,7 @@ func (f Frontier) within(usd float64) (float64, error) {
 		}
 	}
 	if best.Quality < 0 {
-		return 0, fmt.Errorf("%w: $%.3g a query, the cheapest mean cost is $%.3g: ask for more, or for usd-per-quality=0", ErrBudget, usd, cheapest)
+		return 0, fmt.Errorf("%w: %s a query, the cheapest mean cost is %s: ask for more, or for usd-per-quality=0", ErrBudget, phrase.USD(usd), phrase.USD(cheapest))
 	}
 	return f.settle(best), nil
 }

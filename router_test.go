@@ -259,7 +259,7 @@ func TestRouteErrors(t *testing.T) {
 		{"no frontier", func(c *carrot.Config) { c.Frontier = carrot.Frontier{} }, carrot.Query{}, carrot.Balanced,
 			carrot.ErrNoFrontier, "objective balanced: "},
 		{"budget too small", nil, carrot.Query{}, carrot.Budget(0.1),
-			carrot.ErrBudget, "$0.1 a query, the cheapest mean cost is "},
+			carrot.ErrBudget, "$0.100 a query, the cheapest mean cost is "},
 		{"embedder fails", func(c *carrot.Config) { c.Embedder = fakeEmbedder{broken} }, carrot.Query{}, best,
 			broken, "embed query: broken"},
 		{"predictor fails", func(c *carrot.Config) {

@@ -36,6 +36,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
@@ -185,7 +186,7 @@ func Parse(data []byte) (*Artifact, error) {
 	sum := sha256.Sum256(data)
 	a := &Artifact{SHA256: hex.EncodeToString(sum[:]), Size: len(data)}
 	if err := json.Unmarshal([]byte(text), &a.Manifest); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+		return nil, fmt.Errorf("manifest: %w", phrase.JSON(err))
 	}
 	if err := a.Manifest.checkFormat(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // Description summarises a set: see [Set.Describe].
@@ -194,14 +196,14 @@ func (d Description) String() string {
 // WriteText writes the description as tables for people.
 func (d Description) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d queries, %d models, %d outcomes, %d missing\n", d.Name, d.Queries, d.Models, d.Outcomes, d.Missing)
+	fmt.Fprintf(&b, "%s: %s, %s, %s, %d missing\n", d.Name, phrase.Count(d.Queries, "query"), phrase.Count(d.Models, "model"), phrase.Count(d.Outcomes, "outcome"), d.Missing)
 	fmt.Fprintf(&b, "fingerprint %s\n", d.Fingerprint)
 	fmt.Fprintf(&b, "queries without a score of every pool model: %d\n", d.Incomplete)
 	fmt.Fprintf(&b, "complete queries (every pool model has a score, and tokens or a cost): %d\n\n", d.Complete)
 	d.writeSources(&b)
 	b.WriteByte('\n')
 	d.writeModels(&b)
-	fmt.Fprintf(&b, "\nequal prompts: %d queries in %d groups\n", d.Equal.Queries, d.Equal.Groups)
+	fmt.Fprintf(&b, "\nequal prompts: %s in %s\n", phrase.Count(d.Equal.Queries, "query"), phrase.Count(d.Equal.Groups, "group"))
 	for _, ids := range d.Equal.Examples {
 		fmt.Fprintf(&b, "  %s\n", joinShort(ids))
 	}
@@ -211,7 +213,11 @@ func (d Description) WriteText(w io.Writer) error {
 		b.WriteString("suspicious rows:\n")
 	}
 	for _, g := range d.Suspicious {
-		fmt.Fprintf(&b, "  %d %s: %s\n", g.Count, g.Kind, joinShort(g.Examples))
+		kind := g.Kind
+		if first, rest, ok := strings.Cut(kind, "s "); ok && g.Count == 1 { // outcomes with …
+			kind = first + " " + rest
+		}
+		fmt.Fprintf(&b, "  %d %s: %s\n", g.Count, kind, joinShort(g.Examples))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -245,12 +251,18 @@ func (d *Description) writeSources(w io.Writer) {
 
 func (d *Description) writeModels(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "pool\tobserved\tcoverage\tscore\toutput tokens\tUSD/query\t  model\n")
+	fmt.Fprintf(t, "pool\tobserved\tcoverage\tscore\toutput tokens\tcost/query\t  model\n")
 	number := func(format string, v *float64) string {
 		if v == nil {
 			return "-"
 		}
 		return fmt.Sprintf(format, *v)
+	}
+	usd := func(v *float64) string {
+		if v == nil {
+			return "-"
+		}
+		return phrase.USD(*v)
 	}
 	for _, m := range d.PerModel {
 		pool := "no"
@@ -262,7 +274,7 @@ func (d *Description) writeModels(w io.Writer) {
 			name += " (no price)"
 		}
 		fmt.Fprintf(t, "%s\t%d\t%.1f%%\t%s\t%s\t%s\t  %s\n", pool, m.Observed, 100*m.Coverage, number("%.4f", m.MeanScore),
-			number("%.1f", m.MeanOutputTokens), number("%.3g", m.MeanCostUSD), name)
+			number("%.1f", m.MeanOutputTokens), usd(m.MeanCostUSD), name)
 	}
 	t.Flush() // returns no error, as w is a strings.Builder
 }

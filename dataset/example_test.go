@@ -82,18 +82,18 @@ func ExampleSet_Describe() {
 	//       1           0     1    2  words
 	//       3           1     1    5  (all)
 	//
-	//   pool  observed  coverage   score  output tokens  USD/query  model
-	//    yes         5    100.0%  0.9500            9.6   0.000103  acme-large
-	//    yes         3     60.0%  0.3333           34.0    1.5e-05  acme-small
-	//     no         1     20.0%  0.0000              -      2e-06  old, "quoted" model (no price)
+	//   pool  observed  coverage   score  output tokens   cost/query  model
+	//    yes         5    100.0%  0.9500            9.6    $0.000103  acme-large
+	//    yes         3     60.0%  0.3333           34.0   $0.0000150  acme-small
+	//     no         1     20.0%  0.0000              -  $0.00000200  old, "quoted" model (no price)
 	//
-	// equal prompts: 2 queries in 1 groups
+	// equal prompts: 2 queries in 1 group
 	//   sum/1, sum/3
 	// suspicious rows:
-	//   1 outcomes with zero output tokens: word/2 acme-large
+	//   1 outcome with zero output tokens: word/2 acme-large
 	//   2 outcomes with score 1 and no answer: word/2 acme-large, sum/3 acme-large
-	//   1 answers with both score 0 and score 1 on one query: sum/2
-	//   1 outcomes with a score and neither tokens nor cost: word/2 acme-small
+	//   1 answer with both score 0 and score 1 on one query: sum/2
+	//   1 outcome with a score and neither tokens nor cost: word/2 acme-small
 }
 
 func ExampleSet_Coverage() {

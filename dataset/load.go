@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/carrot-router/carrot/internal/textfile"
@@ -63,7 +65,11 @@ func (l *loader) load(ctx context.Context) error {
 	if info, err := os.Stat(l.dir); err != nil {
 		return l.report(&FormatError{File: l.dir, Reason: "the folder cannot be opened: " + textfile.Cause(err), Hint: hintFolder, Err: err})
 	} else if !info.IsDir() {
-		return l.report(&FormatError{File: l.dir, Reason: "is not a folder", Hint: hintFolder})
+		hint := hintFolder
+		if name := strings.TrimSuffix(strings.ToLower(l.dir), ".gz"); slices.Contains([]string{".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"}, filepath.Ext(name)) {
+			hint = "carrot data import table " + l.dir + " DIR makes a data folder of a table; " + hintFolder
+		}
+		return l.report(&FormatError{File: l.dir, Reason: "is a file, not a data folder", Hint: hint})
 	}
 	if err := l.modelsFile(); err != nil {
 		return err

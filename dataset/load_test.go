@@ -136,8 +136,10 @@ func TestLoadAndCheckBadFolders(t *testing.T) {
 func TestLoadNoFolder(t *testing.T) {
 	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), filepath.Join("testdata", "tiny", "models.json")} {
 		_, err := Load(t.Context(), dir)
-		if bad, ok := errors.AsType[*FormatError](err); !ok || bad.Hint != hintFolder || bad.File != dir {
+		if bad, ok := errors.AsType[*FormatError](err); !ok || !strings.HasSuffix(bad.Hint, hintFolder) || bad.File != dir {
 			t.Errorf("Load(%q) = %v, want a hint that says what a folder holds", dir, err)
+		} else if table := strings.HasPrefix(bad.Hint, "carrot data import table "+dir+" DIR makes a data folder"); table != strings.HasSuffix(dir, ".json") {
+			t.Errorf("Load(%q): hint %q", dir, bad.Hint)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/textfile"
 )
 
@@ -62,7 +63,7 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&j); err != nil {
-		return err
+		return phrase.JSON(err)
 	}
 	*m = Model{Name: j.Name, InputUSDPerMillion: math.NaN(), OutputUSDPerMillion: math.NaN(), Pool: j.Pool == nil || *j.Pool,
 		CachedInputUSDPerMillion: j.CachedInput, CacheWriteUSDPerMillion: j.CacheWrite, ReasoningUSDPerMillion: j.Reasoning}
@@ -184,7 +185,7 @@ func parseModels(name string, data []byte, report reporter) ([]Model, error) {
 		}
 		bad := &FormatError{File: name, Line: line(start), Hint: hintModels}
 		if err := json.Unmarshal(raw, &m); err != nil {
-			bad.Reason, bad.Err = fmt.Sprintf("model %d: %v", len(models)+1, err), err
+			bad.Reason, bad.Err = fmt.Sprintf("model %d: %v", len(models)+1, phrase.JSON(err)), err
 		} else if bad.Field, bad.Reason = m.check(); bad.Reason != "" && m.Name != "" {
 			bad.Reason += fmt.Sprintf(" (model %s)", textfile.Quote(m.Name))
 		} else if at, ok := first[m.Name]; ok {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/internal/wordpiece"
@@ -303,7 +304,7 @@ func readJSON(path string, v any) (bool, error) {
 		return false, fmt.Errorf("read: %w", err)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
+		return false, fmt.Errorf("read %s: %w", path, phrase.JSON(err))
 	}
 	return true, nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 )
 
@@ -45,7 +46,7 @@ func openRecorded(path string, texts []string) (*recorded, error) {
 		return nil, fmt.Errorf("vectors %s: %w", path, err)
 	}
 	if n.rows != len(texts) {
-		return nil, fmt.Errorf("vectors %s: %d rows, but there are %d queries: want one row for each query, in the order of queries.jsonl", path, n.rows, len(texts))
+		return nil, fmt.Errorf("vectors %s: %s, but %s: want one row for each query, in the order of queries.jsonl", path, phrase.Count(n.rows, "row"), phrase.Count(len(texts), "query"))
 	}
 	sum := sha256.Sum256(data)
 	r := &recorded{id: "npy@" + hex.EncodeToString(sum[:]), npy: n, rows: make(map[string]int, len(texts))}
@@ -172,7 +173,7 @@ func (h *npyHeader) matrix(data []byte) (*npy, error) {
 	case h.descr != "<f4":
 		return nil, fmt.Errorf(`it holds %s, want '<f4', little-endian float32: %s.astype("<f4"))`, npyType(h.descr), save)
 	case len(h.shape) != 2:
-		return nil, fmt.Errorf("its shape has %d dimensions, want 2: %s.reshape(QUERIES, -1))", len(h.shape), save)
+		return nil, fmt.Errorf("its shape has %s, want 2: %s.reshape(QUERIES, -1))", phrase.Count(len(h.shape), "dimension"), save)
 	case h.fortran && h.shape[0] > 1 && h.shape[1] > 1:
 		return nil, fmt.Errorf(`it is in Fortran order, column by column: numpy.save("vectors.npy", numpy.ascontiguousarray(numpy.load(FILE)))`)
 	case h.shape[1] == 0 || h.shape[1] > maxNPYColumns:

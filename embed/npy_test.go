@@ -86,7 +86,7 @@ func TestParseNPYRefuses(t *testing.T) {
 	f(header("'|O'", "False", "(2,)"), `it holds Python objects, which are pickled and not read here: stack the vectors first, numpy.save("vectors.npy", numpy.stack(vectors).astype("<f4"))`)
 	f(header("[('a', '<f4'), ('b', [('c', '<i4')])]", "False", "(2,)"), "it holds records with named fields: save the field with the vectors as a matrix of float32")
 	f(header("'<f4'", "True", "(2, 3)"), `it is in Fortran order, column by column: numpy.save("vectors.npy", numpy.ascontiguousarray(numpy.load(FILE)))`)
-	f(header("'<f4'", "False", "(6,)"), "its shape has 1 dimensions, want 2:"+save+".reshape(QUERIES, -1))")
+	f(header("'<f4'", "False", "(6,)"), "its shape has 1 dimension, want 2:"+save+".reshape(QUERIES, -1))")
 	f(header("'<f4'", "False", "()"), "its shape has 0 dimensions, want 2:"+save+".reshape(QUERIES, -1))")
 	f(header("'<f4'", "False", "(2, 0)"), "vectors of length 0: want 1 to 65536")
 	f(header("'<f4'", "False", "(1, 65537)"), "vectors of length 65537: want 1 to 65536")
@@ -154,7 +154,7 @@ func TestRecorded(t *testing.T) {
 			t.Errorf("Open = %v, want an error that says %s", err, want)
 		}
 	}
-	f([]string{"a"}, path+": 4 rows, but there are 1 queries")
+	f([]string{"a"}, path+": 4 rows, but 1 query")
 	write(npyFile(1, npyMatrix(3, 2), 3, 4, 1, 0, 4, 3))
 	f([]string{"a", "b", "a"}, "rows 0 and 2, counted from 0, are of the same prompt and differ (cosine 0.960)")
 	write([]byte("no"))

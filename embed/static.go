@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/internal/safetensors"
 	"github.com/carrot-router/carrot/internal/wordpiece"
@@ -88,7 +89,7 @@ func ParseStatic(data []byte) (*Static, error) {
 	s := &Static{}
 	var manifest staticManifest
 	if err := json.Unmarshal([]byte(file.Metadata()[staticKey]), &manifest); err != nil {
-		return nil, fmt.Errorf("metadata %q: not a static table: %w", staticKey, err)
+		return nil, fmt.Errorf("metadata %q: not a static table: %w", staticKey, phrase.JSON(err))
 	}
 	s.about = manifest.Provenance
 	if s.about.Format != staticFormat {

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
@@ -154,7 +155,7 @@ func (o own) load(t *table.Table, r io.Reader) (fitted, error) {
 	}
 	var spec predict.Spec
 	if err := json.Unmarshal([]byte(file.Metadata()["spec"]), &spec); err != nil {
-		return nil, err
+		return nil, phrase.JSON(err)
 	}
 	p, err := file.Predictor(spec, t.ModelNames(), len(t.X[0].Dense))
 	if err != nil {

@@ -30,6 +30,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // Schema names the form of a price book file. Files of the form before it,
@@ -154,7 +155,7 @@ func located(data []byte, err error) error {
 	} else if err != io.EOF && err != io.ErrUnexpectedEOF {
 		return err
 	}
-	return fmt.Errorf("line %d: %w", line(data, offset), err)
+	return fmt.Errorf("line %d: %w", line(data, offset), phrase.JSON(err))
 }
 
 // line returns the number of the line at an offset.
@@ -166,7 +167,7 @@ func line(data []byte, offset int64) int {
 func parseEntry(text []byte, priced bool) (Entry, error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(text, &given); err != nil {
-		return Entry{}, err
+		return Entry{}, phrase.JSON(err)
 	}
 	var e Entry
 	if err := decode(text, &e); err != nil {
@@ -192,7 +193,7 @@ func parseEntry(text []byte, priced bool) (Entry, error) {
 func decode(text []byte, into *Entry) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	return decoder.Decode(into)
+	return phrase.JSON(decoder.Decode(into))
 }
 
 // inMember adds the name of the member that cannot be read to the error for an entry.

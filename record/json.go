@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/appendjson"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // recordTime is RFC 3339 with nine decimals, so that records sort by time as text.
@@ -198,7 +199,7 @@ type usageJSON struct {
 func (a *Attempt) UnmarshalJSON(line []byte) error {
 	var in attemptJSON
 	if err := json.Unmarshal(line, &in); err != nil {
-		return fmt.Errorf("attempt: %w", err)
+		return fmt.Errorf("attempt: %w", phrase.JSON(err))
 	}
 	if in.Schema != Schema {
 		return fmt.Errorf("attempt: schema %q, want %q", in.Schema, Schema)
@@ -270,7 +271,7 @@ func parsePrompt(raw json.RawMessage) ([]byte, error) {
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return nil, fmt.Errorf("prompt: want an object or a string: %w", err)
+		return nil, fmt.Errorf("prompt: want an object or a string: %w", phrase.JSON(err))
 	}
 	if text == "" {
 		return nil, nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // maxLine is the longest line that is read, in bytes. An attempt may hold the whole
@@ -30,7 +32,7 @@ func Read(r io.Reader) iter.Seq2[*Attempt, error] {
 			a := new(Attempt)
 			err := json.Unmarshal(lines.Bytes(), a)
 			if err != nil {
-				a, err = nil, fmt.Errorf("line %d: %w", number, err)
+				a, err = nil, fmt.Errorf("line %d: %w", number, phrase.JSON(err))
 			}
 			if !yield(a, err) {
 				return

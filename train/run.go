@@ -28,6 +28,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/table"
@@ -131,7 +132,7 @@ func warnings(t *table.Table, rows []int) []string {
 		except = " but " + names
 	}
 	complete, judged := len(t.CompleteOf(rows)), len(judge(t, rows).rows)
-	have := fmt.Sprintf("%d of %d queries have a score and a cost for every model%s: ", complete, len(rows), except)
+	have := fmt.Sprintf("%d of %s %s a score and a cost for every model%s: ", complete, phrase.Count(len(rows), "query"), phrase.Verb(complete, "has", "have"), except)
 	noise := "figures and objectives"
 	switch {
 	case judged == 0:
@@ -142,8 +143,8 @@ func warnings(t *table.Table, rows []int) []string {
 		if complete == 0 {
 			figures = "there are no out-of-fold figures"
 		}
-		out = append(out, have+fmt.Sprintf("the frontier, from which %s are read, comes from %d queries on which several models were observed, "+
-			"choosing among these; %s", named, judged, figures))
+		out = append(out, have+fmt.Sprintf("the frontier, from which %s are read, comes from %s on which several models were observed, "+
+			"choosing among these; %s", named, phrase.Count(judged, "query"), figures))
 	}
 	if 0 < complete && complete < fewComplete {
 		out = append(out, have+fmt.Sprintf("%s from fewer than %d are little more than noise", noise, fewComplete))

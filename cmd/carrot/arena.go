@@ -13,6 +13,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/arena"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 type arenaCommand struct {
@@ -143,7 +144,7 @@ func (c *routeCommand) arena(ctx context.Context, t terminal, router *carrot.Rou
 	}
 	p.stop()
 	if cleared > 0 {
-		fmt.Fprintf(t.err, "carrot: %d rows had another model's answer, cost or accuracy: cleared\n", cleared)
+		fmt.Fprintf(t.err, "carrot: %s had another model's answer, cost or accuracy: cleared\n", phrase.Count(cleared, "row"))
 	}
 	return arena.Write(t.out, rows)
 }

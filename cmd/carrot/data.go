@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/exampledata"
 	"github.com/carrot-router/carrot/internal/importer"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -40,7 +43,9 @@ type importCommand struct {
 	Dir       string            `arg:"" help:"Data folder to write."`
 	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"For a table: the column that holds a field, or FIELD:MODEL=COLUMN for one model; may be repeated."`
 	Columns   string            `placeholder:"FILE" help:"For a table: YAML file with the same mapping, FIELD: COLUMN."`
+	Delimiter string            `placeholder:"CHAR" help:"For a table in CSV: what separates the fields, a comma, ';', '|' or tab; found if not given."`
 	Prices    string            `placeholder:"FILE" help:"Price book for models.json, instead of the one in the binary."`
+	Price     []string          `sep:"none" placeholder:"MODEL=IN/OUT" help:"Price of one model in USD per million tokens of input and output, before any other; may be repeated."`
 	KeepGoing bool              `help:"Leave bad rows out and note them in rejected.jsonl."`
 	Force     bool              `help:"Replace a data folder that is not empty."`
 	JSON      bool              `name:"json" help:"Print the report as JSON."`
@@ -66,7 +71,12 @@ folder all at once. The formats, each with an example:
 	b.WriteString(`
 The fields of a table are id, prompt, source, split, model, score, input_tokens,
 output_tokens, cost_usd, cached_tokens and reasoning_tokens. A column that is
-named like a field need not be mapped.`)
+named like a field need not be mapped, nor one of a common name, such as question,
+llm, correct, prompt_tokens or usage.completion_tokens. A table with columns for each
+model maps them one by one, score:MODEL=COLUMN, or all at once:
+
+  carrot data import table wide.csv mydata --column 'score:*=correct_*' \
+    --price gpt-4o=2.5/10 --price small=0.1/0.4`)
 	return b.String()
 }
 
@@ -80,8 +90,8 @@ var importExample = map[string]string{
 // columns merges the mapping of the file with that of the flags, which takes
 // precedence.
 func (c *importCommand) columns() (map[string]string, error) {
-	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0) {
-		return nil, usagef("--column and --columns are for the format table only")
+	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0 || c.Delimiter != "") {
+		return nil, usagef("--column, --columns and --delimiter are for the format table only")
 	}
 	columns := make(map[string]string)
 	if c.Columns != "" {
@@ -110,14 +120,15 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	p := startProgress(ctx, t.err, "importing "+c.Source)
 	defer p.stop()
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
-		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, CountTokens: price.CountTokens,
+		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, Delimiter: c.Delimiter, CountTokens: price.CountTokens,
 		Progress: func(done, total int64) { p.share("importing "+c.Source, float64(done)/float64(max(total, 1))) },
 	})
 	if err != nil {
 		return err
 	}
+	wrote(t.out, c.Dir)
 	p.stop()
-	printWarnings(t.err, c.Source, missingWarnings(report.Missing))
+	printWarnings(t.err, c.Source, slices.Concat(missingWarnings(report.Missing), lostWarnings(report), c.unusedPrices(report.Models)))
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
@@ -126,8 +137,21 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	return nil
 }
 
+// priceFunc returns the prices of a model in USD per million tokens.
+type priceFunc = func(model string) (in, out float64, ok bool)
+
 // prices returns the prices that go before those of the source, or nil.
-func (c *importCommand) prices() (func(model string) (in, out float64, ok bool), error) {
+func (c *importCommand) prices() (priceFunc, error) {
+	book, err := c.bookPrices()
+	if err != nil {
+		return nil, err
+	}
+	return c.withPrices(book)
+}
+
+// bookPrices returns the prices of the book that goes before those of the source, or
+// nil.
+func (c *importCommand) bookPrices() (priceFunc, error) {
 	priced := slices.ContainsFunc(importer.Formats(), func(f importer.Format) bool { return f.Name == c.Format && f.Priced })
 	book := price.Default()
 	switch {
@@ -143,6 +167,64 @@ func (c *importCommand) prices() (func(model string) (in, out float64, ok bool),
 	return func(model string) (in, out float64, ok bool) { return listPrice(book, model) }, nil
 }
 
+// withPrices returns prices, which may be nil, with those of --price before them.
+func (c *importCommand) withPrices(prices priceFunc) (priceFunc, error) {
+	own := make(map[string][2]float64, len(c.Price))
+	for _, text := range c.Price {
+		model, in, out, ok := parsePrice(text)
+		if !ok {
+			return nil, usagef("--price %q: want MODEL=IN/OUT, two prices from 0 in USD per million tokens, such as gpt-4o=2.5/10", text)
+		}
+		if _, twice := own[model]; twice {
+			return nil, usagef("--price: %s has two prices", model)
+		}
+		own[model] = [2]float64{in, out}
+	}
+	if len(own) == 0 {
+		return prices, nil
+	}
+	return func(model string) (in, out float64, ok bool) {
+		if p, ok := own[model]; ok {
+			return p[0], p[1], true
+		}
+		if prices == nil {
+			return 0, 0, false
+		}
+		return prices(model)
+	}, nil
+}
+
+// parsePrice reads MODEL=IN/OUT. The name of a model may hold = and /.
+func parsePrice(text string) (model string, in, out float64, ok bool) {
+	at := strings.LastIndexByte(text, '=')
+	if at <= 0 {
+		return "", 0, 0, false
+	}
+	first, second, ok := strings.Cut(text[at+1:], "/")
+	in, err1 := strconv.ParseFloat(strings.TrimSpace(first), 64)
+	out, err2 := strconv.ParseFloat(strings.TrimSpace(second), 64)
+	ok = ok && err1 == nil && err2 == nil && in >= 0 && out >= 0 && !math.IsInf(in, 0) && !math.IsInf(out, 0)
+	return text[:at], in, out, ok
+}
+
+// unusedPrices warns about models of --price that the source does not have.
+func (c *importCommand) unusedPrices(models []string) (all []warning) {
+	for _, text := range c.Price {
+		if model, _, _, _ := parsePrice(text); !slices.Contains(models, model) {
+			all = append(all, warning{"has no model " + model + ", so its --price is not used", "the models are " + strings.Join(models, ", ")})
+		}
+	}
+	return all
+}
+
+// lostWarnings says which prompts of a log were left out.
+func lostWarnings(r *importer.Report) []warning {
+	if r.Cut+r.Redacted == 0 {
+		return nil
+	}
+	return []warning{{fmt.Sprintf("%s left out, as LiteLLM did not log the whole prompt: %d cut, %d redacted", phrase.Count(r.Cut+r.Redacted, "row"), r.Cut, r.Redacted), importer.HintLost}}
+}
+
 // missingWarnings says which results of a published source could not be imported.
 func missingWarnings(missing []string) []warning {
 	if len(missing) == 0 {
@@ -151,7 +233,7 @@ func missingWarnings(missing []string) []warning {
 	names := missing
 	const most = 5
 	if len(names) > most {
-		names = append(slices.Clone(names[:most]), fmt.Sprintf("%d others (--json lists them)", len(names)-most))
+		names = append(slices.Clone(names[:most]), phrase.Count(len(names)-most, "other")+" (--json lists them)")
 	}
 	return []warning{{"holds no results of " + strings.Join(names, ", ") + ": they are not in the data folder",
 		"import from a whole clone with its files checked out; a partial clone lacks large files"}}
@@ -163,7 +245,8 @@ type warning struct{ text, hint string }
 
 func printWarnings(w io.Writer, dir string, all []warning) {
 	for _, one := range all {
-		fmt.Fprintf(w, "carrot: warning: %s: %s\ncarrot: hint: %s\n", dir, one.text, one.hint)
+		terminal{err: w}.warn(dir + ": " + one.text)
+		fmt.Fprintf(w, "carrot: hint: %s\n", one.hint)
 	}
 }
 
@@ -187,7 +270,11 @@ func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
 		all = append(all, warning{names + " have scores but neither tokens nor costs, while other models in the pool have them: their cost is unknown, and training refuses them",
 			fmt.Sprintf(`record tokens or cost_usd for them, set "pool": false for them in %s/models.json, or train with --keep-unpriced %s`, dir, strings.Join(c.Uncosted, ","))})
 	}
-	complete := fmt.Sprintf("%d of %d queries are complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, c.Queries)
+	verb := phrase.Verb(c.Complete, "is", "are")
+	if c.Queries == 1 {
+		verb = "is"
+	}
+	complete := fmt.Sprintf("%d of %s %s complete (every model in the pool has a score, and tokens or a cost): ", c.Complete, phrase.Count(c.Queries, "query"), verb)
 	switch {
 	case 2*c.Complete < c.Queries:
 		all = append(all, warning{complete + "eval skips the others, and named objectives such as balanced are less certain",
@@ -200,13 +287,20 @@ func coverageWarnings(dir string, c dataset.Coverage) (all []warning) {
 
 // print prints what was imported, and what is needed before it can be used.
 func (c *importCommand) print(out io.Writer, r *importer.Report) {
-	fmt.Fprintf(out, "imported %d of %d rows: %d queries, %d models, %d outcomes into %s\n",
-		r.Rows-r.Rejected-r.Skipped, r.Rows, r.Queries, len(r.Models), r.Outcomes, c.Dir)
-	if r.Skipped > 0 {
-		fmt.Fprintf(out, "%d rows hold no outcome: failed calls, answers scored a second time, or summaries\n", r.Skipped)
+	fmt.Fprintf(out, "imported %d of %s: %s, %s, %s into %s\n", r.Rows-r.Rejected-r.Skipped, phrase.Count(r.Rows, "row"),
+		phrase.Count(r.Queries, "query"), phrase.Count(len(r.Models), "model"), phrase.Count(r.Outcomes, "outcome"), c.Dir)
+	if len(r.Columns) > 0 {
+		var found []string
+		for _, field := range slices.Sorted(maps.Keys(r.Columns)) {
+			found = append(found, field+" in "+r.Columns[field])
+		}
+		fmt.Fprintf(out, "found %s; --column FIELD=COLUMN names another column\n", strings.Join(found, ", "))
+	}
+	if skipped := r.Skipped - r.Cut - r.Redacted; skipped > 0 {
+		fmt.Fprintf(out, "%s %s no outcome: failed calls, answers scored a second time, or summaries\n", phrase.Count(skipped, "row"), phrase.Verb(skipped, "holds", "hold"))
 	}
 	if r.Rejected > 0 {
-		fmt.Fprintf(out, "%d bad rows are listed in %s/rejected.jsonl\n", r.Rejected, c.Dir)
+		fmt.Fprintf(out, "%s %s listed in %s/rejected.jsonl\n", phrase.Count(r.Rejected, "bad row"), phrase.Verb(r.Rejected, "is", "are"), c.Dir)
 	}
 	switch {
 	case len(r.Unpriced) == 0:
@@ -256,7 +350,7 @@ func (c *describeCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(d)
 	}
-	return d.WriteText(t.out)
+	return printStyled(t.out, d.String(), headed("train ", "pool "))
 }
 
 type checkCommand struct {
@@ -356,10 +450,11 @@ func (c *joinCommand) Run(ctx context.Context, t terminal) error {
 	if err := joined.WriteDirWith(out, dataset.WriteOptions{Force: c.Force, Keep: c.Dirs[:len(c.Dirs)-1]}); err != nil {
 		return err
 	}
+	wrote(t.out, out)
 	p.stop()
-	fmt.Fprintf(t.out, "joined %d queries and %d models into %s\n", len(joined.Queries), len(joined.Models), out)
+	fmt.Fprintf(t.out, "joined %s and %s into %s\n", phrase.Count(len(joined.Queries), "query"), phrase.Count(len(joined.Models), "model"), out)
 	if moved > 0 {
-		fmt.Fprintf(t.out, "%d queries moved to a later split, because another set has the same prompt there\n", moved)
+		fmt.Fprintf(t.out, "%s moved to a later split, because another set has the same prompt there\n", phrase.Count(moved, "query"))
 	}
 	return nil
 }
@@ -385,6 +480,6 @@ func (c *exampleCommand) Run(_ context.Context, t terminal) error {
 	if err := set.WriteDirWith(c.Dir, dataset.WriteOptions{Force: c.Force, Plain: true}); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(t.out, "wrote %d invented queries with the outcomes of %d invented models into %s\n", len(set.Queries), len(set.Models), c.Dir)
+	_, err := fmt.Fprintf(t.out, "wrote %s with the outcomes of %s into %s\n", phrase.Count(len(set.Queries), "invented query"), phrase.Count(len(set.Models), "invented model"), c.Dir)
 	return err
 }

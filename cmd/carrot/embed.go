@@ -13,6 +13,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -96,8 +97,8 @@ func (c *embedCheckCommand) Run(_ context.Context, t terminal) error {
 		return err
 	}
 	about := table.Provenance()
-	fmt.Fprintf(t.out, "%s: %d dimensions, smoothing %g\nteacher  %s (%s)\ncorpus   %s, %d tokens\ncommand  %s\n",
-		table.ID(), table.Dim(), about.Smoothing, about.Teacher, about.Licence, about.Corpus, about.Tokens, about.Command)
+	fmt.Fprintf(t.out, "%s: %s, smoothing %g\nteacher  %s (%s)\ncorpus   %s, %s\ncommand  %s\n",
+		table.ID(), phrase.Count(table.Dim(), "dimension"), about.Smoothing, about.Teacher, about.Licence, about.Corpus, phrase.Count(about.Tokens, "token"), about.Command)
 	return nil
 }
 
@@ -134,6 +135,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err := atomicfile.Write(c.Out, 0o644, func(w io.Writer) error { return writeNPY(w, x) }); err != nil {
 		return fmt.Errorf("write vectors: %w", err)
 	}
+	wrote(t.out, c.Out)
 	return nil
 }
 

@@ -70,6 +70,7 @@ func (c *foldsCommand) Run(ctx context.Context, t terminal) error {
 		if err := atomicfile.Write(c.Out, 0o644, write); err != nil {
 			return fmt.Errorf("write folds: %w", err)
 		}
+		wrote(t.out, c.Out)
 	}
 	if c.JSON {
 		return write(t.out)

@@ -9,9 +9,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 type inspectCommand struct {
@@ -43,7 +45,7 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		return err
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "format\t%s, %d bytes, sha256 %s\n", m.Format, a.Size, a.SHA256)
+	fmt.Fprintf(tw, "format\t%s, %s, sha256 %s\n", m.Format, phrase.Count(a.Size, "byte"), a.SHA256)
 	if a.Verified {
 		fmt.Fprintln(tw, "hash\tthe content matches the hash in the file")
 	} else {
@@ -52,13 +54,13 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	if m.Description != "" {
 		fmt.Fprintf(tw, "what\t%s\n", m.Description)
 	}
-	fmt.Fprintf(tw, "embedder\t%s, %d dimensions\npredictor\t%s\n", m.Embedder.ID, m.Embedder.Dim, spec)
+	fmt.Fprintf(tw, "embedder\t%s, %s\npredictor\t%s\n", m.Embedder.ID, phrase.Count(m.Embedder.Dim, "dimension"), spec)
 	for _, d := range m.Data {
-		queries := fmt.Sprint(d.Queries)
+		queries := phrase.Count(d.Queries, "query")
 		if d.Rows > d.Queries {
-			queries = fmt.Sprintf("%d of %d", d.Queries, d.Rows)
+			queries = fmt.Sprintf("%d of %s", d.Queries, phrase.Count(d.Rows, "query"))
 		}
-		fmt.Fprintf(tw, "trained on\t%s: %s queries of %d sources (%s)\n", d.Name, queries, len(d.Sources), d.Fingerprint)
+		fmt.Fprintf(tw, "trained on\t%s: %s of %s (%s)\n", d.Name, queries, phrase.Count(len(d.Sources), "source"), d.Fingerprint)
 	}
 	fmt.Fprintf(tw, "command\t%s\nlicence\t%s\n", m.Command, m.Licence)
 	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
@@ -71,6 +73,8 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		fmt.Fprintln(w, "out of fold: the settings were chosen on these same queries; carrot eval --folds measures without that advantage")
 	}
 	fmt.Fprintln(w)
+	var models strings.Builder
+	tw = tabwriter.NewWriter(&models, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "model\tobserved\tmean score\ttokens within p90\tinput\toutput, USD per million tokens")
 	for _, model := range m.Models {
 		covered, in, out := "–", "–", "–"
@@ -82,7 +86,8 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		}
 		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\t%s\n", model.Name, model.Observed, model.MeanScore, covered, in, out)
 	}
-	return tw.Flush()
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	return printStyled(w, models.String(), headed("model "))
 }
 
 type versionCommand struct {

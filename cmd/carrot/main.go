@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,6 +48,7 @@ type commands struct {
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
 	Price      priceCommand      `cmd:"" help:"List, check and set prices."`
+	Cache      cacheCommand      `cmd:"" help:"Show and empty the cache of vectors and fitted routers."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Print a shell completion script."`
 }
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 		case exit:
 			status = int(r)
 			if status == exitOK {
-				status = report(t.err, out.err, "carrot")
+				status = report(t.err, out.failure(), "carrot")
 			}
 		default:
 			panic(r)
@@ -103,19 +105,21 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	}
 	args = usual(args)
 	command, err := parser.Parse(args)
-	if err != nil && out.err != nil { // it is about the help
-		return report(t.err, out.err, "carrot")
+	if err != nil && out.failure() != nil { // it is about the help
+		return report(t.err, out.failure(), "carrot")
 	}
 	if err != nil {
 		if p, ok := errors.AsType[*kong.ParseError](err); ok {
 			command = p.Context
 		}
-		return report(t.err, usageError{err}, pathOf(command))
+		return report(t.err, usageError{plainUsage(err)}, pathOf(command))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = finish(ctx, pathOf(command), func() error { return command.Run(t) })
 	if err == nil {
-		err = out.err
+		err = out.failure()
+	} else if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = hinted{errInterrupted, out.written()}
 	}
 	return report(t.err, err, pathOf(command))
 }
@@ -143,6 +147,38 @@ func finish(ctx context.Context, command string, run func() error) error {
 	case <-time.After(patience):
 		return ctx.Err()
 	}
+}
+
+// errInterrupted is the error of a command that was interrupted before its end. What
+// it has written by then is the hint.
+var errInterrupted = errors.New("interrupted")
+
+// usagePhrases are what kong says about values of a wrong type, in words that name no
+// type of Go.
+var usagePhrases = []struct {
+	kong  *regexp.Regexp
+	words string
+}{
+	{regexp.MustCompile(`expected a (?:valid \d+ bit )?float but got (".*?")(?: \(\w+\))?`), "want a number, not $1"},
+	{regexp.MustCompile(`expected a (?:valid \d+ bit )?int but got (".*?")(?: \(\w+\))?`), "want a whole number, not $1"},
+	{regexp.MustCompile(`expected a (?:valid \d+ bit )?uint but got (".*?")(?: \(\w+\))?`), "want a whole number from 0, not $1"},
+	{regexp.MustCompile(`expected (?:float|int) value but got (".*?") \(.*`), "want a number, not $1"},
+	{regexp.MustCompile(`expected uint value but got (".*?") \(.*`), "want a whole number from 0, not $1"},
+	{regexp.MustCompile(`expected (?:string|bool) value but got`), "want a value, not"},
+	{regexp.MustCompile(`bool value must be .* but got`), "want true or false, not"},
+	{regexp.MustCompile(`expected duration but got (".*?").*`), "want a duration such as 30s or 5m, not $1"},
+}
+
+// plainUsage returns an error of kong in plain words.
+func plainUsage(err error) error {
+	text := err.Error()
+	for _, p := range usagePhrases {
+		text = p.kong.ReplaceAllString(text, p.words)
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }
 
 // usual translates what people type by habit, such as "help", into our commands.
@@ -197,9 +233,6 @@ func hintOf(err error, command string) string {
 	}
 	if errors.Is(err, price.ErrNoPrice) {
 		return "carrot price set adds a price to a book for --prices"
-	}
-	if errors.Is(err, context.Canceled) {
-		return "interrupted; no file was left half written"
 	}
 	return ""
 }

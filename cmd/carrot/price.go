@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/pricelist"
 	"github.com/carrot-router/carrot/price"
 )
@@ -66,14 +67,16 @@ func (c *priceListCommand) Run(_ context.Context, t terminal) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(book)
 	}
-	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "model\tinput\tcached input\tcache write\toutput\treasoning\tdepends on\tmax input\tshutdown\tdate\tsource")
 	for _, e := range book.All() {
 		p := e.Price
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, rateText(p.Input), rateText(p.CachedInput),
 			rateText(p.CacheWrite), rateText(p.Output), rateText(p.Reasoning), dependence(&e), countText(e.MaxInput), cmp.Or(e.Shutdown, "–"), e.Date, e.Source)
 	}
-	return tw.Flush()
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	return printStyled(t.out, b.String(), headed("model "))
 }
 
 // dependence names what a price depends on besides the kinds of tokens.
@@ -150,15 +153,15 @@ func (c *priceCheckCommand) Run(_ context.Context, t terminal) error {
 	}
 	name := cmp.Or(c.File, "the book in the binary")
 	if len(notices) == 0 {
-		fmt.Fprintf(t.out, "%s: %d prices, nothing wrong\n", name, len(book.All()))
+		fmt.Fprintf(t.out, "%s: %s, nothing wrong\n", name, phrase.Count(len(book.All()), "price"))
 		return nil
 	}
 	counts := map[string]int{}
 	for _, n := range notices {
 		counts[n.What]++
 	}
-	fmt.Fprintf(t.out, "%s: %d prices, %d shut down, %d shut down within %d days, %d older than %d days, %d incomplete\n",
-		name, len(book.All()), counts[pricelist.ShutDown], counts[pricelist.ShutsDown], c.Near, counts[pricelist.Old], c.Old, counts[pricelist.Incomplete])
+	fmt.Fprintf(t.out, "%s: %s, %d shut down, %d shut down within %d days, %d older than %d days, %d incomplete\n",
+		name, phrase.Count(len(book.All()), "price"), counts[pricelist.ShutDown], counts[pricelist.ShutsDown], c.Near, counts[pricelist.Old], c.Old, counts[pricelist.Incomplete])
 	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	for _, n := range notices {
 		about := n.Date
@@ -211,6 +214,6 @@ func (c *priceSetCommand) Run(_ context.Context, t terminal) error {
 	if err := book.WriteFile(c.File); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s: %s set, %d prices\n", c.File, c.Model, len(book.Entries))
+	fmt.Fprintf(t.out, "%s: %s set, %s\n", c.File, c.Model, phrase.Count(len(book.Entries), "price"))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/pricelist"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/price"
@@ -189,7 +190,8 @@ func (c *priceDiffCommand) Run(_ context.Context, t terminal) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%d models in both: %d numbers differ, %d are in one of the two only\n", models, disagreements, missing)
+	fmt.Fprintf(t.out, "%s in both: %s %s, %d %s in one of the two only\n", phrase.Count(models, "model"),
+		phrase.Count(disagreements, "number"), phrase.Verb(disagreements, "differs", "differ"), missing, phrase.Verb(missing, "is", "are"))
 	return nil
 }
 

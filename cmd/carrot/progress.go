@@ -205,8 +205,11 @@ func (p *progress) stop() {
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
-	if shared, ok := w.(*sharedWriter); ok {
-		w = shared.w
+	switch wrapped := w.(type) {
+	case *sharedWriter:
+		w = wrapped.w
+	case *checkedWriter:
+		w = wrapped.w
 	}
 	f, ok := w.(*os.File)
 	if !ok {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -184,8 +185,24 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 
 // batchLine is one line of a batch.
 type batchLine struct {
-	ID     string  `json:"id"`
+	ID     batchID `json:"id"`
 	Prompt *string `json:"prompt"`
+}
+
+// batchID is a text, or a number as the text that it is written as.
+type batchID string
+
+// UnmarshalJSON reads a text or a number.
+func (id *batchID) UnmarshalJSON(data []byte) error {
+	var number json.Number // which reads a text of a number too
+	if data[0] != '"' && json.Unmarshal(data, &number) == nil {
+		*id = batchID(number)
+		return nil
+	}
+	if json.Unmarshal(data, (*string)(id)) != nil {
+		return errors.New("field id: want a text or a number")
+	}
+	return nil
 }
 
 // maxBatchLine is the longest line of a batch and the longest prompt on standard
@@ -221,19 +238,19 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 		}
 		var line batchLine
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return hinted{fmt.Errorf("%s:%d: %w", name, n, err), `a line is {"id":"…","prompt":"…"}`}
+			return hinted{fmt.Errorf("%s:%d: %w", name, n, phrase.JSON(err)), `a line is {"id":"…","prompt":"…"}`}
 		}
 		if line.Prompt == nil {
 			return hinted{fmt.Errorf("%s:%d: field prompt: missing", name, n), `a line is {"id":"…","prompt":"…"}`}
 		}
-		decision, err := router.Route(ctx, carrot.Query{ID: line.ID, Text: *line.Prompt, Models: c.Models}, objective)
+		decision, err := router.Route(ctx, carrot.Query{ID: string(line.ID), Text: *line.Prompt, Models: c.Models}, objective)
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		if err := encoder.Encode(decision); err != nil {
 			return err
 		}
-		if doing := fmt.Sprintf("routing %s, %d prompts so far", name, n); size > 0 {
+		if doing := fmt.Sprintf("routing %s, %s so far", name, phrase.Count(n, "prompt")); size > 0 {
 			p.share(doing, float64(read)/float64(size))
 		} else {
 			p.say(doing)
@@ -247,8 +264,9 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 
 // printDecision writes a decision for people.
 func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error {
-	fmt.Fprintf(w, "→ %s\n  %s\n\n", d.Model, d.Reason())
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
 	order := make([]*carrot.Assessment, len(d.Candidates))
 	for i := range d.Candidates {
@@ -277,19 +295,26 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
 			continue
 		}
-		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), usd(c.Cost.Float())
+		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), phrase.USD(c.Cost.Float())
 		if c.CostUnknown {
 			tokens, cost = "–", "–"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility)
 	}
-	if err := tw.Flush(); err != nil {
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	err := printStyled(w, table.String(), func(line string) string {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "→") {
+			return styleChosen
+		}
+		return headed("model ")(line)
+	})
+	if err != nil {
 		return err
 	}
 	chosen := d.Chosen()
-	fmt.Fprintf(w, "\n%d input tokens; ", chosen.InputTokens)
+	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
 	if chosen.PriceAbove > 0 {
-		fmt.Fprintf(w, "rates for more than %d tokens; ", chosen.PriceAbove)
+		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
 	}
 	if d.PriceDate != "" {
 		fmt.Fprintf(w, "prices of %s; ", d.PriceDate)
@@ -298,7 +323,7 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 	if math.IsInf(d.USDPerQuality, 1) {
 		fmt.Fprint(w, ": quality at any price.\n")
 	} else {
-		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", usd(d.USDPerQuality/100))
+		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", phrase.USD(d.USDPerQuality/100))
 	}
 	printFlips(w, d)
 	printNovelty(w, d, a)
@@ -319,10 +344,10 @@ func printFlips(w io.Writer, d *carrot.Decision) {
 		}
 	}
 	if at > 0 {
-		fmt.Fprintf(w, "Better: %s from %s per unit of quality.\n", flips[at-1].Model, usd(flips[at].USDPerQuality))
+		fmt.Fprintf(w, "Better: %s from %s per unit of quality.\n", flips[at-1].Model, phrase.USD(flips[at].USDPerQuality))
 	}
 	if at+1 < len(flips) {
-		fmt.Fprintf(w, "Cheaper: %s below %s per unit of quality.\n", flips[at+1].Model, usd(flips[at+1].USDPerQuality))
+		fmt.Fprintf(w, "Cheaper: %s below %s per unit of quality.\n", flips[at+1].Model, phrase.USD(flips[at+1].USDPerQuality))
 	}
 }
 
@@ -338,15 +363,6 @@ func printNovelty(w io.Writer, d *carrot.Decision, a *artifact.Artifact) {
 	if len(sources) > 6 {
 		sources = append(sources[:6:6], "…")
 	}
-	fmt.Fprintf(w, "Caution: this prompt is unlike the training data (%s), more so than %.0f%% of it; do not rely on these estimates.\n",
+	fmt.Fprintf(w, styled(w, "Caution:", styleWarning)+" this prompt is unlike the training data (%s), more so than %.0f%% of it; do not rely on these estimates.\n",
 		strings.Join(sources, ", "), math.Floor(100*d.Novelty))
-}
-
-// usd formats dollars with three significant digits.
-func usd(v float64) string {
-	if v == 0 {
-		return "$0"
-	}
-	digits := max(2, 2-int(math.Floor(math.Log10(math.Abs(v)))))
-	return fmt.Sprintf("$%.*f", digits, v)
 }

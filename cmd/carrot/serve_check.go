@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // check reports what is wrong with a configuration, or that nothing is wrong.
@@ -26,7 +27,7 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 	}
 	wants := s.artifact.Manifest.Embedder
 	fmt.Fprintf(t.out, "%s: the router wants the embedder %q (%s)\n", c.Config, wants.Spec, wants.ID)
-	fmt.Fprintf(t.out, "%s: %d models at %d providers, %d policies, nothing wrong\n", c.Config, len(config.Models), len(config.Providers), len(config.Policies))
+	fmt.Fprintf(t.out, "%s: %s at %s, %s, nothing wrong\n", c.Config, phrase.Count(len(config.Models), "model"), phrase.Count(len(config.Providers), "provider"), phrase.Count(len(config.Policies), "policy"))
 	return nil
 }
 

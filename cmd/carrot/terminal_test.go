@@ -37,7 +37,7 @@ func TestInterruptedInput(t *testing.T) {
 		cancel()
 		select {
 		case status := <-done:
-			if status != exitFailed || !strings.Contains(errs.String(), "hint: interrupted") {
+			if status != exitFailed || !strings.Contains(errs.String(), "carrot: error: interrupted\ncarrot: hint: nothing was written\n") {
 				t.Errorf("carrot %s, interrupted: status %d, %s", args, status, &errs)
 			}
 		case <-time.After(patience + 3*time.Second):

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/theory"
@@ -63,7 +64,11 @@ func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON == "-" || c.SVG == "-" {
 		return nil
 	}
-	return report.WriteText(t.out)
+	var text strings.Builder
+	if err := report.WriteText(&text); err != nil {
+		return err
+	}
+	return printStyled(t.out, text.String(), headed("method "))
 }
 
 // folderOf checks, before a long run, that the folder of the file that a flag
@@ -91,5 +96,6 @@ func writeTo(out io.Writer, flag, name string, data []byte) error {
 	if err := atomicfile.Write(name, 0o644, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return fmt.Errorf("write %s: %w", flag, err)
 	}
+	wrote(out, name)
 	return nil
 }

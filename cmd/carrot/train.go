@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/table"
@@ -113,6 +114,7 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if err := a.WriteFile(c.Out); err != nil {
 		return err
 	}
+	wrote(t.out, c.Out)
 	p.stop()
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(a.Manifest)
@@ -125,7 +127,7 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	for _, d := range saved.Manifest.Data {
 		queries += d.Queries
 	}
-	fmt.Fprintf(t.out, "saved %s: %s on %d queries, %d models\n\n", c.Out, spec.Name, queries, len(saved.Manifest.Models))
+	fmt.Fprintf(t.out, "saved %s: %s on %s, %s\n\n", c.Out, spec.Name, phrase.Count(queries, "query"), phrase.Count(len(saved.Manifest.Models), "model"))
 	return describe(t.out, saved)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // ErrNotScored is returned for predictions none of which has both an accuracy
@@ -122,19 +123,19 @@ func (r *Report) WriteText(w io.Writer, file string) error {
 	p := &printer{w: w}
 	p.printf("RouterArena score      %.4f  (the leaderboard shows %.2f)\n", r.Score, 100*r.Score)
 	p.printf("accuracy               %.4f\n", r.Accuracy)
-	p.printf("USD per 1,000 queries  %.4f\n", r.CostUSDPer1000)
+	p.printf("cost of 1,000 queries  %s\n", phrase.USD(r.CostUSDPer1000))
 	if r.Robustness != nil {
-		p.printf("robustness             %.4f  (%d queries)\n", *r.Robustness, r.Compared)
+		p.printf("robustness             %.4f  (%s)\n", *r.Robustness, phrase.Count(r.Compared, "query"))
 	}
 	p.printf("queries                %d, scored %d", r.Queries, r.Scored)
 	if r.Optimality > 0 {
-		p.printf("; %d optimality rows do not count", r.Optimality)
+		p.printf("; %s %s not count", phrase.Count(r.Optimality, "optimality row"), phrase.Verb(r.Optimality, "does", "do"))
 	}
 	p.printf("\n")
 	if len(r.Missing) == 0 {
 		return p.err
 	}
-	p.printf("\n%d rows are not scored, so this is not the final score; RouterArena's script,\nwhich counts a missing cost as zero, would print %.4f:\n", len(r.Missing), r.AsCounted)
+	p.printf("\n%s %s not scored, so this is not the final score; RouterArena's script,\nwhich counts a missing cost as zero, would print %.4f:\n", phrase.Count(len(r.Missing), "row"), phrase.Verb(len(r.Missing), "is", "are"), r.AsCounted)
 	for k, m := range r.Missing {
 		if k == mostUnscored {
 			p.printf("  … and %d more (--json lists all)\n", len(r.Missing)-k)

@@ -67,6 +67,9 @@ func checkTargets(columns map[string]string) error {
 			return fmt.Errorf("map columns: unknown field %s: want one of %s or, for the columns of one model, such as score:MODEL, one of %s", textfile.Quote(target),
 				strings.Join(slices.Concat(queryFields, []string{"model"}, outcomeFields), ", "), strings.Join(outcomeFields, ", "))
 		}
+		if stars := strings.Count(columns[target], "*"); model == anyModel && stars != 1 {
+			return fmt.Errorf("map columns: %s=%s has %d times *: want it once, where the model's name is, as in %[1]s=correct_*", target, textfile.Quote(columns[target]), stars)
+		}
 	}
 	return nil
 }

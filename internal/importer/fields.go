@@ -2,6 +2,7 @@ package importer
 
 import (
 	"math"
+	"strings"
 
 	"github.com/carrot-router/carrot/dataset"
 )
@@ -42,9 +43,22 @@ func value(o *dataset.Outcome, field string) *float64 {
 	panic("importer: no outcome field " + field)
 }
 
+// isNothing reports whether a text stands for a value that was not observed, in the
+// words of Python, pandas, R, SQL, JSON and spreadsheets.
+func isNothing(text string) bool {
+	if len(text) > 5 {
+		return false
+	}
+	switch strings.ToLower(text) {
+	case "", "nan", "-nan", "none", "null", "n/a", "na", "#n/a", "<na>", "nil":
+		return true
+	}
+	return false
+}
+
 // observed reads the value of one of outcomeFields from a decoded JSON value or
-// the text of a table. In a score, true counts as 1 and false as 0. null and the
-// empty text are NaN. reason says what is wrong; it never holds a long text,
+// the text of a table. In a score, true counts as 1 and false as 0. null, the empty
+// text and the words of [isNothing] are NaN. reason says what is wrong; it never holds a long text,
 // which might be a prompt.
 func observed(field string, v any) (x float64, reason string) {
 	if v == nil {
@@ -53,6 +67,9 @@ func observed(field string, v any) (x float64, reason string) {
 	text, ok := scalar(v)
 	if !ok {
 		return 0, "is not a number"
+	}
+	if text = strings.TrimSpace(text); isNothing(text) {
+		return math.NaN(), ""
 	}
 	if field == fieldScore {
 		switch text {

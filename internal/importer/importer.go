@@ -70,7 +70,7 @@ func Import(ctx context.Context, format, src, dst string, opt Options) (*Report,
 		return nil, err
 	}
 	defer w.Close()
-	im := &importer{opt: &opt, w: w, report: &Report{}, prompts: make(map[[md5.Size]byte][md5.Size]byte), models: make(map[string]bool)}
+	im := &importer{src: src, opt: &opt, w: w, report: &Report{}, prompts: make(map[[md5.Size]byte][md5.Size]byte), models: make(map[string]bool)}
 	if err := formats[at].read(ctx, src, im); err != nil {
 		return nil, err
 	}
@@ -107,8 +107,12 @@ type Options struct {
 	// Columns names the columns of the format table by the fields they hold: id,
 	// prompt, source, split, model and the columns of outcomes.csv or, for a
 	// table with columns for each model, "score:MODEL" and the like. A field that
-	// is not mapped is looked for in the column of its own name.
+	// is not mapped is looked for in the column of its own name or of a common
+	// alias. "score:*" maps a pattern with one *, which stands for the model's name.
 	Columns map[string]string
+	// Delimiter separates the fields of a CSV file of the format table: a comma, a
+	// semicolon, a | or "tab". If it is empty, it is found.
+	Delimiter string
 	// CountTokens counts the tokens of a text where a format holds texts and no
 	// counts. If it is nil, the tokens of such a format are not observed.
 	CountTokens func(text string) int
@@ -119,25 +123,31 @@ type Options struct {
 
 // Report says what an import did.
 type Report struct {
-	Rows     int64    `json:"rows"`     // of the source
-	Queries  int64    `json:"queries"`  // written
-	Outcomes int64    `json:"outcomes"` // written
-	Rejected int64    `json:"rejected"` // bad rows that were left out
-	Skipped  int64    `json:"skipped"`  // rows that hold no outcome by design: failed calls, second scorings
-	Scores   int64    `json:"scores"`   // outcomes with a score; without any there is nothing to train on
-	Costs    int64    `json:"costs"`    // outcomes with a recorded cost, which need no price
+	Rows     int64    `json:"rows"`               // of the source
+	Queries  int64    `json:"queries"`            // written
+	Outcomes int64    `json:"outcomes"`           // written
+	Rejected int64    `json:"rejected"`           // bad rows that were left out
+	Skipped  int64    `json:"skipped"`            // rows that hold no outcome by design: failed calls, second scorings; with Cut and Redacted
+	Cut      int64    `json:"cut,omitempty"`      // rows of a log whose prompt had been cut before it was logged
+	Redacted int64    `json:"redacted,omitempty"` // rows of a log whose prompt had been redacted
+	Scores   int64    `json:"scores"`             // outcomes with a score; without any there is nothing to train on
+	Costs    int64    `json:"costs"`              // outcomes with a recorded cost, which need no price
 	Models   []string `json:"models"`
 	Unpriced []string `json:"unpriced"` // models written without prices
 	IDs      string   `json:"ids"`      // what the ids of the queries were made of
 	// Missing names the results that the format lists and the source lacks, as a
 	// partial clone does.
 	Missing []string `json:"missing,omitempty"`
+	// Columns names the columns of a table that were found, by their fields: those
+	// that had not been mapped and have not the field's own name.
+	Columns map[string]string `json:"columns,omitempty"`
 
 	Coverage dataset.Coverage `json:"-"` // of the folder written
 }
 
 // importer is the writing end that all formats but SPROUT share.
 type importer struct {
+	src    string
 	opt    *Options
 	w      *dataset.Writer
 	report *Report
@@ -261,6 +271,9 @@ func (im *importer) check(q *dataset.Query, outcomes []dataset.Outcome, names fu
 	if bad := faultOf(q.Validate()); bad != nil {
 		return &fault{name(bad.field, ""), bad.reason}
 	}
+	if lost := lostPrompt(q.Prompt); lost != "" { // a log may be imported as a table too
+		return &fault{name("prompt", ""), lost}
+	}
 	if !im.oneSplit(q, own) {
 		return &fault{name("split", ""), "an earlier query with this prompt is not in " + string(q.Split) + ": equal prompts belong in one split"}
 	}
@@ -294,6 +307,9 @@ func (im *importer) oneSplit(q *dataset.Query, own bool) bool {
 	q.Split = have
 	return true
 }
+
+// HintLost says what to do about prompts that are lost; LiteLLM logs later calls so.
+const HintLost = "raise MAX_STRING_LENGTH_PROMPT_IN_DB and leave turn_off_message_logging unset in LiteLLM, and export the log again"
 
 const hintRow = "fix the row, or leave bad rows out (--keep-going)"
 
@@ -338,6 +354,10 @@ func (im *importer) progress(done, total int64) {
 
 // commit writes models.json and puts the folder in its place.
 func (im *importer) commit() error {
+	if lost := im.report.Cut + im.report.Redacted; im.w.Queries() == 0 && lost > 0 {
+		return &dataset.FormatError{File: im.src, Field: "messages", Reason: fmt.Sprintf("the source holds no whole prompt: LiteLLM cut %d before they were logged and redacted %d", im.report.Cut, im.report.Redacted),
+			Hint: HintLost}
+	}
 	if im.w.Queries() == 0 {
 		return errors.New("import: the source holds no query")
 	}

@@ -42,13 +42,20 @@ func (r *record) flatten(prefix string, object jsonObject) {
 		}
 		text, ok := scalar(v)
 		if list, isList := v.([]any); isList {
-			if text, ok = messagesText(list), true; text == "" || !isMessages(list) {
-				data, err := json.Marshal(list)
-				text, ok = string(data), err == nil
-			}
+			text, ok = cellText(list)
 		}
 		r.columns, r.values, r.present = append(r.columns, prefix+key), append(r.values, text), append(r.present, ok)
 	}
+}
+
+// cellText returns the text of a list of chat messages, and the JSON of any other
+// list.
+func cellText(list []any) (text string, ok bool) {
+	if text := listText(list); text != "" && isMessages(list) {
+		return text, true
+	}
+	data, err := json.Marshal(list)
+	return string(data), err == nil
 }
 
 // jsonObject is a decoded object, in which numbers are json.Number.
@@ -86,6 +93,7 @@ func scanTexts(ctx context.Context, r io.Reader, path string, fn func(l *textfil
 	if err != nil {
 		return formatError(err)
 	}
+	l.AcceptNaN()
 	return formatError(l.Objects(func(text []byte) error { return fn(l, text) }))
 }
 
@@ -129,8 +137,22 @@ func readObject(path string) (jsonObject, error) {
 	return object, nil
 }
 
-// decodeJSON reads one JSON value and nothing after it.
+// decodeJSON reads one JSON value and nothing after it. Python and others also write
+// NaN, which is read as null, and Infinity, which is read as that text.
 func decodeJSON(text []byte) (any, error) {
+	v, err := decodeStrict(text)
+	if err == nil || !bytes.Contains(text, []byte("NaN")) && !bytes.Contains(text, []byte("Infinity")) {
+		return v, err
+	}
+	plain, readErr := io.ReadAll(textfile.PlainNumbers(bytes.NewReader(text)))
+	if readErr != nil {
+		return nil, err
+	}
+	return decodeStrict(plain)
+}
+
+// decodeStrict is decodeJSON for JSON as the standard has it.
+func decodeStrict(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var v any
@@ -164,6 +186,20 @@ func unpack(v any) any {
 		return v
 	}
 	if inner, err := decodeJSON([]byte(s)); err == nil {
+		return inner
+	}
+	return v
+}
+
+// unpackCell is unpack for a cell of a table, in which programs in Python also write
+// objects and lists as Python's literals.
+func unpackCell(v any) any {
+	v = unpack(v)
+	s, ok := v.(string)
+	if !ok || len(s) < 2 || s[0] != '{' && s[0] != '[' {
+		return v
+	}
+	if inner, err := decodeLiteral(s); err == nil {
 		return inner
 	}
 	return v

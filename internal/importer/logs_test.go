@@ -42,6 +42,29 @@ r4 gpt-4o - 3 2 - - -
 		want:   "r1 litellm \"Hi, you\"\nr1 claude - 20 10 0.5 6 -\n",
 		report: Report{Rows: 1, Queries: 1, Outcomes: 1, Costs: 1},
 	}, {
+		name: "litellm, cut and redacted prompts", format: "litellm", src: "log.jsonl",
+		files: map[string]string{"log.jsonl": liteLLMLine +
+			`{"request_id":"c1","model":"m","messages":[{"role":"user","content":"AAA... (litellm_truncated skipped 8000 chars. See the docs.) ...ZZZ"}]}` + "\n" +
+			`{"request_id":"c2","model":"m","messages":"[{\"role\":\"user\",\"content\":\"AAA... (litellm_truncated 12982 chars)\"}]"}` + "\n" +
+			`{"request_id":"c3","model":"m","messages":{},"proxy_server_request":"{\"litellm_truncated\": true}"}` + "\n" +
+			`{"request_id":"c4","model":"m","messages":[{"role":"user","content":"AAA... (litellm_truncated skipped 8 chars) ..."}],"proxy_server_request":{"messages":[{"role":"user","content":"It is whole here"}]}}` + "\n" +
+			`{"request_id":"c5","model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"AAA... (litellm_truncated skipped 8 chars) ..."}]}]}` + "\n" +
+			`{"request_id":"r2","model":"m","messages":{},"proxy_server_request":{"messages":[{"role":"user","content":"redacted-by-litellm"}],"prompt":"","input":""}}` + "\n" +
+			`{"request_id":"r3","model":"m","messages":"REDACTED_BY_LITELM_STRING"}` + "\n" +
+			`{"request_id":"r4","model":"m","messages":[{"role":"user","content":"What does redacted-by-litellm mean, and litellm_truncated?"}]}` + "\n"},
+		want: `r1 litellm "Be brief.\n\nWhy?"
+r1 gpt-4o - 20 10 0.0021 8 4
+c4 litellm "It is whole here"
+r4 litellm "What does redacted-by-litellm mean, and litellm_truncated?"
+`,
+		report: Report{Rows: 9, Skipped: 6, Cut: 4, Redacted: 2, Queries: 3, Outcomes: 1, Costs: 1},
+	}, {
+		name: "litellm, CSV written by pandas", format: "litellm", src: "log.csv",
+		files: map[string]string{"log.csv": liteLLMHead +
+			`r1,acompletion,nan,20,10,claude,"[{'role': 'user', 'content': ""It's me""}]","{'additional_usage_values': {'cache_read_input_tokens': 6}}",{},` + "\n"},
+		want:   "r1 litellm \"It's me\"\nr1 claude - 20 10 - 6 -\n",
+		report: Report{Rows: 1, Queries: 1, Outcomes: 1},
+	}, {
 		name: "openai-batch, a folder", format: "openai-batch",
 		files: map[string]string{"z-input.jsonl": batchInput, "a-output.jsonl": batchOutput,
 			"embedding.jsonl": `{"custom_id":"q9","url":"/v1/embeddings","body":{"input":"A text"}}` + "\n" +

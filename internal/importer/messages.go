@@ -22,16 +22,26 @@ func requestPrompt(body any) string {
 }
 
 // messagesText returns the contents of a list of messages, or of the parts of a
-// content, separated by blank lines. A text is returned as it is, unless it is
-// the JSON of a list of messages. The result is "" if there is no text.
+// content, separated by blank lines. A text is returned as it is, unless it is a
+// list of messages, or an object with one, as JSON or as a Python literal. The
+// result is "" if there is no text.
 func messagesText(v any) string {
 	if text, ok := v.(string); ok {
-		list, ok := unpack(text).([]any)
+		inner := unpackCell(text)
+		if object, ok := inner.(jsonObject); ok {
+			inner = object["messages"]
+		}
+		list, ok := inner.([]any)
 		if !ok || !isMessages(list) {
 			return text
 		}
 		v = list
 	}
+	return listText(v)
+}
+
+// listText is messagesText for a list; a text in it is never unpacked.
+func listText(v any) string {
 	list, _ := v.([]any)
 	var parts []string
 	for _, item := range list {
@@ -43,7 +53,13 @@ func messagesText(v any) string {
 }
 
 // isMessages reports whether a list holds chat messages.
-func isMessages(list []any) bool { return len(list) > 0 && at(list[0], "role") != nil }
+func isMessages(list []any) bool {
+	if len(list) == 0 {
+		return false
+	}
+	first, _ := list[0].(jsonObject)
+	return first["role"] != nil
+}
 
 // messageText returns the text of one message or of one part of its content.
 func messageText(v any) string {
@@ -51,7 +67,10 @@ func messageText(v any) string {
 	case string:
 		return v
 	case jsonObject:
-		if text := messagesText(v["content"]); text != "" {
+		if text, ok := v["content"].(string); ok && text != "" {
+			return text
+		}
+		if text := listText(v["content"]); text != "" {
 			return text
 		}
 		text, _ := v["text"].(string)

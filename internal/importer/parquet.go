@@ -57,9 +57,11 @@ func openParquet(path string) (*parquetFile, error) {
 
 // scanParquet calls fn with every row of a Parquet file, counted from 1, its
 // values as text; r is valid until fn returns. Null and NaN are not present, and
-// true is 1. Only plain columns of text and numbers can be read: it is an error
-// if hooks.columns asks for another one, and without hooks.columns the others are
-// skipped. Some pages of every column that is read are in memory.
+// true is 1. The field b of a struct a is the column a.b. The value of a list of
+// chat messages is their text, and of any other list its JSON. It is an error if
+// hooks.columns asks for a column that is neither text nor numbers nor a list of
+// them or of structs of them, and without hooks.columns such columns are skipped.
+// Some pages of every column that is read are in memory.
 func scanParquet(ctx context.Context, path string, hooks scanHooks, fn func(row int64, r *record) error) error {
 	f, err := openParquet(path)
 	if err != nil {
@@ -67,30 +69,30 @@ func scanParquet(ctx context.Context, path string, hooks scanHooks, fn func(row 
 	}
 	defer f.f.Close() // only read from
 	var all []string
-	var columns []*parquetColumn
-	for _, c := range f.pq.Root().Columns() {
-		if hooks.columns != nil || isPlain(c) {
-			all, columns = append(all, c.Name()), append(columns, c)
+	var columns []cellColumn
+	for _, c := range f.cellColumns() {
+		if hooks.columns != nil || len(c.leaves) > 0 {
+			all, columns = append(all, c.name), append(columns, c)
 		}
 	}
 	want, at, err := hooks.choose(path, all)
 	if err != nil {
 		return err
 	}
-	leaves := make([]*parquetColumn, len(want))
+	chosen := make([]cellColumn, len(want))
 	for i, k := range at {
-		if leaves[i] = columns[k]; !isPlain(leaves[i]) {
-			return &dataset.FormatError{File: path, Field: want[i], Reason: "is not a plain column of text or numbers", Hint: "save the column as text or as numbers"}
+		if chosen[i] = columns[k]; len(chosen[i].leaves) == 0 {
+			return &dataset.FormatError{File: path, Field: want[i], Reason: "is neither text nor numbers, nor a list of them or of structs of them", Hint: "save the column as text or as numbers"}
 		}
 	}
 	var n int64
 	r := newRecord(want)
-	if len(leaves) == 0 {
+	if len(chosen) == 0 {
 		return &dataset.FormatError{File: path, Reason: "has no column of text or numbers", Hint: "save the columns as text or as numbers"}
 	}
 	for i, group := range f.pq.RowGroups() {
 		g := f.group(i)
-		err := g.records(group.NumRows(), leaves, &n, func() error {
+		err := g.records(group.NumRows(), chosen, &n, func() error {
 			if n%256 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -111,44 +113,28 @@ func scanParquet(ctx context.Context, path string, hooks scanHooks, fn func(row 
 }
 
 // records reads the rows of a group one by one into r, and calls fn after each.
-func (g *groupReader) records(rows int64, leaves []*parquetColumn, n *int64, fn func() error, r *record) error {
-	cursors := make([]*cursor, len(leaves))
-	for i, c := range leaves {
+func (g *groupReader) records(rows int64, columns []cellColumn, n *int64, fn func() error, r *record) error {
+	readers := make([]*cellReader, len(columns))
+	for i := range columns {
+		var leaf *parquetColumn
 		var err error
-		if cursors[i], err = g.open(c); err != nil {
-			return g.damaged(*n, c, err)
+		if readers[i], leaf, err = g.openCell(&columns[i]); err != nil {
+			return g.damaged(*n, leaf, err)
 		}
 	}
 	for range rows {
 		*n++
-		for i, c := range cursors {
-			v, err := c.value()
-			if err != nil {
-				return g.damaged(*n, c.column, err)
+		for i, c := range readers {
+			var err error
+			if r.values[i], r.present[i], err = c.next(); err != nil {
+				return g.damaged(*n, c.column.leaves[0].parquetColumn, err)
 			}
-			r.values[i] = valueText(v)
-			r.present[i] = !v.IsNull() && (r.values[i] != "" || v.Kind() == parquet.ByteArray)
 		}
 		if err := fn(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// isPlain reports whether a column holds one text or number in each row.
-func isPlain(c *parquetColumn) bool {
-	if isNumber(c) {
-		return true
-	}
-	if !c.Leaf() || c.MaxRepetitionLevel() > 0 || c.Type().Kind() != parquet.ByteArray {
-		return false
-	}
-	if l := c.Type().LogicalType(); l != nil {
-		_, decimal := l.Value.(*format.DecimalType)
-		return !decimal
-	}
-	return true
 }
 
 func columnPath(c *parquet.Column) string { return strings.Join(c.Path(), ".") }
@@ -229,14 +215,50 @@ func (g *groupReader) damaged(n int64, c *parquet.Column, err error) error {
 
 // value returns the next value, which is valid until the next call.
 func (c *cursor) value() (parquet.Value, error) {
-	for c.next == len(c.buf) {
-		if err := noPanic(c.fill); err != nil {
-			return parquet.Value{}, err
-		}
+	if err := c.ready(); err != nil {
+		return parquet.Value{}, err
 	}
 	c.next++
 	return c.buf[c.next-1], nil
 }
+
+// ready makes sure that there is a next value.
+func (c *cursor) ready() error {
+	for c.next == len(c.buf) {
+		if err := noPanic(c.fill); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row calls fn with every value of the next row of a repeated column.
+func (c *cursor) row(fn func(parquet.Value) error) error {
+	v, err := c.value()
+	if err != nil {
+		return err
+	}
+	if v.RepetitionLevel() != 0 {
+		return errors.New("it does not begin with a row")
+	}
+	for {
+		if err := fn(v); err != nil {
+			return err
+		}
+		switch err := c.ready(); {
+		case errors.Is(err, errColumnEnds):
+			return nil
+		case err != nil:
+			return err
+		case c.buf[c.next].RepetitionLevel() == 0:
+			return nil
+		}
+		v = c.buf[c.next]
+		c.next++
+	}
+}
+
+var errColumnEnds = errors.New("it ends before the last row")
 
 // fill reads more values, from the next page if this one has no more.
 func (c *cursor) fill() error {
@@ -248,7 +270,7 @@ func (c *cursor) fill() error {
 		}
 		page, err := c.pages.ReadPage()
 		if err == io.EOF {
-			return errors.New("it ends before the last row")
+			return errColumnEnds
 		}
 		if err != nil {
 			return err

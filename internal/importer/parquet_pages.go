@@ -139,13 +139,19 @@ func (p *pageChecker) check(h *format.PageHeader, block []byte) error {
 		if err != nil {
 			return err
 		}
-		if p.column.MaxDefinitionLevel() > 0 {
+		for _, one := range []struct {
+			most     int
+			encoding format.Encoding
+		}{{p.column.MaxRepetitionLevel(), v1.V.RepetitionLevelEncoding}, {p.column.MaxDefinitionLevel(), v1.V.DefinitionLevelEncoding}} {
+			if one.most == 0 {
+				continue
+			}
 			levels, rest, err := cutPrefixed(data)
 			if err != nil {
 				return err
 			}
-			if v1.V.DefinitionLevelEncoding == format.RLE {
-				if err := p.levels(levels, int64(v1.V.NumValues)); err != nil {
+			if one.encoding == format.RLE {
+				if err := checkLevels(levels, one.most, int64(v1.V.NumValues)); err != nil {
 					return err
 				}
 			}
@@ -171,8 +177,13 @@ func (p *pageChecker) version2(h *format.DataPageHeaderV2, block []byte, size in
 	if r < 0 || d < 0 || r+d > int64(len(block)) {
 		return fmt.Errorf("a page of %d bytes claims levels of %d and %d bytes", len(block), r, d)
 	}
-	if p.column.MaxDefinitionLevel() > 0 {
-		if err := p.levels(block[r:r+d], n); err != nil {
+	if most := p.column.MaxRepetitionLevel(); most > 0 {
+		if err := checkLevels(block[:r], most, n); err != nil {
+			return err
+		}
+	}
+	if most := p.column.MaxDefinitionLevel(); most > 0 {
+		if err := checkLevels(block[r:r+d], most, n); err != nil {
 			return err
 		}
 	}
@@ -193,9 +204,9 @@ func (p *pageChecker) values(n int64) error {
 	return nil
 }
 
-// levels checks the definition levels of n values.
-func (p *pageChecker) levels(data []byte, n int64) error {
-	return checkRuns(data, bits.Len(uint(p.column.MaxDefinitionLevel())), n)
+// checkLevels checks the levels of n values, which are at most most.
+func checkLevels(data []byte, most int, n int64) error {
+	return checkRuns(data, bits.Len(uint(most)), n)
 }
 
 // data checks the values of a data page, of which n at most are not null.
@@ -243,6 +254,8 @@ func (p *pageChecker) plain(what string, n int64, size int) error {
 		perByte, perValue = 8, 1
 	case parquet.Int64, parquet.Double:
 		perValue = 8
+	case parquet.FixedLenByteArray:
+		perValue = max(1, int64(p.column.Type().Length()))
 	}
 	if n < 0 || n > int64(size)*perByte/perValue {
 		return fmt.Errorf("%s of %d bytes claims %d values", what, size, n)

@@ -158,12 +158,12 @@ func TestObserved(t *testing.T) {
 			t.Errorf("%v: %v, %s", v, x, reason)
 		}
 	}
-	for _, v := range []any{nil, ""} {
+	for _, v := range []any{nil, "", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "n/a", "NA", "<NA>", "#N/A"} {
 		if x, reason := observed(fieldInputTokens, v); !math.IsNaN(x) || reason != "" {
 			t.Errorf("%v: %v, %s", v, x, reason)
 		}
 	}
-	for _, v := range []any{"True", true, jsonObject{}, "nan", "1e400", "-1"} {
+	for _, v := range []any{"True", true, jsonObject{}, "nano", "-", "1e400", "-1"} {
 		if x, reason := observed(fieldInputTokens, v); reason == "" {
 			t.Errorf("%v: %v, want a reason", v, x)
 		}

@@ -41,6 +41,9 @@ type scanHooks struct {
 	// columns, if not nil, is called once with the names of all columns, before
 	// any row. It returns those to read; the others are skipped at little cost.
 	columns func(all []string) (want []string, err error)
+	// delimiter, if not nil, chooses the delimiter of CSV: see
+	// [textfile.CSV.ChooseDelimiter].
+	delimiter func(split func(delimiter byte) []string) byte
 	// bad, if not nil, is called with the fault of a row that cannot be read. It
 	// returns nil to go on, or the error to stop with.
 	bad func(*dataset.FormatError) error
@@ -142,6 +145,9 @@ func scanCSV(ctx context.Context, path string, hooks scanHooks, fn func(row int6
 		return formatError(err)
 	}
 	c := textfile.NewCSV(l)
+	if hooks.delimiter != nil {
+		c.ChooseDelimiter(hooks.delimiter)
+	}
 	all, err := readHeader(c)
 	if err != nil {
 		return formatError(err)

@@ -6,22 +6,25 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // CSV splits a file into records as RFC 4180 says: fields are separated by
-// commas, and a field that holds a comma, a quote or a line break stands in
-// double quotes. Unlike encoding/csv it bounds the length of a record and can
+// commas, or by the byte in Delimiter, and a field that holds one, a quote or a line
+// break stands in double quotes. Unlike encoding/csv it bounds the length of a record and can
 // go on after a bad one.
 type CSV struct {
 	*Reader
-	first  int // line on which the record last read began
-	fields [][]byte
-	rec    []byte // the lines of a record that spans several
-	text   []byte // the record's fields without their quotes
+	Delimiter byte // a comma, unless it is changed before the first record
+	first     int  // line on which the record last read began
+	fields    [][]byte
+	rec       []byte // the lines of a record that spans several
+	text      []byte // the record's fields without their quotes
 }
 
 // NewCSV returns a reader of the records that follow in l.
-func NewCSV(l *Reader) *CSV { return &CSV{Reader: l} }
+func NewCSV(l *Reader) *CSV { return &CSV{Reader: l, Delimiter: ','} }
 
 // First returns the line on which the record last read began.
 func (c *CSV) First() int { return c.first }
@@ -48,7 +51,7 @@ func (c *CSV) Next() (fields [][]byte, bad *Error, err error) {
 		return nil, bad, nil
 	}
 	if bytes.IndexByte(line, '"') < 0 {
-		c.fields = splitCommas(c.fields[:0], line)
+		c.fields = c.splitPlain(c.fields[:0], line)
 	} else {
 		err := c.splitQuoted(line)
 		if err == errOpenQuote {
@@ -67,6 +70,27 @@ func (c *CSV) Next() (fields [][]byte, bad *Error, err error) {
 		}
 	}
 	return c.fields, nil, nil
+}
+
+// ChooseDelimiter calls choose, before the first record is read, with a function that
+// splits the first line by a delimiter, and sets the one that choose returns. The
+// function returns nil if the line cannot be split, as when a quote in it is not
+// closed.
+func (c *CSV) ChooseDelimiter(choose func(split func(delimiter byte) []string) byte) {
+	head, _ := c.r.Peek(c.r.Size())
+	line, _, _ := bytes.Cut(bytes.TrimLeft(bytes.TrimPrefix(head, []byte(byteOrderMark)), "\r\n"), []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	c.Delimiter = choose(func(delimiter byte) []string {
+		one := CSV{Delimiter: delimiter}
+		if one.splitQuoted(line) != nil {
+			return nil
+		}
+		names := make([]string, len(one.fields))
+		for i, field := range one.fields {
+			names[i] = string(field)
+		}
+		return names
+	})
 }
 
 // Header returns the fields of the first record, which name the columns. hint
@@ -115,9 +139,10 @@ func (c *CSV) join(line []byte) ([]byte, error) {
 	return c.rec, nil
 }
 
-func splitCommas(fields [][]byte, line []byte) [][]byte {
+// splitPlain splits a line without quotes.
+func (c *CSV) splitPlain(fields [][]byte, line []byte) [][]byte {
 	for {
-		i := bytes.IndexByte(line, ',')
+		i := bytes.IndexByte(line, c.Delimiter)
 		if i < 0 {
 			return append(fields, line)
 		}
@@ -143,11 +168,11 @@ func (c *CSV) splitQuoted(rec []byte) error {
 				}
 				c.text, rec = append(c.text, '"'), rec[1:]
 			}
-			if len(rec) > 0 && rec[0] != ',' {
+			if len(rec) > 0 && rec[0] != c.Delimiter {
 				return errStrayQuote
 			}
 		} else {
-			i := bytes.IndexByte(rec, ',')
+			i := bytes.IndexByte(rec, c.Delimiter)
 			if i < 0 {
 				i = len(rec)
 			}
@@ -178,7 +203,7 @@ func (c *CSV) Records(columns int, report func(*Error) error, fn func(fields [][
 			return err
 		}
 		if bad == nil && len(fields) != columns {
-			bad = c.Fault("", fmt.Sprintf("%d fields, but the header has %d", len(fields), columns), hintQuotes)
+			bad = c.Fault("", fmt.Sprintf("%s, but the header has %d", phrase.Count(len(fields), "field"), columns), hintQuotes)
 		}
 		if bad != nil {
 			err = report(bad)

@@ -1,6 +1,7 @@
 package textfile
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,9 @@ func (l *Reader) beginsList() bool {
 func (l *Reader) elements(fn func(text []byte) error) error {
 	l.skipByteOrderMark()
 	budget := &budgetReader{r: l.r, left: MaxLine}
+	if l.nan {
+		budget.r = PlainNumbers(l.r)
+	}
 	dec := json.NewDecoder(budget)
 	if _, err := dec.Token(); err != nil {
 		return l.badElement(err)
@@ -68,6 +72,73 @@ func (l *Reader) elements(fn func(text []byte) error) error {
 		return l.Fault("", "text follows the list", HintJSON)
 	}
 	return l.readError(err) // such as a wrong checksum
+}
+
+// AcceptNaN makes Objects read the elements of a list through [PlainNumbers].
+func (l *Reader) AcceptNaN() { l.nan = true }
+
+// PlainNumbers returns a reader of the JSON of r in which NaN, which Python and others
+// write though JSON has no such number, is null, and Infinity and -Infinity are texts.
+// It changes nothing within texts.
+func PlainNumbers(r io.Reader) io.Reader { return &plainNumbers{r: bufio.NewReader(r)} }
+
+type plainNumbers struct {
+	r       *bufio.Reader
+	inText  bool
+	escaped bool   // the next byte of the text is
+	pending []byte // was replaced and not yet read
+}
+
+// nonNumbers are what JSON has no numbers for, with their replacements.
+var nonNumbers = []struct{ word, plain string }{{"NaN", "null"}, {"Infinity", `"Infinity"`}, {"-Infinity", `"-Infinity"`}}
+
+// Read reads at least one byte, unless the input has ended.
+func (p *plainNumbers) Read(out []byte) (n int, err error) {
+	for n < len(out) {
+		if len(p.pending) > 0 {
+			k := copy(out[n:], p.pending)
+			p.pending, n = p.pending[k:], n+k
+			continue
+		}
+		if n > 0 && p.r.Buffered() == 0 {
+			return n, nil
+		}
+		c, err := p.r.ReadByte()
+		if err != nil {
+			if n > 0 {
+				return n, nil // the error comes again
+			}
+			return 0, err
+		}
+		switch {
+		case p.escaped:
+			p.escaped = false
+		case p.inText:
+			p.escaped, p.inText = c == '\\', c != '"'
+		case c == '"':
+			p.inText = true
+		case c == 'N' || c == 'I' || c == '-':
+			p.replace(c)
+			if len(p.pending) > 0 {
+				continue
+			}
+		}
+		out[n], n = c, n+1
+	}
+	return n, nil
+}
+
+// replace replaces a word that begins with c, if it is one of nonNumbers.
+func (p *plainNumbers) replace(c byte) {
+	for _, one := range nonNumbers {
+		if one.word[0] != c {
+			continue
+		}
+		if rest, _ := p.r.Peek(len(one.word) - 1); string(rest) == one.word[1:] {
+			p.r.Discard(len(rest)) // cannot fail after Peek
+			p.pending = []byte(one.plain)
+		}
+	}
 }
 
 func (l *Reader) skipByteOrderMark() {

@@ -78,6 +78,7 @@ type Reader struct {
 	name string
 	r    *bufio.Reader
 	gz   bool
+	nan  bool   // AcceptNaN was called
 	line int    // number of the line last read
 	buf  []byte // holds a line longer than the buffer of r
 }

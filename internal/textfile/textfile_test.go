@@ -74,7 +74,7 @@ func TestRecords(t *testing.T) {
 	if diff := cmp.Diff([]string{"1|x, \"y\"\nz"}, got); diff != "" || err != nil {
 		t.Errorf("error %v, records (-want +got):\n%s", err, diff)
 	}
-	if diff := cmp.Diff([]string{"f:5: 1 fields, but the header has 2", "f:6: a quote is not closed"}, bad); diff != "" {
+	if diff := cmp.Diff([]string{"f:5: 1 field, but the header has 2", "f:6: a quote is not closed"}, bad); diff != "" {
 		t.Errorf("bad records (-want +got):\n%s", diff)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 )
 
@@ -28,7 +29,7 @@ func Load(dir string) (*Tokenizer, error) {
 	}
 	var file tokenizerFile
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("load tokenizer %s: %w", path, err)
+		return nil, fmt.Errorf("load tokenizer %s: %w", path, phrase.JSON(err))
 	}
 	t, err := file.tokenizer()
 	if err != nil {
@@ -242,7 +243,7 @@ func readTokenizerConfig(path string) (tokenizerConfig, error) {
 		return cfg, fmt.Errorf("load tokenizer: %w", err)
 	}
 	if err := json.Unmarshal(data, &cfg); err != nil {
-		return cfg, fmt.Errorf("load tokenizer %s: %w", path, err)
+		return cfg, fmt.Errorf("load tokenizer %s: %w", path, phrase.JSON(err))
 	}
 	return cfg, nil
 }
