@@ -65,7 +65,11 @@ type messagesWriter struct {
 	blocks int
 	open   bool // the last block is open
 	inText bool // the last block is a text
+
+	refusal strings.Builder // what was said of why the model refused
 }
+
+func (w *messagesWriter) held() int { return w.refusal.Len() }
 
 func (w *messagesWriter) event(name string, b *builder) { w.add(name, b.bytes()) }
 
@@ -101,6 +105,9 @@ func (w *messagesWriter) say(kind saidKind, s string) {
 	if kind == saidThinking {
 		return // as in writeMessages
 	}
+	if kind == saidRefusal {
+		w.refusal.WriteString(s)
+	}
 	if !w.open || !w.inText {
 		w.block(true, `{"type":"text","text":""}`)
 	}
@@ -117,7 +124,8 @@ func (w *messagesWriter) arguments(_ int, s string) {
 
 func (w *messagesWriter) finish(s stop, sequence string, u carrot.Usage, _ bool) {
 	w.close()
-	d := new(builder).str("stop_reason", s.messages(sequence)).raw("stop_sequence", stopSequence(sequence))
+	d := new(builder).str("stop_reason", s.messages(sequence)).raw("stop_sequence", textOrNull(sequence)).
+		raw("stop_details", stopDetails(s, w.refusal.String()))
 	w.event("message_delta", typed("message_delta").raw("delta", d.String()).raw("usage", messagesUsage(u)))
 	w.event("message_stop", typed("message_stop"))
 }
@@ -259,7 +267,8 @@ func (w *responsesWriter) close() {
 	case w.kind == saidCall:
 		const name = "response.function_call_arguments.done"
 		w.event(name, w.itemEvent(name).str("name", w.open.name).str("arguments", w.said.String()))
-		item = callItem(w.id, &w.open, w.said.String(), "completed")
+		w.open.text = w.said.String()
+		item = callItem(w.id, &w.open, w.open.text, itemStatus(&w.open))
 		w.said.Reset()
 	case w.kind == saidThinking:
 		w.closePart()
@@ -280,7 +289,7 @@ func (w *responsesWriter) close() {
 
 func (w *responsesWriter) call(_ int, id, name string) {
 	w.close()
-	w.open = said{id: strings.Clone(id), name: strings.Clone(name)} // not the whole event
+	w.open = said{kind: saidCall, id: id, name: name}
 	w.item(saidCall, func(itemID string) string { return callItem(itemID, &w.open, "", "in_progress") })
 }
 
