@@ -154,7 +154,22 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	if err != nil {
 		return provider.NetworkError(ctx, err)
 	}
-	answer, ok := wire.ReadAnswer(k.api, body)
+	var answer wire.Answer
+	var ok bool
+	if wire.LooksStreamed(body) { // some servers always send streams
+		whole, report, err := wire.Collect(k.api, body, time.Now().Unix())
+		if said, ok := errors.AsType[*wire.Error](err); ok {
+			return k.t.provider.Reported(said)
+		}
+		if err != nil {
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: err.Error(), Quoted: true}
+		}
+		body = whole
+		answer, ok = wire.ReadAnswer(k.api, body)
+		answer.Report = report
+	} else {
+		answer, ok = wire.ReadAnswer(k.api, body)
+	}
 	if !ok {
 		if e := wire.ReadError(body); e != nil {
 			return k.t.provider.Reported(e)

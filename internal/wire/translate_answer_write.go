@@ -9,7 +9,19 @@ import (
 )
 
 // writeChat writes the answer as a chat completion.
-func (a *answer) writeChat() []byte {
+func (a *answer) writeChat() []byte { return a.chatBody([]string{a.chatChoice(0)}) }
+
+// chatBody writes a chat completion with choices.
+func (a *answer) chatBody(choices []string) []byte {
+	b := a.head.chat("chat.completion").raw("choices", list(choices))
+	if a.hasUsage {
+		b.raw("usage", chatUsage(a.usage))
+	}
+	return b.bytes()
+}
+
+// chatChoice writes the answer as a choice.
+func (a *answer) chatChoice(index int) string {
 	var texts [saidCall]strings.Builder // by kind
 	var calls []string
 	for i := range a.parts {
@@ -38,12 +50,7 @@ func (a *answer) writeChat() []byte {
 	if len(calls) > 0 {
 		m.raw("tool_calls", list(calls))
 	}
-	choice := new(builder).num("index", 0).raw("message", m.String()).raw("logprobs", "null").str("finish_reason", a.stop.chat())
-	b := a.head.chat("chat.completion").raw("choices", list([]string{choice.String()}))
-	if a.hasUsage {
-		b.raw("usage", chatUsage(a.usage))
-	}
-	return b.bytes()
+	return new(builder).num("index", index).raw("message", m.String()).raw("logprobs", "null").str("finish_reason", a.stop.chat()).String()
 }
 
 // chat begins a chat completion or a chunk of one.

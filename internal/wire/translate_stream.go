@@ -53,6 +53,8 @@ type streamWriter interface {
 	say(kind saidKind, text string)
 	call(i int, id, name string)
 	arguments(i int, text string)
+	// own writes a whole block or item that only the writer's API has.
+	own(raw string)
 	finish(s stop, sequence string, u carrot.Usage, hasUsage bool)
 	fail(e *Error)
 	// events returns the events written since its last call.
@@ -113,12 +115,13 @@ const (
 // does not report.
 func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslator {
 	t := &StreamTranslator{from: from, to: to, created: strconv.FormatInt(created, 10), input: input}
-	switch from {
-	case Chat:
+	switch {
+	case from == to: // events are passed on
+	case from == Chat:
 		t.reader = &chatReader{}
-	case Messages:
+	case from == Messages:
 		t.reader = &messagesReader{}
-	case Responses:
+	case from == Responses:
 		t.reader = &responsesReader{}
 	}
 	switch to {
@@ -149,6 +152,11 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	if t.reader == nil || t.writer == nil {
 		return nil, fmt.Errorf("translate a stream from %s to %s: there is no translation between them", t.from, t.to)
 	}
+	return t.translate(e)
+}
+
+// translate is Next for a stream that has a reader and a writer.
+func (t *StreamTranslator) translate(e Event) ([]Event, error) {
 	if t.ended {
 		return nil, nil
 	}
@@ -220,7 +228,7 @@ func (t *StreamTranslator) Close() []Event {
 			return []Event{e.Event(t.to, 0)}
 		}
 		t.writer.fail(e)
-	case t.from == t.to:
+	case t.from == t.to && t.reader == nil:
 		t.ended = true
 		if t.to == Chat {
 			return []Event{{Data: []byte(Done)}}
@@ -371,15 +379,20 @@ func (t *StreamTranslator) begin(h head) {
 	}
 }
 
-// finish ends the answer.
-func (t *StreamTranslator) finish() {
-	t.ended = true
-	t.begin(head{})
+// flush ends all parts.
+func (t *StreamTranslator) flush() {
 	for len(t.queue) > 0 {
 		if t.endPart(); len(t.queue) > 0 {
 			t.turn()
 		}
 	}
+}
+
+// finish ends the answer.
+func (t *StreamTranslator) finish() {
+	t.ended = true
+	t.begin(head{})
+	t.flush()
 	if t.Counted != nil {
 		if u, ok := t.Counted(); ok {
 			t.usage, t.hasUsage = u, true

@@ -14,11 +14,12 @@ const callBytes = 128
 
 // chatReader reads chunks of chat completions.
 type chatReader struct {
-	calls map[int64]*chatCallState  // the latest call of each index
-	ids   map[string]*chatCallState // calls without an index
-	last  *chatCallState            // the latest call
-	begun int                       // number of calls that have begun
-	kept  int                       // bytes
+	choice int64                     // that is read
+	calls  map[int64]*chatCallState  // the latest call of each index
+	ids    map[string]*chatCallState // calls without an index
+	last   *chatCallState            // the latest call
+	begun  int                       // number of calls that have begun
+	kept   int                       // bytes
 }
 
 // chatCallState is a call that arrives in parts.
@@ -55,8 +56,8 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 		take(delta{kind: beginDelta, head: h})
 	}
 	elements(v.Get("choices"), func(choice gjson.Result) {
-		if choice.Get("index").Int() == 0 {
-			r.choice(choice, take)
+		if choice.Get("index").Int() == r.choice {
+			r.part(choice, take)
 		}
 	})
 	if u, ok := readUsage(Chat, v.Get("usage")); ok {
@@ -65,7 +66,7 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 	return nil
 }
 
-func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
+func (r *chatReader) part(choice gjson.Result, take func(delta)) {
 	d := choice.Get("delta")
 	if !d.IsObject() {
 		d = choice.Get("message") // of servers that send the answer in one chunk

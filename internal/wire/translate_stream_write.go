@@ -48,6 +48,8 @@ func (w *chatWriter) part(b *builder) {
 	w.chunk(new(builder).raw("tool_calls", list([]string{b.String()})), "null")
 }
 
+func (w *chatWriter) own(string) {} // there are none
+
 func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 	w.chunk(new(builder), quote(s.chat()))
 	if hasUsage {
@@ -120,6 +122,11 @@ func (w *messagesWriter) call(_ int, id, name string) {
 
 func (w *messagesWriter) arguments(_ int, s string) {
 	w.part(typed("input_json_delta").str("partial_json", s))
+}
+
+func (w *messagesWriter) own(raw string) {
+	w.block(false, raw)
+	w.close()
 }
 
 func (w *messagesWriter) finish(s stop, sequence string, u carrot.Usage, _ bool) {
@@ -297,6 +304,15 @@ func (w *responsesWriter) arguments(_ int, s string) {
 	w.said.WriteString(s)
 	const name = "response.function_call_arguments.delta"
 	w.event(name, w.itemEvent(name).str("delta", s))
+}
+
+func (w *responsesWriter) own(raw string) {
+	w.close()
+	for _, name := range []string{"response.output_item.added", "response.output_item.done"} {
+		w.event(name, typed(name).num("output_index", len(w.items)).raw("item", raw))
+	}
+	w.items = append(w.items, raw)
+	w.kept += len(raw)
 }
 
 func (w *responsesWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
