@@ -29,6 +29,7 @@ type call struct {
 	a      *record.Attempt
 
 	reported bool // the provider has reported usage
+	notes    provider.Notes
 }
 
 // call calls a candidate once and passes the answer on. It records the attempt exactly
@@ -123,6 +124,8 @@ func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	}
 	defer response.Body.Close()
 	k.a.Status = response.StatusCode
+	k.notes = provider.NotesOf(response.Header)
+	k.a.UpstreamRequestID, k.a.RateLimits = k.notes.RequestID, k.notes.Limits
 	memory := k.x.hold()
 	defer memory.free()
 	answer := &holding{ReadCloser: response.Body, held: &memory}

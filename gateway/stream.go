@@ -116,10 +116,9 @@ func (s *stream) whole(ctx context.Context, response *http.Response) *provider.E
 		return s.t.provider.Reported(e)
 	}
 	answer, ok := wire.ReadAnswer(s.api, body)
+	s.report, s.textLength = answer.Report, len(answer.Text)
+	s.text.WriteString(answer.Text)
 	if !ok {
-		if answer.Report.Input() || answer.Report.Output() {
-			s.take(answer)
-		}
 		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider sent neither a stream nor an answer"}
 	}
 	s.take(answer)
@@ -127,8 +126,7 @@ func (s *stream) whole(ctx context.Context, response *http.Response) *provider.E
 	if err != nil {
 		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 	}
-	s.report, s.textLength, s.finished, s.translator = answer.Report, len(answer.Text), max(s.x.q.Answers, 1), nil
-	s.text.WriteString(answer.Text)
+	s.finished, s.translator = max(s.x.q.Answers, 1), nil
 	s.try.Answered()
 	s.a.FirstToken = time.Since(s.begun)
 	s.answerHeaders()
@@ -384,8 +382,14 @@ func (s *stream) end() *provider.Error {
 // broken ends a stream with an error in the client's API, after the client has received
 // part of the answer.
 func (s *stream) broken(e *provider.Error) {
-	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Message: e.Message, RequestID: s.x.id}
-	s.out = out.Event(s.x.reply.api, s.events).AppendTo(s.out)
+	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Param: e.Param, Message: e.Message, RequestID: s.x.id}
+	if e.Kind == provider.ContextLength {
+		out.Code = wire.TooLongCode
+		out.Overflow, _ = wire.TooLong(e.Code, e.Message)
+	}
+	for _, e := range out.Events(s.x.reply.api, s.events, s.a.AnswerID, s.c.Name) {
+		s.out = e.AppendTo(s.out)
+	}
 	if s.flush() {
 		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.t.provider.Name, "error", e.Public())
 	}

@@ -225,7 +225,7 @@ func (t *StreamTranslator) Close() []Event {
 		t.ended = true
 		e := &Error{Status: 502, Code: "stream_cut", Message: "the provider's stream ended early"}
 		if t.writer == nil {
-			return []Event{e.Event(t.to, 0)}
+			return e.Events(t.to, 0, "", "")
 		}
 		t.writer.fail(e)
 	case t.from == t.to && t.reader == nil:

@@ -58,7 +58,7 @@ func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 	w.add("", []byte(Done))
 }
 
-func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Event(Chat, 0)) }
+func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Events(Chat, 0, "", "")...) }
 
 // messagesWriter writes the events of Anthropic's messages, in which blocks do not
 // overlap.
@@ -137,7 +137,7 @@ func (w *messagesWriter) finish(s stop, sequence string, u carrot.Usage, _ bool)
 	w.event("message_stop", typed("message_stop"))
 }
 
-func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Event(Messages, 0)) }
+func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Events(Messages, 0, "", "")...) }
 
 // responsesWriter writes the events of OpenAI's responses.
 type responsesWriter struct {
@@ -329,6 +329,7 @@ func (w *responsesWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool
 }
 
 func (w *responsesWriter) fail(e *Error) {
-	w.list = append(w.list, e.Event(Responses, w.n))
-	w.n++
+	events := e.Events(Responses, w.n, w.head.id, w.head.model)
+	w.list = append(w.list, events...)
+	w.n += len(events)
 }

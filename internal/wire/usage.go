@@ -22,11 +22,19 @@ func ReadError(body []byte) *Error {
 	if !valid(body) {
 		return nil
 	}
-	v := gjson.ParseBytes(body)
+	v := unlisted(gjson.ParseBytes(body))
 	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
 		return streamError(v)
 	}
 	return nil
+}
+
+// unlisted returns the first element of a list, in which Gemini puts errors.
+func unlisted(v gjson.Result) gjson.Result {
+	if v.IsArray() {
+		return v.Get("0")
+	}
+	return v
 }
 
 // Answer holds what a gateway needs to know about a whole answer.
@@ -181,6 +189,9 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 	}
 	v := gjson.ParseBytes(e.Data)
 	if !v.IsObject() {
+		if e := ReadError(e.Data); e != nil {
+			return Chunk{Err: e}, true
+		}
 		return c, false
 	}
 	switch api {
@@ -324,7 +335,8 @@ func streamError(v gjson.Result) *Error {
 	} else if e.Type == gjson.String {
 		return &Error{Status: 502, Type: "server_error", Message: cmp.Or(e.Str, errorText(v, v))}
 	}
-	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: inner.Get("code").String(), Param: inner.Get("param").Str, Message: errorText(inner, v)}
+	code := cmp.Or(inner.Get("details.error_code").Str, inner.Get("code").String())
+	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: code, Param: inner.Get("param").Str, Message: errorText(inner, v)}
 	if e.Type == "error" {
 		e.Type = ""
 	}
@@ -333,16 +345,20 @@ func streamError(v gjson.Result) *Error {
 		of     string
 		status int
 	}{
-		{"overloaded_error", 529}, {"rate_limit", 429}, {"timeout", 504}, {"context_length_exceeded", 400}, {"invalid_request", 400},
-		{"invalid_prompt", 400}, {"content_filter", 400}, {"authentication", 401}, {"permission", 403}, {"not_found", 404},
+		{"overloaded", 529}, {"rate_limit", 429}, {"insufficient_quota", 429}, {"exceeded_current_quota", 429}, {"timeout", 504}, {TooLongCode, 400},
+		{"invalid_request", 400}, {"invalid_prompt", 400}, {"content_filter", 400}, {"content_policy", 400}, {"authentication", 401}, {"billing", 402},
+		{"permission", 403}, {"not_found", 404}, {"request_too_large", 413},
 	} {
 		if strings.Contains(kind, k.of) {
 			e.Status = k.status
 			break
 		}
 	}
-	if status := inner.Get("code"); status.Type == gjson.Number && status.Num >= 400 && status.Num < 600 {
-		e.Status = int(status.Num)
+	for _, status := range []gjson.Result{inner.Get("code"), inner.Get("status"), inner.Get("status_code"), inner.Get("http_status")} {
+		if status.Type == gjson.Number && status.Num >= 400 && status.Num < 600 {
+			e.Status = int(status.Num)
+			break
+		}
 	}
 	return e
 }
