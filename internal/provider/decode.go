@@ -92,9 +92,14 @@ func (o *opened) Read(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.r == nil && o.err == nil {
-		if o.r, o.err = o.open(o.from); o.err == io.EOF { // an empty body
-			o.err = io.ErrUnexpectedEOF
+		r, err := o.open(o.from)
+		switch err {
+		case nil:
+			o.r = r
+		case io.EOF: // an empty body
+			err = io.ErrUnexpectedEOF
 		}
+		o.err = err
 	}
 	if o.err != nil {
 		return 0, o.err
