@@ -126,7 +126,7 @@ func (s *stream) whole(ctx context.Context, response *http.Response) *provider.E
 	if err != nil {
 		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 	}
-	s.finished, s.translator = max(s.x.q.Answers, 1), nil
+	s.finished, s.stopped, s.translator = max(s.x.q.Answers, 1), true, nil
 	s.try.Answered()
 	s.a.FirstToken = time.Since(s.begun)
 	s.answerHeaders()
@@ -278,7 +278,7 @@ func (s *stream) add(e wire.Event) {
 		if s.x.q.AskUsage && !s.report.Input() && !s.report.Output() && s.translator == nil && s.complete() {
 			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
 		}
-		s.out = e.AppendTo(s.out)
+		s.out = wire.Event{Data: []byte(wire.Done)}.AppendTo(s.out) // clients do not accept white space
 		return
 	}
 	data, keep := wire.ForClient(s.x.reply.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {

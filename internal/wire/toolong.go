@@ -45,7 +45,7 @@ var tooLongWords = sync.OnceValue(func() []*regexp.Regexp {
 		`exceeded model token limit: (?P<m>\d+) \(requested: (?P<n>\d+)\)`,                                     // Kimi
 		`prompt token count of (?P<n>\d+) exceeds the limit of (?P<m>\d+)`,                                     // GitHub Copilot
 		`tokens in the prompt cannot exceed (?P<m>\d+) - received (?P<n>\d+)`,                                  // Cohere
-		`size limit exceeded by \d+ tokens.{0,150}limit for this model is (?P<m>\d+)`,                           // Cohere
+		`size limit exceeded by \d+ tokens.{0,150}limit for this model is (?P<m>\d+)`,                          // Cohere
 		`input token count \(?(?P<n>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<m>\d+)`,        // Gemini
 		`prompt contains (?P<n>\d+) tokens.{0,60}too large for model with (?P<m>\d+)`,                          // Mistral
 		`request \((?P<n>\d+) tokens\) exceeds the available context size \((?P<m>\d+)`,                        // llama.cpp
