@@ -108,6 +108,9 @@ func (k *call) finish(e *provider.Error) {
 		}
 	}
 	if e != nil {
+		if a.UpstreamRequestID == "" && len(a.RateLimits) == 0 {
+			a.UpstreamRequestID, a.RateLimits = e.Notes.RequestID, e.Notes.Limits
+		}
 		a.ErrorCode, a.Error = e.Code, e.Message
 		if e.Detail != "" {
 			a.Error += ": " + e.Detail

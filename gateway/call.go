@@ -29,6 +29,7 @@ type call struct {
 	a      *record.Attempt
 
 	reported bool // the provider has reported usage
+	notes    provider.Notes
 }
 
 // call calls a candidate once and passes the answer on. It records the attempt exactly
@@ -123,6 +124,8 @@ func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	}
 	defer response.Body.Close()
 	k.a.Status = response.StatusCode
+	k.notes = provider.NotesOf(response.Header)
+	k.a.UpstreamRequestID, k.a.RateLimits = k.notes.RequestID, k.notes.Limits
 	memory := k.x.hold()
 	defer memory.free()
 	answer := &holding{ReadCloser: response.Body, held: &memory}
@@ -154,7 +157,22 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	if err != nil {
 		return provider.NetworkError(ctx, err)
 	}
-	answer, ok := wire.ReadAnswer(k.api, body)
+	var answer wire.Answer
+	var ok bool
+	if wire.LooksStreamed(body) { // some servers always send streams
+		whole, report, err := wire.Collect(k.api, body, time.Now().Unix())
+		if said, ok := errors.AsType[*wire.Error](err); ok {
+			return k.t.provider.Reported(said)
+		}
+		if err != nil {
+			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: err.Error(), Quoted: true}
+		}
+		body = whole
+		answer, ok = wire.ReadAnswer(k.api, body)
+		answer.Report = report
+	} else {
+		answer, ok = wire.ReadAnswer(k.api, body)
+	}
 	if !ok {
 		if e := wire.ReadError(body); e != nil {
 			return k.t.provider.Reported(e)

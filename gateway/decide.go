@@ -180,6 +180,11 @@ func noCandidate(d carrot.Decision, s *selection) error {
 	}
 	e := invalid("", "no model can answer this request: %s", strings.Join(why, "; "))
 	e.Code = "no_candidate"
+	for _, a := range d.Candidates { // a shorter conversation could be answered
+		if o, ok := wire.TooLong("", a.Excluded); ok && slices.Contains(s.models, a.Name) && o.Max >= e.Overflow.Max {
+			e.Code, e.Overflow = wire.TooLongCode, o
+		}
+	}
 	return e
 }
 

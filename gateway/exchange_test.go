@@ -82,6 +82,61 @@ func TestExchanges(t *testing.T) {
 	}
 }
 
+// crossing has a model at a provider that follows a script. The provider has only the
+// API of the script.
+const crossing = `
+providers:
+  - {name: scripted, kind: KIND, base_url: $scripted/v1, apis: [API]}
+models:
+  - {name: gpt-4o-2024-08-06, provider: scripted, upstream: gpt-4o-mini-2024-07-18}
+policies:
+  - {name: auto, objective: quality}
+timeouts: {first_token: 300ms, total: 700ms}
+retry: {retries: 0}
+`
+
+// crossed are the scripts that clients of other APIs see too.
+var crossed = []string{"tool_call", "tool_call_stream", "whole_for_stream", "stream_for_whole", "no_message_stop", "only_done", "context_length_exceeded",
+	"rate_limited_retry_after", "not_found_404", "midstream_error_before_content", "midstream_error_after_content", "cut_connection"}
+
+// Clients of another API than the provider's get the answer, or the error, in the form
+// and the words of their own.
+func TestCrossedExchanges(t *testing.T) {
+	bodies := map[string]string{
+		"chat":      `{"model":"auto","messages":[{"role":"user","content":"What is the capital of France?"}]MORE}`,
+		"messages":  `{"model":"auto","max_tokens":1024,"messages":[{"role":"user","content":"What is the capital of France?"}]MORE}`,
+		"responses": `{"model":"auto","input":"What is the capital of France?"MORE}`,
+	}
+	paths := map[string]string{"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+	for client, body := range bodies {
+		for api := range bodies {
+			for _, name := range crossed {
+				data, err := os.ReadFile("../internal/simulate/testdata/scripts/" + api + "/" + name + ".txt")
+				if client == api || err != nil { // some scripts are of one API only
+					continue
+				}
+				t.Run(client+"-"+api+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					script, err := simulate.ParseScript(data)
+					if err != nil {
+						t.Fatal(err)
+					}
+					kind, more := "openai", ""
+					if api == "messages" {
+						kind = "anthropic"
+					}
+					if streams(script.Request) {
+						more = `,"stream":true`
+					}
+					r := newRig(t, strings.NewReplacer("KIND", kind, "API", api).Replace(crossing), map[string]http.Handler{"scripted": script})
+					a := r.post(t, paths[client], strings.Replace(body, "MORE", more, 1))
+					golden(t, filepath.Join("testdata", "exchange", client+"-"+api, name+".txt"), fmt.Sprintf("%s\n-- client --\n%s-- records --\n%s", script.Comment, transcript(a), summary(r.records.list())))
+				})
+			}
+		}
+	}
+}
+
 var modelField = regexp.MustCompile(`"model":"([^"]*)"`)
 
 func modelOf(request []byte) string { return string(modelField.FindSubmatch(request)[1]) }

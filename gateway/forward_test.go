@@ -391,11 +391,11 @@ func TestForbiddenKey(t *testing.T) {
 // reports, because it is billed.
 func TestBilledAndLost(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}`
-	const badCall = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{no"}}]},"finish_reason":"tool_calls"}],` + usage + `}`
-	const whole = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],` + usage + `}`
+	const badCall = `{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}],` + usage + `}`
+	const none = `{"id":"c","model":"m","choices":[],` + usage + `}`
 	for _, test := range []struct{ name, path, body, answer, code string }{
 		{"an answer that cannot be translated", "/v1/messages", `{"model":"auto","max_tokens":9,"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"x"}]}`, badCall, "untranslatable_answer"},
-		{"an answer that should be a stream", "/v1/chat/completions", chat("auto", "x", `"stream":true`), whole, "no_stream"},
+		{"neither a stream nor an answer", "/v1/chat/completions", chat("auto", "x", `"stream":true`), none, "no_stream"},
 	} {
 		handler := said(200, "application/json", test.answer)
 		r := newRig(t, strings.NewReplacer("/v1, api_keys: [key-one, key-two]}", "/v1, apis: [chat]}").Replace(pairConfig)+"retry: {retries: 0, fallbacks: 0}", map[string]http.Handler{"a": handler, "b": handler})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/provider"
 )
 
 // answerHeaders sets the headers that describe an answer before it begins.
@@ -28,6 +29,7 @@ func (k *call) answerHeaders() {
 			set("X-Carrot-Cost-Estimate", amount(e.Cost))
 		}
 	}
+	k.x.reply.notes(k.notes)
 	if k.run.request.debug && a.Decision != nil {
 		set("X-Carrot-Explanation", a.Decision.Reason())
 	}
@@ -66,8 +68,21 @@ func (r *run) retryAfter(wait time.Duration) {
 	}
 }
 
-// failureHeaders sets the headers for a request that c could not answer.
-func (r *run) failureHeaders(c *candidate) {
+// notes sets the headers that repeat what the provider says of the call in its own:
+// its id of the request and its rate limits.
+func (r *reply) notes(n provider.Notes) {
+	h := r.header()
+	if n.RequestID != "" {
+		h["X-Carrot-Upstream-Request-Id"] = []string{n.RequestID}
+	}
+	for name, value := range n.Limits {
+		h.Set(name, value)
+	}
+}
+
+// failureHeaders sets the headers for a request that c could not answer, because of e.
+func (r *run) failureHeaders(c *candidate, e *provider.Error) {
+	r.x.reply.notes(e.Notes)
 	h := r.x.reply.header()
 	h["X-Carrot-Model"] = []string{c.Name}
 	h["X-Carrot-Policy"] = []string{r.x.q.Model}

@@ -110,7 +110,7 @@ func (c openAIClient) seeResponse(t *testing.T, request []byte) (s seen) {
 			if strings.HasSuffix(e.Type, ".delta") {
 				s.text += e.Delta
 			}
-			got, s.code = e.Response, e.Code // of the last event
+			got, s.code = e.Response, cmp.Or(e.Code, string(e.Response.Error.Code)) // of the last event
 		}
 		s.err = stream.Err()
 	} else if whole, err := c.Responses.New(t.Context(), params); err != nil {

@@ -104,20 +104,27 @@ func (r *run) failed(c *candidate, e *provider.Error) error {
 }
 
 // refuse tells the client why the provider refused the request. If the client uses the
-// provider's API, it receives the provider's own answer.
+// provider's API, it receives the provider's own answer, unless that says in words of its
+// own that the request is too long: clients shorten their conversation only if they
+// recognize the words.
 func (r *run) refuse(c *candidate, e *provider.Error) error {
-	r.failureHeaders(c)
-	reply := &r.x.reply
-	if c.target().provider.Speaks(reply.api) == reply.api && wire.Has(e.Body, "error") {
+	r.failureHeaders(c, e)
+	reply, tooLong := &r.x.reply, e.Kind == provider.ContextLength
+	if c.target().provider.Speaks(reply.api) == reply.api && wire.Has(e.Body, "error") && (!tooLong || wire.SaysTooLong(reply.api, e.Body)) {
 		reply.whole(e.Status, e.Body)
 		return nil
 	}
-	return &wire.Error{Status: e.Status, Code: e.Code, Message: e.Message}
+	out := &wire.Error{Status: e.Status, Code: e.Code, Param: e.Param, Message: e.Message}
+	if tooLong {
+		out.Status, out.Code = http.StatusBadRequest, wire.TooLongCode
+		out.Overflow, _ = wire.TooLong(e.Code, e.Message)
+	}
+	return out
 }
 
 // deny tells the client why the gateway did not allow the call.
 func (r *run) deny(c *candidate, e *provider.Error) error {
-	r.failureHeaders(c)
+	r.failureHeaders(c, e)
 	r.retryAfter(e.RetryAfter)
 	out := &wire.Error{Status: e.Status, Type: "permission_error", Code: e.Code, Message: e.Message}
 	switch e.Status {
@@ -134,7 +141,7 @@ func (r *run) deny(c *candidate, e *provider.Error) error {
 // exhausted returns the error for a request that no candidate could answer. It
 // contains the last error.
 func (r *run) exhausted(c *candidate, e *provider.Error) error {
-	r.failureHeaders(c)
+	r.failureHeaders(c, e)
 	said := "no model could answer in one attempt"
 	switch {
 	case r.attempts == 0:
@@ -148,12 +155,15 @@ func (r *run) exhausted(c *candidate, e *provider.Error) error {
 		wait = r.x.routes.config.Breaker.Open
 	}
 	r.retryAfter(wait)
-	switch e.Kind {
-	case provider.RateLimited:
-		out.Type = "rate_limit_error"
-	case provider.KeyRefused: // the details are not for the client
+	switch {
+	case e.Kind == provider.RateLimited:
+		out.Status, out.Type = http.StatusTooManyRequests, "rate_limit_error"
+	case e.Kind == provider.KeyRefused && e.Code == provider.CodeNoQuota:
+		out.Status, out.Type = http.StatusTooManyRequests, "insufficient_quota"
+		out.Message = fmt.Sprintf("%s: provider %s has no quota left for the gateway's key", said, c.target().provider.Name)
+	case e.Kind == provider.KeyRefused: // the details are not for the client
 		out.Status, out.Code, out.Message = http.StatusBadGateway, "key_refused", fmt.Sprintf("provider %s refused the gateway's key", c.target().provider.Name)
-	case provider.Timeout:
+	case e.Kind == provider.Timeout:
 		out.Status = cmp.Or(e.Status, http.StatusGatewayTimeout)
 	default:
 		if out.Status < 500 || out.Status > 599 {

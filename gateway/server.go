@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -249,12 +250,12 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := []listed{}
-	for _, name := range x.routes.names {
+	for _, name := range slices.Concat(x.routes.names, x.routes.embeddingNames()) {
 		if client.restricted() && !slices.Contains(client.Limits.Policies, name) {
 			continue
 		}
 		owner := "carrot"
-		if c := x.routes.byName[name]; c != nil {
+		if c := cmp.Or(x.routes.byName[name], x.routes.embeddings[name]); c != nil {
 			owner = c.target().provider.Name
 		}
 		list = append(list, listed{name, "model", "model", 0, "1970-01-01T00:00:00Z", owner, name})

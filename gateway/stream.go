@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -42,14 +43,16 @@ type stream struct {
 	textLength int
 	finished   int  // complete answers
 	done       bool // the mark that ends a chat stream was passed on
+	stopped    bool // the provider sent the last event of a stream
 	events     int  // passed on
 }
 
 // relay passes the stream on. It returns an error even if the client has received part
 // of the answer, in which case reply.sent is set.
 func (s *stream) relay(ctx context.Context, response *http.Response) *provider.Error {
-	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
-		return s.noStream(ctx, response)
+	take := s.pump
+	if !streamed(response) {
+		take = s.whole
 	}
 	if s.api != s.x.reply.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
@@ -59,7 +62,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 		}
 	}
 	log, id := s.x.g.log, s.x.id
-	e := contained(log, id, func() *provider.Error { return s.pump(ctx, response.Body) })
+	e := contained(log, id, func() *provider.Error { return take(ctx, response) })
 	e = contained(log, id, func() *provider.Error {
 		s.settle()
 		if e != nil {
@@ -79,9 +82,33 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 	return e
 }
 
-// noStream returns the error for an answer that should have been a stream. It is often
-// an error with status 200.
-func (s *stream) noStream(ctx context.Context, response *http.Response) *provider.Error {
+// streamed reports whether an answer is a stream. If the header does not say so, the
+// first byte does.
+func streamed(response *http.Response) bool {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		return true
+	}
+	body := bufio.NewReaderSize(response.Body, 512)
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, response.Body}
+	for at := 1; ; at++ {
+		head, err := body.Peek(at)
+		if err != nil {
+			return !strings.HasPrefix(response.Header.Get("Content-Type"), "application/json")
+		}
+		switch c := head[at-1]; {
+		case c <= ' ', c >= 0x80: // white space or a byte order mark
+		default:
+			return c != '{' && c != '['
+		}
+	}
+}
+
+// whole passes an answer on that is not a stream, although one was asked for. It is
+// often an error with status 200.
+func (s *stream) whole(ctx context.Context, response *http.Response) *provider.Error {
 	body, err := provider.ReadAnswer(response, maxAnswer)
 	if err != nil {
 		return provider.NetworkError(ctx, err)
@@ -89,10 +116,29 @@ func (s *stream) noStream(ctx context.Context, response *http.Response) *provide
 	if e := wire.ReadError(body); e != nil {
 		return s.t.provider.Reported(e)
 	}
-	if answer, ok := wire.ReadAnswer(s.api, body); ok {
-		s.take(answer)
+	answer, ok := wire.ReadAnswer(s.api, body)
+	s.report, s.textLength = answer.Report, len(answer.Text)
+	s.text.WriteString(answer.Text)
+	if !ok {
+		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider sent neither a stream nor an answer"}
 	}
-	return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "no_stream", Message: "the provider did not send a stream"}
+	s.take(answer)
+	events, err := wire.Events(body, s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens, s.a.Usage)
+	if err != nil {
+		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
+	}
+	s.finished, s.stopped, s.translator = max(s.x.q.Answers, 1), true, nil
+	s.try.Answered()
+	s.a.FirstToken = time.Since(s.begun)
+	s.answerHeaders()
+	s.x.reply.begin()
+	for _, e := range events {
+		s.add(e)
+		if len(s.out) > 32<<10 && !s.flush() {
+			return errHungUp
+		}
+	}
+	return nil
 }
 
 // flushing reads a provider's stream. Before each read, which may have to wait, it
@@ -127,7 +173,8 @@ func drain(body io.ReadCloser) {
 const lateFor = 5 * time.Second
 
 // pump reads events and passes them on until the stream ends.
-func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
+func (s *stream) pump(ctx context.Context, response *http.Response) *provider.Error {
+	body := response.Body
 	decoder := wire.NewDecoder(flushing{body, s})
 	for {
 		e, err := decoder.Next()
@@ -152,6 +199,13 @@ func (s *stream) pump(ctx context.Context, body io.ReadCloser) *provider.Error {
 			return s.t.provider.Reported(chunk.Err)
 		}
 		s.note(&chunk)
+		if e.IsDone() && s.api != wire.Chat { // some servers end every stream with this mark
+			if !s.complete() {
+				return &provider.Error{Kind: provider.Network, Code: "stream_cut", Message: "the provider's stream ended early"}
+			}
+			return nil
+		}
+		s.stopped = chunk.Last
 		if err := s.pass(e); err != nil {
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_chunk", Ours: true, Message: err.Error(), Quoted: true}
 		}
@@ -220,12 +274,12 @@ func (s *stream) pass(e wire.Event) error {
 
 // add adds an event in the client's API to those to be written.
 func (s *stream) add(e wire.Event) {
-	if s.x.reply.api == wire.Chat && string(e.Data) == wire.Done {
+	if s.x.reply.api == wire.Chat && e.IsDone() {
 		s.done = true
 		if s.x.q.AskUsage && !s.report.Input() && !s.report.Output() && s.translator == nil && s.complete() {
 			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
 		}
-		s.out = e.AppendTo(s.out)
+		s.out = wire.Event{Data: []byte(wire.Done)}.AppendTo(s.out) // clients do not accept white space
 		return
 	}
 	data, keep := wire.ForClient(s.x.reply.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
@@ -314,8 +368,11 @@ func (s *stream) end() *provider.Error {
 			s.add(e)
 		}
 	}
-	if s.x.reply.api == wire.Chat && !s.done { // some servers omit the mark
+	switch { // some servers omit the last event
+	case s.x.reply.api == wire.Chat && !s.done:
 		s.add(wire.Event{Data: []byte(wire.Done)})
+	case s.x.reply.api == wire.Messages && s.api == wire.Messages && !s.stopped:
+		s.add(wire.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
 	}
 	if !s.flush() {
 		return errHungUp
@@ -326,8 +383,14 @@ func (s *stream) end() *provider.Error {
 // broken ends a stream with an error in the client's API, after the client has received
 // part of the answer.
 func (s *stream) broken(e *provider.Error) {
-	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Message: e.Message, RequestID: s.x.id}
-	s.out = out.Event(s.x.reply.api, s.events).AppendTo(s.out)
+	out := wire.Error{Status: cmp.Or(e.Status, http.StatusBadGateway), Code: e.Code, Param: e.Param, Message: e.Message, RequestID: s.x.id}
+	if e.Kind == provider.ContextLength {
+		out.Code = wire.TooLongCode
+		out.Overflow, _ = wire.TooLong(e.Code, e.Message)
+	}
+	for _, e := range out.Events(s.x.reply.api, s.events, s.a.AnswerID, s.c.Name) {
+		s.out = e.AppendTo(s.out)
+	}
 	if s.flush() {
 		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.t.provider.Name, "error", e.Public())
 	}

@@ -30,7 +30,8 @@ func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil 
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
 // a line break. The keys client, labels, session, first, shadow, answer_id,
-// error_code, error, decision, prompt and answer are omitted if they are empty.
+// upstream_request_id, rate_limits, error_code, error, decision, prompt and answer are
+// omitted if they are empty.
 // Costs are exact to a pico-dollar, and null if they are unknown; durations are
 // exact to a nanosecond. The decision is written in the form carrot.decision/1. A
 // prompt that is not a JSON object is written as a string.
@@ -64,6 +65,10 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendField(b, `,"provider":`, a.Provider)
 	b = appendField(b, `,"upstream_model":`, a.UpstreamModel)
 	b = appendKnown(b, `,"answer_id":`, a.AnswerID)
+	b = appendKnown(b, `,"upstream_request_id":`, a.UpstreamRequestID)
+	if len(a.RateLimits) > 0 {
+		b = appendLabels(append(b, `,"rate_limits":`...), a.RateLimits)
+	}
 	b = appendField(b, `,"outcome":`, string(a.Outcome))
 	b = appendInt(b, `,"status":`, a.Status)
 	b = appendKnown(b, `,"error_code":`, a.ErrorCode)
@@ -122,7 +127,7 @@ func appendCost(b []byte, key string, cost carrot.USD, unknown bool) []byte {
 	return cost.AppendJSON(b)
 }
 
-// appendLabels writes labels sorted by name.
+// appendLabels writes labels, or other texts by name, sorted by name.
 func appendLabels(b []byte, labels map[string]string) []byte {
 	for i, name := range slices.Sorted(maps.Keys(labels)) {
 		b = append(b, "{,"[min(i, 1)])
@@ -165,6 +170,8 @@ type attemptJSON struct {
 	Provider      string            `json:"provider"`
 	UpstreamModel string            `json:"upstream_model"`
 	AnswerID      string            `json:"answer_id"`
+	RequestThere  string            `json:"upstream_request_id"`
+	RateLimits    map[string]string `json:"rate_limits"`
 	Outcome       Outcome           `json:"outcome"`
 	Status        int               `json:"status"`
 	ErrorCode     string            `json:"error_code"`
@@ -207,7 +214,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 	out := Attempt{
 		Time: in.Time.UTC(), RequestID: in.RequestID, Number: in.Number, Client: in.Client, Labels: in.Labels, API: in.API, Session: in.Session, Stream: in.Stream,
 		Policy: in.Policy, First: in.First, Reason: in.Reason, Decision: in.Decision, Propensity: in.Propensity, Shadow: in.Shadow,
-		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID,
+		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID, UpstreamRequestID: in.RequestThere, RateLimits: in.RateLimits,
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,

@@ -42,6 +42,7 @@ func exampleAttempt() *Attempt {
 		},
 		Shadow: &Shadow{Model: "small", Saved: 1_500_000_001, Gain: -0.25},
 		First:  "large", Candidate: "large", Provider: "openai", UpstreamModel: "large-2026-11-01", AnswerID: "chatcmpl-1",
+		UpstreamRequestID: "req_9", RateLimits: map[string]string{"x-ratelimit-remaining-requests": "7", "x-ratelimit-limit-requests": "10"},
 		Outcome: Broken, Status: 200, ErrorCode: "server_error", Error: "the stream ended <early>",
 		Usage: carrot.Usage{Input: 60, CachedInput: 40, CacheWrite: 5, Output: 180, Reasoning: 20}, Estimated: true, Cost: 1_234_567_890_123, Expected: 1_750_000_001,
 		FirstToken: 250*time.Millisecond + 1, Upstream: 3*time.Second + 5*time.Microsecond, Overhead: 300 * time.Microsecond,
@@ -71,8 +72,8 @@ func TestAttemptGolden(t *testing.T) {
 	}
 }
 
-// Lines of an earlier release, which had no labels, no unknown costs and no objective
-// of a policy, are read.
+// Lines of an earlier release, which had no labels, no unknown costs, no objective of a
+// policy and nothing of the provider's headers, are read.
 func TestEarlierRelease(t *testing.T) {
 	line, err := os.ReadFile("testdata/attempt-2026-11-24.json")
 	if err != nil {
@@ -83,7 +84,7 @@ func TestEarlierRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := exampleAttempt()
-	want.Labels, want.Expected = nil, 0
+	want.Labels, want.Expected, want.UpstreamRequestID, want.RateLimits = nil, 0, "", nil
 	want.Prompt = got.Prompt // it is indented in the file
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -150,6 +151,7 @@ func TestAttemptRoundTrip(t *testing.T) {
 	f(func(*Attempt) {})
 	f(func(a *Attempt) { a.Decision, a.Shadow, a.Prompt, a.Answer = nil, nil, nil, "" })
 	f(func(a *Attempt) { a.Client, a.Labels, a.Session, a.ErrorCode, a.Error = "", nil, "", "", "" })
+	f(func(a *Attempt) { a.UpstreamRequestID, a.RateLimits = "", nil })
 	f(func(a *Attempt) { a.Cost, a.CostUnknown = 0, true })
 	f(func(a *Attempt) { a.Expected, a.ExpectedUnknown = 0, true })
 	f(func(a *Attempt) { a.Decision.Policy, a.Decision.Objective = "auto:cheap", carrot.Cheap })

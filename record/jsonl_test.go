@@ -646,7 +646,7 @@ func TestJSONLRenameFails(t *testing.T) {
 func TestJSONLBoundsTexts(t *testing.T) {
 	long := strings.Repeat("é", 10<<20)
 	a := commonAttempt()
-	a.RequestID, a.Session, a.UpstreamModel, a.AnswerID, a.ErrorCode, a.Error = long, long, long, long, long, long
+	a.RequestID, a.Session, a.UpstreamModel, a.AnswerID, a.UpstreamRequestID, a.ErrorCode, a.Error = long, long, long, long, long, long, long
 	path := filepath.Join(t.TempDir(), "r.jsonl")
 	j := openForTest(t, path, 0, 0)
 	if err := j.Record(t.Context(), a); err != nil {
@@ -669,7 +669,7 @@ func TestJSONLBoundsTexts(t *testing.T) {
 	for _, c := range []struct {
 		text  string
 		limit int
-	}{{got.RequestID, maxName}, {got.Session, maxName}, {got.UpstreamModel, maxName}, {got.AnswerID, maxName}, {got.ErrorCode, maxName}, {got.Error, maxError}} {
+	}{{got.RequestID, maxName}, {got.Session, maxName}, {got.UpstreamModel, maxName}, {got.AnswerID, maxName}, {got.UpstreamRequestID, maxName}, {got.ErrorCode, maxName}, {got.Error, maxError}} {
 		if n := len(c.text); n > c.limit || n < c.limit-utf8.UTFMax || !utf8.ValidString(c.text) || strings.Contains(c.text, "\ufffd") || !strings.HasSuffix(c.text, "é… (20971520 bytes)") {
 			t.Errorf("%d bytes are recorded as %d: %q", len(long), n, c.text)
 		}

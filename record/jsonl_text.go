@@ -22,11 +22,11 @@ const (
 // they are short enough. Names from the configuration, such as models and clients, are not cut.
 func bounded(a *Attempt) *Attempt {
 	if len(a.RequestID) <= maxName && len(a.Session) <= maxName && len(a.UpstreamModel) <= maxName &&
-		len(a.AnswerID) <= maxName && len(a.ErrorCode) <= maxName && len(a.Error) <= maxError {
+		len(a.AnswerID) <= maxName && len(a.UpstreamRequestID) <= maxName && len(a.ErrorCode) <= maxName && len(a.Error) <= maxError {
 		return a
 	}
 	b := *a
-	for _, s := range []*string{&b.RequestID, &b.Session, &b.UpstreamModel, &b.AnswerID, &b.ErrorCode} {
+	for _, s := range []*string{&b.RequestID, &b.Session, &b.UpstreamModel, &b.AnswerID, &b.UpstreamRequestID, &b.ErrorCode} {
 		*s = cut(*s, maxName)
 	}
 	b.Error = cut(b.Error, maxError)

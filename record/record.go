@@ -66,6 +66,11 @@ type Attempt struct {
 	Provider      string
 	UpstreamModel string // the model's name in the answer, or else in the configuration
 	AnswerID      string // the provider's id of the answer, if it sent one
+	// UpstreamRequestID is the provider's id of the request, and RateLimits are its
+	// headers about rate limits, by their names in lower case. Both are from the
+	// headers of its answer, if that has them.
+	UpstreamRequestID string
+	RateLimits        map[string]string
 
 	Outcome   Outcome
 	Status    int    // the provider's HTTP status, or the one that describes the failure; 0: none

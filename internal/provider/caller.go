@@ -284,12 +284,12 @@ func ReadAnswer(response *http.Response, limit int64) ([]byte, error) {
 	if n >= 0 && n <= min(1<<20, limit) {
 		body := make([]byte, n)
 		_, err := io.ReadFull(response.Body, body)
-		return body, err
+		return withoutMark(body), err
 	}
 	if n <= limit {
 		body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 		if err != nil || int64(len(body)) <= limit {
-			return body, err
+			return withoutMark(body), err
 		}
 	}
 	if limit < 1<<20 {

@@ -26,8 +26,8 @@ func (u *Upstream) decodeEmbeddings(answer []byte, n, dim int) ([][]float32, err
 	}
 	if list.Data == nil {
 		// Some servers report errors with status 200.
-		if code, message := parseError(answer); code != "" || message != "" {
-			return nil, u.judge(http.StatusOK, code, message)
+		if code, param, message := parseError(answer); code != "" || message != "" {
+			return nil, u.judge(http.StatusOK, code, param, message)
 		}
 	}
 	if len(list.Data) != n {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/carrot-router/carrot/internal/wire"
 )
@@ -29,7 +32,7 @@ const (
 	Timeout       ErrorKind = "timeout"        // no answer in time: try another target
 	Server        ErrorKind = "server"         // 5xx: retry, then try another target
 	RateLimited   ErrorKind = "rate_limited"   // 429: try another key, then another target
-	KeyRefused    ErrorKind = "key_refused"    // 401, 402, 403: try another key
+	KeyRefused    ErrorKind = "key_refused"    // 401, 402, 403, or no quota is left: try another key
 	ContextLength ErrorKind = "context_length" // the request is too long: try a model with a longer context
 	Invalid       ErrorKind = "refused"        // the request is at fault: tell the client
 	Canceled      ErrorKind = "canceled"       // the client has hung up
@@ -45,11 +48,16 @@ const (
 	codeBadAddress  = "bad_address" // the base URL is wrong
 )
 
+// CodeNoQuota is the code of an error that says that the key's account has no quota or
+// credit left, whatever the provider calls that.
+const CodeNoQuota = "insufficient_quota"
+
 // Error describes a call that failed.
 type Error struct {
 	Kind       ErrorKind
 	Status     int           // HTTP status; 0: unknown
 	Code       string        // the provider's code or type, or what failed; may be empty
+	Param      string        // the field of the request that is wrong, in the provider's API; may be empty
 	Message    string        // shortened, without control characters and keys; may be empty
 	Detail     string        // more for the log: it may have internal addresses
 	Ours       bool          // the fault is this program's, not the provider's
@@ -58,6 +66,7 @@ type Error struct {
 	OfModel    bool          // the key is refused for this model, but perhaps not for others
 	RetryAfter time.Duration // the wait that the provider asked for; 0: none
 	Body       []byte        // the provider's answer with the error, without keys
+	Notes      Notes         // in the headers of the provider's answer
 	Tries      int           // calls that a Caller made; 0: none, or there was no Caller
 	Err        error         // the context's error, if that ended the call
 }
@@ -132,16 +141,23 @@ func broken(err error) string {
 // Reported returns the [Error] for one that the provider sent with a status of 2xx:
 // within a stream, or instead of an answer.
 func (u *Upstream) Reported(e *wire.Error) *Error {
-	return u.judge(e.Status, cmp.Or(e.Code, e.Type), e.Message)
+	return u.judge(e.Status, cmp.Or(e.Code, e.Type), e.Param, e.Message)
 }
 
 // judge classifies an error that the provider reported.
-func (u *Upstream) judge(status int, code, message string) *Error {
-	code, message = u.clean(code), u.clean(message)
+func (u *Upstream) judge(status int, code, param, message string) *Error {
+	code, param, message = u.clean(code), u.clean(param), u.clean(message)
 	if len(code) > maxCode || strings.ContainsRune(code, ' ') {
 		code = "" // several words may quote the prompt
 	}
-	return &Error{Kind: kindOf(status, code, message), Status: status, Code: code, Message: message, Quoted: true, Said: true,
+	if len(param) > maxCode {
+		param = ""
+	}
+	kind := kindOf(status, code, message)
+	if kind == KeyRefused && noQuota(status, code, message) {
+		code = CodeNoQuota
+	}
+	return &Error{Kind: kind, Status: status, Code: code, Param: param, Message: message, Quoted: true, Said: true,
 		OfModel: status == http.StatusForbidden && strings.Contains(strings.ToLower(code+" "+message), "model")}
 }
 
@@ -150,18 +166,23 @@ const maxCode = 64
 
 // refusal returns the error for an answer whose status is not 2xx.
 func (u *Upstream) refusal(response *http.Response, report []byte) *Error {
-	code, message := parseError(report)
+	code, param, message := parseError(report)
 	for _, secret := range u.secrets() {
 		report = bytes.ReplaceAll(report, []byte(secret), []byte("***"))
 	}
-	e := u.judge(response.StatusCode, code, message)
+	e := u.judge(response.StatusCode, code, param, message)
 	if to, err := response.Location(); err == nil && e.Status < 400 {
 		e.Message = "the provider has moved to " + to.Scheme + "://" + to.Host + to.Path
 	}
 	if e.Message == "" { // not before judge, since the report may quote the client
 		e.Message = u.clean(cmp.Or(strings.TrimSpace(string(report)), unexplained(e.Status)))
 	}
-	e.Body, e.RetryAfter = report, retryAfter(response.Header.Get("Retry-After"), time.Now())
+	e.Body, e.RetryAfter, e.Notes = report, retryAfter(response.Header.Get("Retry-After"), time.Now()), NotesOf(response.Header)
+	if o, _ := wire.TooLong(e.Code, e.Message); e.Kind == ContextLength && o.Tokens == 0 {
+		if n, limit := gjson.GetBytes(report, "error.n_prompt_tokens").Int(), gjson.GetBytes(report, "error.n_ctx").Int(); n > 0 && limit > 0 { // llama.cpp
+			e.Message += fmt.Sprintf(": request (%d tokens) exceeds the available context size (%d tokens)", n, limit)
+		}
+	}
 	return e
 }
 
@@ -175,28 +196,35 @@ func unexplained(status int) string {
 
 // kindOf classifies an error by its status, code and message.
 func kindOf(status int, code, message string) ErrorKind {
+	_, tooLong := wire.TooLong(code, message)
 	switch {
-	case status == http.StatusTooManyRequests:
+	case noQuota(status, code, message):
+		return KeyRefused
+	case status == http.StatusTooManyRequests, status == http.StatusRequestEntityTooLarge && strings.Contains(code, "rate_limit"): // Groq
 		return RateLimited
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
 		return KeyRefused
+	case tooLong:
+		return ContextLength
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly || status >= 500 || status < 400:
 		return Server
-	case tooLong(code, message):
-		return ContextLength
 	}
 	return Invalid
 }
 
-// tooLong reports whether a request was refused because it is too long. Providers
-// say so in many ways.
-func tooLong(code, message string) bool {
-	if code == "context_length_exceeded" || code == "string_above_max_length" {
+// noQuota reports whether the account of the key has no quota or credit left. Some
+// providers say so with the status of a bad request or of a rate limit.
+func noQuota(status int, code, message string) bool {
+	switch strings.ToLower(code) {
+	case CodeNoQuota, "exceeded_current_quota_error", "billing_error", "billing_not_active", "billing_hard_limit_reached", "insufficient_balance",
+		"insufficient_credits", "credits_required", "arrearage", "1113": // OpenAI, Kimi, Anthropic, DeepSeek and others, Qwen, Z.ai
 		return true
 	}
+	if status != http.StatusBadRequest && status != http.StatusPaymentRequired && status != http.StatusForbidden {
+		return false
+	}
 	message = strings.ToLower(message)
-	for _, words := range []string{"context length", "context window", "prompt is too long", "input is too long", "too many input tokens",
-		"maximum number of tokens", "input token count", "exceeds the maximum number of tokens"} {
+	for _, words := range []string{"credit balance is too low", "insufficient balance", "insufficient credits", "used all available credits", "account is in good standing"} { // Anthropic, DeepSeek, OpenRouter, xAI, Qwen
 		if strings.Contains(message, words) {
 			return true
 		}
@@ -258,21 +286,26 @@ func (u *Upstream) clean(text string) string {
 	return text
 }
 
-// parseError finds code and message in the body of an error. It understands
-// OpenAI's form, {"error":{"message","type","code"}}, and similar ones:
-// {"error":"message"}, the fields without the outer object, and detail or msg
-// instead of message, which may also be lists. It returns nothing of other JSON or
-// of HTML, since these may repeat the prompt.
-func parseError(body []byte) (code, message string) {
+// parseError finds code, parameter and message in the body of an error. It understands
+// OpenAI's form, {"error":{"message","type","param","code"}}, and similar ones:
+// {"error":"message"}, the fields without the outer object, detail or msg instead of
+// message, which may also be lists, Anthropic's code within details, and a list of
+// which the first element is the error. It returns nothing of other JSON or of HTML,
+// since these may repeat the prompt.
+func parseError(body []byte) (code, param, message string) {
+	var list []json.RawMessage
+	if json.Unmarshal(body, &list) == nil && len(list) > 0 { // Gemini
+		body = list[0]
+	}
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
 		errorFields
 	}
 	if json.Unmarshal(body, &envelope) != nil {
 		if text := strings.TrimSpace(string(body)); !json.Valid(body) && text != "" && !strings.ContainsAny(text[:1], "<{[") {
-			return "", text
+			return "", "", text
 		}
-		return "", ""
+		return "", "", ""
 	}
 	fields := envelope.errorFields
 	var inner errorFields
@@ -281,7 +314,7 @@ func parseError(body []byte) (code, message string) {
 	} else if json.Unmarshal(envelope.Error, &inner) == nil && inner.code()+inner.words(0) != "" {
 		fields = inner
 	}
-	return fields.code(), fields.words(0)
+	return fields.code(), jsonText(fields.Param), fields.words(0)
 }
 
 // errorFields are the fields that describe an error. Their types differ between
@@ -290,11 +323,19 @@ type errorFields struct {
 	Message json.RawMessage `json:"message"`
 	Type    json.RawMessage `json:"type"`
 	Code    json.RawMessage `json:"code"`
+	Param   json.RawMessage `json:"param"`
+	Details json.RawMessage `json:"details"`
 	Detail  json.RawMessage `json:"detail"`
 	Msg     json.RawMessage `json:"msg"`
 }
 
-func (f *errorFields) code() string { return cmp.Or(jsonText(f.Code), jsonText(f.Type)) }
+func (f *errorFields) code() string {
+	var details struct {
+		Code json.RawMessage `json:"error_code"`
+	}
+	_ = json.Unmarshal(f.Details, &details) // of other forms, nothing is read
+	return cmp.Or(jsonText(details.Code), jsonText(f.Code), jsonText(f.Type))
+}
 
 // words returns the message, whichever field it is in.
 func (f *errorFields) words(depth int) string {

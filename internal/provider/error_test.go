@@ -13,7 +13,7 @@ import (
 func TestParseError(t *testing.T) {
 	check := func(body, wantCode, wantMessage string) {
 		t.Helper()
-		if code, message := parseError([]byte(body)); code != wantCode || message != wantMessage {
+		if code, _, message := parseError([]byte(body)); code != wantCode || message != wantMessage {
 			t.Errorf("parseError(%s) = %q, %q, want %q, %q", body, code, message, wantCode, wantMessage)
 		}
 	}

@@ -151,6 +151,10 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	if err != nil {
 		return nil, NetworkError(ctx, err)
 	}
+	if err := decoded(response); err != nil {
+		response.Body.Close()
+		return nil, err
+	}
 	if response.StatusCode >= 200 && response.StatusCode < 300 {
 		return response, nil
 	}
@@ -162,7 +166,7 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	defer late.Stop()
 	// An incomplete report is better than none.
 	report, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorAnswer))
-	return nil, u.refusal(response, report)
+	return nil, u.refusal(response, withoutMark(report))
 }
 
 // maxErrorWait limits the reading of an answer that reports an error, so that its

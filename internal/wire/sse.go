@@ -17,6 +17,15 @@ type Event struct {
 // Done is the data of the event that ends a stream of chat completions.
 const Done = "[DONE]"
 
+// isDone reports whether data end a stream of chat completions. Some servers add white
+// space.
+func isDone(data []byte) bool {
+	return len(data) < 64 && string(bytes.TrimSpace(data)) == Done
+}
+
+// IsDone reports whether the event ends a stream of chat completions.
+func (e Event) IsDone() bool { return isDone(e.Data) }
+
 // ErrEventTooLong reports an event longer than a Decoder's limit.
 var ErrEventTooLong = errors.New("server-sent event is too long")
 

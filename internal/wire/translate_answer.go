@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,8 @@ type answer struct {
 	sequence string // the stop sequence that ended the answer, if known
 	usage    carrot.Usage
 	hasUsage bool
+	calls    int  // number of calls
+	own      bool // parts that only the provider's API has are kept
 }
 
 // head is the description of an answer.
@@ -43,6 +46,7 @@ const (
 	saidRefusal
 	saidThinking // never written for Messages, see writeMessages
 	saidCall
+	saidOwn // a block or item that only the provider's API has; its text is its JSON
 )
 
 // stop is why an answer ended.
@@ -62,7 +66,7 @@ func chatStop(word string) stop {
 	switch word {
 	case "":
 		return stopNone
-	case "length":
+	case "length", "max_tokens", "model_length", "model_context_window_exceeded": // the last ones are Mistral's and Z.ai's
 		return stopLength
 	case "tool_calls", "function_call":
 		return stopTool
@@ -115,10 +119,13 @@ func responsesStop(r gjson.Result) stop {
 }
 
 // settled corrects the reason by the content of the answer. An answer with calls
-// ends with stopTool, whatever word the provider used.
+// ends with stopTool, whatever word the provider used, unless the arguments of one
+// are cut: then it reached a limit, and no client may make the call.
 // Anthropic reports a refusal as the reason, OpenAI in the text.
-func (s stop) settled(to API, calls, refused bool) stop {
+func (s stop) settled(to API, calls, refused, cut bool) stop {
 	switch {
+	case cut && s != stopFilter:
+		return stopLength
 	case s == stopEnd && calls:
 		return stopTool
 	case s == stopTool && !calls, s == stopNone:
@@ -134,7 +141,13 @@ func readAnswer(api API, v gjson.Result) (*answer, error) {
 	if e := v.Get("error"); e.IsObject() {
 		return nil, streamError(v)
 	}
-	a := &answer{head: readHead(v)}
+	return readParts(api, v, false)
+}
+
+// readParts reads a whole answer. own says that it is for a client of the same API,
+// so that what no other API has is kept.
+func readParts(api API, v gjson.Result, own bool) (*answer, error) {
+	a := &answer{head: readHead(v), own: own}
 	var err error
 	switch api {
 	case Chat:
@@ -170,10 +183,32 @@ func (a *answer) add(s said) {
 }
 
 // addText adds a text, unless it is empty.
-func (a *answer) addText(kind saidKind, v gjson.Result) {
-	if v.Str != "" {
-		a.add(said{kind: kind, text: v.Str})
+func (a *answer) addText(kind saidKind, text string) {
+	if text != "" {
+		a.add(said{kind: kind, text: text})
 	}
+}
+
+// addCall adds a call.
+func (a *answer) addCall(id, name string, arguments gjson.Result) {
+	a.calls++
+	a.add(said{kind: saidCall, id: cmp.Or(id, a.callID(a.calls-1)), name: name, text: argumentsOf(arguments)})
+}
+
+// callID makes an id for a call that has none, from the id of its answer: the id of
+// a call must differ from those of earlier answers.
+func (h *head) callID(i int) string {
+	id := callID(cmp.Or(h.id, h.created))
+	return "call_" + id[max(0, len(id)-40):] + "_" + strconv.Itoa(i)
+}
+
+// argumentsOf returns the arguments of a call, which some servers send as an object
+// in place of its JSON in a string.
+func argumentsOf(v gjson.Result) string {
+	if v.IsObject() || v.IsArray() {
+		return v.Raw
+	}
+	return v.Str
 }
 
 func (a *answer) readChat(v gjson.Result) error {
@@ -183,13 +218,43 @@ func (a *answer) readChat(v gjson.Result) error {
 		return errors.New("the answer has no message")
 	}
 	a.stop = chatStop(choice.Get("finish_reason").Str)
-	a.addText(saidThinking, reasoningOf(m))
-	a.addText(saidText, m.Get("content"))
-	a.addText(saidRefusal, m.Get("refusal"))
+	a.addText(saidThinking, reasoningOf(m).Str)
+	eachContent(m.Get("content"), a.addText)
+	a.addText(saidRefusal, m.Get("refusal").Str)
 	elements(m.Get("tool_calls"), func(c gjson.Result) {
-		a.add(said{kind: saidCall, id: c.Get("id").Str, name: c.Get("function.name").Str, text: c.Get("function.arguments").Str})
+		a.addCall(c.Get("id").Str, c.Get("function.name").Str, c.Get("function.arguments"))
 	})
+	if f := m.Get("function_call"); f.IsObject() && !m.Get("tool_calls.0").Exists() { // some servers send both
+		a.addCall("", f.Get("name").Str, f.Get("arguments"))
+	}
 	return nil
+}
+
+// eachContent calls f with the texts in the content of a chat message, or of a part
+// of one. Some servers send a list of parts, in which reasoning may be a list too.
+func eachContent(content gjson.Result, f func(kind saidKind, text string)) {
+	if !content.IsArray() {
+		f(saidText, content.Str)
+		return
+	}
+	elements(content, func(part gjson.Result) {
+		switch part.Get("type").Str {
+		case "thinking", "reasoning":
+			for _, key := range []string{"thinking", "reasoning", "text"} {
+				thought := part.Get(key)
+				f(saidThinking, thought.Str)
+				elements(thought, func(inner gjson.Result) { f(saidThinking, inner.Get("text").Str) })
+			}
+		case "refusal":
+			f(saidRefusal, part.Get("refusal").Str)
+		default:
+			if part.Type == gjson.String {
+				f(saidText, part.Str)
+				return
+			}
+			f(saidText, part.Get("text").Str)
+		}
+	})
 }
 
 // reasoningOf returns the reasoning in a message of chat completions, or in a
@@ -198,7 +263,10 @@ func reasoningOf(m gjson.Result) gjson.Result {
 	if r := m.Get("reasoning_content"); r.Str != "" {
 		return r
 	}
-	return m.Get("reasoning")
+	if r := m.Get("reasoning"); r.Str != "" {
+		return r
+	}
+	return m.Get("reasoning_text") // GitHub Copilot
 }
 
 func (a *answer) readMessages(v gjson.Result) error {
@@ -209,14 +277,42 @@ func (a *answer) readMessages(v gjson.Result) error {
 	elements(v.Get("content"), func(block gjson.Result) {
 		switch block.Get("type").Str {
 		case "text":
-			a.addText(saidText, block.Get("text"))
+			if a.own && given(block.Get("citations")) {
+				a.add(said{kind: saidOwn, text: block.Raw})
+				return
+			}
+			a.addText(saidText, block.Get("text").Str)
 		case "thinking":
-			a.addText(saidThinking, block.Get("thinking"))
+			if a.own { // with its signature
+				a.add(said{kind: saidOwn, text: block.Raw})
+				return
+			}
+			a.addText(saidThinking, block.Get("thinking").Str)
 		case "tool_use":
-			a.add(said{kind: saidCall, id: block.Get("id").Str, name: block.Get("name").Str, text: block.Get("input").Raw})
+			a.addCall(block.Get("id").Str, block.Get("name").Str, block.Get("input"))
+		default:
+			if a.own {
+				a.add(said{kind: saidOwn, text: block.Raw})
+			}
 		}
 	})
+	if why := refusalIn(v); why != "" {
+		if last := len(a.parts) - 1; last >= 0 && a.parts[last].kind == saidText && a.parts[last].text == why {
+			a.parts[last].kind = saidRefusal // as writeMessages writes it
+		} else {
+			a.addText(saidRefusal, why)
+		}
+	}
 	return nil
+}
+
+// refusalIn returns Anthropic's explanation of a refusal, which stands beside the
+// reason why a message ended.
+func refusalIn(v gjson.Result) string {
+	if v.Get("stop_reason").Str != "refusal" {
+		return ""
+	}
+	return v.Get("stop_details.explanation").Str
 }
 
 func (a *answer) readResponses(v gjson.Result) error {
@@ -231,13 +327,21 @@ func (a *answer) readResponses(v gjson.Result) error {
 		switch item.Get("type").Str {
 		case "message":
 			elements(item.Get("content"), func(part gjson.Result) {
-				a.addText(saidText, part.Get("text"))
-				a.addText(saidRefusal, part.Get("refusal"))
+				a.addText(saidText, part.Get("text").Str)
+				a.addText(saidRefusal, part.Get("refusal").Str)
 			})
 		case "reasoning":
+			if a.own && given(item.Get("encrypted_content")) {
+				a.add(said{kind: saidOwn, text: item.Raw})
+				return
+			}
 			a.readReasoning(item)
 		case "function_call":
-			a.add(said{kind: saidCall, id: item.Get("call_id").Str, name: item.Get("name").Str, text: item.Get("arguments").Str})
+			a.addCall(item.Get("call_id").Str, item.Get("name").Str, item.Get("arguments"))
+		default:
+			if a.own {
+				a.add(said{kind: saidOwn, text: item.Raw})
+			}
 		}
 	})
 	return nil
@@ -273,7 +377,7 @@ func (a *answer) write(api API) ([]byte, error) {
 	if len(a.parts) > maxParts {
 		return nil, fmt.Errorf("it has more than %d parts", maxParts)
 	}
-	a.stop = a.stop.settled(api, a.has(saidCall), a.has(saidRefusal))
+	a.stop = a.stop.settled(api, a.has(saidCall), a.has(saidRefusal), a.cut())
 	switch api {
 	case Chat:
 		return a.writeChat(), nil
@@ -283,14 +387,48 @@ func (a *answer) write(api API) ([]byte, error) {
 	return a.writeResponses(), nil
 }
 
+// cut reports whether the arguments of a call end before they are complete.
+func (a *answer) cut() bool {
+	for i := range a.parts {
+		if a.parts[i].cut() {
+			return true
+		}
+	}
+	return false
+}
+
+// cut reports whether the part is a call whose arguments end before they are complete.
+func (s *said) cut() bool {
+	if s.kind != saidCall {
+		return false
+	}
+	var n nesting
+	n.add(s.text)
+	return n.cut()
+}
+
 // arguments returns the arguments of a call as a JSON object, as Anthropic wants
-// them. It is an error if the model wrote something else.
+// them. Of arguments that are cut it returns what is there. It is an error if the
+// model wrote something else.
 func (s *said) arguments() (string, error) {
-	if strings.TrimSpace(s.text) == "" {
+	switch text := strings.TrimSpace(s.text); {
+	case text == "" || text == "null":
 		return "{}", nil
+	case text[0] == '"' && valid([]byte(text)): // some servers encode the object twice
+		if inner := gjson.Parse(text).Str; isObject(inner) {
+			return inner, nil
+		}
+	case isObject(text):
+		return s.text, nil
+	case s.cut():
+		if whole := completed(text); isObject(whole) {
+			return whole, nil
+		}
 	}
-	if !valid([]byte(s.text)) || !gjson.Parse(s.text).IsObject() {
-		return "", fmt.Errorf("the arguments of the call to %s are not a JSON object", s.name)
-	}
-	return s.text, nil
+	return "", fmt.Errorf("the arguments of the call to %s are not a JSON object", s.name)
+}
+
+// isObject reports whether text is a JSON object.
+func isObject(text string) bool {
+	return valid([]byte(text)) && gjson.Parse(text).IsObject()
 }

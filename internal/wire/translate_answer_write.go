@@ -9,16 +9,29 @@ import (
 )
 
 // writeChat writes the answer as a chat completion.
-func (a *answer) writeChat() []byte {
+func (a *answer) writeChat() []byte { return a.chatBody([]string{a.chatChoice(0)}) }
+
+// chatBody writes a chat completion with choices.
+func (a *answer) chatBody(choices []string) []byte {
+	b := a.head.chat("chat.completion").raw("choices", list(choices))
+	if a.hasUsage {
+		b.raw("usage", chatUsage(a.usage))
+	}
+	return b.bytes()
+}
+
+// chatChoice writes the answer as a choice.
+func (a *answer) chatChoice(index int) string {
 	var texts [saidCall]strings.Builder // by kind
 	var calls []string
 	for i := range a.parts {
-		s := &a.parts[i]
-		if s.kind != saidCall {
+		switch s := &a.parts[i]; s.kind {
+		case saidCall:
+			calls = append(calls, chatCall(s, cmp.Or(s.text, "{}")).String())
+		case saidOwn: // chat completions have no such parts
+		default:
 			texts[s.kind].WriteString(s.text)
-			continue
 		}
-		calls = append(calls, chatCall(s, cmp.Or(s.text, "{}")).String())
 	}
 	m := new(builder).str("role", "assistant")
 	if texts[saidText].Len() > 0 {
@@ -37,12 +50,7 @@ func (a *answer) writeChat() []byte {
 	if len(calls) > 0 {
 		m.raw("tool_calls", list(calls))
 	}
-	choice := new(builder).num("index", 0).raw("message", m.String()).raw("logprobs", "null").str("finish_reason", a.stop.chat())
-	b := a.head.chat("chat.completion").raw("choices", list([]string{choice.String()}))
-	if a.hasUsage {
-		b.raw("usage", chatUsage(a.usage))
-	}
-	return b.bytes()
+	return new(builder).num("index", index).raw("message", m.String()).raw("logprobs", "null").str("finish_reason", a.stop.chat()).String()
 }
 
 // chat begins a chat completion or a chunk of one.
@@ -70,10 +78,16 @@ func chatUsage(u carrot.Usage) string {
 // conversation, and Anthropic's models would refuse to continue it.
 func (a *answer) writeMessages() ([]byte, error) {
 	var blocks []string
+	refusal := ""
 	for i := range a.parts {
 		switch s := &a.parts[i]; s.kind {
 		case saidText, saidRefusal:
+			if s.kind == saidRefusal {
+				refusal += s.text
+			}
 			blocks = append(blocks, typed("text").str("text", s.text).String())
+		case saidOwn:
+			blocks = append(blocks, s.text)
 		case saidCall:
 			input, err := s.arguments()
 			if err != nil {
@@ -83,8 +97,16 @@ func (a *answer) writeMessages() ([]byte, error) {
 		}
 	}
 	b := new(builder).str("id", a.id).str("type", "message").str("role", "assistant").str("model", a.model).raw("content", list(blocks))
-	return b.raw("stop_reason", quote(a.stop.messages(a.sequence))).raw("stop_sequence", stopSequence(a.sequence)).
-		raw("usage", messagesUsage(a.usage)).bytes(), nil
+	return b.raw("stop_reason", quote(a.stop.messages(a.sequence))).raw("stop_sequence", textOrNull(a.sequence)).
+		raw("stop_details", stopDetails(a.stop, refusal)).raw("usage", messagesUsage(a.usage)).bytes(), nil
+}
+
+// stopDetails writes why a model refused, or nothing if it did not.
+func stopDetails(s stop, refusal string) string {
+	if s != stopFilter {
+		return ""
+	}
+	return typed("refusal").raw("category", "null").raw("explanation", textOrNull(refusal)).String()
 }
 
 // messagesCall writes a call as a block.
@@ -92,7 +114,8 @@ func messagesCall(s *said, input string) string {
 	return typed("tool_use").str("id", callID(s.id)).str("name", s.name).raw("input", input).String()
 }
 
-func stopSequence(s string) string {
+// textOrNull writes a text that may be unknown.
+func textOrNull(s string) string {
 	if s == "" {
 		return "null"
 	}
@@ -120,7 +143,9 @@ func (a *answer) writeResponses() []byte {
 		case saidThinking:
 			items = append(items, reasoningItem(id, []string{summaryPart(s.text)}))
 		case saidCall:
-			items = append(items, callItem(id, s, cmp.Or(s.text, "{}"), "completed"))
+			items = append(items, callItem(id, s, cmp.Or(s.text, "{}"), itemStatus(s)))
+		case saidOwn:
+			items = append(items, s.text)
 		default:
 			parts := []string{contentPart(s.kind, s.text)}
 			for i+1 < len(a.parts) && (a.parts[i+1].kind == saidText || a.parts[i+1].kind == saidRefusal) {
@@ -159,6 +184,14 @@ func messageItem(id string, parts []string, status string) string {
 func callItem(id string, s *said, arguments, status string) string {
 	return new(builder).str("id", id).str("type", "function_call").str("status", status).
 		str("arguments", arguments).str("call_id", s.id).str("name", s.name).String()
+}
+
+// itemStatus returns the status of an item with a call that has ended.
+func itemStatus(s *said) string {
+	if s.cut() {
+		return "incomplete"
+	}
+	return "completed"
 }
 
 func summaryPart(s string) string { return typed("summary_text").str("text", s).String() }

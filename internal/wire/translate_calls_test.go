@@ -189,7 +189,7 @@ func TestStreamHoldsLittle(t *testing.T) {
 			return `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"arguments":"` + long + `"}}]}}]}`
 		}},
 		{"long ids", Chat, Messages, func(i int) string {
-			return fmt.Sprintf(`{"choices":[{"delta":{"tool_calls":[{"index":%d,"id":"%s","function":{"name":"f"}}]}}]}`, i, long)
+			return fmt.Sprintf(`{"choices":[{"delta":{"tool_calls":[{"index":%d,"id":"%s","function":{"name":"f","arguments":"{}"}}]}}]}`, i, long)
 		}},
 		{"a long text", Chat, Responses, func(int) string { return `{"choices":[{"delta":{"content":"` + long + `"}}]}` }},
 		{"many long calls", Messages, Responses, func(i int) string {
@@ -237,7 +237,7 @@ func TestStreamOneEvent(t *testing.T) {
 			t.Fatalf("%s: one call in many parts: %v", to, err)
 		}
 		s = NewStreamTranslator(Chat, to, 0, 0)
-		many := event(`{"id":"c","function":{"name":"f"}},{"id":"d","function":{"name":"g"}}`)
+		many := event(`{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"g","arguments":"{}"}}`)
 		events, err := s.Next(many)
 		size := 0
 		for _, e := range events {
@@ -248,13 +248,13 @@ func TestStreamOneEvent(t *testing.T) {
 		}
 	}
 	s := NewStreamTranslator(Chat, Messages, 0, 0)
-	nameless := Event{Data: []byte(`{"choices":[{"delta":{"tool_calls":[` + strings.TrimSuffix(strings.Repeat(`{"id":"a"},{"id":"b"},`, 600_000), ",") + `]}}]}`)}
+	nameless := Event{Data: []byte(`{"choices":[{"delta":{"tool_calls":[` + strings.TrimSuffix(strings.Repeat(`{"index":0,"id":"a"},{"index":0,"id":"b"},`, 600_000), ",") + `]}}]}`)}
 	var err error
 	if taken := allocated(func() { _, err = s.Next(nameless) }); err == nil || taken > 256<<20 {
 		t.Errorf("1,200,000 calls without a name take %d bytes, %v, want an error", taken, err)
 	}
 	s = NewStreamTranslator(Chat, Messages, 0, 0)
-	_, err = s.Next(event(`{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g","arguments":"1"}},{"index":0,"function":{"arguments":"2"}}`))
+	_, err = s.Next(event(`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"g","arguments":"1"}},{"index":0,"function":{"arguments":"2"}}`))
 	if err == nil || len(err.Error()) > 200 {
 		t.Errorf("%d arguments out of turn are an error of %d bytes, want one", n, len(fmt.Sprint(err)))
 	}

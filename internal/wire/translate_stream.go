@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -20,14 +21,18 @@ type StreamTranslator struct {
 	reader   streamReader
 	writer   streamWriter
 
-	begun, ended  bool
-	refused       bool
-	calls         int  // calls begun so far
-	inCall, empty bool // a call is open; the open call has no arguments yet
-	stop          stop
-	sequence      string
-	usage         carrot.Usage
-	hasUsage      bool
+	begun, ended bool
+	refused      bool
+	cut          bool // the arguments of a call ended before they were complete
+	calls        int  // calls begun so far
+	head         head
+	queue        []*piece       // parts that have not ended; the first one is being written
+	open         map[int]*piece // calls among them
+	kept         int            // bytes of the queue
+	stop         stop
+	sequence     string
+	usage        carrot.Usage
+	hasUsage     bool
 
 	// Counted, if it is not nil, is called at the end. If it returns true, its
 	// usage replaces what the provider reported.
@@ -48,6 +53,8 @@ type streamWriter interface {
 	say(kind saidKind, text string)
 	call(i int, id, name string)
 	arguments(i int, text string)
+	// own writes a whole block or item that only the writer's API has.
+	own(raw string)
 	finish(s stop, sequence string, u carrot.Usage, hasUsage bool)
 	fail(e *Error)
 	// events returns the events written since its last call.
@@ -57,6 +64,22 @@ type streamWriter interface {
 	written() int
 	held() int
 }
+
+// piece is a part of the answer that has not ended. Blocks and items of the client's
+// API do not overlap, but the parallel calls of some providers do: what arrives for a
+// part before its turn is held back.
+type piece struct {
+	kind     saidKind
+	number   int // of a call
+	id, name string
+	held     []byte
+	args     nesting
+	ended    bool // the provider said so
+}
+
+// done reports whether nothing more is expected of a part after which another one
+// has begun.
+func (p *piece) done() bool { return p.kind != saidCall || p.ended || p.args.complete() }
 
 // delta is a part of a stream that belongs to no API.
 type delta struct {
@@ -79,6 +102,7 @@ const (
 	saidDelta
 	callDelta
 	argumentsDelta
+	callEndDelta
 	stopDelta
 	usageDelta // the whole usage so far
 	endDelta
@@ -91,12 +115,13 @@ const (
 // does not report.
 func NewStreamTranslator(from, to API, created int64, input int) *StreamTranslator {
 	t := &StreamTranslator{from: from, to: to, created: strconv.FormatInt(created, 10), input: input}
-	switch from {
-	case Chat:
+	switch {
+	case from == to: // events are passed on
+	case from == Chat:
 		t.reader = &chatReader{}
-	case Messages:
+	case from == Messages:
 		t.reader = &messagesReader{}
-	case Responses:
+	case from == Responses:
 		t.reader = &responsesReader{}
 	}
 	switch to {
@@ -127,10 +152,18 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	if t.reader == nil || t.writer == nil {
 		return nil, fmt.Errorf("translate a stream from %s to %s: there is no translation between them", t.from, t.to)
 	}
+	return t.translate(e)
+}
+
+// translate is Next for a stream that has a reader and a writer.
+func (t *StreamTranslator) translate(e Event) ([]Event, error) {
 	if t.ended {
 		return nil, nil
 	}
-	if t.from == Chat && string(e.Data) == Done {
+	if isDone(e.Data) {
+		if t.from != Chat && t.stop == stopNone {
+			return t.Close(), nil
+		}
 		t.finish()
 		return t.writer.events(), nil
 	}
@@ -141,14 +174,14 @@ func (t *StreamTranslator) Next(e Event) ([]Event, error) {
 	readErr := t.reader.read(v, func(d delta) {
 		switch {
 		case err != nil: // the rest of the event is lost
-		case t.writer.written() > maxHeld:
+		case t.writer.written()+t.kept > maxHeld:
 			err = errTooLong
 		default:
 			err = t.take(d)
 		}
 	})
 	err = cmp.Or(err, readErr)
-	if err == nil && t.reader.held()+t.writer.held() > maxHeld {
+	if err == nil && t.reader.held()+t.writer.held()+t.kept > maxHeld {
 		err = errTooLong
 	}
 	if err != nil {
@@ -192,10 +225,10 @@ func (t *StreamTranslator) Close() []Event {
 		t.ended = true
 		e := &Error{Status: 502, Code: "stream_cut", Message: "the provider's stream ended early"}
 		if t.writer == nil {
-			return []Event{e.Event(t.to, 0)}
+			return e.Events(t.to, 0, "", "")
 		}
 		t.writer.fail(e)
-	case t.from == t.to:
+	case t.from == t.to && t.reader == nil:
 		t.ended = true
 		if t.to == Chat {
 			return []Event{{Data: []byte(Done)}}
@@ -229,31 +262,111 @@ func (t *StreamTranslator) take(d delta) error {
 			return nil
 		}
 		t.begin(head{})
-		t.endCall()
 		t.refused = t.refused || d.said == saidRefusal
-		t.writer.say(d.said, d.text)
+		last := len(t.queue) - 1
+		if last < 0 || t.queue[last].kind != d.said {
+			t.enqueue(&piece{kind: d.said})
+			last = len(t.queue) - 1
+		}
+		t.add(t.queue[last], d.text)
 	case callDelta:
 		t.begin(head{})
-		t.endCall()
-		t.writer.call(t.calls, d.id, d.name)
+		p := &piece{kind: saidCall, number: t.calls, id: strings.Clone(cmp.Or(d.id, t.head.callID(t.calls))), name: strings.Clone(d.name)}
+		if t.open == nil {
+			t.open = map[int]*piece{}
+		}
+		t.open[t.calls] = p
 		t.calls++
-		t.inCall, t.empty = true, true
+		t.enqueue(p)
 	case argumentsDelta:
 		return t.arguments(d.call, d.text)
+	case callEndDelta:
+		if p := t.open[d.call]; p != nil {
+			p.ended = true
+			t.advance()
+		}
 	}
 	return nil
 }
 
+// arguments adds to the arguments of a call.
 func (t *StreamTranslator) arguments(i int, text string) error {
-	if text == "" {
+	p := t.open[i]
+	switch {
+	case p == nil && strings.TrimSpace(text) != "":
+		return fmt.Errorf("arguments of call %d arrive out of turn", i)
+	case p == nil || text == "":
 		return nil
 	}
-	if !t.inCall || i != t.calls-1 {
-		return fmt.Errorf("arguments of call %d arrive out of turn", i)
-	}
-	t.empty = false
-	t.writer.arguments(i, text)
+	p.args.add(text)
+	t.add(p, text)
+	t.advance()
 	return nil
+}
+
+// add adds text to a part, and writes it if it is the part's turn.
+func (t *StreamTranslator) add(p *piece, text string) {
+	switch {
+	case p != t.queue[0]:
+		p.held = append(p.held, text...)
+		t.kept += len(text)
+	case p.kind == saidCall:
+		t.writer.arguments(p.number, text)
+	default:
+		t.writer.say(p.kind, text)
+	}
+}
+
+// enqueue adds a part behind those that have not ended.
+func (t *StreamTranslator) enqueue(p *piece) {
+	t.kept += p.size()
+	if t.queue = append(t.queue, p); len(t.queue) == 1 {
+		t.turn()
+	} else {
+		t.advance()
+	}
+}
+
+// size is about how much memory a part needs besides the text that it holds.
+func (p *piece) size() int { return callBytes + len(p.id) + len(p.name) }
+
+// turn begins the first part of the queue, and writes what was held back of it.
+func (t *StreamTranslator) turn() {
+	p := t.queue[0]
+	if p.kind == saidCall {
+		t.writer.call(p.number, p.id, p.name)
+	}
+	if len(p.held) > 0 {
+		t.kept -= len(p.held)
+		text := string(p.held)
+		p.held = nil
+		t.add(p, text)
+	}
+}
+
+// advance ends the parts at the front of the queue that are done and after which
+// another part has begun.
+func (t *StreamTranslator) advance() {
+	for len(t.queue) > 1 && t.queue[0].done() && t.writer.written() <= maxHeld {
+		t.endPart()
+		t.turn()
+	}
+}
+
+// endPart ends the first part of the queue. A call without arguments gets an empty
+// object, because clients decode the arguments.
+func (t *StreamTranslator) endPart() {
+	p := t.queue[0]
+	t.queue[0], t.queue = nil, t.queue[1:]
+	t.kept -= p.size()
+	if p.kind != saidCall {
+		return
+	}
+	delete(t.open, p.number)
+	t.cut = t.cut || p.args.cut()
+	if !p.args.begun {
+		t.writer.arguments(p.number, "{}")
+	}
 }
 
 // begin begins the answer, once.
@@ -261,30 +374,31 @@ func (t *StreamTranslator) begin(h head) {
 	if !t.begun {
 		t.begun = true
 		h.created, h.input = cmp.Or(h.created, t.created), t.input
+		t.head = h
 		t.writer.begin(h)
 	}
 }
 
-// endCall ends the open call. A call without arguments gets an empty object,
-// because clients decode the arguments.
-func (t *StreamTranslator) endCall() {
-	if t.inCall && t.empty {
-		t.writer.arguments(t.calls-1, "{}")
+// flush ends all parts.
+func (t *StreamTranslator) flush() {
+	for len(t.queue) > 0 {
+		if t.endPart(); len(t.queue) > 0 {
+			t.turn()
+		}
 	}
-	t.inCall = false
 }
 
 // finish ends the answer.
 func (t *StreamTranslator) finish() {
 	t.ended = true
 	t.begin(head{})
-	t.endCall()
+	t.flush()
 	if t.Counted != nil {
 		if u, ok := t.Counted(); ok {
 			t.usage, t.hasUsage = u, true
 		}
 	}
-	t.writer.finish(t.stop.settled(t.to, t.calls > 0, t.refused), t.sequence, t.usage, t.hasUsage)
+	t.writer.finish(t.stop.settled(t.to, t.calls > 0, t.refused, t.cut), t.sequence, t.usage, t.hasUsage)
 }
 
 // output collects the events of a writer.

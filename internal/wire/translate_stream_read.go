@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -12,18 +14,34 @@ const callBytes = 128
 
 // chatReader reads chunks of chat completions.
 type chatReader struct {
-	calls map[int64]*chatCallState // the latest call of each index
-	last  *chatCallState           // the latest call
-	begun int                      // number of calls that have begun
-	kept  int                      // bytes
+	choice int64                     // that is read
+	calls  map[int64]*chatCallState  // the latest call of each index
+	ids    map[string]*chatCallState // calls without an index
+	last   *chatCallState            // the latest call
+	begun  int                       // number of calls that have begun
+	kept   int                       // bytes
 }
 
 // chatCallState is a call that arrives in parts.
 type chatCallState struct {
-	id      string
-	begun   bool   // its name has arrived
-	ordinal int    // position among the calls that have begun
-	pending []byte // arguments that arrived before the name
+	id, name string
+	begun    bool   // its name has arrived
+	ordinal  int    // position among the calls that have begun
+	pending  []byte // arguments that arrived before the name
+	args     nesting
+}
+
+// follows reports whether a part of a call belongs to the call. Servers that use one
+// index for all calls, or none, begin another call with another id. If they send no ids
+// either, with a name.
+func (s *chatCallState) follows(id, name, text string) bool {
+	switch {
+	case id != "" && s.id != "" && id != s.id:
+		return s.begun && name == "" && !s.args.complete() // some servers make a new id for every part
+	case id == "" && name != "" && s.begun:
+		return name == s.name && (text == "" || !s.args.complete())
+	}
+	return true
 }
 
 func (r *chatReader) held() int { return r.kept }
@@ -38,8 +56,8 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 		take(delta{kind: beginDelta, head: h})
 	}
 	elements(v.Get("choices"), func(choice gjson.Result) {
-		if choice.Get("index").Int() == 0 {
-			r.choice(choice, take)
+		if choice.Get("index").Int() == r.choice {
+			r.part(choice, take)
 		}
 	})
 	if u, ok := readUsage(Chat, v.Get("usage")); ok {
@@ -48,31 +66,42 @@ func (r *chatReader) read(v gjson.Result, take func(delta)) error {
 	return nil
 }
 
-func (r *chatReader) choice(choice gjson.Result, take func(delta)) {
+func (r *chatReader) part(choice gjson.Result, take func(delta)) {
 	d := choice.Get("delta")
-	take(delta{kind: saidDelta, said: saidThinking, text: reasoningOf(d).Str})
-	take(delta{kind: saidDelta, said: saidText, text: d.Get("content").Str})
-	take(delta{kind: saidDelta, said: saidRefusal, text: d.Get("refusal").Str})
-	elements(d.Get("tool_calls"), func(c gjson.Result) {
-		r.call(c, take)
+	if !d.IsObject() {
+		d = choice.Get("message") // of servers that send the answer in one chunk
+	}
+	say := func(kind saidKind, text string) { take(delta{kind: saidDelta, said: kind, text: text}) }
+	say(saidThinking, reasoningOf(d).Str)
+	eachContent(d.Get("content"), say)
+	say(saidRefusal, d.Get("refusal").Str)
+	calls := d.Get("tool_calls")
+	elements(calls, func(c gjson.Result) {
+		r.call(c.Get("index"), c.Get("id").Str, c.Get("function"), take)
 	})
+	if f := d.Get("function_call"); f.IsObject() && !calls.Get("0").Exists() {
+		r.call(gjson.Result{Type: gjson.Number, Num: -1, Raw: "-1"}, "", f, take)
+	}
 	if s := chatStop(choice.Get("finish_reason").Str); s != stopNone {
 		take(delta{kind: stopDelta, stop: s})
 	}
 }
 
-// call reads a part of a call. Some servers omit the index, or use the same index
-// for all calls. A new id is then a new call.
-func (r *chatReader) call(c gjson.Result, take func(delta)) {
+// call reads a part of a call.
+func (r *chatReader) call(index gjson.Result, id string, function gjson.Result, take func(delta)) {
 	if r.kept > maxHeld {
 		return // Next refuses the stream after this event
 	}
-	index, id := c.Get("index"), c.Get("id").Str
+	name, text := function.Get("name").Str, argumentsOf(function.Get("arguments"))
 	state := r.last
-	if index.Exists() {
+	numbered := index.Type == gjson.Number
+	switch {
+	case numbered:
 		state = r.calls[index.Int()]
+	case id != "" && r.ids[id] != nil:
+		state = r.ids[id]
 	}
-	if state == nil || id != "" && state.id != "" && state.id != id {
+	if state == nil || !state.follows(id, name, text) {
 		state = &chatCallState{}
 		if r.calls == nil {
 			r.calls = map[int64]*chatCallState{}
@@ -80,13 +109,19 @@ func (r *chatReader) call(c gjson.Result, take func(delta)) {
 		r.calls[index.Int()], r.last = state, state
 		r.kept += callBytes
 	}
-	if state.id == "" {
+	if state.id == "" && id != "" {
 		state.id = strings.Clone(id) // not the whole event
 		r.kept += len(id)
+		if !numbered {
+			if r.ids == nil {
+				r.ids = map[string]*chatCallState{}
+			}
+			r.ids[state.id] = state
+		}
 	}
-	text := c.Get("function.arguments").Str
-	if name := c.Get("function.name").Str; !state.begun && name != "" {
-		state.begun, state.ordinal = true, r.begun
+	if !state.begun && name != "" {
+		state.begun, state.ordinal, state.name = true, r.begun, strings.Clone(name)
+		r.kept += len(name)
 		r.begun++
 		take(delta{kind: callDelta, id: state.id, name: name})
 		if len(state.pending) > 0 {
@@ -99,23 +134,45 @@ func (r *chatReader) call(c gjson.Result, take func(delta)) {
 		r.kept += len(text)
 		return
 	}
+	state.args.add(text)
 	take(delta{kind: argumentsDelta, call: state.ordinal, text: text})
 }
 
 // messagesReader reads the events of Anthropic's messages.
 type messagesReader struct {
-	usage Report
-	calls int
-	block messagesBlock // the latest block that is a call
+	usage  Report
+	calls  int
+	blocks map[int64]*messagesBlock // calls that have not ended, by their index
+	kept   int                      // bytes
 }
 
-func (r *messagesReader) held() int { return len(r.block.input) }
+func (r *messagesReader) held() int { return r.kept }
 
 type messagesBlock struct {
-	index int64
+	call  int    // position among the calls
 	input string // sent at the beginning
-	open  bool
-	parts bool // parts of the input have arrived
+	parts bool   // parts of the input have arrived
+}
+
+// end ends a block that is a call.
+func (r *messagesReader) end(index int64, take func(delta)) {
+	b := r.blocks[index]
+	if b == nil {
+		return
+	}
+	if !b.parts {
+		take(delta{kind: argumentsDelta, call: b.call, text: b.input})
+	}
+	take(delta{kind: callEndDelta, call: b.call})
+	delete(r.blocks, index)
+	r.kept -= callBytes + len(b.input)
+}
+
+// endAll ends the blocks whose end is missing.
+func (r *messagesReader) endAll(take func(delta)) {
+	for _, index := range slices.Sorted(maps.Keys(r.blocks)) {
+		r.end(index, take)
+	}
 }
 
 func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
@@ -135,27 +192,32 @@ func (r *messagesReader) read(v gjson.Result, take func(delta)) error {
 			take(delta{kind: saidDelta, said: saidThinking, text: block.Get("thinking").Str})
 		case "tool_use":
 			take(delta{kind: callDelta, id: block.Get("id").Str, name: block.Get("name").Str})
-			r.calls++
-			r.block = messagesBlock{index: v.Get("index").Int(), open: true}
+			index := v.Get("index").Int()
+			r.end(index, take) // in case that servers do not end blocks
+			b := &messagesBlock{call: r.calls}
 			if input := block.Get("input"); input.IsObject() && len(input.Map()) > 0 {
-				r.block.input = strings.Clone(input.Raw) // not the whole event
+				b.input = strings.Clone(input.Raw) // not the whole event
 			}
+			if r.blocks == nil {
+				r.blocks = map[int64]*messagesBlock{}
+			}
+			r.blocks[index] = b
+			r.calls++
+			r.kept += callBytes + len(b.input)
 		}
 	case "content_block_delta":
 		r.part(v, take)
 	case "content_block_stop":
-		if r.block.open && r.block.index == v.Get("index").Int() {
-			if !r.block.parts {
-				take(delta{kind: argumentsDelta, call: r.calls - 1, text: r.block.input})
-			}
-			r.block.open = false
-		}
+		r.end(v.Get("index").Int(), take)
 	case "message_delta":
+		take(delta{kind: saidDelta, said: saidRefusal, text: refusalIn(v.Get("delta"))})
 		if s := messagesStop(v.Get("delta.stop_reason").Str); s != stopNone {
+			r.endAll(take)
 			take(delta{kind: stopDelta, stop: s, sequence: v.Get("delta.stop_sequence").Str})
 		}
 		r.count(v.Get("usage"), take)
 	case "message_stop":
+		r.endAll(take)
 		take(delta{kind: endDelta})
 	}
 	return nil
@@ -171,10 +233,10 @@ func (r *messagesReader) part(v gjson.Result, take func(delta)) {
 	case "thinking_delta":
 		take(delta{kind: saidDelta, said: saidThinking, text: d.Get("thinking").Str})
 	case "input_json_delta":
-		if r.block.open && r.block.index == v.Get("index").Int() {
+		if b := r.blocks[v.Get("index").Int()]; b != nil {
 			text := d.Get("partial_json").Str
-			r.block.parts = r.block.parts || text != ""
-			take(delta{kind: argumentsDelta, call: r.calls - 1, text: text})
+			b.parts = b.parts || text != ""
+			take(delta{kind: argumentsDelta, call: b.call, text: text})
 		}
 	}
 }
@@ -187,69 +249,190 @@ func (r *messagesReader) count(v gjson.Result, take func(delta)) {
 	}
 }
 
-// responsesReader reads the events of OpenAI's responses.
+// responsesReader reads the events of OpenAI's responses. Texts and arguments arrive in
+// parts, and again as a whole with the event that ends them, with the end of their item
+// and with the end of the response. Some servers send only some of these.
 type responsesReader struct {
 	calls map[int64]*responsesCall // the latest call of each index among the items
+	said  map[responsesPart]int    // bytes of each text that have arrived
 	begun int                      // number of calls
+	kept  int                      // bytes of their ids
 }
 
 type responsesCall struct {
-	ordinal int  // position among the calls
-	parts   bool // parts of the arguments have arrived
+	id      string
+	ordinal int // position among the calls
+	read    int // bytes of the arguments that have arrived
+	ended   bool
 }
 
-func (r *responsesReader) held() int { return len(r.calls) * callBytes }
+// responsesPart is a text within an item.
+type responsesPart struct {
+	item  int64
+	kind  saidKind
+	inner bool // the text is a reasoning itself, not its summary
+	index int64
+}
+
+func (r *responsesReader) held() int { return (len(r.calls)+len(r.said))*callBytes + r.kept }
+
+// responsesTexts holds the beginnings of the names of events about texts, and the member
+// that holds the whole text.
+var responsesTexts = map[string]struct {
+	kind  saidKind
+	inner bool
+	key   string
+}{
+	"response.output_text":            {saidText, false, "text"},
+	"response.refusal":                {saidRefusal, false, "refusal"},
+	"response.reasoning_summary_text": {saidThinking, false, "text"},
+	"response.reasoning_text":         {saidThinking, true, "text"},
+}
 
 func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
-	response := v.Get("response")
-	switch v.Get("type").Str {
+	response, kind, at := v.Get("response"), v.Get("type").Str, v.Get("output_index").Int()
+	switch kind {
 	case "error":
 		take(delta{kind: failDelta, err: streamError(v)})
-	case "response.failed":
+	case "response.failed", "response.cancelled":
 		take(delta{kind: failDelta, err: streamError(response)})
-	case "response.created", "response.in_progress":
+	case "response.created", "response.in_progress", "response.queued":
 		take(delta{kind: beginDelta, head: readHead(response)})
 	case "response.output_item.added":
 		if item := v.Get("item"); item.Get("type").Str == "function_call" {
-			take(delta{kind: callDelta, id: item.Get("call_id").Str, name: item.Get("name").Str})
-			if r.calls == nil {
-				r.calls = map[int64]*responsesCall{}
-			}
-			r.calls[v.Get("output_index").Int()] = &responsesCall{ordinal: r.begun}
-			r.begun++
+			r.call(at, item, take)
 		}
-	case "response.output_text.delta":
-		take(delta{kind: saidDelta, said: saidText, text: v.Get("delta").Str})
-	case "response.refusal.delta":
-		take(delta{kind: saidDelta, said: saidRefusal, text: v.Get("delta").Str})
-	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
-		take(delta{kind: saidDelta, said: saidThinking, text: v.Get("delta").Str})
-	case "response.reasoning_summary_part.added":
-		if v.Get("summary_index").Int() > 0 {
-			take(delta{kind: saidDelta, said: saidThinking, text: "\n\n"})
-		}
+	case "response.output_item.done":
+		r.item(at, v.Get("item"), take)
 	case "response.function_call_arguments.delta":
-		r.arguments(v, v.Get("delta").Str, true, take)
+		r.arguments(at, v.Get("delta").Str, false, take)
 	case "response.function_call_arguments.done":
-		r.arguments(v, v.Get("arguments").Str, false, take)
+		r.arguments(at, v.Get("arguments").Str, true, take)
 	case "response.completed", "response.incomplete":
 		take(delta{kind: beginDelta, head: readHead(response)})
+		if item := int64(0); r.begun == 0 && len(r.said) == 0 { // some servers number items differently before
+			elements(response.Get("output"), func(v gjson.Result) {
+				r.item(item, v, take)
+				item++
+			})
+		}
 		if u, ok := readUsage(Responses, response.Get("usage")); ok {
 			take(delta{kind: usageDelta, usage: u})
 		}
-		take(delta{kind: stopDelta, stop: responsesStop(response)})
+		s := responsesStop(response)
+		if s == stopNone { // the event says it, if not the response
+			s = stopEnd
+			if kind == "response.incomplete" {
+				s = stopLength
+			}
+		}
+		take(delta{kind: stopDelta, stop: s})
 		take(delta{kind: endDelta})
+	default:
+		r.text(kind, at, v, take)
 	}
 	return nil
 }
 
-// arguments reads a part of a call's arguments, or all of them. All of them are
-// used only if no part has arrived.
-func (r *responsesReader) arguments(v gjson.Result, text string, part bool, take func(delta)) {
-	c := r.calls[v.Get("output_index").Int()]
-	if c == nil || !part && c.parts {
+// text reads an event about a text, if it is one.
+func (r *responsesReader) text(kind string, at int64, v gjson.Result, take func(delta)) {
+	name, end, _ := cutLast(kind, ".")
+	of, ok := responsesTexts[name]
+	part := responsesPart{at, of.kind, of.inner, v.Get("content_index").Int() + v.Get("summary_index").Int()}
+	switch {
+	case ok && end == "delta":
+		text := v.Get("delta").Str
+		r.begin(part, take)
+		r.said[part] += len(text)
+		take(delta{kind: saidDelta, said: of.kind, text: text})
+	case ok && end == "done":
+		r.whole(part, v.Get(of.key).Str, take)
+	}
+}
+
+// cutLast cuts text around the last separator.
+func cutLast(text, separator string) (before, after string, found bool) {
+	at := strings.LastIndex(text, separator)
+	if at < 0 {
+		return text, "", false
+	}
+	return text[:at], text[at+len(separator):], true
+}
+
+// begin begins a text. Further parts of a reasoning are paragraphs.
+func (r *responsesReader) begin(part responsesPart, take func(delta)) {
+	if _, ok := r.said[part]; ok {
 		return
 	}
-	c.parts = c.parts || text != ""
+	if r.said == nil {
+		r.said = map[responsesPart]int{}
+	}
+	r.said[part] = 0
+	if part.kind == saidThinking && part.index > 0 {
+		take(delta{kind: saidDelta, said: saidThinking, text: "\n\n"})
+	}
+}
+
+// whole reads a whole text, of which parts may have arrived.
+func (r *responsesReader) whole(part responsesPart, text string, take func(delta)) {
+	if have := r.said[part]; len(text) > have {
+		r.begin(part, take)
+		r.said[part] = len(text)
+		take(delta{kind: saidDelta, said: part.kind, text: text[have:]})
+	}
+}
+
+// item reads a whole item, of which parts may have arrived.
+func (r *responsesReader) item(at int64, item gjson.Result, take func(delta)) {
+	texts := func(in, key string, kind saidKind, inner bool) {
+		index := int64(0)
+		elements(item.Get(in), func(v gjson.Result) {
+			r.whole(responsesPart{at, kind, inner, index}, v.Get(key).Str, take)
+			index++
+		})
+	}
+	switch item.Get("type").Str {
+	case "message":
+		texts("content", "text", saidText, false)
+		texts("content", "refusal", saidRefusal, false)
+	case "reasoning":
+		texts("summary", "text", saidThinking, false)
+		if !item.Get("summary.0").Exists() {
+			texts("content", "text", saidThinking, true)
+		}
+	case "function_call":
+		if c := r.calls[at]; c == nil || c.id != item.Get("call_id").Str {
+			r.call(at, item, take)
+		}
+		r.arguments(at, argumentsOf(item.Get("arguments")), true, take)
+	}
+}
+
+// call begins a call.
+func (r *responsesReader) call(at int64, item gjson.Result, take func(delta)) {
+	if r.calls == nil {
+		r.calls = map[int64]*responsesCall{}
+	}
+	id := strings.Clone(item.Get("call_id").Str) // not the whole event
+	r.calls[at] = &responsesCall{id: id, ordinal: r.begun}
+	r.begun++
+	r.kept += len(id)
+	take(delta{kind: callDelta, id: id, name: item.Get("name").Str})
+}
+
+// arguments reads a part of a call's arguments, or all of them.
+func (r *responsesReader) arguments(at int64, text string, whole bool, take func(delta)) {
+	c := r.calls[at]
+	switch {
+	case c == nil || c.ended:
+		return
+	case whole:
+		text = text[min(c.read, len(text)):]
+	}
+	c.read += len(text)
 	take(delta{kind: argumentsDelta, call: c.ordinal, text: text})
+	if whole {
+		c.ended = true
+		take(delta{kind: callEndDelta, call: c.ordinal})
+	}
 }

@@ -18,8 +18,7 @@ func TestStreamErrors(t *testing.T) {
 		{"truncated JSON", Chat, Messages, []string{`{"choices":[`}, "not an event of"},
 		{"not an object", Messages, Chat, []string{`[1]`}, "not an event of"},
 		{"no data", Responses, Chat, []string{``}, "not an event of"},
-		{"[DONE] elsewhere", Messages, Chat, []string{Done}, "not an event of"},
-		{"arguments of an earlier call", Chat, Messages, []string{begun, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}`}, "arguments of call 0"},
+		{"arguments of a call that has ended", Chat, Messages, []string{begun, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}`, `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"2"}}]}}]}`}, "arguments of call 0"},
 		{"another API", Embeddings, Chat, []string{`{}`}, "no translation"},
 		{"the same API", Chat, Chat, []string{`{`}, "not an event of"},
 	} {

@@ -48,6 +48,8 @@ func (w *chatWriter) part(b *builder) {
 	w.chunk(new(builder).raw("tool_calls", list([]string{b.String()})), "null")
 }
 
+func (w *chatWriter) own(string) {} // there are none
+
 func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 	w.chunk(new(builder), quote(s.chat()))
 	if hasUsage {
@@ -56,7 +58,7 @@ func (w *chatWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
 	w.add("", []byte(Done))
 }
 
-func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Event(Chat, 0)) }
+func (w *chatWriter) fail(e *Error) { w.list = append(w.list, e.Events(Chat, 0, "", "")...) }
 
 // messagesWriter writes the events of Anthropic's messages, in which blocks do not
 // overlap.
@@ -65,7 +67,11 @@ type messagesWriter struct {
 	blocks int
 	open   bool // the last block is open
 	inText bool // the last block is a text
+
+	refusal strings.Builder // what was said of why the model refused
 }
+
+func (w *messagesWriter) held() int { return w.refusal.Len() }
 
 func (w *messagesWriter) event(name string, b *builder) { w.add(name, b.bytes()) }
 
@@ -101,6 +107,9 @@ func (w *messagesWriter) say(kind saidKind, s string) {
 	if kind == saidThinking {
 		return // as in writeMessages
 	}
+	if kind == saidRefusal {
+		w.refusal.WriteString(s)
+	}
 	if !w.open || !w.inText {
 		w.block(true, `{"type":"text","text":""}`)
 	}
@@ -115,14 +124,20 @@ func (w *messagesWriter) arguments(_ int, s string) {
 	w.part(typed("input_json_delta").str("partial_json", s))
 }
 
+func (w *messagesWriter) own(raw string) {
+	w.block(false, raw)
+	w.close()
+}
+
 func (w *messagesWriter) finish(s stop, sequence string, u carrot.Usage, _ bool) {
 	w.close()
-	d := new(builder).str("stop_reason", s.messages(sequence)).raw("stop_sequence", stopSequence(sequence))
+	d := new(builder).str("stop_reason", s.messages(sequence)).raw("stop_sequence", textOrNull(sequence)).
+		raw("stop_details", stopDetails(s, w.refusal.String()))
 	w.event("message_delta", typed("message_delta").raw("delta", d.String()).raw("usage", messagesUsage(u)))
 	w.event("message_stop", typed("message_stop"))
 }
 
-func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Event(Messages, 0)) }
+func (w *messagesWriter) fail(e *Error) { w.list = append(w.list, e.Events(Messages, 0, "", "")...) }
 
 // responsesWriter writes the events of OpenAI's responses.
 type responsesWriter struct {
@@ -259,7 +274,8 @@ func (w *responsesWriter) close() {
 	case w.kind == saidCall:
 		const name = "response.function_call_arguments.done"
 		w.event(name, w.itemEvent(name).str("name", w.open.name).str("arguments", w.said.String()))
-		item = callItem(w.id, &w.open, w.said.String(), "completed")
+		w.open.text = w.said.String()
+		item = callItem(w.id, &w.open, w.open.text, itemStatus(&w.open))
 		w.said.Reset()
 	case w.kind == saidThinking:
 		w.closePart()
@@ -280,7 +296,7 @@ func (w *responsesWriter) close() {
 
 func (w *responsesWriter) call(_ int, id, name string) {
 	w.close()
-	w.open = said{id: strings.Clone(id), name: strings.Clone(name)} // not the whole event
+	w.open = said{kind: saidCall, id: id, name: name}
 	w.item(saidCall, func(itemID string) string { return callItem(itemID, &w.open, "", "in_progress") })
 }
 
@@ -288,6 +304,15 @@ func (w *responsesWriter) arguments(_ int, s string) {
 	w.said.WriteString(s)
 	const name = "response.function_call_arguments.delta"
 	w.event(name, w.itemEvent(name).str("delta", s))
+}
+
+func (w *responsesWriter) own(raw string) {
+	w.close()
+	for _, name := range []string{"response.output_item.added", "response.output_item.done"} {
+		w.event(name, typed(name).num("output_index", len(w.items)).raw("item", raw))
+	}
+	w.items = append(w.items, raw)
+	w.kept += len(raw)
 }
 
 func (w *responsesWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool) {
@@ -304,6 +329,7 @@ func (w *responsesWriter) finish(s stop, _ string, u carrot.Usage, hasUsage bool
 }
 
 func (w *responsesWriter) fail(e *Error) {
-	w.list = append(w.list, e.Event(Responses, w.n))
-	w.n++
+	events := e.Events(Responses, w.n, w.head.id, w.head.model)
+	w.list = append(w.list, events...)
+	w.n += len(events)
 }

@@ -22,11 +22,19 @@ func ReadError(body []byte) *Error {
 	if !valid(body) {
 		return nil
 	}
-	v := gjson.ParseBytes(body)
+	v := unlisted(gjson.ParseBytes(body))
 	if e := v.Get("error"); e.IsObject() || e.Type == gjson.String {
 		return streamError(v)
 	}
 	return nil
+}
+
+// unlisted returns the first element of a list, in which Gemini puts errors.
+func unlisted(v gjson.Result) gjson.Result {
+	if v.IsArray() {
+		return v.Get("0")
+	}
+	return v
 }
 
 // Answer holds what a gateway needs to know about a whole answer.
@@ -93,14 +101,15 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 		case Responses:
 			elements(part.Get("content"), func(content gjson.Result) {
 				add(content.Get("text").Str)
+				add(content.Get("refusal").Str)
 			})
 			add(part.Get("name").Str)
-			add(part.Get("arguments").Str)
+			add(argumentsOf(part.Get("arguments")))
 		}
 	})
 	a.Text = string(text)
 	switch {
-	case !parts.IsArray(), api == Responses && status.Str == "failed", api == Chat && !parts.Get("0").IsObject():
+	case !parts.IsArray(), api == Responses && (status.Str == "failed" || status.Str == "cancelled"), api == Chat && !parts.Get("0").IsObject():
 		return a, false
 	}
 	return a, true
@@ -112,20 +121,23 @@ var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: 
 // addDelta appends the text of a chat message or of a part of one, with reasoning
 // first. more reports whether it contains more than text.
 func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
-	var thought, content, refusal string
+	var thought, content, refusal, called string
 	var calls gjson.Result
 	m.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
-		case "reasoning_content", "reasoning": // some servers send it under both names
+		case "reasoning_content", "reasoning", "reasoning_text": // some servers send it under both names
 			thought = cmp.Or(thought, value.Str)
 		case "content":
-			content = value.Str
+			if content = value.Str; value.IsArray() {
+				eachContent(value, func(_ saidKind, part string) { content += part })
+			}
 		case "refusal":
 			refusal = value.Str
 		case "tool_calls":
 			calls = value
-		case "audio", "function_call":
-			more = more || given(value) // some servers send null with every chunk
+		case "audio", "function_call": // some servers send null with every chunk
+			more = more || given(value)
+			called = value.Get("name").Str + argumentsOf(value.Get("arguments"))
 		}
 		return true
 	})
@@ -133,8 +145,11 @@ func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
 	elements(calls, func(call gjson.Result) {
 		more = true
 		text = append(text, call.Get("function.name").Str...)
-		text = append(text, call.Get("function.arguments").Str...)
+		text = append(text, argumentsOf(call.Get("function.arguments"))...)
 	})
+	if !calls.Get("0").Exists() {
+		text = append(text, called...)
+	}
 	return text, more
 }
 
@@ -166,7 +181,7 @@ type Chunk struct {
 
 // ReadChunk reads one event of a stream. ok is false if it is malformed.
 func ReadChunk(api API, e Event) (c Chunk, ok bool) {
-	if api == Chat && string(e.Data) == Done {
+	if isDone(e.Data) { // some servers end streams of other APIs with it too
 		return Chunk{Last: true}, true
 	}
 	if !valid(e.Data) {
@@ -174,6 +189,9 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 	}
 	v := gjson.ParseBytes(e.Data)
 	if !v.IsObject() {
+		if e := ReadError(e.Data); e != nil {
+			return Chunk{Err: e}, true
+		}
 		return c, false
 	}
 	switch api {
@@ -228,6 +246,12 @@ func readChatChunk(v gjson.Result) Chunk {
 func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 	choice.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
+		case "message": // of servers that send the answer in one chunk
+			if value.IsObject() && !choice.Get("delta").IsObject() {
+				var more bool
+				text, more = addDelta(value, text)
+				c.Content = c.Content || more
+			}
 		case "finish_reason":
 			if value.Str != "" {
 				c.Finished++
@@ -266,6 +290,9 @@ func readMessagesChunk(v gjson.Result) Chunk {
 	case "message_delta":
 		c.Content = true
 		c.usage = v.Get("usage")
+		if v.Get("delta.stop_reason").Str != "" { // some servers omit the event after it
+			c.Finished = 1
+		}
 	case "message_stop":
 		c.Content, c.Finished, c.Last = true, 1, true
 	}
@@ -282,7 +309,7 @@ func readResponsesChunk(v gjson.Result) Chunk {
 	switch kind {
 	case "error":
 		c.Err = streamError(v)
-	case "response.failed":
+	case "response.failed", "response.cancelled":
 		c.Err = streamError(v.Get("response"))
 	case "response.created", "response.in_progress", "response.queued", "response.output_item.added", "response.content_part.added",
 		"response.reasoning_summary_part.added", "keepalive":
@@ -308,7 +335,8 @@ func streamError(v gjson.Result) *Error {
 	} else if e.Type == gjson.String {
 		return &Error{Status: 502, Type: "server_error", Message: cmp.Or(e.Str, errorText(v, v))}
 	}
-	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: inner.Get("code").String(), Param: inner.Get("param").Str, Message: errorText(inner, v)}
+	code := cmp.Or(inner.Get("details.error_code").Str, inner.Get("code").String())
+	e := &Error{Status: 502, Type: inner.Get("type").Str, Code: code, Param: inner.Get("param").Str, Message: errorText(inner, v)}
 	if e.Type == "error" {
 		e.Type = ""
 	}
@@ -317,16 +345,20 @@ func streamError(v gjson.Result) *Error {
 		of     string
 		status int
 	}{
-		{"overloaded_error", 529}, {"rate_limit", 429}, {"timeout", 504}, {"context_length_exceeded", 400}, {"invalid_request", 400},
-		{"invalid_prompt", 400}, {"content_filter", 400}, {"authentication", 401}, {"permission", 403}, {"not_found", 404},
+		{"overloaded", 529}, {"rate_limit", 429}, {"insufficient_quota", 429}, {"exceeded_current_quota", 429}, {"timeout", 504}, {TooLongCode, 400},
+		{"invalid_request", 400}, {"invalid_prompt", 400}, {"content_filter", 400}, {"content_policy", 400}, {"authentication", 401}, {"billing", 402},
+		{"permission", 403}, {"not_found", 404}, {"request_too_large", 413},
 	} {
 		if strings.Contains(kind, k.of) {
 			e.Status = k.status
 			break
 		}
 	}
-	if status := inner.Get("code"); status.Type == gjson.Number && status.Num >= 400 && status.Num < 600 {
-		e.Status = int(status.Num)
+	for _, status := range []gjson.Result{inner.Get("code"), inner.Get("status"), inner.Get("status_code"), inner.Get("http_status")} {
+		if status.Type == gjson.Number && status.Num >= 400 && status.Num < 600 {
+			e.Status = int(status.Num)
+			break
+		}
 	}
 	return e
 }
