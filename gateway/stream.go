@@ -36,6 +36,7 @@ type stream struct {
 	answer *holding
 
 	translator *wire.StreamTranslator // nil: the client uses the provider's API
+	tools      *wire.ToolStream       // nil: the calls need no change
 	out        []byte                 // events that are not yet written
 	report     wire.Report
 	text       strings.Builder
@@ -53,6 +54,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 	}
 	if s.api != s.x.reply.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
+		s.tools = s.translation.Tools.Stream()
 		s.translator.Counted = func() (carrot.Usage, bool) {
 			s.settle()
 			return s.a.Usage, s.a.Estimated
@@ -211,7 +213,7 @@ func (s *stream) pass(e wire.Event) error {
 		return nil
 	}
 	events, err := s.translator.Next(e)
-	for _, e := range events {
+	for _, e := range s.tools.Restore(events) {
 		s.add(e)
 	}
 	return err
@@ -309,7 +311,7 @@ func (s *stream) settle() {
 // end writes the rest of a stream that ended without an error.
 func (s *stream) end() *provider.Error {
 	if s.translator != nil {
-		for _, e := range s.translator.Close() {
+		for _, e := range s.tools.Restore(s.translator.Close()) {
 			s.add(e)
 		}
 	}

@@ -28,8 +28,9 @@ const (
 func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
-// a line break. The keys client, labels, session, first, shadow, answer_id,
-// error_code, error, decision, prompt and answer are omitted if they are empty.
+// a line break. The keys client, labels, session, first, shadow, answer_id, dropped,
+// narrowed, error_code, error, decision, prompt and answer are omitted if they are
+// empty.
 // Costs are exact to a pico-dollar, and null if they are unknown; durations are
 // exact to a nanosecond. The decision is written in the form carrot.decision/1. A
 // prompt that is not a JSON object is written as a string.
@@ -63,6 +64,8 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = appendField(b, `,"provider":`, a.Provider)
 	b = appendField(b, `,"upstream_model":`, a.UpstreamModel)
 	b = appendKnown(b, `,"answer_id":`, a.AnswerID)
+	b = appendList(b, `,"dropped":`, a.Dropped)
+	b = appendList(b, `,"narrowed":`, a.Narrowed)
 	b = appendField(b, `,"outcome":`, string(a.Outcome))
 	b = appendInt(b, `,"status":`, a.Status)
 	b = appendKnown(b, `,"error_code":`, a.ErrorCode)
@@ -107,6 +110,18 @@ func appendKnown(b []byte, key, s string) []byte {
 		return b
 	}
 	return appendField(b, key, s)
+}
+
+// appendList appends a list of strings unless it is empty.
+func appendList(b []byte, key string, list []string) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(b, key...)
+	for i, s := range list {
+		b = appendjson.String(append(b, "[,"[min(i, 1)]), s)
+	}
+	return append(b, ']')
 }
 
 func appendCost(b []byte, key string, cost carrot.USD, unknown bool) []byte {
@@ -160,6 +175,8 @@ type attemptJSON struct {
 	Provider      string            `json:"provider"`
 	UpstreamModel string            `json:"upstream_model"`
 	AnswerID      string            `json:"answer_id"`
+	Dropped       []string          `json:"dropped"`
+	Narrowed      []string          `json:"narrowed"`
 	Outcome       Outcome           `json:"outcome"`
 	Status        int               `json:"status"`
 	ErrorCode     string            `json:"error_code"`
@@ -200,7 +217,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 	out := Attempt{
 		Time: in.Time.UTC(), RequestID: in.RequestID, Number: in.Number, Client: in.Client, Labels: in.Labels, API: in.API, Session: in.Session, Stream: in.Stream,
 		Policy: in.Policy, First: in.First, Reason: in.Reason, Decision: in.Decision, Propensity: in.Propensity, Shadow: in.Shadow,
-		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID,
+		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID, Dropped: in.Dropped, Narrowed: in.Narrowed,
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,
