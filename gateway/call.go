@@ -48,6 +48,7 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	if e := x.g.reserve(x.ctx, k.a); e != nil {
 		return e
 	}
+	k.tellLosses()
 	r.attempts++
 
 	ctx, span := x.g.tracer.attempt(try.Context, k.a, t.provider.Upstream)

@@ -28,7 +28,7 @@ func said(n wire.Notes) string {
 	return strings.Join(append(slices.Clone(n.Dropped), n.Narrowed...), ", ")
 }
 
-// lose notes what the request loses in this call, and tells the client.
+// lose notes what the request loses in this call.
 func (k *call) lose() {
 	n := k.run.request.losses(k.t, k.translation)
 	a := k.a
@@ -43,10 +43,14 @@ func (k *call) lose() {
 	if k.foreign {
 		drop(foreignReasoning)
 	}
+}
+
+// tellLosses tells the client, and counts, what the request loses in this call.
+func (k *call) tellLosses() {
+	a, h := k.a, k.x.reply.header()
 	if len(a.Dropped)+len(a.Narrowed) == 0 && k.run.attempts == 0 {
 		return
 	}
-	h := k.x.reply.header()
 	for name, list := range map[string][]string{"X-Carrot-Dropped": a.Dropped, "X-Carrot-Narrowed": a.Narrowed} {
 		if len(list) > 0 {
 			h[name] = []string{strings.Join(list, ",")}

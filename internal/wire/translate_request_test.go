@@ -340,3 +340,52 @@ func TestToolNames(t *testing.T) {
 		t.Errorf("without tools, there is %v to restore", got)
 	}
 }
+
+// FuzzTranslateRequest: for no request and no facts is the translation not JSON, or a note
+// one that cannot stand in a header, and no answer is broken when its calls are restored.
+func FuzzTranslateRequest(f *testing.F) {
+	files, err := filepath.Glob("testdata/request/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no fixtures: %v", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		sections := map[string][]byte{}
+		for _, section := range a.Files {
+			sections[section.Name] = section.Data
+		}
+		f.Add(sections["request.in"], sections["answer.in"], true, 8192)
+	}
+	f.Fuzz(func(t *testing.T, body, answer []byte, refuses bool, most int) {
+		facts := Facts{NoSampling: refuses, OneSampling: refuses, MaxOutput: most, Efforts: "low high"}
+		for _, pair := range pairs {
+			got, err := TranslateRequest(body, pair[0], pair[1], facts)
+			if err != nil {
+				continue
+			}
+			if !json.Valid(got.Body) {
+				t.Errorf("TranslateRequest(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], got.Body)
+			}
+			for _, n := range [][]string{got.Notes.Dropped, got.Notes.Narrowed, got.Notes.Added} {
+				for _, note := range n {
+					if strings.ContainsFunc(note, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) || len(note) > 100 {
+						t.Errorf("TranslateRequest(%q, %s, %s) has the note %q", body, pair[0], pair[1], note)
+					}
+				}
+			}
+			out, err := TranslateAnswer(answer, pair[1], pair[0], 0, carrot.Usage{})
+			if err == nil && !json.Valid(got.Tools.Answer(out)) {
+				t.Errorf("the calls in %q are restored to %q, which is not JSON", out, got.Tools.Answer(out))
+			}
+			events := got.Tools.Stream().Restore([]Event{{Data: answer}, {Data: []byte(Done)}})
+			for _, e := range events {
+				if json.Valid(answer) && string(e.Data) != Done && !json.Valid(e.Data) {
+					t.Errorf("the event %q is restored to %q, which is not JSON", answer, e.Data)
+				}
+			}
+		}
+	})
+}
