@@ -336,7 +336,7 @@ func (d *decider) pinned(r *routes, q *request, prefixes []uint64) (*candidate, 
 		}
 		return c, record.ContinuesResponse, nil
 	}
-	if q.Stored {
+	if q.Stored && q.API == wire.Responses {
 		if c := d.conversations.beganTurn(r, prefixes); c != nil && c.target().provider.Speaks(wire.Responses) == wire.Responses {
 			return c, record.ContinuesResponse, nil
 		}

@@ -213,10 +213,11 @@ func (s *stream) pass(e wire.Event) error {
 		return nil
 	}
 	events, err := s.translator.Next(e)
-	for _, e := range s.tools.Restore(events) {
+	events, restoreErr := s.tools.Restore(events)
+	for _, e := range events {
 		s.add(e)
 	}
-	return err
+	return cmp.Or(err, restoreErr)
 }
 
 // add adds an event in the client's API to those to be written.
@@ -311,7 +312,8 @@ func (s *stream) settle() {
 // end writes the rest of a stream that ended without an error.
 func (s *stream) end() *provider.Error {
 	if s.translator != nil {
-		for _, e := range s.tools.Restore(s.translator.Close()) {
+		events, _ := s.tools.Restore(s.translator.Close()) // no more is held back
+		for _, e := range events {
 			s.add(e)
 		}
 	}

@@ -14,13 +14,18 @@ import (
 // Tools that the conversation added come after the others, so that the beginning of the
 // prompt, which providers cache, stays the same.
 func (p *prompt) fitTools() error {
+	names := make(map[string]bool, len(p.tools))
+	for i := range p.tools {
+		names[p.tools[i].name] = true
+	}
 	for _, t := range p.found {
-		if !slices.ContainsFunc(p.tools, func(other tool) bool { return other.name == t.name }) {
+		if !names[t.name] {
+			names[t.name] = true
 			p.tools = append(p.tools, t)
 		}
 	}
 	if p.choice.only != nil {
-		p.tools = slices.DeleteFunc(p.tools, func(t tool) bool { return !slices.Contains(p.choice.only, t.name) })
+		p.tools = slices.DeleteFunc(p.tools, func(t tool) bool { return !p.choice.only[t.name] })
 	}
 	switch p.choice.kind {
 	case "tool":

@@ -85,9 +85,9 @@ type tool struct{ name, description, schema, strict, cache string }
 
 // choice says which tools may be called.
 type choice struct {
-	kind string   // auto, none, required or tool, plain; empty if not set
-	name string   // of the tool
-	only []string // the names of the tools that may be called; nil: all
+	kind string          // auto, none, required or tool, plain; empty if not set
+	name string          // of the tool
+	only map[string]bool // the names of the tools that may be called; nil: all
 }
 
 // format is the format of the answer.

@@ -116,13 +116,13 @@ func (p *prompt) openAIChoice(v gjson.Result, name func(gjson.Result) gjson.Resu
 		if inner := v.Get("allowed_tools"); inner.IsObject() {
 			v = inner
 		}
-		p.choice.only = []string{}
+		p.choice.only = map[string]bool{}
 		if p.choice.kind = v.Get("mode").Str; p.choice.kind != "auto" && p.choice.kind != "required" {
 			return refuse("tool_choice", only)
 		}
 		return each(v.Get("tools"), "tool_choice.tools", func(field string, v gjson.Result) error {
 			err := one(field, v)
-			p.choice.only = append(p.choice.only, p.choice.name)
+			p.choice.only[p.choice.name] = true
 			p.choice.name = ""
 			return err
 		})

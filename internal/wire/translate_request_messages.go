@@ -142,8 +142,12 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	return err
 }
 
-// inResult stands for the role of a tool's result.
-const inResult = "result"
+// What stands for a role in a tool's result, and in a document or search result, whose
+// content is not nested further.
+const (
+	inResult   = "result"
+	inDocument = "document"
+)
 
 // messagesContent reads a content of a role, which is a string or a list of blocks.
 // It leaves out thinking, which is signed for the model that wrote it, and what the
@@ -182,13 +186,13 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 		}
 		text, err := textOf(v.Get("content"), field+".content")
 		return one(part{text: text}, err)
-	case kind == "image" && input:
+	case kind == "image" && (input || role == inDocument):
 		return one(messagesImage(v.Get("source"), field+".source"))
 	case kind == "document" && input:
-		return p.messagesDocument(v, field, role)
+		return p.messagesDocument(v, field)
 	case kind == "search_result" && input:
 		title := part{text: quote(strings.TrimSpace(v.Get("title").Str + "\n" + v.Get("source").Str))}
-		content, err := p.messagesContent(v.Get("content"), field+".content", role)
+		content, err := p.messagesContent(v.Get("content"), field+".content", inDocument)
 		return append([]part{title}, content...), err
 	case kind == "tool_reference" && role == inResult: // all tools are loaded
 		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
@@ -229,7 +233,7 @@ func found(v gjson.Result) []part {
 }
 
 // messagesDocument reads a document. One of text becomes a text with its title.
-func (p *prompt) messagesDocument(v gjson.Result, field, role string) ([]part, error) {
+func (p *prompt) messagesDocument(v gjson.Result, field string) ([]part, error) {
 	source, title := v.Get("source"), v.Get("title").Str
 	named := func(parts []part, err error) ([]part, error) {
 		for _, about := range []string{v.Get("context").Str, title} {
@@ -244,7 +248,7 @@ func (p *prompt) messagesDocument(v gjson.Result, field, role string) ([]part, e
 		text, err := textOf(source.Get("data"), field+".source.data")
 		return named([]part{{text: text}}, err)
 	case "content":
-		return named(p.messagesContent(source.Get("content"), field+".source.content", role))
+		return named(p.messagesContent(source.Get("content"), field+".source.content", inDocument))
 	}
 	x, err := messagesImage(source, field+".source")
 	x.kind, x.title = filePart, title

@@ -145,11 +145,18 @@ func restoreStream(t *testing.T, in []byte, from, to API, tools *Tools) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range restore.Restore(events) {
+		if events, err = restore.Restore(events); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
 			out = e.AppendTo(out)
 		}
 	}
-	for _, e := range restore.Restore(translator.Close()) {
+	events, err := restore.Restore(translator.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
 		out = e.AppendTo(out)
 	}
 	return string(out)
@@ -380,7 +387,7 @@ func FuzzTranslateRequest(f *testing.F) {
 			if err == nil && !json.Valid(got.Tools.Answer(out)) {
 				t.Errorf("the calls in %q are restored to %q, which is not JSON", out, got.Tools.Answer(out))
 			}
-			events := got.Tools.Stream().Restore([]Event{{Data: answer}, {Data: []byte(Done)}})
+			events, _ := got.Tools.Stream().Restore([]Event{{Data: answer}, {Data: []byte(Done)}})
 			for _, e := range events {
 				if json.Valid(answer) && string(e.Data) != Done && !json.Valid(e.Data) {
 					t.Errorf("the event %q is restored to %q, which is not JSON", answer, e.Data)
@@ -388,4 +395,45 @@ func FuzzTranslateRequest(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRestoreHoldsLittle: what is held back of a stream is limited.
+func TestRestoreHoldsLittle(t *testing.T) {
+	s := (&Tools{api: Chat, originals: map[string]toolName{"f": {kind: customTool, name: "f"}}}).Stream()
+	chunk := func(call string) []Event {
+		return []Event{{Data: []byte(`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,` + call + `}]}}]}`)}}
+	}
+	if _, err := s.Restore(chunk(`"id":"a","function":{"name":"f","arguments":""}`)); err != nil {
+		t.Fatal(err)
+	}
+	part := chunk(`"function":{"arguments":"` + strings.Repeat("x", 1<<20) + `"}`)
+	n, err := 0, error(nil)
+	for ; err == nil && n < 100; n++ {
+		_, err = s.Restore(part)
+	}
+	if n != 64 {
+		t.Errorf("after %d parts of 1 MiB, Restore = %v, want an error after 64", n, err)
+	}
+}
+
+// TestTranslationIsLinear: the work for many tools, and for what is nested deeply, does not
+// grow faster than the request. Otherwise, this test takes many minutes.
+func TestTranslationIsLinear(t *testing.T) {
+	const n = 90_000
+	var tools, allowed, found []string
+	for i := range n / 3 {
+		tools = append(tools, fmt.Sprintf(`{"type":"function","name":"f%d"}`, i))
+		allowed = append(allowed, fmt.Sprintf(`{"type":"function","name":"f%d"}`, i))
+		found = append(found, fmt.Sprintf(`{"type":"function","name":"g%d"}`, i))
+	}
+	body := `{"model":"m","input":[{"role":"user","content":"x"},{"type":"additional_tools","tools":` + list(found) + `}],"tools":` + list(tools) + `,"tool_choice":{"type":"allowed_tools","mode":"auto","tools":` + list(allowed) + `}}`
+	got, err := TranslateRequest([]byte(body), Responses, Chat, Facts{})
+	if err != nil || gjson.GetBytes(got.Body, "tools.#").Int() != n/3 {
+		t.Errorf("%d tools are translated to %d, %v", n, gjson.GetBytes(got.Body, "tools.#").Int(), err)
+	}
+	deep := strings.Repeat(`[{"type":"document","source":{"type":"content","content":`, 2000) + `"` + strings.Repeat("x", 1<<20) + `"` + strings.Repeat("}}]", 2000)
+	_, err = TranslateRequest([]byte(`{"model":"m","messages":[{"role":"user","content":`+deep+`}]}`), Messages, Chat, Facts{})
+	if err == nil || !strings.Contains(err.Error(), "content[0].source.content[0]: "+unknownType) {
+		t.Errorf("documents in documents: %v", err)
+	}
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// maxSchemaDepth is how deep the schemas may be that are rewritten.
-const maxSchemaDepth = 100
+// maxSchemaDepth is how deep the schemas may be that are rewritten, because each level
+// copies those below it.
+const maxSchemaDepth = 40
 
 // objectSchema returns a schema of a tool's parameters, with what providers require
 // of it: the type object, and properties.

@@ -235,6 +235,7 @@ type ToolStream struct {
 	order    []int64             // of the open calls, in chat
 	sequence int                 // of the next event of responses
 	last     Event               // a chunk of chat, as a pattern for others
+	held     int                 // bytes of arguments that are held back
 }
 
 // openCall is a call whose form is changed, so that its arguments are held back.
@@ -244,10 +245,11 @@ type openCall struct {
 	arguments strings.Builder
 }
 
-// Restore returns events, which are already in the client's API, with restored calls.
-func (s *ToolStream) Restore(events []Event) []Event {
+// Restore returns events, which are already in the client's API, with restored calls. It
+// is an error if the stream has more arguments than can be held back.
+func (s *ToolStream) Restore(events []Event) ([]Event, error) {
 	if s == nil {
-		return events
+		return events, nil
 	}
 	var out []Event
 	for _, e := range events {
@@ -259,8 +261,11 @@ func (s *ToolStream) Restore(events []Event) []Event {
 		default:
 			out = append(out, s.responses(e)...)
 		}
+		if s.held > maxHeld {
+			return out, errTooLong
+		}
 	}
-	return out
+	return out, nil
 }
 
 func (s *ToolStream) messages(e Event) Event {
@@ -295,10 +300,12 @@ func (s *ToolStream) chat(e Event) []Event {
 		if changed && original.kind == customTool {
 			s.open[i] = &openCall{original: original, id: strings.Clone(call.Get("id").Str)}
 			s.order = append(s.order, i)
+			s.held += len(s.open[i].id)
 		}
 		switch open := s.open[i]; {
 		case open != nil:
 			open.arguments.WriteString(function.Get("arguments").Str)
+			s.held += len(function.Get("arguments").Str)
 		case changed:
 			kept = append(kept, with(call.Raw, "function", with(function.Raw, "name", quote(original.name))))
 		default:
@@ -326,7 +333,7 @@ func (s *ToolStream) flush() []Event {
 		call := customCall(new(builder).num("index", int(i)), open.id, open.original, open.arguments.String())
 		out = append(out, Event{Name: s.last.Name, Data: []byte(chunkWith(gjson.ParseBytes(s.last.Data), []string{call}))})
 	}
-	s.order = nil
+	s.order, s.held = nil, 0
 	clear(s.open)
 	return out
 }
