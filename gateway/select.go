@@ -275,7 +275,7 @@ func invalid(param, format string, args ...any) *wire.Error {
 // unknownModel returns the error for a model that does not exist.
 func unknownModel(format string, args ...any) *wire.Error {
 	e := invalid("model", format, args...)
-	e.Status, e.Code = http.StatusNotFound, "model_not_found"
+	e.Status, e.Type, e.Code = http.StatusNotFound, "", "model_not_found" // whose type depends on the API
 	return e
 }
 
