@@ -89,7 +89,7 @@ func (k *call) finish(e *provider.Error) {
 	case sent:
 		a.Outcome = record.Broken
 		k.x.done.served = k.c.Name
-	case e.Kind == provider.Invalid:
+	case e.Kind == provider.Invalid && !(k.run.more && k.run.mistranslated(k.c, e)):
 		a.Outcome = record.Refused
 	default:
 		a.Outcome = record.FellBack

@@ -28,6 +28,9 @@ type call struct {
 	api    wire.API // the provider's
 	a      *record.Attempt
 
+	translation *wire.Translation // nil: the provider has the client's API
+	foreign     bool              // the input's reasoning was encrypted for another provider
+
 	reported bool // the provider has reported usage
 	notes    provider.Notes
 }
@@ -46,6 +49,7 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	if e := x.g.reserve(x.ctx, k.a); e != nil {
 		return e
 	}
+	k.tellLosses()
 	r.attempts++
 
 	ctx, span := x.g.tracer.attempt(try.Context, k.a, t.provider.Upstream)
@@ -99,11 +103,27 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 
 // body returns the request for the target, translated to the provider's API.
 func (k *call) body() ([]byte, error) {
-	body, err := k.choice.bodies.in(k.api, k.x.q, k.t)
-	if err != nil {
+	var err error
+	if k.translation, err = k.choice.bodies.in(k.api, k.x.q, k.t); err != nil {
 		return nil, err
 	}
+	body := k.x.q.Body
+	if k.translation != nil {
+		body = k.translation.Body
+	}
+	if k.foreign = k.x.g.decider.foreign(k); k.foreign {
+		body = wire.WithoutReasoning(body)
+	}
+	k.lose()
 	e := k.t.edits(k.api, k.x.q)
+	if k.translation == nil { // a translation has removed them already
+		for _, field := range k.a.Dropped {
+			if k.foreign && field == foreignReasoning {
+				continue
+			}
+			e.Settings = append(e.Settings, wire.Setting{Key: field, Raw: "null"})
+		}
+	}
 	if k.api == wire.Chat && k.x.reply.api != wire.Chat {
 		e.RenameLimit = k.t.provider.limitKey
 	}
@@ -188,6 +208,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 		if body, err = wire.TranslateAnswer(body, k.api, reply.api, time.Now().Unix(), k.a.Usage); err != nil {
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 		}
+		body = k.translation.Tools.Answer(body)
 	}
 	k.try.Answered()
 	k.learnTokens(&answer.Report)

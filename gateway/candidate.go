@@ -36,6 +36,7 @@ type target struct {
 	// cacheMinTokens is the shortest prefix that the provider's prompt cache keeps
 	// of the model; below 0: it has no cache.
 	cacheMinTokens int
+	facts          wire.Facts
 	settings       []wire.Setting // in the form of the chat API
 	nulls          []wire.Setting // the settings that contain null, which removes fields
 	without        string         // nulls as a map key
@@ -70,7 +71,21 @@ func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 	if t.maxTokens > 0 {
 		e.MaxTokens, e.MaxTokensKey = t.maxTokens, wire.TokenLimitFor(api, t.limitKey)
 	}
+	if t.unthinking(api, r) {
+		e.Settings = slices.DeleteFunc(e.Settings, func(s wire.Setting) bool { return s.Key == thinkingKey })
+	}
 	return e
+}
+
+// thinkingKey is the setting that makes Anthropic's models think.
+const thinkingKey = "thinking"
+
+// unthinking reports whether the target must not think about a request: Anthropic's
+// models refuse to continue a turn with results of tools if its beginning has no signed
+// thinking, as after a translation.
+func (t *target) unthinking(api wire.API, r *wire.Request) bool {
+	return api == wire.Messages && r.API != api && r.InTool() &&
+		slices.ContainsFunc(t.settings, func(s wire.Setting) bool { return s.Key == thinkingKey && s.Raw != "null" })
 }
 
 // settingsFor translates settings to the form of an API.
@@ -161,6 +176,7 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	if err := t.set(m.Settings); err != nil {
 		return nil, err
 	}
+	t.facts = facts(&m.ModelConfig, t.maxTokens)
 	c.MaxOutputTokens = t.maxTokens
 	c.steps = []*target{t}
 	return c, nil

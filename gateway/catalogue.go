@@ -31,6 +31,15 @@ func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) comp
 			out.Context = e.MaxInput + e.MaxOutput
 		}
 	}
+	if out.MaxOutput == 0 {
+		out.MaxOutput = e.MaxOutput
+	}
+	if out.Efforts == nil && e.Efforts != nil {
+		out.Efforts = &e.Efforts
+	}
+	if refuses := e.Sampling; out.Sampling == nil && refuses != nil && !*refuses && len(e.SamplingEfforts) == 0 {
+		out.Sampling = refuses
+	}
 	if out.Abilities == nil {
 		out.Abilities = abilitiesOf(&e)
 	}

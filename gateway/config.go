@@ -19,6 +19,18 @@ type Config struct {
 	Models []ModelConfig `yaml:"models"`
 	// Embeddings are the models of /v1/embeddings. Default: none.
 	Embeddings []EmbeddingConfig `yaml:"embeddings"`
+	// Aliases are further names that clients may use as the model, each for a policy,
+	// a policy with an objective, or a model, as in {"claude-*": auto}. Agents ask for
+	// the models of their vendor by name. A name that ends in * stands for all that
+	// begin like it and are not the name of anything else; the longest one applies.
+	// Default: none.
+	Aliases map[string]string `yaml:"aliases"`
+	// Translation says what is done with a request's fields that a provider of
+	// another API does not have, and with values that a model does not accept:
+	// lenient leaves out or changes those that only label, limit, schedule or cache,
+	// and says so in headers and records; strict does not translate such a request
+	// for that model. Default: lenient.
+	Translation string `yaml:"translation"`
 	// Policies are names that clients may use as the model. Default: auto,
 	// balanced, cheap and quality, which always exist.
 	Policies []PolicyConfig `yaml:"policies"`
@@ -162,6 +174,19 @@ type ModelConfig struct {
 	// provider's prompt cache keeps; -1: none. Default: that of the catalogue, or
 	// else that of the provider.
 	CacheMinTokens int `yaml:"cache_min_tokens"`
+	// MaxOutput is the most output tokens of an answer. A higher limit is lowered when
+	// a request is translated, and one that the provider requires is at most this.
+	// Default: what the vendor says of models with such a name, if that is known.
+	MaxOutput int `yaml:"max_output"`
+	// Sampling says whether the model accepts temperature, top_p and top_k. If it
+	// does not, they are left out of requests that are translated or routed. Default:
+	// what the vendor says of models with such a name, if that is known.
+	Sampling *bool `yaml:"sampling"`
+	// Efforts are the reasoning efforts that the model accepts, from the lowest to the
+	// highest, out of none, minimal, low, medium, high, xhigh and max; [] means that
+	// it accepts none. Others are lowered, or left out, when a request is translated.
+	// Default: what the vendor says of models with such a name, if that is known.
+	Efforts *[]string `yaml:"efforts"`
 	// Tags are labels that policies and requests may require, such as a region.
 	// Default: none.
 	Tags []string `yaml:"tags"`

@@ -27,8 +27,18 @@ func (c *Config) check(p *strictyaml.Problems) {
 	c.checkModels(p)
 	c.checkEmbeddings(p)
 	c.checkPolicies(p)
+	c.checkAliases(p)
 	c.checkClients(p)
+	if kinds := []string{lenient, strictly}; !slices.Contains(kinds, c.Translation) {
+		p.Add("translation", "is %q: %s", c.Translation, spelling.Suggest(c.Translation, kinds))
+	}
 }
+
+// The ways to translate.
+const (
+	lenient  = "lenient"
+	strictly = "strict"
+)
 
 func (c *Config) checkNumbers(p *strictyaml.Problems) {
 	checkRange(p, "text.system", c.Text.System, 0, 1<<20)
@@ -173,10 +183,35 @@ func (c *Config) checkModels(p *strictyaml.Problems) {
 			}
 			checkUnique(p, field+".abilities", *m.Abilities)
 		}
+		if m.MaxOutput != 0 || p.Given(field+".max_output") {
+			checkRange(p, field+".max_output", m.MaxOutput, 1, maxContext)
+		}
+		if m.Efforts != nil {
+			checkEfforts(p, field+".efforts", *m.Efforts)
+		}
 		for i, tag := range m.Tags {
 			checkName(p, strictyaml.Element(field+".tags", i), tag, " ", make(map[string]string))
 		}
 		checkUnique(p, field+".tags", m.Tags)
+	}
+}
+
+// allEfforts are the reasoning efforts of all vendors, from the lowest to the highest.
+var allEfforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+
+// checkEfforts refuses efforts that no vendor has, and lists that are not in order.
+func checkEfforts(p *strictyaml.Problems, field string, efforts []string) {
+	last := -1
+	for i, effort := range efforts {
+		at := slices.Index(allEfforts, effort)
+		switch {
+		case at < 0:
+			p.Add(strictyaml.Element(field, i), "no effort %q: %s", effort, spelling.Suggest(effort, allEfforts))
+		case at <= last:
+			p.Add(strictyaml.Element(field, i), "%q is not higher than the one before it: want them from the lowest to the highest", effort)
+		default:
+			last = at
+		}
 	}
 }
 
@@ -295,6 +330,38 @@ func (c *Config) checkPool(p *strictyaml.Problems, field string, policy *PolicyC
 		p.Add(field+".default", "no model %q: %s", policy.Default, spelling.Suggest(policy.Default, c.modelNames()))
 	case policy.Default != "" && !slices.Contains(pool, policy.Default):
 		p.Add(field+".default", "%q is not in the policy's pool: %s", policy.Default, spelling.Suggest("", pool))
+	}
+}
+
+// checkAliases refuses aliases that are the name of something else, and aliases for
+// what does not exist.
+func (c *Config) checkAliases(p *strictyaml.Problems) {
+	taken := make(map[string]string)
+	valid := c.modelNames()
+	for i := range c.Policies {
+		valid = append(valid, c.Policies[i].Name)
+	}
+	for _, name := range valid {
+		taken[name] = "a model or policy"
+	}
+	for i := range c.Embeddings {
+		taken[c.Embeddings[i].Name] = strictyaml.Element("embeddings", i)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Aliases)) {
+		field, to := strictyaml.Child("aliases", name), c.Aliases[name]
+		checkName(p, field, name, "", taken)
+		if star := strings.IndexByte(name, '*'); star >= 0 && star != len(name)-1 {
+			p.Add(field, "a * is allowed only at the end of a name")
+		}
+		policy, inline, found := strings.Cut(to, ":")
+		isPolicy := slices.ContainsFunc(c.Policies, func(other PolicyConfig) bool { return other.Name == policy })
+		switch _, err := carrot.ParseObjective(inline); {
+		case slices.Contains(valid, to):
+		case found && isPolicy && (err != nil || inline == ""):
+			p.Add(field, "%q is not an objective", inline)
+		case !found || !isPolicy:
+			p.Add(field, "no model or policy %q: %s", to, spelling.Suggest(to, valid))
+		}
 	}
 }
 

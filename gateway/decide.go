@@ -52,37 +52,40 @@ func (h *choice) why(c *candidate) record.Reason {
 // bodies are translations of a request's body to other APIs. Each is made once.
 type bodies map[bodyKey]translated
 
-// bodyKey is an API, and the fields that are removed before the translation.
+// bodyKey is an API, the fields that are removed before the translation, and what is
+// known about the model.
 type bodyKey struct {
 	api     wire.API
 	without string
+	facts   wire.Facts
 }
 
 type translated struct {
-	body []byte
-	err  error
+	*wire.Translation
+	err error
 }
 
-// in returns the body of q, translated to the API by which a target is called.
-func (b *bodies) in(api wire.API, q *wire.Request, t *target) ([]byte, error) {
+// in returns q translated for a target and the API by which that is called. It is nil
+// if that is the client's API.
+func (b *bodies) in(api wire.API, q *wire.Request, t *target) (*wire.Translation, error) {
 	if api == q.API {
-		return q.Body, nil
+		return nil, nil
 	}
-	key := bodyKey{api, t.without}
+	key := bodyKey{api, t.without, t.facts}
 	if done, ok := (*b)[key]; ok {
-		return done.body, done.err
+		return done.Translation, done.err
 	}
 	body := q.Body
 	if len(t.nulls) > 0 { // fields that are removed must not prevent the translation
 		body = wire.Edit(body, wire.Edits{Settings: settingsFor(q.API, t.nulls)})
 	}
 	var done translated
-	done.body, done.err = wire.TranslateRequest(body, q.API, api)
+	done.Translation, done.err = wire.TranslateRequest(body, q.API, api, t.facts)
 	if *b == nil {
 		*b = bodies{}
 	}
 	(*b)[key] = done
-	return done.body, done.err
+	return done.Translation, done.err
 }
 
 // request is a client's request, with what it asks for.
@@ -196,6 +199,7 @@ func (h *choice) arrange(r *routes, s *selection) {
 	for _, name := range d.Fallback() {
 		h.order = append(h.order, r.byName[name])
 	}
+	h.breakTie(r, s)
 	h.reason = record.TradeOff
 	standby := s.policy.standby
 	switch {
@@ -212,6 +216,26 @@ func (h *choice) arrange(r *routes, s *selection) {
 	}
 	if s.policy.shadow && s.named == nil {
 		h.shadow = compare(d, h.order[0].Name)
+	}
+}
+
+// breakTie chooses, of the candidates with the same utility and cost as the router's
+// choice, the one that comes first in the policy's pool. The router knows only the order
+// of all models.
+func (h *choice) breakTie(r *routes, s *selection) {
+	d := h.decision
+	chosen := d.Chosen()
+	for _, name := range s.models {
+		if name == d.Model {
+			return
+		}
+		for i := range d.Candidates {
+			if a := &d.Candidates[i]; a.Name == name && a.Excluded == "" && a.Utility == chosen.Utility && a.Cost == chosen.Cost {
+				d.Model = name
+				h.first(r.byName[name])
+				return
+			}
+		}
 	}
 }
 
@@ -272,11 +296,15 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 		}
 		why, t := "", c.target()
 		api := t.provider.Speaks(q.API)
-		switch _, err := b.in(api, q.Request, t); {
+		translation, err := b.in(api, q.Request, t)
+		lost := q.losses(t, translation)
+		switch {
 		case api == "":
 			why = "its provider does not serve conversations"
 		case err != nil:
 			why = err.Error()
+		case r.config.Translation == strictly && lost.Lost():
+			why = "translation is strict, and these fields would be left out or changed: " + said(lost)
 		case q.named == nil && !t.tagged(q.tags):
 			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")
 		case strict && q.InThinking() && api != q.API && q.named == nil && c != pinned:
@@ -313,6 +341,11 @@ func (d *decider) pinned(r *routes, q *request, prefixes []uint64) (*candidate, 
 			return nil, "", e
 		}
 		return c, record.ContinuesResponse, nil
+	}
+	if q.Stored && q.API == wire.Responses {
+		if c := d.conversations.beganTurn(r, prefixes); c != nil && c.target().provider.Speaks(wire.Responses) == wire.Responses {
+			return c, record.ContinuesResponse, nil
+		}
 	}
 	if q.InThinking() {
 		if c := d.conversations.beganTurn(r, prefixes); c != nil {

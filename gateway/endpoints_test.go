@@ -55,7 +55,7 @@ clients:
 		{"one model that it may not use", "GET", "/v1/models/auto", "", []string{shop}, 404, `"code":"model_not_found"`, ""},
 		{"estimate of tokens", "POST", "/v1/messages/count_tokens", count, []string{shop}, 200, `{"input_tokens":5}`, ""},
 		{"estimate of tokens for a policy that it may not use", "POST", "/v1/messages/count_tokens", strings.Replace(count, "support", "auto", 1), []string{shop}, 403, `"type":"permission_error"`, ""},
-		{"embeddings that are not configured", "POST", "/v1/embeddings", `{"model":"e","input":"x"}`, []string{all}, 400, "no embedding model is configured", ""},
+		{"embeddings that are not configured", "POST", "/v1/embeddings", `{"model":"e","input":"x"}`, []string{all}, 404, "no embedding model is configured", ""},
 		{"another method", "GET", "/v1/chat/completions", "", []string{all}, 405, "/v1/chat/completions requires POST", ""},
 		{"another path", "POST", "/v1/audio/speech", "{}", []string{all}, 404, `{"error":{"message":"no endpoint POST /v1/audio/speech`, ""},
 		{"another path in Anthropic's form", "POST", "/v1/messages/batches", "{}", []string{all}, 404, `{"error":{"type":"not_found_error"`, ""},

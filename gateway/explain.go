@@ -26,6 +26,9 @@ func (x *exchange) explain() error {
 	if err != nil {
 		return err
 	}
+	if body, err = r.withLosses(body); err != nil {
+		return err
+	}
 	header := x.reply.header()
 	header["X-Carrot-Model"], header["X-Carrot-Policy"], header["X-Carrot-Reason"] = []string{first}, []string{x.q.Model}, []string{string(h.reason)}
 	x.reply.whole(http.StatusOK, append(body, '\n'))

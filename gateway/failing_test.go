@@ -184,7 +184,7 @@ clients:
 	f("a wrong key", "support", 401, "the key is unknown", "Authorization: Bearer shop-key-0123456780")
 	f("its policy", "support", 200, "choices", shop)
 	f("another policy", "auto", 403, `may not use the policy \"auto\", only support, cheap`, shop)
-	f("an unknown one", "suport", 400, `did you mean \"support\"? Valid models: support, cheap"`, shop)
+	f("an unknown one", "suport", 404, `did you mean \"support\"? Valid models: support, cheap"`, shop)
 	f("a model by name", "gemma-2-2b-it", 403, `may not name a model`, shop)
 	f("another objective", "support:usd-per-quality=1e9", 403, `may not set an objective`, shop)
 	f("an objective in a header", "support", 403, `may not set an objective`, shop, "X-Carrot-Objective: quality")
@@ -322,7 +322,7 @@ func TestReload(t *testing.T) {
 		response.Body.Close()
 		return response.StatusCode
 	}
-	if status := ask("fresh"); status != 400 {
+	if status := ask("fresh"); status != 404 {
 		t.Fatalf("status %d before the reload", status)
 	}
 	c := parse(t, simulatedConfig+"policies:\n  - {name: fresh}\n", map[string]http.Handler{"sim": provider})

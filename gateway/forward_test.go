@@ -132,12 +132,12 @@ func TestNullBeforeTranslation(t *testing.T) {
 providers: [{name: a, kind: anthropic, base_url: $a/v1}]
 models:
   - {name: strict, like: gpt-4o-2024-08-06, provider: a, price: {input: 1, output: 2}}
-  - {name: lenient, like: gpt-4o-2024-08-06, provider: a, price: {input: 2, output: 3}, settings: {frequency_penalty: null, reasoning_effort: null, stop: null, text: {verbosity: null}}}
+  - {name: lenient, like: gpt-4o-2024-08-06, provider: a, price: {input: 2, output: 3}, settings: {logprobs: null, include: null, reasoning_effort: null, stop: null, text: {verbosity: null}}}
 `, map[string]http.Handler{"a": script})
 	const want = `{"model":"lenient","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`
 	for path, body := range map[string]string{
-		"/v1/chat/completions": chat("auto", "Hi", `"frequency_penalty":0.5,"reasoning_effort":"none","stop":["x"],"max_tokens":9`),
-		"/v1/responses":        `{"model":"auto","max_output_tokens":9,"input":"Hi","text":{"verbosity":"low"},"reasoning":{"effort":"high"}}`,
+		"/v1/chat/completions": chat("auto", "Hi", `"logprobs":true,"reasoning_effort":"none","stop":["x"],"max_tokens":9`),
+		"/v1/responses":        `{"model":"auto","max_output_tokens":9,"input":"Hi","include":["message.output_text.logprobs"],"text":{"verbosity":"low"},"reasoning":{"effort":"high"}}`,
 	} {
 		script.Reset()
 		a := r.post(t, path, body)

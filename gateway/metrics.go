@@ -44,6 +44,7 @@ type metrics struct {
 	reloads    *prometheus.CounterVec
 	reloaded   prometheus.Gauge
 	rejections *prometheus.CounterVec
+	narrowed   *prometheus.CounterVec
 
 	// Looking up labels costs more than counting, so the results are kept.
 	ends     lookup[endKey, endSeries]
@@ -109,6 +110,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "Time of the last successful reload of the configuration.").WithLabelValues(),
 		// 10: about ten reasons
 		rejections: add.counter("carrot_rejected_requests_total", "Requests that the gateway refused.", "why"),
+		// 35: the fields in noted, and other
+		narrowed: add.counter("carrot_narrowed_total", "Fields of requests that were left out or changed for a model.", "field"),
 	}
 	for _, result := range []string{"ok", "error"} { // so that the first one is an increase
 		m.reloads.WithLabelValues(result)
@@ -376,6 +379,18 @@ func (m *metrics) reload(ok bool) {
 func (m *metrics) tokenFactor(model string, factor float64) {
 	if m != nil {
 		m.factors.WithLabelValues(model).Set(factor)
+	}
+}
+
+// lost counts the fields that were left out or changed for a call.
+func (m *metrics) lost(lists ...[]string) {
+	if m == nil {
+		return
+	}
+	for _, list := range lists {
+		for _, note := range list {
+			m.narrowed.WithLabelValues(notedAs(note)).Inc()
+		}
 	}
 }
 

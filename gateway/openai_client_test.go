@@ -62,7 +62,7 @@ func TestOpenAIClientEmbeddings(t *testing.T) {
 	}
 	params.Model = "auto"
 	_, err := client.Embeddings.New(t.Context(), params)
-	wantError(t, err, http.StatusBadRequest, "model_not_found", "embedding")
+	wantError(t, err, http.StatusNotFound, "model_not_found", "embedding")
 }
 
 // must returns a function that returns v, or fails the test if there is an error.
@@ -293,7 +293,7 @@ func (c openAIClient) checkErrors(t *testing.T) {
 		status     int
 		code, says string
 	}{
-		{chatOf("gpt-5-ultra", "Hello"), http.StatusBadRequest, "model_not_found", "auto, balanced, cheap, quality, gpt-4o-2024-08-06, gemma-2-2b-it, gone"},
+		{chatOf("gpt-5-ultra", "Hello"), http.StatusNotFound, "model_not_found", "auto, balanced, cheap, quality, gpt-4o-2024-08-06, gemma-2-2b-it, gone"},
 		{openai.ChatCompletionNewParams{Model: "auto"}, http.StatusBadRequest, "", "messages"},
 		{chatOf("gone", "Hello"), http.StatusNotFound, kept, "closed"},
 	} {

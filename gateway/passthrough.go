@@ -17,11 +17,10 @@ import (
 func (x *exchange) embed() error {
 	c := x.routes.embeddings[x.q.Model]
 	if c == nil {
-		e := invalid("model", "unknown embedding model %q: valid names are %s", x.q.Model, strings.Join(x.routes.embeddingNames(), ", "))
+		e := unknownModel("unknown embedding model %q: valid names are %s", x.q.Model, strings.Join(x.routes.embeddingNames(), ", "))
 		if len(x.routes.embeddings) == 0 {
 			e.Message = "no embedding model is configured: list it under embeddings"
 		}
-		e.Code = "model_not_found"
 		return e
 	}
 	if err := ownKeys(x.q.Metadata, x.r.Header); err != nil {

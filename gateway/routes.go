@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/carrot-router/carrot"
@@ -131,6 +133,11 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	for _, m := range c.Models {
 		r.names = append(r.names, m.Name)
 	}
+	for _, alias := range slices.Sorted(maps.Keys(c.Aliases)) {
+		if !strings.HasSuffix(alias, "*") {
+			r.names = append(r.names, alias)
+		}
+	}
 	return r, nil
 }
 
@@ -176,6 +183,9 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 		if q, ok := means[m.Name]; ok && q > best {
 			best, p.standby = q, m
 		}
+	}
+	if len(c.Models) > 0 { // in the order in which they are listed
+		slices.SortFunc(p.pool, func(a, b string) int { return slices.Index(c.Models, a) - slices.Index(c.Models, b) })
 	}
 	if c.Default != "" {
 		p.standby = r.byName[c.Default]

@@ -59,7 +59,7 @@ func TestSelection(t *testing.T) {
 		{"models in a header", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it"}, 200, cheap, "auto", "only-candidate"},
 		{"routing off", chat("pair", sumQuestion), []string{"X-Carrot-Route: off"}, 200, cheap, "pair", "routing-off"},
 
-		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 400, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid models: pair, auto, `, "", ""},
+		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 404, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid models: pair, auto, `, "", ""},
 		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is not an objective`, "", ""},
 		{"an empty inline objective", chat("auto:", sumQuestion), nil, 400, `is not an objective`, "", ""},
 		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},

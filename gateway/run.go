@@ -18,6 +18,7 @@ type run struct {
 	choice  *choice
 	job     *provider.Job
 
+	more     bool // another candidate may be tried after this one
 	attempts int
 	upstream time.Duration // spent in calls of providers
 }
@@ -38,6 +39,7 @@ func (r *run) answer() error {
 	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
 	for {
 		c := t.next()
+		r.more = !t.last()
 		e := r.try(c, t.last())
 		if e == nil {
 			return nil
@@ -54,8 +56,13 @@ func (r *run) answer() error {
 		}
 		x.g.log.Log(x.ctx, level, "attempt failed", "request_id", x.id, "model", c.Name, "provider", c.target().provider.Name, "attempt", r.attempts, "error", e.Public())
 		switch e.Kind {
-		case provider.Canceled, provider.Invalid, provider.Denied:
+		case provider.Canceled, provider.Denied:
 			return r.failed(c, e)
+		case provider.Invalid:
+			if !r.mistranslated(c, e) {
+				return r.failed(c, e)
+			}
+			t.prefer(func(c *candidate) bool { return c.target().provider.Speaks(x.reply.api) == x.reply.api })
 		case provider.ContextLength:
 			t.tooLong(c)
 		}
@@ -64,6 +71,13 @@ func (r *run) answer() error {
 		}
 		x.g.metrics.fallback(c.Name, why)
 	}
+}
+
+// mistranslated reports whether a provider refused a request that the client did not
+// write in this form, so that another candidate may accept it.
+func (r *run) mistranslated(c *candidate, e *provider.Error) bool {
+	return e.Kind == provider.Invalid && e.Said && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) &&
+		c.target().provider.Speaks(r.x.reply.api) != r.x.reply.api
 }
 
 // try calls a candidate until it answers or a further call makes no sense. last says

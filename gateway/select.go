@@ -114,6 +114,13 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 		s.policy, s.objective, s.models = p, p.objective, p.pool
 		return nil
 	}
+	if to := r.alias(name); to != "" {
+		name = to
+		if p := r.policies[name]; p != nil {
+			s.policy, s.objective, s.models = p, p.objective, p.pool
+			return nil
+		}
+	}
 	if c := r.byName[name]; c != nil {
 		s.policy, s.named, s.models = r.policies[defaultPolicy], c, []string{name}
 		s.objective = s.policy.objective
@@ -128,17 +135,30 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 		return nil
 	}
 	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Limits.Policies, name)) {
-		e := invalid("model", "%q is an embedding model: use it at /v1/embeddings", name)
-		e.Code = "model_not_found"
-		return e
+		return unknownModel("%q is an embedding model: use it at /v1/embeddings", name)
 	}
 	valid, more := r.names, fmt.Sprintf(", and %s:OBJECTIVE", defaultPolicy)
 	if client.restricted() {
 		valid, more = r.policiesOf(client), ""
 	}
-	e := invalid("model", "unknown model %q%s Valid models: %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
-	e.Code = "model_not_found"
-	return e
+	return unknownModel("unknown model %q%s Valid models: %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
+}
+
+// alias returns what a name is an alias for, or "" if it is none.
+func (r *routes) alias(name string) string {
+	if len(r.config.Aliases) == 0 || r.byName[name] != nil || r.embeddings[name] != nil {
+		return ""
+	}
+	if to := r.config.Aliases[name]; to != "" {
+		return to
+	}
+	longest, found := "", ""
+	for alias, to := range r.config.Aliases {
+		if begin, ok := strings.CutSuffix(alias, "*"); ok && strings.HasPrefix(name, begin) && len(alias) > len(longest) {
+			longest, found = alias, to
+		}
+	}
+	return found
 }
 
 // meant returns the end of a sentence about a name that is not valid. If a similar name
@@ -250,6 +270,13 @@ func list(s string) []string {
 
 func invalid(param, format string, args ...any) *wire.Error {
 	return &wire.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+// unknownModel returns the error for a model that does not exist.
+func unknownModel(format string, args ...any) *wire.Error {
+	e := invalid("model", format, args...)
+	e.Status, e.Type, e.Code = http.StatusNotFound, "", "model_not_found" // whose type depends on the API
+	return e
 }
 
 func forbidden(format string, args ...any) *wire.Error {

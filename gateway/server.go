@@ -198,6 +198,9 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		x.g.metrics.rejected("request")
 		return nil, err
 	}
+	if x.q.Background {
+		return nil, invalid("background", "background: true is not supported, because answers cannot be fetched later: omit it, and stream the answer if it takes long")
+	}
 	s.dry = dry
 	x.done.policy = s.policyName()
 	ctx, endSpan := x.g.tracer.decision(x.ctx)

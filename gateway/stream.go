@@ -37,6 +37,7 @@ type stream struct {
 	answer *holding
 
 	translator *wire.StreamTranslator // nil: the client uses the provider's API
+	tools      *wire.ToolStream       // nil: the calls need no change
 	out        []byte                 // events that are not yet written
 	report     wire.Report
 	text       strings.Builder
@@ -56,6 +57,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 	}
 	if s.api != s.x.reply.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
+		s.tools = s.translation.Tools.Stream()
 		s.translator.Counted = func() (carrot.Usage, bool) {
 			s.settle()
 			return s.a.Usage, s.a.Estimated
@@ -266,10 +268,11 @@ func (s *stream) pass(e wire.Event) error {
 		return nil
 	}
 	events, err := s.translator.Next(e)
+	events, restoreErr := s.tools.Restore(events)
 	for _, e := range events {
 		s.add(e)
 	}
-	return err
+	return cmp.Or(err, restoreErr)
 }
 
 // add adds an event in the client's API to those to be written.
@@ -364,7 +367,8 @@ func (s *stream) settle() {
 // end writes the rest of a stream that ended without an error.
 func (s *stream) end() *provider.Error {
 	if s.translator != nil {
-		for _, e := range s.translator.Close() {
+		events, _ := s.tools.Restore(s.translator.Close()) // no more is held back
+		for _, e := range events {
 			s.add(e)
 		}
 	}

@@ -29,6 +29,21 @@ func (t *trials) next() *candidate {
 // last reports whether no candidate is left to try.
 func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
 
+// prefer puts the candidates with a property before the others. The order is otherwise
+// the same.
+func (t *trials) prefer(has func(*candidate) bool) {
+	t.left = slices.Clone(t.left)
+	slices.SortStableFunc(t.left, func(a, b *candidate) int {
+		switch x, y := has(a), has(b); {
+		case x == y:
+			return 0
+		case x:
+			return -1
+		}
+		return 1
+	})
+}
+
 // tooLong removes the candidates whose context is known to be no longer than that of c,
 // for which the request was too long.
 func (t *trials) tooLong(c *candidate) {

@@ -30,8 +30,8 @@ func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil 
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
 // a line break. The keys client, labels, session, first, shadow, answer_id,
-// upstream_request_id, rate_limits, error_code, error, decision, prompt and answer are
-// omitted if they are empty.
+// upstream_request_id, rate_limits, dropped, narrowed, error_code, error, price_date,
+// price_above, decision, prompt and answer are omitted if they are empty.
 // Costs are exact to a pico-dollar, and null if they are unknown; durations are
 // exact to a nanosecond. The decision is written in the form carrot.decision/1. A
 // prompt that is not a JSON object is written as a string.
@@ -69,6 +69,8 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	if len(a.RateLimits) > 0 {
 		b = appendLabels(append(b, `,"rate_limits":`...), a.RateLimits)
 	}
+	b = appendList(b, `,"dropped":`, a.Dropped)
+	b = appendList(b, `,"narrowed":`, a.Narrowed)
 	b = appendField(b, `,"outcome":`, string(a.Outcome))
 	b = appendInt(b, `,"status":`, a.Status)
 	b = appendKnown(b, `,"error_code":`, a.ErrorCode)
@@ -117,6 +119,18 @@ func appendKnown(b []byte, key, s string) []byte {
 		return b
 	}
 	return appendField(b, key, s)
+}
+
+// appendList appends a list of strings unless it is empty.
+func appendList(b []byte, key string, list []string) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(b, key...)
+	for i, s := range list {
+		b = appendjson.String(append(b, "[,"[min(i, 1)]), s)
+	}
+	return append(b, ']')
 }
 
 func appendCost(b []byte, key string, cost carrot.USD, unknown bool) []byte {
@@ -172,6 +186,8 @@ type attemptJSON struct {
 	AnswerID      string            `json:"answer_id"`
 	RequestThere  string            `json:"upstream_request_id"`
 	RateLimits    map[string]string `json:"rate_limits"`
+	Dropped       []string          `json:"dropped"`
+	Narrowed      []string          `json:"narrowed"`
 	Outcome       Outcome           `json:"outcome"`
 	Status        int               `json:"status"`
 	ErrorCode     string            `json:"error_code"`
@@ -214,7 +230,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 	out := Attempt{
 		Time: in.Time.UTC(), RequestID: in.RequestID, Number: in.Number, Client: in.Client, Labels: in.Labels, API: in.API, Session: in.Session, Stream: in.Stream,
 		Policy: in.Policy, First: in.First, Reason: in.Reason, Decision: in.Decision, Propensity: in.Propensity, Shadow: in.Shadow,
-		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID, UpstreamRequestID: in.RequestThere, RateLimits: in.RateLimits,
+		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID, UpstreamRequestID: in.RequestThere, RateLimits: in.RateLimits, Dropped: in.Dropped, Narrowed: in.Narrowed,
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,

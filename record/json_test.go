@@ -43,6 +43,7 @@ func exampleAttempt() *Attempt {
 		Shadow: &Shadow{Model: "small", Saved: 1_500_000_001, Gain: -0.25},
 		First:  "large", Candidate: "large", Provider: "openai", UpstreamModel: "large-2026-11-01", AnswerID: "chatcmpl-1",
 		UpstreamRequestID: "req_9", RateLimits: map[string]string{"x-ratelimit-remaining-requests": "7", "x-ratelimit-limit-requests": "10"},
+		Dropped: []string{"seed", "?"}, Narrowed: []string{"temperature=1"},
 		Outcome: Broken, Status: 200, ErrorCode: "server_error", Error: "the stream ended <early>",
 		Usage: carrot.Usage{Input: 60, CachedInput: 40, CacheWrite: 5, Output: 180, Reasoning: 20}, Estimated: true, Cost: 1_234_567_890_123, Expected: 1_750_000_001,
 		FirstToken: 250*time.Millisecond + 1, Upstream: 3*time.Second + 5*time.Microsecond, Overhead: 300 * time.Microsecond,
@@ -72,8 +73,8 @@ func TestAttemptGolden(t *testing.T) {
 	}
 }
 
-// Lines of an earlier release, which had no labels, no unknown costs, no objective of a
-// policy and nothing of the provider's headers, are read.
+// Lines of an earlier release, which had no labels, no losses of requests, no unknown
+// costs, no objective of a policy and nothing of the provider's headers, are read.
 func TestEarlierRelease(t *testing.T) {
 	line, err := os.ReadFile("testdata/attempt-2026-11-24.json")
 	if err != nil {
@@ -84,7 +85,7 @@ func TestEarlierRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := exampleAttempt()
-	want.Labels, want.Expected, want.UpstreamRequestID, want.RateLimits = nil, 0, "", nil
+	want.Labels, want.Expected, want.UpstreamRequestID, want.RateLimits, want.Dropped, want.Narrowed = nil, 0, "", nil, nil, nil
 	want.Prompt = got.Prompt // it is indented in the file
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

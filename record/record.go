@@ -72,6 +72,10 @@ type Attempt struct {
 	UpstreamRequestID string
 	RateLimits        map[string]string
 
+	// Dropped are the fields of the request that were left out for this
+	// candidate, and Narrowed those that were changed or added, as FIELD=VALUE.
+	Dropped, Narrowed []string
+
 	Outcome   Outcome
 	Status    int    // the provider's HTTP status, or the one that describes the failure; 0: none
 	ErrorCode string // the provider's code or type of the error, or what failed

@@ -126,9 +126,9 @@ def count():
 
 def errors():
     """errors"""
-    e = raised(anthropic.BadRequestError, lambda: client.messages.create(**ask("Hello", model="claude-9")))
+    e = raised(anthropic.NotFoundError, lambda: client.messages.create(**ask("Hello", model="claude-9")))
     equal(e.body["type"], "error", "the envelope")
-    equal(e.body["error"]["type"], "invalid_request_error", "an unknown model")
+    equal(e.body["error"]["type"], "not_found_error", "an unknown model")
     true(all(name in e.body["error"]["message"] for name in names | {"auto"}), "the valid names are not in the message", e.body)
     equal(e.body["request_id"], e.response.headers["x-carrot-request-id"], "the request's id")
     equal(e.request_id, e.body["request_id"], "the client's request_id")

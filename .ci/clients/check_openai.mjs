@@ -87,7 +87,7 @@ const checks = {
 
   errors: async () => {
     const error = await client.chat.completions.create({ ...ask('Hello'), model: 'gpt-5-ultra' }).then(() => null, (e) => e);
-    assert(error instanceof OpenAI.BadRequestError, `no BadRequestError: ${error}`);
+    assert(error instanceof OpenAI.NotFoundError, `no NotFoundError: ${error}`);
     assert.equal(error.code, 'model_not_found', 'code');
     for (const name of names) assert(error.message.includes(name), `${name} is not in ${error.message}`);
     assert.equal(error.requestID, error.headers.get('x-carrot-request-id'), 'the request\'s id');

@@ -161,8 +161,8 @@ def responses_schema():
 
 def errors():
     """errors"""
-    e = raised(openai.BadRequestError, lambda: client.chat.completions.create(**ask("Hello", model="gpt-5-ultra")))
-    equal((e.status_code, e.code, e.param, e.type), (400, "model_not_found", "model", "invalid_request_error"), "an unknown model")
+    e = raised(openai.NotFoundError, lambda: client.chat.completions.create(**ask("Hello", model="gpt-5-ultra")))
+    equal((e.status_code, e.code, e.param, e.type), (404, "model_not_found", "model", "invalid_request_error"), "an unknown model")
     true(all(name in e.message for name in names | {"auto"}), "the valid names are not in the message", e.message)
     equal(e.body["request_id"], e.response.headers["x-carrot-request-id"], "the request's id")
     equal(e.request_id, e.body["request_id"], "the client's request_id")

@@ -148,7 +148,7 @@ models:
 	_, log, stop := serving(t, "--config", config)
 	url := "http://" + log.find(t, `"address":"([^"]+)"`) + "/v1/chat/completions"
 	admin := "http://" + log.find(t, `"admin":"([^"]+)"`)
-	if status, body := ask(t, url, "fresh"); status != 400 || !strings.Contains(body, `unknown model`) {
+	if status, body := ask(t, url, "fresh"); status != 404 || !strings.Contains(body, `unknown model`) {
 		t.Fatalf("before: status %d: %s", status, body)
 	}
 	write("policies: [{name: fresh}]")

@@ -150,7 +150,7 @@ func BenchmarkRequestMemory(b *testing.B) {
 					}
 					var kept [][]byte // the bodies for the candidates of each API
 					for _, api := range []API{Chat, Responses, Messages} {
-						out, err := TranslateRequest(body, Chat, api)
+						out, err := translateBody(body, Chat, api)
 						if err != nil {
 							out = body
 						}

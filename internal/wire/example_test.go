@@ -16,13 +16,14 @@ func ExampleEdit() {
 }
 
 func ExampleTranslateRequest() {
-	body := `{"model":"m","max_tokens":9,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}`
-	out, err := wire.TranslateRequest([]byte(body), wire.Chat, wire.Messages)
-	fmt.Printf("%s %v\n", out, err)
-	_, err = wire.TranslateRequest([]byte(strings.Replace(body, `"max_tokens":9`, `"logprobs":true`, 1)), wire.Chat, wire.Messages)
+	body := `{"model":"m","max_tokens":9,"seed":7,"temperature":1.5,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}`
+	out, err := wire.TranslateRequest([]byte(body), wire.Chat, wire.Messages, wire.Facts{})
+	fmt.Printf("%s\ndropped %v, narrowed %v, %v\n", out.Body, out.Notes.Dropped, out.Notes.Narrowed, err)
+	_, err = wire.TranslateRequest([]byte(strings.Replace(body, `"seed":7`, `"logprobs":true`, 1)), wire.Chat, wire.Messages, wire.Facts{})
 	fmt.Println(err)
 	// Output:
-	// {"model":"m","max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":"Hi"}]} <nil>
+	// {"model":"m","max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":"Hi"}],"temperature":1}
+	// dropped [seed], narrowed [temperature=1], <nil>
 	// chat cannot be sent as messages: field logprobs: the other API returns no probabilities
 }
 

@@ -25,6 +25,9 @@ type Request struct {
 	PreviousResponse string            // previous_response_id of responses
 	Metadata         map[string]string // metadata whose keys begin with carrot_, without that prefix
 	CacheControl     bool              // the client marks what the provider is to cache
+	Background       bool              // responses: the answer is to be fetched later
+	Stored           bool              // responses: an item of the input is stored at its maker's provider
+	Encrypted        bool              // responses: the input has reasoning, which its maker encrypted
 	Images           int
 
 	// Turns are the conversation, with the system prompt first. For embeddings
@@ -35,8 +38,27 @@ type Request struct {
 	// ToolText is the length of the tools' definitions in bytes.
 	ToolText int
 
-	top object
+	top      object
+	sampling [len(samplers)]bool // which of them the request sets
 }
+
+// samplers are the fields that models refuse which take no sampling parameters.
+var samplers = [...]string{"temperature", "top_p", "top_k"}
+
+// Sampling returns the sampling parameters that the request sets to another value
+// than the default.
+func (r *Request) Sampling() []string {
+	var out []string
+	for i, set := range r.sampling {
+		if set {
+			out = append(out, samplers[i])
+		}
+	}
+	return out
+}
+
+// Samples reports whether Sampling returns any.
+func (r *Request) Samples() bool { return r.sampling != [len(samplers)]bool{} }
 
 // Turn is one message of a conversation.
 type Turn struct {
@@ -53,7 +75,7 @@ type Turn struct {
 
 // read holds the top-level fields that a gateway reads or changes.
 var read = []string{"model", "messages", "input", "stream", "stream_options", "metadata", "tools",
-	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n"}
+	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n", "background"}
 
 // ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
@@ -148,6 +170,17 @@ func (r *Request) field(m *member) error {
 		}
 		if r.MaxOutputTokens == 0 || int(v.Int()) < r.MaxOutputTokens {
 			r.MaxOutputTokens = int(v.Int())
+		}
+	case "background":
+		if !v.IsBool() && v.Type != gjson.Null {
+			return wrong("true or false")
+		}
+		r.Background = r.API == Responses && v.Bool()
+	case samplers[0], samplers[1], samplers[2]:
+		for i, name := range samplers {
+			if name == m.key {
+				r.sampling[i] = given(v) && (v.Type != gjson.Number || v.Num != 1)
+			}
 		}
 	case "n":
 		if n := v.Int(); v.Type == gjson.Number && n > 1 {
@@ -324,6 +357,10 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 		r.content(&t, &text, output, 0)
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
+		r.Encrypted = true
+	case kind == "item_reference":
+		t.Role = "assistant"
+		r.Stored = true
 	case t.Role == "":
 		t.Role = "assistant" // left in the input by a provider's own tools
 	}

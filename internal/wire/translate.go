@@ -37,27 +37,89 @@ func (u *Untranslatable) Error() string {
 // translated reports whether an API has readers and writers.
 func translated(a API) bool { return a == Chat || a == Messages || a == Responses }
 
-// TranslateRequest rewrites a request's body from one API for another. A field
-// that the other API cannot express is an *Untranslatable error. So is an unknown
-// field, because dropping it might change the meaning of the request. The name of
-// the model stays as it is. Messages, which require a token limit, get one if the
-// request has none. If the APIs are the same, the body is returned unchanged.
-func TranslateRequest(body []byte, from, to API) ([]byte, error) {
-	if from == to {
-		return body, nil
+// Facts restrict what a model accepts, beyond its API. The zero value means that
+// nothing is known. Facts can be compared.
+type Facts struct {
+	// NoSampling says that the model refuses temperature and the like.
+	NoSampling bool
+	// OneSampling says that the model refuses temperature and top_p together.
+	OneSampling bool
+	// MaxOutput is the most output tokens of an answer. 0 means unknown.
+	MaxOutput int
+	// Limit is the limit on output tokens that a setting of the candidate will
+	// set, if the client sets none. 0 means none.
+	Limit int
+	// Efforts are the reasoning efforts that the model accepts, from the lowest to
+	// the highest, separated by spaces. Empty means unknown.
+	Efforts string
+	// NoEffort says that the model accepts no effort.
+	NoEffort bool
+}
+
+// Notes say what a request lost on its way to a model. Names of fields are like
+// messages[].name. Only names that look like those of a field come from the client.
+type Notes struct {
+	// Dropped are the fields that were left out.
+	Dropped []string
+	// Narrowed are the fields whose value was changed to one that the model
+	// accepts, as FIELD=VALUE.
+	Narrowed []string
+	// Added are fields, as FIELD=VALUE, that the model requires and the client did
+	// not send, and that may change its answer.
+	Added []string
+}
+
+// Lost reports whether a field of the client's was left out or changed.
+func (n *Notes) Lost() bool { return len(n.Dropped)+len(n.Narrowed) > 0 }
+
+// maxNotes is the most entries in a list of notes, and othersNoted stands for those
+// beyond it.
+const (
+	maxNotes    = 50
+	othersNoted = "others"
+)
+
+// note adds an entry to a list, once.
+func note(list *[]string, entry string) {
+	if len(*list) >= maxNotes {
+		entry = othersNoted
 	}
+	if !slices.Contains(*list, entry) {
+		*list = append(*list, entry)
+	}
+}
+
+// Translation is a request for another API than the one of its client.
+type Translation struct {
+	Body  []byte
+	Notes Notes
+	// Tools restore the calls in the answer. It is nil if they need no change.
+	Tools *Tools
+}
+
+// TranslateRequest rewrites a request's body from one API for a model of another
+// that has these facts. Fields that only label, limit, schedule or cache a request
+// are left out if the other API does not have them, as are unknown ones; the notes
+// name them. Anything else that the other API cannot express is an *Untranslatable
+// error: a part of the content, a kind of tool, a role, what one provider stores.
+// The name of the model stays as it is. Messages, which require a token limit, get
+// one if the request has none.
+func TranslateRequest(body []byte, from, to API, facts Facts) (*Translation, error) {
 	refuse := func(reason string) error { return &Untranslatable{From: from, To: to, Reason: reason} }
+	if from == to {
+		return &Translation{Body: body}, nil
+	}
 	if !translated(from) || !translated(to) {
 		return nil, refuse("there is no translation between them")
 	}
 	if !valid(body) {
 		return nil, refuse("the body is not valid JSON")
 	}
-	p, err := readPrompt(string(body), from, to)
+	p, err := readPrompt(string(body), from, to, facts)
 	if err == nil {
 		var out []byte
 		if out, err = p.write(); err == nil {
-			return out, nil
+			return &Translation{Body: out, Notes: p.notes, Tools: p.names.tools(from)}, nil
 		}
 	}
 	if f, ok := err.(*fieldError); ok {

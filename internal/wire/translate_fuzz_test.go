@@ -45,7 +45,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"` + "\xff" + `\ud800"}],"tools":[{"type":"function","function":{"name":"","parameters":{}}}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, pair := range pairs {
-			if out, err := TranslateRequest(body, pair[0], pair[1]); err == nil && !json.Valid(out) {
+			if out, err := translateBody(body, pair[0], pair[1]); err == nil && !json.Valid(out) {
 				t.Errorf("TranslateRequest(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], out)
 			}
 			if out, err := TranslateAnswer(body, pair[0], pair[1], 0, carrot.Usage{}); err == nil && !json.Valid(out) {

@@ -12,10 +12,16 @@ import (
 // are called plain. An empty string is a field that is not set.
 type prompt struct {
 	from, to API
+	facts    Facts
+	notes    Notes
+	names    toolNames
 
 	model       string
 	turns       []turn
 	tools       []tool
+	found       []tool // tools that the conversation added
+	inItem      bool   // an item of the conversation is being read
+	leftOut     bool   // a tool was left out
 	choice      choice
 	oneCall     bool // at most one tool may be called at once
 	maxTokens   string
@@ -31,6 +37,12 @@ type prompt struct {
 	verbosity   string
 }
 
+// drop notes that a field is left out.
+func (p *prompt) drop(field string) { note(&p.notes.Dropped, field) }
+
+// narrow notes that a field has another value. Both are plain.
+func (p *prompt) narrow(field, to string) { note(&p.notes.Narrowed, field+"="+to) }
+
 // turn is a message of one side.
 type turn struct {
 	role      string // system, user or assistant
@@ -40,19 +52,21 @@ type turn struct {
 
 // part is a part of a turn.
 type part struct {
-	kind partKind
+	kind  partKind
+	cache string // marks the end of what Anthropic is to cache
 
 	text   string // of a text
-	url    string // of an image, plain; empty if data is set
+	url    string // of an image or file, plain; empty if data is set
 	media  string // the type of data, plain
-	data   string // of an image, base64, plain
+	data   string // of an image or file, base64, plain
 	detail string // of an image
+	title  string // of a file, plain
 
 	id    string // of a call and its result, plain
 	name  string // of the function of a call
 	input string // of a call, plain: should be JSON, but need not be in chat
 
-	result []part // texts and images of a result
+	result []part // the content of a result, without calls and results
 	failed bool   // the result is an error
 }
 
@@ -61,17 +75,19 @@ type partKind int
 const (
 	textPart partKind = iota
 	imagePart
+	filePart
 	callPart
 	resultPart
 )
 
 // tool is a function that may be called.
-type tool struct{ name, description, schema, strict string }
+type tool struct{ name, description, schema, strict, cache string }
 
 // choice says which tools may be called.
 type choice struct {
-	kind string // auto, none, required or tool, plain; empty if not set
-	name string // of the tool
+	kind string          // auto, none, required or tool, plain; empty if not set
+	name string          // of the tool
+	only map[string]bool // the names of the tools that may be called; nil: all
 }
 
 // format is the format of the answer.
@@ -80,10 +96,14 @@ type format struct {
 	name, description, strict string
 }
 
-// defaultMaxTokens is the token limit for Anthropic, which requires one, if the
-// client set none. All of its models allow it. Edits replace it with a candidate's
-// own limit, see NoLimitAsked.
-const defaultMaxTokens = "4096"
+// unasked is the token limit for Anthropic, which requires one, if neither the
+// client nor the candidate's settings have one. If the answer is not streamed, the
+// limit is never higher, because Anthropic's clients refuse longer calls. Edits
+// replace it with a candidate's own limit, see NoLimitAsked.
+const unasked = 32_000
+
+// leastOutput is the lowest limit on output tokens that responses take.
+const leastOutput = 16
 
 // emptySchema is the schema of a function without parameters.
 const emptySchema = `{"type":"object","properties":{}}`
@@ -92,68 +112,56 @@ const emptySchema = `{"type":"object","properties":{}}`
 type fieldReader func(p *prompt, v gjson.Result) error
 
 // shared holds the fields that are the same in chat and responses. For Anthropic
-// they are dropped, because they are hints that do not change the answer.
+// they are left out, because they are hints that do not change the answer.
 var shared = map[string]bool{"metadata": true, "service_tier": true, "prompt_cache_key": true, "prompt_cache_options": true,
 	"prompt_cache_retention": true, "safety_identifier": true}
 
-// dropped holds the fields that are dropped, because the answer is the same
-// without them, or as close as an answer of another model can be.
-var dropped = map[string]bool{
-	"stream_options": true, // the gateway asks for the usage itself
-	"seed":           true, // another model would not repeat the answer anyway
-
-	"truncation":     true, // without it, an input that is too long is an error
-	"max_tool_calls": true, // limits the provider's own tools, which are refused
-
-	"cache_control": true, // OpenAI caches without it
-	"diagnostics":   true, // about Anthropic's cache
-	"speed":         true, // a preference
-}
-
 // refusal is the reason why a field cannot be translated. A field with a harmless
-// value, which has no effect, is dropped instead.
+// value, which has no effect, is ignored instead.
 type refusal struct{ reason, harmless string }
 
 const (
-	noField     = "the other API has no such field"
 	unknownRole = "the other API has no such role"
 	unknownType = "the other API has no such type"
+	noField     = "the other API has no such field"
 )
 
-// refused holds the fields that the other APIs do not have. Harmless values are
-// separated by spaces.
+// refused holds the fields that the other APIs do not have, and without which the
+// client would not get what it asked for. Harmless values are separated by spaces.
 var refused = map[string]refusal{
 	"n":                    {"the other API returns a single answer", "1"},
 	"logprobs":             {"the other API returns no probabilities", "false"},
 	"top_logprobs":         {"the other API returns no probabilities", "0"},
-	"logit_bias":           {noField, "{}"},
-	"frequency_penalty":    {noField, "0 0.0"},
-	"presence_penalty":     {noField, "0 0.0"},
 	"audio":                {"the other API has no audio output", ""},
 	"modalities":           {"the other API answers in text only", `["text"]`},
-	"prediction":           {noField, ""},
-	"web_search_options":   {"the other API does not have the provider's web search", ""},
 	"functions":            {"it is deprecated: use tools", "[]"},
 	"function_call":        {"it is deprecated: use tool_choice", ""},
-	"moderation":           {noField, ""},
 	"previous_response_id": {"the earlier turns are stored at one provider", ""},
 	"conversation":         {"the earlier turns are stored at one provider", ""},
 	"prompt":               {"the prompt is stored at one provider", ""},
 	"background":           {"the other API cannot answer in the background", "false"},
-	"context_management":   {noField, "[]"},
-	"container":            {noField, ""},
+	"container":            {"the container is at one provider", ""},
 	"mcp_servers":          {"the other API has no field for MCP servers", "[]"},
 	"inference_geo":        {"the other API cannot choose where the model runs", ""},
-	"top_k":                {noField, ""},
 }
 
-func (r refusal) allows(v gjson.Result) bool {
-	for _, value := range strings.Fields(r.harmless) {
-		if strings.Join(strings.Fields(v.Raw), "") == value {
-			return true
-		}
-	}
-	return false
+// harmless holds the values of fields of which it need not be said that they are
+// left out, because they have no effect. All other fields that are neither read nor
+// refused are left out and noted.
+var harmless = map[string]string{
+	"logit_bias":         "{}",
+	"frequency_penalty":  "0 0.0",
+	"presence_penalty":   "0 0.0",
+	"context_management": "[]",
+	"truncation":         `"disabled"`,
+	"service_tier":       `"auto" "default"`,
+	"metadata":           "{}",
+}
+
+// isOneOf reports whether the JSON of a value, without white space, is one of those
+// in a list that is separated by spaces.
+func isOneOf(v gjson.Result, values string) bool {
+	return slices.Contains(strings.Fields(values), strings.Join(strings.Fields(v.Raw), ""))
 }
 
 // readersOf returns the readers of an API's fields.
@@ -202,8 +210,8 @@ func boolean(v gjson.Result, field string) error {
 }
 
 // readPrompt reads a request, which must be valid JSON.
-func readPrompt(text string, from, to API) (*prompt, error) {
-	p := &prompt{from: from, to: to}
+func readPrompt(text string, from, to API, facts Facts) (*prompt, error) {
+	p := &prompt{from: from, to: to, facts: facts}
 	if !gjson.Parse(text).IsObject() {
 		return nil, refuse("", "the body is not a JSON object")
 	}
@@ -233,46 +241,70 @@ func (p *prompt) field(key string, v gjson.Result) error {
 	if read := readersOf(p.from)[key]; read != nil {
 		return read(p, v)
 	}
-	if shared[key] {
-		if p.to != Messages && p.from != Messages {
-			p.shared = append(p.shared, Setting{key, v.Raw})
-		}
-		return nil
-	}
-	if dropped[key] {
+	if shared[key] && p.to != Messages && p.from != Messages {
+		p.shared = append(p.shared, Setting{key, v.Raw})
 		return nil
 	}
 	if r, ok := refused[key]; ok {
-		if r.allows(v) {
+		if isOneOf(v, r.harmless) {
 			return nil
 		}
 		return refuse(key, r.reason)
 	}
-	return refuse(fieldName(key), unknownField)
+	switch {
+	case key == "stream_options": // the gateway asks for the usage itself
+	case isOneOf(v, harmless[key]):
+	case key == "metadata" && onlyOwn(v):
+	default:
+		p.drop(fieldName(key))
+	}
+	return nil
 }
 
-const unknownField = "the field is unknown, so it cannot be translated"
+// onlyOwn reports whether all metadata is meant for the gateway.
+func onlyOwn(v gjson.Result) bool {
+	own := v.IsObject()
+	v.ForEach(func(key, _ gjson.Result) bool {
+		own = own && strings.HasPrefix(key.Str, ownPrefix)
+		return own
+	})
+	return own
+}
 
-// onlyKnown refuses a value that is not an object or has other members.
-func onlyKnown(v gjson.Result, field string, known ...string) (err error) {
+// known refuses a value that is not an object, and notes that its other members are
+// left out.
+func (p *prompt) known(v gjson.Result, field string, known ...string) error {
 	if !v.IsObject() {
 		return refuse(field, "want an object")
 	}
-	v.ForEach(func(key, value gjson.Result) bool {
-		if given(value) && !slices.Contains(known, key.Str) {
-			err = refuse(field+"."+fieldName(key.Str), unknownField)
-		}
-		return err == nil
-	})
-	return err
+	p.others(v, field, known)
+	return nil
 }
 
-// finish puts the turns in the order that the other API wants.
+// others notes that the members of an object which are not known are left out.
+func (p *prompt) others(v gjson.Result, field string, known []string) {
+	v.ForEach(func(key, value gjson.Result) bool {
+		if given(value) && !slices.Contains(known, key.Str) {
+			p.drop(field + "." + fieldName(key.Str))
+		}
+		return true
+	})
+}
+
+// finish makes the prompt one that the other API and the model accept.
 func (p *prompt) finish() error {
 	if p.from == Messages && p.turns[len(p.turns)-1].role == "assistant" {
 		return refuse("messages", "only Anthropic's models continue an answer that the request begins")
 	}
+	if err := p.fitTools(); err != nil {
+		return err
+	}
+	p.fitNumbers()
+	p.fitEffort()
+	p.fitUser()
 	if p.to == Messages {
+		p.fitFormat()
+		p.fitBlank()
 		// The system prompt must come first. Anthropic's own endpoint for chat
 		// clients moves later system turns there too.
 		slices.SortStableFunc(p.turns, func(a, b turn) int { return cmp.Compare(a.rank(), b.rank()) })
@@ -317,6 +349,11 @@ func (p *prompt) write() ([]byte, error) {
 
 // image reads an image's URL, which may hold the data.
 func image(url gjson.Result, field string) (part, error) {
+	return file(imagePart, url, field)
+}
+
+// file reads the URL of an image or file, which may hold the data.
+func file(kind partKind, url gjson.Result, field string) (part, error) {
 	if url.Type != gjson.String {
 		return part{}, refuse(field, "want a string")
 	}
@@ -325,7 +362,7 @@ func image(url gjson.Result, field string) (part, error) {
 		if !strings.HasPrefix(url.Str, "https://") && !strings.HasPrefix(url.Str, "http://") {
 			return part{}, refuse(field, "want a URL that begins with https:// or data:")
 		}
-		return part{kind: imagePart, url: url.Str}, nil
+		return part{kind: kind, url: url.Str}, nil
 	}
 	head, data, ok := strings.Cut(data, ",")
 	head, base64 := strings.CutSuffix(head, ";base64")
@@ -333,10 +370,36 @@ func image(url gjson.Result, field string) (part, error) {
 		return part{}, refuse(field, "want data in base64")
 	}
 	media, _, _ := strings.Cut(head, ";")
-	return part{kind: imagePart, media: media, data: data}, nil
+	return part{kind: kind, media: media, data: data}, nil
 }
 
-// address returns the image's URL or, if it has none, a URL with the data.
+const pdf = "application/pdf"
+
+// openAIFile reads a file in the form of chat and responses.
+func openAIFile(v gjson.Result, field string) (part, error) {
+	if given(v.Get("file_id")) {
+		return part{}, refuse(field+".file_id", storedFile)
+	}
+	data := v.Get("file_data")
+	var f part
+	var err error
+	switch {
+	case given(v.Get("file_url")):
+		f, err = file(filePart, v.Get("file_url"), field+".file_url")
+	case data.Type == gjson.String && !strings.HasPrefix(data.Str, "data:"): // without a type, it is a PDF
+		f = part{kind: filePart, media: pdf, data: data.Str}
+	default:
+		f, err = file(filePart, data, field+".file_data")
+	}
+	f.title = v.Get("filename").Str
+	return f, err
+}
+
+// storedFile is the reason why a file cannot be translated.
+const storedFile = "the file is stored at one provider"
+
+// address returns the URL of an image or file or, if it has none, a URL with the
+// data.
 func (p *part) address() string {
 	if p.url != "" {
 		return p.url
@@ -344,17 +407,70 @@ func (p *part) address() string {
 	return "data:" + p.media + ";base64," + p.data
 }
 
-// newTool reads a tool. Only its name is required. schema is the name of the field
-// with its schema.
-func newTool(v gjson.Result, schema, field string) (tool, error) {
-	t := tool{description: rawOf(v.Get("description")), schema: rawOf(v.Get(schema)), strict: rawOf(v.Get("strict"))}
-	if t.schema == "" {
-		t.schema = emptySchema
+// addTool reads a tool and adds it. Only its name is required. schema is the name of the field with its schema.
+func (p *prompt) addTool(original toolName, v gjson.Result, schema, field string) error {
+	name := v.Get("name")
+	if _, err := textOf(name, field+".name"); err != nil {
+		return err
 	}
-	if !v.Get(schema).IsObject() && t.schema != emptySchema {
-		return t, refuse(field+"."+schema, "want a JSON schema")
+	t := tool{description: rawOf(v.Get("description")), schema: rawOf(v.Get(schema)), strict: rawOf(v.Get("strict")), cache: rawOf(v.Get("cache_control"))}
+	if t.schema != "" && !v.Get(schema).IsObject() {
+		return refuse(field+"."+schema, "want a JSON schema")
 	}
-	var err error
-	t.name, err = textOf(v.Get("name"), field+".name")
-	return t, err
+	t.schema = objectSchema(cmp.Or(t.schema, emptySchema))
+	p.others(v, "tools[]", []string{"type", "name", "description", schema, "strict", "cache_control"})
+	p.add(t, original, name)
+	return nil
+}
+
+// add adds a tool.
+func (p *prompt) add(t tool, original toolName, name gjson.Result) {
+	original.name = name.Str
+	t.name = p.names.flat(p.to, original, name.Raw)
+	if t.cache != "" && p.to != Messages {
+		p.drop("tools[].cache_control")
+		t.cache = ""
+	}
+	if p.inItem {
+		p.found = append(p.found, t)
+	} else {
+		p.tools = append(p.tools, t)
+	}
+}
+
+// addCustom adds a tool whose input is text: a function with one parameter. Its
+// grammar, if any, becomes part of the description.
+func (p *prompt) addCustom(namespace string, v, grammar gjson.Result, field string) error {
+	if _, err := textOf(v.Get("name"), field+".name"); err != nil {
+		return err
+	}
+	description := v.Get("description").Str
+	if definition := grammar.Get("definition"); definition.Type == gjson.String {
+		description += "\n\nThe input must follow this grammar (" + grammar.Get("syntax").Str + "):\n" + definition.Str
+		p.narrow("tools[].format", "description")
+	}
+	p.others(v, "tools[]", []string{"type", "name", "description", "format"})
+	t := tool{schema: customSchema}
+	if description = strings.TrimSpace(description); description != "" {
+		t.description = quote(description)
+	}
+	p.add(t, toolName{kind: customTool, namespace: namespace}, v.Get("name"))
+	return nil
+}
+
+// customSchema is the schema of a function that stands for a tool whose input is
+// text.
+const customSchema = `{"type":"object","properties":{"input":{"type":"string","description":"The whole input of the tool, as text."}},"required":["input"],"additionalProperties":false}`
+
+// leaveOut reports whether a kind of tool is run by the provider and can be left out,
+// because the model can answer without it, and notes that.
+func (p *prompt) leaveOut(kind string) bool {
+	for _, begin := range []string{"web_search", "web_fetch", "tool_search", "image_generation"} {
+		if strings.HasPrefix(kind, begin) {
+			p.drop("tools[]." + fieldName(kind))
+			p.leftOut = true
+			return true
+		}
+	}
+	return false
 }

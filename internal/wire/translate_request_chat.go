@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/tidwall/gjson"
 )
 
@@ -9,7 +12,7 @@ var chatFields = map[string]fieldReader{
 	"messages": func(p *prompt, v gjson.Result) error { return each(v, "messages", p.chatMessage) },
 	"tools":    func(p *prompt, v gjson.Result) error { return each(v, "tools", p.chatTool) },
 	"tool_choice": func(p *prompt, v gjson.Result) error {
-		return p.openAIChoice(v, v.Get("function.name"))
+		return p.openAIChoice(v, func(v gjson.Result) gjson.Result { return v.Get(v.Get("type").Str + ".name") })
 	},
 	"parallel_tool_calls":   readParallel,
 	"max_tokens":            readMaxTokens,
@@ -22,7 +25,7 @@ var chatFields = map[string]fieldReader{
 	},
 	"store": func(p *prompt, v gjson.Result) error {
 		if p.store = v.Bool(); p.store && p.to == Messages {
-			return refuse("store", notStored)
+			p.drop("store")
 		}
 		return boolean(v, "store")
 	},
@@ -49,9 +52,17 @@ func readParallel(p *prompt, v gjson.Result) error {
 	return boolean(v, "parallel_tool_calls")
 }
 
+// readMaxTokens reads a limit on output tokens. If there are two, the lower one
+// applies.
 func readMaxTokens(p *prompt, v gjson.Result) error {
-	if p.maxTokens != "" && p.maxTokens != v.Raw {
-		return refuse("max_tokens", "max_completion_tokens has a different value")
+	if p.maxTokens != "" {
+		higher := max(gjson.Parse(p.maxTokens).Num, v.Num)
+		if gjson.Parse(p.maxTokens).Num < v.Num {
+			v = gjson.Parse(p.maxTokens)
+		}
+		if v.Num != higher {
+			p.narrow("max_tokens", v.Raw)
+		}
 	}
 	p.maxTokens = v.Raw
 	return number(v, "max_tokens")
@@ -62,15 +73,12 @@ func readUser(p *prompt, v gjson.Result) (err error) {
 	return err
 }
 
-// notStored is the reason why a request to store the answer cannot be translated.
-const notStored = "the answer would not be stored"
-
 // openAIVerbosity reads the verbosity in the form of chat and responses. The
 // default is medium.
 func (p *prompt) openAIVerbosity(v gjson.Result, field string) (err error) {
 	p.verbosity, err = textOf(v, field)
-	if err == nil && p.to == Messages && v.Str != "medium" {
-		return refuse(field, "the other API has no setting for the length of answers")
+	if p.to == Messages && v.Str != "medium" {
+		p.drop(field)
 	}
 	return err
 }
@@ -83,19 +91,44 @@ func (p *prompt) openAIEffort(v gjson.Result, field string) error {
 }
 
 // openAIChoice reads the choice of tools in the form of chat and responses. name
-// is the value of the tool's name, whose place depends on the API.
-func (p *prompt) openAIChoice(v, name gjson.Result) error {
+// returns the name of a tool, whose place depends on the API.
+func (p *prompt) openAIChoice(v gjson.Result, name func(gjson.Result) gjson.Result) error {
+	const only = "only auto, none, required, functions, custom tools and lists of them can be translated"
+	one := func(field string, v gjson.Result) error {
+		original := toolName{namespace: v.Get("namespace").Str}
+		switch v.Get("type").Str {
+		case "custom":
+			original.kind = customTool
+		case "function":
+		default:
+			return refuse("tool_choice", only)
+		}
+		plain, err := textOf(name(v), field+".name")
+		original.name = name(v).Str
+		p.choice.name = p.names.flat(p.to, original, plain)
+		return err
+	}
 	switch {
 	case v.Type == gjson.String && (v.Str == "auto" || v.Str == "none" || v.Str == "required"):
 		p.choice.kind = v.Str
 		return nil
-	case v.Get("type").Str != "function":
-		return refuse("tool_choice", "only auto, none, required and a single function can be translated")
+	case v.Get("type").Str == "allowed_tools":
+		if inner := v.Get("allowed_tools"); inner.IsObject() {
+			v = inner
+		}
+		p.choice.only = map[string]bool{}
+		if p.choice.kind = v.Get("mode").Str; p.choice.kind != "auto" && p.choice.kind != "required" {
+			return refuse("tool_choice", only)
+		}
+		return each(v.Get("tools"), "tool_choice.tools", func(field string, v gjson.Result) error {
+			err := one(field, v)
+			p.choice.only[p.choice.name] = true
+			p.choice.name = ""
+			return err
+		})
 	}
 	p.choice.kind = "tool"
-	var err error
-	p.choice.name, err = textOf(name, "tool_choice.name")
-	return err
+	return one("tool_choice", v)
 }
 
 // openAIFormat reads the format of the answer. schema is the object that contains
@@ -119,17 +152,25 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 
 // chatTool reads a tool.
 func (p *prompt) chatTool(field string, v gjson.Result) error {
-	if v.Get("type").Str != "function" {
-		return refuse(field, "only functions can be translated")
+	switch kind := v.Get("type").Str; kind {
+	case "function":
+		function := v.Get("function")
+		if cache := v.Get("cache_control"); given(cache) && function.IsObject() && !given(function.Get("cache_control")) {
+			function = gjson.Parse(with(function.Raw, "cache_control", cache.Raw))
+		}
+		return p.addTool(toolName{}, function, "parameters", field+".function")
+	case "custom":
+		return p.addCustom("", v.Get("custom"), v.Get("custom.format.grammar"), field+".custom")
+	default:
+		if p.leaveOut(kind) {
+			return nil
+		}
+		return refuse(field, "the other API has no such kind of tool")
 	}
-	t, err := newTool(v.Get("function"), "parameters", field+".function")
-	p.tools = append(p.tools, t)
-	return err
 }
 
-// chatMessage reads a message. It omits reasoning, which only the model that wrote
-// it can use. The name in a tool's message repeats that of the call. The name in
-// any other message tells the model who is speaking, so it is refused.
+// chatMessage reads a message. It leaves out reasoning, which only the model that
+// wrote it can use. The name in a tool's message repeats that of the call.
 func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	content := v.Get("content")
@@ -138,36 +179,58 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	case "developer", "system":
 		t.developer = t.role == "developer"
 		t.role = "system"
-		t.parts, err = chatContent(content, field+".content", false)
+		t.parts, err = p.chatContent(content, field+".content", false)
 	case "user":
-		t.parts, err = chatContent(content, field+".content", true)
+		t.parts, err = p.chatContent(content, field+".content", true)
 	case "assistant":
-		err = t.chatAssistant(v, field)
+		err = p.chatAssistant(&t, v, field)
 	case "tool":
 		t.role = "user"
-		result := part{kind: resultPart, id: v.Get("tool_call_id").Str}
-		result.result, err = chatContent(content, field+".content", false)
+		result := part{kind: resultPart, id: p.callID(v.Get("tool_call_id").Str)}
+		if given(content) {
+			result.result, err = p.chatContent(content, field+".content", true)
+		}
 		t.parts = []part{result}
 	default:
 		return refuse(field+".role", unknownRole)
 	}
-	if err == nil && given(v.Get("name")) && v.Get("role").Str != "tool" {
-		return refuse(field+".name", "the other API cannot name the speaker")
+	if given(v.Get("name")) && v.Get("role").Str != "tool" {
+		p.drop("messages[].name")
+	}
+	if n := len(t.parts); n > 0 {
+		p.cached(&t.parts[n-1], v)
 	}
 	p.turns = append(p.turns, t)
 	return err
 }
 
+// cached reads the mark on a part, or on its message, that Anthropic is to cache what
+// ends there.
+func (p *prompt) cached(x *part, v gjson.Result) {
+	switch mark := v.Get("cache_control"); {
+	case !given(mark):
+	case p.to == Messages:
+		x.cache = mark.Raw
+	default:
+		p.drop("cache_control")
+	}
+}
+
 // chatAssistant reads an earlier answer of the model.
-func (t *turn) chatAssistant(v gjson.Result, field string) error {
+func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 	for _, key := range []string{"audio", "function_call"} {
 		if given(v.Get(key)) {
 			return refuse(field+"."+key, noField)
 		}
 	}
+	for _, key := range []string{"reasoning_content", "reasoning", "reasoning_details"} {
+		if given(v.Get(key)) {
+			p.drop("messages[]." + key)
+		}
+	}
 	if content := v.Get("content"); given(content) {
 		var err error
-		if t.parts, err = chatContent(content, field+".content", false); err != nil {
+		if t.parts, err = p.chatContent(content, field+".content", false); err != nil {
 			return err
 		}
 	}
@@ -179,18 +242,29 @@ func (t *turn) chatAssistant(v gjson.Result, field string) error {
 		return nil
 	}
 	return each(calls, field+".tool_calls", func(field string, call gjson.Result) error {
-		function := call.Get("function")
-		if kind := call.Get("type").Str; kind != "function" && kind != "" || !function.IsObject() {
-			return refuse(field, "only function calls can be translated")
+		var original toolName
+		function, input := call.Get("function"), call.Get("function.arguments").Str
+		switch kind := call.Get("type").Str; {
+		case kind == "custom":
+			function = call.Get("custom")
+			original.kind, input = customTool, customArguments(function.Get("input").Str)
+		case kind != "function" && kind != "" || !function.IsObject():
+			return refuse(field, "only function calls and custom calls can be translated")
 		}
 		name, err := textOf(function.Get("name"), field+".function.name")
-		t.parts = append(t.parts, part{kind: callPart, id: call.Get("id").Str, name: name, input: function.Get("arguments").Str})
+		original.name = function.Get("name").Str
+		t.parts = append(t.parts, part{kind: callPart, id: p.callID(call.Get("id").Str), name: p.names.flat(p.to, original, name), input: input})
 		return err
 	})
 }
 
-// chatContent reads a content, which is a string or a list of parts.
-func chatContent(v gjson.Result, field string, images bool) ([]part, error) {
+// customArguments returns the arguments of the function that stands for a tool whose
+// input is text.
+func customArguments(input string) string { return new(builder).str("input", input).String() }
+
+// chatContent reads a content, which is a string or a list of parts. rich says that
+// it may contain images and files.
+func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
 	}
@@ -203,12 +277,18 @@ func chatContent(v gjson.Result, field string, images bool) ([]part, error) {
 			next.text, err = textOf(v.Get("text"), field+".text")
 		case kind == "refusal":
 			next.text, err = textOf(v.Get("refusal"), field+".refusal")
-		case kind == "image_url" && images:
+		case kind == "image_url" && rich:
 			next, err = image(v.Get("image_url.url"), field+".image_url.url")
 			next.detail = rawOf(v.Get("image_url.detail"))
+		case kind == "file" && rich:
+			next, err = openAIFile(v.Get("file"), field+".file")
+		case kind == "thinking" || kind == "reasoning": // Mistral's
+			p.drop("messages[].thinking")
+			return nil
 		default:
 			return refuse(field, unknownType)
 		}
+		p.cached(&next, v)
 		parts = append(parts, next)
 		return err
 	})
@@ -233,12 +313,13 @@ func (p *prompt) writeChat() ([]byte, error) {
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
+			p.strictForOpenAI(&t)
 			function := new(builder).raw("name", t.name).raw("description", t.description).raw("parameters", t.schema).raw("strict", t.strict)
 			tools = append(tools, typed("function").raw("function", function.String()).String())
 		}
 		b.list("tools", tools)
 	}
-	switch {
+	switch { // without tools, there is no choice
 	case p.choice.kind == "tool":
 		b.raw("tool_choice", typed("function").raw("function", new(builder).raw("name", p.choice.name).String()).String())
 	case p.choice.kind != "":
@@ -265,6 +346,21 @@ func (p *prompt) writeChat() ([]byte, error) {
 		b.raw("stream", "true").raw("stream_options", `{"include_usage":true}`)
 	}
 	return b.bytes(), nil
+}
+
+// strictForOpenAI rewrites the schema of a strict tool that was written for Anthropic.
+// If that is not possible, the tool is not strict.
+func (p *prompt) strictForOpenAI(t *tool) {
+	if t.strict != "true" || p.from != Messages {
+		return
+	}
+	schema, ok := openAISchema(gjson.Parse(t.schema))
+	if !ok {
+		t.strict = ""
+		p.drop("tools[].strict")
+		return
+	}
+	t.schema = schema
 }
 
 // formatName is the name of a schema without one, because OpenAI requires a name.
@@ -299,18 +395,20 @@ func (t *turn) chat() ([]string, error) {
 			function := new(builder).raw("name", x.name).str("arguments", x.input)
 			calls = append(calls, new(builder).str("id", x.id).str("type", "function").raw("function", function.String()).String())
 		case resultPart:
-			for _, r := range x.result {
-				if r.kind != textPart {
-					return nil, refuse("messages", "in chat, the result of a tool must be text")
-				}
-			}
-			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(x.results())).String())
+			content, others := x.textual()
+			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(content)).String())
+			rest = append(rest, others...)
 		default:
 			rest = append(rest, *x)
 		}
 	}
 	if len(rest) == 0 && len(calls) == 0 {
 		return messages, nil
+	}
+	for i := range rest {
+		if rest[i].kind == filePart && rest[i].data == "" {
+			return nil, refuse("messages", "chat takes no files by their address")
+		}
 	}
 	b := new(builder).str("role", t.role)
 	if len(rest) > 0 {
@@ -322,6 +420,25 @@ func (t *turn) chat() ([]string, error) {
 		b.list("tool_calls", calls)
 	}
 	return append(messages, b.String()), nil
+}
+
+// textual returns the content of a tool's result for chat, whose tools return text
+// only, and its images and files, which the user's next message then has.
+func (x *part) textual() (content, others []part) {
+	content = x.results()
+	if !slices.ContainsFunc(content, func(r part) bool { return r.kind != textPart }) {
+		return content, nil
+	}
+	var texts []part
+	for _, r := range content {
+		if r.kind == textPart {
+			texts = append(texts, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	texts = append(texts, part{text: quote("The user's next message contains the images and files of this result.")})
+	return texts, append([]part{{text: quote("From the result of the call " + x.id + ":")}}, others...)
 }
 
 // results returns the parts of a tool's result for an API without a field for
@@ -353,7 +470,15 @@ func chatParts(parts []part) string {
 			out = append(out, typed("image_url").raw("image_url", new(builder).str("url", x.address()).raw("detail", x.detail).String()).String())
 			continue
 		}
+		if x.kind == filePart {
+			name := cmp.Or(x.title, fileName)
+			out = append(out, typed("file").raw("file", new(builder).str("filename", name).str("file_data", x.address()).String()).String())
+			continue
+		}
 		out = append(out, typed("text").raw("text", x.text).String())
 	}
 	return list(out)
 }
+
+// fileName is the name of a file without one, because OpenAI requires a name.
+const fileName = "document.pdf"

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"cmp"
+	"encoding/base64"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 )
@@ -11,7 +13,8 @@ import (
 // messagesFields holds the readers of Anthropic's messages.
 var messagesFields = map[string]fieldReader{
 	"system": func(p *prompt, v gjson.Result) error {
-		parts, err := messagesContent(v, "system", nil)
+		parts, err := p.messagesContent(v, "system", "system")
+		parts = p.withoutBilling(parts)
 		p.turns = append([]turn{{role: "system", parts: parts}}, p.turns...)
 		return err
 	},
@@ -29,17 +32,21 @@ var messagesFields = map[string]fieldReader{
 		}
 		if p.choice.kind == "tool" {
 			p.choice.name, err = textOf(v.Get("name"), "tool_choice.name")
+			p.choice.name = p.names.flat(p.to, toolName{name: v.Get("name").Str}, p.choice.name)
 		}
 		return err
 	},
 	"max_tokens":     readMaxTokens,
 	"stop_sequences": func(p *prompt, v gjson.Result) error { return p.stops(v, "stop_sequences") },
 	"metadata": func(p *prompt, v gjson.Result) error {
-		p.user = rawOf(v.Get("user_id")) // the only field of Anthropic's metadata
+		user := v.Get("user_id") // the only field of Anthropic's metadata
+		if given(user) && user.Type != gjson.String {
+			return refuse("metadata.user_id", "want a string")
+		}
+		p.user = rawOf(user)
 		return nil
 	},
-	"service_tier": func(*prompt, gjson.Result) error { return nil }, // its values are not those of OpenAI
-	"thinking":     (*prompt).thinking,
+	"thinking": (*prompt).thinking,
 	"output_config": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
 			p.effort = effort.Str // OpenAI's words, from low to max
@@ -48,9 +55,14 @@ var messagesFields = map[string]fieldReader{
 			if f.Get("type").Str != "json_schema" || !f.Get("schema").IsObject() {
 				return refuse("output_config.format", "want a JSON schema")
 			}
-			p.format = &format{schema: f.Get("schema").Raw, strict: "true"}
+			p.format = &format{schema: f.Get("schema").Raw}
+			if schema, ok := openAISchema(f.Get("schema")); ok {
+				p.format.schema, p.format.strict = schema, "true"
+			} else {
+				p.narrow("output_config.format.strict", "false")
+			}
 		}
-		return onlyKnown(v, "output_config", "effort", "format")
+		return p.known(v, "output_config", "effort", "format")
 	},
 }
 
@@ -62,11 +74,19 @@ const (
 
 // thinking reads how much the model is to think. A budget becomes an effort,
 // unless the request has one. Without a budget the model decides, which is also
-// the default. Disabled thinking is dropped: clients send it mostly to models that
+// the default. Disabled thinking is left out: clients send it mostly to models that
 // cannot reason, and those models would refuse the effort "none".
 func (p *prompt) thinking(v gjson.Result) error {
 	budget := v.Get("budget_tokens")
-	if v.Get("type").Str != "enabled" || p.effort != "" {
+	switch v.Get("type").Str {
+	case "enabled":
+	case "disabled":
+		p.drop("thinking")
+		return nil
+	default:
+		return nil
+	}
+	if p.effort != "" {
 		return nil
 	}
 	switch {
@@ -80,14 +100,34 @@ func (p *prompt) thinking(v gjson.Result) error {
 	return number(budget, "thinking.budget_tokens")
 }
 
+// billing begins the text that Claude Code puts before its system prompt. It differs
+// between conversations, so that no provider's prompt cache would find the rest.
+const billing = "x-anthropic-billing-header:"
+
+// withoutBilling leaves that text out. Only Anthropic uses it.
+func (p *prompt) withoutBilling(parts []part) []part {
+	if len(parts) == 0 || !strings.HasPrefix(parts[0].text, `"`+billing) {
+		return parts
+	}
+	p.drop("system.x_anthropic_billing_header")
+	_, rest, _ := strings.Cut(gjson.Parse(parts[0].text).Str, "\n")
+	if rest = strings.TrimLeft(rest, "\n"); rest == "" {
+		return parts[1:]
+	}
+	first := parts[0]
+	first.text = quote(rest)
+	return append([]part{first}, parts[1:]...)
+}
+
 // messagesTool reads a tool.
 func (p *prompt) messagesTool(field string, v gjson.Result) error {
-	if kind := v.Get("type").Str; kind != "" && kind != "custom" {
-		return refuse(field, "only custom tools can be translated")
+	switch kind := v.Get("type").Str; {
+	case kind == "" || kind == "custom":
+		return p.addTool(toolName{}, v, "input_schema", field)
+	case p.leaveOut(kind):
+		return nil
 	}
-	t, err := newTool(v, "input_schema", field)
-	p.tools = append(p.tools, t)
-	return err
+	return refuse(field, "the other API has no such kind of tool")
 }
 
 // messagesMessage reads a message.
@@ -97,45 +137,123 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 		return refuse(field+".role", unknownRole)
 	}
 	var err error
-	t.parts, err = messagesContent(v.Get("content"), field+".content", map[string]bool{
-		"image": t.role == "user", "tool_result": t.role == "user", "tool_use": t.role == "assistant"})
+	t.parts, err = p.messagesContent(v.Get("content"), field+".content", t.role)
 	p.turns = append(p.turns, t)
 	return err
 }
 
-// messagesContent reads a content, which is a string or a list of blocks: texts,
-// and blocks whose type is in may. It omits thinking, which is signed for the model
-// that wrote it. A turn that needs it stays with that model.
-func messagesContent(v gjson.Result, field string, may map[string]bool) ([]part, error) {
+// What stands for a role in a tool's result, and in a document or search result, whose
+// content is not nested further.
+const (
+	inResult   = "result"
+	inDocument = "document"
+)
+
+// messagesContent reads a content of a role, which is a string or a list of blocks.
+// It leaves out thinking, which is signed for the model that wrote it, and what the
+// provider's own tools did. A turn that needs thinking stays with that model.
+func (p *prompt) messagesContent(v gjson.Result, field, role string) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
 	}
 	var parts []part
 	err := each(v, field, func(field string, v gjson.Result) error {
-		var next part
-		var err error
-		switch kind := v.Get("type").Str; {
-		case kind == "thinking" || kind == "redacted_thinking":
-			return nil
-		case kind == "text":
-			next.text, err = textOf(v.Get("text"), field+".text")
-		case !may[kind]:
-			return refuse(field, unknownType)
-		case kind == "image":
-			next, err = messagesImage(v.Get("source"), field+".source")
-		case kind == "tool_use":
-			next = part{kind: callPart, id: v.Get("id").Str, input: cmp.Or(v.Get("input").Raw, "{}")}
-			next.name, err = textOf(v.Get("name"), field+".name")
-		case kind == "tool_result":
-			next = part{kind: resultPart, id: v.Get("tool_use_id").Str, failed: v.Get("is_error").Bool()}
-			if content := v.Get("content"); given(content) {
-				next.result, err = messagesContent(content, field+".content", map[string]bool{"image": true})
-			}
+		more, err := p.messagesBlock(v, field, role)
+		if n := len(more); n > 0 {
+			p.cached(&more[n-1], v)
 		}
-		parts = append(parts, next)
+		parts = append(parts, more...)
 		return err
 	})
 	return parts, err
+}
+
+// messagesBlock reads a block.
+func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, error) {
+	one := func(x part, err error) ([]part, error) { return []part{x}, err }
+	kind := v.Get("type").Str
+	input := role == "user" || role == inResult
+	switch {
+	case kind == "thinking" || kind == "redacted_thinking":
+		p.drop("messages[].thinking")
+		return nil, nil
+	case kind == "text":
+		text, err := textOf(v.Get("text"), field+".text")
+		return one(part{text: text}, err)
+	case kind == "compaction": // the provider's summary of earlier turns
+		if !given(v.Get("content")) {
+			return nil, nil
+		}
+		text, err := textOf(v.Get("content"), field+".content")
+		return one(part{text: text}, err)
+	case kind == "image" && (input || role == inDocument):
+		return one(messagesImage(v.Get("source"), field+".source"))
+	case kind == "document" && input:
+		return p.messagesDocument(v, field)
+	case kind == "search_result" && input:
+		title := part{text: quote(strings.TrimSpace(v.Get("title").Str + "\n" + v.Get("source").Str))}
+		content, err := p.messagesContent(v.Get("content"), field+".content", inDocument)
+		return append([]part{title}, content...), err
+	case kind == "tool_reference" && role == inResult: // all tools are loaded
+		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
+	case kind == "tool_use" && role == "assistant":
+		name, err := textOf(v.Get("name"), field+".name")
+		return one(part{kind: callPart, id: p.callID(v.Get("id").Str), input: cmp.Or(v.Get("input").Raw, "{}"),
+			name: p.names.flat(p.to, toolName{name: v.Get("name").Str}, name)}, err)
+	case kind == "tool_result" && role == "user":
+		result := part{kind: resultPart, id: p.callID(v.Get("tool_use_id").Str), failed: v.Get("is_error").Bool()}
+		var err error
+		if content := v.Get("content"); given(content) {
+			result.result, err = p.messagesContent(content, field+".content", inResult)
+		}
+		return one(result, err)
+	case role == "assistant" && (kind == "server_tool_use" || kind == "mcp_tool_use"):
+		p.drop("messages[]." + kind)
+		return nil, nil
+	case role == "assistant" && strings.HasSuffix(kind, "_tool_result"):
+		p.drop("messages[]." + fieldName(kind))
+		return found(v.Get("content")), nil
+	}
+	return nil, refuse(field, unknownType)
+}
+
+// found returns the titles and addresses that a provider's search found, to which the
+// model's text may refer.
+func found(v gjson.Result) []part {
+	var b strings.Builder
+	elements(v, func(v gjson.Result) {
+		if v.Get("type").Str == "web_search_result" {
+			b.WriteString("\n- " + v.Get("title").Str + ": " + v.Get("url").Str)
+		}
+	})
+	if b.Len() == 0 {
+		return nil
+	}
+	return []part{{text: quote("A web search found:" + b.String())}}
+}
+
+// messagesDocument reads a document. One of text becomes a text with its title.
+func (p *prompt) messagesDocument(v gjson.Result, field string) ([]part, error) {
+	source, title := v.Get("source"), v.Get("title").Str
+	named := func(parts []part, err error) ([]part, error) {
+		for _, about := range []string{v.Get("context").Str, title} {
+			if about != "" {
+				parts = append([]part{{text: quote(about)}}, parts...)
+			}
+		}
+		return parts, err
+	}
+	switch source.Get("type").Str {
+	case "text":
+		text, err := textOf(source.Get("data"), field+".source.data")
+		return named([]part{{text: text}}, err)
+	case "content":
+		return named(p.messagesContent(source.Get("content"), field+".source.content", inDocument))
+	}
+	x, err := messagesImage(source, field+".source")
+	x.kind, x.title = filePart, title
+	title = "" // it is the file's name
+	return named([]part{x}, err)
 }
 
 func messagesImage(v gjson.Result, field string) (part, error) {
@@ -145,7 +263,7 @@ func messagesImage(v gjson.Result, field string) (part, error) {
 	case "url":
 		return image(v.Get("url"), field+".url")
 	default:
-		return part{}, refuse(field, "the image is stored at one provider")
+		return part{}, refuse(field, storedFile)
 	}
 }
 
@@ -156,15 +274,8 @@ var efforts = map[string]string{"minimal": "low", "low": "low", "medium": "mediu
 
 // writeMessages writes the prompt for Anthropic's messages.
 func (p *prompt) writeMessages() ([]byte, error) {
-	if p.temperature.Num > 1 {
-		return nil, refuse("temperature", "Anthropic's maximum is 1")
-	}
 	b := new(builder)
-	b.raw("model", p.model)
-	if p.maxTokens == "" {
-		p.maxTokens = defaultMaxTokens
-	}
-	b.raw("max_tokens", p.maxTokens)
+	b.raw("model", p.model).raw("max_tokens", p.maxTokens)
 	var messages []string
 	for i := range p.turns {
 		t := &p.turns[i]
@@ -186,15 +297,13 @@ func (p *prompt) writeMessages() ([]byte, error) {
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
-			tools = append(tools, new(builder).raw("name", t.name).raw("description", t.description).raw("input_schema", t.schema).raw("strict", t.strict).String())
+			p.strictForAnthropic(&t)
+			tools = append(tools, new(builder).raw("name", t.name).raw("description", t.description).raw("input_schema", t.schema).raw("strict", t.strict).
+				raw("cache_control", t.cache).String())
 		}
 		b.list("tools", tools).raw("tool_choice", p.messagesChoice())
 	}
-	topP := p.topP
-	if p.temperature.Exists() && gjson.Parse(topP).Num == 1 {
-		topP = "" // it has no effect, and newer models refuse both together
-	}
-	b.raw("temperature", rawOf(p.temperature)).raw("top_p", topP)
+	b.raw("temperature", rawOf(p.temperature)).raw("top_p", p.topP)
 	if len(p.stop) > 0 {
 		b.raw("stop_sequences", list(p.stop))
 	}
@@ -215,7 +324,11 @@ func (p *prompt) writeMessages() ([]byte, error) {
 // only schemas.
 func (p *prompt) messagesOutput(b *builder) error {
 	config := new(builder)
-	switch effort := efforts[p.effort]; {
+	effort := efforts[p.effort]
+	if effort != "" && effort != p.effort {
+		p.narrow("reasoning_effort", effort)
+	}
+	switch {
 	case p.effort == "none":
 		b.raw("thinking", `{"type":"disabled"}`)
 	case effort != "":
@@ -223,16 +336,31 @@ func (p *prompt) messagesOutput(b *builder) error {
 	case p.effort != "":
 		return refuse("reasoning_effort", "Anthropic has no such effort")
 	}
-	if p.format != nil {
-		if p.format.schema == "" {
-			return refuse("response_format", "Anthropic supports JSON only with a schema")
-		}
+	if p.format != nil { // it has a schema, see fitFormat
 		config.raw("format", typed("json_schema").raw("schema", p.format.schema).String())
 	}
 	if len(config.b) > 0 {
 		b.raw("output_config", config.String())
 	}
 	return nil
+}
+
+// strictForAnthropic rewrites the schema of a strict tool. If that is not possible,
+// the tool is not strict.
+func (p *prompt) strictForAnthropic(t *tool) {
+	if t.strict != "true" {
+		return
+	}
+	schema, moved, ok := anthropicSchema(gjson.Parse(t.schema))
+	switch {
+	case !ok:
+		t.strict = ""
+		p.drop("tools[].strict")
+		return
+	case moved:
+		p.narrow("tools[].parameters", "description")
+	}
+	t.schema = schema
 }
 
 // messagesChoice writes which tools may be called. It returns "" if the request
@@ -258,9 +386,9 @@ func (p *prompt) messagesChoice() string {
 // returns "" for an empty content, which Anthropic refuses. Results come first, as
 // Anthropic requires.
 func (t *turn) messages() (string, error) {
-	parts := slices.DeleteFunc(slices.Clone(t.parts), func(x part) bool { return x.kind == textPart && x.text == `""` })
+	parts := slices.Clone(t.parts)
 	slices.SortStableFunc(parts, func(a, b part) int { return a.rank() - b.rank() })
-	if len(parts) == 1 && parts[0].kind == textPart {
+	if len(parts) == 1 && parts[0].kind == textPart && parts[0].cache == "" {
 		return parts[0].text, nil
 	}
 	var blocks []string
@@ -269,7 +397,7 @@ func (t *turn) messages() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		blocks = append(blocks, block)
+		blocks = append(blocks, block.raw("cache_control", parts[i].cache).String())
 	}
 	if len(blocks) == 0 {
 		return "", nil
@@ -285,34 +413,61 @@ func (x *part) rank() int {
 	return 1
 }
 
-// messages writes a block.
-func (x *part) messages() (string, error) {
+// messages begins a block.
+func (x *part) messages() (*builder, error) {
 	switch x.kind {
 	case imagePart:
-		source := typed("url").str("url", x.url)
-		if x.url == "" {
-			source = typed("base64").str("media_type", x.media).str("data", x.data)
-		}
-		return typed("image").raw("source", source.String()).String(), nil
+		return typed("image").raw("source", x.source()), nil
+	case filePart:
+		return x.document()
 	case callPart:
 		input := x.input
 		if strings.TrimSpace(input) == "" {
 			input = "{}"
 		}
 		if !valid([]byte(input)) || !gjson.Parse(input).IsObject() {
-			return "", refuse("messages", "the arguments of a call are not a JSON object")
+			return nil, refuse("messages", "the arguments of a call are not a JSON object")
 		}
-		return typed("tool_use").str("id", callID(x.id)).raw("name", x.name).raw("input", input).String(), nil
+		return typed("tool_use").str("id", x.id).raw("name", x.name).raw("input", input), nil
 	case resultPart:
 		result := turn{parts: x.result}
 		content, err := result.messages()
-		b := typed("tool_result").str("tool_use_id", callID(x.id)).raw("content", content)
+		b := typed("tool_result").str("tool_use_id", x.id).raw("content", content)
 		if x.failed {
 			b.raw("is_error", "true")
 		}
-		return b.String(), err
+		return b, err
 	}
-	return typed("text").raw("text", x.text).String(), nil
+	return typed("text").raw("text", x.text), nil
+}
+
+// source writes where an image or file is.
+func (x *part) source() string {
+	if x.url != "" {
+		return typed("url").str("url", x.url).String()
+	}
+	return typed("base64").str("media_type", x.media).str("data", x.data).String()
+}
+
+// document writes a file. Anthropic takes PDFs and texts.
+func (x *part) document() (*builder, error) {
+	source := x.source()
+	switch {
+	case x.url != "" || x.media == pdf:
+	case strings.HasPrefix(x.media, "text/") || x.media == "application/json":
+		text, err := base64.StdEncoding.DecodeString(x.data)
+		if err != nil || !utf8.Valid(text) {
+			return nil, refuse("messages", "the data of a file are not text in base64")
+		}
+		source = typed("text").str("media_type", "text/plain").str("data", string(text)).String()
+	default:
+		return nil, refuse("messages", "Anthropic takes only PDFs and texts as files")
+	}
+	b := typed("document").raw("source", source)
+	if x.title != "" {
+		b.str("title", x.title)
+	}
+	return b, nil
 }
 
 // callID replaces the characters of a call's id that Anthropic does not allow.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -20,21 +21,20 @@ var responsesFields = map[string]fieldReader{
 		}
 		return each(v, "input", p.responsesItem)
 	},
-	"tools":               func(p *prompt, v gjson.Result) error { return each(v, "tools", p.responsesTool) },
-	"tool_choice":         func(p *prompt, v gjson.Result) error { return p.openAIChoice(v, v.Get("name")) },
+	"tools": func(p *prompt, v gjson.Result) error { return each(v, "tools", p.responsesTool) },
+	"tool_choice": func(p *prompt, v gjson.Result) error {
+		return p.openAIChoice(v, func(v gjson.Result) gjson.Result { return v.Get("name") })
+	},
 	"parallel_tool_calls": readParallel,
 	"max_output_tokens":   readMaxTokens,
 	"user":                readUser,
-	// The answer has a summary of the reasoning if the provider returns one, so the
-	// request for it is dropped. The context concerns earlier reasoning, which is
-	// omitted.
 	"reasoning": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
 			if err := p.openAIEffort(effort, "reasoning.effort"); err != nil {
 				return err
 			}
 		}
-		return onlyKnown(v, "reasoning", "effort", "summary", "generate_summary", "context")
+		return p.known(v, "reasoning", "effort")
 	},
 	"text": func(p *prompt, v gjson.Result) error {
 		if verbosity := v.Get("verbosity"); given(verbosity) {
@@ -47,22 +47,22 @@ var responsesFields = map[string]fieldReader{
 				return err
 			}
 		}
-		return onlyKnown(v, "text", "format", "verbosity")
+		return p.known(v, "text", "format", "verbosity")
 	},
-	// Only OpenAI has encrypted reasoning, and clients that ask for it work
-	// without it. Except for probabilities, the other things to include belong to
-	// tools that are refused.
-	"include": func(_ *prompt, v gjson.Result) error {
+	// Clients that ask for encrypted reasoning work without it. Except for
+	// probabilities, the other things to include belong to the provider's tools.
+	"include": func(p *prompt, v gjson.Result) error {
 		return each(v, "include", func(field string, v gjson.Result) error {
 			if strings.HasSuffix(v.Str, "logprobs") {
 				return refuse(field, "the other API returns no probabilities")
 			}
+			p.drop("include")
 			return nil
 		})
 	},
-	"store": func(_ *prompt, v gjson.Result) error {
+	"store": func(p *prompt, v gjson.Result) error {
 		if v.Bool() {
-			return refuse("store", notStored)
+			p.drop("store")
 		}
 		return boolean(v, "store")
 	},
@@ -71,20 +71,63 @@ var responsesFields = map[string]fieldReader{
 // responsesTool reads a tool. Without a value of strict, the tool is strict at
 // OpenAI if its schema allows that, and not strict elsewhere.
 func (p *prompt) responsesTool(field string, v gjson.Result) error {
-	if v.Get("type").Str != "function" {
-		return refuse(field, "only functions can be translated")
+	return p.responsesToolIn("", field, v)
+}
+
+func (p *prompt) responsesToolIn(namespace, field string, v gjson.Result) error {
+	switch kind := v.Get("type").Str; {
+	case kind == "function":
+		return p.addTool(toolName{namespace: namespace}, v, "parameters", field)
+	case kind == "custom":
+		return p.addCustom(namespace, v, v.Get("format"), field)
+	case kind == "namespace" && namespace == "":
+		return p.responsesNamespace(field, v)
+	case kind == "tool_search" && v.Get("execution").Str == "client":
+		t := tool{description: rawOf(v.Get("description")), schema: emptySchema}
+		if parameters := v.Get("parameters"); parameters.IsObject() {
+			t.schema = objectSchema(parameters.Raw)
+		}
+		p.add(t, toolName{kind: searchTool}, searchName)
+		return nil
+	case p.leaveOut(kind):
+		return nil
 	}
-	t, err := newTool(v, "parameters", field)
-	p.tools = append(p.tools, t)
+	return refuse(field, "the other API has no such kind of tool")
+}
+
+// searchName is the name of the function for the client's own search for tools.
+var searchName = gjson.Parse(`"tool_search"`)
+
+// responsesNamespace reads a namespace of tools. Its first tool gets its description.
+func (p *prompt) responsesNamespace(field string, v gjson.Result) error {
+	name, list := v.Get("name"), &p.tools
+	if p.inItem {
+		list = &p.found
+	}
+	before := len(*list)
+	if _, err := textOf(name, field+".name"); err != nil {
+		return err
+	}
+	err := each(v.Get("tools"), field+".tools", func(field string, v gjson.Result) error {
+		return p.responsesToolIn(name.Str, field, v)
+	})
+	if about := v.Get("description").Str; about != "" && len(*list) > before {
+		first := &(*list)[before]
+		first.description = quote(strings.TrimSpace("About " + name.Str + ": " + about + "\n\n" + gjson.Parse(first.description).Str))
+	}
 	return err
 }
 
-// responsesItem reads an item of the input. It omits reasoning, which is encrypted
-// for the model that wrote it.
+// responsesItem reads an item of the input. It leaves out reasoning, which is
+// encrypted for the model that wrote it, and what the provider's own tools did.
 func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
+	kind := v.Get("type").Str
+	if kind == "" && t.role == "" && given(v.Get("id")) {
+		kind = "item_reference"
+	}
 	var err error
-	switch v.Get("type").Str {
+	switch kind {
 	case "", "message":
 		switch t.role {
 		case "user", "assistant", "system":
@@ -93,18 +136,41 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 		default:
 			return refuse(field+".role", unknownRole)
 		}
-		t.parts, err = responsesContent(v.Get("content"), field+".content", t.role == "user")
-	case "function_call":
+		t.parts, err = p.responsesContent(v.Get("content"), field+".content", t.role == "user")
+	case "function_call", "custom_tool_call", "tool_search_call":
+		if kind == "tool_search_call" && v.Get("execution").Str != "client" {
+			p.drop("input[]." + kind)
+			return nil
+		}
 		t.role = "assistant"
-		call := part{kind: callPart, id: v.Get("call_id").Str, input: v.Get("arguments").Str}
-		call.name, err = textOf(v.Get("name"), field+".name")
+		var call part
+		call, err = p.responsesCall(kind, field, v)
 		t.parts = []part{call}
-	case "function_call_output":
+	case "function_call_output", "custom_tool_call_output":
 		t.role = "user"
-		result := part{kind: resultPart, id: v.Get("call_id").Str}
-		result.result, err = responsesContent(v.Get("output"), field+".output", true)
+		result := part{kind: resultPart, id: p.callID(v.Get("call_id").Str)}
+		if output := v.Get("output"); given(output) {
+			result.result, err = p.responsesContent(output, field+".output", true)
+		}
 		t.parts = []part{result}
-	case "reasoning":
+	case "tool_search_output", "additional_tools":
+		before := len(p.found)
+		p.inItem = true
+		err = each(v.Get("tools"), field+".tools", p.responsesTool)
+		p.inItem = false
+		if kind == "additional_tools" || v.Get("execution").Str != "client" {
+			return err
+		}
+		t.role = "user"
+		t.parts = []part{{kind: resultPart, id: p.callID(v.Get("call_id").Str), result: []part{{text: quote(loaded(p.found[before:]))}}}}
+	case "item_reference":
+		if strings.HasPrefix(v.Get("id").Str, "rs_") {
+			p.drop("input[].reasoning")
+			return nil
+		}
+		return refuse(field, "the item is stored at one provider: let the client send whole items (store: false)")
+	case "reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
+		p.drop("input[]." + kind)
 		return nil
 	default:
 		return refuse(field, unknownType)
@@ -113,8 +179,40 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	return err
 }
 
-// responsesContent reads a content, which is a string or a list of parts.
-func responsesContent(v gjson.Result, field string, images bool) ([]part, error) {
+// loaded returns the result of a search for tools.
+func loaded(tools []tool) string {
+	if len(tools) == 0 {
+		return "No tools were found."
+	}
+	var names []string
+	for _, t := range tools {
+		names = append(names, gjson.Parse(t.name).Str)
+	}
+	return "These tools can be called: " + strings.Join(names, ", ") + "."
+}
+
+// responsesCall reads a call of a tool of the client's.
+func (p *prompt) responsesCall(kind, field string, v gjson.Result) (part, error) {
+	original := toolName{namespace: v.Get("namespace").Str, name: v.Get("name").Str}
+	call := part{kind: callPart, id: p.callID(v.Get("call_id").Str), input: v.Get("arguments").Str}
+	name, err := v.Get("name").Raw, error(nil)
+	switch kind {
+	case "tool_search_call":
+		original, name = toolName{kind: searchTool, name: searchName.Str}, searchName.Raw
+		call.input = cmp.Or(v.Get("arguments").Raw, "{}")
+	case "custom_tool_call":
+		original.kind, call.input = customTool, customArguments(v.Get("input").Str)
+	}
+	if kind != "tool_search_call" {
+		name, err = textOf(v.Get("name"), field+".name")
+	}
+	call.name = p.names.flat(p.to, original, name)
+	return call, err
+}
+
+// responsesContent reads a content, which is a string or a list of parts. rich says
+// that it may contain images and files.
+func (p *prompt) responsesContent(v gjson.Result, field string, rich bool) ([]part, error) {
 	if v.Type == gjson.String {
 		return []part{{text: v.Raw}}, nil
 	}
@@ -127,12 +225,15 @@ func responsesContent(v gjson.Result, field string, images bool) ([]part, error)
 			next.text, err = textOf(v.Get("text"), field+".text")
 		case kind == "refusal":
 			next.text, err = textOf(v.Get("refusal"), field+".refusal")
-		case kind == "input_image" && images && !given(v.Get("file_id")):
+		case kind == "input_image" && rich && !given(v.Get("file_id")):
 			next, err = image(v.Get("image_url"), field+".image_url")
 			next.detail = rawOf(v.Get("detail"))
+		case kind == "input_file" && rich:
+			next, err = openAIFile(v, field)
 		default:
 			return refuse(field, unknownType)
 		}
+		p.cached(&next, v)
 		parts = append(parts, next)
 		return err
 	})
@@ -160,6 +261,7 @@ func (p *prompt) writeResponses() ([]byte, error) {
 	if len(p.tools) > 0 {
 		var tools []string
 		for _, t := range p.tools {
+			p.strictForOpenAI(&t)
 			if t.strict == "" {
 				t.strict = "false" // the default of responses is true
 			}
@@ -262,6 +364,16 @@ func responsesParts(parts []part) string {
 	var out []string
 	for i := range parts {
 		x := &parts[i]
+		if x.kind == filePart {
+			f := typed("input_file")
+			if x.url != "" {
+				f.str("file_url", x.url)
+			} else {
+				f.str("filename", cmp.Or(x.title, fileName)).str("file_data", x.address())
+			}
+			out = append(out, f.String())
+			continue
+		}
 		if x.kind == imagePart {
 			if x.detail == "" {
 				x.detail = `"auto"`

@@ -99,7 +99,7 @@ func TestEfforts(t *testing.T) {
 		{Messages, Responses, `"output_config":{"effort":"max"},"thinking":{"type":"enabled","budget_tokens":1}`, "reasoning", `{"effort":"max"}`},
 	} {
 		body := `{"messages":[{"role":"user","content":"hi"}],` + test.member + `}`
-		got, err := TranslateRequest([]byte(body), test.from, test.to)
+		got, err := translateBody([]byte(body), test.from, test.to)
 		if value := gjson.GetBytes(got, test.wantKey).Raw; err != nil || value != test.value {
 			t.Errorf("TranslateRequest(%s, %s, %s) = %s, %v, want %s: %s", body, test.from, test.to, got, err, test.wantKey, test.value)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestFixtures(t *testing.T) {
 func translateSection(t *testing.T, name string, in []byte, client, provider API) []byte {
 	switch name {
 	case "request":
-		got, err := TranslateRequest(in, client, provider)
+		got, err := translateBody(in, client, provider)
 		if err != nil {
 			t.Fatalf("request: %v", err)
 		}
@@ -137,45 +138,45 @@ func TestUntranslatable(t *testing.T) {
 		{Chat, Messages, `"n":1`, ""},
 		{Chat, Messages, `"logprobs":true`, "logprobs"},
 		{Chat, Messages, `"logprobs":false,"top_logprobs":null`, ""},
-		{Chat, Responses, `"logit_bias":{"1":2}`, "logit_bias"},
+		{Chat, Responses, `"logit_bias":{"1":2}`, ""},
 		{Chat, Messages, `"logit_bias":{ }`, ""},
-		{Chat, Messages, `"frequency_penalty":0.5`, "frequency_penalty"},
+		{Chat, Messages, `"frequency_penalty":0.5`, ""},
 		{Chat, Messages, `"presence_penalty":0`, ""},
 		{Chat, Messages, `"audio":{"voice":"alloy"}`, "audio"},
 		{Chat, Messages, `"modalities":["text","audio"]`, "modalities"},
 		{Chat, Messages, `"modalities":[ "text" ]`, ""},
-		{Chat, Responses, `"prediction":{"type":"content"}`, "prediction"},
-		{Chat, Messages, `"web_search_options":{}`, "web_search_options"},
+		{Chat, Responses, `"prediction":{"type":"content"}`, ""},
+		{Chat, Messages, `"web_search_options":{}`, ""},
 		{Chat, Messages, `"functions":[{"name":"f"}]`, "functions"},
 		{Chat, Messages, `"seed":7,"metadata":{"a":"b"},"store":false,"service_tier":"flex","prompt_cache_key":"k","safety_identifier":"s","user":"u"`, ""},
-		{Chat, Messages, `"store":true`, "store"},
+		{Chat, Messages, `"store":true`, ""},
 		{Chat, Messages, `"store":null,"verbosity":null`, ""},
 		{Chat, Responses, `"store":true`, ""},
-		{Chat, Messages, `"verbosity":"low"`, "verbosity"},
+		{Chat, Messages, `"verbosity":"low"`, ""},
 		{Chat, Messages, `"verbosity":"medium"`, ""},
 		{Chat, Messages, `"verbosity":2`, "verbosity"},
 		{Chat, Responses, `"verbosity":"high"`, ""},
-		{Chat, Messages, `"temperature":1.2`, "temperature"},
+		{Chat, Messages, `"temperature":1.2`, ""},
 		{Chat, Messages, `"temperature":1`, ""},
 		{Chat, Responses, `"temperature":1.2`, ""},
 		{Chat, Responses, `"stop":["x"]`, "stop"},
-		{Chat, Messages, `"response_format":{"type":"json_object"}`, "response_format"},
+		{Chat, Messages, `"response_format":{"type":"json_object"}`, ""},
 		{Chat, Responses, `"response_format":{"type":"json_object"}`, ""},
 		{Chat, Responses, `"response_format":{"type":"grammar"}`, "response_format"},
 		{Chat, Messages, `"reasoning_effort":"enormous"`, "reasoning_effort"},
-		{Chat, Messages, `"tools":[{"type":"custom","custom":{"name":"c"}}]`, "tools[0]"},
+		{Chat, Messages, `"tools":[{"type":"custom","custom":{"name":"c"}}]`, ""},
 		{Chat, Messages, `"tool_choice":{"type":"allowed_tools"}`, "tool_choice"},
-		{Chat, Messages, `"max_tokens":5,"max_completion_tokens":6`, "max_tokens"},
+		{Chat, Messages, `"max_tokens":5,"max_completion_tokens":6`, ""},
 		{Chat, Messages, `"max_tokens":5,"max_completion_tokens":5`, ""},
-		{Chat, Messages, `"brand_new":1`, "brand_new"},
+		{Chat, Messages, `"brand_new":1`, ""},
 		{Chat, Messages, `"brand_new":null`, ""},
 		{Chat, Messages, `"top_p":"much"`, "top_p"},
 		{Chat, Messages, `"messages":[{"role":"user","content":"again"}]`, "messages"},
-		{Messages, Chat, `"top_k":5`, "top_k"},
+		{Messages, Chat, `"top_k":5`, ""},
 		{Messages, Chat, `"container":"c"`, "container"},
 		{Messages, Chat, `"mcp_servers":[{"type":"url"}]`, "mcp_servers"},
 		{Messages, Responses, `"inference_geo":"eu"`, "inference_geo"},
-		{Messages, Chat, `"tools":[{"type":"web_search_20250305","name":"web_search"}]`, "tools[0]"},
+		{Messages, Chat, `"tools":[{"type":"web_search_20250305","name":"web_search"}]`, ""},
 		{Messages, Chat, `"tools":[{"type":"custom","name":"f","input_schema":{"type":"object"}}]`, ""},
 		{Messages, Chat, `"tools":[{"name":"f","input_schema":5}]`, "tools[0].input_schema"},
 		{Messages, Chat, `"stop_sequences":["a","b","c","d","e"]`, "stop_sequences"},
@@ -187,27 +188,27 @@ func TestUntranslatable(t *testing.T) {
 		{Responses, Chat, `"conversation":"c"`, "conversation"},
 		{Responses, Chat, `"background":true`, "background"},
 		{Responses, Chat, `"background":false`, ""},
-		{Responses, Chat, `"store":true`, "store"},
+		{Responses, Chat, `"store":true`, ""},
 		{Responses, Chat, `"store":false,"truncation":"auto","include":["reasoning.encrypted_content"]`, ""},
 		{Responses, Chat, `"include":["message.output_text.logprobs"]`, "include[0]"},
 		{Responses, Chat, `"prompt":{"id":"p"}`, "prompt"},
-		{Responses, Chat, `"tools":[{"type":"web_search"}]`, "tools[0]"},
+		{Responses, Chat, `"tools":[{"type":"web_search"}]`, ""},
 		{Responses, Messages, `"tools":[{"type":"file_search"}]`, "tools[0]"},
 		{Responses, Messages, `"tools":[{"type":"computer_use_preview"}]`, "tools[0]"},
 		{Responses, Messages, `"tool_choice":{"type":"mcp"}`, "tool_choice"},
-		{Responses, Messages, `"text":{"format":{"type":"json_object"}}`, "response_format"},
-		{Responses, Messages, `"text":{"verbosity":"high"}`, "text.verbosity"},
+		{Responses, Messages, `"text":{"format":{"type":"json_object"}}`, ""},
+		{Responses, Messages, `"text":{"verbosity":"high"}`, ""},
 		{Responses, Messages, `"text":{"verbosity":"medium"}`, ""},
 		{Responses, Chat, `"text":{"verbosity":"high","format":{"type":"text"}}`, ""},
-		{Responses, Chat, `"text":{"brand_new":1}`, "text.brand_new"},
+		{Responses, Chat, `"text":{"brand_new":1}`, ""},
 		{Responses, Chat, `"text":{"brand_new":null},"reasoning":{"effort":"low","summary":"auto","generate_summary":"auto","context":"auto"}`, ""},
-		{Responses, Chat, `"reasoning":{"brand_new":1}`, "reasoning.brand_new"},
+		{Responses, Chat, `"reasoning":{"brand_new":1}`, ""},
 		{Responses, Chat, `"reasoning":"high"`, "reasoning"},
-		{Messages, Chat, `"output_config":{"effort":"low","task_budget":{"type":"tokens","total":20000}}`, "output_config.task_budget"},
+		{Messages, Chat, `"output_config":{"effort":"low","task_budget":{"type":"tokens","total":20000}}`, ""},
 		{Embeddings, Chat, ``, "-"},
 	} {
 		body := strings.Replace(bodies[test.from], "%s", test.member, 1)
-		_, err := TranslateRequest([]byte(body), test.from, test.to)
+		_, err := translateBody([]byte(body), test.from, test.to)
 		checkRefusal(t, body, test.from, test.to, test.field, err)
 	}
 }
@@ -238,7 +239,7 @@ func TestUntranslatableContent(t *testing.T) {
 		message, field string
 	}{
 		{Chat, Messages, user(`{"type":"input_audio"}`), "messages[0].content[0]"},
-		{Chat, Messages, user(`{"type":"text","text":"a"},{"type":"file","file":{}}`), "messages[0].content[1]"},
+		{Chat, Messages, user(`{"type":"text","text":"a"},{"type":"file","file":{}}`), "messages[0].content[1].file.file_data"},
 		{Chat, Messages, user(`{"type":"image_url","image_url":{"url":"ftp://x"}}`), "messages[0].content[0].image_url.url"},
 		{Chat, Messages, user(`{"type":"image_url","image_url":{"url":"data:image/png,abc"}}`), "messages[0].content[0].image_url.url"},
 		{Chat, Messages, user(`{"type":"text","text":5}`), "messages[0].content[0].text"},
@@ -248,20 +249,20 @@ func TestUntranslatableContent(t *testing.T) {
 		{Chat, Messages, `{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}]}`, "messages"},
 		{Chat, Responses, `{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}]}`, ""},
 		{Chat, Messages, `{"role":"user"}`, "messages[0].content"},
-		{Chat, Messages, `{"role":"user","name":"Ann","content":"x"}`, "messages[0].name"},
-		{Chat, Responses, `{"role":"system","name":"example_user","content":"x"}`, "messages[0].name"},
+		{Chat, Messages, `{"role":"user","name":"Ann","content":"x"}`, ""},
+		{Chat, Responses, `{"role":"system","name":"example_user","content":"x"}`, ""},
 		{Chat, Responses, `{"role":"assistant","name":null,"content":"x"}`, ""},
 		{Chat, Messages, `{"role":"tool","tool_call_id":"c","name":"f","content":"x"}`, ""},
-		{Messages, Chat, user(`{"type":"document","source":{}}`), "messages[0].content[0]"},
+		{Messages, Chat, user(`{"type":"document","source":{}}`), "messages[0].content[0].source"},
 		{Messages, Chat, user(`{"type":"image","source":{"type":"file","file_id":"f"}}`), "messages[0].content[0].source"},
-		{Messages, Chat, `{"role":"assistant","content":[{"type":"server_tool_use"}]}`, "messages[0].content[0]"},
+		{Messages, Chat, `{"role":"user","content":[{"type":"server_tool_use"}]}`, "messages[0].content[0]"},
 		{Messages, Chat, `{"role":"assistant","content":"The answer is"}`, "messages"},
-		{Messages, Chat, user(`{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}`), "messages"},
+		{Messages, Chat, user(`{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}`), ""},
 		{Messages, Responses, user(`{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}`), ""},
-		{Responses, Chat, user(`{"type":"input_file","file_id":"f"}`), "input[0].content[0]"},
+		{Responses, Chat, user(`{"type":"input_file","file_id":"f"}`), "input[0].content[0].file_id"},
 		{Responses, Chat, user(`{"type":"input_image","file_id":"f"}`), "input[0].content[0]"},
 		{Responses, Chat, `{"type":"item_reference","id":"i"}`, "input[0]"},
-		{Responses, Chat, `{"type":"web_search_call","id":"i"}`, "input[0]"},
+		{Responses, Chat, `{"type":"computer_call","id":"i"}`, "input[0]"},
 		{Responses, Chat, `{"role":"critic","content":"x"}`, "input[0].role"},
 	} {
 		list := "messages"
@@ -269,15 +270,15 @@ func TestUntranslatableContent(t *testing.T) {
 			list = "input"
 		}
 		body := `{"model":"m","` + list + `":[` + test.message + `]}`
-		_, err := TranslateRequest([]byte(body), test.from, test.to)
+		_, err := translateBody([]byte(body), test.from, test.to)
 		checkRefusal(t, body, test.from, test.to, test.field, err)
 	}
 	for _, body := range []string{``, `[]`, `{`, `"x"`, `{}`, `{"messages":[]}`} {
-		_, err := TranslateRequest([]byte(body), Chat, Messages)
+		_, err := translateBody([]byte(body), Chat, Messages)
 		checkRefusal(t, body, Chat, Messages, "-", err)
 	}
 	const want = "chat cannot be sent as messages: field logprobs: the other API returns no probabilities"
-	if _, err := TranslateRequest([]byte(`{"logprobs":true}`), Chat, Messages); err == nil || err.Error() != want {
+	if _, err := translateBody([]byte(`{"logprobs":true}`), Chat, Messages); err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }
@@ -287,7 +288,7 @@ func TestUntranslatableContent(t *testing.T) {
 func TestInventedLimit(t *testing.T) {
 	f := func(member string, edits Edits, want string) {
 		t.Helper()
-		body, err := TranslateRequest([]byte(`{"model":"m",`+member+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
+		body, err := translateBody([]byte(`{"model":"m",`+member+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,8 +297,8 @@ func TestInventedLimit(t *testing.T) {
 			t.Errorf("%s with %+v became %s, want a limit of %s", member, edits, got, want)
 		}
 	}
-	f("", Edits{}, "4096")
-	f("", Edits{NoLimitAsked: true}, "4096")
+	f("", Edits{}, "32000")
+	f("", Edits{NoLimitAsked: true}, "32000")
 	f("", Edits{NoLimitAsked: true, MaxTokens: 16000}, "16000")
 	f("", Edits{NoLimitAsked: true, MaxTokens: 300}, "300")
 	f(`"max_tokens":4096,`, Edits{MaxTokens: 16000}, "4096")
@@ -334,9 +335,9 @@ func TestReasonsQuoteNothing(t *testing.T) {
 		{Responses, Chat, `"input":[{"role":"user","content":[{"type":"SECRET"}]}]`},
 		{Responses, Messages, `"reasoning":{"effort":"SECRET"},"input":"x"`},
 	} {
-		_, err := TranslateRequest([]byte(`{"model":"m",`+test.body+`}`), test.from, test.to)
-		if err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("TranslateRequest(%s, %s, %s) = %v, want an error that does not quote the client", test.body, test.from, test.to, err)
+		got, err := TranslateRequest([]byte(`{"model":"m",`+test.body+`}`), test.from, test.to, Facts{})
+		if err == nil && !got.Notes.Lost() || strings.Contains(fmt.Sprint(err), secret) || err == nil && strings.Contains(fmt.Sprint(got.Notes), secret) {
+			t.Errorf("TranslateRequest(%s, %s, %s) = %v, %v, want an error or notes that do not quote the client", test.body, test.from, test.to, got, err)
 		}
 	}
 }
@@ -344,7 +345,7 @@ func TestReasonsQuoteNothing(t *testing.T) {
 // TestRequestRoundTrip: a request is the same after translation to another API and
 // back.
 func TestRequestRoundTrip(t *testing.T) {
-	const tools = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object", "properties":{"b":{},"a":{}}},"strict":true}}]`
+	const tools = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object", "properties":{"b":{},"a":{}}},"strict":false}}]`
 	for _, test := range []struct {
 		via  API
 		body string
@@ -358,11 +359,11 @@ func TestRequestRoundTrip(t *testing.T) {
 			`{"role":"tool","tool_call_id":"call_1","content":"one"},{"role":"tool","tool_call_id":"call_2","content":"two"},{"role":"user","content":"go on"}],` + tools +
 			`,"tool_choice":"required","parallel_tool_calls":false,"max_completion_tokens":100,"temperature":1.70,"top_p":0.9,"reasoning_effort":"none","response_format":{"type":"json_schema","json_schema":{"name":"n","description":"d","schema":{"type":"object"},"strict":true}},"verbosity":"low","user":"u","metadata":{"z":"1","a":"2"},"prompt_cache_key":"k"}`},
 	} {
-		there, err := TranslateRequest([]byte(test.body), Chat, test.via)
+		there, err := translateBody([]byte(test.body), Chat, test.via)
 		if err != nil {
 			t.Fatalf("to %s: %v", test.via, err)
 		}
-		back, err := TranslateRequest(there, test.via, Chat)
+		back, err := translateBody(there, test.via, Chat)
 		if err != nil {
 			t.Fatalf("back from %s: %v\n%s", test.via, err, there)
 		}
@@ -480,7 +481,7 @@ func TestStopReasons(t *testing.T) {
 func TestSameAPI(t *testing.T) {
 	for _, api := range []API{Chat, Messages, Responses, Embeddings} {
 		body := []byte(` { "x" : 1 } `)
-		if got, err := TranslateRequest(body, api, api); err != nil || !bytes.Equal(got, body) {
+		if got, err := translateBody(body, api, api); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("TranslateRequest(%s, %s) = %s, %v", api, api, got, err)
 		}
 		if got, err := TranslateAnswer(body, api, api, 0, carrot.Usage{}); err != nil || !bytes.Equal(got, body) {
@@ -504,7 +505,7 @@ func TestSameAPI(t *testing.T) {
 func TestTopPOfOne(t *testing.T) {
 	f := func(more, want string) {
 		t.Helper()
-		got, err := TranslateRequest([]byte(`{"model":"m","max_tokens":1,`+more+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
+		got, err := translateBody([]byte(`{"model":"m","max_tokens":1,`+more+`"messages":[{"role":"user","content":"x"}]}`), Chat, Messages)
 		if err != nil || strings.Contains(string(got), `"top_p"`) != (want != "") || want != "" && !strings.Contains(string(got), want) {
 			t.Errorf("%s became %s, %v, want %q", more, got, err, want)
 		}

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/carrot-router/carrot/internal/wire"
+)
+
+// facts returns what is known about what a configured model accepts: what its
+// configuration says, and otherwise what its vendor says of models with such names.
+// limit is the token limit in its settings; 0: none.
+func facts(m *ModelConfig, limit int) wire.Facts {
+	f := vendorFacts(m.Upstream)
+	if m.Sampling != nil {
+		f.NoSampling, f.OneSampling = !*m.Sampling, false
+	}
+	if m.MaxOutput > 0 {
+		f.MaxOutput = m.MaxOutput
+	}
+	if m.Efforts != nil {
+		f.NoEffort, f.Efforts = len(*m.Efforts) == 0, strings.Join(*m.Efforts, " ")
+	}
+	f.Limit = limit
+	return f
+}
+
+// Efforts that several families of models have.
+const (
+	toHigh      = "low medium high"
+	noneToHigh  = "none low medium high"
+	noneToXhigh = "none low medium high xhigh"
+	highToMax   = "low medium high max"
+	allToMax    = "low medium high xhigh max"
+)
+
+// families are what vendors say of their models, by the beginning of their names, as
+// of November 2026. Of a model that is not here, nothing is known.
+var families = map[string]wire.Facts{
+	"claude-3":            {NoEffort: true, MaxOutput: 4096},
+	"claude-3-5":          {NoEffort: true, MaxOutput: 8192},
+	"claude-3-7":          {NoEffort: true, MaxOutput: 64000},
+	"claude-opus-4":       {NoEffort: true, MaxOutput: 32000},
+	"claude-opus-4-1":     {NoEffort: true, MaxOutput: 32000, OneSampling: true},
+	"claude-opus-4-5":     {Efforts: toHigh, MaxOutput: 64000, OneSampling: true},
+	"claude-opus-4-6":     {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
+	"claude-opus-4-7":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-opus-4-8":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-opus-5":       {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-sonnet-4":     {NoEffort: true, MaxOutput: 64000},
+	"claude-sonnet-4-5":   {NoEffort: true, MaxOutput: 64000, OneSampling: true},
+	"claude-sonnet-4-6":   {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
+	"claude-sonnet-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-haiku-4-5":    {NoEffort: true, MaxOutput: 64000, OneSampling: true},
+	"claude-haiku-5-5":    {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-fable-5":      {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-mythos-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"gpt-3.5":             {NoEffort: true},
+	"gpt-4":               {NoEffort: true},
+	"gpt-4-turbo":         {NoEffort: true, MaxOutput: 4096},
+	"gpt-4.1":             {NoEffort: true, MaxOutput: 32768},
+	"gpt-4o":              {NoEffort: true, MaxOutput: 16384},
+	"gpt-4o-2024-05-13":   {NoEffort: true, MaxOutput: 4096},
+	"gpt-5":               {Efforts: "minimal low medium high", MaxOutput: 128000, NoSampling: true},
+	"gpt-5-chat":          {NoEffort: true, MaxOutput: 16384},
+	"gpt-5.1":             {Efforts: noneToHigh, MaxOutput: 128000},
+	"gpt-5.1-codex":       {MaxOutput: 128000},
+	"gpt-5.1-chat-latest": {MaxOutput: 16384},
+	"gpt-5.2":             {Efforts: noneToXhigh, MaxOutput: 128000},
+	"gpt-5.2-codex":       {MaxOutput: 128000},
+	"gpt-5.2-chat-latest": {MaxOutput: 16384},
+	"gpt-5.4":             {Efforts: noneToXhigh, MaxOutput: 128000},
+	"gpt-5.5":             {Efforts: noneToXhigh, MaxOutput: 128000},
+	"o1":                  {Efforts: toHigh, MaxOutput: 100000, NoSampling: true},
+	"o3":                  {Efforts: toHigh, MaxOutput: 100000, NoSampling: true},
+	"o4-mini":             {Efforts: toHigh, MaxOutput: 100000, NoSampling: true},
+}
+
+// vendorFacts returns what a vendor says of a model. The name may have the beginnings
+// that other providers add, such as openai/ or us.anthropic. A catalogue of models, if
+// there is one, belongs here.
+func vendorFacts(name string) wire.Facts {
+	name = strings.ToLower(strings.TrimPrefix(name, "ft:"))
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if at := strings.LastIndex(name, "anthropic."); at >= 0 {
+		name = name[at+len("anthropic."):]
+	}
+	for end := len(name); end > 0; end = strings.LastIndexAny(name[:end], "-@:") {
+		if f, ok := families[name[:end]]; ok {
+			return f
+		}
+	}
+	return wire.Facts{}
+}

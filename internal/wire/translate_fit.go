@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// fitTools checks the choice of tools, and leaves out those that may not be called.
+// Tools that the conversation added come after the others, so that the beginning of the
+// prompt, which providers cache, stays the same.
+func (p *prompt) fitTools() error {
+	names := make(map[string]bool, len(p.tools))
+	for i := range p.tools {
+		names[p.tools[i].name] = true
+	}
+	for _, t := range p.found {
+		if !names[t.name] {
+			names[t.name] = true
+			p.tools = append(p.tools, t)
+		}
+	}
+	if p.choice.only != nil {
+		p.tools = slices.DeleteFunc(p.tools, func(t tool) bool { return !p.choice.only[t.name] })
+	}
+	switch p.choice.kind {
+	case "tool":
+		if p.leftOut && !slices.ContainsFunc(p.tools, func(t tool) bool { return t.name == p.choice.name }) {
+			return refuse("tool_choice", "the other API does not have the tool that it asks for")
+		}
+	case "required":
+		if p.leftOut && len(p.tools) == 0 {
+			return refuse("tool_choice", "the other API has none of the tools")
+		}
+	}
+	if len(p.tools) == 0 {
+		p.choice = choice{}
+	}
+	return nil
+}
+
+// fitNumbers leaves out or changes the numbers that the model refuses.
+func (p *prompt) fitNumbers() {
+	isOne := func(raw string) bool { return raw == "" || gjson.Parse(raw).Num == 1 } // the default
+	if p.facts.NoSampling {
+		if !isOne(rawOf(p.temperature)) {
+			p.drop("temperature")
+		}
+		if !isOne(p.topP) {
+			p.drop("top_p")
+		}
+		p.temperature, p.topP = gjson.Result{}, ""
+	}
+	if p.to == Messages && p.temperature.Num > 1 {
+		p.temperature = gjson.Result{Type: gjson.Number, Num: 1, Raw: "1"}
+		p.narrow("temperature", "1")
+	}
+	if p.to == Messages && p.temperature.Exists() && (isOne(p.topP) || p.facts.OneSampling) {
+		if !isOne(p.topP) {
+			p.drop("top_p")
+		}
+		p.topP = "" // as 1, it has no effect
+	}
+	limit := "max_tokens"
+	if p.to == Responses {
+		limit = "max_output_tokens"
+	}
+	asked := gjson.Parse(p.maxTokens).Num
+	most := p.facts.MaxOutput
+	switch {
+	case p.maxTokens == "" && p.to == Messages:
+		p.maxTokens = strconv.Itoa(p.requiredLimit())
+	case p.maxTokens != "" && most > 0 && asked > float64(most):
+		p.maxTokens = strconv.Itoa(most)
+		p.narrow(limit, p.maxTokens)
+	case p.maxTokens != "" && p.to == Responses && asked < leastOutput:
+		p.maxTokens = strconv.Itoa(leastOutput)
+		p.narrow(limit, p.maxTokens)
+	}
+}
+
+// requiredLimit returns the token limit for a request that has none.
+func (p *prompt) requiredLimit() int {
+	if p.facts.Limit > 0 {
+		return p.facts.Limit
+	}
+	limit := p.facts.MaxOutput
+	if limit == 0 || limit > unasked && !p.stream {
+		limit = unasked
+	}
+	if limit != p.facts.MaxOutput { // a model would end longer answers anyway
+		note(&p.notes.Added, "max_tokens="+strconv.Itoa(limit))
+	}
+	return limit
+}
+
+// fitEffort lowers an effort that the model is known not to have to the next lower
+// one, or to its lowest.
+func (p *prompt) fitEffort() {
+	have := strings.Fields(p.facts.Efforts)
+	switch {
+	case p.effort == "":
+	case p.facts.NoEffort:
+		if p.effort != "none" {
+			p.drop("reasoning_effort")
+		}
+		p.effort = ""
+	case p.effort == "none" && p.to == Messages: // it disables thinking
+	case len(have) > 0 && !slices.Contains(have, p.effort):
+		all := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+		wanted := slices.Index(all, p.effort)
+		if wanted < 0 {
+			return // the provider may know it
+		}
+		p.effort = have[0]
+		for _, e := range have {
+			if slices.Index(all, e) < wanted {
+				p.effort = e
+			}
+		}
+		p.narrow("reasoning_effort", p.effort)
+	}
+}
+
+// fitUser replaces a user's id that the provider would refuse as too long with its
+// hash, so that it still tells users apart.
+func (p *prompt) fitUser() {
+	longest := 64
+	if p.to == Messages {
+		longest = 256
+	}
+	if id := gjson.Parse(p.user).Str; len(id) > longest {
+		sum := sha256.Sum256([]byte(id))
+		p.user = quote(hex.EncodeToString(sum[:]))
+		p.narrow("user", "sha256")
+	}
+}
+
+// fitFormat replaces a format that Anthropic does not have with an instruction: it
+// supports JSON only with a schema, and only some schemas.
+func (p *prompt) fitFormat() {
+	if p.format == nil {
+		return
+	}
+	instruction := "Answer with a single JSON object and nothing else."
+	if p.format.schema != "" {
+		schema, moved, ok := anthropicSchema(gjson.Parse(p.format.schema))
+		if ok {
+			p.format.schema = schema
+			if moved {
+				p.narrow("response_format.schema", "description")
+			}
+			return
+		}
+		instruction += " It must follow this JSON schema: " + p.format.schema
+	}
+	p.format = nil
+	p.narrow("response_format", "prompt")
+	p.turns = append(p.turns, turn{role: "system", parts: []part{{text: quote(instruction)}}})
+}
+
+// fitBlank removes texts of white space only, and the turns that then have no parts,
+// which Anthropic refuses, as it does white space at the end of an answer that it is
+// to continue. It also removes such stop sequences.
+func (p *prompt) fitBlank() {
+	for i := range p.turns {
+		p.turns[i].parts = withoutBlank(p.turns[i].parts)
+	}
+	p.turns = slices.DeleteFunc(p.turns, func(t turn) bool { return len(t.parts) == 0 })
+	if n := len(p.turns) - 1; n >= 0 && p.turns[n].role == "assistant" {
+		if x := &p.turns[n].parts[len(p.turns[n].parts)-1]; x.kind == textPart {
+			if text := gjson.Parse(x.text).Str; strings.TrimSpace(text[len(text)-1:]) == "" {
+				x.text = quote(strings.TrimRight(text, " \t\r\n"))
+			}
+		}
+	}
+	asked := len(p.stop)
+	p.stop = slices.DeleteFunc(p.stop, blank)
+	switch {
+	case asked == len(p.stop):
+	case len(p.stop) == 0:
+		p.drop("stop")
+	default:
+		p.narrow("stop", strconv.Itoa(len(p.stop)))
+	}
+}
+
+// withoutBlank returns the parts that are not texts of white space only.
+func withoutBlank(parts []part) []part {
+	var out []part
+	for _, x := range parts {
+		if x.kind != textPart || !blank(x.text) {
+			x.result = withoutBlank(x.result)
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// blank reports whether a JSON string is white space only.
+func blank(raw string) bool {
+	if len(raw) > 2 && raw[1] != '\\' && raw[1] != ' ' && raw[1] < 0x80 {
+		return false
+	}
+	return strings.TrimSpace(gjson.Parse(raw).Str) == ""
+}
+
+// The longest ids of calls that the APIs take, in bytes.
+const (
+	longestChatCallID = 40
+	longestCallID     = 64
+)
+
+// callID returns an id that the other API accepts. Equal ids stay equal.
+func (p *prompt) callID(id string) string {
+	longest := longestCallID
+	switch p.to {
+	case Chat:
+		longest = longestChatCallID
+	case Messages:
+		id = callID(id)
+	}
+	if len(id) <= longest {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "call_" + hex.EncodeToString(sum[:16])
+}
