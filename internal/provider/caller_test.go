@@ -27,7 +27,7 @@ type script struct {
 
 func (s *script) once(t *Try) *Error {
 	e := s.errors[min(len(s.keys), len(s.errors)-1)]
-	s.keys = append(s.keys, t.key)
+	s.keys = append(s.keys, t.Key)
 	return e
 }
 
@@ -99,6 +99,54 @@ func TestCallKeys(t *testing.T) {
 	}
 	if want := []int{0, 1, 2, 0}; !slices.Equal(calls.keys, want) {
 		t.Errorf("four calls used keys %v, want %v", calls.keys, want)
+	}
+}
+
+// Calls that stay on a key wait for it if it is over its limit for a short time, and leave
+// it only if it fails.
+func TestCallStays(t *testing.T) {
+	soon, late := after(limited, time.Second), after(limited, time.Minute)
+	for _, test := range []struct {
+		name   string
+		stay   int
+		bound  bool
+		last   bool
+		errors []*Error
+		keys   []int
+		want   ErrorKind
+	}{
+		{"its key works", 2, false, false, []*Error{nil}, []int{1}, ""},
+		{"over its limit for a short time", 2, false, false, []*Error{soon, nil}, []int{1, 1}, ""},
+		{"over its limit for an unknown time", 2, false, false, []*Error{limited, nil}, []int{1, 1}, ""},
+		{"over its limit for longer", 2, false, false, []*Error{late, nil}, []int{1, 2}, ""},
+		{"over its limit again after the wait", 2, false, false, []*Error{soon, soon, nil}, []int{1, 1, 2}, ""},
+		{"the others are not waited for", 2, false, false, []*Error{late, soon, soon, nil}, []int{1, 2, 0}, RateLimited},
+		{"refused", 2, false, false, []*Error{refused, nil}, []int{1, 2}, ""},
+		{"a server error is retried with the same key", 2, false, false, []*Error{down, nil}, []int{1, 1}, ""},
+		{"bound, over its limit for longer", 2, true, false, []*Error{late, nil}, []int{1}, RateLimited},
+		{"bound, over its limit for a short time", 2, true, false, []*Error{soon, nil}, []int{1, 1}, ""},
+		{"bound, no other target", 2, true, true, []*Error{late, nil}, []int{1}, RateLimited},
+		{"bound, refused", 2, true, false, []*Error{refused, nil}, []int{1, 2}, ""},
+		{"the key is no longer configured", 9, true, false, []*Error{limited, nil}, []int{0, 1}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, target := failing(test.errors...), withKeys(3)
+				target.Stay, target.Bound = test.stay, test.bound
+				caller := &Caller{Retry: Retry{Retries: 1, Backoff: time.Second, MaxWait: 2 * time.Second}}
+				checkKind(t, caller.Job(t.Context()).Call(target, test.last, calls.once), test.want)
+				if !slices.Equal(calls.keys, test.keys) {
+					t.Errorf("called with keys %v, want %v", calls.keys, test.keys)
+				}
+			})
+		})
+	}
+	// Without a budget for the wait, the next key is tried.
+	calls, target := failing(limited, nil), withKeys(2)
+	target.Stay = 1
+	checkKind(t, (&Caller{Retry: Retry{Retries: 1}, Budget: NewBudget(0)}).Job(t.Context()).Call(target, false, calls.once), "")
+	if !slices.Equal(calls.keys, []int{0, 1}) {
+		t.Errorf("without a budget: called with keys %v, want 0 and 1", calls.keys)
 	}
 }
 
