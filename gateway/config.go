@@ -104,7 +104,8 @@ type ProviderConfig struct {
 	// APIKey is the provider's key, if it needs one. Default: none.
 	APIKey Secret `yaml:"api_key"`
 	// APIKeys are several keys instead of one, which are used in turn. If a key is
-	// refused or over its limit, the next one is tried. Default: none.
+	// refused or over its limit, the next one is tried. A conversation stays on its
+	// key as long as that works. Default: none.
 	APIKeys []Secret `yaml:"api_keys"`
 	// APIVersion is the api-version for azure or the anthropic-version for
 	// anthropic; other kinds have none. Default: 2023-06-01 for anthropic; azure
@@ -359,8 +360,9 @@ type RetryConfig struct {
 	// Backoff is the wait before the first retry. It doubles with each retry; a
 	// random part of up to half is taken off. Default 250ms.
 	Backoff time.Duration `yaml:"backoff"`
-	// MaxWait is the longest wait before a retry. If a provider asks for a longer
-	// one in Retry-After, the next candidate is tried at once. Default 2s.
+	// MaxWait is the longest wait before a retry, and for a key of a conversation
+	// that is over its limit. If a provider asks for a longer one in Retry-After,
+	// the next key or candidate is tried at once. Default 2s.
 	MaxWait time.Duration `yaml:"max_wait"`
 	// Budget is the share of requests, from 0 to 1, that may be retried, so that
 	// retries do not make an outage worse. Default 0.2.

@@ -74,7 +74,9 @@ func (r *run) try(c *candidate, last bool) *provider.Error {
 		r.job = r.x.routes.caller.Job(r.x.ctx)
 		r.job.KeyRefused = r.keyRefused
 	}
-	e := r.job.Call(c.target().call(), last, func(t *provider.Try) *provider.Error {
+	target := c.target().call()
+	target.Stay, target.Bound = r.x.g.decider.conversations.stay(r.x.routes, &r.request, r.choice.prefixes, c.target().provider)
+	e := r.job.Call(target, last, func(t *provider.Try) *provider.Error {
 		e := r.call(c, t)
 		if r.x.reply.sent {
 			return nil
