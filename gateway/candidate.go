@@ -114,7 +114,7 @@ func settingsOf(candidates []*candidate) map[wire.API][]wire.Setting {
 func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	u := &upstream{
 		Upstream: &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, Header: http.Header{},
-			Timeouts: provider.Timeouts{FirstToken: p.Timeouts.FirstToken, Total: p.Timeouts.Total}, Transport: transport},
+			Timeouts: provider.Timeouts{FirstToken: p.Timeouts.FirstToken, Thinking: p.Timeouts.Thinking, Idle: p.Timeouts.Idle, Total: p.Timeouts.Total}, Transport: transport},
 		cacheMinTokens: p.CacheMinTokens,
 	}
 	for _, api := range p.APIs {

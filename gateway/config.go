@@ -342,9 +342,16 @@ type SessionConfig struct {
 type TimeoutConfig struct {
 	// Connect limits connecting. Default 5s.
 	Connect time.Duration `yaml:"connect"`
-	// FirstToken limits the wait for the first content of a stream. Default
-	// 60s.
+	// FirstToken limits the silence before anything of a stream arrives, be it only
+	// a ping. Default 60s.
 	FirstToken time.Duration `yaml:"first_token"`
+	// Thinking limits the wait for the first content of a stream that shows signs of
+	// life: events without content, comments and pings. Default 5m, or first_token
+	// if that is longer.
+	Thinking time.Duration `yaml:"thinking"`
+	// Idle limits the silence of a stream after its first sign of life. Default 60s,
+	// or first_token if that is longer.
+	Idle time.Duration `yaml:"idle"`
 	// Total limits one attempt including its whole answer. Without streaming, it is
 	// also how long the gateway waits for a provider that hangs before it tries the
 	// next candidate: set it to the longest time that an answer should take.

@@ -65,6 +65,8 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 func (c *TimeoutConfig) check(p *strictyaml.Problems, field string) {
 	checkDuration(p, field+".connect", c.Connect)
 	checkDuration(p, field+".first_token", c.FirstToken)
+	checkDuration(p, field+".thinking", c.Thinking)
+	checkDuration(p, field+".idle", c.Idle)
 	checkDuration(p, field+".total", c.Total)
 }
 

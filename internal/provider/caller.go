@@ -12,7 +12,9 @@ import (
 
 // Timeouts limit a call.
 type Timeouts struct {
-	FirstToken time.Duration // until the first content of a stream; 0: no limit
+	FirstToken time.Duration // until anything of a stream arrives; 0: no limit
+	Thinking   time.Duration // until the first content of a stream; 0: no limit
+	Idle       time.Duration // of silence, after something of a stream has arrived; 0: no limit
 	Total      time.Duration // until the end of the answer; 0: no limit
 }
 
@@ -65,29 +67,32 @@ type Try struct {
 	Context context.Context
 
 	cancel context.CancelCauseFunc
-	first  *time.Timer // for the first content; nil: no limit
+	watch  watch       // of a stream
 	tell   func(error) // tells the circuit breaker, once
 }
 
-// Send makes the call with the target's model and the key of this try. If the
-// answer is a stream, the limit on its first content applies until
-// [Try.Answered] is called.
+// Send makes the call with the target's model and the key of this try. If the answer
+// is a stream, whatever arrives is a sign of life, and the limit on its first content
+// applies until [Try.Answered] is called.
 func (t *Try) Send(c Call, stream bool) (*http.Response, error) {
 	c.Model, c.Key = t.Target.Model, t.Key
-	if limit := t.Target.Upstream.Timeouts.FirstToken; stream && limit > 0 {
-		t.first = time.AfterFunc(limit, func() {
-			t.cancel(&Error{Kind: Timeout, Status: http.StatusGatewayTimeout, Code: "first_token_timeout", Message: fmt.Sprintf("no content within %v", limit)})
-		})
+	if !stream {
+		return t.Target.Upstream.Do(t.Context, c)
 	}
-	return t.Target.Upstream.Do(t.Context, c)
+	t.watch.start(t.Target.Upstream.Timeouts, t.cancel)
+	response, err := t.Target.Upstream.Do(t.Context, c)
+	if err != nil {
+		return nil, err
+	}
+	t.watch.body, response.Body = response.Body, watched{&t.watch}
+	return response, nil
 }
 
 // Answered tells the circuit breaker that the target works. Call it as soon as
 // the first content of the answer has arrived.
 func (t *Try) Answered() {
-	if t.first != nil {
-		t.first.Stop()
-	}
+	t.watch.alive.Store(true)
+	t.watch.answered.Store(true)
 	t.tell(nil)
 }
 
@@ -251,9 +256,7 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 		}
 	}
 	defer func() {
-		if t.first != nil {
-			t.first.Stop()
-		}
+		t.watch.stop()
 		t.tell(errPanicked) // no effect unless once panicked
 	}()
 	if limit := target.Upstream.Timeouts.Total; limit > 0 {

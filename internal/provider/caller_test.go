@@ -476,6 +476,77 @@ func TestCallTimeouts(t *testing.T) {
 	}
 }
 
+// paced is the body of a stream that sends a byte after each of its waits, and then
+// nothing more.
+type paced struct {
+	ctx   context.Context
+	waits []time.Duration
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	wait := time.Duration(1<<63 - 1)
+	if len(p.waits) > 0 {
+		wait, p.waits = p.waits[0], p.waits[1:]
+	}
+	b[0] = ':'
+	return 1, sleep(p.ctx, wait)
+}
+
+func (p *paced) Close() error { return nil }
+
+// Whatever arrives of a stream is a sign of life: the limit on silence before the first of
+// them, the one on silence after it and the one on the time without content are apart.
+func TestSignsOfLife(t *testing.T) {
+	const s = time.Second
+	every := func(n int, wait time.Duration) []time.Duration { return slices.Repeat([]time.Duration{wait}, n) }
+	for _, test := range []struct {
+		name     string
+		limits   Timeouts
+		waits    []time.Duration // between bytes
+		answered int             // the byte that is the first content; 0: none is
+		slow     time.Duration   // that the reader takes for each byte
+		code     string
+		took     time.Duration
+	}{
+		{"nothing", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, nil, 0, 0, "first_token_timeout", 10 * s},
+		{"nothing, and no limit on that", Timeouts{Thinking: 60 * s, Idle: 20 * s}, nil, 0, 0, "thinking_timeout", 60 * s},
+		{"silence after a first sign", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(1, 7*s), 0, 0, "idle_timeout", 27 * s},
+		{"silence after many signs", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(5, 7*s), 0, 0, "idle_timeout", 55 * s},
+		{"signs of life but no content", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(50, 7*s), 0, 0, "thinking_timeout", 60 * s},
+		{"content, then signs for longer", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(50, 7*s), 3, 0, "idle_timeout", 370 * s},
+		{"a first sign that is late but in time", Timeouts{FirstToken: 100 * s, Thinking: 300 * s, Idle: 20 * s}, every(1, 90*s), 0, 0, "idle_timeout", 110 * s},
+		{"no limit but the whole", Timeouts{Total: 100 * s}, every(1, 7*s), 1, 0, "timeout", 100 * s},
+		{"a reader that is slow itself", Timeouts{FirstToken: 10 * s, Idle: 20 * s}, every(3, 7*s), 1, 50 * s, "idle_timeout", 191 * s},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				target := withKeys(1)
+				target.Upstream.BaseURL, target.Upstream.Timeouts = "http://upstream/v1", test.limits
+				target.Upstream.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, Body: &paced{r.Context(), test.waits}, Request: r}, nil
+				})
+				start := time.Now()
+				e := new(Caller).Job(t.Context()).Call(target, true, func(try *Try) *Error {
+					response, err := try.Send(Call{API: wire.Chat}, true)
+					for n := 1; err == nil; n++ {
+						if _, err = response.Body.Read(make([]byte, 8)); n == test.answered {
+							try.Answered()
+						}
+						if err == nil {
+							time.Sleep(test.slow)
+						}
+					}
+					return NetworkError(try.Context, err)
+				})
+				if e == nil || e.Kind != Timeout || e.Code != test.code || e.Status != 504 {
+					t.Errorf("error %v, want a timeout with code %s", e, test.code)
+				}
+				between(t, "the call", time.Since(start), test.took, test.took)
+			})
+		})
+	}
+}
+
 // The breaker hears of the first content at once, and not of what comes later.
 func TestAnsweredClosesBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
