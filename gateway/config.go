@@ -37,6 +37,11 @@ type Config struct {
 	Sessions SessionConfig `yaml:"sessions"`
 	// Timeouts apply to providers that do not set their own.
 	Timeouts TimeoutConfig `yaml:"timeouts"`
+	// Pings is how often the client is sent a ping while it waits for the first
+	// content of a stream, so that nothing between closes the connection. The status
+	// is then 200 even if no model can answer later, which an error event says, and
+	// headers that are not yet known become trailers. Default 0s; none are sent.
+	Pings time.Duration `yaml:"pings"`
 	// Retry says how often a failed call is retried.
 	Retry RetryConfig `yaml:"retry"`
 	// Breaker says when a failing model is no longer called.

@@ -36,6 +36,9 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 	checkRange(p, "sessions.entries", c.Sessions.Entries, 1, 10_000_000)
 	checkDuration(p, "sessions.ttl", c.Sessions.TTL)
 	c.Timeouts.check(p, "timeouts")
+	if c.Pings < 0 {
+		p.Add("pings", "is %v: want 0s or more", c.Pings)
+	}
 	checkRange(p, "retry.retries", *c.Retry.Retries, 0, 100)
 	checkDuration(p, "retry.backoff", c.Retry.Backoff)
 	checkDuration(p, "retry.max_wait", c.Retry.MaxWait)

@@ -35,6 +35,9 @@ func (x *exchange) converse() error {
 // received part of an answer.
 func (r *run) answer() error {
 	x := r.x
+	if every := x.routes.config.Pings; every > 0 && x.q.Stream {
+		x.reply.startPings(every)
+	}
 	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
 	for {
 		c := t.next()
