@@ -233,3 +233,14 @@ func TestConversationRecognizedWithoutMarks(t *testing.T) {
 		}
 	}
 }
+
+// What a provider says about its prompt cache is recorded.
+func TestCacheMissRecorded(t *testing.T) {
+	r := newRig(t, accountsConfig("openai", "responses"), map[string]http.Handler{"a": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"id":"r","object":"response","status":"completed","model":"m","output":[],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2},`+
+			`"prompt_cache_diagnostics":{"type":"cache_miss","reason":"tools_changed","cache_missed_tokens":9}}`)
+	})})
+	if a := r.post(t, "/v1/responses", `{"model":"auto","input":"one"}`); a.status != 200 || r.records.list()[0].CacheMiss != "tools_changed" {
+		t.Errorf("status %d, recorded %q: %s", a.status, r.records.list()[0].CacheMiss, a.body)
+	}
+}
