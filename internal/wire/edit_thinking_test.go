@@ -52,3 +52,25 @@ func TestLeaveThinking(t *testing.T) {
 		}
 	}
 }
+
+// What is left of a valid request is valid, and has nothing more to leave behind.
+func FuzzLeaveThinking(f *testing.F) {
+	f.Add(`{"model":"m","messages":[{"content":[{"type":"thinking","signature":"s"},{"type":"text"}]},{"content":[{"type":"redacted_thinking"}]}]}`)
+	f.Add(`{"model":"m","system":"s","messages" : [ {"content" : [ 1 , {"type":"thinking","signature":"s"} ] } ] }`)
+	f.Add(`{"model":"m","input":[{"type":"reasoning","encrypted_content":"x"},{"id":"m","type":"message"},{"type":"reasoning"}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, api := range []API{Messages, Responses} {
+			if _, err := ParseRequest(api, []byte(body)); err != nil {
+				continue
+			}
+			all := func(int) bool { return true }
+			left := LeaveThinking(api, []byte(body), all)
+			if !valid(left) {
+				t.Fatalf("%s: %s became %s", api, body, left)
+			}
+			if again := LeaveThinking(api, left, all); string(again) != string(left) {
+				t.Errorf("%s: %s became %s and then %s", api, body, left, again)
+			}
+		}
+	})
+}
