@@ -76,8 +76,8 @@ func TestSignsOfLife(t *testing.T) {
 		steps          []step
 		served, code   string // by whom, and the code of the error of the first attempt
 	}{
-		{"comments before the content", "{first_token: 600ms, thinking: 30s, idle: 5s}", append(beat(5, lifeComment), answered...), "gpt-4o-2024-08-06", ""},
-		{"events before the content", "{first_token: 600ms, thinking: 30s, idle: 5s}", append(beat(5, roleChunk), answered...), "gpt-4o-2024-08-06", ""},
+		{"comments before the content", "{first_token: 1s, thinking: 30s, idle: 5s}", append(beat(8, lifeComment), answered...), "gpt-4o-2024-08-06", ""},
+		{"events before the content", "{first_token: 1s, thinking: 30s, idle: 5s}", append(beat(8, roleChunk), answered...), "gpt-4o-2024-08-06", ""},
 		{"silence", "{first_token: 600ms, thinking: 30s, idle: 30s}", nil, "gemma-2-2b-it", "first_token_timeout"},
 		{"silence after a sign of life", "{first_token: 30s, thinking: 30s, idle: 600ms}", beat(1, roleChunk), "gemma-2-2b-it", "idle_timeout"},
 		{"signs of life for too long", "{first_token: 5s, thinking: 900ms, idle: 5s}", append(beat(20, lifeComment), answered...), "gemma-2-2b-it", "thinking_timeout"},
