@@ -33,6 +33,7 @@ func (k *call) account(r *wire.Report, length int, sample string) {
 	a := k.a
 	a.Estimated = !input || !output
 	a.Usage = u
+	a.CacheMiss = r.CacheMiss()
 	if k.t.price == nil {
 		return
 	}

@@ -113,6 +113,10 @@ func (k *call) body() ([]byte, error) {
 	}
 	if k.foreign = k.x.g.decider.foreign(k); k.foreign {
 		body = wire.WithoutReasoning(body)
+	} else if k.api == k.x.q.API {
+		if foreign := k.x.g.decider.conversations.foreign(k.x.routes, k.x.q, k.choice.prefixes, k.t.provider, k.try.Key); foreign != nil {
+			body = wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
+		}
 	}
 	k.lose()
 	e := k.t.edits(k.api, k.x.q)
@@ -236,7 +240,7 @@ func (k *call) take(answer wire.Answer) {
 
 // remember stores which candidate answered the request.
 func (k *call) remember() {
-	s := served{client: k.a.Client, session: k.a.Session, prefixes: k.choice.prefixes,
+	s := served{client: k.a.Client, session: k.a.Session, key: k.try.Key, prefixes: k.choice.prefixes,
 		inputTokens: k.a.Usage.Prompt()}
 	if k.x.reply.api == wire.Responses {
 		s.response = k.a.AnswerID

@@ -53,6 +53,21 @@ type upstream struct {
 	limitKey       string // the name of the limit on output tokens in its chat API
 }
 
+// sameAccount reports whether a key of u and one of p are the same at the same address,
+// as far as that can be known.
+func (u *upstream) sameAccount(key int, p *upstream, other int) bool {
+	if u == p && key == other {
+		return true
+	}
+	secret := func(u *upstream, key int) string {
+		if key < len(u.Keys) {
+			return u.Keys[key]
+		}
+		return ""
+	}
+	return u.BaseURL == p.BaseURL && secret(u, key) == secret(p, other)
+}
+
 // call returns the target for a [provider.Caller].
 func (t *target) call() provider.Target {
 	return provider.Target{Upstream: t.provider.Upstream, Model: t.model}
@@ -117,7 +132,7 @@ func settingsOf(candidates []*candidate) map[wire.API][]wire.Setting {
 func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	u := &upstream{
 		Upstream: &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, Header: http.Header{},
-			Timeouts: provider.Timeouts{FirstToken: p.Timeouts.FirstToken, Total: p.Timeouts.Total}, Transport: transport},
+			Timeouts: provider.Timeouts{FirstToken: p.Timeouts.FirstToken, Thinking: p.Timeouts.Thinking, Idle: p.Timeouts.Idle, Total: p.Timeouts.Total}, Transport: transport},
 		cacheMinTokens: p.CacheMinTokens,
 	}
 	for _, api := range p.APIs {

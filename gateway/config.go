@@ -49,6 +49,11 @@ type Config struct {
 	Sessions SessionConfig `yaml:"sessions"`
 	// Timeouts apply to providers that do not set their own.
 	Timeouts TimeoutConfig `yaml:"timeouts"`
+	// Pings is how often the client is sent a ping while it waits for the first
+	// content of a stream, so that nothing between closes the connection. The status
+	// is then 200 even if no model can answer later, which an error event says, and
+	// headers that are not yet known become trailers. Default 0s; none are sent.
+	Pings time.Duration `yaml:"pings"`
 	// Retry says how often a failed call is retried.
 	Retry RetryConfig `yaml:"retry"`
 	// Breaker says when a failing model is no longer called.
@@ -116,7 +121,8 @@ type ProviderConfig struct {
 	// APIKey is the provider's key, if it needs one. Default: none.
 	APIKey Secret `yaml:"api_key"`
 	// APIKeys are several keys instead of one, which are used in turn. If a key is
-	// refused or over its limit, the next one is tried. Default: none.
+	// refused or over its limit, the next one is tried. A conversation stays on its
+	// key as long as that works. Default: none.
 	APIKeys []Secret `yaml:"api_keys"`
 	// APIVersion is the api-version for azure or the anthropic-version for
 	// anthropic; other kinds have none. Default: 2023-06-01 for anthropic; azure
@@ -372,9 +378,16 @@ type SessionConfig struct {
 type TimeoutConfig struct {
 	// Connect limits connecting. Default 5s.
 	Connect time.Duration `yaml:"connect"`
-	// FirstToken limits the wait for the first content of a stream. Default
-	// 60s.
+	// FirstToken limits the silence before anything of a stream arrives, be it only
+	// a ping. Default 60s.
 	FirstToken time.Duration `yaml:"first_token"`
+	// Thinking limits the wait for the first content of a stream that shows signs of
+	// life: events without content, comments and pings. Default 5m, or first_token
+	// if that is longer.
+	Thinking time.Duration `yaml:"thinking"`
+	// Idle limits the silence of a stream after its first sign of life. Default 60s,
+	// or first_token if that is longer.
+	Idle time.Duration `yaml:"idle"`
 	// Total limits one attempt including its whole answer. Without streaming, it is
 	// also how long the gateway waits for a provider that hangs before it tries the
 	// next candidate: set it to the longest time that an answer should take.
@@ -390,8 +403,9 @@ type RetryConfig struct {
 	// Backoff is the wait before the first retry. It doubles with each retry; a
 	// random part of up to half is taken off. Default 250ms.
 	Backoff time.Duration `yaml:"backoff"`
-	// MaxWait is the longest wait before a retry. If a provider asks for a longer
-	// one in Retry-After, the next candidate is tried at once. Default 2s.
+	// MaxWait is the longest wait before a retry, and for a key of a conversation
+	// that is over its limit. If a provider asks for a longer one in Retry-After,
+	// the next key or candidate is tried at once. Default 2s.
 	MaxWait time.Duration `yaml:"max_wait"`
 	// Budget is the share of requests, from 0 to 1, that may be retried, so that
 	// retries do not make an outage worse. Default 0.2.

@@ -46,6 +46,9 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 	checkRange(p, "sessions.entries", c.Sessions.Entries, 1, 10_000_000)
 	checkDuration(p, "sessions.ttl", c.Sessions.TTL)
 	c.Timeouts.check(p, "timeouts")
+	if c.Pings < 0 {
+		p.Add("pings", "is %v: want 0s or more", c.Pings)
+	}
 	checkRange(p, "retry.retries", *c.Retry.Retries, 0, 100)
 	checkDuration(p, "retry.backoff", c.Retry.Backoff)
 	checkDuration(p, "retry.max_wait", c.Retry.MaxWait)
@@ -75,6 +78,8 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 func (c *TimeoutConfig) check(p *strictyaml.Problems, field string) {
 	checkDuration(p, field+".connect", c.Connect)
 	checkDuration(p, field+".first_token", c.FirstToken)
+	checkDuration(p, field+".thinking", c.Thinking)
+	checkDuration(p, field+".idle", c.Idle)
 	checkDuration(p, field+".total", c.Total)
 }
 

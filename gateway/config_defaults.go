@@ -51,7 +51,7 @@ func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	orPointer(&c.Text.Earlier, 200)
 	or(p, "sessions.ttl", &c.Sessions.TTL, 5*time.Minute)
 	or(p, "sessions.entries", &c.Sessions.Entries, 50_000)
-	c.Timeouts.fill(p, "timeouts", TimeoutConfig{Connect: 5 * time.Second, FirstToken: time.Minute, Total: 10 * time.Minute})
+	c.Timeouts.fill(p, "timeouts", TimeoutConfig{Connect: 5 * time.Second, FirstToken: time.Minute, Thinking: 5 * time.Minute, Idle: time.Minute, Total: 10 * time.Minute})
 	orPointer(&c.Retry.Retries, 1)
 	or(p, "retry.backoff", &c.Retry.Backoff, 250*time.Millisecond)
 	or(p, "retry.max_wait", &c.Retry.MaxWait, 2*time.Second)
@@ -121,6 +121,9 @@ func (c *ProviderConfig) fillDefaults(p *strictyaml.Problems, field string, time
 
 func (c *TimeoutConfig) fill(p *strictyaml.Problems, field string, others TimeoutConfig) {
 	or(p, field+".connect", &c.Connect, others.Connect)
+	// A provider that may be silent for long at first may be so later.
+	or(p, field+".thinking", &c.Thinking, max(others.Thinking, c.FirstToken))
+	or(p, field+".idle", &c.Idle, max(others.Idle, c.FirstToken))
 	or(p, field+".first_token", &c.FirstToken, others.FirstToken)
 	or(p, field+".total", &c.Total, others.Total)
 }

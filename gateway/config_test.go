@@ -122,13 +122,39 @@ func TestConfigExample(t *testing.T) {
 	f("a key that may be missing", c.Providers[2].APIKey.Reveal(), "")
 	f("an address from a default", c.Providers[2].BaseURL, "http://127.0.0.1:8000/v1")
 	f("a path", c.Record.Path, filepath.Join("testdata", "config", "decisions.jsonl"))
-	f("a provider's own timeout", c.Providers[2].Timeouts, TimeoutConfig{5 * time.Second, 20 * time.Second, 10 * time.Minute})
+	f("a provider's own timeout", c.Providers[2].Timeouts, TimeoutConfig{5 * time.Second, 20 * time.Second, 5 * time.Minute, time.Minute, 10 * time.Minute})
 	f("settings", c.Models[1].Settings, map[string]any{"reasoning_effort": "high", "max_completion_tokens": uint64(4000)})
 	f("a price", *c.Models[1].Price.CachedInput, 0.1)
 	f("no abilities", *c.Models[3].Abilities, []string{})
 	f("unknown abilities", c.Models[0].Abilities, (*[]string)(nil))
 	f("no cache", c.Providers[2].CacheMinTokens, -1)
 	f("a policy's own exploration", *c.Policies[2].Exploration, ExplorationConfig{Rate: 0.05, Seed: 7})
+}
+
+// Where a provider may be silent for long at first, it may be so later, unless the file
+// says otherwise.
+func TestTimeoutDefaults(t *testing.T) {
+	for _, test := range []struct {
+		top, own       string
+		thinking, idle time.Duration // of the provider
+	}{
+		{"", "{first_token: 7m}", 7 * time.Minute, 7 * time.Minute},
+		{"{first_token: 2m}", "", 5 * time.Minute, 2 * time.Minute},
+		{"{idle: 20s}", "", 5 * time.Minute, 20 * time.Second},
+		{"{idle: 20s}", "{first_token: 10s}", 5 * time.Minute, 20 * time.Second},
+		{"{first_token: 7m}", "{thinking: 1m, idle: 30s}", time.Minute, 30 * time.Second},
+	} {
+		config := minimal
+		if test.own != "" {
+			config = strings.Replace(config, "kind: openai", "kind: openai, timeouts: "+test.own, 1)
+		}
+		if test.top != "" {
+			config += "timeouts: " + test.top + "\n"
+		}
+		if got := mustParse(t, config).Providers[0].Timeouts; got.Thinking != test.thinking || got.Idle != test.idle {
+			t.Errorf("timeouts %s, of the provider %s: thinking %v and idle %v, want %v and %v", test.top, test.own, got.Thinking, got.Idle, test.thinking, test.idle)
+		}
+	}
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -143,7 +169,7 @@ func TestConfigDefaults(t *testing.T) {
 			Providers: []ProviderConfig{{
 				Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", CacheMinTokens: 1024,
 				APIs:     []string{"chat", "responses", "embeddings"},
-				Timeouts: TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
+				Timeouts: TimeoutConfig{5 * time.Second, time.Minute, 5 * time.Minute, time.Minute, 10 * time.Minute},
 			}},
 			Models: []ModelConfig{{Name: "a", Provider: "openai", Upstream: "a", Adjust: AdjustConfig{OutputTokens: 1}}},
 			Policies: []PolicyConfig{
@@ -155,7 +181,7 @@ func TestConfigDefaults(t *testing.T) {
 			Translation: "lenient",
 			Text:        TextConfig{Earlier: &earlier},
 			Sessions:    SessionConfig{TTL: 5 * time.Minute, Entries: 50000},
-			Timeouts:    TimeoutConfig{5 * time.Second, 60 * time.Second, 10 * time.Minute},
+			Timeouts:    TimeoutConfig{5 * time.Second, time.Minute, 5 * time.Minute, time.Minute, 10 * time.Minute},
 			Retry:       RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
 			Breaker:     BreakerConfig{Failures: 5, Open: 30 * time.Second},
 			Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000, Connections: 2000, MemoryMB: 1024,

@@ -3,15 +3,16 @@ package gateway
 import (
 	"hash/maphash"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/recent"
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-// conversations remembers which candidates served which conversations. That says which
-// provider has a conversation in its prompt cache, and which candidate must continue
-// it. It holds hashes and names, but no text.
+// conversations remembers which candidates served which conversations, with which of
+// their provider's keys. That says which provider has a conversation in its prompt cache,
+// and which candidate must continue it. It holds hashes and names, but no text.
 type conversations struct {
 	sessions  *memory // by the beginnings of conversations, and by the names of sessions
 	responses *memory // by the ids of responses
@@ -50,7 +51,8 @@ func (v *conversations) beganTurn(r *routes, prefixes []uint64) *candidate {
 
 // cached returns how many input tokens of a request are probably in the prompt cache of
 // each candidate's provider: those of the longest beginning of the conversation that
-// the candidate served recently.
+// the candidate served recently, or another candidate that calls the same model with
+// other settings, such as another effort.
 func (v *conversations) cached(r *routes, q *wire.Request, client, session string, prefixes []uint64, inputTokens int) map[string]int {
 	var out map[string]int
 	now := v.now()
@@ -71,7 +73,11 @@ func (v *conversations) cached(r *routes, q *wire.Request, client, session strin
 		if out == nil {
 			out = map[string]int{}
 		}
-		out[c.Name] = min(tokens, inputTokens)
+		for _, other := range r.candidates {
+			if t := other.target(); t.provider == p && t.model == c.target().model && out[other.Name] == 0 {
+				out[other.Name] = min(tokens, inputTokens)
+			}
+		}
 	}
 	for i := len(prefixes) - 2; i >= 0; i-- {
 		if m, ok := v.sessions.get(prefixes[i], now); ok {
@@ -86,9 +92,74 @@ func (v *conversations) cached(r *routes, q *wire.Request, client, session strin
 	return out
 }
 
+// stay returns the key of p that has the latest known part of a conversation, as in
+// [provider.Target]. bound says that only this key can continue it, because its account
+// keeps the previous response or can read the reasoning of the current turn. Its age
+// does not matter here.
+func (v *conversations) stay(r *routes, q *request, prefixes []uint64, p *upstream) (stay int, bound bool) {
+	at := func(m memo) bool {
+		c := r.byName[v.names.of(m)]
+		return c != nil && c.target().provider == p
+	}
+	if q.PreviousResponse != "" {
+		if m, ok := v.responses.get(v.responses.key(q.client, "response", q.PreviousResponse), v.now()); ok && at(m) {
+			return int(m.key) + 1, true
+		}
+	}
+	for i := len(prefixes) - 2; i >= 0; i-- {
+		if m, ok := v.sessions.memos.Get(prefixes[i]); ok && at(m) {
+			signed := q.API != wire.Chat && p.Speaks(q.API) == q.API
+			return int(m.key) + 1, signed && q.InThinking() && i >= lastUser(q.Request)
+		}
+	}
+	if q.session != "" {
+		if m, ok := v.sessions.memos.Get(v.sessions.key(q.client, "session", q.session)); ok && at(m) {
+			return int(m.key) + 1, false
+		}
+	}
+	return 0, false
+}
+
+// lastUser returns the index of the last turn of the user, or 0 if there is none.
+func lastUser(q *wire.Request) int {
+	for i := len(q.Turns) - 1; i > 0; i-- {
+		if q.Turns[i].Role == "user" {
+			return i
+		}
+	}
+	return 0
+}
+
+// foreign returns which turns were answers of another account than that of a key of p,
+// or nil if no reasoning is known to be among them. It leaves out the turn that is in
+// progress, which cannot be continued without its reasoning.
+func (v *conversations) foreign(r *routes, q *wire.Request, prefixes []uint64, p *upstream, key int) []bool {
+	if q.API == wire.Chat || len(prefixes) != len(q.Turns) {
+		return nil
+	}
+	var out []bool
+	other := false // the turns so far were answered by another account
+	for i := range q.Turns[:lastUser(q)] {
+		if q.Turns[i].Role != "assistant" {
+			m, ok := v.sessions.memos.Get(prefixes[i])
+			c := r.byName[v.names.of(m)]
+			other = ok && c != nil && !c.target().provider.sameAccount(int(m.key), p, key)
+			continue
+		}
+		if other && out == nil && q.Turns[i].Thinking {
+			out = make([]bool, len(q.Turns))
+		}
+		if out != nil {
+			out[i] = other
+		}
+	}
+	return out
+}
+
 // served is a request that a candidate has answered.
 type served struct {
 	client, session string
+	key             int    // the index of the key with which it was called
 	response        string // the id of the answer, if later requests can refer to it
 	prefixes        []uint64
 	inputTokens     int
@@ -96,7 +167,7 @@ type served struct {
 
 // remember stores which candidate answered a request.
 func (v *conversations) remember(c *candidate, s served) {
-	m := memo{candidate: v.names.number(c.Name), tokens: int32(min(s.inputTokens, math.MaxInt32)), at: v.now().Unix()}
+	m := memo{candidate: v.names.number(c.Name), tokens: int32(min(s.inputTokens, math.MaxInt32)), key: int32(s.key), at: uint32(v.now().Unix())}
 	if n := len(s.prefixes); n > 0 {
 		v.sessions.memos.Put(s.prefixes[n-1], m)
 	}
@@ -115,12 +186,14 @@ type memory struct {
 	memos recent.Map[uint64, memo]
 }
 
-// memo says which candidate served a request, and with how many input tokens. It holds
-// no pointers, so that the garbage collector need not scan a hundred thousand memos.
+// memo says which candidate served a request, with which key of its provider and with
+// how many input tokens. It holds no pointers, so that the garbage collector need not
+// scan a hundred thousand memos.
 type memo struct {
 	candidate int32 // see names
+	key       int32
 	tokens    int32
-	at        int64 // seconds since 1970
+	at        uint32 // seconds since 1970, until 2106
 }
 
 // names assigns numbers to the names of candidates in all configurations so far.
@@ -155,7 +228,7 @@ func newMemory(ttl time.Duration, limit int) *memory {
 // get returns the memo of a key, unless it is too old.
 func (m *memory) get(key uint64, now time.Time) (memo, bool) {
 	v, ok := m.memos.Get(key)
-	return v, ok && (m.ttl == 0 || now.Unix()-v.at <= int64(m.ttl/time.Second))
+	return v, ok && (m.ttl == 0 || now.Unix()-int64(v.at) <= int64(m.ttl/time.Second))
 }
 
 // key returns the key for something that a client names, such as a session.
@@ -186,9 +259,72 @@ func (m *memory) prefixes(client string, r *wire.Request) []uint64 {
 			h.WriteString(raw)
 			h.WriteByte('}')
 		} else {
-			h.WriteString(raw)
+			writeTurn(&h, raw, r)
 		}
 		out[i] = h.Sum64()
 	}
 	return out
+}
+
+// writeTurn adds a turn to a hash, without the marks of what is to be cached: clients
+// move them to the latest turns of each request. A text that is the only block of a
+// message, because it had a mark, counts like one without a block.
+func writeTurn(h *maphash.Hash, raw string, r *wire.Request) {
+	if r.API != wire.Messages {
+		h.WriteString(raw)
+		return
+	}
+	if r.CacheControl {
+		raw = unmarked(raw)
+	}
+	const frame = `[{"type":"text","text":`
+	if before, text, ok := strings.Cut(raw, frame); ok {
+		if end := stringEnd(text); strings.HasPrefix(text[end:], "}]") {
+			h.WriteString(before)
+			h.WriteString(text[:end])
+			raw = text[end+2:]
+		}
+	}
+	h.WriteString(raw)
+}
+
+// unmarked returns a turn without its members cache_control.
+func unmarked(raw string) string {
+	const mark, blanks = `"cache_control"`, " \t\r\n"
+	if !strings.Contains(raw, mark) {
+		return raw
+	}
+	var out strings.Builder
+	for {
+		before, after, ok := strings.Cut(raw, mark)
+		value, colon := strings.CutPrefix(strings.TrimLeft(after, blanks), ":")
+		end := strings.IndexByte(value, '}') // marks hold no objects
+		if !ok || !colon || end < 0 || !strings.HasPrefix(strings.TrimLeft(value, blanks), "{") {
+			out.WriteString(raw)
+			return out.String()
+		}
+		before, raw = strings.TrimRight(before, blanks), value[end+1:]
+		if head, ok := strings.CutSuffix(before, ","); ok {
+			before = head
+		} else if tail, ok := strings.CutPrefix(strings.TrimLeft(raw, blanks), ","); ok {
+			raw = strings.TrimLeft(tail, blanks)
+		}
+		out.WriteString(before)
+	}
+}
+
+// stringEnd returns the length of the JSON string with which a text begins, or 0.
+func stringEnd(text string) int {
+	if !strings.HasPrefix(text, `"`) {
+		return 0
+	}
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
 }

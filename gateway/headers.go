@@ -38,7 +38,7 @@ func (k *call) answerHeaders() {
 // costHeader sets the header with the cost of the answer, if that is known.
 func (k *call) costHeader() {
 	if !k.a.CostUnknown {
-		k.x.reply.header()["X-Carrot-Cost"] = []string{amount(k.a.Cost)}
+		k.x.reply.header()[costTrailer] = []string{amount(k.a.Cost)}
 	}
 }
 

@@ -17,8 +17,12 @@ type reply struct {
 	timeout time.Duration // for each write, in case the client does not read
 
 	status int
-	sent   bool // the client has received part of the answer
+	sent   bool   // the client has received part of the answer, and not only pings
+	pings  *pings // nil: none are sent
 }
+
+// costTrailer is the header with the cost of the answer, a trailer of streams.
+const costTrailer = "X-Carrot-Cost"
 
 // newReply begins a reply. It sends the id of the request in the gateway's own header
 // and in those that the providers' SDKs read.
@@ -28,11 +32,21 @@ func newReply(w http.ResponseWriter, api wire.API, id string, timeout time.Durat
 	return reply{w: w, api: api, id: id, timeout: timeout, status: http.StatusOK}
 }
 
-// header returns the headers that will be sent.
-func (r *reply) header() http.Header { return r.w.Header() }
+// header returns the headers that will be sent, some of them as trailers if a ping was
+// sent.
+func (r *reply) header() http.Header {
+	if r.pings != nil {
+		return r.pings.later
+	}
+	return r.w.Header()
+}
 
 // whole writes a complete answer.
 func (r *reply) whole(status int, body []byte) {
+	if r.stopPings() { // as only streams have them, it is an error
+		r.lateBody(status, body)
+		return
+	}
 	r.status = status
 	h := r.w.Header()
 	h["Content-Type"] = []string{"application/json"}
@@ -48,18 +62,30 @@ func (r *reply) whole(status int, body []byte) {
 func (r *reply) failed(e *wire.Error) {
 	out := *e
 	out.RequestID = r.id
+	if r.stopPings() {
+		r.late(e.Status, out.Events(r.api, 0, "", "")...)
+		return
+	}
 	r.whole(e.Status, out.Body(r.api))
 }
 
-// begin sends the headers of a stream. After that, no other candidate can answer.
+// begin sends the headers of a stream, unless a ping was sent. After that, no other
+// candidate can answer.
 func (r *reply) begin() {
+	if !r.stopPings() {
+		r.streamHeaders()
+	}
+	r.sent = true
+}
+
+// streamHeaders sends the headers of a stream.
+func (r *reply) streamHeaders() {
 	h := r.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"}
-	h["Trailer"] = []string{"X-Carrot-Cost"}
+	h["Trailer"] = []string{costTrailer}
 	r.w.WriteHeader(http.StatusOK)
-	r.sent = true
 }
 
 // write sends part of a stream to the client immediately. It reports whether that

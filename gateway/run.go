@@ -36,6 +36,9 @@ func (x *exchange) converse() error {
 // received part of an answer.
 func (r *run) answer() error {
 	x := r.x
+	if every := x.routes.config.Pings; every > 0 && x.q.Stream {
+		x.reply.startPings(every)
+	}
 	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
 	for {
 		c := t.next()
@@ -88,7 +91,9 @@ func (r *run) try(c *candidate, last bool) *provider.Error {
 		r.job = r.x.routes.caller.Job(r.x.ctx)
 		r.job.KeyRefused = r.keyRefused
 	}
-	e := r.job.Call(c.target().call(), last, func(t *provider.Try) *provider.Error {
+	target := c.target().call()
+	target.Stay, target.Bound = r.x.g.decider.conversations.stay(r.x.routes, &r.request, r.choice.prefixes, c.target().provider)
+	e := r.job.Call(target, last, func(t *provider.Try) *provider.Error {
 		e := r.call(c, t)
 		if r.x.reply.sent {
 			return nil

@@ -93,6 +93,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			g.metrics.end(api, x.done.policy, x.reply.status, time.Since(x.start).Seconds())
 		}()
 		defer x.held.free()
+		defer x.reply.close()
 		defer x.recovered() // runs before the functions above, which need the status
 		body, err := x.receive()
 		if err == nil {

@@ -103,6 +103,37 @@ func TestConversationStays(t *testing.T) {
 	}
 }
 
+// Candidates that call the same model of the same provider with other settings share what
+// is in its prompt cache, so that the effort changes before the model does.
+func TestSettingsShareCache(t *testing.T) {
+	const low, high, large = "gemma-low", "gemma-high", "gpt-4o-2024-08-06"
+	r := newRig(t, `
+providers:
+  - {name: sim, kind: openai, base_url: $sim/v1}
+  - {name: other, kind: openai, base_url: $sim/v1}
+models:
+  - {name: gemma-low, like: gemma-2-2b-it, upstream: gemma-2-2b-it, provider: sim, settings: {reasoning_effort: low}, price: {input: 1, output: 1}}
+  - {name: gemma-high, like: gemma-2-2b-it, upstream: gemma-2-2b-it, provider: sim, settings: {reasoning_effort: high}, price: {input: 1, output: 1}}
+  - {name: gemma-other, like: gemma-2-2b-it, upstream: gemma-2-2b-it, provider: other, price: {input: 1, output: 1}}
+  - {name: gpt-4o-2024-08-06, provider: sim}
+`, map[string]http.Handler{"sim": simulated(0)})
+	if a := r.post(t, "/v1/chat/completions", turns(low, sumQuestion)); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	input := r.records.list()[0].Usage.Input
+	second := turns("auto", sumQuestion, "And 18 * 23?")
+	if _, cached := cachedTokens(t, r, "/v1/route", second); cached[low] != input || cached[high] != input || len(cached) != 2 {
+		t.Errorf("cached %v, want %d tokens of %s and %s", cached, input, low, high)
+	}
+	// What one of them served last counts, and others are as before.
+	if a := r.post(t, "/v1/chat/completions", turns(large, sumQuestion, "And 18 * 23?")); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	if _, cached := cachedTokens(t, r, "/v1/route", turns("auto", sumQuestion, "And 18 * 23?", "And 19 * 23?")); cached[high] != input || cached[large] <= input || len(cached) != 3 {
+		t.Errorf("cached %v, want %d tokens of %s and more of %s", cached, input, high, large)
+	}
+}
+
 // A session that the client names is recognized even if its text changes.
 func TestNamedSession(t *testing.T) {
 	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})

@@ -87,7 +87,9 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 		}
 	}
 	b = strconv.AppendBool(append(b, `,"estimated":`...), a.Estimated)
-	b = appendCost(b, `},"cost_usd":`, a.Cost, a.CostUnknown)
+	b = append(b, '}')
+	b = appendKnown(b, `,"cache_miss":`, a.CacheMiss)
+	b = appendCost(b, `,"cost_usd":`, a.Cost, a.CostUnknown)
 	b = appendKnown(b, `,"price_date":`, a.PriceDate)
 	if a.PriceAbove != 0 {
 		b = appendInt(b, `,"price_above":`, a.PriceAbove)
@@ -193,6 +195,7 @@ type attemptJSON struct {
 	ErrorCode     string            `json:"error_code"`
 	Error         string            `json:"error"`
 	Usage         usageJSON         `json:"usage"`
+	CacheMiss     string            `json:"cache_miss"`
 	CostUSD       *carrot.USD       `json:"cost_usd"`
 	PriceDate     string            `json:"price_date"`
 	PriceAbove    int               `json:"price_above"`
@@ -236,7 +239,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 			Input: in.Usage.Input, CachedInput: in.Usage.CachedInput, CacheWrite: in.Usage.CacheWrite,
 			Output: in.Usage.Output, Reasoning: in.Usage.Reasoning, Details: in.Usage.Details,
 		},
-		PriceDate: in.PriceDate, PriceAbove: in.PriceAbove, Estimated: in.Usage.Estimated, Answer: in.Answer,
+		PriceDate: in.PriceDate, PriceAbove: in.PriceAbove, CacheMiss: in.CacheMiss, Estimated: in.Usage.Estimated, Answer: in.Answer,
 	}
 	if y := out.Time.Year(); y < 0 || y > 9999 {
 		return fmt.Errorf("attempt: year %d, want four digits", y)

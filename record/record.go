@@ -85,6 +85,9 @@ type Attempt struct {
 	// Estimated says that the provider reported no credible usage, so the
 	// gateway counted the tokens itself.
 	Estimated bool
+	// CacheMiss is the provider's word for why it could not use its prompt cache,
+	// such as tools_changed. It is empty unless the client asked for that.
+	CacheMiss string
 	Cost      carrot.USD
 	// CostUnknown says that a price is missing for some of the tokens; Cost is
 	// then 0 and has no meaning.

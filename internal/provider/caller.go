@@ -12,7 +12,9 @@ import (
 
 // Timeouts limit a call.
 type Timeouts struct {
-	FirstToken time.Duration // until the first content of a stream; 0: no limit
+	FirstToken time.Duration // until anything of a stream arrives; 0: no limit
+	Thinking   time.Duration // until the first content of a stream; 0: no limit
+	Idle       time.Duration // of silence, after something of a stream has arrived; 0: no limit
 	Total      time.Duration // until the end of the answer; 0: no limit
 }
 
@@ -46,40 +48,51 @@ type Caller struct {
 type Target struct {
 	Upstream *Upstream
 	Model    string // the provider's name for it
+	// Stay is 1 plus the index of the key that calls stay on, because the provider
+	// has the conversation in that key's account; 0: none, keys are used in turn. If
+	// the key is over its limit for a short time, it is waited for, whether or not
+	// another target is left. Only if that fails, other keys are tried.
+	Stay int
+	// Bound says that no other key can continue the conversation. Others are tried
+	// only if the key to stay on is refused.
+	Bound bool
 }
 
 // Try is one call of a target in progress. It is not safe for concurrent use.
 type Try struct {
 	Target Target
+	Key    int // the index of the key
 	// Context is the context of the job. It also ends when the call exceeds one
 	// of the target's timeouts.
 	Context context.Context
 
-	key    int
 	cancel context.CancelCauseFunc
-	first  *time.Timer // for the first content; nil: no limit
+	watch  watch       // of a stream
 	tell   func(error) // tells the circuit breaker, once
 }
 
-// Send makes the call with the target's model and the key of this try. If the
-// answer is a stream, the limit on its first content applies until
-// [Try.Answered] is called.
+// Send makes the call with the target's model and the key of this try. If the answer
+// is a stream, whatever arrives is a sign of life, and the limit on its first content
+// applies until [Try.Answered] is called.
 func (t *Try) Send(c Call, stream bool) (*http.Response, error) {
-	c.Model, c.Key = t.Target.Model, t.key
-	if limit := t.Target.Upstream.Timeouts.FirstToken; stream && limit > 0 {
-		t.first = time.AfterFunc(limit, func() {
-			t.cancel(&Error{Kind: Timeout, Status: http.StatusGatewayTimeout, Code: "first_token_timeout", Message: fmt.Sprintf("no content within %v", limit)})
-		})
+	c.Model, c.Key = t.Target.Model, t.Key
+	if !stream {
+		return t.Target.Upstream.Do(t.Context, c)
 	}
-	return t.Target.Upstream.Do(t.Context, c)
+	t.watch.start(t.Target.Upstream.Timeouts, t.cancel)
+	response, err := t.Target.Upstream.Do(t.Context, c)
+	if err != nil {
+		return nil, err
+	}
+	t.watch.body, response.Body = response.Body, watched{&t.watch}
+	return response, nil
 }
 
 // Answered tells the circuit breaker that the target works. Call it as soon as
 // the first content of the answer has arrived.
 func (t *Try) Answered() {
-	if t.first != nil {
-		t.first.Stop()
-	}
+	t.watch.alive.Store(true)
+	t.watch.answered.Store(true)
 	t.tell(nil)
 }
 
@@ -113,7 +126,7 @@ func (c *Caller) Job(ctx context.Context) *Job {
 // that waiting for this one is better than giving up. Call returns nil if once
 // did, and otherwise a copy of the last error with the number of tries.
 func (j *Job) Call(t Target, last bool, once func(*Try) *Error) *Error {
-	keys := t.Upstream.keyOrder()
+	keys := t.Upstream.keyOrder(t.Stay - 1)
 	if len(j.dead) > 0 {
 		keys = slices.DeleteFunc(keys, func(key int) bool { return j.dead[deadKey{t.Upstream, key}] })
 	}
@@ -136,18 +149,27 @@ func (j *Job) Call(t Target, last bool, once func(*Try) *Error) *Error {
 			tries++
 		}
 		another := false // key is to be tried
+		staying := t.Stay > 0 && keys[key] == t.Stay-1
+		waits := false // for the key to stay on
+		if staying && e.Kind == RateLimited {
+			_, again := j.wait(e, true)
+			waits = again && retries < j.caller.Retry.Retries && j.caller.Budget.take()
+		}
 		switch {
+		case waits:
 		case e.Kind == KeyRefused:
 			j.refused(t, keys[key], e)
 			keys = slices.Delete(keys, key, key+1)
 			if another = key < len(keys); !another && limited != nil {
 				e, key = limited, key-1 // the remaining keys are over their limits
 			}
+		case staying && t.Bound && e.Kind == RateLimited:
+			return fail(e)
 		case e.Kind == RateLimited && key+1 < len(keys):
 			limited, another = e, true
 			key++
 		}
-		wait, again := j.wait(e, last)
+		wait, again := j.wait(e, last || waits)
 		if !another && (!again || retries >= j.caller.Retry.Retries) {
 			return fail(e)
 		}
@@ -157,7 +179,7 @@ func (j *Job) Call(t Target, last bool, once func(*Try) *Error) *Error {
 		if another {
 			continue
 		}
-		if !j.caller.Budget.take() {
+		if !waits && !j.caller.Budget.take() {
 			return fail(e)
 		}
 		retries++
@@ -225,7 +247,7 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 	}
 	ctx, cancel := context.WithCancelCause(j.ctx)
 	defer cancel(nil)
-	t := &Try{Target: target, Context: ctx, key: key, cancel: cancel}
+	t := &Try{Target: target, Context: ctx, Key: key, cancel: cancel}
 	told := false
 	t.tell = func(err error) {
 		if !told {
@@ -234,9 +256,7 @@ func (j *Job) try(target Target, key int, once func(*Try) *Error) *Error {
 		}
 	}
 	defer func() {
-		if t.first != nil {
-			t.first.Stop()
-		}
+		t.watch.stop()
 		t.tell(errPanicked) // no effect unless once panicked
 	}()
 	if limit := target.Upstream.Timeouts.Total; limit > 0 {

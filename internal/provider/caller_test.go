@@ -27,7 +27,7 @@ type script struct {
 
 func (s *script) once(t *Try) *Error {
 	e := s.errors[min(len(s.keys), len(s.errors)-1)]
-	s.keys = append(s.keys, t.key)
+	s.keys = append(s.keys, t.Key)
 	return e
 }
 
@@ -99,6 +99,54 @@ func TestCallKeys(t *testing.T) {
 	}
 	if want := []int{0, 1, 2, 0}; !slices.Equal(calls.keys, want) {
 		t.Errorf("four calls used keys %v, want %v", calls.keys, want)
+	}
+}
+
+// Calls that stay on a key wait for it if it is over its limit for a short time, and leave
+// it only if it fails.
+func TestCallStays(t *testing.T) {
+	soon, late := after(limited, time.Second), after(limited, time.Minute)
+	for _, test := range []struct {
+		name   string
+		stay   int
+		bound  bool
+		last   bool
+		errors []*Error
+		keys   []int
+		want   ErrorKind
+	}{
+		{"its key works", 2, false, false, []*Error{nil}, []int{1}, ""},
+		{"over its limit for a short time", 2, false, false, []*Error{soon, nil}, []int{1, 1}, ""},
+		{"over its limit for an unknown time", 2, false, false, []*Error{limited, nil}, []int{1, 1}, ""},
+		{"over its limit for longer", 2, false, false, []*Error{late, nil}, []int{1, 2}, ""},
+		{"over its limit again after the wait", 2, false, false, []*Error{soon, soon, nil}, []int{1, 1, 2}, ""},
+		{"the others are not waited for", 2, false, false, []*Error{late, soon, soon, nil}, []int{1, 2, 0}, RateLimited},
+		{"refused", 2, false, false, []*Error{refused, nil}, []int{1, 2}, ""},
+		{"a server error is retried with the same key", 2, false, false, []*Error{down, nil}, []int{1, 1}, ""},
+		{"bound, over its limit for longer", 2, true, false, []*Error{late, nil}, []int{1}, RateLimited},
+		{"bound, over its limit for a short time", 2, true, false, []*Error{soon, nil}, []int{1, 1}, ""},
+		{"bound, no other target", 2, true, true, []*Error{late, nil}, []int{1}, RateLimited},
+		{"bound, refused", 2, true, false, []*Error{refused, nil}, []int{1, 2}, ""},
+		{"the key is no longer configured", 9, true, false, []*Error{limited, nil}, []int{0, 1}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, target := failing(test.errors...), withKeys(3)
+				target.Stay, target.Bound = test.stay, test.bound
+				caller := &Caller{Retry: Retry{Retries: 1, Backoff: time.Second, MaxWait: 2 * time.Second}}
+				checkKind(t, caller.Job(t.Context()).Call(target, test.last, calls.once), test.want)
+				if !slices.Equal(calls.keys, test.keys) {
+					t.Errorf("called with keys %v, want %v", calls.keys, test.keys)
+				}
+			})
+		})
+	}
+	// Without a budget for the wait, the next key is tried.
+	calls, target := failing(limited, nil), withKeys(2)
+	target.Stay = 1
+	checkKind(t, (&Caller{Retry: Retry{Retries: 1}, Budget: NewBudget(0)}).Job(t.Context()).Call(target, false, calls.once), "")
+	if !slices.Equal(calls.keys, []int{0, 1}) {
+		t.Errorf("without a budget: called with keys %v, want 0 and 1", calls.keys)
 	}
 }
 
@@ -419,6 +467,77 @@ func TestCallTimeouts(t *testing.T) {
 				target.Upstream.BaseURL, target.Upstream.Transport, target.Upstream.Timeouts = "http://upstream/v1", silent, test.limits
 				start := time.Now()
 				e := new(Caller).Job(t.Context()).Call(target, true, test.once)
+				if e == nil || e.Kind != Timeout || e.Code != test.code || e.Status != 504 {
+					t.Errorf("error %v, want a timeout with code %s", e, test.code)
+				}
+				between(t, "the call", time.Since(start), test.took, test.took)
+			})
+		})
+	}
+}
+
+// paced is the body of a stream that sends a byte after each of its waits, and then
+// nothing more.
+type paced struct {
+	ctx   context.Context
+	waits []time.Duration
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	wait := time.Duration(1<<63 - 1)
+	if len(p.waits) > 0 {
+		wait, p.waits = p.waits[0], p.waits[1:]
+	}
+	b[0] = ':'
+	return 1, sleep(p.ctx, wait)
+}
+
+func (p *paced) Close() error { return nil }
+
+// Whatever arrives of a stream is a sign of life: the limit on silence before the first of
+// them, the one on silence after it and the one on the time without content are apart.
+func TestSignsOfLife(t *testing.T) {
+	const s = time.Second
+	every := func(n int, wait time.Duration) []time.Duration { return slices.Repeat([]time.Duration{wait}, n) }
+	for _, test := range []struct {
+		name     string
+		limits   Timeouts
+		waits    []time.Duration // between bytes
+		answered int             // the byte that is the first content; 0: none is
+		slow     time.Duration   // that the reader takes for each byte
+		code     string
+		took     time.Duration
+	}{
+		{"nothing", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, nil, 0, 0, "first_token_timeout", 10 * s},
+		{"nothing, and no limit on that", Timeouts{Thinking: 60 * s, Idle: 20 * s}, nil, 0, 0, "thinking_timeout", 60 * s},
+		{"silence after a first sign", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(1, 7*s), 0, 0, "idle_timeout", 27 * s},
+		{"silence after many signs", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(5, 7*s), 0, 0, "idle_timeout", 55 * s},
+		{"signs of life but no content", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(50, 7*s), 0, 0, "thinking_timeout", 60 * s},
+		{"content, then signs for longer", Timeouts{FirstToken: 10 * s, Thinking: 60 * s, Idle: 20 * s}, every(50, 7*s), 3, 0, "idle_timeout", 370 * s},
+		{"a first sign that is late but in time", Timeouts{FirstToken: 100 * s, Thinking: 300 * s, Idle: 20 * s}, every(1, 90*s), 0, 0, "idle_timeout", 110 * s},
+		{"no limit but the whole", Timeouts{Total: 100 * s}, every(1, 7*s), 1, 0, "timeout", 100 * s},
+		{"a reader that is slow itself", Timeouts{FirstToken: 10 * s, Idle: 20 * s}, every(3, 7*s), 1, 50 * s, "idle_timeout", 191 * s},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				target := withKeys(1)
+				target.Upstream.BaseURL, target.Upstream.Timeouts = "http://upstream/v1", test.limits
+				target.Upstream.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, Body: &paced{r.Context(), test.waits}, Request: r}, nil
+				})
+				start := time.Now()
+				e := new(Caller).Job(t.Context()).Call(target, true, func(try *Try) *Error {
+					response, err := try.Send(Call{API: wire.Chat}, true)
+					for n := 1; err == nil; n++ {
+						if _, err = response.Body.Read(make([]byte, 8)); n == test.answered {
+							try.Answered()
+						}
+						if err == nil {
+							time.Sleep(test.slow)
+						}
+					}
+					return NetworkError(try.Context, err)
+				})
 				if e == nil || e.Kind != Timeout || e.Code != test.code || e.Status != 504 {
 					t.Errorf("error %v, want a timeout with code %s", e, test.code)
 				}

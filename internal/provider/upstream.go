@@ -91,13 +91,17 @@ func (u *Upstream) Speaks(want wire.API) wire.API {
 }
 
 // keyOrder returns the indices of the keys in the order in which a call should try
-// them. Each call starts with the next key. Without keys it returns the single index
-// 0, which stands for no key.
-func (u *Upstream) keyOrder() []int {
+// them: first the given key, if there is one with that index, and then those that
+// follow it. Otherwise each call starts with the next key. Without keys it returns the
+// single index 0, which stands for no key.
+func (u *Upstream) keyOrder(first int) []int {
 	n := max(len(u.Keys), 1)
 	order := make([]int, n)
-	first := 0
-	if n > 1 {
+	switch {
+	case first >= 0 && first < n:
+	case n == 1:
+		first = 0
+	default:
 		first = int(u.turn.Add(1)-1) % n
 	}
 	for i := range order {

@@ -164,12 +164,22 @@ func TestSpeaks(t *testing.T) {
 func TestKeyOrder(t *testing.T) {
 	u := &Upstream{Keys: []string{"a", "b", "c"}}
 	for _, want := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 1, 2}} {
-		if got := u.keyOrder(); !slices.Equal(got, want) {
-			t.Errorf("keyOrder() = %v, want %v", got, want)
+		if got := u.keyOrder(-1); !slices.Equal(got, want) {
+			t.Errorf("keyOrder(-1) = %v, want %v", got, want)
 		}
 	}
-	if got := (&Upstream{}).keyOrder(); !slices.Equal(got, []int{0}) {
-		t.Errorf("keyOrder() without keys = %v, want [0]", got)
+	for _, n := range []int{-1, 0, 1} {
+		if got := (&Upstream{}).keyOrder(n); !slices.Equal(got, []int{0}) {
+			t.Errorf("keyOrder(%d) without keys = %v, want [0]", n, got)
+		}
+	}
+	for first, want := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}} {
+		if got := u.keyOrder(first); !slices.Equal(got, want) {
+			t.Errorf("keyOrder(%d) = %v, want %v", first, got, want)
+		}
+	}
+	if got := u.keyOrder(3); !slices.Equal(got, []int{1, 2, 0}) { // the key is no longer configured
+		t.Errorf("keyOrder(3) = %v, want the next key's turn", got)
 	}
 }
 

@@ -28,8 +28,9 @@ type Report struct {
 	answeredBy   string                  // that other model
 	tier, speed  string
 	region       string
-	input        bool // the input was reported
-	output       bool // the output was reported
+	miss         string // see CacheMiss
+	input        bool   // the input was reported
+	output       bool   // the output was reported
 	unbelievable bool
 }
 
@@ -94,6 +95,9 @@ func (r *Report) Output() bool { return r.output && !r.unbelievable }
 // Add notes what a chunk of a stream reports.
 func (r *Report) Add(c *Chunk) {
 	named(&r.tier, c.tier)
+	if c.miss != "" {
+		r.miss = c.miss
+	}
 	if c.usage.IsObject() {
 		had := r.output
 		r.add(c.api, c.usage)

@@ -54,7 +54,8 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	}
 	var parts, status, inner gjson.Result
 	whole := Chunk{api: api}
-	gjson.ParseBytes(body).ForEach(func(key, v gjson.Result) bool {
+	answer := gjson.ParseBytes(body)
+	answer.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "id":
 			a.ID = v.Str
@@ -81,6 +82,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	if api == Responses {
 		whole.items = parts
 	}
+	whole.miss = cacheMiss(api, answer)
 	a.Report.Add(&whole)
 	var text []byte
 	add := func(s string) {
@@ -177,6 +179,7 @@ type Chunk struct {
 	usage gjson.Result
 	items gjson.Result // the output of a complete response
 	tier  string
+	miss  string // see Report.CacheMiss
 }
 
 // ReadChunk reads one event of a stream. ok is false if it is malformed.
@@ -279,6 +282,7 @@ func readMessagesChunk(v gjson.Result) Chunk {
 		m := v.Get("message")
 		c.ID, c.Model = m.Get("id").Str, m.Get("model").Str
 		c.usage = m.Get("usage")
+		c.miss = cacheMiss(Messages, m)
 		c.InputOnly = true
 	case "content_block_start":
 		kind := v.Get("content_block.type").Str
@@ -305,6 +309,7 @@ func readResponsesChunk(v gjson.Result) Chunk {
 	if r := v.Get("response"); r.Exists() {
 		c.ID, c.Model = r.Get("id").Str, r.Get("model").Str
 		c.usage, c.items, c.tier = r.Get("usage"), r.Get("output"), r.Get("service_tier").Str
+		c.miss = cacheMiss(Responses, r)
 	}
 	switch kind {
 	case "error":
