@@ -275,6 +275,9 @@ func (s *stream) pass(e wire.Event) error {
 	return cmp.Or(err, restoreErr)
 }
 
+// doneEvent ends a chat stream.
+var doneEvent = wire.Event{Data: []byte(wire.Done)}
+
 // add adds an event in the client's API to those to be written.
 func (s *stream) add(e wire.Event) {
 	if s.x.reply.api == wire.Chat && e.IsDone() {
@@ -282,7 +285,7 @@ func (s *stream) add(e wire.Event) {
 		if s.x.q.AskUsage && !s.report.Input() && !s.report.Output() && s.translator == nil && s.complete() {
 			s.out = wire.Event{Data: s.counted()}.AppendTo(s.out)
 		}
-		s.out = wire.Event{Data: []byte(wire.Done)}.AppendTo(s.out) // clients do not accept white space
+		s.out = doneEvent.AppendTo(s.out) // as clients accept it, without white space
 		return
 	}
 	data, keep := wire.ForClient(s.x.reply.api, e.Data, s.c.Name, s.x.q.AskUsage, func() []byte {
@@ -374,7 +377,7 @@ func (s *stream) end() *provider.Error {
 	}
 	switch { // some servers omit the last event
 	case s.x.reply.api == wire.Chat && !s.done:
-		s.add(wire.Event{Data: []byte(wire.Done)})
+		s.add(doneEvent)
 	case s.x.reply.api == wire.Messages && s.api == wire.Messages && !s.stopped:
 		s.add(wire.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
 	}

@@ -52,7 +52,7 @@ var rules = map[string]rule{
 	"record":               {[]string{"internal/phrase", "", "internal/appendjson"}, "a record is shared by programs that make attempts, keep them and learn from them: it knows none of them"},
 	"internal/spelling":    {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":  {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
-	"internal/provider":    {[]string{"internal/wire", "github.com/andybalholm/brotli", "github.com/klauspost/compress", "github.com/sony/gobreaker", "github.com/tidwall/gjson"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
+	"internal/provider":    {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
 	"internal/simulate":    {[]string{"", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
 	"gateway": {[]string{"", "price", "record", "internal/provider", "internal/recent", "internal/spelling", "internal/strictyaml", "internal/wire", "github.com/klauspost/compress", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"},
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts; stores are behind its interfaces"},

@@ -119,8 +119,10 @@ func TestFormatsPage(t *testing.T) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		if attempt, ok := v.(map[string]any); ok {
-			delete(attempt, "prompt") // which is the client's
-			keys["prompt"] = true
+			for _, key := range []string{"prompt", "rate_limits"} { // which are the client's and the provider's
+				delete(attempt, key)
+				keys[key] = true
+			}
 		}
 		valueKeys(v, keys)
 	}

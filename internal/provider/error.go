@@ -18,8 +18,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
@@ -179,8 +177,14 @@ func (u *Upstream) refusal(response *http.Response, report []byte) *Error {
 	}
 	e.Body, e.RetryAfter, e.Notes = report, retryAfter(response.Header.Get("Retry-After"), time.Now()), NotesOf(response.Header)
 	if o, _ := wire.TooLong(e.Code, e.Message); e.Kind == ContextLength && o.Tokens == 0 {
-		if n, limit := gjson.GetBytes(report, "error.n_prompt_tokens").Int(), gjson.GetBytes(report, "error.n_ctx").Int(); n > 0 && limit > 0 { // llama.cpp
-			e.Message += fmt.Sprintf(": request (%d tokens) exceeds the available context size (%d tokens)", n, limit)
+		var counts struct {
+			Error struct {
+				Tokens int `json:"n_prompt_tokens"`
+				Max    int `json:"n_ctx"`
+			} `json:"error"`
+		}
+		if json.Unmarshal(report, &counts) == nil && counts.Error.Tokens > 0 && counts.Error.Max > 0 { // llama.cpp
+			e.Message += fmt.Sprintf(": request (%d tokens) exceeds the available context size (%d tokens)", counts.Error.Tokens, counts.Error.Max)
 		}
 	}
 	return e
