@@ -291,13 +291,16 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 		why, t := "", c.target()
 		api := t.provider.Speaks(q.API)
 		translation, err := b.in(api, q.Request, t)
-		lost := q.losses(t, translation)
+		var lost wire.Notes
+		if r.config.Translation == strictly {
+			lost = q.losses(t, translation)
+		}
 		switch {
 		case api == "":
 			why = "its provider does not serve conversations"
 		case err != nil:
 			why = err.Error()
-		case r.config.Translation == strictly && lost.Lost():
+		case lost.Lost():
 			why = "translation is strict, and these fields would be left out or changed: " + said(lost)
 		case q.named == nil && !t.tagged(q.tags):
 			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")
