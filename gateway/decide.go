@@ -70,7 +70,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) (*wire.Translation
 	if api == q.API {
 		return nil, nil
 	}
-	key := bodyKey{api, t.without, t.facts}
+	key := bodyKey{api, t.without, q.Relevant(t.facts, api)}
 	if done, ok := (*b)[key]; ok {
 		return done.Translation, done.err
 	}
@@ -79,7 +79,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) (*wire.Translation
 		body = wire.Edit(body, wire.Edits{Settings: settingsFor(q.API, t.nulls)})
 	}
 	var done translated
-	done.Translation, done.err = wire.TranslateRequest(body, q.API, api, t.facts)
+	done.Translation, done.err = wire.TranslateRequest(body, q.API, api, key.facts)
 	if *b == nil {
 		*b = bodies{}
 	}
