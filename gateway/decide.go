@@ -71,7 +71,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) (*wire.Translation
 	if api == q.API {
 		return nil, nil
 	}
-	key := bodyKey{api, t.without, t.facts}
+	key := bodyKey{api, t.without, q.Relevant(t.facts, api)}
 	if done, ok := (*b)[key]; ok {
 		return done.Translation, done.err
 	}
@@ -80,7 +80,7 @@ func (b *bodies) in(api wire.API, q *wire.Request, t *target) (*wire.Translation
 		body = wire.Edit(body, wire.Edits{Settings: settingsFor(q.API, t.nulls)})
 	}
 	var done translated
-	done.Translation, done.err = wire.TranslateRequest(body, q.API, api, t.facts)
+	done.Translation, done.err = wire.TranslateRequest(body, q.API, api, key.facts)
 	if *b == nil {
 		*b = bodies{}
 	}
@@ -297,13 +297,16 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 		why, t := "", c.target()
 		api := t.provider.Speaks(q.API)
 		translation, err := b.in(api, q.Request, t)
-		lost := q.losses(t, translation)
+		var lost wire.Notes
+		if r.config.Translation == strictly {
+			lost = q.losses(t, translation)
+		}
 		switch {
 		case api == "":
 			why = "its provider does not serve conversations"
 		case err != nil:
 			why = err.Error()
-		case r.config.Translation == strictly && lost.Lost():
+		case lost.Lost():
 			why = "translation is strict, and these fields would be left out or changed: " + said(lost)
 		case q.named == nil && !t.tagged(q.tags):
 			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")

@@ -200,6 +200,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		return nil, err
 	}
 	if x.q.Background {
+		x.g.metrics.rejected("request")
 		return nil, invalid("background", "background: true is not supported, because answers cannot be fetched later: omit it, and stream the answer if it takes long")
 	}
 	s.dry = dry

@@ -10,6 +10,28 @@ import (
 	"github.com/tidwall/gjson"
 )
 
+// Relevant returns the facts that matter to a translation of the request to an API, so
+// that models which differ in others can share it.
+func (r *Request) Relevant(f Facts, to API) Facts {
+	has := func(keys ...string) bool {
+		return slices.ContainsFunc(keys, func(key string) bool { return r.top.find(key) != nil })
+	}
+	if !has("temperature", "top_p") {
+		f.NoSampling, f.OneSampling = false, false
+	}
+	if !has("reasoning_effort", "reasoning", "output_config", "thinking") {
+		f.NoEffort, f.Efforts = false, ""
+	}
+	switch limit := r.MaxOutputTokens; {
+	case limit > 0 && limit <= f.MaxOutput, limit == 0 && to != Messages, limit == 0 && f.Limit > 0, limit == 0 && !r.Stream && f.MaxOutput > unasked:
+		f.MaxOutput = 0
+	}
+	if r.MaxOutputTokens > 0 || to != Messages {
+		f.Limit = 0
+	}
+	return f
+}
+
 // fitTools checks the choice of tools, and leaves out those that may not be called.
 // Tools that the conversation added come after the others, so that the beginning of the
 // prompt, which providers cache, stays the same.

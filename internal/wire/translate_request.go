@@ -407,7 +407,8 @@ func (p *part) address() string {
 	return "data:" + p.media + ";base64," + p.data
 }
 
-// addTool reads a tool and adds it. Only its name is required. schema is the name of the field with its schema.
+// addTool reads a tool and adds it. Only its name is required. schema is the name of
+// the field with its schema.
 func (p *prompt) addTool(original toolName, v gjson.Result, schema, field string) error {
 	name := v.Get("name")
 	if _, err := textOf(name, field+".name"); err != nil {

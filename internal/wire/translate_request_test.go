@@ -225,7 +225,12 @@ func TestNotes(t *testing.T) {
 		{Chat, Messages, Facts{}, `"max_tokens":9,"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object","properties":{"a":{}}}}}`, "", "response_format=prompt", `It must follow this JSON schema`},
 		{Chat, Messages, Facts{}, `"max_tokens":9,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":true}},"strict":true}}]`, "tools[].strict", "", `!strict`},
 	} {
-		got, err := TranslateRequest(fmt.Appendf(nil, bodies[test.from], test.member), test.from, test.to, test.facts)
+		body := fmt.Appendf(nil, bodies[test.from], test.member)
+		r, err := ParseRequest(test.from, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := TranslateRequest(body, test.from, test.to, r.Relevant(test.facts, test.to))
 		if err != nil {
 			t.Errorf("%s to %s, %s: %v", test.from, test.to, test.member, err)
 			continue
@@ -372,6 +377,12 @@ func FuzzTranslateRequest(f *testing.F) {
 			got, err := TranslateRequest(body, pair[0], pair[1], facts)
 			if err != nil {
 				continue
+			}
+			if r, err := ParseRequest(pair[0], body); err == nil { // other facts do not matter
+				less, err := TranslateRequest(body, pair[0], pair[1], r.Relevant(facts, pair[1]))
+				if err != nil || !bytes.Equal(less.Body, got.Body) || fmt.Sprint(less.Notes) != fmt.Sprint(got.Notes) {
+					t.Errorf("with the relevant facts, TranslateRequest(%q, %s, %s) = %+v, %v, want %+v", body, pair[0], pair[1], less, err, got)
+				}
 			}
 			if !json.Valid(got.Body) {
 				t.Errorf("TranslateRequest(%q, %s, %s) = %q, which is not JSON", body, pair[0], pair[1], got.Body)
