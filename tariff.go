@@ -200,7 +200,7 @@ func (b *bill) scale(f float64) {
 	if b.factor != 0 {
 		was = float64(b.factor) / millionth
 	}
-	b.factor = uint64(math.Round(was * f * millionth))
+	b.factor = max(uint64(math.Round(was*f*millionth)), 1)
 }
 
 // tokens adds the cost of the tokens of a usage at the rates for the length of its

@@ -293,6 +293,9 @@ func (a *Artifact) Frontier() carrot.Frontier {
 // Router returns the router, with an embedder, which must be the one that it was
 // trained with, and a pool of candidates, usually that of Pool.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
+	if embedder == nil {
+		return nil, errors.New("router: the embedder is missing")
+	}
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}

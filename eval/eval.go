@@ -401,7 +401,11 @@ func (e *evaluation) noteFixed(c Contender) {
 		e.noteExternal(c.Name, x)
 		return
 	}
-	if !e.outOfFold() && e.split() == dataset.SplitTest || len(c.TrainedOn) == 0 {
+	if !e.outOfFold() && e.split() == dataset.SplitTest {
+		return
+	}
+	if len(c.TrainedOn) == 0 {
+		e.note("%s was fitted before, and it is not known on which queries: if they are among these, its figures are optimistic", c.Name)
 		return
 	}
 	trainable := e.set.Subset(table.Trainable(e.set), nil).Fingerprint

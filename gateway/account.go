@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
@@ -23,6 +24,14 @@ func (k *call) account(r *wire.Report, length int, sample string) {
 	k.reported = k.reported || input || output
 	if !input {
 		u.Input, u.CachedInput, u.CacheWrite = k.choice.inputTokens, 0, 0
+		if e := k.a.Estimate(); e != nil {
+			u.Input = e.InputTokens // as the model counts
+		}
+		if u.Details != nil {
+			own := *u.Details
+			own.CacheWrites, own.AudioInput, own.ImageInput = nil, 0, 0
+			u.Details = &own
+		}
 	}
 	if !output {
 		u.Output, u.Reasoning = 0, 0
@@ -60,7 +69,12 @@ func (r *routes) cost(p *carrot.Price, u carrot.Usage) (carrot.USD, error) {
 			return 0, fmt.Errorf("%w: model %q, which also used tokens, has no price", carrot.ErrUnknownCost, model)
 		}
 		cost, e := other.Cost(used)
-		sum, err = sum+cost, errors.Join(err, e)
+		if sum > math.MaxInt64-cost {
+			e = carrot.ErrCostRange
+		} else {
+			sum += cost
+		}
+		err = errors.Join(err, e)
 	}
 	return sum, err
 }

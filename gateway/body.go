@@ -79,6 +79,9 @@ func (x *exchange) readBody() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
+		if arrived.ended { // the server has lifted its deadline, and watches the connection from now on
+			continue
+		}
 		end := x.start.Add(min(limits.patience()+time.Duration(arrived.n)*time.Second/minRate, limits.ReadTimeout))
 		_ = http.NewResponseController(x.reply.w).SetReadDeadline(end) // servers without deadlines, as in tests, are not limited
 	}
@@ -88,15 +91,17 @@ func (x *exchange) readBody() ([]byte, error) {
 // beyond the first MiB.
 const maxRatio = 200
 
-// counted counts the bytes that are read.
+// counted counts the bytes that have arrived.
 type counted struct {
 	io.Reader
-	n int64
+	n     int64
+	ended bool // everything has arrived
 }
 
 func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.Reader.Read(b)
 	c.n += int64(n)
+	c.ended = c.ended || err == io.EOF
 	return n, err
 }
 

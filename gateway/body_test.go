@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -118,6 +119,24 @@ func TestOrigins(t *testing.T) {
 		}
 		if got := ask("OPTIONS", origin, "Access-Control-Request-Method: POST"); got.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("preflight of %s: status %d, %v", origin, got.StatusCode, got.Header)
+		}
+	}
+}
+
+// An answer may take longer than the limits on reading the request, also if the request
+// was compressed.
+func TestSlowAnswerToCompressedBody(t *testing.T) {
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		time.Sleep(700 * time.Millisecond)
+		io.WriteString(w, hello)
+	})
+	_, url, stop := listening(t, simulatedConfig+"limits: {read_timeout: 900ms}", map[string]http.Handler{"sim": slow})
+	defer stop()
+	body := chat("gemma-2-2b-it", strings.Repeat("Say hi. ", 2000))
+	for name, sent := range map[string]string{"": body, "gzip": gzipped(t, body), "zstd": zstandard(t, body)} {
+		if got := (&rig{url: url}).post(t, "/v1/chat/completions", sent, "Content-Encoding: "+name); got.status != 200 || !strings.Contains(got.body, "hi") {
+			t.Errorf("%q: status %d: %q, %v", name, got.status, got.body, got.err)
 		}
 	}
 }

@@ -111,11 +111,10 @@ func (k *call) body() ([]byte, error) {
 	if k.translation != nil {
 		body = k.translation.Body
 	}
-	if k.foreign = k.x.g.decider.foreign(k); k.foreign {
-		body = wire.WithoutReasoning(body)
-	} else if k.api == k.x.q.API {
+	if k.api == k.x.q.API {
 		if foreign := k.x.g.decider.conversations.foreign(k.x.routes, k.x.q, k.choice.prefixes, k.t.provider, k.try.Key); foreign != nil {
-			body = wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
+			left := wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
+			k.foreign, body = len(left) != len(body), left
 		}
 	}
 	k.lose()
@@ -189,6 +188,9 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 			return k.t.provider.Reported(said)
 		}
 		if err != nil {
+			if report.Input() || report.Output() { // which the provider bills
+				k.account(&report, 0, "")
+			}
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: err.Error(), Quoted: true}
 		}
 		body = whole

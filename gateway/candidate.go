@@ -184,8 +184,10 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 		c.Price = own.Price
 	case m.listed != nil:
 		c.Price = m.listed
+	case m.elsewhere != "":
+		return nil, fmt.Errorf("its price is unknown: that in the catalogue holds at the address of %s, not at that of provider %s: add price: {input: …, output: …}, in USD per million tokens, or an entry to a price book (prices)", m.elsewhere, m.Provider)
 	default:
-		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens")
+		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens, or an entry to a price book (prices)")
 	}
 	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
 	if err := t.set(m.Settings); err != nil {

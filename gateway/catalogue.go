@@ -14,13 +14,21 @@ import (
 // the catalogue knows nothing, nothing is assumed.
 type completeModel struct {
 	ModelConfig
-	listed      *carrot.Price // its vendor's price, if the vendor serves it
+	listed      *carrot.Price // that of the price book, or of the vendor if it serves the model
+	elsewhere   string        // the vendor whose price the catalogue has, if another provider serves the model
 	tokenFactor float64
 }
 
 // completed fills in what a configured model omits.
 func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) completeModel {
 	out := completeModel{ModelConfig: m}
+	for _, name := range []string{m.Name, m.Upstream} { // a book's own entry holds wherever the model is served
+		if out.listed == nil && slices.ContainsFunc(book.Entries, func(e price.Entry) bool { return e.Name == name || slices.Contains(e.Aliases, name) }) {
+			if p, err := book.Price(name); err == nil {
+				out.listed = &p
+			}
+		}
+	}
 	e, err := book.Lookup(m.Upstream)
 	if err != nil {
 		return out
@@ -50,9 +58,11 @@ func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) comp
 	if out.CacheMinTokens == 0 && providers[at].CacheMinTokens == defaultCacheMin { // the provider's own is not set
 		out.CacheMinTokens = e.CacheMin
 	}
-	if serves(&providers[at], e.Provider) {
-		if p, err := book.Price(m.Upstream); err == nil {
+	if p, err := book.Price(m.Upstream); err == nil && out.listed == nil {
+		if serves(&providers[at], e.Provider) {
 			out.listed = &p
+		} else {
+			out.elsewhere = e.Provider
 		}
 	}
 	return out

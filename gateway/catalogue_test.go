@@ -50,7 +50,7 @@ func TestCatalogue(t *testing.T) {
 		{"by an alias", "", "upstream: new-latest", short, 200, "0.000075"},
 		{"its price in the configuration", "", "upstream: new-1, price: {input: 1, output: 2}", short, 200, "0.000011"},
 		{"an unknown model without a price", "", "upstream: new-2", short, 0, ""},
-		{"another server of the model", "base_url: https://elsewhere.example/v1", "upstream: new-1", short, 0, ""},
+		{"another server of the model, at the price of a book of one's own", "base_url: https://elsewhere.example/v1", "upstream: new-1", short, 200, "0.000075"},
 		{"too long for it, as it counts", "", "upstream: new-1", long, 400, ""},
 		{"its context in the configuration", "", "upstream: new-1, context: 1000", long, 200, "0.000075"},
 		{"an image, which it cannot read", "", "upstream: new-1, context: 10000", image, 400, ""},
@@ -85,5 +85,22 @@ func TestCatalogue(t *testing.T) {
 				t.Errorf("status %d, cost %q, want %d, %q: %s", got.status, got.header.Get("X-Carrot-Cost"), test.status, test.cost, got.body)
 			}
 		})
+	}
+}
+
+// A vendor's price in the catalogue holds only at the vendor's own address, and the error
+// says so.
+func TestCatalogueElsewhere(t *testing.T) {
+	for base, want := range map[string]string{
+		"":                             "",
+		"https://elsewhere.example/v1": "that in the catalogue holds at the address of openai, not at that of provider a",
+	} {
+		c := &gateway.Config{Providers: []gateway.ProviderConfig{{Name: "a", Kind: "openai", BaseURL: base, APIKey: "k"}},
+			Models: []gateway.ModelConfig{{Name: "mine", Like: "gpt-4o-2024-08-06", Provider: "a", Upstream: "gpt-5.5"}}}
+		s := source()
+		s.Prices = price.Default()
+		if _, err := gateway.New(c, s, gateway.Options{}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("at %q: %v, want %q", base, err, want)
+		}
 	}
 }

@@ -167,8 +167,8 @@ type ModelConfig struct {
 	// messages, input, stream and stream_options cannot be set. Default: none.
 	Settings map[string]any `yaml:"settings"`
 	// Price is the price in USD per million tokens. Default: that of the price book
-	// for the model's name, or if the provider is the model's vendor at its own
-	// address, that of the catalogue for upstream.
+	// for the model's name or upstream, or if the provider is the model's vendor at
+	// its own address, that of the catalogue for upstream.
 	Price *PriceConfig `yaml:"price"`
 	// Context is the maximum number of tokens, input and output together.
 	// Default: that of the catalogue, or else unknown; no request is too long.

@@ -104,7 +104,13 @@ func (c *PriceConfig) price() *carrot.Price {
 	if t == nil {
 		t = &carrot.Tariff{}
 	}
-	t.Above, t.Regions = longPrices(c.Above), c.Regions
+	t.Above = longPrices(c.Above)
+	for name, factor := range c.Regions {
+		if t.Regions == nil {
+			t.Regions = map[string]float64{}
+		}
+		t.Regions[strings.ToLower(name)] = factor
+	}
 	for name, tier := range c.Tiers {
 		if t.Tiers == nil {
 			t.Tiers = map[string]carrot.TierPrice{}

@@ -36,7 +36,9 @@ func (b *allowance) Reserve(_ context.Context, a *record.Attempt) error {
 func (b *allowance) Record(_ context.Context, a *record.Attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left += a.Estimate().CostP90 - a.Cost
+	if !a.CostUnknown { // what is unknown is not zero, so the reservation stays
+		b.left += a.Estimate().CostP90 - a.Cost
+	}
 	return nil
 }
 

@@ -25,6 +25,9 @@ const adminConnections = 100
 // Serve closes both listeners. It does not check whether other machines can reach them,
 // as [ParseFile] does for the addresses in a file.
 func (g *Gateway) Serve(ctx context.Context, clients, operators net.Listener, admin http.Handler) error {
+	if clients == nil {
+		return errors.New("serve: the listener for clients is missing")
+	}
 	limits := g.routes.Load().config.Limits
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)

@@ -64,17 +64,6 @@ func (k *call) tellLosses() {
 // foreignReasoning is noted if reasoning is left out that the provider cannot decrypt.
 const foreignReasoning = "input[].reasoning"
 
-// foreign reports whether the reasoning in a request's input was encrypted by another
-// provider than the one that is called, which would refuse the request. If it is unknown
-// who encrypted it, it is sent.
-func (d *decider) foreign(k *call) bool {
-	if !k.x.q.Encrypted || k.api != wire.Responses || k.x.q.API != wire.Responses || k.run.request.named != nil {
-		return false
-	}
-	maker := d.conversations.beganTurn(k.x.routes, k.choice.prefixes)
-	return maker != nil && maker.target().provider.Name != k.t.provider.Name
-}
-
 // lossesJSON is what a request would lose at a candidate, for a dry run.
 type lossesJSON struct {
 	Dropped  []string `json:"dropped,omitempty"`

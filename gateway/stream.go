@@ -60,7 +60,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 		s.tools = s.translation.Tools.Stream()
 		s.translator.Counted = func() (carrot.Usage, bool) {
 			s.settle()
-			return s.a.Usage, s.a.Estimated
+			return s.a.Usage, s.reported || s.a.Estimated
 		}
 	}
 	log, id := s.x.g.log, s.x.id
@@ -126,6 +126,9 @@ func (s *stream) whole(ctx context.Context, response *http.Response) *provider.E
 	}
 	s.take(answer)
 	events, err := wire.Events(body, s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens, s.a.Usage)
+	if err == nil && s.api != s.x.reply.api {
+		events, err = s.tools.Restore(events)
+	}
 	if err != nil {
 		return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 	}

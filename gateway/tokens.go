@@ -44,8 +44,8 @@ func (f *tokenFactors) of() map[string]float64 {
 
 // learn takes in one request. It returns the candidate's factor if it has changed, or 0.
 func (f *tokenFactors) learn(candidate string, counted, reported int) float64 {
-	if counted < learnedAtLeast || reported <= 0 {
-		return 0
+	if ratio := float64(reported) / float64(max(counted, 1)); counted < learnedAtLeast || ratio < leastFactor || ratio > mostFactor {
+		return 0 // beyond that, the request has something that is not counted here
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

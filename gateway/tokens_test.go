@@ -24,7 +24,7 @@ func TestTokenFactors(t *testing.T) {
 		{"more tokens", 1.5, "", 25, 1.5},
 		{"fewer tokens", 0.8, "", 25, 0.8},
 		{"not known yet", 1.5, "", 10, 1},
-		{"beyond belief", 40, "", 25, 2.5},
+		{"beyond belief", 40, "", 25, 1},
 		{"with tools", 1.5, `"tools":[{"type":"function","function":{"name":"f"}}]`, 25, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ providers:
   - {name: claude, kind: anthropic, base_url: $claude/v1}
   - {name: chat, kind: openai, base_url: $openai/v1, apis: [chat]}
   - {name: responses, kind: openai, base_url: $openai/v1, apis: [responses]}
-  - {name: other, kind: openai, base_url: $openai/v1, apis: [responses]}
+  - {name: other, kind: openai, base_url: $openai/v1, apis: [responses], api_key: another-account}
 models:
   - {name: m-msg, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
   - {name: m-chat, provider: chat, like: gpt-4o-2024-08-06, price: {input: 2, output: 2}}

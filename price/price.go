@@ -249,7 +249,9 @@ func (b *Book) Price(model string) (carrot.Price, error) {
 // dated returns the entry's price with its date.
 func (e *Entry) dated() carrot.Price {
 	p := e.Price
-	p.Date = e.Date
+	if p != (carrot.Price{}) {
+		p.Date = e.Date
+	}
 	return p
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // MarshalJSON writes the attempt in the form carrot.attempt/1, on one line.
-func (a *Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
+func (a Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
 // a line break. The keys client, labels, session, first, shadow, answer_id,

@@ -161,6 +161,9 @@ var lines = sync.Pool{New: func() any { return new([]byte) }}
 // Record does not wait for the file, unless 1 MiB of rows is already waiting and
 // writing has not failed yet; it then waits for up to a second.
 func (j *JSONL) Record(_ context.Context, a *Attempt) error {
+	if j == nil || j.path == "" {
+		return errors.New("record: the file was not opened with OpenJSONL")
+	}
 	scratch := lines.Get().(*[]byte)
 	line := append(bounded(a).AppendJSON((*scratch)[:0]), '\n')
 	err := j.append(line)

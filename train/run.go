@@ -65,6 +65,9 @@ type Options struct {
 // [*table.UnpricedError]. For other errors in the data see [table.New] and
 // [dataset.Join].
 func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o Options) (*artifact.Artifact, error) {
+	if embedder == nil {
+		return nil, errors.New("train: the embedder is missing")
+	}
 	if o.Predictor.Name == "" {
 		o.Predictor.Name = "blend"
 	}

@@ -399,23 +399,6 @@ func (o *object) merge(key string, settings []Setting) []splice {
 	return changes
 }
 
-// WithoutReasoning removes the reasoning from the input of a responses request, which
-// must be valid JSON: only the provider whose model wrote it can decrypt it.
-func WithoutReasoning(body []byte) []byte {
-	text := string(body)
-	var kept []string
-	input := gjson.Get(text, "input")
-	elements(input, func(item gjson.Result) {
-		if item.Get("type").Str != "reasoning" {
-			kept = append(kept, item.Raw)
-		}
-	})
-	if !input.IsArray() {
-		return body
-	}
-	return []byte(with(text, "input", list(kept)))
-}
-
 // ownPrefix begins the metadata keys that are meant for the gateway.
 const ownPrefix = "carrot_"
 

@@ -361,7 +361,12 @@ func (r *Report) Usage() carrot.Usage {
 		if d := u.Details; d != nil && d.CacheWrites != nil {
 			answered.Details = &carrot.UsageDetails{CacheWrites: d.CacheWrites}
 		}
+		own := u.Details
 		u = plus(*r.declined, r.more)
+		if own != nil { // these are not of one model
+			d := detailsOf(&u)
+			d.Tools, d.Tier, d.Speed, d.Region = own.Tools, own.Tier, own.Speed, own.Region
+		}
 		r.others(&u, map[string]carrot.Usage{r.answeredBy: answered})
 	} else if r.more != (carrot.Usage{}) {
 		d := u.Details
@@ -407,6 +412,10 @@ func (r *Report) top() carrot.Usage {
 		lasting += n
 	}
 	written = max(written, lasting)
+	if apart := c[cachedCount] + written; r.api != Messages && apart > 0 && c[totalCount] == c[promptCount]+apart+c[outputCount] {
+		c[promptCount] += apart // gateways in front of Anthropic may count as it does, as their total shows
+	}
+	prompt := c[promptCount]
 	if r.api != Messages {
 		c[cachedCount] = min(c[cachedCount], c[promptCount])
 		written = min(written, c[promptCount]-c[cachedCount])
@@ -423,7 +432,7 @@ func (r *Report) top() carrot.Usage {
 	// Some servers do not include reasoning in the completion, as their total shows.
 	beside := 0
 	if r.api == Chat || r.api == Responses {
-		beside = max(c[totalCount]-r.counts[promptCount]-c[outputCount], 0)
+		beside = max(c[totalCount]-prompt-c[outputCount], 0)
 	}
 	u.Reasoning = c[reasoningCount]
 	switch {

@@ -323,12 +323,24 @@ func Events(body []byte, from, to API, created int64, input int, counted carrot.
 }
 
 // chatEvents returns a completion as chunks: of each choice the message and why it
-// ended. Everything in them is kept.
+// ended. Everything in them is kept; what is beside the choices is in the first chunk,
+// and only what names the answer in the others.
 func chatEvents(v gjson.Result) []Event {
 	var events []Event
+	head := new(builder)
+	for _, name := range []string{"id", "object", "created", "model", "service_tier", "system_fingerprint"} {
+		head.raw(name, v.Get(name).Raw)
+	}
+	beside := v
 	chunk := func(members map[string]string) {
 		members["object"] = `"chat.completion.chunk"`
-		events = append(events, Event{Data: []byte(merged(v, members))})
+		if u := v.Get("usage"); len(events) > 0 && members["usage"] == "" {
+			members["usage"] = u.Raw
+		}
+		events = append(events, Event{Data: []byte(merged(beside, members))})
+		if len(events) == 1 {
+			beside = gjson.Parse(head.String())
+		}
 	}
 	elements(v.Get("choices"), func(choice gjson.Result) {
 		message := choice.Get("message")
