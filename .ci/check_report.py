@@ -136,7 +136,7 @@ addEventListener('message', (event) => { document.getElementById('out').textCont
 </script>
 <iframe name="light" src="edges.html" width="360" height="900" style="left: 0; color-scheme: light"></iframe>
 <iframe name="dark" src="edges.html" width="360" height="900" style="left: 400px; color-scheme: dark"></iframe>
-<iframe name="wide" src="edges.html" width="1440" height="900" style="left: 800px; color-scheme: light"></iframe>
+<iframe name="wide" src="edges.html" width="1280" height="900" style="left: 800px; color-scheme: light"></iframe>
 """
 PLACES = {"light": 0, "dark": 400, "wide": 800}
 
@@ -200,12 +200,12 @@ def edges(browser, text, folder):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(content)
     page, picture = os.path.join(folder, "picture.html"), os.path.join(folder, "picture.png")
-    tree, _ = dump(browser, page, folder, "--window-size=2240,900")
+    tree, _ = dump(browser, page, folder, "--window-size=2080,900")
     out = re.search(r'<pre id="out".*?>(.*?)</pre>', tree, re.S)
     answers = [json.loads(line) for line in html.unescape(out.group(1)).splitlines()] if out else []
     if sorted(a["name"] for a in answers) != sorted(PLACES) or any(a["dark"] != (a["name"] == "dark") for a in answers):
         return ["only these pages without script answered: %s" % answers]
-    dump(browser, page, folder, "--window-size=2240,900", "--screenshot=" + picture)
+    dump(browser, page, folder, "--window-size=2080,900", "--screenshot=" + picture)
     at, found = pixels(picture), []
     for a in answers:
         for table, place in zip(a["tables"], ("start", "middle", "end")):
