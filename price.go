@@ -208,28 +208,31 @@ func (b *bill) add(kind string, r Rate, n int) {
 	if err == nil && r != Free {
 		cost, err = b.times(uint64(r), n, kind)
 	}
-	b.part(BillLine{What: kind, Count: n, Rate: r}, cost, err)
+	if cost, err = b.sumUp(cost, err); b.lines != nil {
+		b.line(BillLine{What: kind, Count: n, Rate: r, Cost: cost, Err: err})
+	}
 }
 
-// part adds a part of the bill, with its cost or the reason why it has none.
-func (b *bill) part(line BillLine, cost USD, err error) {
-	if err == nil {
-		if sum := uint64(b.sum) + uint64(cost); sum <= math.MaxInt64 {
-			b.sum = USD(sum)
-		} else {
-			err = fmt.Errorf("%w: the sum is more than can be counted", ErrCostRange)
-		}
+// sumUp adds the cost of a part, or notes why it has none. It returns both as they
+// count.
+func (b *bill) sumUp(cost USD, err error) (USD, error) {
+	if sum := uint64(b.sum) + uint64(cost); err == nil && sum > math.MaxInt64 {
+		err = fmt.Errorf("%w: the sum is more than can be counted", ErrCostRange)
+	} else if err == nil {
+		b.sum = USD(sum)
 	}
 	if b.err == nil {
 		b.err = err
 	}
-	if b.lines != nil {
-		line.Cost, line.Err, line.Factor = cost, err, 1
-		if b.factor != 0 {
-			line.Factor = float64(b.factor) / millionth
-		}
-		b.lines = append(b.lines, line)
+	return cost, err
+}
+
+// line lists a part.
+func (b *bill) line(l BillLine) {
+	if l.Factor = 1; b.factor != 0 {
+		l.Factor = float64(b.factor) / millionth
 	}
+	b.lines = append(b.lines, l)
 }
 
 func countable(kind string, n int) error {
@@ -261,10 +264,10 @@ func (b *bill) times(each uint64, n int, kind string) (USD, error) {
 	return USD(cost), nil
 }
 
-// addExpected adds an expected number of output tokens.
+// addExpected adds an expected number of output tokens. Nobody lists an expectation.
 func (b *bill) addExpected(r Rate, tokens float64) {
 	if !(tokens > 0) {
-		b.part(BillLine{What: "output"}, 0, fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens))
+		b.sumUp(0, fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens))
 		return
 	}
 	err, cost := r.usable("output"), 0.0
@@ -276,7 +279,7 @@ func (b *bill) addExpected(r Rate, tokens float64) {
 			cost, err = 0, fmt.Errorf("%w: %v output tokens", ErrCostRange, tokens)
 		}
 	}
-	b.part(BillLine{What: "output", Rate: r}, USD(cost), err)
+	b.sumUp(USD(cost), err)
 }
 
 // usable returns an error if tokens cannot be billed at the rate.

@@ -202,8 +202,9 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)
 		}
 		a.Name = c.Name
-		a.Excluded = c.Excludes(q)
-		estimate, err := c.Estimate(q, &p.Forecasts[r.columns[i]])
+		input := c.inputTokens(q)
+		a.Excluded = c.excludes(q, input)
+		estimate, err := c.estimate(q, &p.Forecasts[r.columns[i]], input)
 		if err != nil && a.Excluded == "" {
 			return Decision{}, err
 		}
@@ -246,8 +247,14 @@ func (d *Decision) refusals(asked []string) string {
 // whole and short. A missing price is an error, unless the forecast is of the
 // cost itself or says that the cost is unknown.
 func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
+	return c.estimate(q, f, c.inputTokens(q))
+}
+
+// estimate is Estimate for a number of input tokens as the candidate's model counts
+// them.
+func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error) {
 	e := Estimate{Quality: f.Quality, QualitySE: f.QualitySE, QualityNoise: f.QualityNoise,
-		InputTokens: c.inputTokens(q), CachedTokens: min(q.CachedTokens[c.Name], c.inputTokens(q)),
+		InputTokens: input, CachedTokens: min(q.CachedTokens[c.Name], input),
 		OutputTokens: f.OutputTokens, OutputTokensP90: f.OutputTokensP90}
 	if c.QualityShift != 0 {
 		e.Quality = min(max(e.Quality+c.QualityShift, 0), 1)
@@ -276,11 +283,11 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 	case c.Price == nil:
 		return e, fmt.Errorf("model %q has no price: add it to the price book", c.Name)
 	}
-	input := Usage{Input: e.InputTokens - e.CachedTokens, CachedInput: e.CachedTokens}
+	used := Usage{Input: e.InputTokens - e.CachedTokens, CachedInput: e.CachedTokens}
 	e.PriceAbove = c.Price.Threshold(e.InputTokens)
 	var err, errP90 error
-	e.Cost, err = c.Price.Expected(input, e.OutputTokens)
-	e.CostP90, errP90 = c.Price.Expected(input, e.OutputTokensP90)
+	e.Cost, err = c.Price.Expected(used, e.OutputTokens)
+	e.CostP90, errP90 = c.Price.Expected(used, e.OutputTokensP90)
 	if err := cmp.Or(err, errP90); err != nil {
 		return e, fmt.Errorf("price a call of %q: %w", c.Name, err)
 	}
@@ -291,8 +298,10 @@ func (c *Candidate) Estimate(q *Query, f *Forecast) (Estimate, error) {
 // them.
 func (c *Candidate) inputTokens(q *Query) int {
 	factor := c.InputFactor
-	if f, ok := q.InputFactors[c.Name]; ok {
-		factor = f
+	if len(q.InputFactors) > 0 {
+		if f, ok := q.InputFactors[c.Name]; ok {
+			factor = f
+		}
 	}
 	if factor <= 0 || factor == 1 {
 		return q.InputTokens
@@ -302,7 +311,11 @@ func (c *Candidate) inputTokens(q *Query) int {
 
 // Excludes says why the candidate may not answer q, whose InputTokens must be
 // set, or "".
-func (c *Candidate) Excludes(q *Query) string {
+func (c *Candidate) Excludes(q *Query) string { return c.excludes(q, c.inputTokens(q)) }
+
+// excludes is Excludes for a number of input tokens as the candidate's model counts
+// them.
+func (c *Candidate) excludes(q *Query, input int) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
 		return "not among the models to choose from"
 	}
@@ -310,7 +323,7 @@ func (c *Candidate) Excludes(q *Query) string {
 		return why
 	}
 	if limit := c.Model.ContextTokens; limit > 0 {
-		if need := c.inputTokens(q) + q.MaxOutputTokens; need > limit {
+		if need := input + q.MaxOutputTokens; need > limit {
 			return fmt.Sprintf("the query needs %d tokens of context, the model has %d", need, limit)
 		}
 	}

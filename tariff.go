@@ -174,7 +174,7 @@ func (p *Price) billAll(u *Usage, b *bill) {
 		tier, ok := t.Tiers[name]
 		switch {
 		case !ok:
-			b.part(BillLine{What: "tier " + name}, 0, fmt.Errorf("%w: tier %q has no price", ErrUnknownCost, name))
+			b.unknown("tier "+name, fmt.Errorf("%w: tier %q has no price", ErrUnknownCost, name))
 		case tier.Factor != 0:
 			b.scale(tier.Factor)
 		default:
@@ -190,7 +190,7 @@ func (p *Price) billAll(u *Usage, b *bill) {
 		b.use(t, name, d.Tools[name])
 	}
 	for _, model := range slices.Sorted(maps.Keys(d.Also)) {
-		b.part(BillLine{What: "model " + model}, 0, fmt.Errorf("%w: model %q also used tokens", ErrUnknownCost, model))
+		b.unknown("model "+model, fmt.Errorf("%w: model %q also used tokens", ErrUnknownCost, model))
 	}
 }
 
@@ -305,5 +305,14 @@ func (b *bill) use(t *Tariff, name string, n int) {
 	default:
 		cost, err = b.times(uint64(each), n, name)
 	}
-	b.part(BillLine{What: name, Count: n, Each: each}, cost, err)
+	if cost, err = b.sumUp(cost, err); b.lines != nil {
+		b.line(BillLine{What: name, Count: n, Each: each, Cost: cost, Err: err})
+	}
+}
+
+// unknown adds a part whose cost is unknown.
+func (b *bill) unknown(what string, err error) {
+	if b.sumUp(0, err); b.lines != nil {
+		b.line(BillLine{What: what, Err: err})
+	}
 }
