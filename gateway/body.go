@@ -37,17 +37,20 @@ func (x *exchange) readBody() ([]byte, error) {
 	if least := wire.LeastMemory(announced); !x.held.fits(least) { // refused before it is sent
 		return nil, x.noRoom(least)
 	}
-	arrived := &counted{Reader: http.MaxBytesReader(x.reply.w, x.r.Body, int64(limit))}
-	source, err := decoded(x.r.Header, arrived)
-	if err != nil {
-		return nil, err
+	source := http.MaxBytesReader(x.reply.w, x.r.Body, int64(limit))
+	var compressed *counted // nil: the body is not compressed
+	if encoding := strings.ToLower(strings.Join(x.r.Header["Content-Encoding"], ",")); encoding != "" && encoding != "identity" {
+		compressed = &counted{Reader: source}
+		content, err := decompressed(encoding, compressed)
+		if err != nil {
+			return nil, err
+		}
+		defer content.Close()
+		source, announced = content, -1
 	}
-	defer source.Close()
 	size := 4 << 10
-	if source.plain && announced >= 0 {
+	if announced >= 0 {
 		size = int(min(announced, 64<<10))
-	} else {
-		announced = -1
 	}
 	body := make([]byte, 0, size)
 	for {
@@ -67,7 +70,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		switch {
 		case len(body) > limit:
 			return nil, &http.MaxBytesError{Limit: int64(limit)}
-		case !source.plain && len(body) > 1<<20 && int64(len(body)) > maxRatio*arrived.n:
+		case compressed != nil && len(body) > 1<<20 && int64(len(body)) > maxRatio*compressed.n:
 			return nil, &wire.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "body_too_compressed",
 				Message: fmt.Sprintf("the body is compressed to less than 1/%d, more than any conversation: send it without compression", maxRatio)}
 		case err == io.EOF || err == nil && int64(len(body)) == announced:
@@ -79,10 +82,13 @@ func (x *exchange) readBody() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
-		if arrived.ended { // the server has lifted its deadline, and watches the connection from now on
-			continue
+		arrived := int64(len(body))
+		if compressed != nil {
+			if arrived = compressed.n; compressed.ended { // the server has lifted its deadline, and watches the connection from now on
+				continue
+			}
 		}
-		end := x.start.Add(min(limits.patience()+time.Duration(arrived.n)*time.Second/minRate, limits.ReadTimeout))
+		end := x.start.Add(min(limits.patience()+time.Duration(arrived)*time.Second/minRate, limits.ReadTimeout))
 		_ = http.NewResponseController(x.reply.w).SetReadDeadline(end) // servers without deadlines, as in tests, are not limited
 	}
 }
@@ -105,29 +111,17 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// content is the content of a body, without compression.
-type content struct {
-	io.ReadCloser
-	plain bool // it was not compressed
-}
-
-// decoded returns the content of a body with the encoding that the header names.
-func decoded(h http.Header, body io.Reader) (*content, error) {
-	switch encoding := strings.ToLower(strings.Join(h["Content-Encoding"], ",")); encoding {
-	case "", "identity":
-		return &content{io.NopCloser(body), true}, nil
+// decompressed returns the content of a body with an encoding.
+func decompressed(encoding string, body io.Reader) (io.ReadCloser, error) {
+	switch encoding {
 	case "gzip", "x-gzip":
-		r, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, err
-		}
-		return &content{r, false}, nil
+		return gzip.NewReader(body)
 	case "zstd":
 		r, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {
 			return nil, err
 		}
-		return &content{r.IOReadCloser(), false}, nil
+		return r.IOReadCloser(), nil
 	}
 	return nil, &wire.Error{Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_encoding",
 		Message: "the body has an encoding that is not supported: send it with Content-Encoding gzip or zstd, or without compression"}

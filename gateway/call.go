@@ -149,9 +149,8 @@ func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 	k.a.Status = response.StatusCode
 	k.notes = provider.NotesOf(response.Header)
 	k.a.UpstreamRequestID, k.a.RateLimits = k.notes.RequestID, k.notes.Limits
-	memory := k.x.hold()
-	defer memory.free()
-	answer := &holding{ReadCloser: response.Body, held: &memory}
+	answer := &holding{ReadCloser: response.Body, held: k.x.hold()}
+	defer answer.held.free()
 	response.Body = answer
 	if k.x.q.Stream {
 		s := &stream{call: k, begun: begun, answer: answer}

@@ -24,9 +24,11 @@ type losses struct {
 // note takes the result of recording an attempt. Losses that the recorder logs itself
 // are not counted.
 func (l *losses) note(log *slog.Logger, a *record.Attempt, err error) {
-	var itself interface{ Logged() bool }
-	if errors.As(err, &itself) && itself.Logged() {
-		return
+	if err != nil {
+		var itself interface{ Logged() bool }
+		if errors.As(err, &itself) && itself.Logged() {
+			return
+		}
 	}
 	now := time.Now()
 	l.mu.Lock()

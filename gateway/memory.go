@@ -84,7 +84,7 @@ const memoryPerAnswerByte = 6
 // there is no room for them.
 type holding struct {
 	io.ReadCloser
-	held *held
+	held held
 	read int64 // since the last reset
 }
 
