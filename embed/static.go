@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/internal/safetensors"
@@ -27,7 +28,6 @@ type Static struct {
 	dim     int
 	vectors []byte    // V×d int8s, in the memory of the file
 	scale   []float32 // V: the token's weight times the step of its int8s
-	often   []float32 // the first rows of vectors times their scale, K×d
 	about   Provenance
 	ids     sync.Pool // of *[]int32
 }
@@ -115,12 +115,6 @@ func ParseStatic(data []byte) (*Static, error) {
 		}
 	}
 	s.dim = len(s.vectors) / len(words)
-	s.often = make([]float32, 0, min(oftenUsed, len(words))*s.dim)
-	for id := range min(oftenUsed, len(words)) {
-		for _, v := range s.row(int32(id)) {
-			s.often = append(s.often, s.scale[id]*float32(int8(v)))
-		}
-	}
 	sum := sha256.Sum256(data)
 	s.id = "static@" + hex.EncodeToString(sum[:6])
 	return s, nil
@@ -163,28 +157,11 @@ func (s *Static) append(dst []float32, text string) []float32 {
 		dst = append(dst, 0)
 	}
 	sum := dst[start:]
-	for _, id := range *pooled {
-		if at := int(id) * s.dim; at < len(s.often) {
-			blas.Saxpy(s.dim, 1, s.often[at:], 1, sum, 1)
-			continue
-		}
-		scale := s.scale[id]
-		for k, v := range s.row(id) {
-			sum[k] += scale * float32(int8(v))
-		}
-	}
+	dot.AddInt8Rows(sum, s.vectors, *pooled, s.scale)
 	s.ids.Put(pooled)
 	normalize(sum)
 	return dst
 }
-
-// oftenUsed is how many rows are kept multiplied by their scale, which takes 2 MB
-// for the default table. BERT's vocabulary begins with characters and the most
-// frequent words, which make up four in five tokens of a text.
-const oftenUsed = 4096
-
-// row is the vector of a token, in multiples of its scale.
-func (s *Static) row(id int32) []byte { return s.vectors[int(id)*s.dim:][:s.dim] }
 
 // normalize scales v to unit length. It leaves zeros as they are.
 func normalize(v []float32) {

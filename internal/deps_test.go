@@ -58,7 +58,7 @@ var rules = map[string]rule{
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts; stores are behind its interfaces"},
 	"price":                {[]string{"internal/phrase", "", "internal/atomicfile", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
 	"internal/pricelist":   {[]string{"", "internal/readfile", "price"}, "other projects' price lists are read as data when someone asks for it; what bills does not depend on their forms"},
-	"embed":                {[]string{"internal/phrase", "", "internal/parallel", "internal/provider", "internal/readfile", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
+	"embed":                {[]string{"internal/phrase", "", "internal/dot", "internal/parallel", "internal/provider", "internal/readfile", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
 	"predict":              {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},
 	"dataset":              {[]string{"internal/phrase", "", "internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
 	"internal/exampledata": {[]string{"dataset"}, "an invented set is outcomes like any other; what is trained on them is not its business"},

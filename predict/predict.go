@@ -221,6 +221,8 @@ type workspace struct {
 	part          workspacePart
 	place         []int32   // novelty: where the query's words are in its key
 	sim           []float32 // novelty: similarity to each training query
+	bucket        []int32   // sparse: the buckets of the query's words
+	value         []float32 // sparse: and their weights
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.

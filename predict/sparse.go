@@ -6,8 +6,8 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/parallel"
-	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
@@ -240,21 +240,21 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 	w.y = grow(w.y, t)
 	clear(w.y)
 	norm, mask := l.norm(&x.Sparse), uint32(len(l.idf)-1)
+	w.bucket, w.value = w.bucket[:0], w.value[:0]
 	for k, j := range x.Sparse.Index {
 		j &= mask
 		v := x.Sparse.Value[k] * l.idf[j] * norm
-		blas32.Axpy(v, blas32.Vector{N: t, Inc: 1, Data: l.weights[int(j)*t:][:t]}, blas32.Vector{N: t, Inc: 1, Data: w.y})
+		w.bucket, w.value = append(w.bucket, int32(j)), append(w.value, v)
 	}
+	dot.AddRows(w.y, l.weights, w.bucket, w.value)
 	for c, y := range w.y {
 		raw[c] = l.mean[c] + float64(y)
 	}
 	for class := range len(l.seen) / len(l.idf) {
 		seen := l.seen[class*len(l.idf):][:len(l.idf)]
 		var sum float32
-		for k, j := range x.Sparse.Index {
-			j &= mask
-			v := x.Sparse.Value[k] * l.idf[j] * norm
-			sum += v * v / (seen[j] + float32(l.alpha[sideDifference]))
+		for k, j := range w.bucket {
+			sum += w.value[k] * w.value[k] / (seen[j] + float32(l.alpha[sideDifference]))
 		}
 		for m, c := range l.class {
 			if int(c) == class {
