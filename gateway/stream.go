@@ -249,11 +249,11 @@ func (s *stream) complete() bool {
 
 // note records what an event says about the answer.
 func (s *stream) note(c *wire.Chunk) {
-	if model := headerSafe(c.Model); model != "" {
-		s.a.UpstreamModel = model
+	if c.Model != s.a.UpstreamModel { // most events repeat it, and the ID
+		s.a.UpstreamModel = cmp.Or(headerSafe(c.Model), s.a.UpstreamModel)
 	}
-	if id := headerSafe(c.ID); id != "" {
-		s.a.AnswerID = id
+	if c.ID != s.a.AnswerID {
+		s.a.AnswerID = cmp.Or(headerSafe(c.ID), s.a.AnswerID)
 	}
 	s.finished += c.Finished
 	s.report.Add(c)

@@ -233,17 +233,16 @@ const maxName = 64
 // named notes a name that decides the price. The names of what is billed as usual are
 // noted as none.
 func named(field *string, name string) {
-	switch name = strings.ToLower(name); {
-	case name == "" || len(name) > maxName:
-	case usual[name]:
+	if name == "" || len(name) > maxName {
+		return
+	}
+	switch name = strings.ToLower(name); name {
+	case "default", "standard", "auto", "on_demand", "global", "not_available":
 		*field = ""
 	default:
 		*field = name
 	}
 }
-
-// usual are the names of the service tier, speed and region that prices are for.
-var usual = map[string]bool{"default": true, "standard": true, "auto": true, "on_demand": true, "global": true, "not_available": true}
 
 // used notes how often a tool was used so far.
 func (r *Report) used(tool string, v gjson.Result) {

@@ -53,7 +53,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 		return a, false
 	}
 	var parts, status, inner gjson.Result
-	whole := Chunk{api: api}
+	whole, partsKey := Chunk{api: api}, answerKey[api]
 	answer := gjson.ParseBytes(body)
 	answer.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
@@ -69,7 +69,7 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 			whole.tier = v.Str
 		case "x_groq":
 			inner = v.Get("usage")
-		case answerKey[api]:
+		case partsKey:
 			parts = v
 		}
 		return true
@@ -84,32 +84,29 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 	}
 	whole.miss = cacheMiss(api, answer)
 	a.Report.Add(&whole)
-	var text []byte
-	add := func(s string) {
-		text = append(text, s...)
-	}
 	if api == Embeddings { // the answer is long and has no text
 		return a, parts.IsArray()
 	}
+	var text pieces
 	elements(parts, func(part gjson.Result) {
 		switch api {
 		case Chat:
-			text, _ = addDelta(part.Get("message"), text)
+			text.addDelta(part.Get("message"))
 		case Messages:
-			add(part.Get("text").Str)
-			add(part.Get("thinking").Str)
-			add(part.Get("name").Str)
-			add(part.Get("input").Raw)
+			text.add(part.Get("text").Str)
+			text.add(part.Get("thinking").Str)
+			text.add(part.Get("name").Str)
+			text.add(part.Get("input").Raw)
 		case Responses:
 			elements(part.Get("content"), func(content gjson.Result) {
-				add(content.Get("text").Str)
-				add(content.Get("refusal").Str)
+				text.add(content.Get("text").Str)
+				text.add(content.Get("refusal").Str)
 			})
-			add(part.Get("name").Str)
-			add(argumentsOf(part.Get("arguments")))
+			text.add(part.Get("name").Str)
+			text.add(argumentsOf(part.Get("arguments")))
 		}
 	})
-	a.Text = string(text)
+	a.Text = text.String()
 	switch {
 	case !parts.IsArray(), api == Responses && (status.Str == "failed" || status.Str == "cancelled"), api == Chat && !parts.Get("0").IsObject():
 		return a, false
@@ -120,19 +117,44 @@ func ReadAnswer(api API, body []byte) (a Answer, ok bool) {
 // answerKey holds the key of the parts of a whole answer.
 var answerKey = map[API]string{Chat: "choices", Messages: "content", Responses: "output", Embeddings: "data"}
 
-// addDelta appends the text of a chat message or of a part of one, with reasoning
-// first. more reports whether it contains more than text.
-func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
-	var thought, content, refusal, called string
+// pieces is a text made of parts. It copies nothing as long as there is only one, as in
+// most events of a stream.
+type pieces struct {
+	only string
+	all  []byte // nil: there is at most one part
+}
+
+func (t *pieces) add(part string) {
+	switch {
+	case part == "":
+	case t.all != nil:
+		t.all = append(t.all, part...)
+	case t.only == "":
+		t.only = part
+	default:
+		t.all = append([]byte(t.only), part...)
+	}
+}
+
+func (t *pieces) String() string {
+	if t.all != nil {
+		return string(t.all)
+	}
+	return t.only
+}
+
+// addDelta adds the text of a chat message or of a part of one, with reasoning first.
+// more reports whether it contains more than text.
+func (t *pieces) addDelta(m gjson.Result) (more bool) {
+	var thought, refusal, called string
+	var content pieces
 	var calls gjson.Result
 	m.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "reasoning_content", "reasoning", "reasoning_text": // some servers send it under both names
 			thought = cmp.Or(thought, value.Str)
 		case "content":
-			if content = value.Str; value.IsArray() {
-				eachContent(value, func(_ saidKind, part string) { content += part })
-			}
+			eachContent(value, func(_ saidKind, part string) { content.add(part) })
 		case "refusal":
 			refusal = value.Str
 		case "tool_calls":
@@ -143,16 +165,18 @@ func addDelta(m gjson.Result, text []byte) (_ []byte, more bool) {
 		}
 		return true
 	})
-	text = append(append(append(text, thought...), content...), refusal...)
+	t.add(thought)
+	t.add(content.String())
+	t.add(refusal)
 	elements(calls, func(call gjson.Result) {
 		more = true
-		text = append(text, call.Get("function.name").Str...)
-		text = append(text, argumentsOf(call.Get("function.arguments"))...)
+		t.add(call.Get("function.name").Str)
+		t.add(argumentsOf(call.Get("function.arguments")))
 	})
-	if !calls.Get("0").Exists() {
-		text = append(text, called...)
+	if called != "" && !calls.Get("0").Exists() {
+		t.add(called)
 	}
-	return text, more
+	return more
 }
 
 // Chunk holds what a gateway needs to know about one event of a stream.
@@ -208,7 +232,7 @@ func ReadChunk(api API, e Event) (c Chunk, ok bool) {
 
 func readChatChunk(v gjson.Result) Chunk {
 	c := Chunk{api: Chat}
-	var text []byte
+	var text pieces
 	v.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "error":
@@ -232,7 +256,7 @@ func readChatChunk(v gjson.Result) Chunk {
 			c.tier = value.Str
 		case "choices":
 			elements(value, func(choice gjson.Result) {
-				text = c.choice(choice, text)
+				c.choice(choice, &text)
 			})
 		}
 		return true
@@ -240,29 +264,25 @@ func readChatChunk(v gjson.Result) Chunk {
 	if c.Err != nil {
 		return c
 	}
-	c.Text = string(text)
+	c.Text = text.String()
 	c.Content = c.Content || c.Finished > 0 || c.Text != ""
 	return c
 }
 
-// choice reads one choice of a chunk, and appends its text.
-func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
+// choice reads one choice of a chunk, and adds its text.
+func (c *Chunk) choice(choice gjson.Result, text *pieces) {
 	choice.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "message": // of servers that send the answer in one chunk
 			if value.IsObject() && !choice.Get("delta").IsObject() {
-				var more bool
-				text, more = addDelta(value, text)
-				c.Content = c.Content || more
+				c.Content = text.addDelta(value) || c.Content
 			}
 		case "finish_reason":
 			if value.Str != "" {
 				c.Finished++
 			}
 		case "delta":
-			var more bool
-			text, more = addDelta(value, text)
-			c.Content = c.Content || more
+			c.Content = text.addDelta(value) || c.Content
 		case "usage": // Moonshot
 			if value.IsObject() && !c.usage.IsObject() {
 				c.usage = value
@@ -270,7 +290,6 @@ func (c *Chunk) choice(choice gjson.Result, text []byte) []byte {
 		}
 		return true
 	})
-	return text
 }
 
 func readMessagesChunk(v gjson.Result) Chunk {
