@@ -135,6 +135,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	}
 	g.routes.Store(r)
 	g.metrics.started()
+	g.metrics.serves(nil, r, g.breakers)
 	price.CountTokens("warm") // builds the vocabulary
 	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
 		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) })
@@ -173,6 +174,7 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 	}
 	old := g.routes.Swap(r)
 	g.metrics.reload(true)
+	g.metrics.serves(old, r, g.breakers)
 	for _, p := range old.providers {
 		p.CloseIdleConnections()
 	}

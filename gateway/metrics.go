@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
 	"github.com/carrot-router/carrot/record"
 )
@@ -26,7 +27,12 @@ type metrics struct {
 	inFlight   *prometheus.GaugeVec
 	requests   *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
+	decided    *prometheus.CounterVec
 	decisions  *prometheus.HistogramVec
+	novelty    *prometheus.HistogramVec
+	abstained  *prometheus.CounterVec
+	shadowCost *prometheus.CounterVec
+	shadowGood *prometheus.CounterVec
 	overheads  prometheus.Histogram
 	attempts   *prometheus.CounterVec
 	tokens     *prometheus.CounterVec
@@ -38,18 +44,24 @@ type metrics struct {
 	firstToken *prometheus.HistogramVec
 	costRatio  *prometheus.HistogramVec
 	tokenRatio *prometheus.HistogramVec
+	intervals  *prometheus.CounterVec
+	costSums   *prometheus.CounterVec
+	tokenSums  *prometheus.CounterVec
 	factors    *prometheus.GaugeVec
 	fallbacks  *prometheus.CounterVec
 	breakers   *prometheus.GaugeVec
 	reloads    *prometheus.CounterVec
 	reloaded   prometheus.Gauge
+	reloadedOK prometheus.Gauge
 	rejections *prometheus.CounterVec
 	narrowed   *prometheus.CounterVec
 
 	// Looking up labels costs more than counting, so the results are kept.
 	ends     lookup[endKey, endSeries]
 	models   lookup[modelKey, *modelSeries]
-	policies lookup[string, prometheus.Observer]
+	choices  lookup[choiceKey, prometheus.Counter]
+	policies lookup[string, policySeries]
+	shadows  lookup[string, shadowSeries]
 	spenders lookup[spenderKey, prometheus.Counter]
 }
 
@@ -74,6 +86,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		requests: add.counter("carrot_requests_total", "Requests answered, by the status sent to the client.", "api", "policy", "status"),
 		// A·(P+1) histograms
 		duration: add.histogram("carrot_request_duration_seconds", "Time from a request's arrival to the end of its answer.", upstreamBuckets, "api", "policy"),
+		// (10·P+1)·M: ten reasons if a policy decides, and one if a model was named
+		decided: add.counter("carrot_decisions_total", "Decisions, by the model that came first and the reason for it. Dry runs are not counted, and neither are fallbacks after a failed call.", "policy", "model", "reason"),
+		// P+1 histograms
+		novelty: add.histogram("carrot_novelty", "How unlike the router's training data the prompts are: the share of training prompts that were less novel. Prompts like the training data have values that are spread evenly from 0 to 1.", noveltyBuckets, "policy"),
+		// P+1
+		abstained: add.counter("carrot_abstentions_total", "Decisions by each model's mean alone, because the prompt was too unlike the training data.", "policy"),
+		// P·2
+		shadowCost: add.counter("carrot_shadow_estimated_cost_usd_total", "Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router). Requests where one of them is unknown are left out.", "policy", "choice"),
+		// P·2
+		shadowGood: add.counter("carrot_shadow_estimated_quality_total", "Sum of the estimated qualities for the requests that carrot_shadow_estimated_cost_usd_total counts (choice: default, router).", "policy", "choice"),
 		// P+1 histograms
 		decisions: add.histogram("carrot_decision_duration_seconds", "Time taken to decide on a candidate.", decisionBuckets, "policy"),
 		// 1 histogram
@@ -98,16 +120,24 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		costRatio: add.histogram("carrot_cost_estimate_ratio", "Cost of a served call divided by its estimate.", ratioBuckets, "model"),
 		// M histograms
 		tokenRatio: add.histogram("carrot_output_tokens_estimate_ratio", "Output tokens of a served call divided by their estimate.", ratioBuckets, "model"),
+		// M·4
+		intervals: add.counter("carrot_estimate_intervals_total", "Served calls whose cost or output tokens (quantity: cost, output_tokens) were at most, or above, the 90% quantile of their estimate (truth: within, above).", "model", "quantity", "truth"),
+		// M·2
+		costSums: add.counter("carrot_compared_cost_usd_total", "Cost of the served calls for which both the cost and its estimate are known (value: true, estimated).", "model", "value"),
+		// M·4
+		tokenSums: add.counter("carrot_compared_tokens_total", "Tokens of the served calls for which the provider reported them and an estimate is known (kind: input, output; value: true, estimated).", "model", "kind", "value"),
 		// M
 		factors: add.gauge("carrot_input_token_factor", "Input tokens that a model counts for each token of the gateway's own count, as learned.", "model"),
 		// M·10: about ten reasons
 		fallbacks: add.counter("carrot_fallbacks_total", "Fallbacks from a model to the next one.", "from", "why"),
-		// M
-		breakers: add.gauge("carrot_breaker_state", "State of a circuit breaker: 0 closed, 1 half open, 2 open.", "provider", "model"),
+		// M; here, model is the provider's name of the model, since candidates share breakers
+		breakers: add.gauge("carrot_breaker_state", "State of a circuit breaker: 0 closed, 1 half open, 2 open. The model is named as the provider names it.", "provider", "model"),
 		// 2
 		reloads: add.counter("carrot_config_reloads_total", "Reloads of the configuration.", "result"),
 		// 1
 		reloaded: add.gauge("carrot_config_last_reload_success_timestamp_seconds", "Time of the last successful reload of the configuration.").WithLabelValues(),
+		// 1
+		reloadedOK: add.gauge("carrot_config_last_reload_successful", "Whether the last reload of the configuration was successful: 1 or 0.").WithLabelValues(),
 		// 10: about ten reasons
 		rejections: add.counter("carrot_rejected_requests_total", "Requests that the gateway refused.", "why"),
 		// 35: the fields in noted, and other
@@ -194,10 +224,10 @@ type modelKey struct{ provider, model string }
 type modelSeries struct {
 	attempts             map[record.Outcome]prometheus.Counter
 	tokens               [5]prometheus.Counter // in the order of tokenKinds
-	cost, estimated      prometheus.Counter
+	cost                 prometheus.Counter
 	unknown              prometheus.Counter
 	upstream, firstToken prometheus.Observer
-	costRatio, outRatio  prometheus.Observer
+	comparison           comparison
 }
 
 type spenderKey struct{ client, policy string }
@@ -252,16 +282,6 @@ func (m *metrics) end(api wire.API, policy string, status int, seconds float64) 
 	s.duration.Observe(seconds)
 }
 
-// decided counts a decision and how long it took.
-func (m *metrics) decided(policy string, d time.Duration) {
-	if m == nil {
-		return
-	}
-	m.policies.get(policyLabel(policy), func(p string) prometheus.Observer {
-		return m.decisions.WithLabelValues(p)
-	}).Observe(d.Seconds())
-}
-
 // attempt counts a call that is over.
 func (m *metrics) attempt(a *record.Attempt) {
 	if m == nil {
@@ -290,28 +310,7 @@ func (m *metrics) attempt(a *record.Attempt) {
 	if a.Stream && a.FirstToken > 0 {
 		s.firstToken.Observe(a.FirstToken.Seconds())
 	}
-	s.compare(a)
-}
-
-// compare compares the cost and the tokens of a served call with their estimates, unless
-// the gateway counted the tokens itself.
-func (s *modelSeries) compare(a *record.Attempt) {
-	e := a.Estimate()
-	if a.Outcome != record.Served || e == nil {
-		return
-	}
-	if e.Cost > 0 {
-		s.estimated.Add(e.Cost.Float())
-	}
-	if a.Estimated {
-		return
-	}
-	if e.Cost > 0 && !a.CostUnknown {
-		s.costRatio.Observe(a.Cost.Float() / e.Cost.Float())
-	}
-	if e.OutputTokens > 0 {
-		s.outRatio.Observe(float64(a.Usage.Output+a.Usage.Reasoning) / e.OutputTokens)
-	}
+	s.comparison.add(a)
 }
 
 // series returns the series of a model.
@@ -319,12 +318,10 @@ func (m *metrics) series(k modelKey) *modelSeries {
 	s := &modelSeries{
 		attempts:   map[record.Outcome]prometheus.Counter{},
 		cost:       m.cost.WithLabelValues(k.provider, k.model),
-		estimated:  m.estimated.WithLabelValues(k.provider, k.model),
 		unknown:    m.unknown.WithLabelValues(k.provider, k.model),
 		upstream:   m.upstream.WithLabelValues(k.provider, k.model),
 		firstToken: m.firstToken.WithLabelValues(k.provider, k.model),
-		costRatio:  m.costRatio.WithLabelValues(k.model),
-		outRatio:   m.tokenRatio.WithLabelValues(k.model),
+		comparison: m.comparison(k),
 	}
 	for _, o := range outcomes {
 		s.attempts[o] = m.attempts.WithLabelValues(k.provider, k.model, string(o))
@@ -356,12 +353,43 @@ func (m *metrics) breaker(provider, model string, state int) {
 	}
 }
 
-// started sets the time of the first configuration.
+// started says that the configuration was read successfully.
 func (m *metrics) started() {
 	if m != nil {
 		m.reloaded.SetToCurrentTime()
+		m.reloadedOK.Set(1)
 	}
 }
+
+// serves begins the series of a configuration whose first increase matters, and sets the
+// states of the breakers that it adds and, compared with the one before it, no longer
+// has. was may be nil.
+func (m *metrics) serves(was, now *routes, breakers *provider.Breakers) {
+	if m == nil {
+		return
+	}
+	before, after := map[modelKey]bool{}, map[modelKey]bool{}
+	if was != nil {
+		for _, c := range was.all() {
+			before[breakerOf(c)] = true
+		}
+	}
+	for _, c := range now.all() {
+		m.unknown.WithLabelValues(c.target().provider.Name, c.Name)
+		k := breakerOf(c)
+		if after[k] = true; !before[k] {
+			m.breaker(k.provider, k.model, int(breakers.State(c.target().call())))
+		}
+	}
+	for k := range before {
+		if !after[k] {
+			m.breaker(k.provider, k.model, int(provider.Closed))
+		}
+	}
+}
+
+// breakerOf returns the labels of a candidate's breaker.
+func breakerOf(c *candidate) modelKey { return modelKey{c.target().provider.Name, c.target().model} }
 
 // reload counts a reload of the configuration.
 func (m *metrics) reload(ok bool) {
@@ -369,9 +397,10 @@ func (m *metrics) reload(ok bool) {
 	case m == nil:
 	case ok:
 		m.reloads.WithLabelValues("ok").Inc()
-		m.reloaded.SetToCurrentTime()
+		m.started()
 	default:
 		m.reloads.WithLabelValues("error").Inc()
+		m.reloadedOK.Set(0)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestMetrics(t *testing.T) {
 	m.begin(wire.Chat)
 	m.begin(wire.Messages)
 	m.end(wire.Chat, "auto:usd-per-quality=0.0123", 200, 0.7)
-	m.decided("auto:mu=0.5", 70*time.Microsecond)
+	m.chose("auto:mu=0.5", exampleChoice(), false)
 	m.overhead(300 * time.Microsecond)
 	m.fallback("large", "server")
 	m.breaker("openai", "large", 2)
@@ -64,7 +64,7 @@ carrot_attempts_total{model="large",outcome="client_gone",provider="openai"} 0
 carrot_attempts_total{model="large",outcome="failed",provider="openai"} 1
 carrot_attempts_total{model="large",outcome="refused",provider="openai"} 0
 carrot_attempts_total{model="large",outcome="served",provider="openai"} 2
-# HELP carrot_breaker_state State of a circuit breaker: 0 closed, 1 half open, 2 open.
+# HELP carrot_breaker_state State of a circuit breaker: 0 closed, 1 half open, 2 open. The model is named as the provider names it.
 # TYPE carrot_breaker_state gauge
 carrot_breaker_state{model="large",provider="openai"} 2
 # HELP carrot_client_cost_usd_total Cost of a client's calls.
@@ -167,7 +167,7 @@ func TestNilMetrics(t *testing.T) {
 	var m *metrics
 	m.begin(wire.Chat)
 	m.end(wire.Chat, "auto", 200, 1)
-	m.decided("auto", 1)
+	m.chose("auto", exampleChoice(), false)
 	m.attempt(exampleAttempt())
 	m.overhead(1)
 	m.fallback("a", "b")
@@ -179,12 +179,13 @@ func TestNilMetrics(t *testing.T) {
 // BenchmarkMetrics measures everything that is counted for one request.
 func BenchmarkMetrics(b *testing.B) {
 	m, _ := newMetrics(prometheus.NewRegistry())
-	a := exampleAttempt()
+	a, h := exampleAttempt(), exampleChoice()
+	a.Outcome, a.Estimated = record.Served, false
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			m.begin(wire.Chat)
-			m.decided("balanced", 70*time.Microsecond)
+			m.chose("balanced", h, false)
 			m.overhead(250 * time.Microsecond)
 			m.attempt(a)
 			m.end(wire.Chat, "balanced", 200, 1.5)

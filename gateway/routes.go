@@ -141,6 +141,11 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	return r, nil
 }
 
+// all returns the candidates and the embedding models.
+func (r *routes) all() []*candidate {
+	return slices.AppendSeq(slices.Clone(r.candidates), maps.Values(r.embeddings))
+}
+
 // meanQualities returns the mean quality of each candidate, by name: that of the model
 // whose estimates it uses. If none is known, it returns the expected qualities for an
 // empty query, which is as unlike the training queries as possible.

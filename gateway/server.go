@@ -219,7 +219,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		}
 	}
 	endSpan(r.choice.decision, s.policyName(), string(r.choice.reason))
-	x.g.metrics.decided(s.policyName(), r.choice.decidedIn)
+	x.g.metrics.chose(s.policyName(), r.choice, dry)
 	return r, nil
 }
 

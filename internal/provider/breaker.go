@@ -40,10 +40,16 @@ const (
 // String returns "closed", "half-open" or "open".
 func (s BreakerState) String() string { return gobreaker.State(s).String() }
 
-// IsOpen reports whether calls of a target are refused at the moment.
-func (b *Breakers) IsOpen(t Target) bool {
-	return b != nil && b.get(t).State() == gobreaker.StateOpen
+// State returns the state of a target's breaker.
+func (b *Breakers) State(t Target) BreakerState {
+	if b == nil {
+		return Closed
+	}
+	return BreakerState(b.get(t).State())
 }
+
+// IsOpen reports whether calls of a target are refused at the moment.
+func (b *Breakers) IsOpen(t Target) bool { return b.State(t) == Open }
 
 // allow reports whether a target may be called. If so, done must be called with
 // the result.
