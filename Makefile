@@ -90,11 +90,11 @@ cover: ## Show test coverage by package and write .cache/cover.out
 
 .PHONY: docs
 docs: ## Write the generated documentation
-	$(GO) test ./cmd/carrot -run "^Test(CLI|Config)?Docs\$$" -count 1 -update
+	$(GO) test ./cmd/carrot -run "^Test(CLI|Config|Metrics)?Docs\$$" -count 1 -update
 
 .PHONY: docs-check
 docs-check: ## Fail if the generated documentation is stale
-	$(GO) test ./cmd/carrot -run "^Test(CLI|Config)?Docs\$$" -count 1
+	$(GO) test ./cmd/carrot -run "^Test(CLI|Config|Metrics)?Docs\$$" -count 1
 
 .PHONY: build
 build: ## Build the program as ./carrot

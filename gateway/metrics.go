@@ -109,7 +109,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		// M
 		unknown: add.counter("carrot_unknown_cost_total", "Calls whose cost is unknown, because they used tokens without a price.", "provider", "model"),
 		// M
-		estimated: add.counter("carrot_estimated_cost_usd_total", "Expected cost of the calls that were served.", "provider", "model"),
+		estimated: add.counter("carrot_estimated_cost_usd_total", "Estimated cost of the calls that were served, also of those whose cost is unknown or follows from tokens that the gateway counted.", "provider", "model"),
 		// (C+1)·(P+1)
 		clientCost: add.counter("carrot_client_cost_usd_total", "Cost of a client's calls.", "client", "policy"),
 		// M histograms

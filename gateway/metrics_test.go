@@ -77,7 +77,7 @@ carrot_config_reloads_total{result="ok"} 0
 # HELP carrot_cost_usd_total Cost of calls.
 # TYPE carrot_cost_usd_total counter
 carrot_cost_usd_total{model="large",provider="openai"} 0.007000000004
-# HELP carrot_estimated_cost_usd_total Expected cost of the calls that were served.
+# HELP carrot_estimated_cost_usd_total Estimated cost of the calls that were served, also of those whose cost is unknown or follows from tokens that the gateway counted.
 # TYPE carrot_estimated_cost_usd_total counter
 carrot_estimated_cost_usd_total{model="large",provider="openai"} 0.003500000002
 # HELP carrot_fallbacks_total Fallbacks from a model to the next one.

@@ -195,10 +195,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 			return openErr
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		registry.MustRegister(
-			rows("carrot_records_lost_total", "Attempts that could not be written to the record file.", file.Lost),
-			rows("carrot_records_pruned_total", "Rows in rotated record files that were deleted.", file.Pruned),
-		)
+		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
 	s.bound, s.serving = config, config
@@ -232,9 +229,15 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
 }
 
-// rows is a counter of rows in record files.
-func rows(name, help string, count func() int64) prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
+// recordMetrics returns the metrics of the record file.
+func recordMetrics(file *record.JSONL) []prometheus.Collector {
+	rows := func(name, help string, count func() int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
+	}
+	return []prometheus.Collector{
+		rows("carrot_records_lost_total", "Attempts that could not be written to the record file.", file.Lost),
+		rows("carrot_records_pruned_total", "Rows in rotated record files that were deleted.", file.Pruned),
+	}
 }
 
 // reload applies a new configuration. If it is wrong, nothing changes.

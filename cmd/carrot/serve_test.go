@@ -210,6 +210,7 @@ models:
 	if err != nil || !strings.Contains(string(metrics), `carrot_requests_total`) || !strings.Contains(string(metrics), "go_goroutines") {
 		t.Errorf("%v: metrics are\n%.2000s", err, metrics)
 	}
+	checkDocumented(t, metrics)
 	http.DefaultClient.CloseIdleConnections()
 	if status := stop(); status != 0 {
 		t.Errorf("status %d when stopped:\n%s", status, log)
