@@ -32,7 +32,7 @@ type metrics struct {
 	novelty    *prometheus.HistogramVec
 	abstained  *prometheus.CounterVec
 	shadowCost *prometheus.CounterVec
-	shadowGood *prometheus.CounterVec
+	shadowQual *prometheus.CounterVec
 	overheads  prometheus.Histogram
 	attempts   *prometheus.CounterVec
 	tokens     *prometheus.CounterVec
@@ -95,7 +95,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		// P·2
 		shadowCost: add.counter("carrot_shadow_estimated_cost_usd_total", "Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router). Requests where one of them is unknown are left out.", "policy", "choice"),
 		// P·2
-		shadowGood: add.counter("carrot_shadow_estimated_quality_total", "Sum of the estimated qualities for the requests that carrot_shadow_estimated_cost_usd_total counts (choice: default, router).", "policy", "choice"),
+		shadowQual: add.counter("carrot_shadow_estimated_quality_total", "Sum of the estimated qualities for the requests that carrot_shadow_estimated_cost_usd_total counts (choice: default, router).", "policy", "choice"),
 		// P+1 histograms
 		decisions: add.histogram("carrot_decision_duration_seconds", "Time taken to decide on a candidate.", decisionBuckets, "policy"),
 		// 1 histogram

@@ -71,7 +71,7 @@ func (m *metrics) shadowed(policy string, d *carrot.Decision, first string) {
 	}
 	s := m.shadows.get(policy, func(p string) (s shadowSeries) {
 		for i, choice := range [2]string{"default", "router"} {
-			s.cost[i], s.quality[i] = m.shadowCost.WithLabelValues(p, choice), m.shadowGood.WithLabelValues(p, choice)
+			s.cost[i], s.quality[i] = m.shadowCost.WithLabelValues(p, choice), m.shadowQual.WithLabelValues(p, choice)
 		}
 		return s
 	})
