@@ -165,7 +165,7 @@ func (j *JSONL) Record(_ context.Context, a *Attempt) error {
 		return errors.New("record: the file was not opened with OpenJSONL")
 	}
 	scratch := lines.Get().(*[]byte)
-	line := append(bounded(a).AppendJSON((*scratch)[:0]), '\n')
+	line := append(a.Bounded().AppendJSON((*scratch)[:0]), '\n')
 	err := j.append(line)
 	if cap(line) <= flushBytes {
 		*scratch = line

@@ -18,9 +18,12 @@ const (
 	maxError = 4 << 10
 )
 
-// bounded returns the attempt with its texts cut to their limits, which is a itself if
-// they are short enough. Names from the configuration, such as models and clients, are not cut.
-func bounded(a *Attempt) *Attempt {
+// Bounded returns the attempt with the texts that clients and providers write cut to
+// their limits: names and ids to 256 bytes, error messages to 4 KiB. What is cut ends with
+// "…" and its full length. It is a itself if nothing is too long. Recorders keep what
+// Bounded returns, so that nobody can fill them; names from the configuration, such as
+// models and clients, prompts and answers are not cut.
+func (a *Attempt) Bounded() *Attempt {
 	if len(a.RequestID) <= maxName && len(a.Session) <= maxName && len(a.UpstreamModel) <= maxName &&
 		len(a.AnswerID) <= maxName && len(a.UpstreamRequestID) <= maxName && len(a.ErrorCode) <= maxName && len(a.Error) <= maxError {
 		return a

@@ -1,0 +1,597 @@
+// Package journal is a queue of entries in files of a local disk. An entry survives the
+// end of the process once [Journal.Append] has returned, and the end of the machine a
+// moment later. A single reader takes entries out in order, says up to where it has taken
+// care of them, and continues from there after a restart.
+//
+// A journal is a folder of segments, files of equal size that are allocated before they
+// are needed, so that a full disk does not stop a journal at once. A segment that was
+// read is used again.
+package journal
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrFull is returned by [Journal.Append] if no space is left on the disk.
+var ErrFull = errors.New("the journal is full: no space is left on its disk")
+
+// errBusy says that another process has the journal open.
+var errBusy = errors.New("another process uses it")
+
+// Options change how a journal works. The zero value has the defaults.
+type Options struct {
+	Segment int64         // bytes of a segment; default 8 MiB
+	Reserve int64         // bytes that are allocated in advance, at least two segments; default 64 MiB
+	Sync    time.Duration // how long an entry may stay unsynchronised with the disk; default 200 ms
+}
+
+// Position is a place in a journal. Positions of one journal are ordered by Segment, then
+// by Offset; the zero value is before all entries.
+type Position struct {
+	Segment int64 // its number, rising
+	Offset  int64 // in bytes
+}
+
+// Compare returns -1, 0 or 1 as p is before, at or after q.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Segment, q.Segment), cmp.Compare(p.Offset, q.Offset))
+}
+
+// Journal is an open journal. Its methods are safe for concurrent use, but only one
+// reader may use Read and Release.
+type Journal struct {
+	dir  string
+	id   string
+	o    Options
+	lock *os.File
+
+	mu      sync.Mutex
+	file    *os.File // of the last segment, which is written
+	last    int64    // its number; 0: none is written yet
+	size    int64    // bytes written to it
+	limit   int64    // its length
+	frame   []byte   // reused
+	sealed  []sealed // segments before it that are not released, in order
+	spare   []string // allocated files that are not in use
+	spares  int      // the highest number of a spare file
+	pending int64    // bytes that are not released
+	dirty   bool
+	broken  error // nothing can be written any more
+	closed  bool
+
+	more    chan struct{} // has an element after an append
+	stop    chan struct{}
+	stopped chan struct{}
+
+	readFile *os.File // of the reader
+	reading  int64    // its number
+	read     *bufio.Reader
+}
+
+// sealed is a segment that is complete.
+type sealed struct{ number, size int64 }
+
+const (
+	magic      = "carrotj1"
+	headerSize = int64(len(magic)) + 8 // with the number of the segment
+	frameSize  = 8                     // length and checksum before each entry
+	// maxEntry is the longest entry, in bytes.
+	maxEntry = 1 << 30
+)
+
+var table = crc32.MakeTable(crc32.Castagnoli)
+
+// Open opens the journal in a folder, or begins one. Only one process may have it open.
+func Open(dir string, o Options) (_ *Journal, err error) {
+	o.Segment = cmp.Or(o.Segment, 8<<20)
+	o.Reserve = max(cmp.Or(o.Reserve, 64<<20), 2*o.Segment)
+	o.Sync = cmp.Or(o.Sync, 200*time.Millisecond)
+	if o.Segment <= headerSize+frameSize {
+		return nil, fmt.Errorf("open journal %s: a segment of %d bytes has no room", dir, o.Segment)
+	}
+	j := &Journal{dir: dir, o: o, more: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open journal %s: %w", dir, err)
+			if j.lock != nil {
+				j.lock.Close()
+			}
+		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if j.lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
+	if err := lockFile(j.lock); err != nil {
+		return nil, err
+	}
+	if err := j.identify(); err != nil {
+		return nil, err
+	}
+	if err := j.find(); err != nil {
+		return nil, err
+	}
+	if err := j.allocate(); err != nil {
+		return nil, err
+	}
+	go j.syncer()
+	return j, nil
+}
+
+// identify reads from the lock file the journal's ID and the number of its last segment,
+// which may be released, or begins a new journal.
+func (j *Journal) identify() error {
+	text, err := io.ReadAll(io.LimitReader(j.lock, 100))
+	if err != nil {
+		return err
+	}
+	if n, err := fmt.Sscanf(string(text), "%26s %016x\n", &j.id, &j.last); n == 2 && err == nil {
+		return nil
+	}
+	j.id, j.last = rand.Text(), 0
+	return errors.Join(j.sign(0), syncDir(j.dir))
+}
+
+// sign writes the number of the last segment. Numbers are never used twice, because
+// readers remember them.
+func (j *Journal) sign(number int64) error {
+	_, err := j.lock.WriteAt(fmt.Appendf(nil, "%s %016x\n", j.id, number), 0)
+	return errors.Join(err, j.lock.Sync())
+}
+
+// find finds the segments of earlier runs.
+func (j *Journal) find() error {
+	files, err := os.ReadDir(j.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, isSegment := strings.CutSuffix(f.Name(), ".segment")
+		if number, err := strconv.ParseInt(name, 16, 64); isSegment && err == nil {
+			size, err := j.measure(number)
+			if err != nil {
+				return err
+			}
+			j.sealed = append(j.sealed, sealed{number, size})
+			j.pending += size - headerSize
+			j.last = max(j.last, number)
+			continue
+		}
+		name, isSpare := strings.CutSuffix(f.Name(), ".spare")
+		if number, err := strconv.Atoi(name); isSpare && err == nil {
+			j.spares = max(j.spares, number)
+			if info, err := f.Info(); err == nil && info.Size() == j.o.Segment {
+				j.spare = append(j.spare, filepath.Join(j.dir, f.Name()))
+			} else if err := os.Remove(filepath.Join(j.dir, f.Name())); err != nil { // it was not completely allocated
+				return err
+			}
+		}
+	}
+	slices.SortFunc(j.sealed, func(a, b sealed) int { return cmp.Compare(a.number, b.number) })
+	return nil
+}
+
+// measure returns how many bytes of a segment are entries, with its header.
+func (j *Journal) measure(number int64) (int64, error) {
+	f, err := os.Open(j.segment(number))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 64<<10)
+	at := headerSize
+	if !readHeader(r, number) {
+		return at, nil // the process ended before it wrote the header
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	for {
+		entry, err := readEntry(r, number, nil, info.Size()-at)
+		if err != nil {
+			return at, nil // what was being written when the process ended
+		}
+		at += frameSize + int64(len(entry))
+	}
+}
+
+// allocate makes spare segments, as many as the reserve wants.
+func (j *Journal) allocate() error {
+	for used := int64(len(j.sealed) + len(j.spare)); (used+1)*j.o.Segment <= j.o.Reserve; used++ {
+		name, err := j.newSpare(j.o.Segment)
+		if err != nil {
+			return err
+		}
+		j.spare = append(j.spare, name)
+	}
+	return nil
+}
+
+// newSpare allocates a file of some length.
+func (j *Journal) newSpare(size int64) (string, error) {
+	j.spares++
+	name := filepath.Join(j.dir, strconv.Itoa(j.spares)+".spare")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	err = allocate(f, size)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(name))
+	}
+	return name, nil
+}
+
+func (j *Journal) segment(number int64) string {
+	return filepath.Join(j.dir, fmt.Sprintf("%016x.segment", number))
+}
+
+// ID identifies the journal. It stays the same for as long as its folder exists.
+func (j *Journal) ID() string { return j.id }
+
+// Pending returns how many bytes of the journal are not released.
+func (j *Journal) Pending() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.pending
+}
+
+// Append writes an entry to the journal. When it returns without an error, the entry is
+// with the operating system. If it returns one, which wraps [ErrFull] if the disk is full,
+// the entry is not in the journal.
+func (j *Journal) Append(entry []byte) error {
+	if len(entry) == 0 || len(entry) > maxEntry {
+		return fmt.Errorf("journal: an entry of %d bytes", len(entry))
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return fmt.Errorf("journal %s: %w", j.dir, fs.ErrClosed)
+	}
+	if j.broken != nil {
+		return j.broken
+	}
+	need := frameSize + int64(len(entry))
+	if j.file == nil || j.size+need > j.limit {
+		if err := j.next(need); err != nil {
+			return fmt.Errorf("journal %s: %w", j.dir, err)
+		}
+	}
+	frame := binary.LittleEndian.AppendUint32(j.frame[:0], uint32(len(entry)))
+	frame = binary.LittleEndian.AppendUint32(frame, checksum(j.last, entry))
+	frame = append(frame, entry...)
+	if j.frame = frame; cap(frame) > 1<<20 {
+		j.frame = nil
+	}
+	if _, err := j.file.WriteAt(frame, j.size); err != nil {
+		// Part of the entry may be there. The next one overwrites it.
+		if noSpace(err) {
+			err = errors.Join(ErrFull, err)
+		}
+		return fmt.Errorf("journal %s: %w", j.dir, err)
+	}
+	j.size += need
+	j.pending += need
+	j.dirty = true
+	select {
+	case j.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// next begins the next segment, which has room for an entry that needs that many bytes.
+// The caller holds mu.
+func (j *Journal) next(need int64) error {
+	size := j.o.Segment
+	var name string
+	var err error
+	switch {
+	case headerSize+need > size: // a segment for this entry alone
+		size = headerSize + need
+		name, err = j.newSpare(size)
+	case len(j.spare) > 0:
+		name, j.spare = j.spare[len(j.spare)-1], j.spare[:len(j.spare)-1]
+	default:
+		name, err = j.newSpare(size)
+	}
+	if err != nil {
+		if noSpace(err) {
+			return errors.Join(ErrFull, err)
+		}
+		return err
+	}
+	number := j.last + 1
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := j.sign(number); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	header := binary.LittleEndian.AppendUint64([]byte(magic), uint64(number))
+	_, err = f.WriteAt(header, 0)
+	if err == nil {
+		err = os.Rename(name, j.segment(number))
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := j.seal(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.file, j.last, j.size, j.limit = f, number, headerSize, size
+	return syncDir(j.dir)
+}
+
+// seal ends the segment that is written. The caller holds mu.
+func (j *Journal) seal() error {
+	if j.file == nil {
+		return nil
+	}
+	err := errors.Join(j.file.Sync(), j.file.Close())
+	j.sealed = append(j.sealed, sealed{j.last, j.size})
+	j.file, j.dirty = nil, false
+	return err
+}
+
+// syncer writes to the disk what was appended.
+func (j *Journal) syncer() {
+	defer close(j.stopped)
+	tick := time.NewTicker(j.o.Sync)
+	defer tick.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-tick.C:
+		}
+		j.mu.Lock()
+		f, dirty := j.file, j.dirty
+		if dirty {
+			j.dirty = false
+			f, _ = dup(f) // so that it may be sealed meanwhile
+		}
+		j.mu.Unlock()
+		if !dirty || f == nil {
+			continue
+		}
+		err := errors.Join(f.Sync(), f.Close())
+		if err != nil {
+			j.mu.Lock()
+			j.broken = fmt.Errorf("journal %s: synchronise with the disk: %w", j.dir, err) // after that, nobody knows what is there
+			j.mu.Unlock()
+		}
+	}
+}
+
+// Read returns entries after a position in order, and the position after the last of
+// them: at least one, and further ones up to about most bytes. If there is none, it waits
+// for one until ctx is done.
+func (j *Journal) Read(ctx context.Context, from Position, most int) (entries [][]byte, to Position, err error) {
+	to = from
+	for {
+		number, end, ok := j.readable(to)
+		if !ok {
+			if len(entries) > 0 {
+				return entries, to, nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil, from, ctx.Err()
+			case <-j.stop:
+				return nil, from, fmt.Errorf("journal %s: %w", j.dir, fs.ErrClosed)
+			case <-j.more:
+			}
+			continue
+		}
+		if number != to.Segment || to.Offset < headerSize {
+			to = Position{number, headerSize}
+		}
+		if err := j.seek(to, end); err != nil {
+			return nil, from, fmt.Errorf("journal %s: %w", j.dir, err)
+		}
+		for to.Offset < end && (len(entries) == 0 || most > 0) {
+			entry, err := readEntry(j.read, number, nil, end-to.Offset)
+			if err != nil {
+				j.forget()
+				return nil, from, fmt.Errorf("journal %s: segment %d at byte %d: %w", j.dir, number, to.Offset, err)
+			}
+			entries = append(entries, entry)
+			to.Offset += frameSize + int64(len(entry))
+			most -= len(entry)
+		}
+		if len(entries) > 0 && most <= 0 {
+			return entries, to, nil
+		}
+	}
+}
+
+// readable returns the segment of the first entry after a position, and where its entries
+// end. ok is false if there is none.
+func (j *Journal) readable(p Position) (number, end int64, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range j.sealed {
+		if (s.number > p.Segment && s.size > headerSize) || s.number == p.Segment && s.size > max(p.Offset, headerSize) {
+			return s.number, s.size, true
+		}
+	}
+	if j.file != nil && (j.last > p.Segment && j.size > headerSize || j.last == p.Segment && j.size > max(p.Offset, headerSize)) {
+		return j.last, j.size, true
+	}
+	return 0, 0, false
+}
+
+// seek prepares the reader to read from a position to the end of what is written.
+func (j *Journal) seek(p Position, end int64) error {
+	if j.readFile == nil || j.reading != p.Segment {
+		j.forget()
+		f, err := os.Open(j.segment(p.Segment))
+		if err != nil {
+			return err
+		}
+		j.readFile, j.reading = f, p.Segment
+	}
+	if j.read == nil {
+		j.read = bufio.NewReaderSize(nil, 64<<10)
+	}
+	j.read.Reset(io.NewSectionReader(j.readFile, p.Offset, end-p.Offset))
+	return nil
+}
+
+// forget closes the reader's file.
+func (j *Journal) forget() {
+	if j.readFile != nil {
+		j.readFile.Close()
+		j.readFile = nil
+	}
+}
+
+// Release says that the entries before a position are taken care of. Their segments are
+// used again, or removed if there are enough.
+func (j *Journal) Release(p Position) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var err error
+	released := false
+	for len(j.sealed) > 0 && (j.sealed[0].number < p.Segment || j.sealed[0].number == p.Segment && j.sealed[0].size <= p.Offset) {
+		err = errors.Join(err, j.reuse(j.sealed[0].number))
+		j.sealed = j.sealed[1:]
+		released = true
+	}
+	left := slices.Clone(j.sealed)
+	if j.file != nil {
+		left = append(left, sealed{j.last, j.size})
+	}
+	j.pending = 0
+	for _, s := range left {
+		j.pending += max(s.size-max(headerSize, offsetIn(p, s.number)), 0)
+	}
+	if released {
+		err = errors.Join(err, syncDir(j.dir))
+	}
+	if err != nil {
+		return fmt.Errorf("journal %s: release: %w", j.dir, err)
+	}
+	return nil
+}
+
+// offsetIn returns where a position is in a segment: at the beginning, within it, or
+// beyond its end.
+func offsetIn(p Position, number int64) int64 {
+	switch {
+	case p.Segment < number:
+		return 0
+	case p.Segment > number:
+		return 1 << 62
+	}
+	return p.Offset
+}
+
+// reuse makes a segment a spare file or removes it. The caller holds mu.
+func (j *Journal) reuse(number int64) error {
+	name := j.segment(number)
+	if j.readFile != nil && j.reading == number {
+		j.forget()
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if inUse := int64(len(j.sealed) + len(j.spare)); info.Size() != j.o.Segment || inUse*j.o.Segment > j.o.Reserve {
+		return os.Remove(name)
+	}
+	j.spares++
+	spare := filepath.Join(j.dir, strconv.Itoa(j.spares)+".spare")
+	if err := os.Rename(name, spare); err != nil {
+		return err
+	}
+	j.spare = append(j.spare, spare)
+	return nil
+}
+
+// Close writes everything to the disk and closes the journal. What is not released is
+// read when it is opened again. Further calls have no effect.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closed = true
+	j.mu.Unlock()
+	close(j.stop)
+	<-j.stopped
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.seal()
+	j.forget()
+	if err = errors.Join(err, j.lock.Close()); err != nil {
+		return fmt.Errorf("close journal %s: %w", j.dir, err)
+	}
+	return nil
+}
+
+func checksum(segment int64, entry []byte) uint32 {
+	var number [8]byte // entries of a segment that is used again are not valid in it
+	binary.LittleEndian.PutUint64(number[:], uint64(segment))
+	return crc32.Update(crc32.Checksum(number[:], table), table, entry)
+}
+
+func readHeader(r io.Reader, number int64) bool {
+	var header [headerSize]byte
+	_, err := io.ReadFull(r, header[:])
+	return err == nil && string(header[:len(magic)]) == magic && binary.LittleEndian.Uint64(header[len(magic):]) == uint64(number)
+}
+
+// errEntry says that an entry is not whole.
+var errEntry = errors.New("not a whole entry")
+
+// readEntry reads an entry, which takes at most most bytes with its frame.
+func readEntry(r io.Reader, segment int64, buffer []byte, most int64) ([]byte, error) {
+	var frame [frameSize]byte
+	if _, err := io.ReadFull(r, frame[:]); err != nil {
+		return nil, err
+	}
+	n := int64(binary.LittleEndian.Uint32(frame[:]))
+	if n == 0 || n > maxEntry || n > most-frameSize {
+		return nil, errEntry
+	}
+	entry := append(buffer[:0], make([]byte, n)...)
+	if _, err := io.ReadFull(r, entry); err != nil {
+		return nil, err
+	}
+	if checksum(segment, entry) != binary.LittleEndian.Uint32(frame[4:]) {
+		return nil, errEntry
+	}
+	return entry, nil
+}
+
+// syncDir makes the names in a folder last.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ignoreUnsupported(f.Sync()), f.Close())
+}

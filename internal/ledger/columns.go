@@ -1,0 +1,180 @@
+package ledger
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/record"
+)
+
+// rest is what few attempts have. It is one column.
+type rest struct {
+	Labels            map[string]string    `json:"labels,omitempty"`
+	Shadow            *record.Shadow       `json:"shadow,omitempty"`
+	UpstreamRequestID string               `json:"upstream_request_id,omitempty"`
+	RateLimits        map[string]string    `json:"rate_limits,omitempty"`
+	Dropped           []string             `json:"dropped,omitempty"`
+	Narrowed          []string             `json:"narrowed,omitempty"`
+	Details           *carrot.UsageDetails `json:"details,omitempty"`
+	CacheMiss         string               `json:"cache_miss,omitempty"`
+}
+
+// amount is a column with a cost, NULL if it is unknown.
+type amount struct {
+	cost    *carrot.USD
+	unknown *bool
+}
+
+// Scan implements sql.Scanner.
+func (c amount) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*c.cost, *c.unknown = 0, true
+	case int64:
+		*c.cost, *c.unknown = carrot.USD(v), false
+	default:
+		return fmt.Errorf("an amount is a %T", v)
+	}
+	return nil
+}
+
+// nanoseconds is a column with a time.
+type nanoseconds struct{ t *time.Time }
+
+// Scan implements sql.Scanner.
+func (c nanoseconds) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a time is a %T", v)
+	}
+	*c.t = time.Unix(0, n).UTC()
+	return nil
+}
+
+// column is a column of the table attempts.
+type column struct {
+	name string
+	at   func(a *record.Attempt) any // where Scan stores it
+}
+
+// columns are the columns of an attempt, without id, rest, block and place.
+var columns = []column{
+	{"time", func(a *record.Attempt) any { return nanoseconds{&a.Time} }},
+	{"request", func(a *record.Attempt) any { return &a.RequestID }},
+	{"number", func(a *record.Attempt) any { return &a.Number }},
+	{"client", func(a *record.Attempt) any { return &a.Client }},
+	{"session", func(a *record.Attempt) any { return &a.Session }},
+	{"api", func(a *record.Attempt) any { return &a.API }},
+	{"stream", func(a *record.Attempt) any { return &a.Stream }},
+	{"policy", func(a *record.Attempt) any { return &a.Policy }},
+	{"first", func(a *record.Attempt) any { return &a.First }},
+	{"reason", func(a *record.Attempt) any { return &a.Reason }},
+	{"propensity", func(a *record.Attempt) any { return &a.Propensity }},
+	{"decided", func(a *record.Attempt) any { return &a.DecidedIn }},
+	{"provider", func(a *record.Attempt) any { return &a.Provider }},
+	{"model", func(a *record.Attempt) any { return &a.Candidate }},
+	{"upstream_model", func(a *record.Attempt) any { return &a.UpstreamModel }},
+	{"answer", func(a *record.Attempt) any { return &a.AnswerID }},
+	{"outcome", func(a *record.Attempt) any { return &a.Outcome }},
+	{"status", func(a *record.Attempt) any { return &a.Status }},
+	{"error_code", func(a *record.Attempt) any { return &a.ErrorCode }},
+	{"error", func(a *record.Attempt) any { return &a.Error }},
+	{"input", func(a *record.Attempt) any { return &a.Usage.Input }},
+	{"cached", func(a *record.Attempt) any { return &a.Usage.CachedInput }},
+	{"written", func(a *record.Attempt) any { return &a.Usage.CacheWrite }},
+	{"output", func(a *record.Attempt) any { return &a.Usage.Output }},
+	{"reasoning", func(a *record.Attempt) any { return &a.Usage.Reasoning }},
+	{"estimated", func(a *record.Attempt) any { return &a.Estimated }},
+	{"cost", func(a *record.Attempt) any { return amount{&a.Cost, &a.CostUnknown} }},
+	{"price_date", func(a *record.Attempt) any { return &a.PriceDate }},
+	{"price_above", func(a *record.Attempt) any { return &a.PriceAbove }},
+	{"expected", func(a *record.Attempt) any { return amount{&a.Expected, &a.ExpectedUnknown} }},
+	{"first_token", func(a *record.Attempt) any { return &a.FirstToken }},
+	{"upstream", func(a *record.Attempt) any { return &a.Upstream }},
+	{"overhead", func(a *record.Attempt) any { return &a.Overhead }},
+}
+
+// columnNames are the names of all columns but id.
+var columnNames = func() string {
+	var names []string
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	return strings.Join(append(names, "rest", "block", "place"), ", ")
+}()
+
+// values appends the values of an attempt's columns, without block and place.
+func values(v []any, a *record.Attempt) ([]any, error) {
+	for i := range columns {
+		switch at := columns[i].at(a).(type) {
+		case nanoseconds:
+			v = append(v, at.t.UnixNano())
+		case amount:
+			if *at.unknown {
+				v = append(v, nil)
+			} else {
+				v = append(v, int64(*at.cost))
+			}
+		case *string:
+			v = append(v, *at)
+		case *int:
+			v = append(v, int64(*at))
+		case *bool:
+			v = append(v, *at)
+		case *float64:
+			v = append(v, *at)
+		case *time.Duration:
+			v = append(v, int64(*at))
+		case *record.Outcome:
+			v = append(v, string(*at))
+		case *record.Reason:
+			v = append(v, string(*at))
+		default:
+			return nil, fmt.Errorf("column %s: a %T", columns[i].name, at)
+		}
+	}
+	more := rest{a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss}
+	if reflect.ValueOf(more).IsZero() {
+		return append(v, nil), nil
+	}
+	text, err := json.Marshal(more)
+	if err != nil {
+		return nil, err
+	}
+	return append(v, string(text)), nil
+}
+
+// stored is a row of the table attempts.
+type stored struct {
+	id           int64
+	attempt      record.Attempt
+	block, place sql.NullInt64
+}
+
+// scan reads a row of id and columnNames.
+func scan(rows *sql.Rows) (*stored, error) {
+	s := &stored{}
+	var more sql.NullString
+	at := []any{&s.id}
+	for i := range columns {
+		at = append(at, columns[i].at(&s.attempt))
+	}
+	if err := rows.Scan(append(at, &more, &s.block, &s.place)...); err != nil {
+		return nil, err
+	}
+	if more.Valid {
+		var r rest
+		if err := json.Unmarshal([]byte(more.String), &r); err != nil {
+			return nil, fmt.Errorf("attempt %d: column rest: %w", s.id, err)
+		}
+		a := &s.attempt
+		a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss =
+			r.Labels, r.Shadow, r.UpstreamRequestID, r.RateLimits, r.Dropped, r.Narrowed, r.Details, r.CacheMiss
+	}
+	return s, nil
+}

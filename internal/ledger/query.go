@@ -1,0 +1,363 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/record"
+)
+
+// Range is the time of the attempts that are asked for: from From, before To. A zero time
+// does not limit them.
+type Range struct{ From, To time.Time }
+
+// By is what a summary is divided by.
+type By string
+
+// The ways to divide a summary.
+const (
+	ByDay      By = "day" // of UTC
+	ByModel    By = "model"
+	ByProvider By = "provider"
+	ByPolicy   By = "policy"
+	ByClient   By = "client"
+)
+
+// Group sums up attempts.
+type Group struct {
+	Name     string `json:"name"`     // of the day, model and so on; empty: those without one
+	Requests int64  `json:"requests"` // whose first attempt is among them
+	Attempts int64  `json:"attempts"` // calls of providers
+	Served   int64  `json:"served"`   // attempts that answered a request
+	Cost     Amount `json:"cost_usd"` // of the attempts whose cost is known
+	Unknown  int64  `json:"unknown"`  // attempts whose cost is unknown
+	// Tokens by kind, of which none is counted twice.
+	Input     int64 `json:"input_tokens"`
+	Cached    int64 `json:"cached_input_tokens"`
+	Written   int64 `json:"cache_write_tokens"`
+	Output    int64 `json:"output_tokens"`
+	Reasoning int64 `json:"reasoning_tokens"`
+}
+
+func (g *Group) plus(h *Group) {
+	g.Requests += h.Requests
+	g.Attempts += h.Attempts
+	g.Served += h.Served
+	g.Cost = g.Cost.Plus(h.Cost)
+	g.Unknown += h.Unknown
+	g.Input += h.Input
+	g.Cached += h.Cached
+	g.Written += h.Written
+	g.Output += h.Output
+	g.Reasoning += h.Reasoning
+}
+
+// Summary returns the sums of the days in a range, of which only the dates count, by what
+// they are divided by, and in total. Groups are ordered by name if they are days, and
+// otherwise by cost, the highest first.
+func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, total Group, err error) {
+	if !slices.Contains([]By{ByDay, ByModel, ByProvider, ByPolicy, ByClient}, by) {
+		return nil, total, fmt.Errorf("summary by %q: want day, model, provider, policy or client", by)
+	}
+	where, args := []string{"1 = 1"}, []any{string(record.Served)}
+	if !r.From.IsZero() {
+		where, args = append(where, "day >= ?"), append(args, r.From.UTC().Format(time.DateOnly))
+	}
+	if !r.To.IsZero() {
+		where, args = append(where, "day < ?"), append(args, r.To.UTC().Format(time.DateOnly))
+	}
+	order := "SUM(cost_micro) DESC, SUM(cost_rest) DESC, 1"
+	if by == ByDay {
+		order = "1"
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT `+string(by)+`, SUM(requests), SUM(attempts), SUM(CASE WHEN outcome = ? THEN attempts ELSE 0 END),
+		SUM(cost_micro), SUM(cost_rest), SUM(unknown), SUM(input), SUM(cached), SUM(written), SUM(output), SUM(reasoning)
+		FROM daily WHERE `+strings.Join(where, " AND ")+` GROUP BY 1 ORDER BY `+order, args...)
+	if err != nil {
+		return nil, total, fmt.Errorf("summary: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var g Group
+		var micro, rest int64
+		if err := rows.Scan(&g.Name, &g.Requests, &g.Attempts, &g.Served, &micro, &rest, &g.Unknown, &g.Input, &g.Cached, &g.Written, &g.Output, &g.Reasoning); err != nil {
+			return nil, total, fmt.Errorf("summary: %w", err)
+		}
+		g.Cost = amountOf(micro, rest)
+		groups = append(groups, g)
+		total.plus(&g)
+	}
+	return groups, total, rows.Err()
+}
+
+// Request returns the attempts of a request, in order, with their decisions.
+func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT id, "+columnNames+" FROM attempts WHERE request = ? ORDER BY number, id", id)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", id, err)
+	}
+	return s.collect(ctx, rows)
+}
+
+// pageRows is how many attempts are read at a time.
+const pageRows = 512
+
+// Attempts returns the attempts of a range in the order in which they were recorded, with
+// their decisions and contents as far as they are stored. An error is the last element.
+func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt, error] {
+	return func(yield func(*record.Attempt, error) bool) {
+		from, to := int64(0), int64(1<<63-1)
+		if !r.From.IsZero() {
+			from = r.From.UnixNano()
+		}
+		if !r.To.IsZero() {
+			to = r.To.UnixNano()
+		}
+		for last := int64(0); ; {
+			rows, err := s.db.QueryContext(ctx, "SELECT id, "+columnNames+" FROM attempts WHERE id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
+			if err != nil {
+				yield(nil, fmt.Errorf("read attempts: %w", err))
+				return
+			}
+			page, ids, err := s.page(ctx, rows)
+			if err != nil {
+				yield(nil, fmt.Errorf("read attempts: %w", err))
+				return
+			}
+			for _, a := range page {
+				if !yield(a, nil) {
+					return
+				}
+			}
+			if len(page) < pageRows {
+				return
+			}
+			last = ids[len(ids)-1]
+		}
+	}
+}
+
+// collect reads all rows.
+func (s *Store) collect(ctx context.Context, rows *sql.Rows) ([]*record.Attempt, error) {
+	list, _, err := s.page(ctx, rows)
+	return list, err
+}
+
+// page reads rows, and adds decisions and contents to them.
+func (s *Store) page(ctx context.Context, rows *sql.Rows) (list []*record.Attempt, ids []int64, err error) {
+	defer rows.Close()
+	var page []*stored
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, nil, err
+		}
+		page = append(page, one)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, nil, err
+	}
+	var block int64
+	var lines [][]byte
+	for _, one := range page {
+		if one.block.Valid && (one.block.Int64 != block || lines == nil) {
+			block = one.block.Int64
+			if lines, err = s.block(ctx, block); err != nil {
+				return nil, nil, err
+			}
+		}
+		if one.block.Valid && int(one.place.Int64) < len(lines) {
+			one.attempt.Decision = &carrot.Decision{}
+			if err := json.Unmarshal(lines[one.place.Int64], one.attempt.Decision); err != nil {
+				return nil, nil, fmt.Errorf("decision of attempt %d: %w", one.id, err)
+			}
+		}
+		if err := s.content(ctx, one); err != nil {
+			return nil, nil, err
+		}
+		list, ids = append(list, &one.attempt), append(ids, one.id)
+	}
+	return list, ids, nil
+}
+
+// block returns the lines of a block of decisions, none if it is pruned.
+func (s *Store) block(ctx context.Context, id int64) ([][]byte, error) {
+	var data []byte
+	err := s.db.QueryRowContext(ctx, "SELECT data FROM decisions WHERE id = ?", id).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return [][]byte{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.unzp.DecodeAll(data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("block %d of decisions: %w", id, err)
+	}
+	return bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")), nil
+}
+
+// content adds what was said, if it is stored.
+func (s *Store) content(ctx context.Context, one *stored) error {
+	var data []byte
+	err := s.db.QueryRowContext(ctx, "SELECT data FROM contents WHERE attempt = ?", one.id).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		data, err = s.unzp.DecodeAll(data, nil)
+	}
+	var c content
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return fmt.Errorf("content of attempt %d: %w", one.id, err)
+	}
+	one.attempt.Prompt, one.attempt.Answer = c.Prompt, c.Answer
+	return nil
+}
+
+// Import adds attempts, such as those of a file of records. Those that are in the store
+// already, by request and number, are left out. It returns how many were added.
+func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, error]) (added, known int, err error) {
+	var batch []*entry
+	var scratch []byte
+	flush := func() error {
+		err := s.write(ctx, "", journalStart, journalStart, batch)
+		if err == nil {
+			added += len(batch)
+		}
+		batch = batch[:0]
+		return err
+	}
+	seen := map[string]bool{}
+	for a, err := range attempts {
+		if err != nil {
+			return added, known, err
+		}
+		key := fmt.Sprintf("%s/%d", a.RequestID, a.Number)
+		var there int
+		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", a.RequestID, a.Number).Scan(&there); err != nil {
+			return added, known, err
+		}
+		if there > 0 || seen[key] {
+			known++
+			continue
+		}
+		seen[key] = true
+		e, err := readEntry(appendEntry(nil, a, &scratch))
+		if err != nil {
+			return added, known, err
+		}
+		if batch = append(batch, e); len(batch) == pageRows {
+			if err := flush(); err != nil {
+				return added, known, err
+			}
+			clear(seen)
+		}
+	}
+	return added, known, flush()
+}
+
+// Prune deletes what is older than a time: decisions and contents, and with attempts also
+// the attempts. Daily sums stay. It returns how many rows it deleted.
+func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (deleted int64, err error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	at := before.UnixNano()
+	statements := []string{
+		"DELETE FROM decisions WHERE time < ?",
+		"DELETE FROM contents WHERE attempt IN (SELECT id FROM attempts WHERE time < ?)",
+	}
+	if attempts {
+		statements = append(statements, "DELETE FROM attempts WHERE time < ?")
+	}
+	for _, statement := range statements {
+		result, err := tx.ExecContext(ctx, statement, at)
+		if err != nil {
+			return 0, fmt.Errorf("prune: %w", err)
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		deleted += n
+	}
+	return deleted, tx.Commit()
+}
+
+// Check looks for damage: in the file, between attempts and daily sums of the days on which
+// attempts are stored, and in decisions that cannot be read. It returns what it found.
+func (s *Store) Check(ctx context.Context) (faults []string, err error) {
+	rows, err := s.db.QueryContext(ctx, "PRAGMA integrity_check")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		if text != "ok" {
+			faults = append(faults, "the file: "+text)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(faults) > 0 {
+		return faults, err
+	}
+	sums := map[dayKey]*daySums{}
+	for a, err := range s.Attempts(ctx, Range{}) {
+		if err != nil {
+			return append(faults, err.Error()), nil
+		}
+		key := dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, a.Policy, a.Provider, a.Candidate, string(a.Outcome)}
+		if sums[key] == nil {
+			sums[key] = &daySums{}
+		}
+		sums[key].add(a)
+	}
+	first := "" // earlier days are pruned
+	for key := range sums {
+		if first == "" || key.day < first {
+			first = key.day
+		}
+	}
+	daily, err := s.db.QueryContext(ctx, "SELECT * FROM daily WHERE day > ?", first) // of the first day, some attempts may be pruned
+	if err != nil {
+		return nil, err
+	}
+	defer daily.Close()
+	for daily.Next() {
+		var k dayKey
+		var d daySums
+		if err := daily.Scan(&k.day, &k.client, &k.policy, &k.provider, &k.model, &k.outcome, &d.attempts, &d.requests, &d.unknown, &d.cost.micro, &d.cost.rest,
+			&d.input, &d.cached, &d.written, &d.output, &d.thought); err != nil {
+			return nil, err
+		}
+		if have := sums[k]; have == nil || *have != d {
+			faults = append(faults, fmt.Sprintf("the sums of %s, client %q, policy %q, model %s, outcome %s do not follow from its attempts", k.day, k.client, k.policy, k.model, k.outcome))
+		}
+		delete(sums, k)
+	}
+	for k := range sums {
+		if k.day > first {
+			faults = append(faults, fmt.Sprintf("the sums of %s, client %q, policy %q, model %s, outcome %s are missing", k.day, k.client, k.policy, k.model, k.outcome))
+		}
+	}
+	slices.Sort(faults)
+	return faults, daily.Err()
+}
