@@ -65,6 +65,7 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 		k.a.FirstToken = k.a.Upstream
 	}
 	k.finish(e)
+	x.reply.release()
 	span.end(k.a)
 	return e
 }
@@ -220,7 +221,7 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 	k.remember()
 	k.answerHeaders()
 	k.costHeader()
-	reply.whole(http.StatusOK, wire.SetModel(body, k.c.Name))
+	reply.hold(http.StatusOK, wire.SetModel(body, k.c.Name))
 	if !reply.sent {
 		return &provider.Error{Kind: provider.Canceled, Code: "canceled"}
 	}

@@ -18,6 +18,7 @@ type reply struct {
 
 	status int
 	sent   bool   // the client has received part of the answer, and not only pings
+	tail   []byte // the end of the answer, which is written once the attempt is recorded
 	pings  *pings // nil: none are sent
 }
 
@@ -43,6 +44,12 @@ func (r *reply) header() http.Header {
 
 // whole writes a complete answer.
 func (r *reply) whole(status int, body []byte) {
+	r.hold(status, body)
+	r.release()
+}
+
+// hold writes a complete answer, except for its end, which release writes.
+func (r *reply) hold(status int, body []byte) {
 	if r.stopPings() { // as only streams have them, it is an error
 		r.lateBody(status, body)
 		return
@@ -53,8 +60,19 @@ func (r *reply) whole(status int, body []byte) {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	r.w.WriteHeader(status)
 	r.deadline()
-	if _, err := r.w.Write(body); err == nil {
-		r.sent = true
+	end := max(len(body)-1, 0)
+	if _, err := r.w.Write(body[:end]); err == nil {
+		r.sent, r.tail = true, body[end:]
+	}
+}
+
+// release writes the end of an answer. Only when the client has it may it count on the
+// attempt being recorded.
+func (r *reply) release() {
+	if len(r.tail) > 0 {
+		r.deadline()
+		_, _ = r.w.Write(r.tail) // the client has hung up: the attempt is recorded as served
+		r.tail = nil
 	}
 }
 

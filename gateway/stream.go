@@ -384,9 +384,7 @@ func (s *stream) end() *provider.Error {
 	case s.x.reply.api == wire.Messages && s.api == wire.Messages && !s.stopped:
 		s.add(wire.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
 	}
-	if !s.flush() {
-		return errHungUp
-	}
+	s.x.reply.tail, s.out = s.out, nil
 	return nil
 }
 
@@ -401,7 +399,6 @@ func (s *stream) broken(e *provider.Error) {
 	for _, e := range out.Events(s.x.reply.api, s.events, s.a.AnswerID, s.c.Name) {
 		s.out = e.AppendTo(s.out)
 	}
-	if s.flush() {
-		s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.t.provider.Name, "error", e.Public())
-	}
+	s.x.reply.tail, s.out = s.out, nil
+	s.x.g.log.Warn("a stream broke after its first content", "request_id", s.x.id, "model", s.c.Name, "provider", s.t.provider.Name, "error", e.Public())
 }
