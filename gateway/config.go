@@ -87,6 +87,10 @@ type File struct {
 	Prices string `yaml:"prices" expand:"env"`
 	// Record says where attempts are recorded.
 	Record RecordConfig `yaml:"record"`
+	// Store is the file of a database (SQLite) that keeps every attempt for
+	// carrot ledger. It is made if it does not exist, and a folder beside it, whose
+	// name ends in .journal. Default: none.
+	Store string `yaml:"store" expand:"env"`
 
 	Config `yaml:",inline"`
 

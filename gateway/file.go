@@ -76,6 +76,9 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	f.checkAddresses(p)
 	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
 	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
+	if strings.Contains(f.Store, "://") {
+		p.Add("store", "want the path of a file, such as carrot.db")
+	}
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.Log.Level) {
 		p.Add("log.level", "no level %q: %s", f.Log.Level, spelling.Suggest(f.Log.Level, levels))
 	}
@@ -87,7 +90,7 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 
 // resolvePaths makes relative paths relative to a folder.
 func (f *File) resolvePaths(dir string) {
-	paths := []*string{&f.Router, &f.Prices, &f.Record.Path}
+	paths := []*string{&f.Router, &f.Prices, &f.Record.Path, &f.Store}
 	for i := range f.Clients {
 		paths = append(paths, &f.Clients[i].KeyFile)
 	}
@@ -123,6 +126,7 @@ func (f *File) Restart(bound *File) ([]string, error) {
 		{"listen", f.Listen != bound.Listen},
 		{"admin_listen", f.AdminListen != bound.AdminListen},
 		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
+		{"store", f.Store != bound.Store},
 	}), nil
 }
 

@@ -50,6 +50,8 @@ var rules = map[string]rule{
 	"frontier":             {nil, "metrics are pure functions of numbers, to be checked against any other implementation"},
 	"internal/wire":        {[]string{"", "internal/appendjson", gjson}, "formats are bytes: they know no network, no routing and no prices"},
 	"record":               {[]string{"internal/phrase", "", "internal/appendjson"}, "a record is shared by programs that make attempts, keep them and learn from them: it knows none of them"},
+	"internal/journal":     {[]string{"golang.org/x/sys"}, "a queue on a disk does not know what its entries are"},
+	"internal/ledger":      {[]string{"", "internal/journal", "record", "github.com/klauspost/compress", "github.com/pressly/goose", parquet, "modernc.org/sqlite"}, "what was spent can be looked up without the gateway that spent it"},
 	"internal/spelling":    {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":  {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
 	"internal/provider":    {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
@@ -77,7 +79,7 @@ var rules = map[string]rule{
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/pricelist", "internal/readfile", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 
@@ -101,6 +103,7 @@ var never = []struct {
 	{"eval", []string{"internal/importer", parquet}, "evaluation reads the common form only"},
 	{"artifact", []string{"internal/importer", parquet}, "serving reads a saved router, and no data"},
 	{"gateway", []string{"internal/importer", parquet}, "the gateway reads no data"},
+	{"gateway", []string{"internal/ledger"}, "a gateway knows what records attempts only as an interface"},
 	{"gateway", []string{"internal/pricelist"}, "the gateway reads price books, not other projects' lists"},
 }
 

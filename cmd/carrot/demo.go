@@ -22,6 +22,10 @@ delays and failures are like those of the real ones. Try:
   curl http://ADDRESS/v1/route -H "Content-Type: application/json" \
     -d '{"model": "auto:usd-per-quality=0.001", "messages": [{"role": "user", "content": "Prove that sqrt(2) is irrational."}]}'
 
+What was spent, in another terminal:
+
+  carrot ledger summary --by model --store STORE
+
 Python, pip install openai anthropic:
 
   from openai import OpenAI

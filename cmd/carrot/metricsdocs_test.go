@@ -17,6 +17,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
@@ -88,6 +89,12 @@ func servedMetrics(t *testing.T) []servedMetric {
 	t.Cleanup(func() { file.Close() })
 	registered := &registrations{Registerer: prometheus.NewRegistry()}
 	registered.MustRegister(recordMetrics(file)...)
+	kept, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), "carrot.db"), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kept.Close() })
+	registered.MustRegister(ledgerMetrics(kept)...)
 	config := defaultConfig(t)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
 	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered}); err != nil {

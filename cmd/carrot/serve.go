@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -198,6 +200,15 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
+	if config.Store != "" {
+		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Log: s.log})
+		if openErr != nil {
+			return hinted{openErr, "choose another file with store:, or leave it out"}
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
+		registry.MustRegister(ledgerMetrics(kept)...)
+		options.Recorder = recorders{options.Recorder, kept}
+	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
 		return err
@@ -229,15 +240,38 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
 }
 
+// recorders record attempts in several places, of which the first may be missing.
+type recorders [2]gateway.Recorder
+
+// Record implements gateway.Recorder.
+func (r recorders) Record(ctx context.Context, a *record.Attempt) error {
+	var err error
+	if r[0] != nil {
+		err = r[0].Record(ctx, a)
+	}
+	return errors.Join(err, r[1].Record(ctx, a))
+}
+
 // recordMetrics returns the metrics of the record file.
 func recordMetrics(file *record.JSONL) []prometheus.Collector {
-	rows := func(name, help string, count func() int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
-	}
 	return []prometheus.Collector{
 		rows("carrot_records_lost_total", "Attempts that could not be written to the record file.", file.Lost),
 		rows("carrot_records_pruned_total", "Rows in rotated record files that were deleted.", file.Pruned),
 	}
+}
+
+// ledgerMetrics returns the metrics of the store.
+func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
+	return []prometheus.Collector{
+		rows("carrot_ledger_written_total", "Attempts written to the store.", kept.Written),
+		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written.", kept.Lost),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
+	}
+}
+
+// rows is a counter of rows.
+func rows(name, help string, count func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
 }
 
 // reload applies a new configuration. If it is wrong, nothing changes.
@@ -330,5 +364,13 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 		fmt.Fprint(t.out, text)
 		return nil
 	}
-	return s.run(ctx, t.err, config, source, func(address string) { fmt.Fprint(t.out, strings.ReplaceAll(demoHelp, "ADDRESS", address)) })
+	folder, err := os.MkdirTemp("", "carrot-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	config.Store = filepath.Join(folder, "carrot.db")
+	return s.run(ctx, t.err, config, source, func(address string) {
+		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", address, "STORE", config.Store).Replace(demoHelp))
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 )
 
@@ -20,6 +22,11 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 	if path := config.Record.Path; path != "" {
 		if err := checkRecord(path, config.Record.MaxMB > 0); err != nil {
 			return hinted{fmt.Errorf("%s: record.path: %w", c.Config, err), "record to a file in a folder that the gateway may write, or leave out record.path"}
+		}
+	}
+	if path := config.Store; path != "" {
+		if err := checkStore(path); err != nil {
+			return hinted{fmt.Errorf("%s: store: %w", c.Config, err), "keep the store in a folder that the gateway may write, or leave out store"}
 		}
 	}
 	for _, text := range s.warnings {
@@ -61,6 +68,21 @@ func checkRecord(path string, rotated bool) error {
 		return err
 	}
 	return checkFolder(filepath.Dir(path))
+}
+
+// checkStore returns an error if a store cannot be opened, or made where there is none.
+func checkStore(path string) error {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	s, err := ledger.OpenStore(context.Background(), path)
+	if errors.Is(err, ledger.ErrNoStore) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // checkFolder returns an error if no file can be made in a folder.

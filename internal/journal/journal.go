@@ -81,7 +81,8 @@ type Journal struct {
 
 	readFile *os.File // of the reader
 	reading  int64    // its number
-	read     *bufio.Reader
+	read     []byte   // what was read last
+	entries  [][]byte // in it
 }
 
 // sealed is a segment that is complete.
@@ -386,15 +387,12 @@ func (j *Journal) syncer() {
 
 // Read returns entries after a position in order, and the position after the last of
 // them: at least one, and further ones up to about most bytes. If there is none, it waits
-// for one until ctx is done.
+// for one until ctx is done. The entries are valid until Read is called again.
 func (j *Journal) Read(ctx context.Context, from Position, most int) (entries [][]byte, to Position, err error) {
 	to = from
 	for {
 		number, end, ok := j.readable(to)
 		if !ok {
-			if len(entries) > 0 {
-				return entries, to, nil
-			}
 			select {
 			case <-ctx.Done():
 				return nil, from, ctx.Err()
@@ -407,23 +405,67 @@ func (j *Journal) Read(ctx context.Context, from Position, most int) (entries []
 		if number != to.Segment || to.Offset < headerSize {
 			to = Position{number, headerSize}
 		}
-		if err := j.seek(to, end); err != nil {
-			return nil, from, fmt.Errorf("journal %s: %w", j.dir, err)
+		if entries, to.Offset, err = j.parse(number, to.Offset, end, int64(most)); err != nil {
+			j.forget()
+			return nil, from, fmt.Errorf("journal %s: segment %d at byte %d: %w", j.dir, number, to.Offset, err)
 		}
-		for to.Offset < end && (len(entries) == 0 || most > 0) {
-			entry, err := readEntry(j.read, number, nil, end-to.Offset)
+		return entries, to, nil
+	}
+}
+
+// parse reads entries of a segment, from a place to at most end. It returns where they end.
+func (j *Journal) parse(number, at, end, most int64) ([][]byte, int64, error) {
+	if j.readFile == nil || j.reading != number {
+		j.forget()
+		f, err := os.Open(j.segment(number))
+		if err != nil {
+			return nil, at, err
+		}
+		j.readFile, j.reading = f, number
+	}
+	for size := min(end-at, max(most, frameSize)); ; {
+		if int64(cap(j.read)) < size {
+			j.read = make([]byte, size)
+		}
+		block := j.read[:size]
+		if _, err := j.readFile.ReadAt(block, at); err != nil {
+			return nil, at, err
+		}
+		j.entries = j.entries[:0]
+		for {
+			n, err := entryLength(block, end-at)
 			if err != nil {
-				j.forget()
-				return nil, from, fmt.Errorf("journal %s: segment %d at byte %d: %w", j.dir, number, to.Offset, err)
+				return nil, at, err
 			}
-			entries = append(entries, entry)
-			to.Offset += frameSize + int64(len(entry))
-			most -= len(entry)
-		}
-		if len(entries) > 0 && most <= 0 {
-			return entries, to, nil
+			if n == 0 || n > int64(len(block)) {
+				if len(j.entries) > 0 {
+					return j.entries, at, nil
+				}
+				size = n // the first entry alone
+				break
+			}
+			entry := block[frameSize:n:n]
+			if checksum(number, entry) != binary.LittleEndian.Uint32(block[4:]) {
+				return nil, at, errEntry
+			}
+			j.entries = append(j.entries, entry)
+			block, at = block[n:], at+n
 		}
 	}
+}
+
+// entryLength returns the length, with its frame, of the entry at the beginning of a block,
+// which may go beyond the block but not over most bytes; 0 if the block has not even its
+// frame.
+func entryLength(block []byte, most int64) (int64, error) {
+	if len(block) < frameSize {
+		return 0, nil
+	}
+	n := int64(binary.LittleEndian.Uint32(block))
+	if n == 0 || n > maxEntry || n > most-frameSize {
+		return 0, errEntry
+	}
+	return frameSize + n, nil
 }
 
 // readable returns the segment of the first entry after a position, and where its entries
@@ -440,23 +482,6 @@ func (j *Journal) readable(p Position) (number, end int64, ok bool) {
 		return j.last, j.size, true
 	}
 	return 0, 0, false
-}
-
-// seek prepares the reader to read from a position to the end of what is written.
-func (j *Journal) seek(p Position, end int64) error {
-	if j.readFile == nil || j.reading != p.Segment {
-		j.forget()
-		f, err := os.Open(j.segment(p.Segment))
-		if err != nil {
-			return err
-		}
-		j.readFile, j.reading = f, p.Segment
-	}
-	if j.read == nil {
-		j.read = bufio.NewReaderSize(nil, 64<<10)
-	}
-	j.read.Reset(io.NewSectionReader(j.readFile, p.Offset, end-p.Offset))
-	return nil
 }
 
 // forget closes the reader's file.

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -108,7 +107,7 @@ var columnNames = func() string {
 	return strings.Join(append(names, "rest", "block", "place"), ", ")
 }()
 
-// values appends the values of an attempt's columns, without block and place.
+// values appends the values of an attempt's columns, without rest, block and place.
 func values(v []any, a *record.Attempt) ([]any, error) {
 	for i := range columns {
 		switch at := columns[i].at(a).(type) {
@@ -138,15 +137,19 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 			return nil, fmt.Errorf("column %s: a %T", columns[i].name, at)
 		}
 	}
-	more := rest{a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss}
-	if reflect.ValueOf(more).IsZero() {
-		return append(v, nil), nil
+	return v, nil
+}
+
+// restOf returns what few attempts have as JSON, or nil.
+func restOf(a *record.Attempt) []byte {
+	if a.Labels == nil && a.Shadow == nil && a.UpstreamRequestID == "" && a.RateLimits == nil && a.Dropped == nil && a.Narrowed == nil && a.Usage.Details == nil && a.CacheMiss == "" {
+		return nil
 	}
-	text, err := json.Marshal(more)
-	if err != nil {
-		return nil, err
+	text, err := json.Marshal(rest{a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss})
+	if err != nil { // impossible
+		return nil
 	}
-	return append(v, string(text)), nil
+	return text
 }
 
 // stored is a row of the table attempts.
@@ -168,13 +171,20 @@ func scan(rows *sql.Rows) (*stored, error) {
 		return nil, err
 	}
 	if more.Valid {
-		var r rest
-		if err := json.Unmarshal([]byte(more.String), &r); err != nil {
+		if err := setRest(&s.attempt, []byte(more.String)); err != nil {
 			return nil, fmt.Errorf("attempt %d: column rest: %w", s.id, err)
 		}
-		a := &s.attempt
-		a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss =
-			r.Labels, r.Shadow, r.UpstreamRequestID, r.RateLimits, r.Dropped, r.Narrowed, r.Details, r.CacheMiss
 	}
 	return s, nil
+}
+
+// setRest sets what restOf has returned.
+func setRest(a *record.Attempt, text []byte) error {
+	var r rest
+	if err := json.Unmarshal(text, &r); err != nil {
+		return err
+	}
+	a.Labels, a.Shadow, a.UpstreamRequestID, a.RateLimits, a.Dropped, a.Narrowed, a.Usage.Details, a.CacheMiss =
+		r.Labels, r.Shadow, r.UpstreamRequestID, r.RateLimits, r.Dropped, r.Narrowed, r.Details, r.CacheMiss
+	return nil
 }

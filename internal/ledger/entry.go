@@ -6,43 +6,76 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/record"
 )
 
-// An entry of the journal is a byte with its version, and three texts, each after its
-// length as a uvarint: the attempt without its decision and content in the form
-// carrot.attempt/1, the decision in the form carrot.decision/1 or nothing, and the content
-// as {"prompt":…,"answer":…} or nothing. The writer reads only the first.
+// An entry of the journal is an attempt in four parts: a byte with the version of the form,
+// the values of its columns in their order, and three texts, which may be empty: the JSON
+// of the column rest, the decision in the form carrot.decision/1, and the content as JSON.
+// Numbers are varints and texts follow their length, so that the writer, which puts them
+// into the store, has little to do.
 const entryVersion = 1
 
-// entry is an attempt in three parts.
+// entry is an attempt in parts.
 type entry struct {
-	attempt           record.Attempt // without decision and content
-	decision, content []byte
+	attempt                 record.Attempt // without decision and content
+	rest, decision, content []byte
 }
 
 // appendEntry appends the entry of an attempt. scratch is reused.
 func appendEntry(b []byte, a *record.Attempt, scratch *[]byte) []byte {
 	b = append(b, entryVersion)
-	narrow := *a
-	narrow.Decision, narrow.Prompt, narrow.Answer = nil, nil, ""
-	b = appendText(b, narrow.AppendJSON((*scratch)[:0]), scratch)
-	decision := (*scratch)[:0]
+	for i := range columns {
+		b = columns[i].append(b, a)
+	}
+	b = appendText(b, restOf(a))
+	text := (*scratch)[:0]
 	if a.Decision != nil {
-		decision = a.Decision.AppendJSON(decision)
+		text = a.Decision.AppendJSON(text)
+		*scratch = text
 	}
-	b = appendText(b, decision, scratch)
-	content := (*scratch)[:0]
-	if len(a.Prompt) > 0 || a.Answer != "" {
-		content = contentOf(a)
-	}
-	return appendText(b, content, scratch)
+	b = appendText(b, text)
+	return appendText(b, contentOf(a))
 }
 
-func appendText(b, text []byte, scratch *[]byte) []byte {
-	*scratch = text
+func appendText(b, text []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// append appends the value of a column.
+func (c *column) append(b []byte, a *record.Attempt) []byte {
+	text := func(s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	switch at := c.at(a).(type) {
+	case nanoseconds:
+		return binary.AppendVarint(b, at.t.UnixNano())
+	case amount:
+		if *at.unknown {
+			return append(b, 0)
+		}
+		return binary.AppendVarint(append(b, 1), int64(*at.cost))
+	case *string:
+		return text(*at)
+	case *record.Outcome:
+		return text(string(*at))
+	case *record.Reason:
+		return text(string(*at))
+	case *int:
+		return binary.AppendVarint(b, int64(*at))
+	case *time.Duration:
+		return binary.AppendVarint(b, int64(*at))
+	case *bool:
+		if *at {
+			return append(b, 1)
+		}
+		return append(b, 0)
+	case *float64:
+		return binary.LittleEndian.AppendUint64(b, math.Float64bits(*at))
+	}
+	panic("ledger: column " + c.name + " has no form") // a test encodes all columns
 }
 
 // content is what was said.
@@ -52,6 +85,9 @@ type content struct {
 }
 
 func contentOf(a *record.Attempt) []byte {
+	if len(a.Prompt) == 0 && a.Answer == "" {
+		return nil
+	}
 	b, err := json.Marshal(content{a.Prompt, a.Answer})
 	if err != nil { // impossible
 		return nil
@@ -61,6 +97,76 @@ func contentOf(a *record.Attempt) []byte {
 
 var errEntry = errors.New("an entry of the journal is damaged")
 
+// reader reads the values of an entry. After an error, it reads zeros.
+type reader struct {
+	left []byte
+	bad  bool
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.left)) {
+		r.bad, r.left = true, nil
+		return nil
+	}
+	b := r.left[:n:n]
+	r.left = r.left[n:]
+	return b
+}
+
+func (r *reader) text() []byte {
+	n, size := binary.Uvarint(r.left)
+	r.bytes(uint64(max(size, 0)))
+	if size <= 0 {
+		r.bad = true
+		return nil
+	}
+	return r.bytes(n)
+}
+
+func (r *reader) varint() int64 {
+	n, size := binary.Varint(r.left)
+	r.bytes(uint64(max(size, 0)))
+	if size <= 0 {
+		r.bad = true
+		return 0
+	}
+	return n
+}
+
+func (r *reader) flag() bool {
+	b := r.bytes(1)
+	return len(b) == 1 && b[0] == 1
+}
+
+// read reads the value of a column.
+func (c *column) read(r *reader, a *record.Attempt) {
+	switch at := c.at(a).(type) {
+	case nanoseconds:
+		*at.t = time.Unix(0, r.varint()).UTC()
+	case amount:
+		*at.unknown = !r.flag()
+		if *at.cost = 0; !*at.unknown {
+			*at.cost = carrot.USD(r.varint())
+		}
+	case *string:
+		*at = string(r.text())
+	case *record.Outcome:
+		*at = record.Outcome(r.text())
+	case *record.Reason:
+		*at = record.Reason(r.text())
+	case *int:
+		*at = int(r.varint())
+	case *time.Duration:
+		*at = time.Duration(r.varint())
+	case *bool:
+		*at = r.flag()
+	case *float64:
+		if b := r.bytes(8); b != nil {
+			*at = math.Float64frombits(binary.LittleEndian.Uint64(b))
+		}
+	}
+}
+
 // readEntry reads what appendEntry has written. The entry refers to b.
 func readEntry(b []byte) (*entry, error) {
 	if len(b) == 0 {
@@ -69,21 +175,18 @@ func readEntry(b []byte) (*entry, error) {
 	if b[0] != entryVersion {
 		return nil, fmt.Errorf("an entry of the journal has version %d, which another release has written; this one knows %d", b[0], entryVersion)
 	}
-	var parts [3][]byte
-	rest := b[1:]
-	for i := range parts {
-		n, size := binary.Uvarint(rest)
-		if size <= 0 || n > uint64(len(rest)-size) {
-			return nil, errEntry
-		}
-		parts[i], rest = rest[size:][:n], rest[size+int(n):]
+	e, r := &entry{}, reader{left: b[1:]}
+	for i := range columns {
+		columns[i].read(&r, &e.attempt)
 	}
-	e := &entry{decision: parts[1], content: parts[2]}
-	if err := e.attempt.UnmarshalJSON(parts[0]); err != nil {
-		return nil, errors.Join(errEntry, err)
-	}
-	if bytes.ContainsRune(e.decision, '\n') {
+	e.rest, e.decision, e.content = r.text(), r.text(), r.text()
+	if r.bad || len(r.left) > 0 || bytes.IndexByte(e.decision, '\n') >= 0 {
 		return nil, errEntry
+	}
+	if len(e.rest) > 0 {
+		if err := setRest(&e.attempt, e.rest); err != nil {
+			return nil, errors.Join(errEntry, err)
+		}
 	}
 	return e, nil
 }

@@ -40,7 +40,7 @@ type buffers struct{ entry, text []byte }
 // the store, whose name ends in .journal. Attempts that an earlier process has left there
 // are written to the store first.
 func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
-	store, err := openStore(ctx, dsn)
+	store, err := MakeStore(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (l *Ledger) Record(_ context.Context, a *record.Attempt) error {
 
 const (
 	batchBytes = 1 << 20                // of the journal, written to the store together
-	batchTime  = 100 * time.Millisecond // how long attempts wait for others
+	batchTime  = 250 * time.Millisecond // how long attempts wait for others
 	retryFirst = 100 * time.Millisecond
 	retryMost  = 5 * time.Second
 	closeAfter = 5 * time.Second
@@ -135,7 +135,7 @@ func (l *Ledger) drain(ctx context.Context) {
 		l.written.Add(int64(len(entries)))
 		at = to
 		l.release(at)
-		if len(raw) < 256 {
+		if l.journal.Pending() < batchBytes/2 {
 			select {
 			case <-ctx.Done(): // Read says so, after what is left
 			case <-time.After(batchTime):

@@ -47,6 +47,9 @@ func attempt(t testing.TB, r *rand.Rand, n int) *record.Attempt {
 	a.Policy = []string{"", "auto", "cheap"}[r.IntN(3)]
 	a.Candidate = []string{"large", "small"}[r.IntN(2)]
 	a.Cost = carrot.USD(r.Uint64() >> (8 + r.IntN(40)))
+	if r.IntN(3) == 0 {
+		a.Usage.Details = &carrot.UsageDetails{CacheWrites: map[int]int{300: 70, 3600: 8}, AudioInput: 5, Tier: "flex", Tools: map[string]int{"web_search": 2}}
+	}
 	switch r.IntN(5) {
 	case 0:
 		a.Cost, a.CostUnknown = 0, true
@@ -181,9 +184,13 @@ func TestRange(t *testing.T) {
 // settle waits until everything is in the store.
 func settle(t *testing.T, l *Ledger) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); l.Pending() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("%d bytes are still pending", l.Pending())
+	left, since := l.Pending(), time.Now()
+	for ; l.Pending() > 0; time.Sleep(time.Millisecond) {
+		if now := l.Pending(); now < left {
+			left, since = now, time.Now()
+		}
+		if time.Since(since) > 20*time.Second {
+			t.Fatalf("%d bytes stay pending", left)
 		}
 	}
 }
@@ -197,7 +204,7 @@ func TestImport(t *testing.T) {
 		file.Write(append(attempt(t, r, n).AppendJSON(nil), '\n'))
 	}
 	dsn := filepath.Join(t.TempDir(), "carrot.db")
-	s, err := openStore(t.Context(), dsn)
+	s, err := MakeStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +300,7 @@ func TestCheck(t *testing.T) {
 // this one may use it.
 func TestNewerSchema(t *testing.T) {
 	dsn := filepath.Join(t.TempDir(), "carrot.db")
-	s, err := openStore(t.Context(), dsn)
+	s, err := MakeStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,14 +308,14 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	if s, err = openStore(t.Context(), dsn); err != nil {
+	if s, err = MakeStore(t.Context(), dsn); err != nil {
 		t.Fatalf("a schema that this release may use: %v", err)
 	}
 	if _, err := s.db.Exec("UPDATE compatible SET version = ?", schemaVersion+1); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if s, err = openStore(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "newer release") {
+	if s, err = MakeStore(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "newer release") {
 		t.Fatalf("%v, %v, want a refusal", s, err)
 	}
 }
@@ -318,7 +325,7 @@ func TestNewerSchema(t *testing.T) {
 func TestStoreAway(t *testing.T) {
 	dsn := filepath.Join(t.TempDir(), "carrot.db")
 	l := open(t, dsn)
-	other, err := openStore(t.Context(), dsn)
+	other, err := MakeStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}

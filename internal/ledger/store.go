@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -27,6 +28,9 @@ type Store struct {
 	db   *sql.DB
 	zip  *zstd.Encoder
 	unzp *zstd.Decoder
+
+	writing       sync.Mutex
+	lines, zipped []byte // reused
 }
 
 //go:embed migrations/*.sql
@@ -43,11 +47,11 @@ func OpenStore(ctx context.Context, dsn string) (*Store, error) {
 	if _, err := os.Stat(dsn); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open store %s: %w", dsn, ErrNoStore)
 	}
-	return openStore(ctx, dsn)
+	return MakeStore(ctx, dsn)
 }
 
-// openStore opens a store, or makes one.
-func openStore(ctx context.Context, dsn string) (_ *Store, err error) {
+// MakeStore opens a store, or makes one.
+func MakeStore(ctx context.Context, dsn string) (_ *Store, err error) {
 	s := &Store{path: dsn}
 	defer func() {
 		if err != nil {
@@ -132,6 +136,8 @@ func (s *Store) position(ctx context.Context, id string) (p journal.Position, er
 // write adds the entries of a journal between two positions, all or none. It is an error
 // if the store is not at the first position.
 func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -162,6 +168,9 @@ func (s *Store) write(ctx context.Context, id string, from, to journal.Position,
 		a := &e.attempt
 		if v, err = values(v[:0], a); err != nil {
 			return err
+		}
+		if v = append(v, nil); len(e.rest) > 0 {
+			v[len(v)-1] = string(e.rest)
 		}
 		if len(e.decision) > 0 {
 			v = append(v, block, place)
@@ -219,8 +228,7 @@ func advance(ctx context.Context, tx *sql.Tx, id string, from, to journal.Positi
 
 // writeDecisions writes the decisions of entries as one block, and returns its id.
 func (s *Store) writeDecisions(ctx context.Context, tx *sql.Tx, entries []*entry) (int64, error) {
-	var lines []byte
-	rows, latest := 0, int64(0)
+	lines, rows, latest := s.lines[:0], 0, int64(0)
 	for _, e := range entries {
 		if len(e.decision) > 0 {
 			lines = append(append(lines, e.decision...), '\n')
@@ -231,7 +239,8 @@ func (s *Store) writeDecisions(ctx context.Context, tx *sql.Tx, entries []*entry
 	if rows == 0 {
 		return 0, nil
 	}
-	result, err := tx.ExecContext(ctx, "INSERT INTO decisions (time, rows, data) VALUES (?, ?, ?)", latest, rows, s.zip.EncodeAll(lines, nil))
+	s.lines, s.zipped = lines, s.zip.EncodeAll(lines, s.zipped[:0])
+	result, err := tx.ExecContext(ctx, "INSERT INTO decisions (time, rows, data) VALUES (?, ?, ?)", latest, rows, s.zipped)
 	if err != nil {
 		return 0, err
 	}
