@@ -7,11 +7,6 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-# Functions of these libraries are not inlined in releases: none of them is on the path
-# of a request, and the binary becomes one MB smaller.
-SLIM := google.golang.org go.opentelemetry.io github.com/parquet-go github.com/goccy github.com/prometheus github.com/alecthomas \
-  gonum.org github.com/andybalholm golang.org/x github.com/klauspost github.com/twpayne github.com/pierrec github.com/cenkalti \
-  github.com/grpc-ecosystem github.com/google text html archive encoding/xml encoding/gob encoding/asn1 math/big crypto/x509 crypto/tls
 FUZZTIME ?= 10s
 BENCH ?= .
 BENCHTIME ?= 1s
@@ -110,7 +105,7 @@ dist: ## Build release archives for PLATFORMS into dist/, with licences, bills o
 	@set -e; time=$$(git log -1 --format=%ct 2>/dev/null || echo 0); for platform in $(PLATFORMS); do \
 	  os=$${platform%/*} arch=$${platform#*/}; name=carrot-$$os-$$arch; \
 	  echo "dist/$$name"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -pgo=runs/gateway/carrot.pgo $(foreach p,$(SLIM),'-gcflags=$(p)/...=-l') -ldflags '$(LDFLAGS)' -o dist/binary ./cmd/carrot; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -pgo=runs/gateway/carrot.pgo -ldflags '$(LDFLAGS)' -o dist/binary ./cmd/carrot; \
 	  $(GO) run ./runs/dist -binary dist/binary -version '$(VERSION)' -time $$time -out dist/$$name; \
 	  rm dist/binary; \
 	done

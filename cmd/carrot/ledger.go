@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
@@ -126,11 +127,16 @@ func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
 		fmt.Fprintln(t.out, "no attempts in this time")
 		return nil
 	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s\trequests\tattempts\tserved\tcost USD\tunknown\tinput\tcached\toutput\treasoning\t\n", c.By)
 	total.Name = "total"
-	for _, g := range append(groups, total) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t\n", cmp.Or(g.Name, "-"), g.Requests, g.Attempts, g.Served, money(g.Cost.Float()), g.Unknown, g.Input+g.Written, g.Cached, g.Output, g.Reasoning)
+	groups = append(groups, total)
+	width := len(c.By)
+	for _, g := range groups {
+		width = max(width, utf8.RuneCountInString(g.Name))
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "%-*s\trequests\tattempts\tserved\tcost USD\tunknown\tinput\tcached\toutput\treasoning\t\n", width, c.By)
+	for _, g := range groups {
+		fmt.Fprintf(w, "%-*s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t\n", width, cmp.Or(g.Name, "-"), g.Requests, g.Attempts, g.Served, money(g.Cost.Float()), g.Unknown, g.Input+g.Written, g.Cached, g.Output, g.Reasoning)
 	}
 	return w.Flush()
 }

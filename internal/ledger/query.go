@@ -336,6 +336,9 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 			first = key.day
 		}
 	}
+	if first == "" {
+		return faults, nil
+	}
 	daily, err := s.db.QueryContext(ctx, "SELECT * FROM daily WHERE day > ?", first) // of the first day, some attempts may be pruned
 	if err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ var embedded = []struct {
 	{"internal/importer/zeroeval.json", "", "", ""},
 	{"internal/importer/mmlupro.json", "", "", ""},
 	{"price/facts.json", "", "", ""},
+	{"internal/ledger/migrations/", "", "", ""},
 	{"internal/report/page/", "", "", ""},
 }
 
