@@ -62,17 +62,20 @@ type Journal struct {
 	lock *os.File
 
 	mu      sync.Mutex
-	file    *os.File // of the last segment, which is written
-	last    int64    // its number; 0: none is written yet
-	size    int64    // bytes written to it
-	limit   int64    // its length
-	frame   []byte   // reused
-	sealed  []sealed // segments before it that are not released, in order
-	spare   []string // allocated files that are not in use
-	spares  int      // the highest number of a spare file
-	pending int64    // bytes that are not released
-	dirty   bool
-	broken  error // nothing can be written any more
+	file    *os.File      // of the last segment, which is written
+	last    int64         // its number; 0: none is written yet
+	size    int64         // bytes written to it
+	limit   int64         // its length
+	frame   []byte        // reused
+	sealed  []sealed      // segments before it that are not released, in order
+	spare   []string      // allocated files that are not in use
+	spares  int           // the highest number of a spare file
+	pending int64         // bytes that are not released
+	signed  int64         // numbers up to it may be used
+	dirty   bool          // the file is not synchronised
+	renamed bool          // nor the folder
+	ended   []segmentFile // segments that are complete and not synchronised
+	broken  error         // nothing can be written any more
 	closed  bool
 
 	more    chan struct{} // has an element after an append
@@ -83,6 +86,12 @@ type Journal struct {
 	reading  int64    // its number
 	read     []byte   // what was read last
 	entries  [][]byte // in it
+}
+
+// segmentFile is an open segment.
+type segmentFile struct {
+	number int64
+	*os.File
 }
 
 // sealed is a segment that is complete.
@@ -137,24 +146,28 @@ func Open(dir string, o Options) (_ *Journal, err error) {
 	return j, nil
 }
 
-// identify reads from the lock file the journal's ID and the number of its last segment,
-// which may be released, or begins a new journal.
+// identify reads from the lock file the journal's ID and up to which number segments may
+// exist, or begins a new journal.
 func (j *Journal) identify() error {
 	text, err := io.ReadAll(io.LimitReader(j.lock, 100))
 	if err != nil {
 		return err
 	}
-	if n, err := fmt.Sscanf(string(text), "%26s %016x\n", &j.id, &j.last); n == 2 && err == nil {
-		return nil
+	if n, err := fmt.Sscanf(string(text), "%26s %016x\n", &j.id, &j.last); n != 2 || err != nil {
+		j.id, j.last = rand.Text(), 0
 	}
-	j.id, j.last = rand.Text(), 0
-	return errors.Join(j.sign(0), syncDir(j.dir))
+	return errors.Join(j.sign(j.last), syncDir(j.dir))
 }
 
-// sign writes the number of the last segment. Numbers are never used twice, because
-// readers remember them.
+// signAhead is for how many numbers of segments sign is called once, because it waits for
+// the disk.
+const signAhead = 1 << 10
+
+// sign allows numbers of segments after the given one. Numbers are never used twice, even
+// if segments that were read are lost with the machine, because readers remember them.
 func (j *Journal) sign(number int64) error {
-	_, err := j.lock.WriteAt(fmt.Appendf(nil, "%s %016x\n", j.id, number), 0)
+	j.signed = number + signAhead
+	_, err := j.lock.WriteAt(fmt.Appendf(nil, "%s %016x\n", j.id, j.signed), 0)
 	return errors.Join(err, j.lock.Sync())
 }
 
@@ -322,40 +335,36 @@ func (j *Journal) next(need int64) error {
 		return err
 	}
 	number := j.last + 1
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if number > j.signed {
+		if err := j.sign(number); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(name, j.segment(number)); err != nil { // before it is opened, for Windows
+		return err
+	}
+	f, err := os.OpenFile(j.segment(number), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	if err := j.sign(number); err != nil {
+	if _, err := f.WriteAt(binary.LittleEndian.AppendUint64([]byte(magic), uint64(number)), 0); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	header := binary.LittleEndian.AppendUint64([]byte(magic), uint64(number))
-	_, err = f.WriteAt(header, 0)
-	if err == nil {
-		err = os.Rename(name, j.segment(number))
-	}
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := j.seal(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	j.file, j.last, j.size, j.limit = f, number, headerSize, size
-	return syncDir(j.dir)
+	j.seal()
+	j.file, j.last, j.size, j.limit, j.renamed = f, number, headerSize, size, true
+	return nil
 }
 
 // seal ends the segment that is written. The caller holds mu.
-func (j *Journal) seal() error {
-	if j.file == nil {
-		return nil
+func (j *Journal) seal() {
+	if j.file != nil {
+		j.ended = append(j.ended, segmentFile{j.last, j.file})
+		j.sealed = append(j.sealed, sealed{j.last, j.size})
+		j.file, j.dirty = nil, false
 	}
-	err := errors.Join(j.file.Sync(), j.file.Close())
-	j.sealed = append(j.sealed, sealed{j.last, j.size})
-	j.file, j.dirty = nil, false
-	return err
 }
 
-// syncer writes to the disk what was appended.
+// syncer synchronises with the disk what was appended, beside those who append.
 func (j *Journal) syncer() {
 	defer close(j.stopped)
 	tick := time.NewTicker(j.o.Sync)
@@ -366,23 +375,34 @@ func (j *Journal) syncer() {
 			return
 		case <-tick.C:
 		}
-		j.mu.Lock()
-		f, dirty := j.file, j.dirty
-		if dirty {
-			j.dirty = false
-			f, _ = dup(f) // so that it may be sealed meanwhile
-		}
-		j.mu.Unlock()
-		if !dirty || f == nil {
-			continue
-		}
-		err := errors.Join(f.Sync(), f.Close())
-		if err != nil {
+		if err := j.synchronise(); err != nil {
 			j.mu.Lock()
 			j.broken = fmt.Errorf("journal %s: synchronise with the disk: %w", j.dir, err) // after that, nobody knows what is there
 			j.mu.Unlock()
+			return
 		}
 	}
+}
+
+func (j *Journal) synchronise() (err error) {
+	j.mu.Lock()
+	files, renamed := j.ended, j.renamed
+	j.ended, j.renamed = nil, false
+	if j.dirty {
+		j.dirty = false
+		var f *os.File
+		if f, err = dup(j.file); err == nil { // so that it may be sealed meanwhile
+			files = append(files, segmentFile{j.last, f})
+		}
+	}
+	j.mu.Unlock()
+	for _, f := range files {
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if renamed {
+		err = errors.Join(err, syncDir(j.dir))
+	}
+	return err
 }
 
 // Read returns entries after a position in order, and the position after the last of
@@ -498,11 +518,10 @@ func (j *Journal) Release(p Position) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var err error
-	released := false
 	for len(j.sealed) > 0 && (j.sealed[0].number < p.Segment || j.sealed[0].number == p.Segment && j.sealed[0].size <= p.Offset) {
 		err = errors.Join(err, j.reuse(j.sealed[0].number))
 		j.sealed = j.sealed[1:]
-		released = true
+		j.renamed = true
 	}
 	left := slices.Clone(j.sealed)
 	if j.file != nil {
@@ -511,9 +530,6 @@ func (j *Journal) Release(p Position) error {
 	j.pending = 0
 	for _, s := range left {
 		j.pending += max(s.size-max(headerSize, offsetIn(p, s.number)), 0)
-	}
-	if released {
-		err = errors.Join(err, syncDir(j.dir))
 	}
 	if err != nil {
 		return fmt.Errorf("journal %s: release: %w", j.dir, err)
@@ -539,6 +555,9 @@ func (j *Journal) reuse(number int64) error {
 	if j.readFile != nil && j.reading == number {
 		j.forget()
 	}
+	j.ended = slices.DeleteFunc(j.ended, func(f segmentFile) bool { // it need not be on the disk any more
+		return f.number == number && f.Close() == nil
+	})
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
@@ -568,8 +587,9 @@ func (j *Journal) Close() error {
 	close(j.stop)
 	<-j.stopped
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	err := j.seal()
+	j.seal()
+	j.mu.Unlock()
+	err := j.synchronise()
 	j.forget()
 	if err = errors.Join(err, j.lock.Close()); err != nil {
 		return fmt.Errorf("close journal %s: %w", j.dir, err)
