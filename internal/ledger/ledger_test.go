@@ -44,7 +44,7 @@ func attempt(t testing.TB, r *rand.Rand, n int) *record.Attempt {
 	a.Number = 1
 	a.Time = time.Date(2026, 11, 1+n%5, 12, 0, n%60, n, time.UTC)
 	a.Client = []string{"", "support", "search"}[r.IntN(3)]
-	a.Policy = []string{"", "auto", "cheap"}[r.IntN(3)]
+	a.Policy = []string{"", "auto", "cheap", "auto:usd-per-quality=0.001"}[r.IntN(4)]
 	a.Candidate = []string{"large", "small"}[r.IntN(2)]
 	a.Cost = carrot.USD(r.Uint64() >> (8 + r.IntN(40)))
 	if r.IntN(3) == 0 {
@@ -147,6 +147,9 @@ func TestKeepsEverything(t *testing.T) {
 		var parts Group
 		for i := range groups {
 			parts.plus(&groups[i])
+		}
+		if by == ByPolicy && len(groups) != 3 {
+			t.Errorf("by policy: %+v, want three groups, whatever objectives clients add", groups)
 		}
 		if total.Cost != sum || total.Unknown != unknown || total.Attempts != int64(len(want)) || parts != total {
 			t.Errorf("by %s: total %+v and the groups' sum %+v, want cost %v of %d attempts, %d of unknown cost", by, total, parts, sum, len(want), unknown)

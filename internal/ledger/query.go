@@ -324,7 +324,7 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 		if err != nil {
 			return append(faults, err.Error()), nil
 		}
-		key := dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, a.Policy, a.Provider, a.Candidate, string(a.Outcome)}
+		key := dayOf(a)
 		if sums[key] == nil {
 			sums[key] = &daySums{}
 		}

@@ -191,7 +191,7 @@ func (s *Store) write(ctx context.Context, id string, from, to journal.Position,
 				return err
 			}
 		}
-		key := dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, a.Policy, a.Provider, a.Candidate, string(a.Outcome)}
+		key := dayOf(a)
 		if days[key] == nil {
 			days[key] = &daySums{}
 		}
@@ -249,6 +249,13 @@ func (s *Store) writeDecisions(ctx context.Context, tx *sql.Tx, entries []*entry
 
 // dayKey is what daily sums are kept by.
 type dayKey struct{ day, client, policy, provider, model, outcome string }
+
+// dayOf returns the key of an attempt. Its policy is without an objective that a client has
+// added, so that clients cannot make as many sums as requests.
+func dayOf(a *record.Attempt) dayKey {
+	policy, _, _ := strings.Cut(a.Policy, ":")
+	return dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, policy, a.Provider, a.Candidate, string(a.Outcome)}
+}
 
 // daySums are sums of attempts.
 type daySums struct {
