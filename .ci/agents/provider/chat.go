@@ -167,7 +167,10 @@ func (c *chatCheck) messages(l []any) {
 		case "function":
 			c.t.answers(strings.Join(texts, "\n"))
 		case "user":
-			if len(texts) > 0 {
+			// Pictures that follow results belong to them, because a message of
+			// the role tool holds none.
+			shown := i > 0 && str(asObject(l[i-1]), "role") == "tool" && c.shows(m["content"])
+			if len(texts) > 0 && !shown {
 				c.t.said(texts, said)
 				said = true
 			}
@@ -177,6 +180,12 @@ func (c *chatCheck) messages(l []any) {
 		}
 	}
 	c.must(len(open) == 0, "messages", "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: %s", strings.Join(open, ", "))
+}
+
+// shows reports whether content has something else than texts.
+func (c *chatCheck) shows(content any) bool {
+	l, _ := content.([]any)
+	return slices.ContainsFunc(l, func(v any) bool { return str(asObject(v), "type") != "text" })
 }
 
 func (c *chatCheck) calls(m object, at string) (open []string) {

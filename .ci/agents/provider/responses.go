@@ -23,6 +23,7 @@ var itemFields = map[string]struct{ prefix, fields string }{
 	"web_search_call":         {"ws", "type id action status"},
 	"tool_search_call":        {"tsc", "type id call_id execution arguments status"},
 	"tool_search_output":      {"tso", "type id call_id execution tools status"},
+	"additional_tools":        {"at", "type id role tools"},
 }
 
 var inputParts = map[string]string{
@@ -205,6 +206,10 @@ func (c *responsesCheck) item(d object, at string) {
 	case "function_call_output", "custom_tool_call_output":
 		c.must(str(d, "call_id") != "", at+".call_id", "Missing required parameter: '%s.call_id'.", at)
 		c.content(d["output"], at+".output", "input_text input_image input_file")
+	case "additional_tools", "tool_search_output":
+		for i, v := range list(d, "tools") {
+			c.tool(asObject(v), index(at+".tools", i), "")
+		}
 	case "reasoning":
 		_, isList := d["summary"].([]any)
 		c.must(isList, at+".summary", "Missing required parameter: '%s.summary'.", at)
@@ -245,6 +250,15 @@ func (c *responsesCheck) pairs(all []any) {
 		switch kind {
 		case "function_call", "custom_tool_call":
 			open[id] = kind
+		case "tool_search_call", "tool_search_output":
+			if str(d, "execution") != "client" {
+				continue
+			}
+			if kind == "tool_search_call" {
+				open[id] = "tool_search"
+				continue
+			}
+			fallthrough
 		case "function_call_output", "custom_tool_call_output":
 			c.must(open[id] != "", "input", "No tool call found for %s with call_id %s.", strings.ReplaceAll(strings.TrimSuffix(kind, "_output"), "_", " ")+" output", id)
 			c.must(open[id] == "" || open[id]+"_output" == kind, "input", "The output of %s is a %s.", open[id], kind)
@@ -281,7 +295,7 @@ func (c *responsesCheck) follow(all []any) {
 	for _, v := range all {
 		d := asObject(v)
 		switch kind := str(d, "type"); {
-		case kind == "function_call_output" || kind == "custom_tool_call_output":
+		case strings.HasSuffix(kind, "_output"):
 			c.t.answers(strings.Join(c.texts(d["output"]), "\n"))
 		case kind != "" && kind != "message":
 			said = false

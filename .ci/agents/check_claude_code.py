@@ -1,0 +1,61 @@
+"""Claude Code reads, edits and runs commands in a conversation of several turns."""
+
+import base64
+import json
+import os
+import re
+
+from agents import ADDRESS, KEY, PIXEL, Conversation, equal, fenced, main, program, true
+
+
+class ClaudeCode(Conversation):
+    session = None
+
+    def ask(self, text):
+        """Says something and returns the last answer."""
+        env = self.environment(DISABLE_AUTOUPDATER="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1")
+        for name, value in re.findall(r"^export (\w+)=(.*)$", fenced("claude-code.md", "sh"), re.M):
+            env[name] = value.replace(ADDRESS, os.environ["CARROT_URL"]).replace(KEY, os.environ["CARROT_KEY"])
+        model = self.asks_for()
+        env.pop("ANTHROPIC_MODEL")
+        if model:
+            env["ANTHROPIC_MODEL"] = model
+        command = [program("@anthropic-ai", "claude-code-linux-x64", "claude"), "-p", "--output-format", "stream-json", "--verbose"]
+        command += ["--allowedTools", "Bash,Read,Edit,Write", "--permission-mode", "acceptEdits"]
+        if self.session:
+            command += ["--resume", self.session]
+        out = self.run(command + ["--", text], env)
+        result = out[-1]
+        equal((result["type"], result.get("is_error")), ("result", False), "the last event of turn %d: %s" % (self.turns, result))
+        self.session = result["session_id"]
+        return result["result"]
+
+
+def call(name, **arguments):
+    return "[[call %s %s]]" % (name, json.dumps(arguments))
+
+
+def check(c):
+    first, second, third, fourth = (c.number() for _ in range(4))
+    file, picture = c.folder / "number.txt", c.folder / "pixel.png"
+    file.write_text(first + "\n")
+    (c.folder / "other.txt").write_text(second + "\n")
+    picture.write_bytes(base64.b64decode(PIXEL))
+    answer = c.ask("%s: which number is in the file? %s" % (c.tag, call("Bash", command="cat number.txt")))
+    equal(answer, "Done: " + first, "turn 1")
+    answer = c.ask("And both? %s+%s" % (call("Bash", command="cat number.txt"), call("Bash", command="cat other.txt")))
+    true(answer in ("Done: " + first, "Done: " + second), "turn 2, two calls at once, of which one ends last: %r" % answer)
+    answer = c.ask("Change it. %s %s %s" % (
+        call("Read", file_path=str(file)),
+        call("Edit", file_path=str(file), old_string=first, new_string=third),
+        call("Bash", command="cat number.txt")))
+    equal(answer, "Done: " + third, "turn 3, three calls in sequence")
+    equal(file.read_text(), third + "\n", "the file after turn 3")
+    answer = c.ask("Look at it. %s %s" % (call("Read", file_path=str(picture)), call("Bash", command="echo seen " + fourth)))
+    equal(answer, "Done: seen " + fourth, "turn 4, a picture in the result of a tool")
+    answer = c.ask("What did I say?")
+    equal(answer, "You said: What did I say?", "turn 5, no tools")
+    c.finish([c.tag, first, second, third, fourth, "Look at it."])
+
+
+main(ClaudeCode, check)
