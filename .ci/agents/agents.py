@@ -15,7 +15,7 @@ import time
 import urllib.parse
 import urllib.request
 
-EVERY = ["over-messages", "over-chat", "over-responses"]
+EVERY = ["messages", "chat", "responses"]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ADDRESS = "http://127.0.0.1:8080"  # as pages have it
 KEY = "your-key-at-the-gateway"
@@ -63,7 +63,7 @@ class Conversation:
     agent is called."""
 
     def __init__(self, model):
-        self.model = model
+        self.model, _, self.api = model.partition("@")
         self.client = os.environ["CARROT_CLIENT"]
         self.folder = pathlib.Path.cwd() / "work"
         self.home = pathlib.Path.cwd() / "home"
@@ -80,8 +80,14 @@ class Conversation:
     def asks_for(self):
         """Returns the model to ask for in this turn, or None for the agent's own."""
         if self.model == "moving":
-            return EVERY[self.turns % len(EVERY)]
+            return "over-" + EVERY[self.turns % len(EVERY)]
         return None if self.model == "default" else self.model
+
+    def header(self):
+        """Returns the value of x-carrot-models in this turn, or None without one."""
+        if self.api == "moving":
+            return "m-" + EVERY[self.turns % len(EVERY)]
+        return "m-" + self.api if self.api else None
 
     def environment(self, **more):
         """Returns an environment with nothing from outside but the path."""
@@ -132,10 +138,10 @@ class Conversation:
         bad = ["%s %s %s: %s" % (r["candidate"], r["outcome"], r.get("status"), r.get("error_code")) for r in rows if r["outcome"] != "served"]
         true(not bad, "attempts that served nothing:\n%s" % "\n".join(bad))
         apis = sorted({e["api"] for e in log})
-        if self.model in ("over-chat", "over-responses", "over-messages"):
-            equal(apis, [self.model[5:]], "the APIs that were called")
-        if self.model == "moving":
-            equal(apis, ["chat", "messages", "responses"], "the APIs that were called")
+        if "moving" in (self.model, self.api):
+            equal(apis, sorted(EVERY), "the APIs that were called")
+        elif self.api or self.model.startswith("over-"):
+            equal(apis, [self.api or self.model[len("over-"):]], "the APIs that were called")
         for api in apis:
             mine = [r for r in rows if r["candidate"] == "m-" + api]
             print("   %d requests over %s" % (len(mine), api), end="")

@@ -20,6 +20,8 @@ class ClaudeCode(Conversation):
         env.pop("ANTHROPIC_MODEL")
         if model:
             env["ANTHROPIC_MODEL"] = model
+        if self.header():
+            env["ANTHROPIC_CUSTOM_HEADERS"] = "x-carrot-models: " + self.header()
         command = [program("@anthropic-ai", "claude-code-linux-x64", "claude"), "-p", "--output-format", "stream-json", "--verbose"]
         command += ["--allowedTools", "Bash,Read,Edit,Write", "--permission-mode", "acceptEdits"]
         if self.session:

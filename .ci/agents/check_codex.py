@@ -19,6 +19,8 @@ class Codex(Conversation):
         codex = program("@openai", "codex-linux-x64", "vendor", "x86_64-unknown-linux-musl", "bin", "codex")
         command = [codex, "exec"] + (["resume", self.thread] if self.thread else [])
         command += ["--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+        if self.header():
+            command += ["--config", 'model_providers.carrot.http_headers={"x-carrot-models" = "%s"}' % self.header()]
         model = self.asks_for()
         if model:
             command += ["--model", model]

@@ -36,15 +36,20 @@ func (r *Request) Relevant(f Facts, to API) Facts {
 // Tools that the conversation added come after the others, so that the beginning of the
 // prompt, which providers cache, stays the same.
 func (p *prompt) fitTools() error {
-	names := make(map[string]bool, len(p.tools))
+	places := make(map[string]int, len(p.tools))
 	for i := range p.tools {
-		names[p.tools[i].name] = true
+		places[p.tools[i].name] = i
 	}
 	for _, t := range p.found {
-		if !names[t.name] {
-			names[t.name] = true
-			p.tools = append(p.tools, t)
+		if i, ok := places[t.name]; ok {
+			p.tools[i] = t // the later definition holds
+			continue
 		}
+		places[t.name] = len(p.tools)
+		p.tools = append(p.tools, t)
+	}
+	if len(p.withdrawn) > 0 {
+		p.tools = slices.DeleteFunc(p.tools, func(t tool) bool { return p.withdrawn[t.name] })
 	}
 	if p.choice.only != nil {
 		p.tools = slices.DeleteFunc(p.tools, func(t tool) bool { return !p.choice.only[t.name] })
@@ -63,6 +68,19 @@ func (p *prompt) fitTools() error {
 		p.choice = choice{}
 	}
 	return nil
+}
+
+// fitOnce leaves out what was said only until a turn of the user that has come since.
+func (p *prompt) fitOnce() {
+	last := len(p.turns) - 1
+	for last >= 0 && p.turns[last].role != "user" {
+		last--
+	}
+	i := -1
+	p.turns = slices.DeleteFunc(p.turns, func(t turn) bool {
+		i++
+		return t.once && i < last
+	})
 }
 
 // fitNumbers leaves out or changes the numbers that the model refuses.

@@ -19,9 +19,11 @@ type prompt struct {
 	model       string
 	turns       []turn
 	tools       []tool
-	found       []tool // tools that the conversation added
-	inItem      bool   // an item of the conversation is being read
-	leftOut     bool   // a tool was left out
+	found       []tool          // tools that the conversation added
+	withdrawn   map[string]bool // the tools that the conversation withdrew, by name
+	laterEffort string          // like effort, but set within the conversation, which comes first
+	inItem      bool            // an item of the conversation is being read
+	leftOut     bool            // a tool was left out
 	choice      choice
 	oneCall     bool // at most one tool may be called at once
 	maxTokens   string
@@ -47,6 +49,7 @@ func (p *prompt) narrow(field, to string) { note(&p.notes.Narrowed, field+"="+to
 type turn struct {
 	role      string // system, user or assistant
 	developer bool   // the system role was called developer
+	once      bool   // it is shown only until the user's next turn
 	parts     []part
 }
 
@@ -299,7 +302,9 @@ func (p *prompt) finish() error {
 	if err := p.fitTools(); err != nil {
 		return err
 	}
+	p.fitOnce()
 	p.fitNumbers()
+	p.effort = cmp.Or(p.laterEffort, p.effort)
 	p.fitEffort()
 	p.fitUser()
 	if p.to == Messages {

@@ -169,6 +169,13 @@ func (p *prompt) chatTool(field string, v gjson.Result) error {
 	}
 }
 
+// The members of messages that are read, or that need not be: a name of a tool or an id
+// says nothing that the call does not say.
+var (
+	messageMembers = []string{"role", "content", "refusal", "tool_calls", "annotations", "cache_control", "id"}
+	resultMembers  = append([]string{"name", "tool_call_id"}, messageMembers...)
+)
+
 // chatMessage reads a message. It leaves out reasoning, which only the model that
 // wrote it can use. The name in a tool's message repeats that of the call.
 func (p *prompt) chatMessage(field string, v gjson.Result) error {
@@ -194,9 +201,11 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	default:
 		return refuse(field+".role", unknownRole)
 	}
-	if given(v.Get("name")) && v.Get("role").Str != "tool" {
-		p.drop("messages[].name")
+	known := messageMembers
+	if v.Get("role").Str == "tool" {
+		known = resultMembers
 	}
+	p.others(v, "messages[]", known)
 	if n := len(t.parts); n > 0 {
 		p.cached(&t.parts[n-1], v)
 	}
@@ -221,11 +230,6 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 	for _, key := range []string{"audio", "function_call"} {
 		if given(v.Get(key)) {
 			return refuse(field+"."+key, noField)
-		}
-	}
-	for _, key := range []string{"reasoning_content", "reasoning", "reasoning_details"} {
-		if given(v.Get(key)) {
-			p.drop("messages[]." + key)
 		}
 	}
 	if content := v.Get("content"); given(content) {

@@ -136,10 +136,35 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	if t.role != "user" && t.role != "assistant" && t.role != "system" {
 		return refuse(field+".role", unknownRole)
 	}
+	known := []string{"role", "content"}
+	if t.role == "system" {
+		known = append(known, "output_config", "clear_at")
+		t.once = v.Get("clear_at").Str == "next_user_message"
+		if err := p.laterOutput(v.Get("output_config")); err != nil {
+			return err
+		}
+	}
+	p.others(v, "messages[]", known)
 	var err error
-	t.parts, err = p.messagesContent(v.Get("content"), field+".content", t.role)
-	p.turns = append(p.turns, t)
+	if content := v.Get("content"); given(content) || t.role != "system" {
+		t.parts, err = p.messagesContent(content, field+".content", t.role)
+	}
+	if len(t.parts) > 0 || t.role != "system" {
+		p.turns = append(p.turns, t)
+	}
 	return err
+}
+
+// laterOutput reads what a system message within the conversation changes about the
+// answers after it.
+func (p *prompt) laterOutput(v gjson.Result) error {
+	if !given(v) {
+		return nil
+	}
+	if effort := v.Get("effort"); given(effort) {
+		p.laterEffort = effort.Str
+	}
+	return p.known(v, "messages[].output_config", "effort")
 }
 
 // What stands for a role in a tool's result, and in a document or search result, whose
@@ -191,11 +216,16 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 	case kind == "document" && input:
 		return p.messagesDocument(v, field)
 	case kind == "search_result" && input:
+		if v.Get("citations.enabled").Bool() {
+			p.drop("messages[].citations")
+		}
 		title := part{text: quote(strings.TrimSpace(v.Get("title").Str + "\n" + v.Get("source").Str))}
 		content, err := p.messagesContent(v.Get("content"), field+".content", inDocument)
 		return append([]part{title}, content...), err
 	case kind == "tool_reference" && role == inResult: // all tools are loaded
-		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
+		return one(p.canCall(v.Get("tool_name"), true), nil)
+	case role == "system" && (kind == "tool_addition" || kind == "tool_removal"):
+		return p.toolChange(kind, v.Get("tool"), field+".tool")
 	case kind == "tool_use" && role == "assistant":
 		name, err := textOf(v.Get("name"), field+".name")
 		return one(part{kind: callPart, id: p.callID(v.Get("id").Str), input: cmp.Or(v.Get("input").Raw, "{}"),
@@ -207,7 +237,7 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 			result.result, err = p.messagesContent(content, field+".content", inResult)
 		}
 		return one(result, err)
-	case role == "assistant" && (kind == "server_tool_use" || kind == "mcp_tool_use"):
+	case role == "assistant" && (kind == "server_tool_use" || kind == "mcp_tool_use" || kind == "mcp_tool_listing" || kind == "fallback"):
 		p.drop("messages[]." + kind)
 		return nil, nil
 	case role == "assistant" && strings.HasSuffix(kind, "_tool_result"):
@@ -215,6 +245,45 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 		return found(v.Get("content")), nil
 	}
 	return nil, refuse(field, unknownType)
+}
+
+// canCall says that a tool can be called from here on, or no longer.
+func (p *prompt) canCall(name gjson.Result, can bool) part {
+	flat := gjson.Parse(p.names.flat(p.to, toolName{name: name.Str}, name.Raw)).Str
+	if can {
+		return part{text: quote("The tool " + flat + " can be called.")}
+	}
+	return part{text: quote("The tool " + flat + " can no longer be called.")}
+}
+
+// toolChange reads a block by which a system message offers or withdraws a tool. Those
+// of MCP servers are left out, since the other API has no such servers.
+func (p *prompt) toolChange(kind string, v gjson.Result, field string) ([]part, error) {
+	name := v.Get("name")
+	switch v.Get("type").Str {
+	case "tool_reference":
+	case "tool_definition":
+		name = v.Get("definition.name")
+		before := len(p.found)
+		p.inItem = true
+		err := p.messagesTool(field+".definition", v.Get("definition"))
+		p.inItem = false
+		if err != nil || len(p.found) == before {
+			return nil, err
+		}
+	default:
+		p.drop("messages[]." + kind)
+		return nil, nil
+	}
+	plain, err := textOf(name, field+".name")
+	if err != nil {
+		return nil, err
+	}
+	if p.withdrawn == nil {
+		p.withdrawn = map[string]bool{}
+	}
+	p.withdrawn[p.names.flat(p.to, toolName{name: name.Str}, plain)] = kind == "tool_removal"
+	return []part{p.canCall(name, kind == "tool_addition")}, nil
 }
 
 // found returns the titles and addresses that a provider's search found, to which the
@@ -235,6 +304,9 @@ func found(v gjson.Result) []part {
 // messagesDocument reads a document. One of text becomes a text with its title.
 func (p *prompt) messagesDocument(v gjson.Result, field string) ([]part, error) {
 	source, title := v.Get("source"), v.Get("title").Str
+	if v.Get("citations.enabled").Bool() {
+		p.drop("messages[].citations")
+	}
 	named := func(parts []part, err error) ([]part, error) {
 		for _, about := range []string{v.Get("context").Str, title} {
 			if about != "" {

@@ -32,19 +32,20 @@ var blockFields = map[string]string{
 	"web_fetch_tool_result":      "type tool_use_id content cache_control caller",
 	"tool_search_tool_result":    "type tool_use_id content cache_control",
 	"code_execution_tool_result": "type tool_use_id content cache_control",
+	"tool_addition":              "type tool cache_control",
+	"tool_removal":               "type tool cache_control",
 }
 
 // Which blocks may stand where.
 var blockPlaces = map[string]string{
 	"user":        "text image document search_result tool_result",
 	"assistant":   "text tool_use thinking redacted_thinking server_tool_use web_search_tool_result web_fetch_tool_result tool_search_tool_result code_execution_tool_result",
-	"system":      "text",
+	"system":      "text tool_addition tool_removal",
 	"tool_result": "text image document search_result tool_reference",
 }
 
 func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal) {
-	c := &messagesCheck{t: &talk{model: str(o, "model"), stream: o["stream"] == true, who: who, request: o}}
-	beta := strings.Join(r.Header.Values("Anthropic-Beta"), ",")
+	c := &messagesCheck{betas: strings.Join(r.Header.Values("Anthropic-Beta"), ","), t: &talk{model: str(o, "model"), stream: o["stream"] == true, who: who, request: o}}
 	c.must(r.Header.Get("Anthropic-Version") != "", "", "anthropic-version: header is required")
 	c.known(o, "", "model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools tool_choice thinking service_tier container mcp_servers context_management output_config output_format speed inference_geo cache_control", extra)
 	c.must(c.t.model != "", "", "model: Field required")
@@ -55,7 +56,7 @@ func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal
 		{"context_management", "context-management-2025-06-27"}, {"mcp_servers", "mcp-client-"},
 		{"output_format", "structured-outputs-2025-11-13"}, {"speed", "fast-mode-"}, {"container", "code-execution-"},
 	} {
-		c.must(!has(o, b[0]) || strings.Contains(beta, b[1]), "", extra, b[0])
+		c.must(!has(o, b[0]) || c.beta(b[1]), "", extra, b[0])
 	}
 	c.between(o, "temperature", 0, 1)
 	c.between(o, "top_p", 0, 1)
@@ -80,7 +81,7 @@ func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal
 		c.strict(get(f, "schema"), "output_config.format.schema", 0)
 		c.t.json, c.t.schema = true, get(f, "schema")
 	}
-	c.thinking(o, beta)
+	c.thinking(o)
 	c.tools(o)
 	if _, isText := o["system"].(string); has(o, "system") && !isText {
 		c.blocks(o["system"], "system", "system")
@@ -101,12 +102,16 @@ func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal
 type messagesCheck struct {
 	rules
 	t       *talk
+	betas   string
 	marks   int  // blocks with cache_control
 	enabled bool // thinking with a budget
 	said    bool // the user spoke in the message before, and the model has not since
 }
 
-func (c *messagesCheck) thinking(o object, beta string) {
+// beta reports whether the request has the header of a beta.
+func (c *messagesCheck) beta(name string) bool { return strings.Contains(c.betas, name) }
+
+func (c *messagesCheck) thinking(o object) {
 	th := get(o, "thinking")
 	if th == nil {
 		return
@@ -114,7 +119,7 @@ func (c *messagesCheck) thinking(o object, beta string) {
 	c.known(th, "thinking", "type budget_tokens display", extra)
 	c.oneOf(th, "type", "thinking.type", "enabled adaptive disabled")
 	c.oneOf(th, "display", "thinking.display", "summarized omitted updates")
-	c.must(str(th, "display") != "updates" || strings.Contains(beta, "thinking-display-updates-2026-08-18"), "", "thinking.display: 'updates' needs its beta header")
+	c.must(str(th, "display") != "updates" || c.beta("thinking-display-updates-2026-08-18"), "", "thinking.display: 'updates' needs its beta header")
 	kind := str(th, "type")
 	if kind == "enabled" {
 		c.enabled = true
@@ -162,7 +167,7 @@ func (c *messagesCheck) tools(o object) {
 			c.must(!has(d, "cache_control"), "", "%s: Tools with defer_loading cannot use prompt caching.", at)
 			deferred++
 		}
-		c.t.tools = append(c.t.tools, tool{name: name, schema: schema})
+		c.t.tools = append(c.t.tools, tool{name: name, schema: schema, hidden: d["defer_loading"] == true})
 	}
 	n := len(list(o, "tools"))
 	c.must(n == 0 || deferred < n, "", "At least one tool must have defer_loading=false.")
@@ -201,6 +206,32 @@ func (c *messagesCheck) strict(s object, at string, depth int) {
 	}
 	if items := get(s, "items"); items != nil {
 		c.strict(items, at, depth+1)
+	}
+}
+
+// changes follows what system messages say of tools.
+func (c *messagesCheck) changes(blocks []object, at string) {
+	for _, b := range blocks {
+		kind, of := str(b, "type"), get(b, "tool")
+		if kind == "text" {
+			continue
+		}
+		c.must(c.beta("mid-conversation-tool-changes-2026-07-01") || c.beta("inline-tools-2026-09-15"), "", "%s: Input tag '%s' found using 'type' does not match any of the expected tags: text", at, kind)
+		if str(of, "type") == "tool_definition" {
+			c.must(c.beta("inline-tools-2026-09-15"), "", "%s: tool_definition needs its beta header", at)
+			d := get(of, "definition")
+			c.t.tools = append(c.t.tools, tool{name: str(d, "name"), schema: get(d, "input_schema")})
+			continue
+		}
+		c.show(str(of, "name"), kind == "tool_removal", at)
+	}
+}
+
+// show lets the model see a tool that was deferred, or hides a tool.
+func (c *messagesCheck) show(name string, hide bool, at string) {
+	i := slices.IndexFunc(c.t.tools, func(t tool) bool { return t.name == name })
+	if c.must(i >= 0, "", "%s: Tool reference '%s' not found in available tools", at, name) {
+		c.t.tools[i].hidden = hide
 	}
 }
 
@@ -255,6 +286,8 @@ func (c *messagesCheck) blocks(content any, place, at string) []object {
 		case "thinking":
 			s := str(b, "signature")
 			c.must(s == c.t.who.seal(str(b, "thinking")) || str(b, "thinking") == "" && strings.HasPrefix(s, c.t.who.seal("omitted")), "", "%s: Invalid `signature` in `thinking` block", here)
+		case "tool_reference":
+			c.show(str(b, "tool_name"), false, here)
 		case "redacted_thinking":
 			c.must(false, "", "%s: Invalid `data` in `redacted_thinking` block", here) // this vendor redacts nothing
 		}
@@ -271,15 +304,26 @@ func (c *messagesCheck) messages(o object) {
 	before := ""
 	for i, v := range l {
 		m, at := asObject(v), "messages."+strconv.Itoa(i)
-		c.known(m, at, "role content", extra)
-		role := str(m, "role")
+		role, fields := str(m, "role"), "role content"
+		if role == "system" && (c.beta("per-turn-control-2026-07-01") || c.beta("mid-conversation-output-config-2026-07-01")) {
+			fields += " output_config"
+			c.oneOf(get(m, "output_config"), "effort", at+".output_config.effort", "low medium high xhigh max")
+		}
+		if role == "system" && c.beta("mid-conversation-system-clear-at-2026-08-21") {
+			fields += " clear_at"
+		}
+		c.known(m, at, fields, extra)
 		if !c.must(role == "user" || role == "assistant" || role == "system", "", "%s.role: Input should be 'user', 'assistant' or 'system'", at) {
 			return
 		}
 		c.must(i > 0 || role == "user", "", "messages: first message must use the \"user\" role")
+		if l, ok := m["content"].([]any); ok && len(l) == 0 && has(m, "output_config") {
+			continue // it sets the effort and says nothing
+		}
 		blocks := c.blocks(m["content"], role, at)
 		switch role {
 		case "system":
+			c.changes(blocks, at)
 			c.must(before != "assistant" && len(open) == 0, "", "%s: a system message must follow a user message", at)
 		case "user":
 			c.must(before != "system", "", "%s: a system message must be followed by an assistant message or end the conversation", at)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -107,6 +108,11 @@ func (c *responsesCheck) tool(d object, at, namespace string) {
 		t := c.openAITool(d, kind, at)
 		t.namespace = namespace
 		c.t.tools = append(c.t.tools, t)
+	case "tool_search":
+		c.known(d, at, "type execution description parameters", unknown)
+		if str(d, "execution") == "client" {
+			c.t.tools = append(c.t.tools, tool{name: "tool_search", search: true, schema: get(d, "parameters")})
+		}
 	case "namespace":
 		c.known(d, at, "type name description tools", unknown)
 		c.must(toolNames.MatchString(str(d, "name")) && namespace == "", at+".name", "Invalid '%s.name'.", at)
@@ -351,6 +357,9 @@ func (responses) items(t *talk, a *answer) []object {
 		if c.tool.custom {
 			item = object{"id": "ctc_" + c.id, "type": "custom_tool_call", "status": "completed", "call_id": "call_" + c.id, "name": c.tool.name, "input": c.arguments}
 		}
+		if c.tool.search {
+			item = object{"id": "tsc_" + c.id, "type": "tool_search_call", "status": "completed", "call_id": "call_" + c.id, "execution": "client", "arguments": json.RawMessage(c.arguments)}
+		}
 		if c.tool.namespace != "" {
 			item["namespace"] = c.tool.namespace
 		}
@@ -425,7 +434,7 @@ func (v responses) stream(e *events, t *talk, a *answer) {
 			}
 		}
 		for _, key := range []string{"arguments", "input"} {
-			if has(item, key) {
+			if has(item, key) && kind != "tool_search_call" {
 				begun[key] = ""
 			}
 		}
@@ -461,6 +470,7 @@ func (v responses) stream(e *events, t *talk, a *answer) {
 				event("response.custom_tool_call_input.delta", at(object{"delta": d}))
 			}
 			event("response.custom_tool_call_input.done", at(object{"input": item["input"]}))
+		case "tool_search_call": // it has no events of its own
 		default:
 			panic(fmt.Sprintf("an item of type %s", kind))
 		}

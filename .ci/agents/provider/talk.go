@@ -40,7 +40,9 @@ type usage struct{ input, cached, written int }
 
 type tool struct {
 	namespace, name string
-	custom          bool
+	custom          bool // its input is text
+	search          bool // it is the client's own search for tools, in responses
+	hidden          bool // the model cannot call it yet, or no more
 	schema          object
 }
 
@@ -135,10 +137,10 @@ func (t *talk) directives() (calls []call, answers []int) {
 // find returns the tool with a name.
 func (t *talk) find(name string) (tool, bool) {
 	i := slices.IndexFunc(t.tools, func(o tool) bool {
-		return o.name == name || o.namespace != "" && o.namespace+"__"+o.name == name
+		return !o.hidden && (o.name == name || o.namespace != "" && o.namespace+"__"+o.name == name)
 	})
 	if i < 0 {
-		i = slices.IndexFunc(t.tools, func(o tool) bool { return strings.HasSuffix(o.name, "__"+name) })
+		i = slices.IndexFunc(t.tools, func(o tool) bool { return !o.hidden && strings.HasSuffix(o.name, "__"+name) })
 	}
 	if i < 0 {
 		return tool{}, false
