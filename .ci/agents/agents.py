@@ -85,15 +85,18 @@ class Conversation:
 
     def header(self):
         """Returns the value of x-carrot-models in this turn, or None without one."""
-        if self.api == "moving":
-            return "m-" + EVERY[self.turns % len(EVERY)]
-        return "m-" + self.api if self.api else None
+        api = EVERY[self.turns % len(EVERY)] if self.api == "moving" else self.api
+        return self.candidate(api) if api else None
+
+    def candidate(self, api):
+        """Returns the name of the candidate that answers over an API."""
+        return ("s-" if self.model == "short" else "m-") + api
 
     def environment(self, **more):
         """Returns an environment with nothing from outside but the path."""
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": os.environ["TMPDIR"], "LANG": "C.UTF-8", "CI": "1", "NO_PROXY": "127.0.0.1", **more}
 
-    def run(self, command, env):
+    def run(self, command, env, fails=False):
         """Runs the agent and returns the objects that it prints, one a line."""
         self.turns += 1
         done = subprocess.run(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
@@ -124,26 +127,27 @@ class Conversation:
             time.sleep(0.1)
         raise Failed("the gateway recorded %d attempts, but the provider got %d" % (len(rows), len(self.log())))
 
-    def finish(self, remembers):
+    def finish(self, remembers, too_long=0):
         """Checks what all conversations must have in common: the provider refused
-        nothing, the gateway served everything, and the last request still has the
-        texts of the first turns. Prints what was called and what was left out."""
+        nothing, except as many requests as too long as expected, the gateway served
+        the others, and the last request still has the texts of the first turns. Prints
+        what was called and what was left out."""
         log = self.log()
         refused = ["%s %s: %s" % (e["api"], e["path"], e["error"]) for e in log if e["status"] != 200]
-        true(not refused, "the provider refused %d of %d requests:\n%s" % (len(refused), len(log), "\n".join(refused)))
+        true(len(refused) == too_long, "the provider refused %d of %d requests:\n%s" % (len(refused), len(log), "\n".join(refused)))
         last = json.dumps(log[-1]["request"], ensure_ascii=False)
         for text in remembers:
             true(text in last, "the last request has no %r any more" % text)
         rows = self.records()
         bad = ["%s %s %s: %s" % (r["candidate"], r["outcome"], r.get("status"), r.get("error_code")) for r in rows if r["outcome"] != "served"]
-        true(not bad, "attempts that served nothing:\n%s" % "\n".join(bad))
+        true(len(bad) == too_long, "attempts that served nothing:\n%s" % "\n".join(bad))
         apis = sorted({e["api"] for e in log})
         if "moving" in (self.model, self.api):
             equal(apis, sorted(EVERY), "the APIs that were called")
         elif self.api or self.model.startswith("over-"):
             equal(apis, [self.api or self.model[len("over-"):]], "the APIs that were called")
         for api in apis:
-            mine = [r for r in rows if r["candidate"] == "m-" + api]
+            mine = [r for r in rows if r["candidate"] == self.candidate(api)]
             print("   %d requests over %s" % (len(mine), api), end="")
             for what in ("dropped", "narrowed"):
                 names = sorted({name for r in mine for name in r.get(what) or []})

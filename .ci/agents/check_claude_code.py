@@ -27,6 +27,7 @@ class ClaudeCode(Conversation):
         if self.session:
             command += ["--resume", self.session]
         out = self.run(command + ["--", text], env)
+        self.compacted = any(event.get("subtype") == "compact_boundary" for event in out)
         result = out[-1]
         equal((result["type"], result.get("is_error")), ("result", False), "the last event of turn %d: %s" % (self.turns, result))
         self.session = result["session_id"]
@@ -38,6 +39,8 @@ def call(name, **arguments):
 
 
 def check(c):
+    if c.model == "short":
+        return check_short(c)
     first, second, third, fourth = (c.number() for _ in range(4))
     file, picture = c.folder / "number.txt", c.folder / "pixel.png"
     file.write_text(first + "\n")
@@ -55,9 +58,28 @@ def check(c):
     equal(file.read_text(), third + "\n", "the file after turn 3")
     answer = c.ask("Look at it. %s %s" % (call("Read", file_path=str(picture)), call("Bash", command="echo seen " + fourth)))
     equal(answer, "Done: seen " + fourth, "turn 4, a picture in the result of a tool")
+    answer = c.ask("Fetch. %s %s" % (call("ToolSearch", query="select:WebFetch,NotebookEdit", max_results=2), call("NotebookEdit", notebook_path=str(c.folder / "none.ipynb"), new_source="x")))
+    true(answer.startswith("Done: ") and "InputValidationError" not in answer, "turn 5, a tool that is loaded when it is needed: %r" % answer)
+    answer = c.ask("Delegate. %s" % call("Agent", description="count", prompt="%s: %s" % (c.tag, call("Bash", command="cat other.txt")), subagent_type="general-purpose", run_in_background=False))
+    true(answer.startswith("Done: ") and second in json.dumps(c.log()[-1]["request"]["messages" if "messages" in c.log()[-1]["request"] else "input"][-2:]), "turn 6, an agent that has a conversation of its own: %r" % answer)
     answer = c.ask("What did I say?")
-    equal(answer, "You said: What did I say?", "turn 5, no tools")
+    equal(answer, "You said: What did I say?", "turn 7, no tools")
     c.finish([c.tag, first, second, third, fourth, "Look at it."])
+
+
+def check_short(c):
+    """The conversation becomes longer than the model's context, so it is shortened."""
+    number = c.number()
+    (c.folder / "number.txt").write_text(number + "\n")
+    answer = c.ask("%s: %s %s" % (c.tag, "much text " * 6000, call("Bash", command="cat number.txt")))
+    equal(answer, "Done: " + number, "turn 1")
+    true(not c.compacted, "turn 1 fits")
+    answer = c.ask("More text. " * 5820 + "What now?")
+    true(answer.startswith("You said: More text."), "turn 2: %r" % answer)
+    true(c.compacted, "the conversation was not shortened in turn 2")
+    answer = c.ask("%s: %s" % (c.tag, call("Bash", command="cat number.txt")))
+    equal(answer, "Done: " + number, "turn 3")
+    c.finish([c.tag], too_long=1)
 
 
 main(ClaudeCode, check)

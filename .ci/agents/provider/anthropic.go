@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -96,6 +97,9 @@ func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal
 		return nil, c.broken
 	}
 	c.t.usage = who.measure(c.t.model+string(marshal([]any{o["tools"], o["system"], o["messages"]})), true, marks > 0)
+	if n, most := c.t.usage.all(), limit(c.t.model); most > 0 && n > most && !m.counts {
+		return nil, &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf("prompt is too long: %d tokens > %d maximum", n, most), "", ""}
+	}
 	return c.t, nil
 }
 
@@ -331,7 +335,7 @@ func (c *messagesCheck) messages(o object) {
 		case "assistant":
 			c.must(len(open) == 0, "", unanswered, at, strings.Join(open, ", "))
 			open = c.calls(blocks, at, seen)
-			c.said = false
+			c.said, c.t.resulted = false, false
 			if i == len(l)-1 {
 				t := texts(blocks)
 				c.must(len(t) == 0 || strings.TrimRight(t[len(t)-1], " \n\t") == t[len(t)-1], "", "messages: final assistant content cannot end with trailing whitespace")
@@ -395,9 +399,8 @@ func (c *messagesCheck) results(blocks []object, at string, open []string) []str
 		calls++
 	}
 	c.must(len(open) == 0, "", unanswered, at, strings.Join(open, ", "))
-	if said := texts(blocks); calls == 0 && len(said) > 0 {
-		c.t.said(said, c.said)
-		c.said = true
+	if calls == 0 {
+		c.said = c.t.said(texts(blocks), c.said) || c.said
 	}
 	return nil
 }

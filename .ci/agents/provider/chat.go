@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -74,6 +75,9 @@ func (chat) read(_ *http.Request, o object, who *account) (*talk, *refusal) {
 		return nil, c.broken
 	}
 	c.t.usage = who.measure(c.t.model+string(marshal([]any{o["tools"], o["messages"]})), false, false)
+	if n, most := c.t.usage.all(), limit(c.t.model); most > 0 && n > most {
+		return nil, &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf("This model's maximum context length is %d tokens. However, your messages resulted in %d tokens. Please reduce the length of the messages.", most, n), "messages", "context_length_exceeded"}
+	}
 	return c.t, nil
 }
 
@@ -167,25 +171,13 @@ func (c *chatCheck) messages(l []any) {
 		case "function":
 			c.t.answers(strings.Join(texts, "\n"))
 		case "user":
-			// Pictures that follow results belong to them, because a message of
-			// the role tool holds none.
-			shown := i > 0 && str(asObject(l[i-1]), "role") == "tool" && c.shows(m["content"])
-			if len(texts) > 0 && !shown {
-				c.t.said(texts, said)
-				said = true
-			}
+			said = c.t.said(texts, said) || said
 		case "assistant":
-			said = false
+			said, c.t.resulted = false, false
 			open = c.calls(m, at)
 		}
 	}
 	c.must(len(open) == 0, "messages", "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: %s", strings.Join(open, ", "))
-}
-
-// shows reports whether content has something else than texts.
-func (c *chatCheck) shows(content any) bool {
-	l, _ := content.([]any)
-	return slices.ContainsFunc(l, func(v any) bool { return str(asObject(v), "type") != "text" })
 }
 
 func (c *chatCheck) calls(m object, at string) (open []string) {
@@ -244,11 +236,14 @@ func (c *chatCheck) parts(content any, role, at string, optional bool) []string 
 }
 
 func (chat) refuse(e *refusal) any {
-	var param any
+	var param, code any
 	if e.param != "" {
 		param = e.param
 	}
-	return object{"error": object{"message": e.message, "type": e.kind, "param": param, "code": nil}}
+	if e.code != "" {
+		code = e.code
+	}
+	return object{"error": object{"message": e.message, "type": e.kind, "param": param, "code": code}}
 }
 
 func (chat) usage(t *talk, a *answer) object {

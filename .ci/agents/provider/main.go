@@ -8,18 +8,21 @@
 // vendor's form. Every API key is an account of its own: what one account signed,
 // encrypted or stored is of no use to another.
 //
-// The model obeys the user. In the last turn of the user it looks for directives:
+// The model obeys the user. In the last text of the user it looks for directives:
 //
 //	[[call NAME JSON]]                  calls the tool NAME with these arguments
 //	[[call a {}]]+[[call b {}]]         two calls in one answer
 //
-// Each answer carries out the next of them; how many calls of this turn have results
-// says which that is. JSON for a tool whose input is text is a string. A tool in a
+// Each answer carries out the next of them; how many calls have had results
+// since says which that is. JSON for a tool whose input is text is a string. A tool in a
 // namespace may be called by its own name or as NAMESPACE__NAME. When no directive is
 // left, the answer is "Done: " and the first 200 characters of the last result, or
 // "You said: " and the first 80 characters of the user's text. A structured answer is
 // the least JSON that the schema allows, with that text in its strings. A model asked
 // to think does so first.
+//
+// A name that ends in a number of thousands, such as m-40k, is that of a model with so
+// many tokens of context, and longer prompts are refused.
 //
 // GET /log returns the requests so far, one JSON object a line: api, path, status,
 // error, account, betas, user_agent, request, answer. With ?with=TEXT it returns only
@@ -94,8 +97,8 @@ type vendor interface {
 
 // refusal is an error as vendors report it.
 type refusal struct {
-	status               int
-	kind, message, param string
+	status                     int
+	kind, message, param, code string
 }
 
 const maxBody = 64 << 20
@@ -130,9 +133,9 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var bad *refusal
 	switch {
 	case err != nil:
-		bad = &refusal{http.StatusBadRequest, "invalid_request_error", "The body could not be read: " + err.Error(), ""}
+		bad = &refusal{http.StatusBadRequest, "invalid_request_error", "The body could not be read: " + err.Error(), "", ""}
 	case json.Unmarshal(body, &request) != nil:
-		bad = &refusal{http.StatusBadRequest, "invalid_request_error", "We could not parse the JSON body of your request.", ""}
+		bad = &refusal{http.StatusBadRequest, "invalid_request_error", "We could not parse the JSON body of your request.", "", ""}
 	}
 	key := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	if k := r.Header.Get("X-Api-Key"); k != "" && line.API == "messages" {
@@ -145,7 +148,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		line.Request = compact.Bytes()
 	}
 	if bad == nil && key == "" {
-		bad = &refusal{http.StatusUnauthorized, "authentication_error", "No API key was provided.", ""}
+		bad = &refusal{http.StatusUnauthorized, "authentication_error", "No API key was provided.", "", ""}
 	}
 	var t *talk
 	if bad == nil {
@@ -160,7 +163,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line.Status = http.StatusOK
 	if counts {
 		p.add(line)
-		writeJSON(w, http.StatusOK, object{"input_tokens": t.usage.input + t.usage.cached + t.usage.written})
+		writeJSON(w, http.StatusOK, object{"input_tokens": t.usage.all()})
 		return
 	}
 	a := t.answer()

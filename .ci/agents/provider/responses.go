@@ -77,6 +77,9 @@ func (responses) read(_ *http.Request, o object, who *account) (*talk, *refusal)
 		return nil, c.broken
 	}
 	c.t.usage = who.measure(c.t.model+string(marshal([]any{o["tools"], o["instructions"], input})), false, false)
+	if most := limit(c.t.model); most > 0 && c.t.usage.all() > most {
+		return nil, &refusal{http.StatusBadRequest, "invalid_request_error", "Your input exceeds the context window of this model. Please adjust your input and try again.", "input", "context_length_exceeded"}
+	}
 	return c.t, nil
 }
 
@@ -171,7 +174,7 @@ func (c *responsesCheck) input(o object) []any {
 // missing refuses an item that is not stored.
 func (c *responsesCheck) missing(id string) {
 	if c.broken == nil {
-		c.broken = &refusal{http.StatusNotFound, "invalid_request_error", fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.", id), "input"}
+		c.broken = &refusal{http.StatusNotFound, "invalid_request_error", fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.", id), "input", ""}
 	}
 }
 
@@ -303,15 +306,10 @@ func (c *responsesCheck) follow(all []any) {
 		switch kind := str(d, "type"); {
 		case strings.HasSuffix(kind, "_output"):
 			c.t.answers(strings.Join(c.texts(d["output"]), "\n"))
-		case kind != "" && kind != "message":
-			said = false
-		case str(d, "role") == "assistant":
-			said = false
+		case kind != "" && kind != "message" || str(d, "role") == "assistant":
+			said, c.t.resulted = false, false
 		case str(d, "role") == "user":
-			if texts := c.texts(d["content"]); len(texts) > 0 {
-				c.t.said(texts, said)
-				said = true
-			}
+			said = c.t.said(c.texts(d["content"]), said) || said
 		}
 	}
 }

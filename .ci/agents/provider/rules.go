@@ -27,7 +27,7 @@ type rules struct{ broken *refusal }
 // must notes a broken rule about a field if ok is false, and returns ok.
 func (r *rules) must(ok bool, param, format string, args ...any) bool {
 	if !ok && r.broken == nil {
-		r.broken = &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf(format, args...), param}
+		r.broken = &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf(format, args...), param, ""}
 	}
 	return ok
 }

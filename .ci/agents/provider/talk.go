@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -28,6 +29,7 @@ type talk struct {
 	user     []string
 	answered int
 	result   string
+	resulted bool // the last thing was a result
 	usage    usage
 
 	who     *account
@@ -38,6 +40,8 @@ type talk struct {
 // usage counts tokens.
 type usage struct{ input, cached, written int }
 
+func (u usage) all() int { return u.input + u.cached + u.written }
+
 type tool struct {
 	namespace, name string
 	custom          bool // its input is text
@@ -46,18 +50,24 @@ type tool struct {
 	schema          object
 }
 
-// said starts a turn of the user, or adds to it if nothing has happened since.
-func (t *talk) said(texts []string, continues bool) {
+// said starts a turn of the user, or adds to it if nothing has happened since, and
+// reports whether it did. What follows results without a directive, such as pictures
+// that a result of chat completions cannot hold, belongs to the results.
+func (t *talk) said(texts []string, continues bool) bool {
+	if len(texts) == 0 || t.resulted && !strings.Contains(strings.Join(texts, ""), "[[call ") {
+		return false
+	}
 	if !continues {
 		t.user = nil
 	}
 	t.user = append(t.user, texts...)
-	t.answered, t.result = 0, ""
+	t.answered, t.result, t.resulted = 0, "", false
+	return true
 }
 
 func (t *talk) answers(result string) {
 	t.answered++
-	t.result = result
+	t.result, t.resulted = result, true
 }
 
 // call is a call of a tool. Its arguments are JSON unless the tool is custom.
@@ -98,7 +108,7 @@ func (a *answer) tokens() int {
 // directives returns the calls that the user asked for, and for each of them the
 // number of the answer that makes it.
 func (t *talk) directives() (calls []call, answers []int) {
-	text := strings.Join(t.user, "\n")
+	text := t.speech()
 	at := 0
 	for {
 		start := strings.Index(text[at:], "[[call ")
@@ -203,7 +213,8 @@ func (t *talk) answer() *answer {
 	return a
 }
 
-// speech returns what the user said last, without what programs add in tags.
+// speech returns what the user said last, without what programs add in tags. Agents
+// that shorten a conversation repeat what the user said before in the same turn.
 func (t *talk) speech() string {
 	for _, s := range slices.Backward(t.user) {
 		if s = strings.TrimSpace(s); s != "" && !strings.HasPrefix(s, "<") {
@@ -327,6 +338,16 @@ func (w *account) id() string {
 func (w *account) seal(text string) string {
 	sum := sha256.Sum256([]byte(w.key + "\x00" + text))
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// limit returns how many tokens the context of a model has by its name, which may end
+// in a number of thousands, as in m-40k. 0 means no limit.
+func limit(model string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(model[strings.LastIndex(model, "-")+1:], "k"))
+	if err != nil || !strings.HasSuffix(model, "k") {
+		return 0
+	}
+	return n * 1000
 }
 
 // measure counts the tokens of a prompt, of which the beginning that the account has
