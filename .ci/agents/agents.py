@@ -141,6 +141,10 @@ class Conversation:
         rows = self.records()
         bad = ["%s %s %s: %s" % (r["candidate"], r["outcome"], r.get("status"), r.get("error_code")) for r in rows if r["outcome"] != "served"]
         true(len(bad) == too_long, "attempts that served nothing:\n%s" % "\n".join(bad))
+        kept_out = {c["name"] + " " + c["excluded"] for r in rows for c in r["decision"]["candidates"] if c["excluded"] not in (None, "not among the models to choose from")}
+        true(not kept_out, "candidates were kept out: %s" % ", ".join(kept_out))
+        billed = [e["api"] for e in log if e["api"] != "messages" and "x-anthropic-billing-header" in json.dumps(e["request"])]
+        true(not billed, "the billing block of Claude Code went to other vendors: %s" % billed)
         apis = sorted({e["api"] for e in log})
         if "moving" in (self.model, self.api):
             equal(apis, sorted(EVERY), "the APIs that were called")
