@@ -8,11 +8,9 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
-import urllib.parse
 import urllib.request
 
 EVERY = ["messages", "chat", "responses"]
@@ -65,16 +63,17 @@ class Conversation:
     def __init__(self, model):
         self.model, _, self.api = model.partition("@")
         self.client = os.environ["CARROT_CLIENT"]
-        self.folder = pathlib.Path.cwd() / "work"
+        self.turns = 0
+        # Agents tell the model in which folder they are, so its name is in every
+        # request of the conversation.
+        self.tag = "tag%012x" % random.getrandbits(48)
+        self.folder = pathlib.Path.cwd() / self.tag
         self.home = pathlib.Path.cwd() / "home"
         self.folder.mkdir()
         self.home.mkdir()
-        # The name of the folder is in every request, because the agents say where
-        # they are. The numbers are in none until a tool has read them.
-        self.tag = "tag%012x" % random.getrandbits(48)
-        self.turns = 0
 
     def number(self):
+        """Returns a number that the model can only know from a tool."""
         return "%018d" % random.randrange(10**18)
 
     def asks_for(self):
@@ -96,7 +95,7 @@ class Conversation:
         """Returns an environment with nothing from outside but the path."""
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": os.environ["TMPDIR"], "LANG": "C.UTF-8", "CI": "1", "NO_PROXY": "127.0.0.1", **more}
 
-    def run(self, command, env, fails=False):
+    def run(self, command, env):
         """Runs the agent and returns the objects that it prints, one a line."""
         self.turns += 1
         done = subprocess.run(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
@@ -131,7 +130,7 @@ class Conversation:
         """Checks what all conversations must have in common: the provider refused
         nothing, except as many requests as too long as expected, the gateway served
         the others, and the last request still has the texts of the first turns. Prints
-        what was called and what was left out."""
+        what was called and what was left out, which the agent's page must name."""
         log = self.log()
         refused = ["%s %s: %s" % (e["api"], e["path"], e["error"]) for e in log if e["status"] != 200]
         true(len(refused) == too_long, "the provider refused %d of %d requests:\n%s" % (len(refused), len(log), "\n".join(refused)))
@@ -150,6 +149,9 @@ class Conversation:
             equal(apis, sorted(EVERY), "the APIs that were called")
         elif self.api or self.model.startswith("over-"):
             equal(apis, [self.api or self.model[len("over-"):]], "the APIs that were called")
+        page = (pathlib.Path(os.environ["DOCS"]) / (self.client.split(":")[0] + ".md")).read_text()
+        unsaid = {name for r in rows for what in ("dropped", "narrowed") for name in r.get(what) or [] if "`%s`" % name not in page}
+        true(not unsaid, "the page does not name what was left out or changed: %s" % ", ".join(sorted(unsaid)))
         for api in apis:
             mine = [r for r in rows if r["candidate"] == self.candidate(api)]
             print("   %d requests over %s" % (len(mine), api), end="")

@@ -61,7 +61,9 @@ def check(c):
     answer = c.ask("Fetch. %s %s" % (call("ToolSearch", query="select:WebFetch,NotebookEdit", max_results=2), call("NotebookEdit", notebook_path=str(c.folder / "none.ipynb"), new_source="x")))
     true(answer.startswith("Done: ") and "InputValidationError" not in answer, "turn 5, a tool that is loaded when it is needed: %r" % answer)
     answer = c.ask("Delegate. %s" % call("Agent", description="count", prompt="%s: %s" % (c.tag, call("Bash", command="cat other.txt")), subagent_type="general-purpose", run_in_background=False))
-    true(answer.startswith("Done: ") and second in json.dumps(c.log()[-1]["request"]["messages" if "messages" in c.log()[-1]["request"] else "input"][-2:]), "turn 6, an agent that has a conversation of its own: %r" % answer)
+    request = c.log()[-1]["request"]
+    report = json.dumps((request.get("messages") or request["input"])[-2:])
+    true(answer.startswith("Done: ") and second in report, "turn 6, an agent that has a conversation of its own: %r after %s" % (answer, report))
     answer = c.ask("What did I say?")
     equal(answer, "You said: What did I say?", "turn 7, no tools")
     c.finish([c.tag, first, second, third, fourth, "Look at it."])
