@@ -39,6 +39,9 @@ type choice struct {
 	inputTokens int
 	prefixes    []uint64 // hashes of the conversation's beginnings
 	bodies      bodies
+	// beyond returns, best first, candidates that may answer if all in order fail. It
+	// is nil if there are none.
+	beyond func(context.Context) []*candidate
 }
 
 // why returns the reason for calling a candidate.
@@ -134,7 +137,36 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	case len(h.order) == 1 && h.reason == record.TradeOff:
 		h.reason = record.OnlyCandidate
 	}
+	if q.InThinking() && h.reason != record.Named && h.reason != record.ContinuesResponse {
+		h.beyond = d.beyond(r, q, h, query)
+	}
 	return h, nil
+}
+
+// beyond returns what finds the candidates that finish a turn of tools if all those fail
+// that can read the reasoning with which it began. Their providers get a translated
+// conversation, which leaves that out. Most requests need none, so nothing is translated
+// before.
+func (d *decider) beyond(r *routes, q *request, h *choice, query carrot.Query) func(context.Context) []*candidate {
+	query.Models = slices.DeleteFunc(slices.Clone(q.models), func(name string) bool {
+		c := r.byName[name]
+		return slices.Contains(h.order, c) || c.target().provider.Speaks(q.API) == q.API
+	})
+	if len(query.Models) == 0 {
+		return nil
+	}
+	return func(ctx context.Context) []*candidate {
+		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, nil, false)
+		decision, err := r.route(ctx, query, q.objective)
+		if err != nil {
+			return nil
+		}
+		out := []*candidate{r.byName[decision.Model]}
+		for _, name := range decision.Fallback() {
+			out = append(out, r.byName[name])
+		}
+		return out
+	}
 }
 
 // undecided completes the choice for a request on which the router failed: the model

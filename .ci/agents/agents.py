@@ -62,6 +62,7 @@ class Conversation:
 
     def __init__(self, model):
         self.model, _, self.api = model.partition("@")
+        self.fallen = model.split("-")[1:] if model.startswith("falling-") else []
         self.client = os.environ["CARROT_CLIENT"]
         self.turns = 0
         # Agents tell the model in which folder they are, so its name is in every
@@ -130,14 +131,21 @@ class Conversation:
         """Checks what all conversations must have in common: the provider refused
         nothing, except as many requests as too long as expected, the gateway served
         the others, and the last request still has the texts of the first turns. Prints
-        what was called and what was left out, which the agent's page must name."""
+        what was called and what was left out, which the agent's page must name.
+        Requests to an API that was down are not counted, but there must be some."""
         log = self.log()
+        if self.fallen:
+            down = [e["api"] for e in log if e["status"] == 503]
+            equal(sorted(set(down)), self.fallen[:1], "the API that was down")
+            log = [e for e in log if e["status"] != 503]
         refused = ["%s %s: %s" % (e["api"], e["path"], e["error"]) for e in log if e["status"] != 200]
         true(len(refused) == too_long, "the provider refused %d of %d requests:\n%s" % (len(refused), len(log), "\n".join(refused)))
         last = json.dumps(log[-1]["request"], ensure_ascii=False)
         for text in remembers:
             true(text in last, "the last request has no %r any more" % text)
         rows = self.records()
+        if self.fallen:
+            rows = [r for r in rows if r.get("status") != 503]
         bad = ["%s %s %s: %s" % (r["candidate"], r["outcome"], r.get("status"), r.get("error_code")) for r in rows if r["outcome"] != "served"]
         true(len(bad) == too_long, "attempts that served nothing:\n%s" % "\n".join(bad))
         kept_out = {c["name"] + " " + c["excluded"] for r in rows for c in r["decision"]["candidates"] if c["excluded"] not in (None, "not among the models to choose from")}
@@ -145,7 +153,9 @@ class Conversation:
         billed = [e["api"] for e in log if e["api"] != "messages" and "x-anthropic-billing-header" in json.dumps(e["request"])]
         true(not billed, "the billing block of Claude Code went to other vendors: %s" % billed)
         apis = sorted({e["api"] for e in log})
-        if "moving" in (self.model, self.api):
+        if self.fallen:
+            equal(apis, sorted(self.fallen), "the APIs that were called")
+        elif "moving" in (self.model, self.api):
             equal(apis, sorted(EVERY), "the APIs that were called")
         elif self.api or self.model.startswith("over-"):
             equal(apis, [self.api or self.model[len("over-"):]], "the APIs that were called")

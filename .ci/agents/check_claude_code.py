@@ -41,6 +41,8 @@ def call(name, **arguments):
 def check(c):
     if c.model == "short":
         return check_short(c)
+    if c.fallen:
+        return check_falling(c)
     first, second, third, fourth = (c.number() for _ in range(4))
     file, picture = c.folder / "number.txt", c.folder / "pixel.png"
     file.write_text(first + "\n")
@@ -67,6 +69,18 @@ def check(c):
     answer = c.ask("What did I say?")
     equal(answer, "You said: What did I say?", "turn 7, no tools")
     c.finish([c.tag, first, second, third, fourth, "Look at it."])
+
+
+def check_falling(c):
+    """In the middle of a turn, the API that answers is down, and another takes over."""
+    first, second, third = (c.number() for _ in range(3))
+    for i, number in enumerate([first, second, third]):
+        (c.folder / ("%d.txt" % i)).write_text(number + "\n")
+    read = [call("Bash", command="cat %d.txt" % i) for i in range(3)]
+    equal(c.ask("Begin. " + read[0]), "Done: " + first, "turn 1")
+    equal(c.ask("Go on. %s %s [[down %s]]" % (read[0], read[1], c.fallen[0])), "Done: " + second, "turn 2")
+    equal(c.ask("Go on. %s %s" % (read[1], read[2])), "Done: " + third, "turn 3")
+    c.finish([first, second, third])
 
 
 def check_short(c):

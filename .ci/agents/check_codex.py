@@ -44,6 +44,18 @@ def command(text):
     return "[[call exec_command %s]]" % json.dumps({"cmd": text})
 
 
+def check_falling(c):
+    """In the middle of a turn, the API that answers is down, and another takes over."""
+    numbers = [c.number() for _ in range(3)]
+    for i, number in enumerate(numbers):
+        (c.folder / ("%d.txt" % i)).write_text(number + "\n")
+    read = [command("cat %d.txt" % i) for i in range(3)]
+    for i, text in enumerate(["Begin. " + read[0], "Go on. %s %s [[down %s]]" % (read[0], read[1], c.fallen[0]), "Go on. %s %s" % (read[1], read[2])]):
+        answer = c.ask(text)
+        true(answer and answer.startswith("Done: ") and numbers[i] in answer, "turn %d: %r has no %s" % (i + 1, answer, numbers[i]))
+    c.finish(numbers)
+
+
 def check_short(c):
     """The conversation becomes longer than Codex is told to let it, so it is shortened;
     then a message is longer than the model's context, and Codex says so."""
@@ -69,6 +81,8 @@ def check_short(c):
 def check(c):
     if c.model == "short":
         return check_short(c)
+    if c.fallen:
+        return check_falling(c)
     first, second, third, fourth = (c.number() for _ in range(4))
     file = c.folder / "number.txt"
     file.write_text(first + "\n")

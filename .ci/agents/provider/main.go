@@ -21,6 +21,9 @@
 // the least JSON that the schema allows, with that text in its strings. A model asked
 // to think does so first.
 //
+// With [[down API]] in that text, such as [[down chat]], the API is overloaded once a
+// call of the turn has had its result.
+//
 // A name that ends in a number of thousands, such as m-40k, is that of a model with so
 // many tokens of context, and longer prompts are refused.
 //
@@ -153,6 +156,9 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var t *talk
 	if bad == nil {
 		t, bad = v.read(r, request, p.accounts.account(key))
+	}
+	if bad == nil && t.down(line.API) {
+		bad = &refusal{http.StatusServiceUnavailable, "overloaded_error", "Overloaded", "", ""}
 	}
 	if bad != nil {
 		line.Status, line.Error = bad.status, bad.message

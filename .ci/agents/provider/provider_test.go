@@ -253,6 +253,19 @@ func TestDirectives(t *testing.T) {
 	}
 }
 
+// An API can be down from the second answer of a turn on, while the others are not.
+func TestDown(t *testing.T) {
+	server := httptest.NewServer(newProvider())
+	defer server.Close()
+	const turn = `"messages":[{"role":"user","content":"[[call f {}]] [[down chat]]"}`
+	const rest = `,{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"x"}`
+	for body, want := range map[string]int{turn: http.StatusOK, turn + rest: http.StatusServiceUnavailable, strings.Replace(turn, "down chat", "down messages", 1) + rest: http.StatusOK} {
+		if status, answer := post(t, server.URL, "chat", "a", "", `{"model":"m","tools":[{"type":"function","function":{"name":"f"}}],`+body+`]}`); status != want {
+			t.Errorf("%d %s, want %d", status, answer, want)
+		}
+	}
+}
+
 // What a response stored can be referred to, by this account and no other, and calls
 // need the reasoning that led to them.
 func TestStored(t *testing.T) {

@@ -213,6 +213,12 @@ func (t *talk) answer() *answer {
 	return a
 }
 
+// down reports whether the user wants an API to be down once a call of this turn has
+// had its result.
+func (t *talk) down(api string) bool {
+	return t.answered > 0 && strings.Contains(t.speech(), "[[down "+api+"]]")
+}
+
 // speech returns what the user said last, without what programs add in tags. Agents
 // that shorten a conversation repeat what the user said before in the same turn.
 func (t *talk) speech() string {
