@@ -224,22 +224,21 @@ func marshal(v any) []byte {
 
 // events writes server-sent events.
 type events struct {
-	w      io.Writer
-	flush  func() error
-	number int
+	w     io.Writer
+	flush func() error
 }
 
 // data writes an event without a name.
 func (e *events) data(v any) {
 	fmt.Fprintf(e.w, "data: %s\n\n", marshal(v))
-	e.flush() //nolint:errcheck // the client may be gone
+	e.flush() // an error means that the client is gone
 }
 
 // named writes an event with a name, which is also its type.
 func (e *events) named(name string, v object) {
 	v["type"] = name
 	fmt.Fprintf(e.w, "event: %s\ndata: %s\n\n", name, marshal(v))
-	e.flush() //nolint:errcheck // the client may be gone
+	e.flush() // an error means that the client is gone
 }
 
 // pieces cuts a text into the pieces in which it is streamed.
@@ -257,5 +256,5 @@ func pieces(s string) []string {
 // done writes the end of a stream of chat completions.
 func (e *events) done() {
 	io.WriteString(e.w, "data: [DONE]\n\n")
-	e.flush() //nolint:errcheck // the client may be gone
+	e.flush() // an error means that the client is gone
 }

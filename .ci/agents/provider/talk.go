@@ -18,7 +18,7 @@ type talk struct {
 	tools  []tool
 	// force is the name of the tool that must be called, or * for any of them.
 	force string
-	// json says that the answer must be JSON, schema of which form if not nil.
+	// json says that the answer must be JSON, and schema, if not nil, of which form.
 	json   bool
 	schema object
 	thinks bool
