@@ -72,15 +72,14 @@ func (p *prompt) fitTools() error {
 
 // fitOnce leaves out what was said only until a turn of the user that has come since.
 func (p *prompt) fitOnce() {
-	last := len(p.turns) - 1
-	for last >= 0 && p.turns[last].role != "user" {
-		last--
+	spoken := false // the user has spoken since
+	for i := len(p.turns) - 1; i >= 0; i-- {
+		if t := &p.turns[i]; t.once && spoken {
+			p.turns = slices.Delete(p.turns, i, i+1)
+		} else if t.role == "user" {
+			spoken = true
+		}
 	}
-	i := -1
-	p.turns = slices.DeleteFunc(p.turns, func(t turn) bool {
-		i++
-		return t.once && i < last
-	})
 }
 
 // fitNumbers leaves out or changes the numbers that the model refuses.
