@@ -243,7 +243,7 @@ func (k *call) take(answer wire.Answer) {
 func (k *call) remember() {
 	s := served{client: k.a.Client, session: k.a.Session, key: k.try.Key, prefixes: k.choice.prefixes,
 		inputTokens: k.a.Usage.Prompt()}
-	if k.x.reply.api == wire.Responses {
+	if k.x.reply.api == wire.Responses || k.x.q.Threaded && k.api == wire.Messages {
 		s.response = k.a.AnswerID
 	}
 	k.x.g.decider.conversations.remember(k.c, s)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // and which candidate must continue it. It holds hashes and names, but no text.
 type conversations struct {
 	sessions  *memory // by the beginnings of conversations, and by the names of sessions
-	responses *memory // by the ids of responses
+	responses *memory // by the ids of responses, and of messages in threads
 	names     names   // of the candidates in both
 	now       func() time.Time
 }
@@ -101,8 +102,8 @@ func (v *conversations) stay(r *routes, q *request, prefixes []uint64, p *upstre
 		c := r.byName[v.names.of(m)]
 		return c != nil && c.target().provider == p
 	}
-	if q.PreviousResponse != "" {
-		if m, ok := v.responses.get(v.responses.key(q.client, "response", q.PreviousResponse), v.now()); ok && at(m) {
+	if previous := cmp.Or(q.PreviousResponse, q.Thread); previous != "" {
+		if m, ok := v.responses.get(v.responses.key(q.client, "response", previous), v.now()); ok && at(m) {
 			return int(m.key) + 1, true
 		}
 	}
@@ -160,7 +161,7 @@ func (v *conversations) foreign(r *routes, q *wire.Request, prefixes []uint64, p
 type served struct {
 	client, session string
 	key             int    // the index of the key with which it was called
-	response        string // the id of the answer, if later requests can refer to it
+	response        string // the id of the answer, if later requests may refer to it
 	prefixes        []uint64
 	inputTokens     int
 }

@@ -102,6 +102,9 @@ type request struct {
 func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, error) {
 	start := time.Now()
 	h := &choice{propensity: 1, inputTokens: q.InputTokens(price.CountTokens), prefixes: d.conversations.sessions.prefixes(q.client, q.Request)}
+	if q.Thread != "" { // the turns are not the beginning of the conversation
+		h.prefixes = nil
+	}
 	pinned, why, err := d.pinned(r, q, h.prefixes)
 	if err != nil {
 		return nil, err
@@ -113,6 +116,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	}
 	if pinned != nil {
 		if !slices.Contains(q.models, pinned.Name) {
+			if q.Thread != "" {
+				return nil, noThread()
+			}
 			return nil, invalid("", "%s must continue this conversation, but is not among the models of the request: %s", pinned.Name, strings.Join(q.models, ", "))
 		}
 		query.Models = []string{pinned.Name}
@@ -357,10 +363,37 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 	return out
 }
 
+// noThread returns the error for a thread that no candidate can continue. By its code,
+// clients know that they have to send the whole conversation again, as they do if
+// Anthropic no longer holds a thread. Any candidate may answer that.
+func noThread() *wire.Error {
+	return &wire.Error{Status: http.StatusNotFound, Code: "thread_not_found", Param: "thread.previous_message_id",
+		Message: "no model that may answer holds this thread: send the whole conversation"}
+}
+
+// threaded returns the candidate that holds the thread which a request continues.
+func (d *decider) threaded(r *routes, q *request) (*candidate, error) {
+	c := q.named
+	if c == nil {
+		c = d.conversations.maker(r, q.client, q.Thread)
+	}
+	if c == nil || c.target().provider.Speaks(wire.Messages) != wire.Messages || d.breakers.IsOpen(c.target().call()) {
+		return nil, noThread()
+	}
+	return c, nil
+}
+
 // pinned returns the candidate that must continue the conversation, and why: the one
-// that made the previous response, or the reasoning in the current turn. It is nil if
-// any candidate may.
+// that made the previous response, holds the thread, or made the reasoning in the
+// current turn. It is nil if any candidate may.
 func (d *decider) pinned(r *routes, q *request, prefixes []uint64) (*candidate, record.Reason, error) {
+	if q.Thread != "" {
+		c, err := d.threaded(r, q)
+		if err != nil || q.named != nil {
+			return nil, "", err
+		}
+		return c, record.ContinuesResponse, nil
+	}
 	if q.named != nil {
 		return nil, "", nil
 	}

@@ -26,6 +26,8 @@ type Request struct {
 	Metadata         map[string]string // metadata whose keys begin with carrot_, without that prefix
 	CacheControl     bool              // the client marks what the provider is to cache
 	Background       bool              // responses: the answer is to be fetched later
+	Threaded         bool              // messages: the provider is to hold the conversation, as a thread
+	Thread           string            // messages: the answer after which the thread continues; empty begins one
 	Stored           bool              // responses: an item of the input is stored at its maker's provider
 	Encrypted        bool              // responses: the input has reasoning, which its maker encrypted
 	Images           int
@@ -75,7 +77,7 @@ type Turn struct {
 
 // read holds the top-level fields that a gateway reads or changes.
 var read = []string{"model", "messages", "input", "stream", "stream_options", "metadata", "tools",
-	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n", "background"}
+	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n", "background", "thread"}
 
 // ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
@@ -205,6 +207,11 @@ func (r *Request) field(m *member) error {
 			}
 			r.PreviousResponse = v.Str
 		}
+	case "thread":
+		if r.API == Messages && v.IsObject() {
+			r.Threaded = true
+			r.Thread = v.Get("previous_message_id").Str
+		}
 	case "metadata":
 		inner := readObject(v, m.valueAt)
 		if err := inner.fits(m.key); err != nil {
@@ -275,7 +282,7 @@ func (r *Request) readTurns(o *object) error {
 		r.Turns = append(r.Turns, r.turn("", item))
 		return true
 	})
-	if err == nil && len(r.Turns) == before {
+	if err == nil && len(r.Turns) == before && r.Thread == "" { // a thread continues an answer that was paused
 		return badRequest(name, "the field %q must be a list that is not empty", name)
 	}
 	return err

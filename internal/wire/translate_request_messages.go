@@ -47,6 +47,13 @@ var messagesFields = map[string]fieldReader{
 		return nil
 	},
 	"thinking": (*prompt).thinking,
+	"thread": func(p *prompt, v gjson.Result) error {
+		if v.Get("previous_message_id").Str != "" {
+			return refuse("thread", "one provider holds the conversation: send all of it")
+		}
+		p.drop("thread")
+		return nil
+	},
 	"output_config": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
 			p.effort = effort.Str // OpenAI's words, from low to max

@@ -46,9 +46,14 @@ var blockPlaces = map[string]string{
 }
 
 func (m messages) read(r *http.Request, o object, who *account) (*talk, *refusal) {
-	c := &messagesCheck{betas: strings.Join(r.Header.Values("Anthropic-Beta"), ","), t: &talk{model: str(o, "model"), stream: o["stream"] == true, who: who, request: o}}
+	betas := strings.Join(r.Header.Values("Anthropic-Beta"), ",")
+	o, refused := who.thread(o, betas)
+	if refused != nil {
+		return nil, refused
+	}
+	c := &messagesCheck{betas: betas, t: &talk{model: str(o, "model"), stream: o["stream"] == true, who: who, request: o}}
 	c.must(r.Header.Get("Anthropic-Version") != "", "", "anthropic-version: header is required")
-	c.known(o, "", "model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools tool_choice thinking service_tier container mcp_servers context_management output_config output_format speed inference_geo cache_control", extra)
+	c.known(o, "", "model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools tool_choice thinking service_tier container mcp_servers context_management output_config output_format speed inference_geo cache_control thread", extra)
 	c.must(c.t.model != "", "", "model: Field required")
 	if !m.counts {
 		c.must(number(o, "max_tokens") >= 1, "", "max_tokens: Field required")
@@ -406,7 +411,11 @@ func (c *messagesCheck) results(blocks []object, at string, open []string) []str
 }
 
 func (messages) refuse(e *refusal) any {
-	return object{"type": "error", "error": object{"type": e.kind, "message": e.message}, "request_id": "req_provider"}
+	failure := object{"type": e.kind, "message": e.message}
+	if strings.HasPrefix(e.param, "thread_") {
+		failure["details"] = object{"error_code": e.param}
+	}
+	return object{"type": "error", "error": failure, "request_id": "req_provider"}
 }
 
 func (messages) usage(t *talk, output int) object {
@@ -429,6 +438,7 @@ func (m messages) whole(t *talk, a *answer) any {
 		content = append(content, object{"type": "tool_use", "id": "toolu_" + c.id, "name": c.tool.name, "input": json.RawMessage(c.arguments)})
 		reason = "tool_use"
 	}
+	t.who.hold(t.request, "msg_"+a.id, content)
 	return object{
 		"id": "msg_" + a.id, "type": "message", "role": "assistant", "model": t.model, "content": content,
 		"stop_reason": reason, "stop_sequence": nil, "usage": m.usage(t, a.tokens()),
@@ -443,6 +453,7 @@ func (m messages) thought(t *talk, a *answer) object {
 }
 
 func (m messages) stream(e *events, t *talk, a *answer) {
+	m.whole(t, a) // which holds the thread
 	e.named("message_start", object{"message": object{
 		"id": "msg_" + a.id, "type": "message", "role": "assistant", "model": t.model, "content": []any{},
 		"stop_reason": nil, "stop_sequence": nil, "usage": m.usage(t, 1),

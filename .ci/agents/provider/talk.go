@@ -309,7 +309,7 @@ func (m *memory) account(key string) *account {
 	defer m.mu.Unlock()
 	a := m.accounts[key]
 	if a == nil {
-		a = &account{key: key, items: map[string]object{}, responses: map[string][]any{}, reasoned: map[string]string{}}
+		a = &account{key: key, items: map[string]object{}, responses: map[string][]any{}, reasoned: map[string]string{}, threads: map[string]object{}}
 		m.accounts[key] = a
 	}
 	return a
@@ -329,6 +329,8 @@ type account struct {
 	responses map[string][]any
 	// reasoned has, for each call, the reasoning item that led to it.
 	reasoned map[string]string
+	// threads are conversations of messages, by the id of the last answer.
+	threads map[string]object
 }
 
 // id returns a new id, without a prefix.
