@@ -108,13 +108,14 @@ func (k *call) body() ([]byte, error) {
 		return nil, err
 	}
 	body := k.x.q.Body
+	k.foreign = k.x.unreasoned
 	if k.translation != nil {
 		body = k.translation.Body
 	}
 	if k.api == k.x.q.API {
 		if foreign := k.x.g.decider.conversations.foreign(k.x.routes, k.x.q, k.choice.prefixes, k.t.provider, k.try.Key); foreign != nil {
 			left := wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
-			k.foreign, body = len(left) != len(body), left
+			k.foreign, body = k.foreign || len(left) != len(body), left
 		}
 	}
 	k.lose()
@@ -214,6 +215,9 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 		}
 		body = k.translation.Tools.Answer(body)
+		if k.stores() {
+			k.x.g.decider.conversations.stored.keep(k.a.Client, body)
+		}
 	}
 	k.try.Answered()
 	k.learnTokens(&answer.Report)
@@ -247,6 +251,12 @@ func (k *call) remember() {
 		s.response = k.a.AnswerID
 	}
 	k.x.g.decider.conversations.remember(k.c, s)
+}
+
+// stores reports whether the gateway has to store what the model says, because no
+// provider does.
+func (k *call) stores() bool {
+	return k.x.reply.api == wire.Responses && k.api != wire.Responses && !k.x.q.Unstored && !k.x.g.decider.conversations.stored.off
 }
 
 // reserve returns nil if the budgets allow a call, or if there are none.

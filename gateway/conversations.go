@@ -13,11 +13,13 @@ import (
 
 // conversations remembers which candidates served which conversations, with which of
 // their provider's keys. That says which provider has a conversation in its prompt cache,
-// and which candidate must continue it. It holds hashes and names, but no text.
+// and which candidate must continue it. It holds hashes and names, but no text except what
+// clients asked to be stored.
 type conversations struct {
 	sessions  *memory // by the beginnings of conversations, and by the names of sessions
 	responses *memory // by the ids of responses, and of messages in threads
-	names     names   // of the candidates in both
+	stored    *stored // items of responses that no provider stores
+	names     names   // of the candidates in both memories
 	now       func() time.Time
 }
 
@@ -25,7 +27,9 @@ type conversations struct {
 const responsesKept = 200_000
 
 func newConversations(c SessionConfig, now func() time.Time) *conversations {
-	return &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
+	v := &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
+	v.stored = newStored(c, v.responses)
+	return v
 }
 
 // maker returns the candidate that made a response, or nil if it is unknown.

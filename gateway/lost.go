@@ -40,7 +40,7 @@ func (k *call) lose() {
 	if k.t.unthinking(k.api, k.x.q) {
 		drop("settings.thinking")
 	}
-	if k.foreign {
+	if k.foreign && !slices.Contains(a.Dropped, foreignReasoning) {
 		drop(foreignReasoning)
 	}
 }

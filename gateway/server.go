@@ -60,7 +60,9 @@ type exchange struct {
 	q      *wire.Request
 	held   held // by the body
 	reply  reply
-	done   summary
+
+	unreasoned bool // references to reasoning were left out of the body
+	done       summary
 }
 
 // summary is what is counted and logged when a request is over.
@@ -163,6 +165,12 @@ func (x *exchange) parse(body []byte) error {
 		x.reply.api = spoken(body, x.r.Header)
 	}
 	q, err := wire.ParseRequest(x.reply.api, body)
+	if err == nil && q.Stored {
+		var resolved []byte
+		if resolved, x.unreasoned = x.g.decider.conversations.stored.resolve(x.clientName(), body); resolved != nil {
+			q, err = wire.ParseRequest(x.reply.api, resolved)
+		}
+	}
 	if err == nil {
 		err = q.CheckSettings(x.routes.settings[x.reply.api])
 	}

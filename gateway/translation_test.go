@@ -45,18 +45,24 @@ type upstreams struct {
 	mu     sync.Mutex
 	bodies []string
 	refuse map[string]string // by path: the bodies of answers with status 400
+
+	answers map[string]string // by path: other answers than usual
 }
 
 func (u *upstreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	u.mu.Lock()
 	u.bodies = append(u.bodies, string(body))
-	refusal := u.refuse[r.URL.Path]
+	refusal, other := u.refuse[r.URL.Path], u.answers[r.URL.Path]
 	u.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	if refusal != "" {
 		w.WriteHeader(400)
 		fmt.Fprint(w, refusal)
+		return
+	}
+	if other != "" {
+		fmt.Fprint(w, other)
 		return
 	}
 	fmt.Fprint(w, map[string]string{

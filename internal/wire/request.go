@@ -29,6 +29,7 @@ type Request struct {
 	Threaded         bool              // messages: the provider is to hold the conversation, as a thread
 	Thread           string            // messages: the answer after which the thread continues; empty begins one
 	Stored           bool              // responses: an item of the input is stored at its maker's provider
+	Unstored         bool              // responses: the answer is not to be stored
 	Encrypted        bool              // responses: the input has reasoning, which its maker encrypted
 	Images           int
 
@@ -207,6 +208,8 @@ func (r *Request) field(m *member) error {
 			}
 			r.PreviousResponse = v.Str
 		}
+	case "store":
+		r.Unstored = r.API == Responses && v.Type == gjson.False
 	case "thread":
 		if r.API == Messages && v.IsObject() {
 			r.Threaded = true
@@ -365,7 +368,7 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 		r.Encrypted = true
-	case kind == "item_reference":
+	case kind == referenceItem, isReference(v):
 		t.Role = "assistant"
 		r.Stored = true
 	case t.Role == "":

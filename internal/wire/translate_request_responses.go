@@ -123,8 +123,8 @@ func (p *prompt) responsesNamespace(field string, v gjson.Result) error {
 func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	kind := v.Get("type").Str
-	if kind == "" && t.role == "" && given(v.Get("id")) {
-		kind = "item_reference"
+	if isReference(v) {
+		kind = referenceItem
 	}
 	var err error
 	switch kind {
@@ -163,7 +163,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 		}
 		t.role = "user"
 		t.parts = []part{{kind: resultPart, id: p.callID(v.Get("call_id").Str), result: []part{{text: quote(loaded(p.found[before:]))}}}}
-	case "item_reference":
+	case referenceItem:
 		if strings.HasPrefix(v.Get("id").Str, "rs_") {
 			p.drop("input[].reasoning")
 			return nil
