@@ -95,12 +95,14 @@ func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 // thinkingKey is the setting that makes Anthropic's models think.
 const thinkingKey = "thinking"
 
-// unthinking reports whether the target must not think about a request: Anthropic's
-// models refuse to continue a turn with results of tools if its beginning has no signed
-// thinking, as after a translation.
+// unthinking reports whether the target must not think about a request although its
+// settings say so: Anthropic's models refuse to continue a turn with results of tools if
+// its beginning has no signed thinking, as after a translation. If they decide whether to
+// think, they accept such a turn.
 func (t *target) unthinking(api wire.API, r *wire.Request) bool {
-	return api == wire.Messages && r.API != api && r.InTool() &&
-		slices.ContainsFunc(t.settings, func(s wire.Setting) bool { return s.Key == thinkingKey && s.Raw != "null" })
+	return api == wire.Messages && r.InTool() && slices.ContainsFunc(t.settings, func(s wire.Setting) bool {
+		return s.Key == thinkingKey && s.Raw != "null" && (r.API != api || !r.InThinking() && wire.HasBudget(s.Raw))
+	})
 }
 
 // settingsFor translates settings to the form of an API.

@@ -96,6 +96,15 @@ type request struct {
 	*wire.Request
 	selection
 	client string // the client's name
+	// began is the candidate that began the turn of tools which is in progress. It is
+	// set only if the turn lacks the thinking that the request asks for.
+	began *candidate
+}
+
+// unsigned reports whether a target would refuse to continue the turn of tools that is
+// in progress, because that lacks the thinking which the request asks for.
+func (q *request) unsigned(t *target) bool {
+	return q.named == nil && q.Unsigned() && t.provider.Speaks(wire.Messages) == wire.Messages && (q.began == nil || q.began.target() != t)
 }
 
 // decide decides which candidate answers a request. The error is a *wire.Error.
@@ -104,6 +113,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	h := &choice{propensity: 1, inputTokens: q.InputTokens(price.CountTokens), prefixes: d.conversations.sessions.prefixes(q.client, q.Request)}
 	if q.Thread != "" { // the turns are not the beginning of the conversation
 		h.prefixes = nil
+	}
+	if q.Unsigned() {
+		q.began = d.conversations.beganTurn(r, h.prefixes)
 	}
 	pinned, why, err := d.pinned(r, q, h.prefixes)
 	if err != nil {
@@ -350,6 +362,8 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")
 		case strict && q.InThinking() && api != q.API && q.named == nil && c != pinned:
 			why = "it cannot continue another model's reasoning"
+		case strict && q.unsigned(t):
+			why = "it cannot continue a turn of tools that another model began without thinking"
 		case strict && q.named == nil && d.breakers.IsOpen(t.call()):
 			why = "it keeps failing: its circuit breaker is open"
 		default:

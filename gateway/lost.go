@@ -20,6 +20,12 @@ func (q *request) losses(t *target, translation *wire.Translation) wire.Notes {
 		// routed cannot know what the model accepts.
 		n.Dropped = q.Sampling()
 	}
+	if translation == nil && q.unsigned(t) {
+		n.Dropped = append(n.Dropped, thinkingKey)
+		if wire.Has(q.Body, "context_management") { // parts of it require thinking
+			n.Dropped = append(n.Dropped, "context_management")
+		}
+	}
 	return n
 }
 

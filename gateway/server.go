@@ -214,7 +214,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 	s.dry = dry
 	x.done.policy = s.policyName()
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
-	r := &run{x: x, request: request{x.q, s, x.clientName()}}
+	r := &run{x: x, request: request{Request: x.q, selection: s, client: x.clientName()}}
 	r.choice, err = x.g.decider.decide(ctx, x.routes, &r.request)
 	if err != nil {
 		endSpan(nil, s.policyName(), "")

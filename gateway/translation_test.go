@@ -293,3 +293,45 @@ func TestOtherMakersItems(t *testing.T) {
 		t.Errorf("status %d by %s, %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), sent)
 	}
 }
+
+// A turn of tools that a model of another API began has no signed thinking, so Anthropic's
+// models refuse to continue it if the request asks for thinking with a budget. It is
+// continued by others; and if there are none, without thinking.
+func TestUnsignedTurn(t *testing.T) {
+	r, u := newUpstreams(t, strings.Replace(threeAPIs, "  - {name: plain,",
+		"  - {name: always, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, settings: {thinking: {type: enabled, budget_tokens: 2000}}}\n  - {name: plain,", 1))
+	const turn = `"max_tokens":9000,"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[%s{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"y"}]}]}`
+	body := func(model, more, signed string) string {
+		return fmt.Sprintf(`{"model":%q,%s`+turn, model, more, signed)
+	}
+	const budget, adaptive = `"thinking":{"type":"enabled","budget_tokens":2000},`, `"thinking":{"type":"adaptive"},`
+	const edits = `"context_management":{"edits":[{"type":"clear_thinking_20251015"}]},`
+	const signed = `{"type":"thinking","thinking":"hm","signature":"s"},`
+	const only = "X-Carrot-Models: m-msg"
+	for _, test := range []struct {
+		name, body, header    string
+		served, dropped, sent string // "!" before sent: it is not in what the provider received
+	}{
+		{"by a model of another API", body("mixed", budget, ""), "", "m-chat", "", `"reasoning_effort":"low"`},
+		{"without thinking", body("mixed", budget+edits, ""), only, "m-msg", "thinking,context_management", "!thinking"},
+		{"if there is thinking", body("mixed", budget, signed), "", "m-msg", "", budget},
+		{"if the model decides whether to think", body("mixed", adaptive, ""), "", "m-msg", "", adaptive},
+		{"if the client names the model", body("m-msg", budget, ""), "", "m-msg", "", budget},
+		{"without the thinking of a setting", body("always", "", ""), "", "always", "settings.thinking", "!thinking"},
+		{"with the thinking of a setting", body("always", "", signed), "", "always", "", `"budget_tokens":2000`},
+	} {
+		u.received()
+		var headers []string
+		if test.header != "" {
+			headers = []string{test.header}
+		}
+		a := r.post(t, "/v1/messages", test.body, headers...)
+		sent := u.received()
+		if a.status != 200 || a.header.Get("X-Carrot-Model") != test.served || a.header.Get("X-Carrot-Dropped") != test.dropped {
+			t.Errorf("%s: status %d, served by %s, dropped %q: %s", test.name, a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Dropped"), a.body)
+		}
+		if want, not := strings.CutPrefix(test.sent, "!"); len(sent) != 1 || strings.Contains(sent[0], want) == not {
+			t.Errorf("%s: the provider got %s", test.name, sent)
+		}
+	}
+}

@@ -60,7 +60,9 @@ func FuzzResolve(f *testing.F) {
 		if _, err := ParseRequest(Responses, []byte(body)); err != nil {
 			return
 		}
-		find := func(id string) (string, bool) { return map[bool]string{true: `{"role":"user"}`}[id == "msg_1"], id != "x" }
+		find := func(id string) (string, bool) {
+			return map[bool]string{true: `{"role":"user"}`}[id == "msg_1"], id != "x"
+		}
 		out := Resolve([]byte(body), find)
 		if !valid(out) {
 			t.Fatalf("%s became %s", body, out)

@@ -42,6 +42,7 @@ type Request struct {
 	ToolText int
 
 	top      object
+	budget   bool                // the request asks for thinking with a budget
 	sampling [len(samplers)]bool // which of them the request sets
 }
 
@@ -210,6 +211,8 @@ func (r *Request) field(m *member) error {
 		}
 	case "store":
 		r.Unstored = r.API == Responses && v.Type == gjson.False
+	case "thinking":
+		r.budget = r.API == Messages && HasBudget(v.Raw)
 	case "thread":
 		if r.API == Messages && v.IsObject() {
 			r.Threaded = true
@@ -509,6 +512,15 @@ func (r *Request) InThinking() bool {
 	}
 	return false
 }
+
+// HasBudget reports whether a field thinking of the messages API makes models think in
+// every turn.
+func HasBudget(thinking string) bool { return gjson.Get(thinking, "type").Str == "enabled" }
+
+// Unsigned reports whether a request of the messages API asks for thinking with a
+// budget within a turn of tools that was begun without thinking, as by a model of
+// another API. Anthropic's models refuse that.
+func (r *Request) Unsigned() bool { return r.budget && r.InTool() && !r.InThinking() }
 
 // Estimates for input that is not counted, and how much of the text is counted.
 const (

@@ -53,6 +53,7 @@ async function conversation(how, model, more) {
     },
   });
   let messages = [];
+  let thoughts = "";
   for (const [what, text, calls] of turns) {
     const start = Date.now();
     const before = given.length;
@@ -62,6 +63,7 @@ async function conversation(how, model, more) {
     if (how === "whole") {
       const result = await generateText(params);
       [answer, parts] = [result.text, result.responseMessages];
+      thoughts += result.steps.map((s) => s.reasoningText ?? "").join("");
     } else {
       let failed;
       const result = streamText({ ...params, onError: ({ error }) => { failed = error; } });
@@ -69,6 +71,7 @@ async function conversation(how, model, more) {
       for await (const part of result.textStream) said += part;
       if (failed) throw failed;
       [answer, parts] = [await result.text, await result.responseMessages];
+      thoughts += (await result.steps).map((s) => s.reasoningText ?? "").join("");
       check(said.endsWith(answer) && answer, "the streamed text", said);
     }
     messages = JSON.parse(JSON.stringify([...messages, ...parts])); // saved and loaded again
@@ -76,7 +79,7 @@ async function conversation(how, model, more) {
     check(ran.map(([w]) => w).sort().join() === [...calls].sort().join(), `${what}: the tool ran for`, ran);
     const wanted = calls.length ? [ran.find(([w]) => w === calls.at(-1))[1]] : ["You said: ", text];
     check(wanted.every((w) => answer.includes(w)), `${what}: no ${wanted} in the answer`, answer);
-    console.log(`ok  ${how}, ${what} (${((Date.now() - start) / 1000).toFixed(1)}s)`);
+    console.log(`ok  ${how}${more ? ", thinking" : ""}, ${what} (${((Date.now() - start) / 1000).toFixed(1)}s)`);
   }
   if (process.env.PROVIDER_LOG) {
     const received = await (await fetch(process.env.PROVIDER_LOG)).text();
@@ -91,8 +94,15 @@ function check(ok, what, got) {
 
 try {
   const connected = await model();
-  await conversation("whole", connected);
-  await conversation("streamed", connected);
+  const thinking = {
+    responses: { openai: { forceReasoning: true, reasoningEffort: "high", reasoningSummary: "auto" } },
+    messages: { anthropic: { thinking: { type: "enabled", budgetTokens: 2048 } } },
+  }[api];
+  for (const how of ["whole", "streamed"]) {
+    await conversation(how, connected);
+    if (thinking) await conversation(how, connected, { providerOptions: thinking, maxOutputTokens: 9000 });
+    if (api === "responses") await conversation(how, connected, { providerOptions: { openai: { ...thinking.openai, store: false } } });
+  }
 } catch (error) {
   console.error(error);
   console.error(`FAILED ${error?.message}`);

@@ -30,7 +30,7 @@ async def conversation(name, streamed, **more):
     async def ask(text, turn):
         messages.append({"role": "user", "content": text})
         runner = client.beta.messages.tool_runner(
-            model=model, max_tokens=1000, system="Be brief.", tools=[secret], messages=list(messages), stream=streamed, **more)
+            model=model, max_tokens=9000, system="Be brief.", tools=[secret], messages=list(messages), stream=streamed, **more)
         for message in runner:
             if streamed:
                 said = "".join(message.text_stream)
@@ -72,4 +72,6 @@ async def thread(name, streamed):
 
 checks.run(
     conversation("whole", False), conversation("streamed", True), conversation("whole, no thread", False, thread=False),
+    conversation("streamed, thinking", True, thinking={"type": "enabled", "budget_tokens": 2048}),
+    conversation("whole, thinking, no thread", False, thinking={"type": "adaptive"}, thread=False),
     thread("one thread, whole", False), thread("one thread, streamed", True))

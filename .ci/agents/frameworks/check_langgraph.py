@@ -49,7 +49,14 @@ async def conversation(name, model, streamed):
 
 
 def models():
-    yield "default", checks.paste("langgraph.md", URL, MODEL, API)["model"]
+    model = checks.paste("langgraph.md", URL, MODEL, API)["model"]
+    yield "default", model
+    more = {
+        "responses": {"reasoning": {"effort": "high", "summary": "auto"}},
+        "messages": {"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 9000},
+    }
+    if API in more:
+        yield "thinking", model.model_copy(update=more[API])
 
 
 checks.run(*(conversation("%s, %s" % (kind, how), model, how == "streamed") for kind, model in models() for how in ("whole", "streamed")))

@@ -1,13 +1,14 @@
 """OpenAI's Agents SDK: an agent with a session, which sends the whole conversation."""
 
 import checks
-from agents import Agent, Runner, SQLiteSession, function_tool
+from agents import Agent, ModelSettings, Runner, SQLiteSession, function_tool
+from openai.types.shared import Reasoning
 
 URL, MODEL, API = checks.arguments()
 model = checks.paste("openai-agents.md", URL, MODEL, API)["model"]
 
 
-async def conversation(name, streamed):
+async def conversation(name, streamed, **settings):
     secrets = checks.Secrets()
 
     @function_tool
@@ -15,7 +16,7 @@ async def conversation(name, streamed):
         """Returns the secret of that name."""
         return secrets.give(which)
 
-    agent = Agent(name="keeper", instructions="Be brief.", tools=[secret], model=model)
+    agent = Agent(name="keeper", instructions="Be brief.", tools=[secret], model=model, model_settings=ModelSettings(**settings))
     session = SQLiteSession(name)
 
     async def ask(text, turn):
@@ -32,4 +33,8 @@ async def conversation(name, streamed):
     await checks.converse(name, secrets, ask)
 
 
-checks.run(conversation("whole", False), conversation("streamed", True))
+thinking = {"reasoning": Reasoning(effort="high", summary="auto")}
+checks.run(
+    conversation("whole", False), conversation("streamed", True),
+    conversation("whole, thinking", False, **thinking), conversation("streamed, thinking", True, **thinking),
+    conversation("not stored", True, store=False, response_include=["reasoning.encrypted_content"], **thinking) if API == "responses" else None)

@@ -7,9 +7,9 @@ URL, MODEL, API = checks.arguments()
 model = checks.paste("pydantic-ai.md", URL, MODEL, API)["model"]
 
 
-async def conversation(name, streamed):
+async def conversation(name, streamed, settings=None):
     secrets = checks.Secrets()
-    agent = Agent(model, instructions="Be brief.")
+    agent = Agent(model, instructions="Be brief.", model_settings=settings)
 
     @agent.tool_plain
     def secret(which: str) -> str:
@@ -40,4 +40,11 @@ async def conversation(name, streamed):
     await checks.converse(name, secrets, ask)
 
 
-checks.run(conversation("whole", False), conversation("streamed", True))
+thinking = {
+    "chat": {"openai_reasoning_effort": "high"},
+    "responses": {"openai_reasoning_effort": "high", "openai_reasoning_summary": "auto"},
+    "messages": {"anthropic_thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 9000},
+}[API]
+checks.run(
+    conversation("whole", False), conversation("streamed", True),
+    conversation("whole, thinking", False, thinking), conversation("streamed, thinking", True, thinking))

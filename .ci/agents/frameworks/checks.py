@@ -114,7 +114,8 @@ def run(*conversations):
 
     async def all_of_them():
         for conversation in conversations:
-            await conversation
+            if conversation:
+                await conversation
 
     try:
         asyncio.run(all_of_them())
