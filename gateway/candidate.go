@@ -101,7 +101,7 @@ const thinkingKey = "thinking"
 // think, they accept such a turn.
 func (t *target) unthinking(api wire.API, r *wire.Request) bool {
 	return api == wire.Messages && r.InTool() && slices.ContainsFunc(t.settings, func(s wire.Setting) bool {
-		return s.Key == thinkingKey && s.Raw != "null" && (r.API != api || !r.InThinking() && wire.HasBudget(s.Raw))
+		return s.Key == thinkingKey && s.Raw != "null" && (r.API != api || r.Unthought() && wire.HasBudget(s.Raw))
 	})
 }
 

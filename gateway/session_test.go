@@ -306,6 +306,12 @@ policies: [{name: small, models: [gemma-2-2b-it]}]
 			t.Errorf("%s was made with key %s; its continuation is %s", id, key, sent)
 		}
 	}
+	// How the turn in progress began is unknown, so thinking stays on.
+	const result = `{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"42"}]}`
+	thinking := strings.Replace(body("auto", next("msg_3"), result), `"thread"`, `"thinking":{"type":"enabled","budget_tokens":2000},"thread"`, 1)
+	if a := r.post(t, "/v1/messages", thinking, beta); a.status != 200 || a.header.Get("X-Carrot-Dropped") != "" {
+		t.Errorf("with thinking: dropped %q: %s", a.header.Get("X-Carrot-Dropped"), a.body)
+	}
 	// It may continue an answer that was paused, with nothing new.
 	if a := r.post(t, "/v1/messages", body("auto", next("msg_3"), ""), beta); a.status != 200 {
 		t.Errorf("without messages: %s", a.body)

@@ -308,6 +308,7 @@ func TestUnsignedTurn(t *testing.T) {
 	const edits = `"context_management":{"edits":[{"type":"clear_thinking_20251015"}]},`
 	const signed = `{"type":"thinking","thinking":"hm","signature":"s"},`
 	const only = "X-Carrot-Models: m-msg"
+	const thread = `"thread":{"type":"create"},`
 	for _, test := range []struct {
 		name, body, header    string
 		served, dropped, sent string // "!" before sent: it is not in what the provider received
@@ -317,6 +318,7 @@ func TestUnsignedTurn(t *testing.T) {
 		{"if there is thinking", body("mixed", budget, signed), "", "m-msg", "", budget},
 		{"if the model decides whether to think", body("mixed", adaptive, ""), "", "m-msg", "", adaptive},
 		{"if the client names the model", body("m-msg", budget, ""), "", "m-msg", "", budget},
+		{"in a thread that begins with it", body("mixed", budget+thread, ""), "", "m-chat", "thread", ""},
 		{"without the thinking of a setting", body("always", "", ""), "", "always", "settings.thinking", "!thinking"},
 		{"with the thinking of a setting", body("always", "", signed), "", "always", "", `"budget_tokens":2000`},
 	} {

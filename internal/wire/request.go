@@ -520,7 +520,11 @@ func HasBudget(thinking string) bool { return gjson.Get(thinking, "type").Str ==
 // Unsigned reports whether a request of the messages API asks for thinking with a
 // budget within a turn of tools that was begun without thinking, as by a model of
 // another API. Anthropic's models refuse that.
-func (r *Request) Unsigned() bool { return r.budget && r.InTool() && !r.InThinking() }
+func (r *Request) Unsigned() bool { return r.budget && r.Unthought() }
+
+// Unthought reports whether a turn of tools is in progress that was begun without
+// thinking. Of a turn in a thread it is unknown how it began.
+func (r *Request) Unthought() bool { return r.InTool() && !r.InThinking() && r.Thread == "" }
 
 // Estimates for input that is not counted, and how much of the text is counted.
 const (

@@ -412,8 +412,8 @@ func (c *messagesCheck) results(blocks []object, at string, open []string) []str
 
 func (messages) refuse(e *refusal) any {
 	failure := object{"type": e.kind, "message": e.message}
-	if strings.HasPrefix(e.param, "thread_") {
-		failure["details"] = object{"error_code": e.param}
+	if e.code != "" {
+		failure["details"] = object{"error_code": e.code}
 	}
 	return object{"type": "error", "error": failure, "request_id": "req_provider"}
 }

@@ -37,7 +37,7 @@ func (w *account) thread(o object, beta string) (object, *refusal) {
 	defer w.mu.Unlock()
 	held, ok := w.threads[id]
 	if !ok {
-		return nil, &refusal{http.StatusNotFound, "not_found_error", "No usable thread state was found for `previous_message_id`.", "thread_not_found"}
+		return nil, &refusal{http.StatusNotFound, "not_found_error", "No usable thread state was found for `previous_message_id`.", "", "thread_not_found"}
 	}
 	out := object{}
 	for key, v := range o {
