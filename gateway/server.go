@@ -166,10 +166,7 @@ func (x *exchange) parse(body []byte) error {
 	}
 	q, err := wire.ParseRequest(x.reply.api, body)
 	if err == nil && q.Stored {
-		var resolved []byte
-		if resolved, x.unreasoned = x.g.decider.conversations.stored.resolve(x.clientName(), body); resolved != nil {
-			q, err = wire.ParseRequest(x.reply.api, resolved)
-		}
+		q, err = x.resolve(q)
 	}
 	if err == nil {
 		err = q.CheckSettings(x.routes.settings[x.reply.api])

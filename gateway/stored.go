@@ -42,19 +42,37 @@ func (s *stored) keep(client string, data []byte) {
 	})
 }
 
-// resolve puts items in the place of references to them. It returns nil if it knows
-// none of them. leftOut says that there were references to reasoning, which are left
-// out: only its maker could read it.
-func (s *stored) resolve(client string, body []byte) (out []byte, leftOut bool) {
-	found := false
+// resolve puts items in the place of references to them, as long as the body does not
+// become longer than limit. It returns nil if it can replace none of them. leftOut says
+// that there were references to reasoning, which are left out: only its maker could read
+// it.
+func (s *stored) resolve(client string, body []byte, limit int) (out []byte, leftOut bool) {
+	found, size := false, len(body)
 	out = wire.Resolve(body, func(id string) (string, bool) {
 		item, ok := s.items.Get(s.keys.key(client, "item", id))
-		ok = ok && item != ambiguous
-		found, leftOut = found || ok, leftOut || ok && item == ""
-		return item, ok
+		if !ok || item == ambiguous || size+len(item) > limit {
+			return "", false
+		}
+		size += len(item)
+		found, leftOut = true, leftOut || item == ""
+		return item, true
 	})
 	if !found {
 		return nil, false
 	}
 	return out, leftOut
+}
+
+// resolve returns a request with the items that the gateway stores in the place of
+// references to them. It is bounded like a request that a client sent.
+func (x *exchange) resolve(q *wire.Request) (*wire.Request, error) {
+	body, leftOut := x.g.decider.conversations.stored.resolve(x.clientName(), q.Body, x.routes.config.Limits.BodyMB<<20)
+	if body == nil {
+		return q, nil
+	}
+	if memory := wire.RequestMemory(body); !x.held.set(memory) {
+		return nil, x.noRoom(memory)
+	}
+	x.unreasoned = leftOut
+	return wire.ParseRequest(q.API, body)
 }

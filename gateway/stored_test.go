@@ -91,6 +91,13 @@ clients: [{name: a, key: key-of-client-a-00}, {name: b, key: key-of-client-b-00}
 	if next := r.post(t, "/v1/responses", body("m-chat", "", user, reference(id), and), a); id == "" || next.status != 400 {
 		t.Errorf("two items with one id: status %d: %s", next.status, next.body)
 	}
+	// A short request does not become longer than any request may be.
+	long, _ := newUpstreams(t, "limits: {body_mb: 1}\n"+config)
+	id, _ = said(long.post(t, "/v1/responses", body("m-chat", "", user), a).body)
+	many := strings.Split(strings.TrimSuffix(strings.Repeat(reference(id)+" ", 10_000), " "), " ")
+	if next := long.post(t, "/v1/responses", body("m-chat", "", append(many, user)...), a); next.status != 400 || !strings.Contains(next.body, "store: false") {
+		t.Errorf("many references: status %d: %.300s", next.status, next.body)
+	}
 	// Reasoning is left out, and that is said.
 	thinking := newRig(t, config, map[string]http.Handler{"openai": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
