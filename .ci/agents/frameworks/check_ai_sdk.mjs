@@ -81,6 +81,9 @@ async function conversation(how, model, more) {
     check(wanted.every((w) => answer.includes(w)), `${what}: no ${wanted} in the answer`, answer);
     console.log(`ok  ${how}${more ? ", thinking" : ""}, ${what} (${((Date.now() - start) / 1000).toFixed(1)}s)`);
   }
+  if (more && name === "over-" + api) { // nothing is translated
+    check(thoughts, "no thinking", thoughts);
+  }
   if (process.env.PROVIDER_LOG) {
     const received = await (await fetch(process.env.PROVIDER_LOG)).text();
     const missing = given.filter(([, n]) => !received.includes(n));
