@@ -47,15 +47,13 @@ if [ ${#agents[@]} -gt 0 ]; then
   if [ -e "$modules/installed" ]; then
     CARROT=$CARROT PYTHON=${PYTHON:-python3} NODE_MODULES=$modules/node_modules .ci/agents/run "${agents[@]}" >"$work/agents.log" 2>&1 || status=1
     [ $status = 0 ] || tail -60 "$work/agents.log"
-    echo "client and model"
-    sed -nE 's/^-- ([a-z-]+):([^ ]+) (\([0-9]+s\)|skipped.*|FAILED.*)$/\1 \2 \3/p' "$work/agents.log" |
-      while read -r client model end; do
-        case $end in
-          "("*) end=pass ;;
-          FAILED*) end=fail ;;
-        esac
-        printf '%-22s %-15s %s\n' "$client" "$model" "$end"
-      done
+    printf "%-22s %s\n" client model
+    awk '/^-- [a-z-]+:/ {
+      split($2, name, ":")
+      end = $3 == "FAILED" ? "fail" : $3 != "" ? "pass" : ""
+      if (end == "") { getline; end = $0 } # why it is skipped
+      printf "%-22s %-15s %s\n", name[1], name[2], end
+    }' "$work/agents.log"
   else
     echo "${agents[*]}: skipped: $why"
   fi
