@@ -371,7 +371,7 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 		r.Encrypted = true
-	case kind == referenceItem, isReference(v):
+	case kind == referenceItem, kind == "" && t.Role == "" && isReference(v):
 		t.Role = "assistant"
 		r.Stored = true
 	case t.Role == "":
