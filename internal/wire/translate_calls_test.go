@@ -328,3 +328,29 @@ func BenchmarkAnswerCalls(b *testing.B) {
 		}
 	}
 }
+
+// A conversation may have any number of calls with the same id.
+func TestManyEqualIDs(t *testing.T) {
+	var messages []string
+	const n = 30_000
+	for range n {
+		messages = append(messages, `{"role":"assistant","tool_calls":[{"id":"","type":"function","function":{"name":"f","arguments":"{}"}}]}`)
+	}
+	for range n {
+		messages = append(messages, `{"role":"tool","tool_call_id":"","name":"other","content":"x"}`)
+	}
+	got, err := translateBody([]byte(`{"model":"m","messages":[`+strings.Join(messages, ",")+`]}`), Chat, Responses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]int{}
+	elements(gjson.GetBytes(got, "input"), func(item gjson.Result) { ids[item.Get("call_id").Str]++ })
+	for id, count := range ids {
+		if count != 2 {
+			t.Fatalf("the id %q occurs %d times", id, count)
+		}
+	}
+	if len(ids) != n {
+		t.Errorf("%d ids, want %d", len(ids), n)
+	}
+}

@@ -36,6 +36,9 @@ func (r *Request) Relevant(f Facts, to API) Facts {
 // Tools that the conversation added come after the others, so that the beginning of the
 // prompt, which providers cache, stays the same.
 func (p *prompt) fitTools() error {
+	if p.functions > 0 && p.functions == len(p.tools) {
+		p.names.functions, p.oneCall = true, true
+	}
 	names := make(map[string]bool, len(p.tools))
 	for i := range p.tools {
 		names[p.tools[i].name] = true
@@ -229,26 +232,4 @@ func blank(raw string) bool {
 		return false
 	}
 	return strings.TrimSpace(gjson.Parse(raw).Str) == ""
-}
-
-// The longest ids of calls that the APIs take, in bytes.
-const (
-	longestChatCallID = 40
-	longestCallID     = 64
-)
-
-// callID returns an id that the other API accepts. Equal ids stay equal.
-func (p *prompt) callID(id string) string {
-	longest := longestCallID
-	switch p.to {
-	case Chat:
-		longest = longestChatCallID
-	case Messages:
-		id = callID(id)
-	}
-	if len(id) <= longest {
-		return id
-	}
-	sum := sha256.Sum256([]byte(id))
-	return "call_" + hex.EncodeToString(sum[:16])
 }

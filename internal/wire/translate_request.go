@@ -15,11 +15,13 @@ type prompt struct {
 	facts    Facts
 	notes    Notes
 	names    toolNames
+	ids      callIDs
 
 	model       string
 	turns       []turn
 	tools       []tool
 	found       []tool // tools that the conversation added
+	functions   int    // how many tools were declared as functions of chat
 	inItem      bool   // an item of the conversation is being read
 	leftOut     bool   // a tool was left out
 	choice      choice
@@ -134,8 +136,6 @@ var refused = map[string]refusal{
 	"top_logprobs":         {"the other API returns no probabilities", "0"},
 	"audio":                {"the other API has no audio output", ""},
 	"modalities":           {"the other API answers in text only", `["text"]`},
-	"functions":            {"it is deprecated: use tools", "[]"},
-	"function_call":        {"it is deprecated: use tool_choice", ""},
 	"previous_response_id": {"the earlier turns are stored at one provider", ""},
 	"conversation":         {"the earlier turns are stored at one provider", ""},
 	"prompt":               {"the prompt is stored at one provider", ""},
@@ -211,7 +211,7 @@ func boolean(v gjson.Result, field string) error {
 
 // readPrompt reads a request, which must be valid JSON.
 func readPrompt(text string, from, to API, facts Facts) (*prompt, error) {
-	p := &prompt{from: from, to: to, facts: facts}
+	p := &prompt{from: from, to: to, facts: facts, ids: newCallIDs(to)}
 	if !gjson.Parse(text).IsObject() {
 		return nil, refuse("", "the body is not a JSON object")
 	}

@@ -14,6 +14,22 @@ var chatFields = map[string]fieldReader{
 	"tool_choice": func(p *prompt, v gjson.Result) error {
 		return p.openAIChoice(v, func(v gjson.Result) gjson.Result { return v.Get(v.Get("type").Str + ".name") })
 	},
+	"functions": func(p *prompt, v gjson.Result) error {
+		return each(v, "functions", func(field string, v gjson.Result) error {
+			p.functions++
+			return p.addTool(toolName{}, v, "parameters", field)
+		})
+	},
+	"function_call": func(p *prompt, v gjson.Result) error {
+		if v.Type == gjson.String && (v.Str == "auto" || v.Str == "none") {
+			p.choice.kind = v.Str
+			return nil
+		}
+		p.choice.kind = "tool"
+		name, err := textOf(v.Get("name"), "function_call.name")
+		p.choice.name = p.names.flat(p.to, toolName{name: v.Get("name").Str}, name)
+		return err
+	},
 	"parallel_tool_calls":   readParallel,
 	"max_tokens":            readMaxTokens,
 	"max_completion_tokens": readMaxTokens,
@@ -184,9 +200,9 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 		t.parts, err = p.chatContent(content, field+".content", true)
 	case "assistant":
 		err = p.chatAssistant(&t, v, field)
-	case "tool":
+	case "tool", "function":
 		t.role = "user"
-		result := part{kind: resultPart, id: p.callID(v.Get("tool_call_id").Str)}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("tool_call_id").Str, v.Get("name").Str)}
 		if given(content) {
 			result.result, err = p.chatContent(content, field+".content", true)
 		}
@@ -194,7 +210,7 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	default:
 		return refuse(field+".role", unknownRole)
 	}
-	if given(v.Get("name")) && v.Get("role").Str != "tool" {
+	if role := v.Get("role").Str; given(v.Get("name")) && role != "tool" && role != "function" {
 		p.drop("messages[].name")
 	}
 	if n := len(t.parts); n > 0 {
@@ -218,10 +234,8 @@ func (p *prompt) cached(x *part, v gjson.Result) {
 
 // chatAssistant reads an earlier answer of the model.
 func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
-	for _, key := range []string{"audio", "function_call"} {
-		if given(v.Get(key)) {
-			return refuse(field+"."+key, noField)
-		}
+	if given(v.Get("audio")) {
+		return refuse(field+".audio", noField)
 	}
 	for _, key := range []string{"reasoning_content", "reasoning", "reasoning_details"} {
 		if given(v.Get(key)) {
@@ -238,6 +252,11 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 		t.parts = append(t.parts, part{text: r.Raw})
 	}
 	calls := v.Get("tool_calls")
+	if f := v.Get("function_call"); f.IsObject() && !calls.Get("0").Exists() { // some clients send both
+		name, err := textOf(f.Get("name"), field+".function_call.name")
+		t.parts = append(t.parts, p.call("", toolName{name: f.Get("name").Str}, name, f.Get("arguments").Str))
+		return err
+	}
 	if !given(calls) {
 		return nil
 	}
@@ -253,9 +272,14 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 		}
 		name, err := textOf(function.Get("name"), field+".function.name")
 		original.name = function.Get("name").Str
-		t.parts = append(t.parts, part{kind: callPart, id: p.callID(call.Get("id").Str), name: p.names.flat(p.to, original, name), input: input})
+		t.parts = append(t.parts, p.call(call.Get("id").Str, original, name, input))
 		return err
 	})
+}
+
+// call returns the part for a call. raw is the JSON of the function's name.
+func (p *prompt) call(id string, original toolName, raw, input string) part {
+	return part{kind: callPart, id: p.ids.call(id, original.name), name: p.names.flat(p.to, original, raw), input: input}
 }
 
 // customArguments returns the arguments of the function that stands for a tool whose

@@ -198,10 +198,9 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
 	case kind == "tool_use" && role == "assistant":
 		name, err := textOf(v.Get("name"), field+".name")
-		return one(part{kind: callPart, id: p.callID(v.Get("id").Str), input: cmp.Or(v.Get("input").Raw, "{}"),
-			name: p.names.flat(p.to, toolName{name: v.Get("name").Str}, name)}, err)
+		return one(p.call(v.Get("id").Str, toolName{name: v.Get("name").Str}, name, cmp.Or(v.Get("input").Raw, "{}")), err)
 	case kind == "tool_result" && role == "user":
-		result := part{kind: resultPart, id: p.callID(v.Get("tool_use_id").Str), failed: v.Get("is_error").Bool()}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("tool_use_id").Str, ""), failed: v.Get("is_error").Bool()}
 		var err error
 		if content := v.Get("content"); given(content) {
 			result.result, err = p.messagesContent(content, field+".content", inResult)

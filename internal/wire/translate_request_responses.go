@@ -148,7 +148,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 		t.parts = []part{call}
 	case "function_call_output", "custom_tool_call_output":
 		t.role = "user"
-		result := part{kind: resultPart, id: p.callID(v.Get("call_id").Str)}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("call_id").Str, "")}
 		if output := v.Get("output"); given(output) {
 			result.result, err = p.responsesContent(output, field+".output", true)
 		}
@@ -162,7 +162,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 			return err
 		}
 		t.role = "user"
-		t.parts = []part{{kind: resultPart, id: p.callID(v.Get("call_id").Str), result: []part{{text: quote(loaded(p.found[before:]))}}}}
+		t.parts = []part{{kind: resultPart, id: p.ids.result(v.Get("call_id").Str, ""), result: []part{{text: quote(loaded(p.found[before:]))}}}}
 	case "item_reference":
 		if strings.HasPrefix(v.Get("id").Str, "rs_") {
 			p.drop("input[].reasoning")
@@ -194,20 +194,19 @@ func loaded(tools []tool) string {
 // responsesCall reads a call of a tool of the client's.
 func (p *prompt) responsesCall(kind, field string, v gjson.Result) (part, error) {
 	original := toolName{namespace: v.Get("namespace").Str, name: v.Get("name").Str}
-	call := part{kind: callPart, id: p.callID(v.Get("call_id").Str), input: v.Get("arguments").Str}
+	input := v.Get("arguments").Str
 	name, err := v.Get("name").Raw, error(nil)
 	switch kind {
 	case "tool_search_call":
 		original, name = toolName{kind: searchTool, name: searchName.Str}, searchName.Raw
-		call.input = cmp.Or(v.Get("arguments").Raw, "{}")
+		input = cmp.Or(v.Get("arguments").Raw, "{}")
 	case "custom_tool_call":
-		original.kind, call.input = customTool, customArguments(v.Get("input").Str)
+		original.kind, input = customTool, customArguments(v.Get("input").Str)
 	}
 	if kind != "tool_search_call" {
 		name, err = textOf(v.Get("name"), field+".name")
 	}
-	call.name = p.names.flat(p.to, original, name)
-	return call, err
+	return p.call(v.Get("call_id").Str, original, name, input), err
 }
 
 // responsesContent reads a content, which is a string or a list of parts. rich says
