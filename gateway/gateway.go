@@ -137,7 +137,11 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.metrics.started()
 	price.CountTokens("warm") // builds the vocabulary
 	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
-		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) })
+		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) },
+		func(w http.ResponseWriter, r *http.Request, why string) {
+			g.metrics.rejected("origin")
+			g.side(w, r).fail(forbidden("%s", why))
+		})
 	return g, nil
 }
 
