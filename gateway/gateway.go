@@ -134,6 +134,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.routes.Store(r)
+	g.warn(r)
 	g.metrics.started()
 	price.CountTokens("warm") // builds the vocabulary
 	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
@@ -177,6 +178,7 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 	}
 	old := g.routes.Swap(r)
 	g.metrics.reload(true)
+	g.warn(r)
 	for _, p := range old.providers {
 		p.CloseIdleConnections()
 	}
