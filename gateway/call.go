@@ -127,8 +127,12 @@ func (k *call) body() ([]byte, error) {
 			e.Settings = append(e.Settings, wire.Setting{Key: field, Raw: "null"})
 		}
 	}
-	if k.api == wire.Chat && k.x.reply.api != wire.Chat {
-		e.RenameLimit = k.t.provider.limitKey
+	switch {
+	case k.api != wire.Chat:
+	case k.translation != nil:
+		e.RenameLimit = k.t.chatLimit
+	case k.t.onlyLong && k.run.request.named == nil: // a client that is routed cannot know it
+		e.RenameLimit = maxCompletionTokens
 	}
 	return wire.Edit(body, e), nil
 }

@@ -44,6 +44,10 @@ type target struct {
 	// name there; 0: none.
 	maxTokens int
 	limitKey  string
+	// chatLimit is the name of that limit in the chat API of the model. onlyLong says
+	// that the model refuses the shorter name.
+	chatLimit string
+	onlyLong  bool
 }
 
 // upstream is a provider, with what the gateway knows about it beyond how to call it.
@@ -91,6 +95,12 @@ func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 	}
 	return e
 }
+
+// The names of the limit on output tokens in chat.
+const (
+	maxTokens           = "max_tokens"
+	maxCompletionTokens = "max_completion_tokens"
+)
 
 // thinkingKey is the setting that makes Anthropic's models think.
 const thinkingKey = "thinking"
@@ -154,9 +164,9 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	}
 	// OpenAI's newer models accept only the longer name, many other servers
 	// only the shorter one.
-	u.limitKey = "max_tokens"
+	u.limitKey = maxTokens
 	if p.Kind == azure || strings.HasPrefix(p.BaseURL, "https://api.openai.com/") {
-		u.limitKey = "max_completion_tokens"
+		u.limitKey = maxCompletionTokens
 	}
 	return u
 }
@@ -194,6 +204,15 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 		return nil, err
 	}
 	t.facts = facts(&m.ModelConfig, t.maxTokens)
+	t.onlyLong = refusesMaxTokens(m.Upstream)
+	switch {
+	case t.limitKey == maxTokens || t.limitKey == maxCompletionTokens:
+		t.chatLimit = t.limitKey
+	case t.onlyLong:
+		t.chatLimit = maxCompletionTokens
+	default:
+		t.chatLimit = u.limitKey
+	}
 	c.MaxOutputTokens = t.maxTokens
 	c.steps = []*target{t}
 	return c, nil

@@ -77,7 +77,7 @@ const shutdownNear = 60 * 24 * time.Hour
 // shutdowns returns a warning for each model and embedding model that its provider has
 // shut down, or soon will, as far as the book knows. The dates of vendors hold only at
 // their own addresses.
-func (c *Config) shutdowns(book *price.Book, now time.Time) []string {
+func (c *Config) shutdowns(book *price.Book, clock func() time.Time) []string {
 	var out []string
 	look := func(field, name, upstream, providerName string) {
 		e, err := book.Lookup(upstream)
@@ -86,7 +86,11 @@ func (c *Config) shutdowns(book *price.Book, now time.Time) []string {
 			return
 		}
 		day, err := time.Parse(time.DateOnly, e.Shutdown)
-		if err != nil || day.Sub(now) > shutdownNear { // or no date is known
+		if err != nil { // no date is known
+			return
+		}
+		now := clock()
+		if day.Sub(now) > shutdownNear {
 			return
 		}
 		text := fmt.Sprintf("%s %s: %s will be shut down on %s", field, name, upstream, e.Shutdown)
@@ -109,7 +113,7 @@ func (c *Config) shutdowns(book *price.Book, now time.Time) []string {
 
 // warn logs what is doubtful about a configuration that is in use.
 func (g *Gateway) warn(r *routes) {
-	for _, text := range r.config.shutdowns(r.prices, g.decider.conversations.now()) {
+	for _, text := range r.config.shutdowns(r.prices, g.decider.conversations.now) {
 		g.log.Warn(text)
 	}
 }

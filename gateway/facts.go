@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/carrot-router/carrot/internal/wire"
@@ -75,15 +76,31 @@ var families = map[string]wire.Facts{
 	"o4-mini":             {Efforts: toHigh, MaxOutput: 100000, NoSampling: true},
 }
 
-// vendorFacts returns what a vendor says of a model. The name may have the beginnings
-// that other providers add, such as openai/ or us.anthropic. A catalogue of models, if
-// there is one, belongs here.
-func vendorFacts(name string) wire.Facts {
+// vendorName returns the vendor's name of a model. Its name elsewhere may have other
+// beginnings, such as openai/ or us.anthropic.
+func vendorName(name string) string {
 	name = strings.ToLower(strings.TrimPrefix(name, "ft:"))
 	name = name[strings.LastIndexByte(name, '/')+1:]
 	if at := strings.LastIndex(name, "anthropic."); at >= 0 {
 		name = name[at+len("anthropic."):]
 	}
+	return name
+}
+
+// longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
+// they call max_completion_tokens: those that reason.
+var longLimits = []string{"o1", "o3", "o4-", "gpt-5", "gpt-6"}
+
+// refusesMaxTokens reports whether a model is one of these, wherever it is served.
+func refusesMaxTokens(name string) bool {
+	name = vendorName(name)
+	return slices.ContainsFunc(longLimits, func(begin string) bool { return strings.HasPrefix(name, begin) })
+}
+
+// vendorFacts returns what a vendor says of a model. A catalogue of models, if there is
+// one, belongs here.
+func vendorFacts(name string) wire.Facts {
+	name = vendorName(name)
 	for end := len(name); end > 0; end = strings.LastIndexAny(name[:end], "-@:") {
 		if f, ok := families[name[:end]]; ok {
 			return f

@@ -30,11 +30,14 @@ models:
   - {name: m-other, provider: other, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
   - {name: plain, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, sampling: false}
   - {name: thinker, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, max_output: 9000, settings: {thinking: {type: adaptive}}}
+  - {name: gpt-5-mini, provider: chat, upstream: openai/gpt-5-mini, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
+  - {name: long, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, settings: {max_completion_tokens: 50}}
   - {name: claude-opus-4-8, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
 policies:
   - {name: mixed, objective: usd-per-quality=0, models: [m-msg, m-resp, m-chat]}
   - {name: translated, objective: usd-per-quality=0, models: [m-msg, m-resp]}
   - {name: sampled, models: [plain]}
+  - {name: reasoning, models: [gpt-5-mini]}
   - {name: makers, objective: usd-per-quality=0, models: [m-resp, m-other]}
 aliases: {claude-sonnet-4-5: m-chat, "claude-*": mixed, "claude-haiku*": "mixed:usd-per-quality=0.5", gpt-5: m-msg}
 retry: {retries: 0, backoff: 1ms, max_wait: 1ms}
@@ -98,6 +101,12 @@ func TestLosses(t *testing.T) {
 		{"sampling of a model that the client names", "/v1/chat/completions", chat("plain", "Hi", `"temperature":0`), "", "", `"temperature":0`},
 		{"thinking that the turn cannot continue", "/v1/chat/completions", `{"model":"thinker","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"y"}]}`,
 			"settings.thinking", "", `!thinking`},
+		{"the limit of a server that knows only the shorter name", "/v1/responses", `{"model":"m-chat","input":"Hi","max_output_tokens":20}`, "", "", `"max_tokens":20`},
+		{"the limit of OpenAI's reasoning models, wherever they are served", "/v1/responses", `{"model":"gpt-5-mini","input":"Hi","max_output_tokens":20}`, "", "", `"max_completion_tokens":20`},
+		{"the limit under the name in the settings", "/v1/responses", `{"model":"long","input":"Hi","max_output_tokens":20}`, "", "", `"max_completion_tokens":20`},
+		{"the limit of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20`), "", "", `"max_completion_tokens":20`},
+		{"both limits of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20,"max_completion_tokens":30`), "", "", `!max_tokens`},
+		{"the limit of a reasoning model that the client names", "/v1/chat/completions", chat("gpt-5-mini", "Hi", `"max_tokens":20`), "", "", `"max_tokens":20`},
 		{"thinking about a question", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9`), "", "", `"thinking":{"type":"adaptive"}`},
 	} {
 		a := r.post(t, test.path, test.body)
