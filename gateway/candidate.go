@@ -107,10 +107,17 @@ const thinkingKey = "thinking"
 
 // unthinking reports whether the target must not think about a request: Anthropic's
 // models refuse to continue a turn with results of tools if its beginning has no signed
-// thinking, as after a translation.
+// thinking, as after a translation. They also refuse to think before a call that the
+// request demands.
 func (t *target) unthinking(api wire.API, r *wire.Request) bool {
-	return api == wire.Messages && r.API != api && r.InTool() &&
-		slices.ContainsFunc(t.settings, func(s wire.Setting) bool { return s.Key == thinkingKey && s.Raw != "null" })
+	return api == wire.Messages && r.API != api && (r.InTool() || r.DemandsCall()) && t.thinks()
+}
+
+// thinks reports whether a setting of the target makes one of Anthropic's models think.
+func (t *target) thinks() bool {
+	return t.provider.Kind == provider.Anthropic && slices.ContainsFunc(t.settings, func(s wire.Setting) bool {
+		return s.Key == thinkingKey && s.Raw != "null" && !strings.Contains(s.Raw, `"disabled"`)
+	})
 }
 
 // settingsFor translates settings to the form of an API.
@@ -204,6 +211,10 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 		return nil, err
 	}
 	t.facts = facts(&m.ModelConfig, t.maxTokens)
+	t.facts.Foreign = u.Kind == provider.OpenAI && u.limitKey == maxTokens
+	if t.thinks() { // Anthropic's models then refuse sampling parameters
+		t.facts.NoSampling = true
+	}
 	t.onlyLong = refusesMaxTokens(m.Upstream)
 	switch {
 	case t.limitKey == maxTokens || t.limitKey == maxCompletionTokens:

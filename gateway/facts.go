@@ -21,6 +21,7 @@ func facts(m *ModelConfig, limit int) wire.Facts {
 	if m.Efforts != nil {
 		f.NoEffort, f.Efforts = len(*m.Efforts) == 0, strings.Join(*m.Efforts, " ")
 	}
+	f.WantsReasoning = begins(vendorName(m.Upstream), wantReasoning)
 	f.Limit = limit
 	return f
 }
@@ -43,18 +44,18 @@ var families = map[string]wire.Facts{
 	"claude-opus-4":       {NoEffort: true, MaxOutput: 32000},
 	"claude-opus-4-1":     {NoEffort: true, MaxOutput: 32000, OneSampling: true},
 	"claude-opus-4-5":     {Efforts: toHigh, MaxOutput: 64000, OneSampling: true},
-	"claude-opus-4-6":     {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
-	"claude-opus-4-7":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-opus-4-8":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-opus-5":       {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-opus-4-6":     {Efforts: highToMax, MaxOutput: 128000, OneSampling: true, NoPrefill: true},
+	"claude-opus-4-7":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-opus-4-8":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-opus-5":       {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"claude-sonnet-4":     {NoEffort: true, MaxOutput: 64000},
 	"claude-sonnet-4-5":   {NoEffort: true, MaxOutput: 64000, OneSampling: true},
-	"claude-sonnet-4-6":   {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
-	"claude-sonnet-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-sonnet-4-6":   {Efforts: highToMax, MaxOutput: 128000, OneSampling: true, NoPrefill: true},
+	"claude-sonnet-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"claude-haiku-4-5":    {NoEffort: true, MaxOutput: 64000, OneSampling: true},
-	"claude-haiku-5-5":    {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-fable-5":      {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-mythos-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-haiku-5-5":    {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-fable-5":      {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-mythos-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"gpt-3.5":             {NoEffort: true},
 	"gpt-4":               {NoEffort: true},
 	"gpt-4-turbo":         {NoEffort: true, MaxOutput: 4096},
@@ -87,14 +88,22 @@ func vendorName(name string) string {
 	return name
 }
 
+// wantReasoning begin the names of models that refuse calls in a conversation without the
+// reasoning that led to them.
+var wantReasoning = []string{"kimi-k2.", "kimi-k2-thinking", "kimi-k3", "deepseek-reasoner", "deepseek-v3.2", "deepseek-v4"}
+
 // longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
 // they call max_completion_tokens: those that reason.
 var longLimits = []string{"o1", "o3", "o4-", "gpt-5", "gpt-6"}
 
 // refusesMaxTokens reports whether a model is one of these, wherever it is served.
 func refusesMaxTokens(name string) bool {
-	name = vendorName(name)
-	return slices.ContainsFunc(longLimits, func(begin string) bool { return strings.HasPrefix(name, begin) })
+	return begins(vendorName(name), longLimits)
+}
+
+// begins reports whether a name begins with one of those in a list.
+func begins(name string, list []string) bool {
+	return slices.ContainsFunc(list, func(begin string) bool { return strings.HasPrefix(name, begin) })
 }
 
 // vendorFacts returns what a vendor says of a model. A catalogue of models, if there is

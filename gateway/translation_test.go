@@ -31,6 +31,7 @@ models:
   - {name: plain, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, sampling: false}
   - {name: thinker, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, max_output: 9000, settings: {thinking: {type: adaptive}}}
   - {name: gpt-5-mini, provider: chat, upstream: openai/gpt-5-mini, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
+  - {name: kimi, provider: chat, upstream: moonshotai/kimi-k2.6, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
   - {name: long, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, settings: {max_completion_tokens: 50}}
   - {name: claude-opus-4-8, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
 policies:
@@ -107,6 +108,15 @@ func TestLosses(t *testing.T) {
 		{"the limit of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20`), "", "", `"max_completion_tokens":20`},
 		{"both limits of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20,"max_completion_tokens":30`), "", "", `!max_tokens`},
 		{"the limit of a reasoning model that the client names", "/v1/chat/completions", chat("gpt-5-mini", "Hi", `"max_tokens":20`), "", "", `"max_tokens":20`},
+		{"thinking before a call that is demanded", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required"`), "settings.thinking", "", `!thinking`},
+		{"thinking before a function that is demanded", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"functions":[{"name":"f"}],"function_call":{"name":"f"}`), "settings.thinking", "", `!thinking`},
+		{"thinking where a call is possible", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto"`), "", "", `"thinking":{"type":"adaptive"}`},
+		{"sampling of a model that thinks", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"temperature":0`), "temperature", "", `!temperature`},
+		{"labels at a server that is not OpenAI's", "/v1/responses", `{"model":"m-chat","input":"Hi","prompt_cache_key":"k","safety_identifier":"s","text":{"verbosity":"low"}}`, "prompt_cache_key,safety_identifier,text.verbosity", "", `!prompt_cache_key`},
+		{"reasoning that a model wants back", "/v1/messages", `{"model":"kimi","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"y"}]}]}`,
+			"", "", `"reasoning_content":" "`},
+		{"an answer of its own that a model does not continue", "/v1/chat/completions", `{"model":"claude-opus-4-8","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`,
+			"", "messages[]=user", `{"role":"user","content":"Continue."}`},
 		{"thinking about a question", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9`), "", "", `"thinking":{"type":"adaptive"}`},
 	} {
 		a := r.post(t, test.path, test.body)

@@ -192,7 +192,7 @@ func (r *Request) field(m *member) error {
 			r.ToolText += len(v.Raw)
 			r.CacheControl = r.CacheControl || strings.Contains(v.Raw, `"cache_control"`)
 		}
-	case "response_format":
+	case "response_format", "output_format":
 		r.Needs.JSON = r.Needs.JSON || wantsJSON(v)
 	case "text", "output_config":
 		r.Needs.JSON = r.Needs.JSON || wantsJSON(v.Get("format"))
@@ -484,6 +484,23 @@ func cutBack(s string, n int) string {
 // which a model is to continue.
 func (r *Request) InTool() bool {
 	return len(r.Turns) > 0 && r.Turns[len(r.Turns)-1].Role == "tool"
+}
+
+// DemandsCall reports whether the request does not leave it to the model whether it calls
+// a tool.
+func (r *Request) DemandsCall() bool {
+	for _, key := range []string{"tool_choice", "function_call"} {
+		m := r.top.find(key)
+		if m == nil || !given(m.value) {
+			continue
+		}
+		kind := m.value.Str
+		if m.value.IsObject() {
+			kind = m.value.Get("type").Str
+		}
+		return kind != "auto" && kind != "none" && (kind != "allowed_tools" || strings.Contains(m.value.Raw, `"required"`))
+	}
+	return false
 }
 
 // InThinking reports whether the model that began the current turn must also

@@ -22,6 +22,14 @@ func (r *Request) Relevant(f Facts, to API) Facts {
 	if !has("reasoning_effort", "reasoning", "output_config", "thinking") {
 		f.NoEffort, f.Efforts = false, ""
 	}
+	f.Foreign = f.Foreign && to != Messages && has("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier",
+		"metadata", "service_tier", "verbosity", "text")
+	if n := len(r.Turns); to != Messages || n == 0 || r.Turns[n-1].Role != "assistant" {
+		f.NoPrefill = false
+	}
+	if to != Chat || !r.Needs.Tools {
+		f.WantsReasoning = false
+	}
 	switch limit := r.MaxOutputTokens; {
 	case limit > 0 && limit <= f.MaxOutput, limit == 0 && to != Messages, limit == 0 && f.Limit > 0, limit == 0 && !r.Stream && f.MaxOutput > unasked:
 		f.MaxOutput = 0
@@ -40,8 +48,14 @@ func (p *prompt) fitTools() error {
 		p.names.functions, p.oneCall = true, true
 	}
 	names := make(map[string]bool, len(p.tools))
-	for i := range p.tools {
-		names[p.tools[i].name] = true
+	declared := len(p.tools)
+	p.tools = slices.DeleteFunc(p.tools, func(t tool) bool {
+		twice := names[t.name]
+		names[t.name] = true
+		return twice
+	})
+	if n := len(p.tools); n < declared {
+		p.narrow("tools[]", strconv.Itoa(n))
 	}
 	for _, t := range p.found {
 		if !names[t.name] {
@@ -186,6 +200,130 @@ func (p *prompt) fitFormat() {
 	p.format = nil
 	p.narrow("response_format", "prompt")
 	p.turns = append(p.turns, turn{role: "system", parts: []part{{text: quote(instruction)}}})
+}
+
+// fitInputs makes the arguments of calls in the conversation objects, as Anthropic wants
+// them.
+func (p *prompt) fitInputs() {
+	for i := range p.turns {
+		for j := range p.turns[i].parts {
+			x := &p.turns[i].parts[j]
+			if x.kind != callPart {
+				continue
+			}
+			call := said{kind: saidCall, text: x.input}
+			input, err := call.arguments()
+			if err != nil {
+				input = new(builder).str("input", x.input).String()
+			}
+			if err != nil || call.cut() {
+				p.narrow("messages[].arguments", "object")
+			}
+			x.input = input
+		}
+	}
+}
+
+// fitRoles gives Anthropic the turns of the user that it wants: one at least, one that
+// begins the conversation, and for some models one that ends it. System turns come first.
+func (p *prompt) fitRoles() {
+	said := func(text string) turn {
+		note(&p.notes.Added, "messages[]=user")
+		return turn{role: "user", parts: []part{{text: quote(text)}}}
+	}
+	first := slices.IndexFunc(p.turns, func(t turn) bool { return t.role != "system" })
+	switch n := len(p.turns); {
+	case n == 0:
+		return
+	case first < 0:
+		p.turns[n-1].role = "user"
+		p.narrow("messages[].role", "user")
+		return
+	case p.turns[first].role == "assistant":
+		p.turns = slices.Insert(p.turns, first, said("Begin."))
+	}
+	last := p.turns[len(p.turns)-1]
+	if p.facts.NoPrefill && last.role == "assistant" && !slices.ContainsFunc(last.parts, func(x part) bool { return x.kind == callPart }) {
+		p.turns = append(p.turns, said("Continue."))
+	}
+}
+
+// fitResults puts the results of calls right after the turn with the calls, where chat
+// and messages want them.
+func (p *prompt) fitResults() {
+	made := map[string]int{} // the turn of each call
+	late := false
+	assistant, only := -1, true // the latest turn of the model, and whether only results followed it
+	for i := range p.turns {
+		t := &p.turns[i]
+		results := t.role == "user" && len(t.parts) > 0
+		for j := range t.parts {
+			switch x := &t.parts[j]; {
+			case x.kind == callPart:
+				made[x.id] = i
+			case x.kind == resultPart:
+				if at, ok := made[x.id]; ok && (at != assistant || !only) {
+					late = true
+				}
+			default:
+				results = false
+			}
+		}
+		if t.role == "assistant" {
+			assistant, only = i, true
+		} else {
+			only = only && results
+		}
+	}
+	if !late {
+		return
+	}
+	after := map[int][]part{} // results by the turn of their calls
+	for i := range p.turns {
+		t := &p.turns[i]
+		t.parts = slices.DeleteFunc(slices.Clone(t.parts), func(x part) bool {
+			at, ok := made[x.id]
+			if x.kind != resultPart || !ok {
+				return false
+			}
+			after[at] = append(after[at], x)
+			return true
+		})
+	}
+	var out []turn
+	for i, t := range p.turns {
+		if len(t.parts) > 0 {
+			out = append(out, t)
+		}
+		if results := after[i]; len(results) > 0 {
+			out = append(out, turn{role: "user", parts: results})
+		}
+	}
+	p.turns = p.merged(out)
+}
+
+// fitReasoning leaves out the reasoning of turns without calls, which no server wants.
+func (p *prompt) fitReasoning() {
+	isCall := func(x part) bool { return x.kind == callPart }
+	for i := range p.turns {
+		t := &p.turns[i]
+		if slices.ContainsFunc(t.parts, isCall) {
+			continue
+		}
+		n := len(t.parts)
+		if t.parts = slices.DeleteFunc(t.parts, func(x part) bool { return x.kind == thoughtPart }); len(t.parts) < n {
+			p.dropReasoning()
+		}
+	}
+}
+
+// dropReasoning notes that reasoning in the conversation is left out.
+func (p *prompt) dropReasoning() {
+	if p.from == Responses {
+		p.drop("input[].reasoning")
+	} else {
+		p.drop("messages[].thinking")
+	}
 }
 
 // fitBlank removes texts of white space only, and the turns that then have no parts,

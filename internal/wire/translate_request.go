@@ -80,6 +80,7 @@ const (
 	filePart
 	callPart
 	resultPart
+	thoughtPart // reasoning, only for models that want it back
 )
 
 // tool is a function that may be called.
@@ -241,7 +242,7 @@ func (p *prompt) field(key string, v gjson.Result) error {
 	if read := readersOf(p.from)[key]; read != nil {
 		return read(p, v)
 	}
-	if shared[key] && p.to != Messages && p.from != Messages {
+	if shared[key] && p.to != Messages && p.from != Messages && !p.facts.Foreign {
 		p.shared = append(p.shared, Setting{key, v.Raw})
 		return nil
 	}
@@ -291,6 +292,17 @@ func (p *prompt) others(v gjson.Result, field string, known []string) {
 	})
 }
 
+// inMessage notes that the members of a message which are not known are left out. Empty
+// ones, which clients add to the answers that they send back, have no effect.
+func (p *prompt) inMessage(v gjson.Result, known []string) {
+	v.ForEach(func(key, value gjson.Result) bool {
+		if !slices.Contains(known, key.Str) && given(value) && !isOneOf(value, `[] {} ""`) {
+			p.drop("messages[]." + fieldName(key.Str))
+		}
+		return true
+	})
+}
+
 // finish makes the prompt one that the other API and the model accept.
 func (p *prompt) finish() error {
 	if p.from == Messages && p.turns[len(p.turns)-1].role == "assistant" {
@@ -308,17 +320,30 @@ func (p *prompt) finish() error {
 		// The system prompt must come first. Anthropic's own endpoint for chat
 		// clients moves later system turns there too.
 		slices.SortStableFunc(p.turns, func(a, b turn) int { return cmp.Compare(a.rank(), b.rank()) })
+		p.fitRoles()
+		p.fitInputs()
 	}
+	p.turns = p.merged(p.turns)
+	if p.facts.WantsReasoning {
+		p.fitReasoning()
+	}
+	if p.to != Responses {
+		p.fitResults()
+	}
+	return nil
+}
+
+// merged returns turns in which consecutive ones are one, if the API wants that.
+func (p *prompt) merged(turns []turn) []turn {
 	var out []turn
-	for _, t := range p.turns {
+	for _, t := range turns {
 		if last := len(out) - 1; last >= 0 && out[last].role == t.role && p.merges(t.role) {
 			out[last].parts = append(out[last].parts, t.parts...)
 			continue
 		}
 		out = append(out, t)
 	}
-	p.turns = out
-	return nil
+	return out
 }
 
 // rank orders system turns before the others.
@@ -371,6 +396,22 @@ func file(kind partKind, url gjson.Result, field string) (part, error) {
 	}
 	media, _, _ := strings.Cut(head, ";")
 	return part{kind: kind, media: media, data: data}, nil
+}
+
+// imageTypes holds the types of images by the beginning of their data in base64.
+var imageTypes = map[string]string{"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+
+// imageType returns the type of an image, which must be right for Anthropic.
+func (p *part) imageType() string {
+	for begin, media := range imageTypes {
+		if strings.HasPrefix(p.data, begin) {
+			return media
+		}
+	}
+	if p.media == "image/jpg" {
+		return "image/jpeg"
+	}
+	return p.media
 }
 
 const pdf = "application/pdf"

@@ -84,17 +84,23 @@ func readMaxTokens(p *prompt, v gjson.Result) error {
 	return number(v, "max_tokens")
 }
 
-func readUser(p *prompt, v gjson.Result) (err error) {
-	p.user, err = textOf(v, "user")
-	return err
+func readUser(p *prompt, v gjson.Result) error {
+	if v.Type != gjson.String { // a label must not keep a candidate out
+		p.drop("user")
+		return nil
+	}
+	p.user = v.Raw
+	return nil
 }
 
 // openAIVerbosity reads the verbosity in the form of chat and responses. The
 // default is medium.
 func (p *prompt) openAIVerbosity(v gjson.Result, field string) (err error) {
 	p.verbosity, err = textOf(v, field)
-	if p.to == Messages && v.Str != "medium" {
-		p.drop(field)
+	if p.to == Messages || p.facts.Foreign {
+		if p.verbosity = ""; v.Str != "medium" {
+			p.drop(field)
+		}
 	}
 	return err
 }
@@ -128,6 +134,9 @@ func (p *prompt) openAIChoice(v gjson.Result, name func(gjson.Result) gjson.Resu
 	case v.Type == gjson.String && (v.Str == "auto" || v.Str == "none" || v.Str == "required"):
 		p.choice.kind = v.Str
 		return nil
+	case v.Str == "any": // as Mistral calls it
+		p.choice.kind = "required"
+		return nil
 	case v.Get("type").Str == "allowed_tools":
 		if inner := v.Get("allowed_tools"); inner.IsObject() {
 			v = inner
@@ -153,7 +162,7 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 	switch v.Get("type").Str {
 	case "text":
 	case "json_object":
-		p.format = &format{}
+		p.format = &format{schema: objectOf(v.Get("schema"))} // which some servers take
 	case "json_schema":
 		p.format = &format{schema: rawOf(schema.Get("schema")), name: rawOf(schema.Get("name")),
 			description: rawOf(schema.Get("description")), strict: rawOf(schema.Get("strict"))}
@@ -169,9 +178,15 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 // chatTool reads a tool.
 func (p *prompt) chatTool(field string, v gjson.Result) error {
 	switch kind := v.Get("type").Str; kind {
-	case "function":
+	case "function", "":
 		function := v.Get("function")
-		if cache := v.Get("cache_control"); given(cache) && function.IsObject() && !given(function.Get("cache_control")) {
+		if !function.IsObject() && given(v.Get("input_schema")) { // in the form of messages
+			return p.addTool(toolName{}, v, "input_schema", field)
+		}
+		if !function.IsObject() { // in the form of responses
+			return p.addTool(toolName{}, v, "parameters", field)
+		}
+		if cache := v.Get("cache_control"); given(cache) && !given(function.Get("cache_control")) {
 			function = gjson.Parse(with(function.Raw, "cache_control", cache.Raw))
 		}
 		return p.addTool(toolName{}, function, "parameters", field+".function")
@@ -213,12 +228,18 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	if role := v.Get("role").Str; given(v.Get("name")) && role != "tool" && role != "function" {
 		p.drop("messages[].name")
 	}
+	p.inMessage(v, chatMembers)
 	if n := len(t.parts); n > 0 {
 		p.cached(&t.parts[n-1], v)
 	}
 	p.turns = append(p.turns, t)
 	return err
 }
+
+// chatMembers are the members of messages that are read, or of which it is noted
+// elsewhere that they are left out.
+var chatMembers = []string{"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio",
+	"reasoning_content", "reasoning", "reasoning_details", "cache_control"}
 
 // cached reads the mark on a part, or on its message, that Anthropic is to cache what
 // ends there.
@@ -254,7 +275,7 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 	calls := v.Get("tool_calls")
 	if f := v.Get("function_call"); f.IsObject() && !calls.Get("0").Exists() { // some clients send both
 		name, err := textOf(f.Get("name"), field+".function_call.name")
-		t.parts = append(t.parts, p.call("", toolName{name: f.Get("name").Str}, name, f.Get("arguments").Str))
+		t.parts = append(t.parts, p.call("", toolName{name: f.Get("name").Str}, name, argumentsOf(f.Get("arguments"))))
 		return err
 	}
 	if !given(calls) {
@@ -262,7 +283,7 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 	}
 	return each(calls, field+".tool_calls", func(field string, call gjson.Result) error {
 		var original toolName
-		function, input := call.Get("function"), call.Get("function.arguments").Str
+		function, input := call.Get("function"), argumentsOf(call.Get("function.arguments"))
 		switch kind := call.Get("type").Str; {
 		case kind == "custom":
 			function = call.Get("custom")
@@ -289,8 +310,11 @@ func customArguments(input string) string { return new(builder).str("input", inp
 // chatContent reads a content, which is a string or a list of parts. rich says that
 // it may contain images and files.
 func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, error) {
-	if v.Type == gjson.String {
+	switch {
+	case v.Type == gjson.String:
 		return []part{{text: v.Raw}}, nil
+	case !given(v):
+		return nil, nil
 	}
 	var parts []part
 	err := each(v, field, func(field string, v gjson.Result) error {
@@ -302,7 +326,11 @@ func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, e
 		case kind == "refusal":
 			next.text, err = textOf(v.Get("refusal"), field+".refusal")
 		case kind == "image_url" && rich:
-			next, err = image(v.Get("image_url.url"), field+".image_url.url")
+			url := v.Get("image_url")
+			if url.IsObject() {
+				url = url.Get("url")
+			}
+			next, err = image(url, field+".image_url.url")
 			next.detail = rawOf(v.Get("image_url.detail"))
 		case kind == "file" && rich:
 			next, err = openAIFile(v.Get("file"), field+".file")
@@ -323,7 +351,7 @@ func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, e
 func (p *prompt) writeChat() ([]byte, error) {
 	var messages []string
 	for i := range p.turns {
-		next, err := p.turns[i].chat()
+		next, err := p.turns[i].chat(p.facts.WantsReasoning)
 		if err != nil {
 			return nil, err
 		}
@@ -408,9 +436,11 @@ func (f *format) members(b *builder) *builder {
 
 // chat writes a turn as one or more messages, because each result of a tool is a
 // message of its own. The system role is always called system, which all servers
-// know.
-func (t *turn) chat() ([]string, error) {
+// know. reasoning says that calls need the reasoning that led to them, or at least a
+// text that is not empty in its place.
+func (t *turn) chat(reasoning bool) ([]string, error) {
 	var messages []string
+	thoughts := ""
 	var rest []part
 	var calls []string
 	for i := range t.parts {
@@ -422,6 +452,8 @@ func (t *turn) chat() ([]string, error) {
 			content, others := x.textual()
 			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(content)).String())
 			rest = append(rest, others...)
+		case thoughtPart:
+			thoughts += gjson.Parse(x.text).Str
 		default:
 			rest = append(rest, *x)
 		}
@@ -441,6 +473,9 @@ func (t *turn) chat() ([]string, error) {
 		b.raw("content", "null")
 	}
 	if len(calls) > 0 {
+		if reasoning {
+			b.str("reasoning_content", cmp.Or(thoughts, " "))
+		}
 		b.list("tool_calls", calls)
 	}
 	return append(messages, b.String()), nil

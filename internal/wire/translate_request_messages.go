@@ -39,9 +39,10 @@ var messagesFields = map[string]fieldReader{
 	"max_tokens":     readMaxTokens,
 	"stop_sequences": func(p *prompt, v gjson.Result) error { return p.stops(v, "stop_sequences") },
 	"metadata": func(p *prompt, v gjson.Result) error {
-		user := v.Get("user_id") // the only field of Anthropic's metadata
-		if given(user) && user.Type != gjson.String {
-			return refuse("metadata.user_id", "want a string")
+		user := v.Get("user_id")                      // the only field of Anthropic's metadata
+		if given(user) && user.Type != gjson.String { // a label must not keep a candidate out
+			p.drop("metadata.user_id")
+			return nil
 		}
 		p.user = rawOf(user)
 		return nil
@@ -52,18 +53,27 @@ var messagesFields = map[string]fieldReader{
 			p.effort = effort.Str // OpenAI's words, from low to max
 		}
 		if f := v.Get("format"); given(f) {
-			if f.Get("type").Str != "json_schema" || !f.Get("schema").IsObject() {
-				return refuse("output_config.format", "want a JSON schema")
-			}
-			p.format = &format{schema: f.Get("schema").Raw}
-			if schema, ok := openAISchema(f.Get("schema")); ok {
-				p.format.schema, p.format.strict = schema, "true"
-			} else {
-				p.narrow("output_config.format.strict", "false")
+			if err := p.messagesFormat(f, "output_config.format"); err != nil {
+				return err
 			}
 		}
 		return p.known(v, "output_config", "effort", "format")
 	},
+	"output_format": func(p *prompt, v gjson.Result) error { return p.messagesFormat(v, "output_format") }, // its name before it left beta
+}
+
+// messagesFormat reads the format of the answer.
+func (p *prompt) messagesFormat(v gjson.Result, field string) error {
+	if v.Get("type").Str != "json_schema" || !v.Get("schema").IsObject() {
+		return refuse(field, "want a JSON schema")
+	}
+	p.format = &format{schema: v.Get("schema").Raw}
+	if schema, ok := openAISchema(v.Get("schema")); ok {
+		p.format.schema, p.format.strict = schema, "true"
+	} else {
+		p.narrow(field+".strict", "false")
+	}
+	return nil
 }
 
 // The highest thinking budgets, in tokens, that become a low or medium effort.
@@ -138,9 +148,13 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	}
 	var err error
 	t.parts, err = p.messagesContent(v.Get("content"), field+".content", t.role)
+	p.inMessage(v, messageMembers)
 	p.turns = append(p.turns, t)
 	return err
 }
+
+// messageMembers are the members of messages that are read.
+var messageMembers = []string{"role", "content"}
 
 // What stands for a role in a tool's result, and in a document or search result, whose
 // content is not nested further.
@@ -174,6 +188,8 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 	kind := v.Get("type").Str
 	input := role == "user" || role == inResult
 	switch {
+	case kind == "thinking" && p.facts.WantsReasoning && p.to == Chat && v.Get("thinking").Str != "":
+		return one(part{kind: thoughtPart, text: v.Get("thinking").Raw}, nil)
 	case kind == "thinking" || kind == "redacted_thinking":
 		p.drop("messages[].thinking")
 		return nil, nil
@@ -198,7 +214,11 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
 	case kind == "tool_use" && role == "assistant":
 		name, err := textOf(v.Get("name"), field+".name")
-		return one(p.call(v.Get("id").Str, toolName{name: v.Get("name").Str}, name, cmp.Or(v.Get("input").Raw, "{}")), err)
+		input := v.Get("input")
+		if inner := input.Str; isObject(inner) { // as text, as some servers send it
+			input = gjson.Parse(inner)
+		}
+		return one(p.call(v.Get("id").Str, toolName{name: v.Get("name").Str}, name, cmp.Or(rawOf(input), "{}")), err)
 	case kind == "tool_result" && role == "user":
 		result := part{kind: resultPart, id: p.ids.result(v.Get("tool_use_id").Str, ""), failed: v.Get("is_error").Bool()}
 		var err error
@@ -444,6 +464,9 @@ func (x *part) messages() (*builder, error) {
 func (x *part) source() string {
 	if x.url != "" {
 		return typed("url").str("url", x.url).String()
+	}
+	if x.kind == imagePart {
+		return typed("base64").str("media_type", x.imageType()).str("data", x.data).String()
 	}
 	return typed("base64").str("media_type", x.media).str("data", x.data).String()
 }

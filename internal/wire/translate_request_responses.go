@@ -169,7 +169,13 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 			return nil
 		}
 		return refuse(field, "the item is stored at one provider: let the client send whole items (store: false)")
-	case "reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
+	case "reasoning":
+		t.role = "assistant"
+		if t.parts = p.thoughts(v); len(t.parts) == 0 {
+			p.drop("input[].reasoning")
+			return nil
+		}
+	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
 		p.drop("input[]." + kind)
 		return nil
 	default:
@@ -177,6 +183,20 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	}
 	p.turns = append(p.turns, t)
 	return err
+}
+
+// thoughts returns the text of a reasoning, if the model wants it back.
+func (p *prompt) thoughts(v gjson.Result) []part {
+	if !p.facts.WantsReasoning || p.to != Chat {
+		return nil
+	}
+	a := answer{}
+	a.readReasoning(v)
+	var out []part
+	for i := range a.parts {
+		out = append(out, part{kind: thoughtPart, text: quote(a.parts[i].text)})
+	}
+	return out
 }
 
 // loaded returns the result of a search for tools.
@@ -194,7 +214,7 @@ func loaded(tools []tool) string {
 // responsesCall reads a call of a tool of the client's.
 func (p *prompt) responsesCall(kind, field string, v gjson.Result) (part, error) {
 	original := toolName{namespace: v.Get("namespace").Str, name: v.Get("name").Str}
-	input := v.Get("arguments").Str
+	input := argumentsOf(v.Get("arguments"))
 	name, err := v.Get("name").Raw, error(nil)
 	switch kind {
 	case "tool_search_call":

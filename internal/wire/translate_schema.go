@@ -20,14 +20,14 @@ func objectSchema(raw string) string {
 	switch {
 	case kind == nil && properties == nil && len(o.members) == 0:
 		return emptySchema
-	case kind == nil:
+	case kind == nil || kind.value.Type == gjson.Null:
 		changes = append(changes, o.set("type", `"object"`))
 	case kind.value.Str != "object":
 		return raw
 	}
 	if properties == nil {
 		set := o.set("properties", "{}")
-		if len(changes) > 0 { // both are inserted at the same place
+		if len(changes) > 0 && kind == nil { // both are inserted at the same place
 			changes[0].text += set.text
 		} else {
 			changes = append(changes, set)
