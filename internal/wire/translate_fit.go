@@ -224,6 +224,39 @@ func (p *prompt) fitInputs() {
 	}
 }
 
+// maxMarks is the most places that Anthropic caches up to.
+const maxMarks = 4
+
+// fitMarks leaves out marks for the cache beyond those that Anthropic takes: the first one
+// stays, after which the least changes, and the last ones.
+func (p *prompt) fitMarks() {
+	var marks []*string
+	mark := func(at *string) {
+		if *at != "" {
+			marks = append(marks, at)
+		}
+	}
+	for i := range p.tools {
+		mark(&p.tools[i].cache)
+	}
+	for i := range p.turns {
+		for j := range p.turns[i].parts {
+			x := &p.turns[i].parts[j]
+			for k := range x.result {
+				mark(&x.result[k].cache)
+			}
+			mark(&x.cache)
+		}
+	}
+	if len(marks) <= maxMarks {
+		return
+	}
+	for _, at := range marks[1 : len(marks)-maxMarks+1] {
+		*at = ""
+	}
+	p.drop("cache_control")
+}
+
 // fitRoles gives Anthropic the turns of the user that it wants: one at least, one that
 // begins the conversation, and for some models one that ends it. System turns come first.
 func (p *prompt) fitRoles() {
@@ -256,23 +289,19 @@ func (p *prompt) fitResults() {
 	assistant, only := -1, true // the latest turn of the model, and whether only results followed it
 	for i := range p.turns {
 		t := &p.turns[i]
-		results := t.role == "user" && len(t.parts) > 0
 		for j := range t.parts {
-			switch x := &t.parts[j]; {
-			case x.kind == callPart:
+			switch x := &t.parts[j]; x.kind {
+			case callPart:
 				made[x.id] = i
-			case x.kind == resultPart:
-				if at, ok := made[x.id]; ok && (at != assistant || !only) {
-					late = true
-				}
-			default:
-				results = false
+			case resultPart:
+				at, ok := made[x.id]
+				late = late || ok && (at != assistant || !only)
 			}
 		}
 		if t.role == "assistant" {
 			assistant, only = i, true
 		} else {
-			only = only && results
+			only = only && t.results()
 		}
 	}
 	if !late {

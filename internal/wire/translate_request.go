@@ -229,10 +229,13 @@ func readPrompt(text string, from, to API, facts Facts) (*prompt, error) {
 		}
 	}
 	if len(p.turns) == 0 {
-		return nil, refuse("", "there is nothing to answer")
+		return nil, refuse("", nothing)
 	}
 	return p, p.finish()
 }
+
+// nothing is the reason why a request without any content cannot be translated.
+const nothing = "there is nothing to answer"
 
 // field reads one top-level field.
 func (p *prompt) field(key string, v gjson.Result) error {
@@ -320,6 +323,7 @@ func (p *prompt) finish() error {
 		// The system prompt must come first. Anthropic's own endpoint for chat
 		// clients moves later system turns there too.
 		slices.SortStableFunc(p.turns, func(a, b turn) int { return cmp.Compare(a.rank(), b.rank()) })
+		p.fitMarks()
 		p.fitRoles()
 		p.fitInputs()
 	}
@@ -337,7 +341,7 @@ func (p *prompt) finish() error {
 func (p *prompt) merged(turns []turn) []turn {
 	var out []turn
 	for _, t := range turns {
-		if last := len(out) - 1; last >= 0 && out[last].role == t.role && p.merges(t.role) {
+		if last := len(out) - 1; last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && out[last].results() && t.results()) {
 			out[last].parts = append(out[last].parts, t.parts...)
 			continue
 		}
@@ -352,6 +356,12 @@ func (t *turn) rank() int {
 		return 0
 	}
 	return 1
+}
+
+// results reports whether a turn has nothing but results of calls. In chat, images of one
+// result come after all results.
+func (t *turn) results() bool {
+	return t.role == "user" && len(t.parts) > 0 && !slices.ContainsFunc(t.parts, func(x part) bool { return x.kind != resultPart })
 }
 
 // merges reports whether consecutive turns of a role become one. Anthropic wants
@@ -459,7 +469,13 @@ func (p *prompt) addTool(original toolName, v gjson.Result, schema, field string
 	if t.schema != "" && !v.Get(schema).IsObject() {
 		return refuse(field+"."+schema, "want a JSON schema")
 	}
-	t.schema = objectSchema(cmp.Or(t.schema, emptySchema))
+	moved := false
+	if t.schema, moved = withoutUnions(objectSchema(cmp.Or(t.schema, emptySchema))); moved {
+		p.narrow("tools[].parameters", "description")
+	}
+	if p.to == Messages {
+		t.schema = current(t.schema)
+	}
 	p.others(v, "tools[]", []string{"type", "name", "description", schema, "strict", "cache_control"})
 	p.add(t, original, name)
 	return nil

@@ -357,6 +357,9 @@ func (p *prompt) writeChat() ([]byte, error) {
 		}
 		messages = append(messages, next...)
 	}
+	if len(messages) == 0 {
+		return nil, refuse("messages", nothing)
+	}
 	if len(p.stop) > 4 {
 		return nil, refuse("stop_sequences", "chat takes at most four stop sequences")
 	}

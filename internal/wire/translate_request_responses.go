@@ -276,6 +276,9 @@ func (p *prompt) writeResponses() ([]byte, error) {
 	for i := range turns {
 		items = append(items, turns[i].responses()...)
 	}
+	if len(items) == 0 {
+		return nil, refuse("messages", nothing)
+	}
 	b.list("input", items)
 	if len(p.tools) > 0 {
 		var tools []string
