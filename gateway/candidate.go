@@ -212,6 +212,7 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	}
 	t.facts = facts(&m.ModelConfig, t.maxTokens)
 	t.facts.Foreign = u.Kind == provider.OpenAI && u.limitKey == maxTokens
+	t.facts.WantsSignature = isGoogle(u.BaseURL) && begins(vendorName(m.Upstream), wantSignature)
 	if t.thinks() { // Anthropic's models then refuse sampling parameters
 		t.facts.NoSampling = true
 	}

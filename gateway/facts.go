@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -91,6 +92,16 @@ func vendorName(name string) string {
 // wantReasoning begin the names of models that refuse calls in a conversation without the
 // reasoning that led to them.
 var wantReasoning = []string{"kimi-k2.", "kimi-k2-thinking", "kimi-k3", "deepseek-reasoner", "deepseek-v3.2", "deepseek-v4"}
+
+// wantSignature begin the names of models that refuse calls in a conversation without their
+// signature, at Google's own addresses.
+var wantSignature = []string{"gemini-3", "gemini-4", "gemini-pro-latest", "gemini-flash-latest"}
+
+// isGoogle reports whether an address is one of Google's.
+func isGoogle(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".googleapis.com")
+}
 
 // longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
 // they call max_completion_tokens: those that reason.

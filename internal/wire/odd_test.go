@@ -262,7 +262,10 @@ func (o *odd) responsesRequest() string {
 }
 
 // rules are those of one API, which a request breaks.
-type rules struct{ broken []string }
+type rules struct {
+	foreign bool // the server is not OpenAI's
+	broken  []string
+}
 
 func (r *rules) want(ok bool, format string, a ...any) {
 	if !ok {
@@ -385,6 +388,13 @@ func (r *rules) messages(v gjson.Result) {
 }
 
 func (r *rules) chat(v gjson.Result) {
+	role := ""
+	elements(v.Get("messages"), func(m gjson.Result) { // other servers than OpenAI's
+		r.want(!r.foreign || m.Get("role").Str != role || role == "tool" || role == "assistant", "two messages of %s", role)
+		if role = m.Get("role").Str; r.foreign && m.Get("content").IsArray() {
+			r.want(strings.Contains(m.Get("content").Raw, `"image_url"`) || strings.Contains(m.Get("content").Raw, `"file"`), "a list of texts")
+		}
+	})
 	r.members(v, "request", "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_completion_tokens", "temperature", "top_p", "stop", "reasoning_effort", "response_format",
 		"verbosity", "user", "stream", "stream_options", "metadata", "service_tier", "prompt_cache_key", "safety_identifier")
 	r.want(v.Get("messages.0").Exists(), "no messages")
@@ -480,7 +490,8 @@ func TestOddRequests(t *testing.T) {
 				if to == from {
 					continue
 				}
-				got, err := TranslateRequest(body, from, to, Facts{NoPrefill: true})
+				facts := Facts{NoPrefill: true, Foreign: seed%2 == 1}
+				got, err := TranslateRequest(body, from, to, facts)
 				if u, ok := errors.AsType[*Untranslatable](err); ok && (strings.Contains(u.Reason, "Anthropic wants a message besides") || u.Reason == nothing) {
 					refused++ // all texts are blank
 					continue
@@ -489,7 +500,7 @@ func TestOddRequests(t *testing.T) {
 					t.Errorf("%s %d: %v\n%s", from, seed, err, body)
 					continue
 				}
-				r := rules{}
+				r := rules{foreign: facts.Foreign}
 				if check[to](&r, gjson.ParseBytes(got.Body)); len(r.broken) > 0 {
 					t.Errorf("%s %d to %s: %s\nfrom %s\nto   %s", from, seed, to, strings.Join(r.broken, "; "), body, got.Body)
 				}

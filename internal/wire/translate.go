@@ -59,8 +59,12 @@ type Facts struct {
 	// WantsReasoning says that the model refuses calls in the conversation without the
 	// reasoning that led to them (reasoning_content of chat).
 	WantsReasoning bool
+	// WantsSignature says that the model refuses calls in the conversation without its
+	// signature, or a text in its place (extra_content of chat).
+	WantsSignature bool
 	// Foreign says that the server is not OpenAI's own. Others refuse fields that only
-	// label, schedule or cache a request, and of which not all know each.
+	// label, schedule or cache a request and of which not all know each, several texts
+	// in a message, and several messages of one side.
 	Foreign bool
 }
 

@@ -341,7 +341,7 @@ func (p *prompt) finish() error {
 func (p *prompt) merged(turns []turn) []turn {
 	var out []turn
 	for _, t := range turns {
-		if last := len(out) - 1; last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && out[last].results() && t.results()) {
+		if last := len(out) - 1; last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && p.mergesChat(&out[last], &t)) {
 			out[last].parts = append(out[last].parts, t.parts...)
 			continue
 		}
@@ -356,6 +356,13 @@ func (t *turn) rank() int {
 		return 0
 	}
 	return 1
+}
+
+// mergesChat reports whether a turn becomes part of the one before it in chat: results of
+// calls, and at servers that are not OpenAI's also what else the same side said. The
+// templates of many models want the roles to alternate.
+func (p *prompt) mergesChat(before, t *turn) bool {
+	return p.facts.Foreign && t.role != "assistant" || before.results() && t.results()
 }
 
 // results reports whether a turn has nothing but results of calls. In chat, images of one

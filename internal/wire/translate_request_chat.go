@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -351,7 +352,7 @@ func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, e
 func (p *prompt) writeChat() ([]byte, error) {
 	var messages []string
 	for i := range p.turns {
-		next, err := p.turns[i].chat(p.facts.WantsReasoning)
+		next, err := p.chatTurn(&p.turns[i])
 		if err != nil {
 			return nil, err
 		}
@@ -437,11 +438,10 @@ func (f *format) members(b *builder) *builder {
 	return b.raw("name", f.name).raw("description", f.description).raw("schema", f.schema).raw("strict", f.strict)
 }
 
-// chat writes a turn as one or more messages, because each result of a tool is a
+// chatTurn writes a turn as one or more messages, because each result of a tool is a
 // message of its own. The system role is always called system, which all servers
-// know. reasoning says that calls need the reasoning that led to them, or at least a
-// text that is not empty in its place.
-func (t *turn) chat(reasoning bool) ([]string, error) {
+// know.
+func (p *prompt) chatTurn(t *turn) ([]string, error) {
 	var messages []string
 	thoughts := ""
 	var rest []part
@@ -450,10 +450,14 @@ func (t *turn) chat(reasoning bool) ([]string, error) {
 		switch x := &t.parts[i]; x.kind {
 		case callPart:
 			function := new(builder).raw("name", x.name).str("arguments", x.input)
-			calls = append(calls, new(builder).str("id", x.id).str("type", "function").raw("function", function.String()).String())
+			call := new(builder).str("id", x.id).str("type", "function").raw("function", function.String())
+			if p.facts.WantsSignature && len(calls) == 0 {
+				call.raw("extra_content", unsigned)
+			}
+			calls = append(calls, call.String())
 		case resultPart:
 			content, others := x.textual()
-			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(content)).String())
+			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", p.chatParts(content)).String())
 			rest = append(rest, others...)
 		case thoughtPart:
 			thoughts += gjson.Parse(x.text).Str
@@ -471,12 +475,12 @@ func (t *turn) chat(reasoning bool) ([]string, error) {
 	}
 	b := new(builder).str("role", t.role)
 	if len(rest) > 0 {
-		b.raw("content", chatParts(rest))
+		b.raw("content", p.chatParts(rest))
 	} else {
 		b.raw("content", "null")
 	}
 	if len(calls) > 0 {
-		if reasoning {
+		if p.facts.WantsReasoning { // or at least a text that is not empty in its place
 			b.str("reasoning_content", cmp.Or(thoughts, " "))
 		}
 		b.list("tool_calls", calls)
@@ -517,11 +521,35 @@ func (x *part) results() []part {
 	return append([]part{{text: `"Error"`}}, x.result...)
 }
 
-// chatParts writes a content, as a string if it is a single text.
-func chatParts(parts []part) string {
+// unsigned is what Google's models take in place of the signature of the first call in a
+// message, if it is unknown.
+const unsigned = `{"google":{"thought_signature":"skip_thought_signature_validator"}}`
+
+// paragraphs returns texts as one text, in paragraphs.
+func paragraphs(parts []part) part {
+	var b strings.Builder
+	for i := range parts {
+		if i > 0 {
+			b.WriteString(`\n\n`)
+		}
+		b.WriteString(bare(parts[i].text))
+	}
+	return part{text: `"` + b.String() + `"`}
+}
+
+// texts reports whether all parts are texts.
+func texts(parts []part) bool {
+	return !slices.ContainsFunc(parts, func(x part) bool { return x.kind != textPart })
+}
+
+// chatParts writes a content, as a string if it is a single text. Not all servers take
+// several texts.
+func (p *prompt) chatParts(parts []part) string {
 	switch {
 	case len(parts) == 0:
 		return `""`
+	case p.facts.Foreign && texts(parts):
+		return paragraphs(parts).text
 	case len(parts) == 1 && parts[0].kind == textPart:
 		return parts[0].text
 	}
