@@ -391,6 +391,7 @@ func (r *rules) chat(v gjson.Result) {
 	role := ""
 	elements(v.Get("messages"), func(m gjson.Result) { // other servers than OpenAI's
 		r.want(!r.foreign || m.Get("role").Str != role || role == "tool" || role == "assistant", "two messages of %s", role)
+		r.want(!r.foreign || m.Get("role").Str != "system" || role == "", "a system prompt after %s", role)
 		if role = m.Get("role").Str; r.foreign && m.Get("content").IsArray() {
 			r.want(strings.Contains(m.Get("content").Raw, `"image_url"`) || strings.Contains(m.Get("content").Raw, `"file"`), "a list of texts")
 		}

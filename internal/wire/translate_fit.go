@@ -281,6 +281,22 @@ func (p *prompt) fitRoles() {
 	}
 }
 
+// fitSystem makes system turns within the conversation turns of the user, because the
+// templates of most models take one only at the beginning. Claude Code, which sends them,
+// writes them in this form if they are refused.
+func (p *prompt) fitSystem() {
+	first := max(0, slices.IndexFunc(p.turns, func(t turn) bool { return t.role != "system" }))
+	for i := first; i < len(p.turns); i++ {
+		t := &p.turns[i]
+		if t.role != "system" || len(t.parts) == 0 {
+			continue
+		}
+		said := paragraphs(t.parts).text
+		p.turns[i] = turn{role: "user", parts: []part{{text: `"<system-reminder>\n` + bare(said) + `\n</system-reminder>"`}}}
+		p.narrow("messages[].role", "user")
+	}
+}
+
 // fitResults puts the results of calls right after the turn with the calls, where chat
 // and messages want them.
 func (p *prompt) fitResults() {

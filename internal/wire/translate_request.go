@@ -327,6 +327,9 @@ func (p *prompt) finish() error {
 		p.fitRoles()
 		p.fitInputs()
 	}
+	if p.to == Chat && p.facts.Foreign {
+		p.fitSystem()
+	}
 	p.turns = p.merged(p.turns)
 	if p.facts.WantsReasoning {
 		p.fitReasoning()
