@@ -24,12 +24,8 @@ func (r *Request) Relevant(f Facts, to API) Facts {
 	}
 	f.Foreign = f.Foreign && (to == Chat || to == Responses && has("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier",
 		"metadata", "service_tier", "verbosity", "text"))
-	if n := len(r.Turns); to != Messages || n == 0 || r.Turns[n-1].Role != "assistant" {
-		f.NoPrefill = false
-	}
-	if to != Chat || !r.Needs.Tools {
-		f.WantsReasoning, f.WantsSignature = false, false
-	}
+	f.NoPrefill = f.NoPrefill && to == Messages
+	f.WantsReasoning, f.WantsSignature = f.WantsReasoning && to == Chat, f.WantsSignature && to == Chat
 	switch limit := r.MaxOutputTokens; {
 	case limit > 0 && limit <= f.MaxOutput, limit == 0 && to != Messages, limit == 0 && f.Limit > 0, limit == 0 && !r.Stream && f.MaxOutput > unasked:
 		f.MaxOutput = 0

@@ -372,7 +372,8 @@ func FuzzTranslateRequest(f *testing.F) {
 		f.Add(sections["request.in"], sections["answer.in"], true, 8192)
 	}
 	f.Fuzz(func(t *testing.T, body, answer []byte, refuses bool, most int) {
-		facts := Facts{NoSampling: refuses, OneSampling: refuses, MaxOutput: most, Efforts: "low high"}
+		facts := Facts{NoSampling: refuses, OneSampling: refuses, MaxOutput: most, Efforts: "low high",
+			NoPrefill: refuses, WantsReasoning: refuses, WantsSignature: refuses, Foreign: refuses}
 		for _, pair := range pairs {
 			got, err := TranslateRequest(body, pair[0], pair[1], facts)
 			if err != nil {
