@@ -393,6 +393,17 @@ func (p *prompt) fitBlank() {
 	}
 }
 
+// fitEmpty removes empty texts beside other parts of a turn, which some servers refuse and
+// clients send with calls.
+func (p *prompt) fitEmpty() {
+	for i := range p.turns {
+		t := &p.turns[i]
+		if len(t.parts) > 1 && slices.ContainsFunc(t.parts, func(x part) bool { return x.kind != textPart || x.text != `""` }) {
+			t.parts = slices.DeleteFunc(t.parts, func(x part) bool { return x.kind == textPart && x.text == `""` })
+		}
+	}
+}
+
 // withoutBlank returns the parts that are not texts of white space only.
 func withoutBlank(parts []part) []part {
 	var out []part

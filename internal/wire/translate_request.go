@@ -326,6 +326,8 @@ func (p *prompt) finish() error {
 		p.fitMarks()
 		p.fitRoles()
 		p.fitInputs()
+	} else {
+		p.fitEmpty()
 	}
 	if p.to == Chat && p.facts.Foreign {
 		p.fitSystem()
