@@ -23,7 +23,7 @@ func (r *Request) Relevant(f Facts, to API) Facts {
 		f.NoEffort, f.Efforts = false, ""
 	}
 	f.Foreign = f.Foreign && (to == Chat || to == Responses && has("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier",
-		"metadata", "service_tier", "verbosity", "text"))
+		"metadata", "service_tier", "verbosity", "text", "reasoning_effort", "reasoning", "output_config", "thinking"))
 	f.NoPrefill = f.NoPrefill && to == Messages
 	f.WantsReasoning, f.WantsSignature = f.WantsReasoning && to == Chat, f.WantsSignature && to == Chat
 	switch limit := r.MaxOutputTokens; {
@@ -137,6 +137,9 @@ func (p *prompt) requiredLimit() int {
 // one, or to its lowest.
 func (p *prompt) fitEffort() {
 	have := strings.Fields(p.facts.Efforts)
+	if len(have) == 0 && p.facts.Foreign && p.to != Messages {
+		have = []string{"low", "medium", "high"} // which all servers have that have any
+	}
 	switch {
 	case p.effort == "":
 	case p.facts.NoEffort:
@@ -145,6 +148,9 @@ func (p *prompt) fitEffort() {
 		}
 		p.effort = ""
 	case p.effort == "none" && p.to == Messages: // it disables thinking
+	case p.effort == "none" && p.facts.Efforts == "" && p.facts.Foreign:
+		p.drop("reasoning_effort")
+		p.effort = ""
 	case len(have) > 0 && !slices.Contains(have, p.effort):
 		all := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 		wanted := slices.Index(all, p.effort)
