@@ -55,6 +55,7 @@ type upstream struct {
 	*provider.Upstream
 	cacheMinTokens int
 	limitKey       string // the name of the limit on output tokens in its chat API
+	foreign        bool   // its API is only compatible with OpenAI's
 }
 
 // sameAccount reports whether a key of u and one of p are the same at the same address,
@@ -171,9 +172,9 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	}
 	// OpenAI's newer models accept only the longer name, many other servers
 	// only the shorter one.
-	u.limitKey = maxTokens
-	if p.Kind == azure || strings.HasPrefix(p.BaseURL, "https://api.openai.com/") {
-		u.limitKey = maxCompletionTokens
+	u.limitKey = maxCompletionTokens
+	if u.foreign = p.Kind == openAI && !isOpenAI(p.BaseURL); u.foreign {
+		u.limitKey = maxTokens
 	}
 	return u
 }
@@ -206,12 +207,23 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	default:
 		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens, or an entry to a price book (prices)")
 	}
-	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
+	t, err := newTarget(m, u, c.Price)
+	if err != nil {
+		return nil, err
+	}
+	c.MaxOutputTokens = t.maxTokens
+	c.steps = []*target{t}
+	return c, nil
+}
+
+// newTarget returns what is called for a configured model.
+func newTarget(m completeModel, u *upstream, price *carrot.Price) (*target, error) {
+	t := &target{provider: u, model: m.Upstream, price: price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
 	if err := t.set(m.Settings); err != nil {
 		return nil, err
 	}
 	t.facts = facts(&m.ModelConfig, t.maxTokens)
-	t.facts.Foreign = u.Kind == provider.OpenAI && u.limitKey == maxTokens
+	t.facts.Foreign = u.foreign
 	t.facts.WantsSignature = isGoogle(u.BaseURL) && begins(vendorName(m.Upstream), wantSignature)
 	if t.thinks() { // Anthropic's models then refuse sampling parameters
 		t.facts.NoSampling = true
@@ -225,9 +237,7 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	default:
 		t.chatLimit = u.limitKey
 	}
-	c.MaxOutputTokens = t.maxTokens
-	c.steps = []*target{t}
-	return c, nil
+	return t, nil
 }
 
 // set applies the settings of a configured model.

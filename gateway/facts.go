@@ -97,6 +97,16 @@ var wantReasoning = []string{"kimi-k2.", "kimi-k2-thinking", "kimi-k3", "deepsee
 // signature, at Google's own addresses.
 var wantSignature = []string{"gemini-3", "gemini-4", "gemini-pro-latest", "gemini-flash-latest"}
 
+// isOpenAI reports whether an address is one of OpenAI's, or of OpenAI's models at Azure.
+func isOpenAI(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	host := "." + strings.ToLower(u.Hostname())
+	return slices.ContainsFunc([]string{".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com"}, func(end string) bool { return strings.HasSuffix(host, end) })
+}
+
 // isGoogle reports whether an address is one of Google's.
 func isGoogle(address string) bool {
 	u, err := url.Parse(address)

@@ -345,12 +345,16 @@ func (p *prompt) finish() error {
 // merged returns turns in which consecutive ones are one, if the API wants that.
 func (p *prompt) merged(turns []turn) []turn {
 	var out []turn
+	results := false // the last turn has nothing else
 	for _, t := range turns {
-		if last := len(out) - 1; last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && p.mergesChat(&out[last], &t)) {
+		last := len(out) - 1
+		if last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && results && t.results()) {
 			out[last].parts = append(out[last].parts, t.parts...)
+			results = results && t.results()
 			continue
 		}
 		out = append(out, t)
+		results = t.results()
 	}
 	return out
 }
@@ -363,13 +367,6 @@ func (t *turn) rank() int {
 	return 1
 }
 
-// mergesChat reports whether a turn becomes part of the one before it in chat: results of
-// calls, and at servers that are not OpenAI's also what else the same side said. The
-// templates of many models want the roles to alternate.
-func (p *prompt) mergesChat(before, t *turn) bool {
-	return p.facts.Foreign && t.role != "assistant" || before.results() && t.results()
-}
-
 // results reports whether a turn has nothing but results of calls. In chat, images of one
 // result come after all results.
 func (t *turn) results() bool {
@@ -377,10 +374,10 @@ func (t *turn) results() bool {
 }
 
 // merges reports whether consecutive turns of a role become one. Anthropic wants
-// the roles to alternate. Responses have an item for each call, while chat and
-// messages have all calls of a turn in one message.
+// the roles to alternate, and so do the templates of many models. Responses have an item
+// for each call, while chat and messages have all calls of a turn in one message.
 func (p *prompt) merges(role string) bool {
-	return p.to == Messages || p.from == Responses && role == "assistant"
+	return p.to == Messages || p.from == Responses && role == "assistant" || p.to == Chat && p.facts.Foreign && role != "assistant"
 }
 
 // write writes the prompt for the API that it goes to.
