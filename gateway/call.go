@@ -113,7 +113,7 @@ func (k *call) body() ([]byte, error) {
 	}
 	if k.api == k.x.q.API {
 		if foreign := k.x.g.decider.conversations.foreign(k.x.routes, k.x.q, k.choice.prefixes, k.t.provider, k.try.Key); foreign != nil {
-			left := wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
+			left := wire.LeaveThinking(k.api, body, k.t.provider.signs, func(turn int) bool { return foreign[turn] })
 			k.foreign, body = len(left) != len(body), left
 		}
 	}

@@ -56,6 +56,7 @@ type upstream struct {
 	cacheMinTokens int
 	limitKey       string // the name of the limit on output tokens in its chat API
 	foreign        bool   // its API is only compatible with OpenAI's
+	signs          bool   // it refuses reasoning that it has not signed or encrypted itself
 }
 
 // sameAccount reports whether a key of u and one of p are the same at the same address,
@@ -176,6 +177,7 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	if u.foreign = p.Kind == openAI && !isOpenAI(p.BaseURL); u.foreign {
 		u.limitKey = maxTokens
 	}
+	u.signs = p.Kind != anthropic && !u.foreign || p.Kind == anthropic && isAt(p.BaseURL, ".api.anthropic.com")
 	return u
 }
 

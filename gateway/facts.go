@@ -99,19 +99,21 @@ var wantSignature = []string{"gemini-3", "gemini-4", "gemini-pro-latest", "gemin
 
 // isOpenAI reports whether an address is one of OpenAI's, or of OpenAI's models at Azure.
 func isOpenAI(address string) bool {
+	return isAt(address, ".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
+}
+
+// isAt reports whether an address is in one of the domains, which begin with a dot.
+func isAt(address string, domains ...string) bool {
 	u, err := url.Parse(address)
 	if err != nil {
 		return false
 	}
 	host := "." + strings.ToLower(u.Hostname())
-	return slices.ContainsFunc([]string{".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com"}, func(end string) bool { return strings.HasSuffix(host, end) })
+	return slices.ContainsFunc(domains, func(domain string) bool { return strings.HasSuffix(host, domain) })
 }
 
 // isGoogle reports whether an address is one of Google's.
-func isGoogle(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".googleapis.com")
-}
+func isGoogle(address string) bool { return isAt(address, ".googleapis.com") }
 
 // longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
 // they call max_completion_tokens: those that reason.

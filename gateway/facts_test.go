@@ -2,6 +2,21 @@ package gateway
 
 import "testing"
 
+// OpenAI and Anthropic refuse reasoning that they have not signed or encrypted themselves;
+// servers that are compatible with their APIs do not.
+func TestSigns(t *testing.T) {
+	for base, want := range map[string]bool{"https://api.openai.com/v1": true, "https://elsewhere.example/v1": false} {
+		if u := newUpstream(ProviderConfig{Name: "p", Kind: openAI, BaseURL: base}, nil); u.signs != want {
+			t.Errorf("%s signs: %v, want %v", base, u.signs, want)
+		}
+	}
+	for base, want := range map[string]bool{"https://api.anthropic.com/v1": true, "https://api.moonshot.ai/anthropic/v1": false} {
+		if u := newUpstream(ProviderConfig{Name: "p", Kind: anthropic, BaseURL: base}, nil); u.signs != want {
+			t.Errorf("%s signs: %v, want %v", base, u.signs, want)
+		}
+	}
+}
+
 // What is known of a model and of its server follows from their names.
 func TestFactsByName(t *testing.T) {
 	for _, test := range []struct {
