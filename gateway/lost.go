@@ -97,7 +97,7 @@ func (r *run) withLosses(body []byte) ([]byte, error) {
 // noted are the fields that carrot_narrowed_total counts by name. The others are
 // counted as "other".
 var noted = []string{"cache_control", "client_metadata", "context_management", "frequency_penalty", "include", "input[].reasoning", "logit_bias",
-	"max_output_tokens", "max_tokens", "messages[].name", "messages[].thinking", "metadata", "output_config", "presence_penalty", "prompt_cache_key",
+	"max_output_tokens", "max_tokens", "messages[]", "messages[].name", "messages[].thinking", "metadata", "output_config", "presence_penalty", "prompt_cache_key",
 	"reasoning", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "settings", "stop", "store", "system",
 	"temperature", "text", "thinking", "tools[]", "top_k", "top_p", "truncation", "user", "verbosity"}
 
