@@ -28,11 +28,11 @@ fmt: ## Fail if a file is not formatted by gofmt
 
 .PHONY: vet
 vet: ## Run go vet
-	$(GO) vet ./... ./.ci/clients/scripted
+	$(GO) vet ./... ./.ci/clients/scripted ./.ci/agents/provider
 
 .PHONY: staticcheck
 staticcheck: ## Run staticcheck, pinned in tools/go.mod
-	$(TOOL) staticcheck ./... ./.ci/clients/scripted
+	$(TOOL) staticcheck ./... ./.ci/clients/scripted ./.ci/agents/provider
 
 .PHONY: tidy-check
 tidy-check: ## Fail if go mod tidy would change go.mod or go.sum

@@ -126,6 +126,8 @@ func (t *Tariff) checkConditions() error {
 		switch {
 		case slices.Contains(standardTiers, name):
 			return fmt.Errorf("tiers.%s: this is the tier of the rates themselves", name)
+		case tier.Factor == 0 && tier.Price == (Price{}):
+			return fmt.Errorf("tiers.%s: want a factor or rates", name)
 		case tier.Factor != 0 && tier.Price != (Price{}):
 			return fmt.Errorf("tiers.%s: want a factor or rates, not both", name)
 		case tier.Factor != 0:

@@ -146,6 +146,7 @@ func TestPriceCheck(t *testing.T) {
 		{`{"input":1,"output":1,"above":[{"tokens":5,"tiers":{"flex":{"factor":2}}}]}`, "above[0].tiers"},
 		{`{"input":1,"output":1,"tiers":{"flex":{"factor":-2}}}`, "tiers.flex.factor"},
 		{`{"input":1,"output":1,"tiers":{"flex":{"factor":2,"input":1}}}`, "tiers.flex: want a factor or rates"},
+		{`{"input":1,"output":1,"tiers":{"flex":{}}}`, "tiers.flex: want a factor or rates"},
 		{`{"input":1,"output":1,"tiers":{"default":{"factor":2}}}`, "tiers.default"},
 		{`{"input":1,"output":1,"tiers":{"flex":{"regions":{"us":2}}}}`, "tiers.flex.tiers, regions"},
 		{`{"input":1,"output":1,"regions":{"us":1e9}}`, "regions.us"},

@@ -49,7 +49,8 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, handler)
 	}
-	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" }, func(string) bool { return false })
+	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" }, func(string) bool { return false },
+		func(w http.ResponseWriter, _ *http.Request, why string) { http.Error(w, why, http.StatusForbidden) })
 }
 
 // adminOnly requires the admin key, if the configuration has one.

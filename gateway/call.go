@@ -109,13 +109,14 @@ func (k *call) body() ([]byte, error) {
 		return nil, err
 	}
 	body := k.x.q.Body
+	k.foreign = k.x.unreasoned
 	if k.translation != nil {
 		body = k.translation.Body
 	}
 	if k.api == k.x.q.API {
 		if foreign := k.x.g.decider.conversations.foreign(k.x.routes, k.x.q, k.choice.prefixes, k.t.provider, k.try.Key); foreign != nil {
-			left := wire.LeaveThinking(k.api, body, func(turn int) bool { return foreign[turn] })
-			k.foreign, body = len(left) != len(body), left
+			left := wire.LeaveThinking(k.api, body, k.t.provider.signs, func(turn int) bool { return foreign[turn] })
+			k.foreign, body = k.foreign || len(left) != len(body), left
 		}
 	}
 	k.lose()
@@ -128,8 +129,12 @@ func (k *call) body() ([]byte, error) {
 			e.Settings = append(e.Settings, wire.Setting{Key: field, Raw: "null"})
 		}
 	}
-	if k.api == wire.Chat && k.x.reply.api != wire.Chat {
-		e.RenameLimit = k.t.provider.limitKey
+	switch {
+	case k.api != wire.Chat:
+	case k.translation != nil:
+		e.RenameLimit = k.t.chatLimit
+	case k.t.onlyLong && k.run.request.named == nil: // a client that is routed cannot know it
+		e.RenameLimit = maxCompletionTokens
 	}
 	return wire.Edit(body, e), nil
 }
@@ -215,6 +220,9 @@ func (k *call) relay(ctx context.Context, response *http.Response) *provider.Err
 			return &provider.Error{Kind: provider.Server, Status: http.StatusBadGateway, Code: "untranslatable_answer", Ours: true, Message: err.Error(), Quoted: true}
 		}
 		body = k.translation.Tools.Answer(body)
+		if k.stores() {
+			k.x.g.decider.conversations.stored.keep(k.a.Client, body)
+		}
 	}
 	k.try.Answered()
 	k.learnTokens(&answer.Report)
@@ -244,10 +252,16 @@ func (k *call) take(answer wire.Answer) {
 func (k *call) remember() {
 	s := served{client: k.a.Client, session: k.a.Session, key: k.try.Key, prefixes: k.choice.prefixes,
 		inputTokens: k.a.Usage.Prompt()}
-	if k.x.reply.api == wire.Responses {
+	if k.x.reply.api == wire.Responses || k.x.q.Threaded && k.api == wire.Messages {
 		s.response = k.a.AnswerID
 	}
 	k.x.g.decider.conversations.remember(k.c, s)
+}
+
+// stores reports whether the gateway has to store what the model says, because no
+// provider does.
+func (k *call) stores() bool {
+	return k.x.reply.api == wire.Responses && k.api != wire.Responses && !k.x.q.Unstored && !k.x.g.decider.conversations.stored.off
 }
 
 // reserve returns nil if the budgets allow a call, or if there are none.

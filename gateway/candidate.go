@@ -44,6 +44,10 @@ type target struct {
 	// name there; 0: none.
 	maxTokens int
 	limitKey  string
+	// chatLimit is the name of that limit in the chat API of the model. onlyLong says
+	// that the model refuses the shorter name.
+	chatLimit string
+	onlyLong  bool
 }
 
 // upstream is a provider, with what the gateway knows about it beyond how to call it.
@@ -51,6 +55,8 @@ type upstream struct {
 	*provider.Upstream
 	cacheMinTokens int
 	limitKey       string // the name of the limit on output tokens in its chat API
+	foreign        bool   // its API is only compatible with OpenAI's
+	signs          bool   // it refuses reasoning that it has not signed or encrypted itself
 }
 
 // sameAccount reports whether a key of u and one of p are the same at the same address,
@@ -92,15 +98,41 @@ func (t *target) edits(api wire.API, r *wire.Request) wire.Edits {
 	return e
 }
 
+// The names of the limit on output tokens in chat.
+const (
+	maxTokens           = "max_tokens"
+	maxCompletionTokens = "max_completion_tokens"
+)
+
 // thinkingKey is the setting that makes Anthropic's models think.
 const thinkingKey = "thinking"
 
-// unthinking reports whether the target must not think about a request: Anthropic's
-// models refuse to continue a turn with results of tools if its beginning has no signed
-// thinking, as after a translation.
+// unthinking reports whether the target must not think about a request although its
+// settings say so: Anthropic's models refuse to continue a turn with results of tools if
+// its beginning has no signed thinking, as after a translation, unless they decide
+// themselves whether to think. They also refuse to think before a call that a translated
+// request demands.
 func (t *target) unthinking(api wire.API, r *wire.Request) bool {
-	return api == wire.Messages && r.API != api && r.InTool() &&
-		slices.ContainsFunc(t.settings, func(s wire.Setting) bool { return s.Key == thinkingKey && s.Raw != "null" })
+	thinking := t.thinking()
+	switch {
+	case api != wire.Messages || thinking == "":
+		return false
+	case r.API == api:
+		return r.Unthought() && wire.HasBudget(thinking)
+	}
+	return r.InTool() || r.DemandsCall()
+}
+
+// thinking returns the setting that makes one of Anthropic's models think, or "".
+func (t *target) thinking() string {
+	if t.provider.Kind == provider.Anthropic {
+		for _, s := range t.settings {
+			if s.Key == thinkingKey && s.Raw != "null" && !strings.Contains(s.Raw, `"disabled"`) {
+				return s.Raw
+			}
+		}
+	}
+	return ""
 }
 
 // settingsFor translates settings to the form of an API.
@@ -154,10 +186,11 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	}
 	// OpenAI's newer models accept only the longer name, many other servers
 	// only the shorter one.
-	u.limitKey = "max_tokens"
-	if p.Kind == azure || strings.HasPrefix(p.BaseURL, "https://api.openai.com/") {
-		u.limitKey = "max_completion_tokens"
+	u.limitKey = maxCompletionTokens
+	if u.foreign = p.Kind == openAI && !isOpenAI(p.BaseURL); u.foreign {
+		u.limitKey = maxTokens
 	}
+	u.signs = p.Kind != anthropic && !u.foreign || p.Kind == anthropic && isAt(p.BaseURL, ".api.anthropic.com")
 	return u
 }
 
@@ -189,14 +222,37 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	default:
 		return nil, errors.New("its price is unknown: add price: {input: …, output: …}, in USD per million tokens, or an entry to a price book (prices)")
 	}
-	t := &target{provider: u, model: m.Upstream, price: c.Price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
+	t, err := newTarget(m, u, c.Price)
+	if err != nil {
+		return nil, err
+	}
+	c.MaxOutputTokens = t.maxTokens
+	c.steps = []*target{t}
+	return c, nil
+}
+
+// newTarget returns what is called for a configured model.
+func newTarget(m completeModel, u *upstream, price *carrot.Price) (*target, error) {
+	t := &target{provider: u, model: m.Upstream, price: price, tags: m.Tags, cacheMinTokens: cmp.Or(m.CacheMinTokens, u.cacheMinTokens)}
 	if err := t.set(m.Settings); err != nil {
 		return nil, err
 	}
 	t.facts = facts(&m.ModelConfig, t.maxTokens)
-	c.MaxOutputTokens = t.maxTokens
-	c.steps = []*target{t}
-	return c, nil
+	t.facts.Foreign = u.foreign
+	t.facts.WantsSignature = isGoogle(u.BaseURL) && begins(vendorName(m.Upstream), wantSignature)
+	if t.thinking() != "" { // Anthropic's models then refuse sampling parameters
+		t.facts.NoSampling = true
+	}
+	t.onlyLong = refusesMaxTokens(m.Upstream)
+	switch {
+	case t.limitKey == maxTokens || t.limitKey == maxCompletionTokens:
+		t.chatLimit = t.limitKey
+	case t.onlyLong:
+		t.chatLimit = maxCompletionTokens
+	default:
+		t.chatLimit = u.limitKey
+	}
+	return t, nil
 }
 
 // set applies the settings of a configured model.

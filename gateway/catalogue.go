@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/strictyaml"
 	"github.com/carrot-router/carrot/price"
 )
 
@@ -66,6 +69,53 @@ func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) comp
 		}
 	}
 	return out
+}
+
+// shutdownNear is how long before the shutdown of a model it is warned of.
+const shutdownNear = 60 * 24 * time.Hour
+
+// shutdowns returns a warning for each model and embedding model that its provider has
+// shut down, or soon will, as far as the book knows. The dates of vendors hold only at
+// their own addresses.
+func (c *Config) shutdowns(book *price.Book, clock func() time.Time) []string {
+	var out []string
+	look := func(field, name, upstream, providerName string) {
+		e, err := book.Lookup(upstream)
+		at := slices.IndexFunc(c.Providers, func(p ProviderConfig) bool { return p.Name == providerName })
+		if err != nil || at < 0 || e.Provider != "" && !serves(&c.Providers[at], e.Provider) {
+			return
+		}
+		day, err := time.Parse(time.DateOnly, e.Shutdown)
+		if err != nil { // no date is known
+			return
+		}
+		now := clock()
+		if day.Sub(now) > shutdownNear {
+			return
+		}
+		text := fmt.Sprintf("%s %s: %s will be shut down on %s", field, name, upstream, e.Shutdown)
+		if !now.Before(day) {
+			text = fmt.Sprintf("%s %s: %s was shut down on %s", field, name, upstream, e.Shutdown)
+		}
+		if e.Successor != "" {
+			text += ", and its successor is " + e.Successor
+		}
+		out = append(out, text)
+	}
+	for i, m := range c.Models {
+		look(strictyaml.Element("models", i), m.Name, m.Upstream, m.Provider)
+	}
+	for i, e := range c.Embeddings {
+		look(strictyaml.Element("embeddings", i), e.Name, e.Upstream, e.Provider)
+	}
+	return out
+}
+
+// warn logs what is doubtful about a configuration that is in use.
+func (g *Gateway) warn(r *routes) {
+	for _, text := range r.config.shutdowns(r.prices, g.decider.conversations.now) {
+		g.log.Warn(text)
+	}
 }
 
 // abilitiesOf returns the abilities of a model except those that it is known to lack, or

@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/price"
@@ -102,5 +104,54 @@ func TestCatalogueElsewhere(t *testing.T) {
 		if _, err := gateway.New(c, s, gateway.Options{}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("at %q: %v, want %q", base, err, want)
 		}
+	}
+}
+
+// The gateway warns of models that are shut down, or soon will be, at their vendor's own
+// address.
+func TestShutdownWarnings(t *testing.T) {
+	c := &gateway.Config{
+		Providers: []gateway.ProviderConfig{{Name: "vendor", Kind: "openai", APIKey: "k"}, {Name: "other", Kind: "openai", BaseURL: "https://elsewhere.example/v1"}},
+		Models: []gateway.ModelConfig{
+			{Name: "past", Provider: "vendor", Upstream: "old-1"}, {Name: "near", Provider: "vendor", Upstream: "old-2"}, {Name: "far", Provider: "vendor", Upstream: "old-3"},
+			{Name: "lasting", Provider: "vendor", Upstream: "new-1"}, {Name: "elsewhere", Provider: "other", Upstream: "old-1"}, {Name: "own", Provider: "other", Upstream: "mine"},
+		},
+		Embeddings: []gateway.EmbeddingConfig{{Name: "vectors", Provider: "vendor", Upstream: "old-1", Price: &gateway.PriceConfig{}}},
+	}
+	usd := 1.0
+	c.Embeddings[0].Price.Input = &usd
+	for i := range c.Models {
+		c.Models[i].Like, c.Models[i].Price = "gpt-4o-2024-08-06", &gateway.PriceConfig{RatesConfig: gateway.RatesConfig{Input: &usd, Output: &usd}}
+	}
+	entry := func(name, provider, shutdown, successor string) price.Entry {
+		e := price.Entry{Name: name, Date: "2026-01-01", Source: "https://prices.example"}
+		e.Provider, e.Shutdown, e.Successor = provider, shutdown, successor
+		return e
+	}
+	s := source()
+	s.Prices = &price.Book{Entries: []price.Entry{entry("old-1", "openai", "2026-11-29", "new-1"), entry("old-2", "openai", "2027-01-20", ""),
+		entry("old-3", "openai", "2027-03-01", "new-1"), entry("new-1", "openai", "", ""), entry("mine", "", "2026-12-01", "")}}
+	var log syncBuffer
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	g, err := gateway.New(c, s, gateway.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"models[0] past: old-1 was shut down on 2026-11-29, and its successor is new-1",
+		"models[1] near: old-2 will be shut down on 2027-01-20",
+		"models[5] own: mine will be shut down on 2026-12-01",
+		"embeddings[0] vectors: old-1 was shut down on 2026-11-29, and its successor is new-1",
+	}
+	for _, text := range want {
+		if !strings.Contains(log.String(), `level=WARN msg="`+text+`"`) {
+			t.Errorf("the log lacks %q", text)
+		}
+	}
+	if n := strings.Count(log.String(), "shut down"); n != len(want) {
+		t.Errorf("%d warnings, want %d:\n%s", n, len(want), log.String())
+	}
+	if _, err := g.Reload(c, s); err != nil || strings.Count(log.String(), "shut down") != 2*len(want) {
+		t.Errorf("a reload does not warn again: %v", err)
 	}
 }

@@ -376,6 +376,12 @@ type SessionConfig struct {
 	TTL time.Duration `yaml:"ttl"`
 	// Entries is the number of conversations that are remembered. Default 50000.
 	Entries int `yaml:"entries"`
+	// StoreMB is the memory, in MiB, for what models said in answers of the responses
+	// API that were translated. Clients refer to such an item by its id in later
+	// requests, unless they asked with store: false that it is not stored. Items that
+	// were not used for the longest time are forgotten first. -1 stores nothing.
+	// Default 16.
+	StoreMB int `yaml:"store_mb"`
 }
 
 // TimeoutConfig limits calls to providers.

@@ -44,6 +44,9 @@ func (c *Config) checkNumbers(p *strictyaml.Problems) {
 	checkRange(p, "text.system", c.Text.System, 0, 1<<20)
 	checkRange(p, "text.earlier", *c.Text.Earlier, 0, 1<<20)
 	checkRange(p, "sessions.entries", c.Sessions.Entries, 1, 10_000_000)
+	if c.Sessions.StoreMB != -1 {
+		checkRange(p, "sessions.store_mb", c.Sessions.StoreMB, 1, 1<<16)
+	}
 	checkDuration(p, "sessions.ttl", c.Sessions.TTL)
 	c.Timeouts.check(p, "timeouts")
 	if c.Pings < 0 {

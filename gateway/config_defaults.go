@@ -51,6 +51,7 @@ func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	orPointer(&c.Text.Earlier, 200)
 	or(p, "sessions.ttl", &c.Sessions.TTL, 5*time.Minute)
 	or(p, "sessions.entries", &c.Sessions.Entries, 50_000)
+	or(p, "sessions.store_mb", &c.Sessions.StoreMB, 16)
 	c.Timeouts.fill(p, "timeouts", TimeoutConfig{Connect: 5 * time.Second, FirstToken: time.Minute, Thinking: 5 * time.Minute, Idle: time.Minute, Total: 10 * time.Minute})
 	orPointer(&c.Retry.Retries, 1)
 	or(p, "retry.backoff", &c.Retry.Backoff, 250*time.Millisecond)

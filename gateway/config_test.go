@@ -180,7 +180,7 @@ func TestConfigDefaults(t *testing.T) {
 			},
 			Translation: "lenient",
 			Text:        TextConfig{Earlier: &earlier},
-			Sessions:    SessionConfig{TTL: 5 * time.Minute, Entries: 50000},
+			Sessions:    SessionConfig{TTL: 5 * time.Minute, Entries: 50000, StoreMB: 16},
 			Timeouts:    TimeoutConfig{5 * time.Second, time.Minute, 5 * time.Minute, time.Minute, 10 * time.Minute},
 			Retry:       RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
 			Breaker:     BreakerConfig{Failures: 5, Open: 30 * time.Second},

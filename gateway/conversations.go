@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math"
 	"strings"
@@ -12,11 +13,13 @@ import (
 
 // conversations remembers which candidates served which conversations, with which of
 // their provider's keys. That says which provider has a conversation in its prompt cache,
-// and which candidate must continue it. It holds hashes and names, but no text.
+// and which candidate must continue it. It holds hashes and names, but no text except what
+// clients asked to be stored.
 type conversations struct {
 	sessions  *memory // by the beginnings of conversations, and by the names of sessions
-	responses *memory // by the ids of responses
-	names     names   // of the candidates in both
+	responses *memory // by the ids of responses, and of messages in threads
+	stored    *stored // items of responses that no provider stores
+	names     names   // of the candidates in both memories
 	now       func() time.Time
 }
 
@@ -24,7 +27,9 @@ type conversations struct {
 const responsesKept = 200_000
 
 func newConversations(c SessionConfig, now func() time.Time) *conversations {
-	return &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
+	v := &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
+	v.stored = newStored(c, v.responses)
+	return v
 }
 
 // maker returns the candidate that made a response, or nil if it is unknown.
@@ -101,8 +106,8 @@ func (v *conversations) stay(r *routes, q *request, prefixes []uint64, p *upstre
 		c := r.byName[v.names.of(m)]
 		return c != nil && c.target().provider == p
 	}
-	if q.PreviousResponse != "" {
-		if m, ok := v.responses.get(v.responses.key(q.client, "response", q.PreviousResponse), v.now()); ok && at(m) {
+	if previous := cmp.Or(q.PreviousResponse, q.Thread); previous != "" {
+		if m, ok := v.responses.get(v.responses.key(q.client, "response", previous), v.now()); ok && at(m) {
 			return int(m.key) + 1, true
 		}
 	}
@@ -160,7 +165,7 @@ func (v *conversations) foreign(r *routes, q *wire.Request, prefixes []uint64, p
 type served struct {
 	client, session string
 	key             int    // the index of the key with which it was called
-	response        string // the id of the answer, if later requests can refer to it
+	response        string // the id of the answer, if later requests may refer to it
 	prefixes        []uint64
 	inputTokens     int
 }

@@ -39,6 +39,9 @@ type choice struct {
 	inputTokens int
 	prefixes    []uint64 // hashes of the conversation's beginnings
 	bodies      bodies
+	// beyond returns, best first, candidates that may answer if all in order fail. It
+	// is nil if there are none.
+	beyond func(context.Context) []*candidate
 }
 
 // why returns the reason for calling a candidate.
@@ -93,12 +96,27 @@ type request struct {
 	*wire.Request
 	selection
 	client string // the client's name
+	// began is the candidate that began the turn of tools which is in progress. It is
+	// set only if the turn lacks the thinking that the request asks for.
+	began *candidate
+}
+
+// unsigned reports whether a target would refuse to continue the turn of tools that is
+// in progress, because that lacks the thinking which the request asks for.
+func (q *request) unsigned(t *target) bool {
+	return q.named == nil && q.Unsigned() && t.provider.Speaks(wire.Messages) == wire.Messages && (q.began == nil || q.began.target() != t)
 }
 
 // decide decides which candidate answers a request. The error is a *wire.Error.
 func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, error) {
 	start := time.Now()
 	h := &choice{propensity: 1, inputTokens: q.InputTokens(price.CountTokens), prefixes: d.conversations.sessions.prefixes(q.client, q.Request)}
+	if q.Thread != "" { // the turns are not the beginning of the conversation
+		h.prefixes = nil
+	}
+	if q.Unsigned() {
+		q.began = d.conversations.beganTurn(r, h.prefixes)
+	}
 	pinned, why, err := d.pinned(r, q, h.prefixes)
 	if err != nil {
 		return nil, err
@@ -110,6 +128,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	}
 	if pinned != nil {
 		if !slices.Contains(q.models, pinned.Name) {
+			if q.Thread != "" {
+				return nil, noThread()
+			}
 			return nil, invalid("", "%s must continue this conversation, but is not among the models of the request: %s", pinned.Name, strings.Join(q.models, ", "))
 		}
 		query.Models = []string{pinned.Name}
@@ -134,7 +155,36 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	case len(h.order) == 1 && h.reason == record.TradeOff:
 		h.reason = record.OnlyCandidate
 	}
+	if q.InThinking() && h.reason != record.Named && h.reason != record.ContinuesResponse {
+		h.beyond = d.beyond(r, q, h, query)
+	}
 	return h, nil
+}
+
+// beyond returns what finds the candidates that finish a turn of tools if all those fail
+// that can read the reasoning with which it began. Their providers get a translated
+// conversation, which leaves that out. Most requests need none, so nothing is translated
+// before.
+func (d *decider) beyond(r *routes, q *request, h *choice, query carrot.Query) func(context.Context) []*candidate {
+	query.Models = slices.DeleteFunc(slices.Clone(q.models), func(name string) bool {
+		c := r.byName[name]
+		return slices.Contains(h.order, c) || c.target().provider.Speaks(q.API) == q.API
+	})
+	if len(query.Models) == 0 {
+		return nil
+	}
+	return func(ctx context.Context) []*candidate {
+		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, nil, false)
+		decision, err := r.route(ctx, query, q.objective)
+		if err != nil {
+			return nil
+		}
+		out := []*candidate{r.byName[decision.Model]}
+		for _, name := range decision.Fallback() {
+			out = append(out, r.byName[name])
+		}
+		return out
+	}
 }
 
 // undecided completes the choice for a request on which the router failed: the model
@@ -312,6 +362,8 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 			why = "it lacks requested tags: " + strings.Join(q.tags, ", ")
 		case strict && q.InThinking() && api != q.API && q.named == nil && c != pinned:
 			why = "it cannot continue another model's reasoning"
+		case strict && q.unsigned(t):
+			why = "it cannot continue a turn of tools that another model began without thinking"
 		case strict && q.named == nil && d.breakers.IsOpen(t.call()):
 			why = "it keeps failing: its circuit breaker is open"
 		default:
@@ -325,10 +377,37 @@ func (d *decider) excluded(r *routes, q *request, models []string, b *bodies, pi
 	return out
 }
 
+// noThread returns the error for a thread that no candidate can continue. By its code,
+// clients know that they have to send the whole conversation again, as they do if
+// Anthropic no longer holds a thread. Any candidate may answer that.
+func noThread() *wire.Error {
+	return &wire.Error{Status: http.StatusNotFound, Code: "thread_not_found", Param: "thread.previous_message_id",
+		Message: "no model that may answer holds this thread: send the whole conversation"}
+}
+
+// threaded returns the candidate that holds the thread which a request continues.
+func (d *decider) threaded(r *routes, q *request) (*candidate, error) {
+	c := q.named
+	if c == nil {
+		c = d.conversations.maker(r, q.client, q.Thread)
+	}
+	if c == nil || c.target().provider.Speaks(wire.Messages) != wire.Messages || d.breakers.IsOpen(c.target().call()) {
+		return nil, noThread()
+	}
+	return c, nil
+}
+
 // pinned returns the candidate that must continue the conversation, and why: the one
-// that made the previous response, or the reasoning in the current turn. It is nil if
-// any candidate may.
+// that made the previous response, holds the thread, or made the reasoning in the
+// current turn. It is nil if any candidate may.
 func (d *decider) pinned(r *routes, q *request, prefixes []uint64) (*candidate, record.Reason, error) {
+	if q.Thread != "" {
+		c, err := d.threaded(r, q)
+		if err != nil || q.named != nil {
+			return nil, "", err
+		}
+		return c, record.ContinuesResponse, nil
+	}
 	if q.named != nil {
 		return nil, "", nil
 	}

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/carrot-router/carrot/internal/wire"
@@ -20,6 +22,7 @@ func facts(m *ModelConfig, limit int) wire.Facts {
 	if m.Efforts != nil {
 		f.NoEffort, f.Efforts = len(*m.Efforts) == 0, strings.Join(*m.Efforts, " ")
 	}
+	f.WantsReasoning = begins(vendorName(m.Upstream), wantReasoning)
 	f.Limit = limit
 	return f
 }
@@ -42,18 +45,18 @@ var families = map[string]wire.Facts{
 	"claude-opus-4":       {NoEffort: true, MaxOutput: 32000},
 	"claude-opus-4-1":     {NoEffort: true, MaxOutput: 32000, OneSampling: true},
 	"claude-opus-4-5":     {Efforts: toHigh, MaxOutput: 64000, OneSampling: true},
-	"claude-opus-4-6":     {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
-	"claude-opus-4-7":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-opus-4-8":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-opus-5":       {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-opus-4-6":     {Efforts: highToMax, MaxOutput: 128000, OneSampling: true, NoPrefill: true},
+	"claude-opus-4-7":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-opus-4-8":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-opus-5":       {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"claude-sonnet-4":     {NoEffort: true, MaxOutput: 64000},
 	"claude-sonnet-4-5":   {NoEffort: true, MaxOutput: 64000, OneSampling: true},
-	"claude-sonnet-4-6":   {Efforts: highToMax, MaxOutput: 128000, OneSampling: true},
-	"claude-sonnet-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-sonnet-4-6":   {Efforts: highToMax, MaxOutput: 128000, OneSampling: true, NoPrefill: true},
+	"claude-sonnet-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"claude-haiku-4-5":    {NoEffort: true, MaxOutput: 64000, OneSampling: true},
-	"claude-haiku-5-5":    {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-fable-5":      {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
-	"claude-mythos-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true},
+	"claude-haiku-5-5":    {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-fable-5":      {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
+	"claude-mythos-5":     {Efforts: allToMax, MaxOutput: 128000, NoSampling: true, NoPrefill: true},
 	"gpt-3.5":             {NoEffort: true},
 	"gpt-4":               {NoEffort: true},
 	"gpt-4-turbo":         {NoEffort: true, MaxOutput: 4096},
@@ -75,15 +78,61 @@ var families = map[string]wire.Facts{
 	"o4-mini":             {Efforts: toHigh, MaxOutput: 100000, NoSampling: true},
 }
 
-// vendorFacts returns what a vendor says of a model. The name may have the beginnings
-// that other providers add, such as openai/ or us.anthropic. A catalogue of models, if
-// there is one, belongs here.
-func vendorFacts(name string) wire.Facts {
+// vendorName returns the vendor's name of a model. Its name elsewhere may have other
+// beginnings, such as openai/ or us.anthropic.
+func vendorName(name string) string {
 	name = strings.ToLower(strings.TrimPrefix(name, "ft:"))
 	name = name[strings.LastIndexByte(name, '/')+1:]
 	if at := strings.LastIndex(name, "anthropic."); at >= 0 {
 		name = name[at+len("anthropic."):]
 	}
+	return name
+}
+
+// wantReasoning begin the names of models that refuse calls in a conversation without the
+// reasoning that led to them.
+var wantReasoning = []string{"kimi-k2.", "kimi-k2-thinking", "kimi-k3", "deepseek-reasoner", "deepseek-v3.2", "deepseek-v4"}
+
+// wantSignature begin the names of models that refuse calls in a conversation without their
+// signature, at Google's own addresses.
+var wantSignature = []string{"gemini-3", "gemini-4", "gemini-pro-latest", "gemini-flash-latest"}
+
+// isOpenAI reports whether an address is one of OpenAI's, or of OpenAI's models at Azure.
+func isOpenAI(address string) bool {
+	return isAt(address, ".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
+}
+
+// isAt reports whether an address is in one of the domains, which begin with a dot.
+func isAt(address string, domains ...string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	host := "." + strings.ToLower(u.Hostname())
+	return slices.ContainsFunc(domains, func(domain string) bool { return strings.HasSuffix(host, domain) })
+}
+
+// isGoogle reports whether an address is one of Google's.
+func isGoogle(address string) bool { return isAt(address, ".googleapis.com") }
+
+// longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
+// they call max_completion_tokens: those that reason.
+var longLimits = []string{"o1", "o3", "o4-", "gpt-5", "gpt-6"}
+
+// refusesMaxTokens reports whether a model is one of these, wherever it is served.
+func refusesMaxTokens(name string) bool {
+	return begins(vendorName(name), longLimits)
+}
+
+// begins reports whether a name begins with one of those in a list.
+func begins(name string, list []string) bool {
+	return slices.ContainsFunc(list, func(begin string) bool { return strings.HasPrefix(name, begin) })
+}
+
+// vendorFacts returns what a vendor says of a model. A catalogue of models, if there is
+// one, belongs here.
+func vendorFacts(name string) wire.Facts {
+	name = vendorName(name)
 	for end := len(name); end > 0; end = strings.LastIndexAny(name[:end], "-@:") {
 		if f, ok := families[name[:end]]; ok {
 			return f

@@ -134,11 +134,16 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.routes.Store(r)
+	g.warn(r)
 	g.metrics.started()
 	g.metrics.serves(nil, r, g.breakers)
 	price.CountTokens("warm") // builds the vocabulary
 	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
-		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) })
+		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) },
+		func(w http.ResponseWriter, r *http.Request, why string) {
+			g.metrics.rejected("origin")
+			g.side(w, r).fail(forbidden("%s", why))
+		})
 	return g, nil
 }
 
@@ -175,6 +180,7 @@ func (g *Gateway) Reload(c *Config, source Source) (restart []string, err error)
 	old := g.routes.Swap(r)
 	g.metrics.reload(true)
 	g.metrics.serves(old, r, g.breakers)
+	g.warn(r)
 	for _, p := range old.providers {
 		p.CloseIdleConnections()
 	}

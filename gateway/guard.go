@@ -11,16 +11,20 @@ import (
 // guarded refuses requests that a web page makes a browser send, unless the page's
 // origin is allowed to. Where no key is required, so that reaching the address is
 // enough, a loopback address answers only to its own names: a page whose name was made
-// to resolve to it (DNS rebinding) has another one.
-func guarded(next http.Handler, keyless func() bool, allowed func(origin string) bool) http.Handler {
+// to resolve to it (DNS rebinding) has another one. refuse answers with status 403.
+func guarded(next http.Handler, keyless func() bool, allowed func(origin string) bool, refuse func(w http.ResponseWriter, r *http.Request, why string)) http.Handler {
 	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && isLoopbackAddr(local) && !isLocalName(r.Host) && keyless() {
-			http.Error(w, "this address answers only to localhost, as long as no key is required: call it by that name, or require keys", http.StatusForbidden)
+			refuse(w, r, "this address answers only to localhost, as long as no key is required: call it by that name, or require keys")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-	others := http.NewCrossOriginProtection().Handler(byName)
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r, "web pages of other origins may not call this address")
+	}))
+	others := protection.Handler(byName)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
 		switch {

@@ -122,3 +122,32 @@ func TestSwitchingProtocols(t *testing.T) {
 		t.Errorf("status %d after %d attempts: %s", a.status, len(all), a.body)
 	}
 }
+
+// A web page that is refused gets an error in the form of the API, with the request's id.
+func TestRefusedWebPage(t *testing.T) {
+	r := newRig(t, simulatedConfig, map[string]http.Handler{"sim": simulated(0)})
+	for _, test := range []struct{ path, want string }{
+		{"/v1/chat/completions", `"error":{"message":"web pages of other origins may not call this address","type":"invalid_request_error","param":null,"code":"not_allowed","request_id":"req_`},
+		{"/v1/responses", `"code":"not_allowed"`},
+		{"/v1/messages", `{"error":{"type":"permission_error","message":"web pages of other origins may not call this address","details":{"error_code":"not_allowed"}},"request_id":"req_`},
+		{"/v1/messages/count_tokens", `"type":"error"`},
+	} {
+		a := r.post(t, test.path, chat("auto", sumQuestion), "Origin: https://evil.example")
+		if a.status != 403 || !strings.Contains(a.body, test.want) || a.header.Get("X-Carrot-Request-Id") == "" || a.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: status %d, %v: %s, want %s", test.path, a.status, a.header, a.body, test.want)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat("auto", sumQuestion)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "evil.example"
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); response.StatusCode != 403 || err != nil || !strings.Contains(string(body), `"code":"not_allowed"`) {
+		t.Errorf("a rebound name: status %d: %s, %v", response.StatusCode, body, err)
+	}
+}

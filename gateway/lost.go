@@ -20,6 +20,12 @@ func (q *request) losses(t *target, translation *wire.Translation) wire.Notes {
 		// routed cannot know what the model accepts.
 		n.Dropped = q.Sampling()
 	}
+	if translation == nil && q.unsigned(t) {
+		n.Dropped = append(n.Dropped, thinkingKey)
+		if wire.Has(q.Body, "context_management") { // parts of it require thinking
+			n.Dropped = append(n.Dropped, "context_management")
+		}
+	}
 	return n
 }
 
@@ -40,7 +46,7 @@ func (k *call) lose() {
 	if k.t.unthinking(k.api, k.x.q) {
 		drop("settings.thinking")
 	}
-	if k.foreign {
+	if k.foreign && !slices.Contains(a.Dropped, foreignReasoning) {
 		drop(foreignReasoning)
 	}
 }
@@ -97,7 +103,7 @@ func (r *run) withLosses(body []byte) ([]byte, error) {
 // noted are the fields that carrot_narrowed_total counts by name. The others are
 // counted as "other".
 var noted = []string{"cache_control", "client_metadata", "context_management", "frequency_penalty", "include", "input[].reasoning", "logit_bias",
-	"max_output_tokens", "max_tokens", "messages[].name", "messages[].thinking", "metadata", "output_config", "presence_penalty", "prompt_cache_key",
+	"max_output_tokens", "max_tokens", "messages[]", "messages[].name", "messages[].thinking", "metadata", "output_config", "presence_penalty", "prompt_cache_key",
 	"reasoning", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "settings", "stop", "store", "system",
 	"temperature", "text", "thinking", "tools[]", "top_k", "top_p", "truncation", "user", "verbosity"}
 

@@ -30,7 +30,7 @@ func (x *exchange) embed() error {
 		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Limits.Policies, ", "))
 	}
 	x.q.Stream = false // embeddings are never streamed
-	r := &run{x: x, request: request{x.q, selection{named: c}, x.clientName()},
+	r := &run{x: x, request: request{Request: x.q, selection: selection{named: c}, client: x.clientName()},
 		choice: &choice{order: []*candidate{c}, reason: record.Named, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}}
 	if e := r.try(c, true); e != nil {
 		return r.failed(c, e)
@@ -55,7 +55,7 @@ func (x *exchange) countTokens() error {
 		return err
 	}
 	if c := s.named; c != nil && slices.Contains(c.target().provider.APIs, wire.Messages) {
-		r := &run{x: x, request: request{x.q, s, x.clientName()}, choice: &choice{order: []*candidate{c}, reason: record.Named}}
+		r := &run{x: x, request: request{Request: x.q, selection: s, client: x.clientName()}, choice: &choice{order: []*candidate{c}, reason: record.Named}}
 		e := r.passCount(c)
 		if e == nil {
 			return nil

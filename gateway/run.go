@@ -42,8 +42,8 @@ func (r *run) answer() error {
 	t := trials{left: r.choice.order, limit: 1 + *x.routes.config.Retry.Fallbacks}
 	for {
 		c := t.next()
-		r.more = !t.last()
-		e := r.try(c, t.last())
+		r.more = !t.last() || t.further(r.choice)
+		e := r.try(c, !r.more)
 		if e == nil {
 			return nil
 		}
@@ -68,6 +68,9 @@ func (r *run) answer() error {
 			t.prefer(func(c *candidate) bool { return c.target().provider.Speaks(x.reply.api) == x.reply.api })
 		case provider.ContextLength:
 			t.tooLong(c)
+		}
+		if t.last() && t.further(r.choice) {
+			t.left, r.choice.beyond = r.choice.beyond(x.ctx), nil
 		}
 		if t.last() {
 			return r.failed(c, e)

@@ -60,7 +60,9 @@ type exchange struct {
 	q      *wire.Request
 	held   held // by the body
 	reply  reply
-	done   summary
+
+	unreasoned bool // references to reasoning were left out of the body
+	done       summary
 }
 
 // summary is what is counted and logged when a request is over.
@@ -163,6 +165,9 @@ func (x *exchange) parse(body []byte) error {
 		x.reply.api = spoken(body, x.r.Header)
 	}
 	q, err := wire.ParseRequest(x.reply.api, body)
+	if err == nil && q.Stored {
+		q, err = x.resolve(q)
+	}
 	if err == nil {
 		err = q.CheckSettings(x.routes.settings[x.reply.api])
 	}
@@ -206,7 +211,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 	s.dry = dry
 	x.done.policy = s.policyName()
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
-	r := &run{x: x, request: request{x.q, s, x.clientName()}}
+	r := &run{x: x, request: request{Request: x.q, selection: s, client: x.clientName()}}
 	r.choice, err = x.g.decider.decide(ctx, x.routes, &r.request)
 	if err != nil {
 		endSpan(nil, s.policyName(), "")

@@ -3,9 +3,11 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,5 +258,83 @@ policies: [{name: small, models: [gemma-2-2b-it]}]
 		if a := r.post(t, "/v1/responses", `{"model":"small","input":"and?","previous_response_id":"`+made.ID+`"}`); a.status != 400 || !strings.Contains(a.body, want) {
 			t.Errorf("after %s: status %d, want %q: %s", model, a.status, want, a.body)
 		}
+	}
+}
+
+// A thread, which Anthropic holds, is continued by the model that holds it. If no model
+// that may answer does, the error is Anthropic's own, by which clients know that they
+// have to send the whole conversation.
+func TestThread(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	native := func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.Header.Get("X-Api-Key")+" "+r.Header.Get("Anthropic-Beta")+" "+string(b))
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"id":"msg_%d","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello."}],"stop_reason":"end_turn","usage":{"input_tokens":9,"output_tokens":3}}`, len(got))
+	}
+	r := newRig(t, `
+providers:
+  - {name: native, kind: anthropic, base_url: $native/v1, api_keys: [k1, k2]}
+  - {name: chat, kind: openai, base_url: $sim/v1, apis: [chat]}
+models:
+  - {name: gpt-4o-2024-08-06, provider: native}
+  - {name: gemma-2-2b-it, provider: chat}
+policies: [{name: small, models: [gemma-2-2b-it]}]
+`, map[string]http.Handler{"sim": simulated(0), "native": http.HandlerFunc(native)})
+	const large = "gpt-4o-2024-08-06"
+	body := func(model, thread, messages string) string {
+		return `{"model":"` + model + `","max_tokens":50,"thread":` + thread + `,"messages":[` + messages + `]}`
+	}
+	const create, hello, and = `{"type":"create"}`, `{"role":"user","content":"Hello"}`, `{"role":"user","content":"And?"}`
+	next := func(id string) string { return `{"type":"continue","previous_message_id":"` + id + `"}` }
+	const beta = "Anthropic-Beta: message-threads-2026-08-12"
+	for range 2 { // with both keys
+		if a := r.post(t, "/v1/messages", body(large, create, hello), beta); a.status != 200 {
+			t.Fatal(a.body)
+		}
+	}
+	for i, id := range []string{"msg_1", "msg_2"} {
+		a := r.post(t, "/v1/messages", body("auto:usd-per-quality=0", next(id), and), beta)
+		if a.status != 200 || a.header.Get("X-Carrot-Model") != large || a.header.Get("X-Carrot-Reason") != "continues-response" {
+			t.Errorf("%s: status %d, served by %s for %s: %s", id, a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), a.body)
+		}
+		key, _, _ := strings.Cut(got[i], " ")
+		if sent := got[len(got)-1]; !strings.HasPrefix(sent, key+" message-threads-2026-08-12 ") || !strings.Contains(sent, next(id)) {
+			t.Errorf("%s was made with key %s; its continuation is %s", id, key, sent)
+		}
+	}
+	// How the turn in progress began is unknown, so thinking stays on.
+	const result = `{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"42"}]}`
+	thinking := strings.Replace(body("auto", next("msg_3"), result), `"thread"`, `"thinking":{"type":"enabled","budget_tokens":2000},"thread"`, 1)
+	if a := r.post(t, "/v1/messages", thinking, beta); a.status != 200 || a.header.Get("X-Carrot-Dropped") != "" {
+		t.Errorf("with thinking: dropped %q: %s", a.header.Get("X-Carrot-Dropped"), a.body)
+	}
+	// It may continue an answer that was paused, with nothing new.
+	if a := r.post(t, "/v1/messages", body("auto", next("msg_3"), ""), beta); a.status != 200 {
+		t.Errorf("without messages: %s", a.body)
+	}
+	// A model whose provider holds no threads answers, and says so.
+	a := r.post(t, "/v1/messages", body("small", create, hello), beta)
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.status != 200 || a.header.Get("X-Carrot-Dropped") != "thread" {
+		t.Fatalf("status %d, dropped %q: %s", a.status, a.header.Get("X-Carrot-Dropped"), a.body)
+	}
+	calls := len(r.records.list())
+	for _, test := range []struct{ name, model, id string }{
+		{"of that model", "auto", made.ID},
+		{"unknown", "auto", "msg_unknown"},
+		{"of a model that may not answer", "small", "msg_1"},
+		{"at a model of another API", "gemma-2-2b-it", "msg_1"},
+	} {
+		a := r.post(t, "/v1/messages", body(test.model, next(test.id), and), beta)
+		if a.status != 404 || !strings.Contains(a.body, `"type":"not_found_error"`) || !strings.Contains(a.body, `"details":{"error_code":"thread_not_found"}`) {
+			t.Errorf("a thread %s: status %d: %s", test.name, a.status, a.body)
+		}
+	}
+	if n := len(r.records.list()); n != calls {
+		t.Errorf("%d calls of providers for threads that cannot be continued", n-calls)
 	}
 }

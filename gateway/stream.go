@@ -38,6 +38,7 @@ type stream struct {
 
 	translator *wire.StreamTranslator // nil: the client uses the provider's API
 	tools      *wire.ToolStream       // nil: the calls need no change
+	keeps      bool                   // the gateway stores what the model says
 	out        []byte                 // events that are not yet written
 	report     wire.Report
 	text       strings.Builder
@@ -58,6 +59,7 @@ func (s *stream) relay(ctx context.Context, response *http.Response) *provider.E
 	if s.api != s.x.reply.api {
 		s.translator = wire.NewStreamTranslator(s.api, s.x.reply.api, time.Now().Unix(), s.choice.inputTokens)
 		s.tools = s.translation.Tools.Stream()
+		s.keeps = s.stores()
 		s.translator.Counted = func() (carrot.Usage, bool) {
 			s.settle()
 			return s.a.Usage, s.reported || s.a.Estimated
@@ -278,6 +280,9 @@ func (s *stream) pass(e wire.Event) error {
 	return cmp.Or(err, restoreErr)
 }
 
+// itemDone is the event with a complete item of a response.
+const itemDone = "response.output_item.done"
+
 // doneEvent ends a chat stream.
 var doneEvent = wire.Event{Data: []byte(wire.Done)}
 
@@ -298,6 +303,9 @@ func (s *stream) add(e wire.Event) {
 		s.settle()
 		return s.accountJSON()
 	})
+	if s.keeps && e.Name == itemDone {
+		s.x.g.decider.conversations.stored.keep(s.a.Client, e.Data)
+	}
 	if keep {
 		s.events++
 		s.out = wire.Event{Name: e.Name, Data: data}.AppendTo(s.out)

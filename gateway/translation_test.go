@@ -30,11 +30,15 @@ models:
   - {name: m-other, provider: other, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
   - {name: plain, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, sampling: false}
   - {name: thinker, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, max_output: 9000, settings: {thinking: {type: adaptive}}}
+  - {name: gpt-5-mini, provider: chat, upstream: openai/gpt-5-mini, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
+  - {name: kimi, provider: chat, upstream: moonshotai/kimi-k2.6, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
+  - {name: long, provider: chat, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, settings: {max_completion_tokens: 50}}
   - {name: claude-opus-4-8, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}}
 policies:
   - {name: mixed, objective: usd-per-quality=0, models: [m-msg, m-resp, m-chat]}
   - {name: translated, objective: usd-per-quality=0, models: [m-msg, m-resp]}
   - {name: sampled, models: [plain]}
+  - {name: reasoning, models: [gpt-5-mini]}
   - {name: makers, objective: usd-per-quality=0, models: [m-resp, m-other]}
 aliases: {claude-sonnet-4-5: m-chat, "claude-*": mixed, "claude-haiku*": "mixed:usd-per-quality=0.5", gpt-5: m-msg}
 retry: {retries: 0, backoff: 1ms, max_wait: 1ms}
@@ -45,18 +49,24 @@ type upstreams struct {
 	mu     sync.Mutex
 	bodies []string
 	refuse map[string]string // by path: the bodies of answers with status 400
+
+	answers map[string]string // by path: other answers than usual
 }
 
 func (u *upstreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	u.mu.Lock()
 	u.bodies = append(u.bodies, string(body))
-	refusal := u.refuse[r.URL.Path]
+	refusal, other := u.refuse[r.URL.Path], u.answers[r.URL.Path]
 	u.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	if refusal != "" {
 		w.WriteHeader(400)
 		fmt.Fprint(w, refusal)
+		return
+	}
+	if other != "" {
+		fmt.Fprint(w, other)
 		return
 	}
 	fmt.Fprint(w, map[string]string{
@@ -98,6 +108,21 @@ func TestLosses(t *testing.T) {
 		{"sampling of a model that the client names", "/v1/chat/completions", chat("plain", "Hi", `"temperature":0`), "", "", `"temperature":0`},
 		{"thinking that the turn cannot continue", "/v1/chat/completions", `{"model":"thinker","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"y"}]}`,
 			"settings.thinking", "", `!thinking`},
+		{"the limit of a server that knows only the shorter name", "/v1/responses", `{"model":"m-chat","input":"Hi","max_output_tokens":20}`, "", "", `"max_tokens":20`},
+		{"the limit of OpenAI's reasoning models, wherever they are served", "/v1/responses", `{"model":"gpt-5-mini","input":"Hi","max_output_tokens":20}`, "", "", `"max_completion_tokens":20`},
+		{"the limit under the name in the settings", "/v1/responses", `{"model":"long","input":"Hi","max_output_tokens":20}`, "", "", `"max_completion_tokens":20`},
+		{"the limit of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20`), "", "", `"max_completion_tokens":20`},
+		{"both limits of a reasoning model, routed", "/v1/chat/completions", chat("reasoning", "Hi", `"max_tokens":20,"max_completion_tokens":30`), "", "", `!max_tokens`},
+		{"the limit of a reasoning model that the client names", "/v1/chat/completions", chat("gpt-5-mini", "Hi", `"max_tokens":20`), "", "", `"max_tokens":20`},
+		{"thinking before a call that is demanded", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required"`), "settings.thinking", "", `!thinking`},
+		{"thinking before a function that is demanded", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"functions":[{"name":"f"}],"function_call":{"name":"f"}`), "settings.thinking", "", `!thinking`},
+		{"thinking where a call is possible", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto"`), "", "", `"thinking":{"type":"adaptive"}`},
+		{"sampling of a model that thinks", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9,"temperature":0`), "temperature", "", `!temperature`},
+		{"labels at a server that is not OpenAI's", "/v1/responses", `{"model":"m-chat","input":"Hi","prompt_cache_key":"k","safety_identifier":"s","text":{"verbosity":"low"}}`, "prompt_cache_key,safety_identifier,text.verbosity", "", `!prompt_cache_key`},
+		{"reasoning that a model wants back", "/v1/messages", `{"model":"kimi","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"y"}]}]}`,
+			"", "", `"reasoning_content":" "`},
+		{"an answer of its own that a model does not continue", "/v1/chat/completions", `{"model":"claude-opus-4-8","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`,
+			"", "messages[]=user", `{"role":"user","content":"Continue."}`},
 		{"thinking about a question", "/v1/chat/completions", chat("thinker", "Hi", `"max_tokens":9`), "", "", `"thinking":{"type":"adaptive"}`},
 	} {
 		a := r.post(t, test.path, test.body)
@@ -285,5 +310,49 @@ func TestOtherMakersItems(t *testing.T) {
 	a = r.post(t, "/v1/responses", `{"model":"makers","input":[`+first+`,{"type":"item_reference","id":"msg_1"},{"role":"user","content":"And?"}]}`)
 	if sent := u.received(); a.header.Get("X-Carrot-Model") != "m-resp" || a.header.Get("X-Carrot-Reason") != string(record.ContinuesResponse) || !strings.Contains(sent[0], "item_reference") {
 		t.Errorf("status %d by %s, %s: %s", a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Reason"), sent)
+	}
+}
+
+// A turn of tools that a model of another API began has no signed thinking, so Anthropic's
+// models refuse to continue it if the request asks for thinking with a budget. It is
+// continued by others; and if there are none, without thinking.
+func TestUnsignedTurn(t *testing.T) {
+	r, u := newUpstreams(t, strings.Replace(threeAPIs, "  - {name: plain,",
+		"  - {name: always, provider: claude, like: gpt-4o-2024-08-06, price: {input: 1, output: 1}, settings: {thinking: {type: enabled, budget_tokens: 2000}}}\n  - {name: plain,", 1))
+	const turn = `"max_tokens":9000,"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[%s{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"y"}]}]}`
+	body := func(model, more, signed string) string {
+		return fmt.Sprintf(`{"model":%q,%s`+turn, model, more, signed)
+	}
+	const budget, adaptive = `"thinking":{"type":"enabled","budget_tokens":2000},`, `"thinking":{"type":"adaptive"},`
+	const edits = `"context_management":{"edits":[{"type":"clear_thinking_20251015"}]},`
+	const signed = `{"type":"thinking","thinking":"hm","signature":"s"},`
+	const only = "X-Carrot-Models: m-msg"
+	const thread = `"thread":{"type":"create"},`
+	for _, test := range []struct {
+		name, body, header    string
+		served, dropped, sent string // "!" before sent: it is not in what the provider received
+	}{
+		{"by a model of another API", body("mixed", budget, ""), "", "m-chat", "", `"reasoning_effort":"low"`},
+		{"without thinking", body("mixed", budget+edits, ""), only, "m-msg", "thinking,context_management", "!thinking"},
+		{"if there is thinking", body("mixed", budget, signed), "", "m-msg", "", budget},
+		{"if the model decides whether to think", body("mixed", adaptive, ""), "", "m-msg", "", adaptive},
+		{"if the client names the model", body("m-msg", budget, ""), "", "m-msg", "", budget},
+		{"in a thread that begins with it", body("mixed", budget+thread, ""), "", "m-chat", "thread", ""},
+		{"without the thinking of a setting", body("always", "", ""), "", "always", "settings.thinking", "!thinking"},
+		{"with the thinking of a setting", body("always", "", signed), "", "always", "", `"budget_tokens":2000`},
+	} {
+		u.received()
+		var headers []string
+		if test.header != "" {
+			headers = []string{test.header}
+		}
+		a := r.post(t, "/v1/messages", test.body, headers...)
+		sent := u.received()
+		if a.status != 200 || a.header.Get("X-Carrot-Model") != test.served || a.header.Get("X-Carrot-Dropped") != test.dropped {
+			t.Errorf("%s: status %d, served by %s, dropped %q: %s", test.name, a.status, a.header.Get("X-Carrot-Model"), a.header.Get("X-Carrot-Dropped"), a.body)
+		}
+		if want, not := strings.CutPrefix(test.sent, "!"); len(sent) != 1 || strings.Contains(sent[0], want) == not {
+			t.Errorf("%s: the provider got %s", test.name, sent)
+		}
 	}
 }

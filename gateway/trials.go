@@ -29,6 +29,9 @@ func (t *trials) next() *candidate {
 // last reports whether no candidate is left to try.
 func (t *trials) last() bool { return len(t.left) == 0 || len(t.tried) >= t.limit }
 
+// further reports whether candidates that were not in the order of a choice may be tried.
+func (t *trials) further(h *choice) bool { return h.beyond != nil && len(t.tried) < t.limit }
+
 // prefer puts the candidates with a property before the others. The order is otherwise
 // the same.
 func (t *trials) prefer(has func(*candidate) bool) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -16,7 +17,7 @@ import (
 
 // check reports what is wrong with a configuration, or that nothing is wrong.
 func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
-	if _, err := gateway.New(&config.Config, source, gateway.Options{}); err != nil {
+	if _, err := gateway.New(&config.Config, source, gateway.Options{Log: slog.New(warnings{t})}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
 	if path := config.Record.Path; path != "" {
@@ -37,6 +38,24 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 	fmt.Fprintf(t.out, "%s: %s at %s, %s, nothing wrong\n", c.Config, phrase.Count(len(config.Models), "model"), phrase.Count(len(config.Providers), "provider"), phrase.Count(len(config.Policies), "policy"))
 	return nil
 }
+
+// warnings shows the warnings of a log on a terminal.
+type warnings struct{ to terminal }
+
+// Enabled reports whether a record is a warning or worse.
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle shows a record.
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	w.to.warn(r.Message)
+	return nil
+}
+
+// WithAttrs returns w: only messages are shown.
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup returns w: only messages are shown.
+func (w warnings) WithGroup(string) slog.Handler { return w }
 
 // checkRecord returns an error if records cannot be written to a file. It leaves
 // the file as it is and makes none. A file that is rotated needs a folder in which

@@ -163,3 +163,22 @@ func TestServeCheckRecordPermission(t *testing.T) {
 		t.Errorf("a folder without permission: status %d: %s", status, said)
 	}
 }
+
+// TestServeCheckShutdown: a check warns of models that were shut down, by the price book.
+func TestServeCheckShutdown(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"prices.json": `{"schema": "carrot.prices/2", "unit": "USD per million tokens", "models": [{"name": "old", "input": 1, "output": 1, "date": "2024-01-01", "source": "list", "shutdown": "2025-01-01", "successor": "new"}]}`,
+		"carrot.yaml": "prices: prices.json\nproviders: [{name: up, kind: openai, api_key: k}]\nmodels: [{name: mine, provider: up, upstream: old, like: gpt-4o-mini-2024-07-18}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := &output{}
+	status := run(t.Context(), []string{"serve", "--config", filepath.Join(dir, "carrot.yaml"), "--check"}, terminal{in: strings.NewReader(""), out: out, err: out})
+	const want = "models[0] mine: old was shut down on 2025-01-01, and its successor is new"
+	if said := out.String(); status != 0 || !strings.Contains(said, want) || !strings.Contains(said, "nothing wrong") {
+		t.Errorf("status %d, want 0 and %q: %s", status, want, said)
+	}
+}

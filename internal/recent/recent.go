@@ -4,8 +4,8 @@ package recent
 import "sync"
 
 // Map holds the most recently used entries: at least Size of them, and at most
-// twice as many. The zero Map works. It is safe for concurrent use as long as Size
-// is not changed.
+// twice as many. The zero Map works. It is safe for concurrent use as long as its
+// fields are not changed.
 //
 // There are two generations. When the young one is full, it becomes the old one.
 // Get and Put move an entry to the young generation. When the next one is full, the
@@ -13,9 +13,13 @@ import "sync"
 type Map[K comparable, V any] struct {
 	// Size is the number of entries in a generation. Zero means 4096.
 	Size int
+	// Weigh returns the size of a value, if entries do not count as one each. A
+	// generation may exceed Size by one entry.
+	Weigh func(V) int
 
 	mu         sync.RWMutex
 	young, old map[K]V
+	weight     int // of the young generation, if values are weighed
 }
 
 // Get returns the value of a key.
@@ -56,8 +60,16 @@ func (m *Map[K, V]) put(key K, v V) {
 	switch {
 	case m.young == nil:
 		m.young = map[K]V{}
-	case len(m.young) >= size:
+	case m.Weigh != nil && m.weight >= size:
+		m.young, m.old, m.weight = map[K]V{}, m.young, 0
+	case m.Weigh == nil && len(m.young) >= size:
 		m.young, m.old = make(map[K]V, size), m.young
+	}
+	if m.Weigh != nil {
+		if before, ok := m.young[key]; ok {
+			m.weight -= m.Weigh(before)
+		}
+		m.weight += m.Weigh(v)
 	}
 	m.young[key] = v
 }
@@ -66,6 +78,9 @@ func (m *Map[K, V]) put(key K, v V) {
 func (m *Map[K, V]) Forget(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if v, ok := m.young[key]; ok && m.Weigh != nil {
+		m.weight -= m.Weigh(v)
+	}
 	delete(m.young, key)
 	delete(m.old, key)
 }

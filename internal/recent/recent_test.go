@@ -75,3 +75,37 @@ func TestConcurrent(t *testing.T) {
 	}
 	users.Wait()
 }
+
+// TestWeighed: entries that are weighed take no more than two generations and an entry.
+func TestWeighed(t *testing.T) {
+	m := Map[int, string]{Size: 100, Weigh: func(s string) int { return len(s) }}
+	total := func() (n int) {
+		for _, generation := range []map[int]string{m.young, m.old} {
+			for _, v := range generation {
+				n += len(v)
+			}
+		}
+		return n
+	}
+	m.Put(-1, "used")
+	for i := range 200 {
+		m.Put(i, "0123456789"[:i%11])
+		m.Put(i, "0123456789"[:i%7]) // a change
+		if i%3 == 0 {
+			m.Forget(i)
+		}
+		if v, ok := m.Get(-1); !ok || v != "used" {
+			t.Fatalf("after %d entries the used one is %q, %v", i+1, v, ok)
+		}
+		young := 0
+		for _, v := range m.young {
+			young += len(v)
+		}
+		if n := total(); n > 220 || m.weight != young {
+			t.Fatalf("%d bytes in all; %d in the young generation, counted as %d", n, young, m.weight)
+		}
+	}
+	if _, ok := m.Get(1); ok {
+		t.Error("an unused entry is still there")
+	}
+}

@@ -216,7 +216,7 @@ type Edits struct {
 	// higher.
 	NoLimitAsked bool
 	// RenameLimit is the new name of chat's token limit, if the body has one under
-	// another name. Empty means no change.
+	// another name. Of two limits, the lower one stays. Empty means no change.
 	RenameLimit string
 	// Settings replace members of the body or are added to it. If a setting and
 	// the member it replaces are both objects, they are merged. A setting that is
@@ -257,9 +257,16 @@ func Edit(body []byte, e Edits) []byte {
 func (o *object) limit(e *Edits) []splice {
 	var changes []splice
 	found := false
+	kept := ""
+	if e.RenameLimit != "" {
+		var twice bool
+		if kept, twice = o.lowestLimit(); twice {
+			changes = o.remove(func(key string) bool { return IsTokenLimit(key) && key != kept })
+		}
+	}
 	for i := range o.members {
 		m := &o.members[i]
-		if !IsTokenLimit(m.key) || m.value.Type == gjson.Null {
+		if !IsTokenLimit(m.key) || m.value.Type == gjson.Null || kept != "" && m.key != kept {
 			continue
 		}
 		found = true
@@ -274,6 +281,25 @@ func (o *object) limit(e *Edits) []splice {
 		changes = append(changes, o.set(e.MaxTokensKey, strconv.Itoa(e.MaxTokens)))
 	}
 	return changes
+}
+
+// lowestLimit returns the name of the lowest token limit, and whether there are others.
+func (o *object) lowestLimit() (key string, others bool) {
+	lowest := int64(0)
+	for i := range o.members {
+		m := &o.members[i]
+		if !IsTokenLimit(m.key) {
+			continue
+		}
+		others = others || key != ""
+		if m.value.Type != gjson.Null && (lowest == 0 || m.value.Int() < lowest) {
+			lowest = m.value.Int()
+			key = m.key
+		} else if key == "" {
+			key = m.key
+		}
+	}
+	return key, others
 }
 
 // members splits a setting that is an object into the members that it sets and

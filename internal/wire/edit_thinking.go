@@ -7,10 +7,11 @@ import (
 // LeaveThinking changes a request of the messages or responses API for an account that
 // cannot read the reasoning of another one: it removes the signed and the hidden
 // reasoning of the turns that drop selects, which are numbered as in [Request.Turns].
+// If plain, it also removes reasoning in plain text, which OpenAI and Anthropic refuse.
 // It leaves every byte outside these changes as it is. drop must not select turns
 // that the model is to continue, because the APIs refuse those without their
 // reasoning.
-func LeaveThinking(api API, body []byte, drop func(turn int) bool) []byte {
+func LeaveThinking(api API, body []byte, plain bool, drop func(turn int) bool) []byte {
 	text := string(body)
 	top := readTop(text)
 	list, system := "messages", "system"
@@ -39,13 +40,13 @@ func LeaveThinking(api API, body []byte, drop func(turn int) bool) []byte {
 			continue
 		}
 		if api == Messages {
-			whole, inner := item.signedBlocks()
+			whole, inner := item.signedBlocks(plain)
 			item.mark(whole)
 			changes = append(changes, inner...)
 			continue
 		}
 		switch {
-		case hiddenReasoning(item.value):
+		case hiddenReasoning(item.value) || plain && item.value.Get("type").Str == "reasoning":
 			item.mark(true)
 			cut = true
 		case cut: // by its id, the API would miss the reasoning that belongs to it
@@ -81,9 +82,9 @@ func (m *member) mark(yes bool) {
 
 func isMarked(key string) bool { return key != "" }
 
-// signedBlocks returns the changes that remove the signed reasoning from a message, or
-// whole if nothing else is in it: messages must not be empty.
-func (m *member) signedBlocks() (whole bool, changes []splice) {
+// signedBlocks returns the changes that remove the signed reasoning from a message, and if
+// plain all other, or whole if nothing else is in it: messages must not be empty.
+func (m *member) signedBlocks(plain bool) (whole bool, changes []splice) {
 	message := readObject(m.value, m.valueAt)
 	content := message.find("content")
 	if content == nil || !content.value.IsArray() {
@@ -94,7 +95,7 @@ func (m *member) signedBlocks() (whole bool, changes []splice) {
 	for i := range blocks.members {
 		block := blocks.members[i].value
 		kind := block.Get("type").Str
-		if kind == "redacted_thinking" || kind == "thinking" && block.Get("signature").Str != "" {
+		if kind == "redacted_thinking" || kind == "thinking" && (plain || block.Get("signature").Str != "") {
 			blocks.members[i].mark(true)
 			n++
 		}

@@ -26,7 +26,10 @@ type Request struct {
 	Metadata         map[string]string // metadata whose keys begin with carrot_, without that prefix
 	CacheControl     bool              // the client marks what the provider is to cache
 	Background       bool              // responses: the answer is to be fetched later
+	Threaded         bool              // messages: the provider is to hold the conversation, as a thread
+	Thread           string            // messages: the answer after which the thread continues; empty begins one
 	Stored           bool              // responses: an item of the input is stored at its maker's provider
+	Unstored         bool              // responses: the answer is not to be stored
 	Encrypted        bool              // responses: the input has reasoning, which its maker encrypted
 	Images           int
 
@@ -39,6 +42,7 @@ type Request struct {
 	ToolText int
 
 	top      object
+	budget   bool                // the request asks for thinking with a budget
 	sampling [len(samplers)]bool // which of them the request sets
 }
 
@@ -75,7 +79,7 @@ type Turn struct {
 
 // read holds the top-level fields that a gateway reads or changes.
 var read = []string{"model", "messages", "input", "stream", "stream_options", "metadata", "tools",
-	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n", "background"}
+	"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "n", "background", "thread"}
 
 // ParseRequest reads a request's body. Errors are of type *Error with status 400.
 func ParseRequest(api API, body []byte) (*Request, error) {
@@ -192,7 +196,7 @@ func (r *Request) field(m *member) error {
 			r.ToolText += len(v.Raw)
 			r.CacheControl = r.CacheControl || strings.Contains(v.Raw, `"cache_control"`)
 		}
-	case "response_format":
+	case "response_format", "output_format":
 		r.Needs.JSON = r.Needs.JSON || wantsJSON(v)
 	case "text", "output_config":
 		r.Needs.JSON = r.Needs.JSON || wantsJSON(v.Get("format"))
@@ -204,6 +208,15 @@ func (r *Request) field(m *member) error {
 				return wrong("a string")
 			}
 			r.PreviousResponse = v.Str
+		}
+	case "store":
+		r.Unstored = r.API == Responses && v.Type == gjson.False
+	case "thinking":
+		r.budget = r.API == Messages && HasBudget(v.Raw)
+	case "thread":
+		if r.API == Messages && v.IsObject() {
+			r.Threaded = true
+			r.Thread = v.Get("previous_message_id").Str
 		}
 	case "metadata":
 		inner := readObject(v, m.valueAt)
@@ -275,7 +288,7 @@ func (r *Request) readTurns(o *object) error {
 		r.Turns = append(r.Turns, r.turn("", item))
 		return true
 	})
-	if err == nil && len(r.Turns) == before {
+	if err == nil && len(r.Turns) == before && r.Thread == "" { // a thread continues an answer that was paused
 		return badRequest(name, "the field %q must be a list that is not empty", name)
 	}
 	return err
@@ -358,7 +371,7 @@ func (r *Request) turn(role string, v gjson.Result) Turn {
 	case kind == "reasoning":
 		t.Role, t.Thinking = "assistant", true
 		r.Encrypted = true
-	case kind == "item_reference":
+	case kind == referenceItem, kind == "" && t.Role == "" && isReference(v):
 		t.Role = "assistant"
 		r.Stored = true
 	case t.Role == "":
@@ -486,6 +499,23 @@ func (r *Request) InTool() bool {
 	return len(r.Turns) > 0 && r.Turns[len(r.Turns)-1].Role == "tool"
 }
 
+// DemandsCall reports whether the request does not leave it to the model whether it calls
+// a tool.
+func (r *Request) DemandsCall() bool {
+	for _, key := range []string{"tool_choice", "function_call"} {
+		m := r.top.find(key)
+		if m == nil || !given(m.value) {
+			continue
+		}
+		kind := m.value.Str
+		if m.value.IsObject() {
+			kind = m.value.Get("type").Str
+		}
+		return kind != "auto" && kind != "none" && (kind != "allowed_tools" || strings.Contains(m.value.Raw, `"required"`))
+	}
+	return false
+}
+
 // InThinking reports whether the model that began the current turn must also
 // continue it, because the turn contains its reasoning.
 func (r *Request) InThinking() bool {
@@ -499,6 +529,19 @@ func (r *Request) InThinking() bool {
 	}
 	return false
 }
+
+// HasBudget reports whether a field thinking of the messages API makes models think in
+// every turn.
+func HasBudget(thinking string) bool { return gjson.Get(thinking, "type").Str == "enabled" }
+
+// Unsigned reports whether a request of the messages API asks for thinking with a
+// budget within a turn of tools that was begun without thinking, as by a model of
+// another API. Anthropic's models refuse that.
+func (r *Request) Unsigned() bool { return r.budget && r.Unthought() }
+
+// Unthought reports whether a turn of tools is in progress that was begun without
+// thinking. Of a turn in a thread it is unknown how it began.
+func (r *Request) Unthought() bool { return r.InTool() && !r.InThinking() && r.Thread == "" }
 
 // Estimates for input that is not counted, and how much of the text is counted.
 const (

@@ -54,6 +54,18 @@ type Facts struct {
 	Efforts string
 	// NoEffort says that the model accepts no effort.
 	NoEffort bool
+	// NoPrefill says that the model refuses to continue an answer of its own.
+	NoPrefill bool
+	// WantsReasoning says that the model refuses calls in the conversation without the
+	// reasoning that led to them (reasoning_content of chat).
+	WantsReasoning bool
+	// WantsSignature says that the model refuses calls in the conversation without its
+	// signature, or a text in its place (extra_content of chat).
+	WantsSignature bool
+	// Foreign says that the server is not OpenAI's own. Others refuse fields that only
+	// label, schedule or cache a request and of which not all know each, several texts
+	// in a message, and several messages of one side.
+	Foreign bool
 }
 
 // Notes say what a request lost on its way to a model. Names of fields are like
@@ -248,6 +260,14 @@ func elements(list gjson.Result, f func(gjson.Result)) {
 			return true
 		})
 	}
+}
+
+// objectOf returns the JSON of an object, or "" for other values.
+func objectOf(v gjson.Result) string {
+	if !v.IsObject() {
+		return ""
+	}
+	return v.Raw
 }
 
 // rawOf returns the JSON of a value, or "" if it is missing or null.

@@ -328,3 +328,56 @@ func BenchmarkAnswerCalls(b *testing.B) {
 		}
 	}
 }
+
+// The answers of one stream are put together in one pass over its events.
+func TestCollectReadsOnce(t *testing.T) {
+	const perChoice = 2000
+	stream := func(choices int) []byte {
+		var b []byte
+		for i := range perChoice {
+			b = Event{Data: fmt.Appendf(nil, `{"id":"c","model":"m","choices":[{"index":%d,"delta":{"content":"word"}}]}`, i%choices)}.AppendTo(b)
+		}
+		for i := range choices {
+			b = Event{Data: fmt.Appendf(nil, `{"id":"c","model":"m","choices":[{"index":%d,"delta":{},"finish_reason":"stop"}]}`, i)}.AppendTo(b)
+		}
+		return Event{Data: []byte(Done)}.AppendTo(b)
+	}
+	work := func(choices int) float64 {
+		text := stream(choices)
+		return testing.AllocsPerRun(3, func() {
+			body, _, err := Collect(Chat, text, 0)
+			if n := gjson.GetBytes(body, "choices.#").Int(); err != nil || n != int64(choices) {
+				t.Fatalf("%d choices, %v, want %d", n, err, choices)
+			}
+		})
+	}
+	if one, many := work(1), work(100); many > 2*one {
+		t.Errorf("%v allocations for one choice, %v for a hundred in as many events", one, many)
+	}
+}
+
+// A conversation may have any number of calls with the same id.
+func TestManyEqualIDs(t *testing.T) {
+	var messages []string
+	const n = 30_000
+	for range n {
+		messages = append(messages, `{"role":"assistant","tool_calls":[{"id":"","type":"function","function":{"name":"f","arguments":"{}"}}]}`)
+	}
+	for range n {
+		messages = append(messages, `{"role":"tool","tool_call_id":"","name":"other","content":"x"}`)
+	}
+	got, err := translateBody([]byte(`{"model":"m","messages":[`+strings.Join(messages, ",")+`]}`), Chat, Responses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]int{}
+	elements(gjson.GetBytes(got, "input"), func(item gjson.Result) { ids[item.Get("call_id").Str]++ })
+	for id, count := range ids {
+		if count != 2 {
+			t.Fatalf("the id %q occurs %d times", id, count)
+		}
+	}
+	if len(ids) != n {
+		t.Errorf("%d ids, want %d", len(ids), n)
+	}
+}

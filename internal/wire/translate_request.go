@@ -15,13 +15,17 @@ type prompt struct {
 	facts    Facts
 	notes    Notes
 	names    toolNames
+	ids      callIDs
 
 	model       string
 	turns       []turn
 	tools       []tool
-	found       []tool // tools that the conversation added
-	inItem      bool   // an item of the conversation is being read
-	leftOut     bool   // a tool was left out
+	found       []tool          // tools that the conversation added
+	withdrawn   map[string]bool // the tools that the conversation withdrew, by name
+	functions   int             // how many tools were declared as functions of chat
+	laterEffort string          // like effort, but set within the conversation, which comes first
+	inItem      bool            // an item of the conversation is being read
+	leftOut     bool            // a tool was left out
 	choice      choice
 	oneCall     bool // at most one tool may be called at once
 	maxTokens   string
@@ -47,6 +51,7 @@ func (p *prompt) narrow(field, to string) { note(&p.notes.Narrowed, field+"="+to
 type turn struct {
 	role      string // system, user or assistant
 	developer bool   // the system role was called developer
+	once      bool   // it is shown only until the user's next turn
 	parts     []part
 }
 
@@ -78,6 +83,7 @@ const (
 	filePart
 	callPart
 	resultPart
+	thoughtPart // reasoning, only for models that want it back
 )
 
 // tool is a function that may be called.
@@ -134,8 +140,6 @@ var refused = map[string]refusal{
 	"top_logprobs":         {"the other API returns no probabilities", "0"},
 	"audio":                {"the other API has no audio output", ""},
 	"modalities":           {"the other API answers in text only", `["text"]`},
-	"functions":            {"it is deprecated: use tools", "[]"},
-	"function_call":        {"it is deprecated: use tool_choice", ""},
 	"previous_response_id": {"the earlier turns are stored at one provider", ""},
 	"conversation":         {"the earlier turns are stored at one provider", ""},
 	"prompt":               {"the prompt is stored at one provider", ""},
@@ -211,7 +215,7 @@ func boolean(v gjson.Result, field string) error {
 
 // readPrompt reads a request, which must be valid JSON.
 func readPrompt(text string, from, to API, facts Facts) (*prompt, error) {
-	p := &prompt{from: from, to: to, facts: facts}
+	p := &prompt{from: from, to: to, facts: facts, ids: newCallIDs(to)}
 	if !gjson.Parse(text).IsObject() {
 		return nil, refuse("", "the body is not a JSON object")
 	}
@@ -228,10 +232,13 @@ func readPrompt(text string, from, to API, facts Facts) (*prompt, error) {
 		}
 	}
 	if len(p.turns) == 0 {
-		return nil, refuse("", "there is nothing to answer")
+		return nil, refuse("", nothing)
 	}
 	return p, p.finish()
 }
+
+// nothing is the reason why a request without any content cannot be translated.
+const nothing = "there is nothing to answer"
 
 // field reads one top-level field.
 func (p *prompt) field(key string, v gjson.Result) error {
@@ -241,7 +248,7 @@ func (p *prompt) field(key string, v gjson.Result) error {
 	if read := readersOf(p.from)[key]; read != nil {
 		return read(p, v)
 	}
-	if shared[key] && p.to != Messages && p.from != Messages {
+	if shared[key] && p.to != Messages && p.from != Messages && !p.facts.Foreign {
 		p.shared = append(p.shared, Setting{key, v.Raw})
 		return nil
 	}
@@ -291,6 +298,17 @@ func (p *prompt) others(v gjson.Result, field string, known []string) {
 	})
 }
 
+// inMessage notes that the members of a message which are not known are left out. Empty
+// ones, which clients add to the answers that they send back, have no effect.
+func (p *prompt) inMessage(v gjson.Result, known []string) {
+	v.ForEach(func(key, value gjson.Result) bool {
+		if !slices.Contains(known, key.Str) && given(value) && !isOneOf(value, `[] {} ""`) {
+			p.drop("messages[]." + fieldName(key.Str))
+		}
+		return true
+	})
+}
+
 // finish makes the prompt one that the other API and the model accept.
 func (p *prompt) finish() error {
 	if p.from == Messages && p.turns[len(p.turns)-1].role == "assistant" {
@@ -299,7 +317,9 @@ func (p *prompt) finish() error {
 	if err := p.fitTools(); err != nil {
 		return err
 	}
+	p.fitOnce()
 	p.fitNumbers()
+	p.effort = cmp.Or(p.laterEffort, p.effort)
 	p.fitEffort()
 	p.fitUser()
 	if p.to == Messages {
@@ -308,17 +328,40 @@ func (p *prompt) finish() error {
 		// The system prompt must come first. Anthropic's own endpoint for chat
 		// clients moves later system turns there too.
 		slices.SortStableFunc(p.turns, func(a, b turn) int { return cmp.Compare(a.rank(), b.rank()) })
+		p.fitMarks()
+		p.fitRoles()
+		p.fitInputs()
+	} else {
+		p.fitEmpty()
 	}
+	if p.to == Chat && p.facts.Foreign {
+		p.fitSystem()
+	}
+	p.turns = p.merged(p.turns)
+	if p.facts.WantsReasoning {
+		p.fitReasoning()
+	}
+	if p.to != Responses {
+		p.fitResults()
+	}
+	return nil
+}
+
+// merged returns turns in which consecutive ones are one, if the API wants that.
+func (p *prompt) merged(turns []turn) []turn {
 	var out []turn
-	for _, t := range p.turns {
-		if last := len(out) - 1; last >= 0 && out[last].role == t.role && p.merges(t.role) {
+	results := false // the last turn has nothing else
+	for _, t := range turns {
+		last := len(out) - 1
+		if last >= 0 && out[last].role == t.role && (p.merges(t.role) || p.to == Chat && results && t.results()) {
 			out[last].parts = append(out[last].parts, t.parts...)
+			results = results && t.results()
 			continue
 		}
 		out = append(out, t)
+		results = t.results()
 	}
-	p.turns = out
-	return nil
+	return out
 }
 
 // rank orders system turns before the others.
@@ -329,11 +372,17 @@ func (t *turn) rank() int {
 	return 1
 }
 
+// results reports whether a turn has nothing but results of calls. In chat, images of one
+// result come after all results.
+func (t *turn) results() bool {
+	return t.role == "user" && len(t.parts) > 0 && !slices.ContainsFunc(t.parts, func(x part) bool { return x.kind != resultPart })
+}
+
 // merges reports whether consecutive turns of a role become one. Anthropic wants
-// the roles to alternate. Responses have an item for each call, while chat and
-// messages have all calls of a turn in one message.
+// the roles to alternate, and so do the templates of many models. Responses have an item
+// for each call, while chat and messages have all calls of a turn in one message.
 func (p *prompt) merges(role string) bool {
-	return p.to == Messages || p.from == Responses && role == "assistant"
+	return p.to == Messages || p.from == Responses && role == "assistant" || p.to == Chat && p.facts.Foreign && role != "assistant"
 }
 
 // write writes the prompt for the API that it goes to.
@@ -371,6 +420,22 @@ func file(kind partKind, url gjson.Result, field string) (part, error) {
 	}
 	media, _, _ := strings.Cut(head, ";")
 	return part{kind: kind, media: media, data: data}, nil
+}
+
+// imageTypes holds the types of images by the beginning of their data in base64.
+var imageTypes = map[string]string{"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+
+// imageType returns the type of an image, which must be right for Anthropic.
+func (p *part) imageType() string {
+	for begin, media := range imageTypes {
+		if strings.HasPrefix(p.data, begin) {
+			return media
+		}
+	}
+	if p.media == "image/jpg" {
+		return "image/jpeg"
+	}
+	return p.media
 }
 
 const pdf = "application/pdf"
@@ -418,7 +483,13 @@ func (p *prompt) addTool(original toolName, v gjson.Result, schema, field string
 	if t.schema != "" && !v.Get(schema).IsObject() {
 		return refuse(field+"."+schema, "want a JSON schema")
 	}
-	t.schema = objectSchema(cmp.Or(t.schema, emptySchema))
+	moved := false
+	if t.schema, moved = withoutUnions(objectSchema(cmp.Or(t.schema, emptySchema))); moved {
+		p.narrow("tools[].parameters", "description")
+	}
+	if p.to == Messages {
+		t.schema = current(t.schema)
+	}
 	p.others(v, "tools[]", []string{"type", "name", "description", schema, "strict", "cache_control"})
 	p.add(t, original, name)
 	return nil

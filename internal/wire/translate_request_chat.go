@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -13,6 +14,22 @@ var chatFields = map[string]fieldReader{
 	"tools":    func(p *prompt, v gjson.Result) error { return each(v, "tools", p.chatTool) },
 	"tool_choice": func(p *prompt, v gjson.Result) error {
 		return p.openAIChoice(v, func(v gjson.Result) gjson.Result { return v.Get(v.Get("type").Str + ".name") })
+	},
+	"functions": func(p *prompt, v gjson.Result) error {
+		return each(v, "functions", func(field string, v gjson.Result) error {
+			p.functions++
+			return p.addTool(toolName{}, v, "parameters", field)
+		})
+	},
+	"function_call": func(p *prompt, v gjson.Result) error {
+		if v.Type == gjson.String && (v.Str == "auto" || v.Str == "none") {
+			p.choice.kind = v.Str
+			return nil
+		}
+		p.choice.kind = "tool"
+		name, err := textOf(v.Get("name"), "function_call.name")
+		p.choice.name = p.names.flat(p.to, toolName{name: v.Get("name").Str}, name)
+		return err
 	},
 	"parallel_tool_calls":   readParallel,
 	"max_tokens":            readMaxTokens,
@@ -68,17 +85,23 @@ func readMaxTokens(p *prompt, v gjson.Result) error {
 	return number(v, "max_tokens")
 }
 
-func readUser(p *prompt, v gjson.Result) (err error) {
-	p.user, err = textOf(v, "user")
-	return err
+func readUser(p *prompt, v gjson.Result) error {
+	if v.Type != gjson.String { // a label must not keep a candidate out
+		p.drop("user")
+		return nil
+	}
+	p.user = v.Raw
+	return nil
 }
 
 // openAIVerbosity reads the verbosity in the form of chat and responses. The
 // default is medium.
 func (p *prompt) openAIVerbosity(v gjson.Result, field string) (err error) {
 	p.verbosity, err = textOf(v, field)
-	if p.to == Messages && v.Str != "medium" {
-		p.drop(field)
+	if p.to == Messages || p.facts.Foreign {
+		if p.verbosity = ""; v.Str != "medium" {
+			p.drop(field)
+		}
 	}
 	return err
 }
@@ -112,6 +135,9 @@ func (p *prompt) openAIChoice(v gjson.Result, name func(gjson.Result) gjson.Resu
 	case v.Type == gjson.String && (v.Str == "auto" || v.Str == "none" || v.Str == "required"):
 		p.choice.kind = v.Str
 		return nil
+	case v.Str == "any": // as Mistral calls it
+		p.choice.kind = "required"
+		return nil
 	case v.Get("type").Str == "allowed_tools":
 		if inner := v.Get("allowed_tools"); inner.IsObject() {
 			v = inner
@@ -137,7 +163,7 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 	switch v.Get("type").Str {
 	case "text":
 	case "json_object":
-		p.format = &format{}
+		p.format = &format{schema: objectOf(v.Get("schema"))} // which some servers take
 	case "json_schema":
 		p.format = &format{schema: rawOf(schema.Get("schema")), name: rawOf(schema.Get("name")),
 			description: rawOf(schema.Get("description")), strict: rawOf(schema.Get("strict"))}
@@ -153,9 +179,15 @@ func (p *prompt) openAIFormat(v, schema gjson.Result, field string) error {
 // chatTool reads a tool.
 func (p *prompt) chatTool(field string, v gjson.Result) error {
 	switch kind := v.Get("type").Str; kind {
-	case "function":
+	case "function", "":
 		function := v.Get("function")
-		if cache := v.Get("cache_control"); given(cache) && function.IsObject() && !given(function.Get("cache_control")) {
+		if !function.IsObject() && given(v.Get("input_schema")) { // in the form of messages
+			return p.addTool(toolName{}, v, "input_schema", field)
+		}
+		if !function.IsObject() { // in the form of responses
+			return p.addTool(toolName{}, v, "parameters", field)
+		}
+		if cache := v.Get("cache_control"); given(cache) && !given(function.Get("cache_control")) {
 			function = gjson.Parse(with(function.Raw, "cache_control", cache.Raw))
 		}
 		return p.addTool(toolName{}, function, "parameters", field+".function")
@@ -184,9 +216,9 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 		t.parts, err = p.chatContent(content, field+".content", true)
 	case "assistant":
 		err = p.chatAssistant(&t, v, field)
-	case "tool":
+	case "tool", "function":
 		t.role = "user"
-		result := part{kind: resultPart, id: p.callID(v.Get("tool_call_id").Str)}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("tool_call_id").Str, v.Get("name").Str)}
 		if given(content) {
 			result.result, err = p.chatContent(content, field+".content", true)
 		}
@@ -194,15 +226,21 @@ func (p *prompt) chatMessage(field string, v gjson.Result) error {
 	default:
 		return refuse(field+".role", unknownRole)
 	}
-	if given(v.Get("name")) && v.Get("role").Str != "tool" {
+	if role := v.Get("role").Str; given(v.Get("name")) && role != "tool" && role != "function" {
 		p.drop("messages[].name")
 	}
+	p.inMessage(v, chatMembers)
 	if n := len(t.parts); n > 0 {
 		p.cached(&t.parts[n-1], v)
 	}
 	p.turns = append(p.turns, t)
 	return err
 }
+
+// chatMembers are the members of messages that are read, or that need not be, or of which
+// it is noted elsewhere that they are left out.
+var chatMembers = []string{"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio",
+	"reasoning_content", "reasoning", "reasoning_details", "cache_control", "annotations"}
 
 // cached reads the mark on a part, or on its message, that Anthropic is to cache what
 // ends there.
@@ -218,10 +256,8 @@ func (p *prompt) cached(x *part, v gjson.Result) {
 
 // chatAssistant reads an earlier answer of the model.
 func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
-	for _, key := range []string{"audio", "function_call"} {
-		if given(v.Get(key)) {
-			return refuse(field+"."+key, noField)
-		}
+	if given(v.Get("audio")) {
+		return refuse(field+".audio", noField)
 	}
 	for _, key := range []string{"reasoning_content", "reasoning", "reasoning_details"} {
 		if given(v.Get(key)) {
@@ -238,12 +274,17 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 		t.parts = append(t.parts, part{text: r.Raw})
 	}
 	calls := v.Get("tool_calls")
+	if f := v.Get("function_call"); f.IsObject() && !calls.Get("0").Exists() { // some clients send both
+		name, err := textOf(f.Get("name"), field+".function_call.name")
+		t.parts = append(t.parts, p.call("", toolName{name: f.Get("name").Str}, name, argumentsOf(f.Get("arguments"))))
+		return err
+	}
 	if !given(calls) {
 		return nil
 	}
 	return each(calls, field+".tool_calls", func(field string, call gjson.Result) error {
 		var original toolName
-		function, input := call.Get("function"), call.Get("function.arguments").Str
+		function, input := call.Get("function"), argumentsOf(call.Get("function.arguments"))
 		switch kind := call.Get("type").Str; {
 		case kind == "custom":
 			function = call.Get("custom")
@@ -253,9 +294,14 @@ func (p *prompt) chatAssistant(t *turn, v gjson.Result, field string) error {
 		}
 		name, err := textOf(function.Get("name"), field+".function.name")
 		original.name = function.Get("name").Str
-		t.parts = append(t.parts, part{kind: callPart, id: p.callID(call.Get("id").Str), name: p.names.flat(p.to, original, name), input: input})
+		t.parts = append(t.parts, p.call(call.Get("id").Str, original, name, input))
 		return err
 	})
+}
+
+// call returns the part for a call. raw is the JSON of the function's name.
+func (p *prompt) call(id string, original toolName, raw, input string) part {
+	return part{kind: callPart, id: p.ids.call(id, original.name), name: p.names.flat(p.to, original, raw), input: input}
 }
 
 // customArguments returns the arguments of the function that stands for a tool whose
@@ -265,8 +311,11 @@ func customArguments(input string) string { return new(builder).str("input", inp
 // chatContent reads a content, which is a string or a list of parts. rich says that
 // it may contain images and files.
 func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, error) {
-	if v.Type == gjson.String {
+	switch {
+	case v.Type == gjson.String:
 		return []part{{text: v.Raw}}, nil
+	case !given(v):
+		return nil, nil
 	}
 	var parts []part
 	err := each(v, field, func(field string, v gjson.Result) error {
@@ -278,7 +327,11 @@ func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, e
 		case kind == "refusal":
 			next.text, err = textOf(v.Get("refusal"), field+".refusal")
 		case kind == "image_url" && rich:
-			next, err = image(v.Get("image_url.url"), field+".image_url.url")
+			url := v.Get("image_url")
+			if url.IsObject() {
+				url = url.Get("url")
+			}
+			next, err = image(url, field+".image_url.url")
 			next.detail = rawOf(v.Get("image_url.detail"))
 		case kind == "file" && rich:
 			next, err = openAIFile(v.Get("file"), field+".file")
@@ -299,11 +352,14 @@ func (p *prompt) chatContent(v gjson.Result, field string, rich bool) ([]part, e
 func (p *prompt) writeChat() ([]byte, error) {
 	var messages []string
 	for i := range p.turns {
-		next, err := p.turns[i].chat()
+		next, err := p.chatTurn(&p.turns[i])
 		if err != nil {
 			return nil, err
 		}
 		messages = append(messages, next...)
+	}
+	if len(messages) == 0 {
+		return nil, refuse("messages", nothing)
 	}
 	if len(p.stop) > 4 {
 		return nil, refuse("stop_sequences", "chat takes at most four stop sequences")
@@ -382,22 +438,29 @@ func (f *format) members(b *builder) *builder {
 	return b.raw("name", f.name).raw("description", f.description).raw("schema", f.schema).raw("strict", f.strict)
 }
 
-// chat writes a turn as one or more messages, because each result of a tool is a
+// chatTurn writes a turn as one or more messages, because each result of a tool is a
 // message of its own. The system role is always called system, which all servers
 // know.
-func (t *turn) chat() ([]string, error) {
+func (p *prompt) chatTurn(t *turn) ([]string, error) {
 	var messages []string
+	thoughts := ""
 	var rest []part
 	var calls []string
 	for i := range t.parts {
 		switch x := &t.parts[i]; x.kind {
 		case callPart:
 			function := new(builder).raw("name", x.name).str("arguments", x.input)
-			calls = append(calls, new(builder).str("id", x.id).str("type", "function").raw("function", function.String()).String())
+			call := new(builder).str("id", x.id).str("type", "function").raw("function", function.String())
+			if p.facts.WantsSignature && len(calls) == 0 {
+				call.raw("extra_content", unsigned)
+			}
+			calls = append(calls, call.String())
 		case resultPart:
 			content, others := x.textual()
-			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", chatParts(content)).String())
+			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", p.chatParts(content)).String())
 			rest = append(rest, others...)
+		case thoughtPart:
+			thoughts += gjson.Parse(x.text).Str
 		default:
 			rest = append(rest, *x)
 		}
@@ -412,11 +475,14 @@ func (t *turn) chat() ([]string, error) {
 	}
 	b := new(builder).str("role", t.role)
 	if len(rest) > 0 {
-		b.raw("content", chatParts(rest))
+		b.raw("content", p.chatParts(rest))
 	} else {
 		b.raw("content", "null")
 	}
 	if len(calls) > 0 {
+		if p.facts.WantsReasoning { // or at least a text that is not empty in its place
+			b.str("reasoning_content", cmp.Or(thoughts, " "))
+		}
 		b.list("tool_calls", calls)
 	}
 	return append(messages, b.String()), nil
@@ -455,11 +521,35 @@ func (x *part) results() []part {
 	return append([]part{{text: `"Error"`}}, x.result...)
 }
 
-// chatParts writes a content, as a string if it is a single text.
-func chatParts(parts []part) string {
+// unsigned is what Google's models take in place of the signature of the first call in a
+// message, if it is unknown.
+const unsigned = `{"google":{"thought_signature":"skip_thought_signature_validator"}}`
+
+// paragraphs returns texts as one text, in paragraphs.
+func paragraphs(parts []part) part {
+	var b strings.Builder
+	for i := range parts {
+		if i > 0 {
+			b.WriteString(`\n\n`)
+		}
+		b.WriteString(bare(parts[i].text))
+	}
+	return part{text: `"` + b.String() + `"`}
+}
+
+// texts reports whether all parts are texts.
+func texts(parts []part) bool {
+	return !slices.ContainsFunc(parts, func(x part) bool { return x.kind != textPart })
+}
+
+// chatParts writes a content, as a string if it is a single text. Not all servers take
+// several texts.
+func (p *prompt) chatParts(parts []part) string {
 	switch {
 	case len(parts) == 0:
 		return `""`
+	case p.facts.Foreign && texts(parts):
+		return paragraphs(parts).text
 	case len(parts) == 1 && parts[0].kind == textPart:
 		return parts[0].text
 	}

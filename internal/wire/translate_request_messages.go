@@ -39,31 +39,48 @@ var messagesFields = map[string]fieldReader{
 	"max_tokens":     readMaxTokens,
 	"stop_sequences": func(p *prompt, v gjson.Result) error { return p.stops(v, "stop_sequences") },
 	"metadata": func(p *prompt, v gjson.Result) error {
-		user := v.Get("user_id") // the only field of Anthropic's metadata
-		if given(user) && user.Type != gjson.String {
-			return refuse("metadata.user_id", "want a string")
+		user := v.Get("user_id")                      // the only field of Anthropic's metadata
+		if given(user) && user.Type != gjson.String { // a label must not keep a candidate out
+			p.drop("metadata.user_id")
+			return nil
 		}
 		p.user = rawOf(user)
 		return nil
 	},
 	"thinking": (*prompt).thinking,
+	"thread": func(p *prompt, v gjson.Result) error {
+		if v.Get("previous_message_id").Str != "" {
+			return refuse("thread", "one provider holds the conversation: send all of it")
+		}
+		p.drop("thread")
+		return nil
+	},
 	"output_config": func(p *prompt, v gjson.Result) error {
 		if effort := v.Get("effort"); given(effort) {
 			p.effort = effort.Str // OpenAI's words, from low to max
 		}
 		if f := v.Get("format"); given(f) {
-			if f.Get("type").Str != "json_schema" || !f.Get("schema").IsObject() {
-				return refuse("output_config.format", "want a JSON schema")
-			}
-			p.format = &format{schema: f.Get("schema").Raw}
-			if schema, ok := openAISchema(f.Get("schema")); ok {
-				p.format.schema, p.format.strict = schema, "true"
-			} else {
-				p.narrow("output_config.format.strict", "false")
+			if err := p.messagesFormat(f, "output_config.format"); err != nil {
+				return err
 			}
 		}
 		return p.known(v, "output_config", "effort", "format")
 	},
+	"output_format": func(p *prompt, v gjson.Result) error { return p.messagesFormat(v, "output_format") }, // its name before it left beta
+}
+
+// messagesFormat reads the format of the answer.
+func (p *prompt) messagesFormat(v gjson.Result, field string) error {
+	if v.Get("type").Str != "json_schema" || !v.Get("schema").IsObject() {
+		return refuse(field, "want a JSON schema")
+	}
+	p.format = &format{schema: v.Get("schema").Raw}
+	if schema, ok := openAISchema(v.Get("schema")); ok {
+		p.format.schema, p.format.strict = schema, "true"
+	} else {
+		p.narrow(field+".strict", "false")
+	}
+	return nil
 }
 
 // The highest thinking budgets, in tokens, that become a low or medium effort.
@@ -136,10 +153,35 @@ func (p *prompt) messagesMessage(field string, v gjson.Result) error {
 	if t.role != "user" && t.role != "assistant" && t.role != "system" {
 		return refuse(field+".role", unknownRole)
 	}
+	known := []string{"role", "content"}
+	if t.role == "system" {
+		known = append(known, "output_config", "clear_at")
+		t.once = v.Get("clear_at").Str == "next_user_message"
+		if err := p.laterOutput(v.Get("output_config")); err != nil {
+			return err
+		}
+	}
+	p.inMessage(v, known)
 	var err error
-	t.parts, err = p.messagesContent(v.Get("content"), field+".content", t.role)
-	p.turns = append(p.turns, t)
+	if content := v.Get("content"); given(content) || t.role != "system" {
+		t.parts, err = p.messagesContent(content, field+".content", t.role)
+	}
+	if len(t.parts) > 0 || t.role != "system" {
+		p.turns = append(p.turns, t)
+	}
 	return err
+}
+
+// laterOutput reads what a system message within the conversation changes about the
+// answers after it.
+func (p *prompt) laterOutput(v gjson.Result) error {
+	if !given(v) {
+		return nil
+	}
+	if effort := v.Get("effort"); given(effort) {
+		p.laterEffort = effort.Str
+	}
+	return p.known(v, "messages[].output_config", "effort")
 }
 
 // What stands for a role in a tool's result, and in a document or search result, whose
@@ -174,6 +216,8 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 	kind := v.Get("type").Str
 	input := role == "user" || role == inResult
 	switch {
+	case kind == "thinking" && p.facts.WantsReasoning && p.to == Chat && v.Get("thinking").Str != "":
+		return one(part{kind: thoughtPart, text: v.Get("thinking").Raw}, nil)
 	case kind == "thinking" || kind == "redacted_thinking":
 		p.drop("messages[].thinking")
 		return nil, nil
@@ -191,23 +235,31 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 	case kind == "document" && input:
 		return p.messagesDocument(v, field)
 	case kind == "search_result" && input:
+		if v.Get("citations.enabled").Bool() {
+			p.drop("messages[].citations")
+		}
 		title := part{text: quote(strings.TrimSpace(v.Get("title").Str + "\n" + v.Get("source").Str))}
 		content, err := p.messagesContent(v.Get("content"), field+".content", inDocument)
 		return append([]part{title}, content...), err
 	case kind == "tool_reference" && role == inResult: // all tools are loaded
-		return one(part{text: quote("The tool " + v.Get("tool_name").Str + " can be called.")}, nil)
+		return one(p.canCall(v.Get("tool_name"), true), nil)
+	case role == "system" && (kind == "tool_addition" || kind == "tool_removal"):
+		return p.toolChange(kind, v.Get("tool"), field+".tool")
 	case kind == "tool_use" && role == "assistant":
 		name, err := textOf(v.Get("name"), field+".name")
-		return one(part{kind: callPart, id: p.callID(v.Get("id").Str), input: cmp.Or(v.Get("input").Raw, "{}"),
-			name: p.names.flat(p.to, toolName{name: v.Get("name").Str}, name)}, err)
+		input := v.Get("input")
+		if inner := input.Str; isObject(inner) { // as text, as some servers send it
+			input = gjson.Parse(inner)
+		}
+		return one(p.call(v.Get("id").Str, toolName{name: v.Get("name").Str}, name, cmp.Or(rawOf(input), "{}")), err)
 	case kind == "tool_result" && role == "user":
-		result := part{kind: resultPart, id: p.callID(v.Get("tool_use_id").Str), failed: v.Get("is_error").Bool()}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("tool_use_id").Str, ""), failed: v.Get("is_error").Bool()}
 		var err error
 		if content := v.Get("content"); given(content) {
 			result.result, err = p.messagesContent(content, field+".content", inResult)
 		}
 		return one(result, err)
-	case role == "assistant" && (kind == "server_tool_use" || kind == "mcp_tool_use"):
+	case role == "assistant" && (kind == "server_tool_use" || kind == "mcp_tool_use" || kind == "mcp_tool_listing" || kind == "fallback"):
 		p.drop("messages[]." + kind)
 		return nil, nil
 	case role == "assistant" && strings.HasSuffix(kind, "_tool_result"):
@@ -215,6 +267,45 @@ func (p *prompt) messagesBlock(v gjson.Result, field, role string) ([]part, erro
 		return found(v.Get("content")), nil
 	}
 	return nil, refuse(field, unknownType)
+}
+
+// canCall says that a tool can be called from here on, or no longer.
+func (p *prompt) canCall(name gjson.Result, can bool) part {
+	flat := gjson.Parse(p.names.flat(p.to, toolName{name: name.Str}, name.Raw)).Str
+	if can {
+		return part{text: quote("The tool " + flat + " can be called.")}
+	}
+	return part{text: quote("The tool " + flat + " can no longer be called.")}
+}
+
+// toolChange reads a block by which a system message offers or withdraws a tool. Those
+// of MCP servers are left out, since the other API has no such servers.
+func (p *prompt) toolChange(kind string, v gjson.Result, field string) ([]part, error) {
+	name := v.Get("name")
+	switch v.Get("type").Str {
+	case "tool_reference":
+	case "tool_definition":
+		name = v.Get("definition.name")
+		before := len(p.found)
+		p.inItem = true
+		err := p.messagesTool(field+".definition", v.Get("definition"))
+		p.inItem = false
+		if err != nil || len(p.found) == before {
+			return nil, err
+		}
+	default:
+		p.drop("messages[]." + kind)
+		return nil, nil
+	}
+	plain, err := textOf(name, field+".name")
+	if err != nil {
+		return nil, err
+	}
+	if p.withdrawn == nil {
+		p.withdrawn = map[string]bool{}
+	}
+	p.withdrawn[p.names.flat(p.to, toolName{name: name.Str}, plain)] = kind == "tool_removal"
+	return []part{p.canCall(name, kind == "tool_addition")}, nil
 }
 
 // found returns the titles and addresses that a provider's search found, to which the
@@ -235,6 +326,9 @@ func found(v gjson.Result) []part {
 // messagesDocument reads a document. One of text becomes a text with its title.
 func (p *prompt) messagesDocument(v gjson.Result, field string) ([]part, error) {
 	source, title := v.Get("source"), v.Get("title").Str
+	if v.Get("citations.enabled").Bool() {
+		p.drop("messages[].citations")
+	}
 	named := func(parts []part, err error) ([]part, error) {
 		for _, about := range []string{v.Get("context").Str, title} {
 			if about != "" {
@@ -445,6 +539,9 @@ func (x *part) messages() (*builder, error) {
 func (x *part) source() string {
 	if x.url != "" {
 		return typed("url").str("url", x.url).String()
+	}
+	if x.kind == imagePart {
+		return typed("base64").str("media_type", x.imageType()).str("data", x.data).String()
 	}
 	return typed("base64").str("media_type", x.media).str("data", x.data).String()
 }

@@ -123,8 +123,8 @@ func (p *prompt) responsesNamespace(field string, v gjson.Result) error {
 func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	t := turn{role: v.Get("role").Str}
 	kind := v.Get("type").Str
-	if kind == "" && t.role == "" && given(v.Get("id")) {
-		kind = "item_reference"
+	if isReference(v) {
+		kind = referenceItem
 	}
 	var err error
 	switch kind {
@@ -148,7 +148,7 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 		t.parts = []part{call}
 	case "function_call_output", "custom_tool_call_output":
 		t.role = "user"
-		result := part{kind: resultPart, id: p.callID(v.Get("call_id").Str)}
+		result := part{kind: resultPart, id: p.ids.result(v.Get("call_id").Str, "")}
 		if output := v.Get("output"); given(output) {
 			result.result, err = p.responsesContent(output, field+".output", true)
 		}
@@ -162,14 +162,20 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 			return err
 		}
 		t.role = "user"
-		t.parts = []part{{kind: resultPart, id: p.callID(v.Get("call_id").Str), result: []part{{text: quote(loaded(p.found[before:]))}}}}
-	case "item_reference":
+		t.parts = []part{{kind: resultPart, id: p.ids.result(v.Get("call_id").Str, ""), result: []part{{text: quote(loaded(p.found[before:]))}}}}
+	case referenceItem:
 		if strings.HasPrefix(v.Get("id").Str, "rs_") {
 			p.drop("input[].reasoning")
 			return nil
 		}
 		return refuse(field, "the item is stored at one provider: let the client send whole items (store: false)")
-	case "reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
+	case "reasoning":
+		t.role = "assistant"
+		if t.parts = p.thoughts(v); len(t.parts) == 0 {
+			p.drop("input[].reasoning")
+			return nil
+		}
+	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
 		p.drop("input[]." + kind)
 		return nil
 	default:
@@ -177,6 +183,20 @@ func (p *prompt) responsesItem(field string, v gjson.Result) error {
 	}
 	p.turns = append(p.turns, t)
 	return err
+}
+
+// thoughts returns the text of a reasoning, if the model wants it back.
+func (p *prompt) thoughts(v gjson.Result) []part {
+	if !p.facts.WantsReasoning || p.to != Chat {
+		return nil
+	}
+	a := answer{}
+	a.readReasoning(v)
+	var out []part
+	for i := range a.parts {
+		out = append(out, part{kind: thoughtPart, text: quote(a.parts[i].text)})
+	}
+	return out
 }
 
 // loaded returns the result of a search for tools.
@@ -194,20 +214,19 @@ func loaded(tools []tool) string {
 // responsesCall reads a call of a tool of the client's.
 func (p *prompt) responsesCall(kind, field string, v gjson.Result) (part, error) {
 	original := toolName{namespace: v.Get("namespace").Str, name: v.Get("name").Str}
-	call := part{kind: callPart, id: p.callID(v.Get("call_id").Str), input: v.Get("arguments").Str}
+	input := argumentsOf(v.Get("arguments"))
 	name, err := v.Get("name").Raw, error(nil)
 	switch kind {
 	case "tool_search_call":
 		original, name = toolName{kind: searchTool, name: searchName.Str}, searchName.Raw
-		call.input = cmp.Or(v.Get("arguments").Raw, "{}")
+		input = cmp.Or(v.Get("arguments").Raw, "{}")
 	case "custom_tool_call":
-		original.kind, call.input = customTool, customArguments(v.Get("input").Str)
+		original.kind, input = customTool, customArguments(v.Get("input").Str)
 	}
 	if kind != "tool_search_call" {
 		name, err = textOf(v.Get("name"), field+".name")
 	}
-	call.name = p.names.flat(p.to, original, name)
-	return call, err
+	return p.call(v.Get("call_id").Str, original, name, input), err
 }
 
 // responsesContent reads a content, which is a string or a list of parts. rich says
@@ -256,6 +275,9 @@ func (p *prompt) writeResponses() ([]byte, error) {
 	var items []string
 	for i := range turns {
 		items = append(items, turns[i].responses()...)
+	}
+	if len(items) == 0 {
+		return nil, refuse("messages", nothing)
 	}
 	b.list("input", items)
 	if len(p.tools) > 0 {

@@ -213,6 +213,7 @@ func TestNotes(t *testing.T) {
 		{Messages, Chat, Facts{}, `"thinking":{"type":"disabled"}`, "thinking", "", ""},
 		{Messages, Chat, Facts{}, `"thinking":{"type":"adaptive"}`, "", "", ""},
 		{Messages, Chat, Facts{}, `"context_management":{"edits":[]},"speed":"fast","cache_control":{"type":"ephemeral"},"diagnostics":{},"service_tier":"standard_only"`, "context_management speed cache_control diagnostics service_tier", "", ""},
+		{Messages, Chat, Facts{}, `"thread":{"type":"create"}`, "thread", "", ""},
 		{Messages, Chat, Facts{}, `"output_config":{"task_budget":{}}`, "output_config.task_budget", "", ""},
 		{Messages, Chat, Facts{}, `"metadata":{"user_id":"` + long + `"}`, "", "user=sha256", `!uuu`},
 		{Chat, Messages, Facts{}, `"max_tokens":9,"user":"` + long + `"`, "", "", `"user_id":"` + long},
@@ -372,7 +373,8 @@ func FuzzTranslateRequest(f *testing.F) {
 		f.Add(sections["request.in"], sections["answer.in"], true, 8192)
 	}
 	f.Fuzz(func(t *testing.T, body, answer []byte, refuses bool, most int) {
-		facts := Facts{NoSampling: refuses, OneSampling: refuses, MaxOutput: most, Efforts: "low high"}
+		facts := Facts{NoSampling: refuses, OneSampling: refuses, MaxOutput: most, Efforts: "low high",
+			NoPrefill: refuses, WantsReasoning: refuses, WantsSignature: refuses, Foreign: refuses}
 		for _, pair := range pairs {
 			got, err := TranslateRequest(body, pair[0], pair[1], facts)
 			if err != nil {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,14 +21,14 @@ func objectSchema(raw string) string {
 	switch {
 	case kind == nil && properties == nil && len(o.members) == 0:
 		return emptySchema
-	case kind == nil:
+	case kind == nil || kind.value.Type == gjson.Null:
 		changes = append(changes, o.set("type", `"object"`))
 	case kind.value.Str != "object":
 		return raw
 	}
 	if properties == nil {
 		set := o.set("properties", "{}")
-		if len(changes) > 0 { // both are inserted at the same place
+		if len(changes) > 0 && kind == nil { // both are inserted at the same place
 			changes[0].text += set.text
 		} else {
 			changes = append(changes, set)
@@ -37,6 +38,98 @@ func objectSchema(raw string) string {
 		return raw
 	}
 	return string(apply(raw, changes))
+}
+
+// unions are the keywords that providers refuse at the top of a tool's parameters.
+var unions = []string{"anyOf", "oneOf", "allOf", "not", "enum"}
+
+// withoutUnions rewrites a schema of a tool's parameters that has such keywords at its top:
+// the properties of all variants become its own, and the keywords move to its description.
+// moved reports whether there were any.
+func withoutUnions(raw string) (schema string, moved bool) {
+	o := readTop(raw)
+	if !slices.ContainsFunc(unions, func(key string) bool { return o.find(key) != nil }) {
+		return raw, false
+	}
+	b, properties := new(builder), new(builder)
+	known := map[string]bool{}
+	merge := func(v gjson.Result) {
+		v.ForEach(func(name, schema gjson.Result) bool {
+			if !known[name.Str] {
+				known[name.Str] = true
+				properties.raw(bare(name.Raw), schema.Raw)
+			}
+			return true
+		})
+	}
+	description := ""
+	for i := range o.members {
+		switch m := &o.members[i]; {
+		case m.key == "properties":
+			merge(m.value)
+		case m.key == "description":
+			description = strings.TrimSpace(m.value.Str + "\n\n" + description)
+		case slices.Contains(unions, m.key):
+			elements(m.value, func(variant gjson.Result) { merge(variant.Get("properties")) })
+			description = strings.TrimSpace(description + "\n\n{" + m.key + ": " + m.value.Raw + "}")
+		default:
+			b.raw(bare(quote(m.key)), m.value.Raw)
+		}
+	}
+	return b.raw("properties", properties.String()).str("description", description).String(), true
+}
+
+// outdated finds keywords in the form of older drafts of JSON Schema.
+var outdated = regexp.MustCompile(`"items"\s*:\s*\[|"(?:exclusiveM(?:in|ax)imum|required)"\s*:\s*(?:true|false)`)
+
+// current rewrites a schema in the form of draft 2020-12, which Anthropic requires: of
+// older ones, tuples and limits that are exclusive are written otherwise.
+func current(raw string) string {
+	if !outdated.MatchString(raw) {
+		return raw
+	}
+	return currentIn(gjson.Parse(raw), 0)
+}
+
+func currentIn(v gjson.Result, depth int) string {
+	switch {
+	case depth > maxSchemaDepth || !v.IsObject() && !v.IsArray():
+		return v.Raw
+	case v.IsArray():
+		var out []string
+		elements(v, func(v gjson.Result) { out = append(out, currentIn(v, depth+1)) })
+		return list(out)
+	}
+	b := new(builder)
+	tuple := v.Get("items").IsArray()
+	exclusive := func(key string) bool { return v.Get("exclusive"+strings.ToUpper(key[:1])+key[1:]).Type == gjson.True }
+	v.ForEach(func(key, value gjson.Result) bool {
+		name := bare(key.Raw)
+		switch key.Str {
+		case "items":
+			if tuple {
+				name = "prefixItems"
+			}
+		case "additionalItems":
+			if tuple {
+				name = "items"
+			}
+		case "minimum", "maximum":
+			if exclusive(key.Str) {
+				name = "exclusive" + strings.ToUpper(name[:1]) + name[1:]
+			}
+		case "exclusiveMinimum", "exclusiveMaximum", "required":
+			if value.IsBool() {
+				return true
+			}
+		case "enum", "const", "default", "examples": // values, not schemas
+			b.raw(name, value.Raw)
+			return true
+		}
+		b.raw(name, currentIn(value, depth+1))
+		return true
+	})
+	return b.String()
 }
 
 // anthropicSchema rewrites a schema for Anthropic's structured outputs and strict

@@ -171,7 +171,14 @@ func (t *StreamTranslator) translate(e Event) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	readErr := t.reader.read(v, func(d delta) {
+	return t.gather(func(take func(delta)) error { return t.reader.read(v, take) })
+}
+
+// gather takes the deltas that read calls its argument with, and returns the events for
+// them.
+func (t *StreamTranslator) gather(read func(take func(delta)) error) ([]Event, error) {
+	var err error
+	readErr := read(func(d delta) {
 		switch {
 		case err != nil: // the rest of the event is lost
 		case t.writer.written()+t.kept > maxHeld:

@@ -254,6 +254,7 @@ func (r *messagesReader) count(v gjson.Result, take func(delta)) {
 // and with the end of the response. Some servers send only some of these.
 type responsesReader struct {
 	calls map[int64]*responsesCall // the latest call of each index among the items
+	items map[string]int64         // the index of items that have none of their own, by their id
 	said  map[responsesPart]int    // bytes of each text that have arrived
 	begun int                      // number of calls
 	kept  int                      // bytes of their ids
@@ -290,7 +291,7 @@ var responsesTexts = map[string]struct {
 }
 
 func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
-	response, kind, at := v.Get("response"), v.Get("type").Str, v.Get("output_index").Int()
+	response, kind, at := v.Get("response"), v.Get("type").Str, r.at(v)
 	switch kind {
 	case "error":
 		take(delta{kind: failDelta, err: streamError(v)})
@@ -300,6 +301,9 @@ func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 		take(delta{kind: beginDelta, head: readHead(response)})
 	case "response.output_item.added":
 		if item := v.Get("item"); item.Get("type").Str == "function_call" {
+			if c := r.calls[at]; c != nil && !c.ended && c.id != item.Get("call_id").Str { // of servers with one index for all
+				at = r.own(item.Get("id").Str)
+			}
 			r.call(at, item, take)
 		}
 	case "response.output_item.done":
@@ -332,6 +336,38 @@ func (r *responsesReader) read(v gjson.Result, take func(delta)) error {
 		r.text(kind, at, v, take)
 	}
 	return nil
+}
+
+// at returns the index of the item of an event: its own, except for servers that send none,
+// or the same one for all. The ids of items are not enough, because some servers change
+// them with every event.
+func (r *responsesReader) at(v gjson.Result) int64 {
+	index := v.Get("output_index")
+	if index.Exists() && len(r.items) == 0 {
+		return index.Int()
+	}
+	id := v.Get("item_id").Str
+	if id == "" {
+		id = v.Get("item.id").Str
+	}
+	if at, ok := r.items[id]; ok {
+		return at
+	}
+	if index.Exists() || id == "" {
+		return index.Int()
+	}
+	return r.own(id)
+}
+
+// own returns an index for an item without one of its own.
+func (r *responsesReader) own(id string) int64 {
+	if r.items == nil {
+		r.items = map[string]int64{}
+	}
+	at := int64(-1 - len(r.items))
+	r.items[strings.Clone(id)] = at
+	r.kept += callBytes + len(id)
+	return at
 }
 
 // text reads an event about a text, if it is one.

@@ -34,6 +34,7 @@ type toolName struct {
 type toolNames struct {
 	flats     map[toolName]string
 	originals map[string]toolName
+	functions bool // the client declared them as functions of chat, which came before tools
 }
 
 // The longest names of functions that the APIs take, in bytes.
@@ -82,13 +83,13 @@ func (n *toolNames) flat(to API, original toolName, raw string) string {
 // tools returns what restores the calls for the client's API, or nil if all have the
 // name and form that the client declared.
 func (n *toolNames) tools(client API) *Tools {
-	t := &Tools{api: client, originals: map[string]toolName{}}
+	t := &Tools{api: client, originals: map[string]toolName{}, functions: n.functions}
 	for flat, original := range n.originals {
 		if original != (toolName{name: flat}) {
 			t.originals[flat] = original
 		}
 	}
-	if len(t.originals) == 0 {
+	if len(t.originals) == 0 && !t.functions {
 		return nil
 	}
 	return t
@@ -99,6 +100,7 @@ func (n *toolNames) tools(client API) *Tools {
 type Tools struct {
 	api       API // the client's
 	originals map[string]toolName
+	functions bool // chat: the answer has its call as function_call
 }
 
 // Answer restores the calls in a whole answer, which is already in the client's API.
@@ -117,6 +119,9 @@ func (t *Tools) Answer(body []byte) []byte {
 			message := choice.Get("message")
 			if !message.Get("tool_calls").IsArray() {
 				return choice.Raw
+			}
+			if t.functions {
+				return t.functionChoice(choice, message)
 			}
 			return with(choice.Raw, "message", with(message.Raw, "tool_calls", mapped(message.Get("tool_calls"), t.chatCall)))
 		}))
@@ -164,6 +169,32 @@ func (t *Tools) chatCall(v gjson.Result) string {
 		return customCall(new(builder), v.Get("id").Str, original, function.Get("arguments").Str)
 	}
 	return with(v.Raw, "function", with(function.Raw, "name", quote(original.name)))
+}
+
+// functionChoice writes a choice with its call as function_call, of which there can be
+// only one.
+func (t *Tools) functionChoice(choice, message gjson.Result) string {
+	call := message.Get("tool_calls.0.function")
+	if original, ok := t.originals[call.Get("name").Str]; ok {
+		call = gjson.Parse(with(call.Raw, "name", quote(original.name)))
+	}
+	return functionStop(with(choice.Raw, "message", withFunction(message.Raw, call.Raw)))
+}
+
+// withFunction returns a message, or a part of one, with function_call in place of
+// tool_calls.
+func withFunction(message, call string) string {
+	message = with(message, "function_call", call)
+	o := readTop(message)
+	return string(apply(message, o.remove(func(key string) bool { return key == "tool_calls" })))
+}
+
+// functionStop replaces the reason why a choice ended by that for a function_call.
+func functionStop(choice string) string {
+	if gjson.Get(choice, "finish_reason").Str != "tool_calls" {
+		return choice
+	}
+	return with(choice, "finish_reason", `"function_call"`)
 }
 
 // customCall completes a call, in chat, of a tool whose input is text.
@@ -285,6 +316,9 @@ func (s *ToolStream) chat(e Event) []Event {
 	v := gjson.ParseBytes(e.Data)
 	choice := v.Get("choices.0")
 	delta := choice.Get("delta")
+	if s.tools.functions {
+		return s.functionChunk(e, v)
+	}
 	var out []Event
 	if given(choice.Get("finish_reason")) {
 		out = s.flush()
@@ -316,6 +350,27 @@ func (s *ToolStream) chat(e Event) []Event {
 		return out
 	}
 	return append(out, Event{Name: e.Name, Data: []byte(chunkWith(v, kept))})
+}
+
+// functionChunk restores a chunk for a client that declared functions. Parts of other
+// calls than the first are left out.
+func (s *ToolStream) functionChunk(e Event, v gjson.Result) []Event {
+	choice := v.Get("choices.0")
+	delta := choice.Get("delta")
+	if call := delta.Get("tool_calls.0"); call.Exists() {
+		if call.Get("index").Int() > 0 {
+			return nil
+		}
+		function := call.Get("function")
+		if original, ok := s.tools.originals[function.Get("name").Str]; ok {
+			function = gjson.Parse(with(function.Raw, "name", quote(original.name)))
+		}
+		choice = gjson.Parse(with(choice.Raw, "delta", withFunction(delta.Raw, function.Raw)))
+	} else if choice.Get("finish_reason").Str != "tool_calls" {
+		return []Event{e}
+	}
+	e.Data = []byte(with(string(e.Data), "choices", list([]string{functionStop(choice.Raw)})))
+	return []Event{e}
 }
 
 // chunkWith returns a chunk with other calls.

@@ -124,31 +124,58 @@ func (c *collector) held() int { return c.size + len(c.parts)*callBytes }
 // maxChoices is the most answers in one completion that are collected.
 const maxChoices = 128
 
-// collectChat reads each choice by itself.
+// collectChat reads the choices in one pass over the events.
 func collectChat(events []Event, created int64) ([]byte, error) {
-	var first *collector
-	var choices []string
-	for i := range int64(maxChoices) {
-		c := &collector{}
-		t := &StreamTranslator{from: Chat, to: Chat, created: strconv.FormatInt(created, 10), reader: &chatReader{choice: i}, writer: c}
-		for _, e := range events {
-			if _, err := t.translate(e); err != nil {
-				return nil, err
+	type answered struct {
+		reader *chatReader
+		t      *StreamTranslator
+		c      *collector
+	}
+	byIndex := map[int64]*answered{}
+	at := func(i int64) *answered {
+		a := byIndex[i]
+		if a == nil {
+			a = &answered{reader: &chatReader{choice: i}, c: &collector{}}
+			a.t = &StreamTranslator{from: Chat, to: Chat, created: strconv.FormatInt(created, 10), reader: a.reader, writer: a.c}
+			if byIndex[i] = a; i > 0 {
+				a.t.begin(byIndex[0].t.head)
 			}
 		}
-		switch t.Close(); {
-		case i > 0 && (len(c.parts) == 0 && t.stop == stopNone):
-			return first.chatBody(choices), nil
-		case c.err != nil || !c.done:
-			return nil, errCutStream
-		case len(c.parts) > maxParts:
-			return nil, errTooLong
-		case i == 0:
-			first = c
-		}
-		choices = append(choices, c.chatChoice(int(i)))
+		return a
 	}
-	return first.chatBody(choices), nil
+	first := at(0) // it also reads what belongs to no choice
+	for _, e := range events {
+		if _, err := first.t.translate(e); err != nil {
+			return nil, err
+		}
+		var err error
+		elements(gjson.GetBytes(e.Data, "choices"), func(choice gjson.Result) {
+			if i := choice.Get("index").Int(); i > 0 && i < maxChoices && err == nil {
+				a := at(i)
+				_, err = a.t.gather(func(take func(delta)) error {
+					a.reader.part(choice, take)
+					return nil
+				})
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var choices []string
+	for _, i := range slices.Sorted(maps.Keys(byIndex)) {
+		a := byIndex[i]
+		switch a.t.Close(); {
+		case i > 0 && len(a.c.parts) == 0 && a.t.stop == stopNone:
+			continue
+		case a.c.err != nil || !a.c.done:
+			return nil, errCutStream
+		case len(a.c.parts) > maxParts:
+			return nil, errTooLong
+		}
+		choices = append(choices, a.c.chatChoice(int(i)))
+	}
+	return first.c.chatBody(choices), nil
 }
 
 // merged returns an object with some members replaced or added. Their values are JSON.
