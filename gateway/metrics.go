@@ -57,6 +57,7 @@ type metrics struct {
 	narrowed   *prometheus.CounterVec
 
 	// Looking up labels costs more than counting, so the results are kept.
+	starts   lookup[wire.API, prometheus.Gauge]
 	ends     lookup[endKey, endSeries]
 	models   lookup[modelKey, *modelSeries]
 	choices  lookup[choiceKey, prometheus.Counter]
@@ -260,7 +261,7 @@ func policyLabel(policy string) string {
 // begin counts a request that begins.
 func (m *metrics) begin(api wire.API) {
 	if m != nil {
-		m.inFlight.WithLabelValues(string(api)).Inc()
+		m.starts.get(api, func(api wire.API) prometheus.Gauge { return m.inFlight.WithLabelValues(string(api)) }).Inc()
 	}
 }
 

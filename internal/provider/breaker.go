@@ -2,6 +2,7 @@ package provider
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -20,6 +21,8 @@ type Breakers struct {
 	// Changed, if not nil, is called when a breaker changes its state. It must
 	// be safe for concurrent use and must not use the Breakers.
 	Changed func(provider, model string, from, to BreakerState)
+
+	notClosed atomic.Int64 // how many are open or half open
 
 	mu sync.Mutex
 	of map[breakerKey]*gobreaker.TwoStepCircuitBreaker[struct{}]
@@ -49,7 +52,9 @@ func (b *Breakers) State(t Target) BreakerState {
 }
 
 // IsOpen reports whether calls of a target are refused at the moment.
-func (b *Breakers) IsOpen(t Target) bool { return b.State(t) == Open }
+func (b *Breakers) IsOpen(t Target) bool {
+	return b != nil && b.notClosed.Load() > 0 && b.State(t) == Open
+}
 
 // allow reports whether a target may be called. If so, done must be called with
 // the result.
@@ -74,6 +79,12 @@ func (b *Breakers) get(t Target) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 		IsExcluded:  notTheirs,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
+			switch gobreaker.StateClosed {
+			case from:
+				b.notClosed.Add(1)
+			case to:
+				b.notClosed.Add(-1)
+			}
 			if b.Changed != nil {
 				b.Changed(key.provider, key.model, BreakerState(from), BreakerState(to))
 			}
