@@ -231,8 +231,11 @@ func (t *talk) speech() string {
 }
 
 // paragraphs divides a text of several parts, which gateways join for the templates of
-// some models. What programs add in tags is one paragraph.
+// some models. What programs add in tags is one paragraph; a text without tags is whole.
 func paragraphs(text string) (parts []string) {
+	if !strings.HasPrefix(text, "<") && !strings.Contains(text, "\n<") {
+		return []string{text}
+	}
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
 		end := len(text)
 		if name, _, ok := strings.Cut(strings.TrimPrefix(text, "<"), ">"); ok && text[0] == '<' {
