@@ -381,3 +381,32 @@ func TestManyEqualIDs(t *testing.T) {
 		t.Errorf("%d ids, want %d", len(ids), n)
 	}
 }
+
+// A turn may have any number of thoughts, and a conversation any number of notes for one
+// turn: the work for them grows with the length of the request.
+func TestManyThoughtsAndNotes(t *testing.T) {
+	const n = 20_000
+	const user = `{"role":"user","content":"a"}`
+	thinking := `{"model":"m","max_tokens":9,"messages":[` + user + `,{"role":"assistant","content":[` + repeat(`{"type":"thinking","thinking":"0123456789","signature":"x"}`, n) +
+		`,{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"x"}]}]}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := TranslateRequest([]byte(thinking), Messages, Chat, Facts{WantsReasoning: true})
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := gjson.GetBytes(got.Body, "messages.1.reasoning_content").Str; text != strings.Repeat("0123456789", n) {
+		t.Errorf("%d bytes of reasoning, want %d", len(text), 10*n)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 100*uint64(len(thinking)) {
+		t.Errorf("%d bytes allocated for a request of %d", allocated, len(thinking))
+	}
+	notes := `{"model":"m","max_tokens":9,"messages":[` + repeat(user+`,{"role":"system","content":"n","clear_at":"next_user_message"}`, n) + `]}`
+	if got, err = TranslateRequest([]byte(notes), Messages, Chat, Facts{}); err != nil {
+		t.Fatal(err)
+	}
+	if messages := gjson.GetBytes(got.Body, "messages.#").Int(); messages != n+1 {
+		t.Errorf("%d messages, want those of the user and the last note", messages)
+	}
+}

@@ -87,14 +87,15 @@ func (p *prompt) fitTools() error {
 
 // fitOnce leaves out what was said only until a turn of the user that has come since.
 func (p *prompt) fitOnce() {
-	spoken := false // the user has spoken since
-	for i := len(p.turns) - 1; i >= 0; i-- {
-		if t := &p.turns[i]; t.once && spoken {
-			p.turns = slices.Delete(p.turns, i, i+1)
-		} else if t.role == "user" {
-			spoken = true
-		}
+	last := len(p.turns) - 1
+	for last >= 0 && p.turns[last].role != "user" {
+		last--
 	}
+	at := -1
+	p.turns = slices.DeleteFunc(p.turns, func(t turn) bool {
+		at++
+		return t.once && at < last
+	})
 }
 
 // fitNumbers leaves out or changes the numbers that the model refuses.

@@ -284,14 +284,15 @@ func (p *prompt) known(v gjson.Result, field string, known ...string) error {
 	if !v.IsObject() {
 		return refuse(field, "want an object")
 	}
-	p.others(v, field, known)
+	p.others(v, field, known, given)
 	return nil
 }
 
-// others notes that the members of an object which are not known are left out.
-func (p *prompt) others(v gjson.Result, field string, known []string) {
+// others notes that the members of an object which are not known, and have an effect, are
+// left out.
+func (p *prompt) others(v gjson.Result, field string, known []string, effective func(gjson.Result) bool) {
 	v.ForEach(func(key, value gjson.Result) bool {
-		if given(value) && !slices.Contains(known, key.Str) {
+		if effective(value) && !slices.Contains(known, key.Str) {
 			p.drop(field + "." + fieldName(key.Str))
 		}
 		return true
@@ -301,12 +302,7 @@ func (p *prompt) others(v gjson.Result, field string, known []string) {
 // inMessage notes that the members of a message which are not known are left out. Empty
 // ones, which clients add to the answers that they send back, have no effect.
 func (p *prompt) inMessage(v gjson.Result, known []string) {
-	v.ForEach(func(key, value gjson.Result) bool {
-		if !slices.Contains(known, key.Str) && given(value) && !isOneOf(value, `[] {} ""`) {
-			p.drop("messages[]." + fieldName(key.Str))
-		}
-		return true
-	})
+	p.others(v, "messages[]", known, func(value gjson.Result) bool { return given(value) && !isOneOf(value, `[] {} ""`) })
 }
 
 // finish makes the prompt one that the other API and the model accept.
@@ -490,7 +486,7 @@ func (p *prompt) addTool(original toolName, v gjson.Result, schema, field string
 	if p.to == Messages {
 		t.schema = current(t.schema)
 	}
-	p.others(v, "tools[]", []string{"type", "name", "description", schema, "strict", "cache_control"})
+	p.others(v, "tools[]", []string{"type", "name", "description", schema, "strict", "cache_control"}, given)
 	p.add(t, original, name)
 	return nil
 }
@@ -521,7 +517,7 @@ func (p *prompt) addCustom(namespace string, v, grammar gjson.Result, field stri
 		description += "\n\nThe input must follow this grammar (" + grammar.Get("syntax").Str + "):\n" + definition.Str
 		p.narrow("tools[].format", "description")
 	}
-	p.others(v, "tools[]", []string{"type", "name", "description", "format"})
+	p.others(v, "tools[]", []string{"type", "name", "description", "format"}, given)
 	t := tool{schema: customSchema}
 	if description = strings.TrimSpace(description); description != "" {
 		t.description = quote(description)

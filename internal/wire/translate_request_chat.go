@@ -443,7 +443,7 @@ func (f *format) members(b *builder) *builder {
 // know.
 func (p *prompt) chatTurn(t *turn) ([]string, error) {
 	var messages []string
-	thoughts := ""
+	var thoughts strings.Builder
 	var rest []part
 	var calls []string
 	for i := range t.parts {
@@ -460,7 +460,7 @@ func (p *prompt) chatTurn(t *turn) ([]string, error) {
 			messages = append(messages, new(builder).str("role", "tool").str("tool_call_id", x.id).raw("content", p.chatParts(content)).String())
 			rest = append(rest, others...)
 		case thoughtPart:
-			thoughts += gjson.Parse(x.text).Str
+			thoughts.WriteString(gjson.Parse(x.text).Str)
 		default:
 			rest = append(rest, *x)
 		}
@@ -481,7 +481,7 @@ func (p *prompt) chatTurn(t *turn) ([]string, error) {
 	}
 	if len(calls) > 0 {
 		if p.facts.WantsReasoning { // or at least a text that is not empty in its place
-			b.str("reasoning_content", cmp.Or(thoughts, " "))
+			b.str("reasoning_content", cmp.Or(thoughts.String(), " "))
 		}
 		b.list("tool_calls", calls)
 	}

@@ -168,17 +168,23 @@ func (t *Tools) chatCall(v gjson.Result) string {
 	case original.kind == customTool:
 		return customCall(new(builder), v.Get("id").Str, original, function.Get("arguments").Str)
 	}
-	return with(v.Raw, "function", with(function.Raw, "name", quote(original.name)))
+	return with(v.Raw, "function", t.renamed(function))
+}
+
+// renamed returns a function that is called, with the name that the client declared.
+func (t *Tools) renamed(function gjson.Result) string {
+	original, ok := t.originals[function.Get("name").Str]
+	if !ok {
+		return function.Raw
+	}
+	return with(function.Raw, "name", quote(original.name))
 }
 
 // functionChoice writes a choice with its call as function_call, of which there can be
 // only one.
 func (t *Tools) functionChoice(choice, message gjson.Result) string {
-	call := message.Get("tool_calls.0.function")
-	if original, ok := t.originals[call.Get("name").Str]; ok {
-		call = gjson.Parse(with(call.Raw, "name", quote(original.name)))
-	}
-	return functionStop(with(choice.Raw, "message", withFunction(message.Raw, call.Raw)))
+	call := t.renamed(message.Get("tool_calls.0.function"))
+	return functionStop(with(choice.Raw, "message", withFunction(message.Raw, call)))
 }
 
 // withFunction returns a message, or a part of one, with function_call in place of
@@ -361,11 +367,7 @@ func (s *ToolStream) functionChunk(e Event, v gjson.Result) []Event {
 		if call.Get("index").Int() > 0 {
 			return nil
 		}
-		function := call.Get("function")
-		if original, ok := s.tools.originals[function.Get("name").Str]; ok {
-			function = gjson.Parse(with(function.Raw, "name", quote(original.name)))
-		}
-		choice = gjson.Parse(with(choice.Raw, "delta", withFunction(delta.Raw, function.Raw)))
+		choice = gjson.Parse(with(choice.Raw, "delta", withFunction(delta.Raw, s.tools.renamed(call.Get("function")))))
 	} else if choice.Get("finish_reason").Str != "tool_calls" {
 		return []Event{e}
 	}
