@@ -9,7 +9,6 @@
 package journal
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -41,16 +40,10 @@ type Options struct {
 	Sync    time.Duration // how long an entry may stay unsynchronised with the disk; default 200 ms
 }
 
-// Position is a place in a journal. Positions of one journal are ordered by Segment, then
-// by Offset; the zero value is before all entries.
+// Position is a place in a journal. The zero value is before all entries.
 type Position struct {
 	Segment int64 // its number, rising
 	Offset  int64 // in bytes
-}
-
-// Compare returns -1, 0 or 1 as p is before, at or after q.
-func (p Position) Compare(q Position) int {
-	return cmp.Or(cmp.Compare(p.Segment, q.Segment), cmp.Compare(p.Offset, q.Offset))
 }
 
 // Journal is an open journal. Its methods are safe for concurrent use, but only one
@@ -210,22 +203,20 @@ func (j *Journal) measure(number int64) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, 64<<10)
-	at := headerSize
-	if !readHeader(r, number) {
-		return at, nil // the process ended before it wrote the header
-	}
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
 	}
-	for {
-		entry, err := readEntry(r, number, nil, info.Size()-at)
-		if err != nil {
-			return at, nil // what was being written when the process ended
-		}
-		at += frameSize + int64(len(entry))
+	at := headerSize
+	if !readHeader(f, number) {
+		return at, nil // the process ended before it wrote the header
 	}
+	for end := info.Size(); at < end; {
+		if _, at, err = j.parse(f, number, at, end, 1<<20); err != nil {
+			break // what was being written when the process ended
+		}
+	}
+	return at, nil
 }
 
 // allocate makes spare segments, as many as the reserve wants.
@@ -316,23 +307,16 @@ func (j *Journal) Append(entry []byte) error {
 // next begins the next segment, which has room for an entry that needs that many bytes.
 // The caller holds mu.
 func (j *Journal) next(need int64) error {
-	size := j.o.Segment
-	var name string
-	var err error
-	switch {
-	case headerSize+need > size: // a segment for this entry alone
-		size = headerSize + need
-		name, err = j.newSpare(size)
-	case len(j.spare) > 0:
-		name, j.spare = j.spare[len(j.spare)-1], j.spare[:len(j.spare)-1]
-	default:
-		name, err = j.newSpare(size)
-	}
-	if err != nil {
-		if noSpace(err) {
-			return errors.Join(ErrFull, err)
+	size := max(j.o.Segment, headerSize+need) // an entry may need a segment of its own
+	if size > j.o.Segment || len(j.spare) == 0 {
+		name, err := j.newSpare(size)
+		if err != nil {
+			if noSpace(err) {
+				return errors.Join(ErrFull, err)
+			}
+			return err
 		}
-		return err
+		j.spare = append(j.spare, name)
 	}
 	number := j.last + 1
 	if number > j.signed {
@@ -340,9 +324,10 @@ func (j *Journal) next(need int64) error {
 			return err
 		}
 	}
-	if err := os.Rename(name, j.segment(number)); err != nil { // before it is opened, for Windows
+	if err := os.Rename(j.spare[len(j.spare)-1], j.segment(number)); err != nil { // before it is opened, for Windows
 		return err
 	}
+	j.spare = j.spare[:len(j.spare)-1]
 	f, err := os.OpenFile(j.segment(number), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -425,7 +410,10 @@ func (j *Journal) Read(ctx context.Context, from Position, most int) (entries []
 		if number != to.Segment || to.Offset < headerSize {
 			to = Position{number, headerSize}
 		}
-		if entries, to.Offset, err = j.parse(number, to.Offset, end, int64(most)); err != nil {
+		if err := j.visit(number); err != nil {
+			return nil, from, fmt.Errorf("journal %s: %w", j.dir, err)
+		}
+		if entries, to.Offset, err = j.parse(j.readFile, number, to.Offset, end, int64(most)); err != nil {
 			j.forget()
 			return nil, from, fmt.Errorf("journal %s: segment %d at byte %d: %w", j.dir, number, to.Offset, err)
 		}
@@ -433,52 +421,65 @@ func (j *Journal) Read(ctx context.Context, from Position, most int) (entries []
 	}
 }
 
-// parse reads entries of a segment, from a place to at most end. It returns where they end.
-func (j *Journal) parse(number, at, end, most int64) ([][]byte, int64, error) {
-	if j.readFile == nil || j.reading != number {
-		j.forget()
-		f, err := os.Open(j.segment(number))
-		if err != nil {
-			return nil, at, err
-		}
-		j.readFile, j.reading = f, number
+// visit opens the segment that the reader reads.
+func (j *Journal) visit(number int64) error {
+	if j.readFile != nil && j.reading == number {
+		return nil
 	}
+	j.forget()
+	f, err := os.Open(j.segment(number))
+	if err != nil {
+		return err
+	}
+	j.readFile, j.reading = f, number
+	return nil
+}
+
+// parse reads whole entries of a segment, from a place to at most end: at least one, and
+// about most bytes. It returns where they end, also before an entry that is not whole,
+// which is an error if it is the first.
+func (j *Journal) parse(f io.ReaderAt, number, at, end, most int64) ([][]byte, int64, error) {
 	for size := min(end-at, max(most, frameSize)); ; {
 		if int64(cap(j.read)) < size {
 			j.read = make([]byte, size)
 		}
 		block := j.read[:size]
-		if _, err := j.readFile.ReadAt(block, at); err != nil {
+		if _, err := f.ReadAt(block, at); err != nil {
 			return nil, at, err
 		}
 		j.entries = j.entries[:0]
 		for {
 			n, err := entryLength(block, end-at)
-			if err != nil {
+			if err == nil && n <= int64(len(block)) && n > 0 && checksum(number, block[frameSize:n]) != binary.LittleEndian.Uint32(block[4:]) {
+				err = errEntry
+			}
+			switch {
+			case len(j.entries) > 0 && (err != nil || n == 0 || n > int64(len(block))):
+				return j.entries, at, nil
+			case err != nil:
 				return nil, at, err
 			}
-			if n == 0 || n > int64(len(block)) {
-				if len(j.entries) > 0 {
-					return j.entries, at, nil
-				}
+			if n > int64(len(block)) {
 				size = n // the first entry alone
 				break
 			}
-			entry := block[frameSize:n:n]
-			if checksum(number, entry) != binary.LittleEndian.Uint32(block[4:]) {
-				return nil, at, errEntry
-			}
-			j.entries = append(j.entries, entry)
+			j.entries = append(j.entries, block[frameSize:n:n])
 			block, at = block[n:], at+n
 		}
 	}
 }
 
+// errEntry says that an entry is not whole.
+var errEntry = errors.New("not a whole entry")
+
 // entryLength returns the length, with its frame, of the entry at the beginning of a block,
-// which may go beyond the block but not over most bytes; 0 if the block has not even its
-// frame.
+// which may go beyond the block but not over most bytes; 0 if only the beginning of its
+// frame is in the block.
 func entryLength(block []byte, most int64) (int64, error) {
-	if len(block) < frameSize {
+	switch {
+	case most < frameSize:
+		return 0, errEntry
+	case len(block) < frameSize:
 		return 0, nil
 	}
 	n := int64(binary.LittleEndian.Uint32(block))
@@ -607,29 +608,6 @@ func readHeader(r io.Reader, number int64) bool {
 	var header [headerSize]byte
 	_, err := io.ReadFull(r, header[:])
 	return err == nil && string(header[:len(magic)]) == magic && binary.LittleEndian.Uint64(header[len(magic):]) == uint64(number)
-}
-
-// errEntry says that an entry is not whole.
-var errEntry = errors.New("not a whole entry")
-
-// readEntry reads an entry, which takes at most most bytes with its frame.
-func readEntry(r io.Reader, segment int64, buffer []byte, most int64) ([]byte, error) {
-	var frame [frameSize]byte
-	if _, err := io.ReadFull(r, frame[:]); err != nil {
-		return nil, err
-	}
-	n := int64(binary.LittleEndian.Uint32(frame[:]))
-	if n == 0 || n > maxEntry || n > most-frameSize {
-		return nil, errEntry
-	}
-	entry := append(buffer[:0], make([]byte, n)...)
-	if _, err := io.ReadFull(r, entry); err != nil {
-		return nil, err
-	}
-	if checksum(segment, entry) != binary.LittleEndian.Uint32(frame[4:]) {
-		return nil, errEntry
-	}
-	return entry, nil
 }
 
 // syncDir makes the names in a folder last.

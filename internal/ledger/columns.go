@@ -152,14 +152,18 @@ func restOf(a *record.Attempt) []byte {
 	return text
 }
 
-// stored is a row of the table attempts.
+// stored is a row of the table attempts, with the content that belongs to it.
 type stored struct {
 	id           int64
 	attempt      record.Attempt
 	block, place sql.NullInt64
+	content      []byte // compressed; nil: none is stored
 }
 
-// scan reads a row of id and columnNames.
+// selectAttempts begins a query whose rows scan reads.
+var selectAttempts = "SELECT id, " + columnNames + ", data FROM attempts LEFT JOIN contents ON attempt = id "
+
+// scan reads a row of a query that begins with selectAttempts.
 func scan(rows *sql.Rows) (*stored, error) {
 	s := &stored{}
 	var more sql.NullString
@@ -167,7 +171,7 @@ func scan(rows *sql.Rows) (*stored, error) {
 	for i := range columns {
 		at = append(at, columns[i].at(&s.attempt))
 	}
-	if err := rows.Scan(append(at, &more, &s.block, &s.place)...); err != nil {
+	if err := rows.Scan(append(at, &more, &s.block, &s.place, &s.content)...); err != nil {
 		return nil, err
 	}
 	if more.Valid {

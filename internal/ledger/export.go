@@ -10,6 +10,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -102,7 +103,7 @@ func WriteCSV(w io.Writer, attempts iter.Seq2[*record.Attempt, error]) (n int, e
 		if pico == nil {
 			return ""
 		}
-		return amountOf(0, *pico).String()
+		return string(carrot.USD(*pico).AppendJSON(nil))
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	decimal := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

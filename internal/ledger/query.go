@@ -101,11 +101,12 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 
 // Request returns the attempts of a request, in order, with their decisions.
 func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT id, "+columnNames+" FROM attempts WHERE request = ? ORDER BY number, id", id)
+	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", id)
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", id, err)
 	}
-	return s.collect(ctx, rows)
+	list, _, err := s.page(ctx, rows)
+	return list, err
 }
 
 // pageRows is how many attempts are read at a time.
@@ -123,13 +124,13 @@ func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt
 			to = r.To.UnixNano()
 		}
 		for last := int64(0); ; {
-			rows, err := s.db.QueryContext(ctx, "SELECT id, "+columnNames+" FROM attempts WHERE id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
+			rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
 			if err != nil {
 				yield(nil, fmt.Errorf("read attempts: %w", err))
 				return
 			}
-			page, ids, err := s.page(ctx, rows)
-			if err != nil {
+			var page []*record.Attempt
+			if page, last, err = s.page(ctx, rows); err != nil {
 				yield(nil, fmt.Errorf("read attempts: %w", err))
 				return
 			}
@@ -141,30 +142,24 @@ func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt
 			if len(page) < pageRows {
 				return
 			}
-			last = ids[len(ids)-1]
 		}
 	}
 }
 
-// collect reads all rows.
-func (s *Store) collect(ctx context.Context, rows *sql.Rows) ([]*record.Attempt, error) {
-	list, _, err := s.page(ctx, rows)
-	return list, err
-}
-
-// page reads rows, and adds decisions and contents to them.
-func (s *Store) page(ctx context.Context, rows *sql.Rows) (list []*record.Attempt, ids []int64, err error) {
+// page reads the rows of a query that begins with selectAttempts, and returns the attempts
+// with their decisions and contents, and the id of the last one.
+func (s *Store) page(ctx context.Context, rows *sql.Rows) (list []*record.Attempt, last int64, err error) {
 	defer rows.Close()
 	var page []*stored
 	for rows.Next() {
 		one, err := scan(rows)
 		if err != nil {
-			return nil, nil, err
+			return nil, 0, err
 		}
 		page = append(page, one)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
 	var block int64
 	var lines [][]byte
@@ -172,21 +167,21 @@ func (s *Store) page(ctx context.Context, rows *sql.Rows) (list []*record.Attemp
 		if one.block.Valid && (one.block.Int64 != block || lines == nil) {
 			block = one.block.Int64
 			if lines, err = s.block(ctx, block); err != nil {
-				return nil, nil, err
+				return nil, 0, err
 			}
 		}
 		if one.block.Valid && int(one.place.Int64) < len(lines) {
 			one.attempt.Decision = &carrot.Decision{}
 			if err := json.Unmarshal(lines[one.place.Int64], one.attempt.Decision); err != nil {
-				return nil, nil, fmt.Errorf("decision of attempt %d: %w", one.id, err)
+				return nil, 0, fmt.Errorf("decision of attempt %d: %w", one.id, err)
 			}
 		}
-		if err := s.content(ctx, one); err != nil {
-			return nil, nil, err
+		if err := s.readContent(one); err != nil {
+			return nil, 0, err
 		}
-		list, ids = append(list, &one.attempt), append(ids, one.id)
+		list, last = append(list, &one.attempt), one.id
 	}
-	return list, ids, nil
+	return list, last, nil
 }
 
 // block returns the lines of a block of decisions, none if it is pruned.
@@ -199,26 +194,22 @@ func (s *Store) block(ctx context.Context, id int64) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.unzp.DecodeAll(data, nil)
+	text, err := s.unzip.DecodeAll(data, nil)
 	if err != nil {
 		return nil, fmt.Errorf("block %d of decisions: %w", id, err)
 	}
 	return bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")), nil
 }
 
-// content adds what was said, if it is stored.
-func (s *Store) content(ctx context.Context, one *stored) error {
-	var data []byte
-	err := s.db.QueryRowContext(ctx, "SELECT data FROM contents WHERE attempt = ?", one.id).Scan(&data)
-	if errors.Is(err, sql.ErrNoRows) {
+// readContent sets what was said, if it is stored.
+func (s *Store) readContent(one *stored) error {
+	if one.content == nil {
 		return nil
 	}
-	if err == nil {
-		data, err = s.unzp.DecodeAll(data, nil)
-	}
+	text, err := s.unzip.DecodeAll(one.content, nil)
 	var c content
 	if err == nil {
-		err = json.Unmarshal(data, &c)
+		err = json.Unmarshal(text, &c)
 	}
 	if err != nil {
 		return fmt.Errorf("content of attempt %d: %w", one.id, err)

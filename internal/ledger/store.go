@@ -24,10 +24,10 @@ import (
 
 // Store is a database of attempts. Its methods are safe for concurrent use.
 type Store struct {
-	path string
-	db   *sql.DB
-	zip  *zstd.Encoder
-	unzp *zstd.Decoder
+	path  string
+	db    *sql.DB
+	zip   *zstd.Encoder
+	unzip *zstd.Decoder
 
 	writing       sync.Mutex
 	lines, zipped []byte // reused
@@ -84,7 +84,7 @@ func MakeStore(ctx context.Context, dsn string) (_ *Store, err error) {
 	if s.zip, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true)); err != nil {
 		return nil, err
 	}
-	if s.unzp, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
+	if s.unzip, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
 		return nil, err
 	}
 	return s, s.migrate(ctx)
@@ -93,16 +93,9 @@ func MakeStore(ctx context.Context, dsn string) (_ *Store, err error) {
 // maxBlock is the longest block of decisions, or content, in bytes.
 const maxBlock = 1 << 30
 
-// migrate brings the schema up to date.
+// migrate brings the schema up to date. A schema of a newer release stays as it is; it says
+// itself whether this one may use it.
 func (s *Store) migrate(ctx context.Context) error {
-	var needs int
-	err := s.db.QueryRowContext(ctx, "SELECT version FROM compatible").Scan(&needs)
-	if err != nil && !strings.Contains(err.Error(), "no such table") {
-		return err
-	}
-	if needs > schemaVersion {
-		return fmt.Errorf("it was written by a newer release: its schema needs version %d, and this release knows %d; use the newer one", needs, schemaVersion)
-	}
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -111,22 +104,39 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v, err := p.GetDBVersion(ctx); err == nil && v > schemaVersion {
-		return nil // of the next release, which says that this one may use it
+	version, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
 	}
-	_, err = p.Up(ctx)
-	return err
+	if version <= schemaVersion {
+		_, err := p.Up(ctx)
+		return err
+	}
+	var needs int64
+	if err := s.db.QueryRowContext(ctx, "SELECT version FROM compatible").Scan(&needs); err != nil {
+		return err
+	}
+	if needs > schemaVersion {
+		return fmt.Errorf("it was written by a newer release: its schema needs version %d, and this release knows %d; use the newer one", needs, schemaVersion)
+	}
+	return nil
 }
 
 // Close closes the store.
 func (s *Store) Close() error {
-	s.unzp.Close()
+	s.unzip.Close()
 	return s.db.Close()
 }
 
 // position returns up to where a journal is in the store.
-func (s *Store) position(ctx context.Context, id string) (p journal.Position, err error) {
-	err = s.db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
+func (s *Store) position(ctx context.Context, id string) (journal.Position, error) {
+	return positionIn(ctx, s.db, id)
+}
+
+func positionIn(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, id string) (p journal.Position, err error) {
+	err = db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -213,9 +223,8 @@ var errMoved = errors.New("the store does not stand where this journal does: its
 
 // advance moves the position of a journal.
 func advance(ctx context.Context, tx *sql.Tx, id string, from, to journal.Position) error {
-	var was journal.Position
-	err := tx.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&was.Segment, &was.Offset)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	was, err := positionIn(ctx, tx, id)
+	if err != nil {
 		return err
 	}
 	if was != from {
