@@ -46,17 +46,23 @@ func TestInterruptedInput(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: a second signal ends a server that still waits for a client.
-func TestSecondSignal(t *testing.T) {
-	program, err := os.Executable()
+// program returns the path of the command carrot, which runs in a process of its own.
+func program(t *testing.T) string {
+	t.Helper()
+	test, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	carrot := filepath.Join(t.TempDir(), "carrot") // the name that TestMain knows
-	if err := os.Symlink(program, carrot); err != nil {
+	if err := os.Symlink(test, carrot); err != nil {
 		t.Skip(err)
 	}
-	server := exec.Command(carrot, "serve", "--demo", "--listen", "127.0.0.1:0")
+	return carrot
+}
+
+// TestSecondSignal: a second signal ends a server that still waits for a client.
+func TestSecondSignal(t *testing.T) {
+	server := exec.Command(program(t), "serve", "--demo", "--listen", "127.0.0.1:0")
 	out, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -13,9 +13,7 @@ def text_of(message):
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-async def conversation(name, streamed, **more):
-    secrets = checks.Secrets()
-
+def secret_tool(secrets):
     @beta_tool
     def secret(which: str) -> str:
         """Returns the secret of that name.
@@ -25,12 +23,17 @@ async def conversation(name, streamed, **more):
         """
         return secrets.give(which)
 
+    return secret
+
+
+async def conversation(name, streamed, **more):
+    secrets = checks.Secrets()
     messages = []
 
     async def ask(text, turn):
         messages.append({"role": "user", "content": text})
         runner = client.beta.messages.tool_runner(
-            model=model, max_tokens=9000, system="Be brief.", tools=[secret], messages=list(messages), stream=streamed, **more)
+            model=model, max_tokens=9000, system="Be brief.", tools=[secret_tool(secrets)], messages=list(messages), stream=streamed, **more)
         for message in runner:
             if streamed:
                 said = "".join(message.text_stream)
@@ -48,16 +51,7 @@ async def thread(name, streamed):
     """One thread for the whole conversation."""
     secrets = checks.Secrets()
 
-    @beta_tool
-    def secret(which: str) -> str:
-        """Returns the secret of that name.
-
-        Args:
-            which: the name
-        """
-        return secrets.give(which)
-
-    kept = client.beta.messages.thread(model=model, max_tokens=1000, system="Be brief.", tools=[secret])
+    kept = client.beta.messages.thread(model=model, max_tokens=1000, system="Be brief.", tools=[secret_tool(secrets)])
 
     async def ask(text, turn):
         kept.append({"role": "user", "content": text})

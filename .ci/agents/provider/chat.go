@@ -106,6 +106,16 @@ func (c *chatCheck) tools(o object) {
 	c.must(!has(o, "tools") || len(list(o, "tools")) > 0, "tools", "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array instead.")
 	c.must(n > 0 || !has(o, "tool_choice"), "tool_choice", "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.")
 	c.must(n > 0 || !has(o, "parallel_tool_calls"), "parallel_tool_calls", "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified.")
+	c.toolChoice(o, func(choice object) string {
+		kind := str(choice, "type")
+		c.must(kind == "function" || kind == "custom" || kind == "allowed_tools", "tool_choice", "Invalid value for 'tool_choice'.")
+		return str(get(choice, kind), "name")
+	})
+}
+
+// toolChoice checks which tool must be called. name returns the name in a choice that is
+// an object.
+func (c *chatCheck) toolChoice(o object, name func(choice object) string) {
 	switch choice := o["tool_choice"].(type) {
 	case string:
 		c.oneOf(o, "tool_choice", "tool_choice", "none auto required")
@@ -113,9 +123,7 @@ func (c *chatCheck) tools(o object) {
 			c.choice(c.t, "*")
 		}
 	case object:
-		kind := str(choice, "type")
-		c.must(kind == "function" || kind == "custom" || kind == "allowed_tools", "tool_choice", "Invalid value for 'tool_choice'.")
-		c.choice(c.t, str(get(choice, kind), "name"))
+		c.choice(c.t, name(choice))
 	}
 }
 

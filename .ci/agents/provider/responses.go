@@ -89,15 +89,7 @@ func (c *responsesCheck) tools(o object) {
 	for i, v := range list(o, "tools") {
 		c.tool(asObject(v), index("tools", i), "")
 	}
-	switch choice := o["tool_choice"].(type) {
-	case string:
-		c.oneOf(o, "tool_choice", "tool_choice", "none auto required")
-		if choice == "required" {
-			c.choice(c.t, "*")
-		}
-	case object:
-		c.choice(c.t, str(choice, "name"))
-	}
+	c.toolChoice(o, func(choice object) string { return str(choice, "name") })
 }
 
 func (c *responsesCheck) tool(d object, at, namespace string) {
