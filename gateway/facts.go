@@ -129,8 +129,8 @@ func begins(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(begin string) bool { return strings.HasPrefix(name, begin) })
 }
 
-// vendorFacts returns what a vendor says of a model. A catalogue of models, if there is
-// one, belongs here.
+// vendorFacts returns what a vendor says of a model by the beginning of its name. Where the
+// catalogue of models knows more of this very model, that holds.
 func vendorFacts(name string) wire.Facts {
 	name = vendorName(name)
 	for end := len(name); end > 0; end = strings.LastIndexAny(name[:end], "-@:") {
