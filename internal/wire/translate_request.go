@@ -292,7 +292,7 @@ func (p *prompt) known(v gjson.Result, field string, known ...string) error {
 // left out.
 func (p *prompt) others(v gjson.Result, field string, known []string, effective func(gjson.Result) bool) {
 	v.ForEach(func(key, value gjson.Result) bool {
-		if effective(value) && !slices.Contains(known, key.Str) {
+		if !slices.Contains(known, key.Str) && effective(value) {
 			p.drop(field + "." + fieldName(key.Str))
 		}
 		return true
