@@ -35,6 +35,10 @@ type ClientLimits struct {
 	// Policies are the policies and embedding models that the client may use.
 	// Empty: all of them, and all models by name.
 	Policies []string
+	// Rates are how much the client may ask for at a time.
+	Rates RateConfig
+	// Budgets are what the client may spend, beside the budgets of the configuration.
+	Budgets []BudgetConfig
 }
 
 // restricted reports whether a client may use only the policies of its limits. A nil

@@ -37,6 +37,8 @@ type Config struct {
 	// Clients are the clients that may send requests, each with a key. Default:
 	// none; everyone who can reach the address may send requests.
 	Clients []ClientConfig `yaml:"clients"`
+	// Budgets are what may be spent. Default: none.
+	Budgets []BudgetConfig `yaml:"budgets"`
 	// Origins are the origins of web pages that may call the gateway from a
 	// browser, as in https://app.example. Keys that such a page holds can be seen
 	// by whoever opens it. Default: none; requests of web pages are refused.
@@ -87,10 +89,14 @@ type File struct {
 	Prices string `yaml:"prices" expand:"env"`
 	// Record says where attempts are recorded.
 	Record RecordConfig `yaml:"record"`
-	// Store is the file of a database (SQLite) that keeps every attempt for
-	// carrot ledger. It is made if it does not exist, and a folder beside it, whose
-	// name ends in .journal. Default: none.
+	// Store is the database that keeps every attempt for carrot ledger: the file of
+	// one of SQLite, which is made if it does not exist, or the address of one of
+	// PostgreSQL, postgres://…, which several gateways may share. Default: none.
 	Store string `yaml:"store" expand:"env"`
+	// Journal is the folder in which attempts wait for the store, on a local disk.
+	// Every gateway needs its own. Default: beside the store's file, with .journal at
+	// the end of its name, or carrot.journal for PostgreSQL.
+	Journal string `yaml:"journal" expand:"env"`
 
 	Config `yaml:",inline"`
 
@@ -357,6 +363,44 @@ type ClientConfig struct {
 	// Labels are written to the records of the client's requests, such as
 	// {team: search}. Default: none.
 	Labels map[string]string `yaml:"labels"`
+	// Rates are how much the client may ask for at a time.
+	Rates RateConfig `yaml:"rates"`
+}
+
+// RateConfig limits how much a client asks for at a time. Requests over a limit are
+// answered with status 429.
+type RateConfig struct {
+	// Requests is the most requests in a minute. Default: any number.
+	Requests int `yaml:"requests_per_minute" json:"requests_per_minute,omitempty"`
+	// Tokens is the most tokens in a minute, of input and output together. Requests
+	// count with the tokens that they are expected to take until they have taken them.
+	// Default: any number.
+	Tokens int `yaml:"tokens_per_minute" json:"tokens_per_minute,omitempty"`
+	// Concurrent is the most requests that are served at once. Default: any number.
+	Concurrent int `yaml:"concurrent_requests" json:"concurrent_requests,omitempty"`
+}
+
+// BudgetConfig is an amount that may be spent in each day, week or month. Budgets need a
+// store.
+type BudgetConfig struct {
+	// Name is the name of the budget in answers, headers and the store. Default: what
+	// it is for and how often, such as client-search-month.
+	Name string `yaml:"name" json:"name,omitempty"`
+	// Client is the client whose requests it is for. Default: all of them.
+	Client string `yaml:"client" json:"client,omitempty"`
+	// Label is the label whose requests it is for, as in team=search. Default: all of
+	// them.
+	Label string `yaml:"label" json:"label,omitempty"`
+	// USD is the amount in USD, up to 1000000. Required.
+	USD float64 `yaml:"usd" json:"usd"`
+	// Per is how often it begins anew: day, week (on Monday) or month. Required.
+	Per string `yaml:"per" json:"per"`
+	// TimeZone says when a day begins, as in Europe/Berlin. Default: UTC.
+	TimeZone string `yaml:"time_zone" json:"time_zone,omitempty"`
+	// Soft is true if more may be spent, which is said to the webhook and in the
+	// metrics. Default false; requests that would pass the budget are answered with
+	// status 402.
+	Soft bool `yaml:"soft" json:"soft,omitempty"`
 }
 
 // TextConfig says how much of a conversation is embedded in addition to the latest user

@@ -76,8 +76,11 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	f.checkAddresses(p)
 	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
 	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
-	if strings.Contains(f.Store, "://") {
-		p.Add("store", "want the path of a file, such as carrot.db")
+	if strings.Contains(f.Store, "://") && !isPostgres(f.Store) {
+		p.Add("store", "want the path of a file, such as carrot.db, or the address of a database of PostgreSQL, postgres://…")
+	}
+	if f.Store == "" && f.Journal != "" {
+		p.Add("journal", "there is no store: set it, or leave this out")
 	}
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.Log.Level) {
 		p.Add("log.level", "no level %q: %s", f.Log.Level, spelling.Suggest(f.Log.Level, levels))
@@ -90,7 +93,17 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 
 // resolvePaths makes relative paths relative to a folder.
 func (f *File) resolvePaths(dir string) {
-	paths := []*string{&f.Router, &f.Prices, &f.Record.Path, &f.Store}
+	switch {
+	case f.Journal != "" || f.Store == "":
+	case isPostgres(f.Store):
+		f.Journal = "carrot.journal"
+	default:
+		f.Journal = f.Store + ".journal"
+	}
+	paths := []*string{&f.Router, &f.Prices, &f.Record.Path, &f.Journal}
+	if !isPostgres(f.Store) {
+		paths = append(paths, &f.Store)
+	}
 	for i := range f.Clients {
 		paths = append(paths, &f.Clients[i].KeyFile)
 	}
@@ -99,6 +112,11 @@ func (f *File) resolvePaths(dir string) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+}
+
+// isPostgres reports whether a store is a database of PostgreSQL, and not a file.
+func isPostgres(store string) bool {
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
 }
 
 // SetListen replaces the address for clients. It returns an error if a file with this
@@ -127,6 +145,7 @@ func (f *File) Restart(bound *File) ([]string, error) {
 		{"admin_listen", f.AdminListen != bound.AdminListen},
 		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
 		{"store", f.Store != bound.Store},
+		{"journal", f.Journal != bound.Journal},
 	}), nil
 }
 

@@ -51,7 +51,8 @@ var rules = map[string]rule{
 	"internal/wire":        {[]string{"", "internal/appendjson", gjson}, "formats are bytes: they know no network, no routing and no prices"},
 	"record":               {[]string{"internal/phrase", "", "internal/appendjson"}, "a record is shared by programs that make attempts, keep them and learn from them: it knows none of them"},
 	"internal/journal":     {[]string{"golang.org/x/sys"}, "a queue on a disk does not know what its entries are"},
-	"internal/ledger":      {[]string{"", "internal/journal", "record", "github.com/klauspost/compress", "github.com/pressly/goose", parquet, "modernc.org/sqlite"}, "what was spent can be looked up without the gateway that spent it"},
+	"internal/database":    {[]string{"github.com/jackc/pgx", "github.com/pressly/goose", "modernc.org/sqlite"}, "how a database is opened does not depend on what is kept in it"},
+	"internal/ledger":      {[]string{"", "internal/database", "internal/journal", "record", "github.com/klauspost/compress", parquet}, "what was spent can be looked up without the gateway that spent it"},
 	"internal/spelling":    {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":  {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
 	"internal/provider":    {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
@@ -79,7 +80,7 @@ var rules = map[string]rule{
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/exampledata", "internal/importer", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/database", "internal/exampledata", "internal/importer", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/record"
@@ -42,12 +43,12 @@ Example:
 
 // storeFlags say which store a command is about.
 type storeFlags struct {
-	Store string `required:"" placeholder:"FILE" help:"Store of the gateway: store: in its configuration."`
+	Store string `required:"" placeholder:"DSN" env:"CARROT_STORE" help:"Store of the gateway: store: in its configuration."`
 }
 
 func (f *storeFlags) open(ctx context.Context) (*ledger.Store, error) {
 	s, err := ledger.OpenStore(ctx, f.Store)
-	if errors.Is(err, ledger.ErrNoStore) {
+	if errors.Is(err, database.ErrNone) {
 		return nil, hinted{err, "name the file after store: in the gateway's configuration; the gateway makes it when it starts"}
 	}
 	return s, err

@@ -201,9 +201,9 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		options.Recorder, s.reopen = file, file.Reopen
 	}
 	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Log: s.log})
+		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
 		if openErr != nil {
-			return hinted{openErr, "choose another file with store:, or leave it out"}
+			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
 		}
 		defer func() { err = errors.Join(err, kept.Close()) }()
 		registry.MustRegister(ledgerMetrics(kept)...)
@@ -369,7 +369,7 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	config.Store = filepath.Join(folder, "carrot.db")
+	config.Store, config.Journal = filepath.Join(folder, "carrot.db"), filepath.Join(folder, "carrot.journal")
 	return s.run(ctx, t.err, config, source, func(address string) {
 		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", address, "STORE", config.Store).Replace(demoHelp))
 	})

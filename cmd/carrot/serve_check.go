@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/phrase"
 )
 
@@ -91,17 +91,19 @@ func checkRecord(path string, rotated bool) error {
 
 // checkStore returns an error if a store cannot be opened, or made where there is none.
 func checkStore(path string) error {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
-		return err
+	if !database.IsPostgres(path) {
+		if err := checkFolder(filepath.Dir(path)); err != nil {
+			return err
+		}
 	}
-	s, err := ledger.OpenStore(context.Background(), path)
-	if errors.Is(err, ledger.ErrNoStore) {
+	db, err := database.Open(context.Background(), path)
+	if errors.Is(err, database.ErrNone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	return db.Close()
 }
 
 // checkFolder returns an error if no file can be made in a folder.

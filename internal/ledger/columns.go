@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -120,19 +121,23 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 				v = append(v, int64(*at.cost))
 			}
 		case *string:
-			v = append(v, *at)
+			v = append(v, database.Text(*at))
 		case *int:
 			v = append(v, int64(*at))
 		case *bool:
-			v = append(v, *at)
+			n := int64(0)
+			if *at {
+				n = 1
+			}
+			v = append(v, n)
 		case *float64:
 			v = append(v, *at)
 		case *time.Duration:
 			v = append(v, int64(*at))
 		case *record.Outcome:
-			v = append(v, string(*at))
+			v = append(v, database.Text(string(*at)))
 		case *record.Reason:
-			v = append(v, string(*at))
+			v = append(v, database.Text(string(*at)))
 		default:
 			return nil, fmt.Errorf("column %s: a %T", columns[i].name, at)
 		}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/journal"
 	"github.com/carrot-router/carrot/record"
 )
@@ -16,6 +18,7 @@ import (
 // Options change how a ledger works. The zero value has the defaults.
 type Options struct {
 	Journal journal.Options
+	Folder  string       // of the journal; default: beside the store's file, with .journal at the end of its name
 	Log     *slog.Logger // default: none
 }
 
@@ -36,15 +39,18 @@ type Ledger struct {
 // buffers are reused to encode entries.
 type buffers struct{ entry, text []byte }
 
-// Open opens the ledger of a gateway, or begins one. Its journal is in a folder beside
-// the store, whose name ends in .journal. Attempts that an earlier process has left there
-// are written to the store first.
+// Open opens the ledger of a gateway, or begins one. Attempts that an earlier process has
+// left in the journal are written to the store first. Every process needs a journal of its
+// own.
 func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
+	if o.Folder == "" && database.IsPostgres(dsn) {
+		return nil, errors.New("a store of PostgreSQL needs a folder for the journal")
+	}
 	store, err := MakeStore(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
-	j, err := journal.Open(dsn+".journal", o.Journal)
+	j, err := journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -263,11 +264,6 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 // Prune deletes what is older than a time: decisions and contents, and with attempts also
 // the attempts. Daily sums stay. It returns how many rows it deleted.
 func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (deleted int64, err error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer tx.Rollback()
 	at := before.UnixNano()
 	statements := []string{
 		"DELETE FROM decisions WHERE time < ?",
@@ -276,38 +272,27 @@ func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (del
 	if attempts {
 		statements = append(statements, "DELETE FROM attempts WHERE time < ?")
 	}
-	for _, statement := range statements {
-		result, err := tx.ExecContext(ctx, statement, at)
-		if err != nil {
-			return 0, fmt.Errorf("prune: %w", err)
+	err = s.db.Do(ctx, func(tx *database.Tx) error {
+		for _, statement := range statements {
+			result, err := tx.ExecContext(ctx, statement, at)
+			if err != nil {
+				return fmt.Errorf("prune: %w", err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			deleted += n
 		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return 0, err
-		}
-		deleted += n
-	}
-	return deleted, tx.Commit()
+		return nil
+	})
+	return deleted, err
 }
 
 // Check looks for damage: in the file, between attempts and daily sums of the days on which
 // attempts are stored, and in decisions that cannot be read. It returns what it found.
 func (s *Store) Check(ctx context.Context) (faults []string, err error) {
-	rows, err := s.db.QueryContext(ctx, "PRAGMA integrity_check")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
-		if text != "ok" {
-			faults = append(faults, "the file: "+text)
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(faults) > 0 {
+	if faults, err = s.db.Integrity(ctx); err != nil || len(faults) > 0 {
 		return faults, err
 	}
 	sums := map[dayKey]*daySums{}
@@ -330,7 +315,7 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	if first == "" {
 		return faults, nil
 	}
-	daily, err := s.db.QueryContext(ctx, "SELECT * FROM daily WHERE day > ?", first) // of the first day, some attempts may be pruned
+	daily, err := s.db.QueryContext(ctx, "SELECT "+dayColumns+" FROM daily WHERE day > ?", first) // of the first day, some attempts may be pruned
 	if err != nil {
 		return nil, err
 	}

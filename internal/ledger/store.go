@@ -1,31 +1,26 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/journal"
 	"github.com/carrot-router/carrot/record"
 )
 
 // Store is a database of attempts. Its methods are safe for concurrent use.
 type Store struct {
-	path  string
-	db    *sql.DB
+	db    *database.DB
 	zip   *zstd.Encoder
 	unzip *zstd.Decoder
 
@@ -33,94 +28,39 @@ type Store struct {
 	lines, zipped []byte // reused
 }
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// schemaVersion is the number of the last migration.
-const schemaVersion = 1
-
-// ErrNoStore says that a store does not exist.
-var ErrNoStore = errors.New("there is no store")
-
-// OpenStore opens a store that exists. A DSN is the path of a file of SQLite.
+// OpenStore opens a store that exists. A DSN is the path of a file of SQLite, or the
+// address of a database of PostgreSQL.
 func OpenStore(ctx context.Context, dsn string) (*Store, error) {
-	if _, err := os.Stat(dsn); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open store %s: %w", dsn, ErrNoStore)
+	db, err := database.Open(ctx, dsn)
+	if err != nil {
+		return nil, err
 	}
-	return MakeStore(ctx, dsn)
+	return NewStore(db)
 }
 
 // MakeStore opens a store, or makes one.
-func MakeStore(ctx context.Context, dsn string) (_ *Store, err error) {
-	s := &Store{path: dsn}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open store %s: %w", dsn, err)
-			if s.db != nil {
-				s.db.Close()
-			}
-		}
-	}()
-	if strings.Contains(dsn, "://") {
-		return nil, errors.New("want the path of a file")
-	}
-	path, err := filepath.Abs(dsn)
+func MakeStore(ctx context.Context, dsn string) (*Store, error) {
+	db, err := database.Make(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
-	// Nobody but the owner may read what was spent, and perhaps said.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	options := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(5000)", "foreign_keys(1)", "wal_autocheckpoint(4000)"}, "_txlock": {"immediate"}}
-	if s.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()); err != nil {
-		return nil, err
-	}
-	s.db.SetMaxOpenConns(4)
+	return NewStore(db)
+}
+
+// NewStore returns the store of a database, which is closed with it.
+func NewStore(db *database.DB) (s *Store, err error) {
+	s = &Store{db: db}
 	if s.zip, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
 	if s.unzip, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
-	return s, s.migrate(ctx)
+	return s, nil
 }
 
 // maxBlock is the longest block of decisions, or content, in bytes.
 const maxBlock = 1 << 30
-
-// migrate brings the schema up to date. A schema of a newer release stays as it is; it says
-// itself whether this one may use it.
-func (s *Store) migrate(ctx context.Context) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.db, dir)
-	if err != nil {
-		return err
-	}
-	version, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if version <= schemaVersion {
-		_, err := p.Up(ctx)
-		return err
-	}
-	var needs int64
-	if err := s.db.QueryRowContext(ctx, "SELECT version FROM compatible").Scan(&needs); err != nil {
-		return err
-	}
-	if needs > schemaVersion {
-		return fmt.Errorf("it was written by a newer release: its schema needs version %d, and this release knows %d; use the newer one", needs, schemaVersion)
-	}
-	return nil
-}
 
 // Close closes the store.
 func (s *Store) Close() error {
@@ -133,9 +73,7 @@ func (s *Store) position(ctx context.Context, id string) (journal.Position, erro
 	return positionIn(ctx, s.db, id)
 }
 
-func positionIn(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, id string) (p journal.Position, err error) {
+func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, err error) {
 	err = db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
@@ -148,71 +86,85 @@ func positionIn(ctx context.Context, db interface {
 func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tx.Rollback()
+	return s.db.Do(ctx, func(tx *database.Tx) error {
+		if id != "" {
+			if err := advance(ctx, tx, id, from, to); err != nil {
+				return err
+			}
 		}
-	}()
-	if id != "" {
-		if err := advance(ctx, tx, id, from, to); err != nil {
+		if err := s.writeAttempts(ctx, tx, entries); err != nil {
 			return err
 		}
-	}
+		return writeDays(ctx, tx, entries)
+	})
+}
+
+// insertRows is how many attempts are inserted with one statement.
+const insertRows = 32
+
+// insertAttempts returns the statement that inserts a number of attempts.
+func insertAttempts(rows int) string {
+	row := "(?" + strings.Repeat(", ?", strings.Count(columnNames, ",")) + ")"
+	return "INSERT INTO attempts (" + columnNames + ") VALUES " + row + strings.Repeat(", "+row, rows-1)
+}
+
+// writeAttempts writes attempts with their decisions and contents.
+func (s *Store) writeAttempts(ctx context.Context, tx *database.Tx, entries []*entry) error {
 	block, err := s.writeDecisions(ctx, tx, entries)
 	if err != nil {
 		return err
 	}
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO attempts ("+columnNames+") VALUES (?"+strings.Repeat(", ?", strings.Count(columnNames, ","))+")")
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
-	days := map[dayKey]*daySums{}
-	var v []any
 	place := int64(0)
-	for _, e := range entries {
-		a := &e.attempt
-		if v, err = values(v[:0], a); err != nil {
-			return err
+	next := func(v []any, e *entry) ([]any, error) {
+		if v, err = values(v, &e.attempt); err != nil {
+			return nil, err
 		}
 		if v = append(v, nil); len(e.rest) > 0 {
 			v[len(v)-1] = string(e.rest)
 		}
-		if len(e.decision) > 0 {
-			v = append(v, block, place)
-			place++
-		} else {
-			v = append(v, nil, nil)
+		if len(e.decision) == 0 {
+			return append(v, nil, nil), nil
 		}
-		result, err := insert.ExecContext(ctx, v...)
+		place++
+		return append(v, block, place-1), nil
+	}
+	many, err := tx.PrepareContext(ctx, insertAttempts(insertRows))
+	if err != nil {
+		return err
+	}
+	defer many.Close()
+	var v []any
+	for len(entries) > 0 {
+		n := 0 // attempts without content are inserted together
+		for n < min(len(entries), insertRows) && len(entries[n].content) == 0 {
+			n++
+		}
+		v = v[:0]
+		for _, e := range entries[:max(n, 1)] {
+			if v, err = next(v, e); err != nil {
+				return err
+			}
+		}
+		switch n {
+		case 0:
+			var row int64
+			if err := tx.QueryRowContext(ctx, insertAttempts(1)+" RETURNING id", v...).Scan(&row); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "INSERT INTO contents (attempt, data) VALUES (?, ?)", row, s.zip.EncodeAll(entries[0].content, nil)); err != nil {
+				return err
+			}
+		case insertRows:
+			_, err = many.ExecContext(ctx, v...)
+		default:
+			_, err = tx.ExecContext(ctx, insertAttempts(n), v...)
+		}
 		if err != nil {
 			return err
 		}
-		if len(e.content) > 0 {
-			row, err := result.LastInsertId()
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO contents (attempt, data) VALUES (?, ?)", row, s.zip.EncodeAll(e.content, nil)); err != nil {
-				return err
-			}
-		}
-		key := dayOf(a)
-		if days[key] == nil {
-			days[key] = &daySums{}
-		}
-		days[key].add(a)
+		entries = entries[max(n, 1):]
 	}
-	for key, sums := range days {
-		if err := sums.write(ctx, tx, key); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	return nil
 }
 
 // journalStart is the beginning of a journal.
@@ -222,7 +174,7 @@ var journalStart journal.Position
 var errMoved = errors.New("the store does not stand where this journal does: its folder was copied, or the store replaced")
 
 // advance moves the position of a journal.
-func advance(ctx context.Context, tx *sql.Tx, id string, from, to journal.Position) error {
+func advance(ctx context.Context, tx *database.Tx, id string, from, to journal.Position) error {
 	was, err := positionIn(ctx, tx, id)
 	if err != nil {
 		return err
@@ -236,7 +188,7 @@ func advance(ctx context.Context, tx *sql.Tx, id string, from, to journal.Positi
 }
 
 // writeDecisions writes the decisions of entries as one block, and returns its id.
-func (s *Store) writeDecisions(ctx context.Context, tx *sql.Tx, entries []*entry) (int64, error) {
+func (s *Store) writeDecisions(ctx context.Context, tx *database.Tx, entries []*entry) (int64, error) {
 	lines, rows, latest := s.lines[:0], 0, int64(0)
 	for _, e := range entries {
 		if len(e.decision) > 0 {
@@ -249,11 +201,29 @@ func (s *Store) writeDecisions(ctx context.Context, tx *sql.Tx, entries []*entry
 		return 0, nil
 	}
 	s.lines, s.zipped = lines, s.zip.EncodeAll(lines, s.zipped[:0])
-	result, err := tx.ExecContext(ctx, "INSERT INTO decisions (time, rows, data) VALUES (?, ?, ?)", latest, rows, s.zipped)
-	if err != nil {
-		return 0, err
+	var id int64
+	err := tx.QueryRowContext(ctx, "INSERT INTO decisions (time, rows, data) VALUES (?, ?, ?) RETURNING id", latest, rows, s.zipped).Scan(&id)
+	return id, err
+}
+
+// writeDays adds attempts to the sums of their days.
+func writeDays(ctx context.Context, tx *database.Tx, entries []*entry) error {
+	days := map[dayKey]*daySums{}
+	for _, e := range entries {
+		key := dayOf(&e.attempt)
+		if days[key] == nil {
+			days[key] = &daySums{}
+		}
+		days[key].add(&e.attempt)
 	}
-	return result.LastInsertId()
+	// In one order, so that processes that write at the same time wait for each other and
+	// do not lock each other out.
+	for _, key := range slices.SortedFunc(maps.Keys(days), dayKey.compare) {
+		if err := days[key].write(ctx, tx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dayKey is what daily sums are kept by.
@@ -290,11 +260,26 @@ func (d *daySums) add(a *record.Attempt) {
 	d.thought += int64(u.Reasoning)
 }
 
-func (d *daySums) write(ctx context.Context, tx *sql.Tx, k dayKey) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts, requests = requests + excluded.requests, unknown = unknown + excluded.unknown,
-		cost_micro = cost_micro + excluded.cost_micro + (cost_rest + excluded.cost_rest) / 1000000, cost_rest = (cost_rest + excluded.cost_rest) % 1000000,
-		input = input + excluded.input, cached = cached + excluded.cached, written = written + excluded.written, output = output + excluded.output, reasoning = reasoning + excluded.reasoning`,
-		k.day, k.client, k.policy, k.provider, k.model, k.outcome, d.attempts, d.requests, d.unknown, d.cost.micro, d.cost.rest, d.input, d.cached, d.written, d.output, d.thought)
+func (k dayKey) compare(l dayKey) int {
+	return cmp.Or(strings.Compare(k.day, l.day), strings.Compare(k.client, l.client), strings.Compare(k.policy, l.policy),
+		strings.Compare(k.provider, l.provider), strings.Compare(k.model, l.model), strings.Compare(k.outcome, l.outcome))
+}
+
+// dayColumns are the columns of the table daily.
+const dayColumns = "day, client, policy, provider, model, outcome, attempts, requests, unknown, cost_micro, cost_rest, input, cached, written, output, reasoning"
+
+// addDay adds to the sums of a day.
+var addDay = func() string {
+	add := func(name string) string { return name + " = daily." + name + " + excluded." + name }
+	return "INSERT INTO daily (" + dayColumns + ") VALUES (?" + strings.Repeat(", ?", strings.Count(dayColumns, ",")) + `)
+		ON CONFLICT (day, client, policy, provider, model, outcome) DO UPDATE SET
+		cost_micro = daily.cost_micro + excluded.cost_micro + (daily.cost_rest + excluded.cost_rest) / 1000000,
+		cost_rest = (daily.cost_rest + excluded.cost_rest) % 1000000, ` +
+		strings.Join([]string{add("attempts"), add("requests"), add("unknown"), add("input"), add("cached"), add("written"), add("output"), add("reasoning")}, ", ")
+}()
+
+func (d *daySums) write(ctx context.Context, tx *database.Tx, k dayKey) error {
+	_, err := tx.ExecContext(ctx, addDay, k.day, k.client, k.policy, k.provider, k.model, k.outcome,
+		d.attempts, d.requests, d.unknown, d.cost.micro, d.cost.rest, d.input, d.cached, d.written, d.output, d.thought)
 	return err
 }

@@ -1,5 +1,3 @@
--- +goose Up
-
 -- One row for each attempt. Times are nanoseconds since 1970 (UTC) and durations are
 -- nanoseconds; amounts are pico-dollars, NULL if unknown.
 CREATE TABLE attempts (
