@@ -126,6 +126,7 @@ providers: [{name: p, kind: openai}]
 models: [{name: m, provider: p, price: {input: 1, output: 1, above: [{tokens: 1}], tiers: {t: {input: 1}}}}]
 embeddings: [{name: e, provider: p}]
 clients: [{name: c, key: client-0123456789abcdef}]
+budgets: [{usd: 1, per: month}]
 `), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
