@@ -135,6 +135,14 @@ func (g *Gateway) checked(c *Config) (*Config, error) {
 	if g.clients != nil && len(c.Clients) > 0 {
 		p.Add("clients", "are listed, although Options.Clients finds them: omit the list")
 	}
+	if g.budgets == nil && len(c.Budgets) > 0 {
+		p.Add("budgets", "cannot be kept, because Options.Budgets is missing")
+	}
+	for i := range c.Clients {
+		if g.budgets == nil && c.Clients[i].Rates != (RateConfig{}) {
+			p.Add(strictyaml.Element("clients", i)+".rates", "cannot be kept, because Options.Budgets is missing")
+		}
+	}
 	return out, p.Err()
 }
 

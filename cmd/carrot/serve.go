@@ -94,6 +94,7 @@ type service struct {
 	warnings []string           // about its file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
+	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
@@ -200,12 +201,13 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
-		if openErr != nil {
-			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
-		}
-		defer func() { err = errors.Join(err, kept.Close()) }()
+	if s.books, err = openBooks(ctx, config, s.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.books.close()) }()
+	options.Budgets = s.books.budgets
+	registry.MustRegister(budgetMetrics(s.books.budgets)...)
+	if kept := s.books.ledger; kept != nil {
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
 	}
@@ -291,6 +293,9 @@ func (s *service) reload() error {
 		return err
 	}
 	more, err := s.gateway.Reload(&config.Config, source)
+	if err == nil {
+		err = s.books.budgets.Set(config.Budgets)
+	}
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err
