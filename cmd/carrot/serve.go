@@ -203,7 +203,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if config.Store != "" {
 		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
 		if openErr != nil {
-			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
+			return hinted{openErr, "store: and journal: in the configuration say where attempts are kept; without store:, none is"}
 		}
 		defer func() { err = errors.Join(err, kept.Close()) }()
 		registry.MustRegister(ledgerMetrics(kept)...)
@@ -264,7 +264,13 @@ func recordMetrics(file *record.JSONL) []prometheus.Collector {
 func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
 	return []prometheus.Collector{
 		rows("carrot_ledger_written_total", "Attempts written to the store.", kept.Written),
-		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written.", kept.Lost),
+		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written or the store refuses them.", kept.Lost),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_store_up", Help: "1 if the store works, 0 while it does not."}, func() float64 {
+			if kept.Up() {
+				return 1
+			}
+			return 0
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
 	}
 }

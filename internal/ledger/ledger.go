@@ -27,13 +27,15 @@ type Ledger struct {
 	store   *Store
 	journal *journal.Journal
 	log     *slog.Logger
+	reach   reach
 
 	scratch sync.Pool // of *buffers
 	lost    atomic.Int64
 	written atomic.Int64
 
 	cancel  context.CancelFunc
-	stopped chan struct{}
+	stopped chan struct{} // nothing is moved to the store any more
+	asking  sync.WaitGroup
 }
 
 // buffers are reused to encode entries.
@@ -51,6 +53,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	j, err := journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
+	if errors.Is(err, journal.ErrBusy) {
+		err = fmt.Errorf("%w: every gateway needs a journal of its own: set journal to another folder", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -58,8 +63,10 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	l.reach.log = l.log
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
+	l.asking.Go(func() { l.ask(work) })
 	go l.drain(work)
 	return l, nil
 }
@@ -68,7 +75,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 func (l *Ledger) Store() *Store { return l.store }
 
 // Lost returns how many attempts could not be recorded, because the disk of the journal is
-// full or fails.
+// full or fails, or the store refuses them.
 func (l *Ledger) Lost() int64 { return l.lost.Load() }
 
 // Written returns how many attempts the ledger has written to the store.
@@ -133,12 +140,14 @@ func (l *Ledger) drain(ctx context.Context) {
 			}
 			entries = append(entries, e)
 		}
-		if !l.persist(ctx, "write to the store", func(ctx context.Context) error {
-			return l.store.write(ctx, l.journal.ID(), at, to, entries)
+		var written int
+		if !l.persist(ctx, "write to the store", func(ctx context.Context) (err error) {
+			written, err = l.write(ctx, at, to, entries)
+			return err
 		}) {
 			return
 		}
-		l.written.Add(int64(len(entries)))
+		l.written.Add(int64(written))
 		at = to
 		l.release(at)
 		if l.journal.Pending() < batchBytes/2 {
@@ -157,33 +166,6 @@ func (l *Ledger) release(at journal.Position) {
 	}
 }
 
-// persist does something with the store until it succeeds, and says when that begins to
-// fail and when it works again. It returns false if ctx is done before that.
-func (l *Ledger) persist(ctx context.Context, what string, do func(context.Context) error) bool {
-	since, wait := time.Now(), retryFirst
-	for tried := 0; ; tried++ {
-		err := do(ctx)
-		if err == nil {
-			if tried > 0 {
-				l.log.Info("the store of the ledger works again", "after", time.Since(since).Round(time.Second).String())
-			}
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		if tried == 0 {
-			l.log.Error("the store of the ledger does not work; attempts wait in the journal", "task", what, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, retryMost)
-	}
-}
-
 // Close writes what is in the journal to the store, for up to five seconds, and closes
 // both. What is left is written when the ledger is opened again.
 func (l *Ledger) Close() error {
@@ -197,6 +179,7 @@ func (l *Ledger) Close() error {
 	}
 	l.cancel()
 	<-l.stopped
+	l.asking.Wait()
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)
 	}

@@ -86,17 +86,26 @@ func positionIn(ctx context.Context, db database.Querier, id string) (p journal.
 func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.db.Do(ctx, func(tx *database.Tx) error {
+	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		if id != "" {
 			if err := advance(ctx, tx, id, from, to); err != nil {
 				return err
 			}
 		}
-		if err := s.writeAttempts(ctx, tx, entries); err != nil {
-			return err
-		}
-		return writeDays(ctx, tx, entries)
+		return s.writeEntries(ctx, tx, entries)
 	})
+	if errors.Is(err, errWritten) {
+		return nil
+	}
+	return err
+}
+
+// writeEntries writes attempts and adds them to the sums.
+func (s *Store) writeEntries(ctx context.Context, tx *database.Tx, entries []*entry) error {
+	if err := s.writeAttempts(ctx, tx, entries); err != nil {
+		return err
+	}
+	return writeDays(ctx, tx, entries)
 }
 
 // insertRows is how many attempts are inserted with one statement.
@@ -173,13 +182,21 @@ var journalStart journal.Position
 // errMoved says that somebody else has written entries of the journal.
 var errMoved = errors.New("the store does not stand where this journal does: its folder was copied, or the store replaced")
 
+// errWritten says that the entries are in the store: an earlier try has written them, and
+// the connection was cut before the database could say so.
+var errWritten = errors.New("the entries are written already")
+
 // advance moves the position of a journal.
 func advance(ctx context.Context, tx *database.Tx, id string, from, to journal.Position) error {
 	was, err := positionIn(ctx, tx, id)
 	if err != nil {
 		return err
 	}
-	if was != from {
+	switch was {
+	case from:
+	case to:
+		return errWritten
+	default:
 		return errMoved
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO journals (id, segment, place) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place",
@@ -233,7 +250,7 @@ type dayKey struct{ day, client, policy, provider, model, outcome string }
 // added, so that clients cannot make as many sums as requests.
 func dayOf(a *record.Attempt) dayKey {
 	policy, _, _ := strings.Cut(a.Policy, ":")
-	return dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, policy, a.Provider, a.Candidate, string(a.Outcome)}
+	return dayKey{a.Time.UTC().Format(time.DateOnly), bounded(a.Client), bounded(policy), bounded(a.Provider), bounded(a.Candidate), bounded(string(a.Outcome))}
 }
 
 // daySums are sums of attempts.
@@ -243,7 +260,12 @@ type daySums struct {
 	input, cached, written, output, thought int64
 }
 
+// maxTokens is the most tokens of one attempt that are added to a sum, so that a count that
+// cannot be true does not make the sum overflow.
+const maxTokens = 1 << 40
+
 func (d *daySums) add(a *record.Attempt) {
+	tokens := func(n int) int64 { return min(max(int64(n), 0), maxTokens) }
 	d.attempts++
 	if a.Number == 1 {
 		d.requests++
@@ -253,11 +275,11 @@ func (d *daySums) add(a *record.Attempt) {
 	}
 	d.cost.Add(a.Cost)
 	u := &a.Usage
-	d.input += int64(u.Prompt() - u.CachedInput - u.Written())
-	d.cached += int64(u.CachedInput)
-	d.written += int64(u.Written())
-	d.output += int64(u.Answer() - u.Reasoning)
-	d.thought += int64(u.Reasoning)
+	d.input += tokens(u.Prompt() - u.CachedInput - u.Written())
+	d.cached += tokens(u.CachedInput)
+	d.written += tokens(u.Written())
+	d.output += tokens(u.Answer() - u.Reasoning)
+	d.thought += tokens(u.Reasoning)
 }
 
 func (k dayKey) compare(l dayKey) int {
