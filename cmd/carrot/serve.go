@@ -203,7 +203,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if config.Store != "" {
 		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
 		if openErr != nil {
-			return hinted{openErr, "store: and journal: in the configuration say where attempts are kept; without store:, none is"}
+			return hinted{openErr, "check store: and journal: in the configuration, and that the database runs if it is one of PostgreSQL"}
 		}
 		defer func() { err = errors.Join(err, kept.Close()) }()
 		registry.MustRegister(ledgerMetrics(kept)...)
