@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
@@ -95,6 +97,9 @@ func servedMetrics(t *testing.T) []servedMetric {
 	}
 	t.Cleanup(func() { kept.Close() })
 	registered.MustRegister(ledgerMetrics(kept)...)
+	shared := responses.Open(kept.Store().DB(), slog.New(slog.DiscardHandler))
+	t.Cleanup(shared.Close)
+	registered.MustRegister(responseMetrics(shared)...)
 	config := defaultConfig(t)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
 	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered}); err != nil {

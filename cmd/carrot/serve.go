@@ -24,6 +24,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -208,6 +209,10 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer func() { err = errors.Join(err, kept.Close()) }()
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
+		shared := responses.Open(kept.Store().DB(), s.log)
+		defer shared.Close()
+		registry.MustRegister(responseMetrics(shared)...)
+		options.Responses = shared
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -272,6 +277,13 @@ func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
 			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
+	}
+}
+
+// responseMetrics returns the metrics of what gateways tell each other about responses.
+func responseMetrics(shared *responses.Store) []prometheus.Collector {
+	return []prometheus.Collector{
+		rows("carrot_responses_lost_total", "Responses whose maker could not be noted in the store, so that other gateways do not know it.", shared.Lost),
 	}
 }
 

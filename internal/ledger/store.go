@@ -59,6 +59,9 @@ func NewStore(db *database.DB) (s *Store, err error) {
 	return s, nil
 }
 
+// DB returns the database of the store.
+func (s *Store) DB() *database.DB { return s.db }
+
 // maxBlock is the longest block of decisions, or content, in bytes.
 const maxBlock = 1 << 30
 
