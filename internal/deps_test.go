@@ -52,7 +52,7 @@ var rules = map[string]rule{
 	"record":                         {[]string{"internal/phrase", "", "internal/appendjson"}, "a record is shared by programs that make attempts, keep them and learn from them: it knows none of them"},
 	"internal/journal":               {[]string{"golang.org/x/sys"}, "a queue on a disk does not know what its entries are"},
 	"internal/database":              {[]string{"github.com/jackc/pgx", "github.com/pressly/goose", "modernc.org/sqlite"}, "how a database is opened does not depend on what is kept in it"},
-	"internal/database/databasetest": {nil, "tests of every package that keeps something use it"},
+	"internal/database/databasetest": {[]string{"github.com/jackc/pgx"}, "tests of every package that keeps something use it"},
 	"internal/ledger":                {[]string{"", "internal/database", "internal/journal", "record", "github.com/klauspost/compress", parquet}, "what was spent can be looked up without the gateway that spent it"},
 	"internal/responses":             {[]string{"internal/database"}, "who made a response is remembered for any gateway, as texts that it alone understands"},
 	"internal/spelling":              {nil, "suggesting a name needs nothing but names"},
