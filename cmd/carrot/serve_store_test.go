@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -341,6 +342,7 @@ func TestServeStoreAway(t *testing.T) {
 	line.Cut()
 	load()
 	wait("the store is away", metric("carrot_store_up 0"))
+	wait("the log says so", func() bool { return strings.Contains(s.log.String(), "the store does not work") })
 	load()
 	get(s.url + "/health")
 	get(s.url + "/ready")
@@ -353,6 +355,7 @@ func TestServeStoreAway(t *testing.T) {
 	line.Mend()
 	wait("the store is up again", metric("carrot_store_up 1"))
 	load()
+	wait("the log says so", func() bool { return strings.Contains(s.log.String(), "the store works again") })
 	wait("nothing is pending", metric("carrot_ledger_pending_bytes 0"))
 	s.Process.Signal(os.Interrupt)
 	if err := s.Wait(); err != nil {
@@ -362,6 +365,92 @@ func TestServeStoreAway(t *testing.T) {
 		t.Errorf("the log: %s", log)
 	}
 	got.verify(t, direct, bills)
+}
+
+// serverVariable is the environment variable with the folder of a server of PostgreSQL that
+// .ci/postgres has started and this test may stop, because nobody else uses it.
+const serverVariable = "CARROT_TEST_POSTGRES_DIR"
+
+// TestServeStoreRestarted: PostgreSQL is stopped for ten seconds under load, and then its
+// connections are cut again and again. No request fails, the gateway takes no more memory,
+// and everything is in the store in the end.
+func TestServeStoreRestarted(t *testing.T) {
+	folder := os.Getenv(serverVariable)
+	if folder == "" {
+		t.Skip("no server of PostgreSQL to stop: set " + serverVariable + " to the folder of one that .ci/postgres has started")
+	}
+	postgres := func(what string) {
+		t.Helper()
+		if out, err := exec.Command("../../.ci/postgres", what, folder).CombinedOutput(); err != nil {
+			t.Fatalf(".ci/postgres %s: %v: %s", what, err, out)
+		}
+	}
+	dsn := databasetest.Postgres(t)
+	bills, rest := simulated(t)
+	s := startServing(t, configured(t, dsn, rest))
+	got := &acknowledged{costs: map[string]string{}}
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+				if err := got.call(http.DefaultClient, s.url, (n+i)%3 == 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	memory := func() (kB int) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Process.Pid))
+		if err != nil {
+			return 0 // not Linux
+		}
+		_, after, _ := strings.Cut(string(status), "VmRSS:")
+		fmt.Sscan(after, &kB)
+		return kB
+	}
+	time.Sleep(3 * time.Second)
+	before := memory()
+	postgres("stop")
+	time.Sleep(10 * time.Second)
+	away := memory()
+	postgres("start")
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for until := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), "the store works again"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("the gateway does not find the store again: %s", s.log)
+		}
+	}
+	cut := 0
+	for range 30 {
+		time.Sleep(50 * time.Millisecond)
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		cut += n
+	}
+	close(stop)
+	clients.Wait()
+	s.Process.Signal(os.Interrupt)
+	if err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if away > before+20_000 {
+		t.Errorf("the gateway takes %d kB, and %d kB after ten seconds without the store", before, away)
+	}
+	t.Logf("memory %d kB, without the store %d kB; %d connections cut; the log:\n%s", before, away, cut, s.log)
+	got.verify(t, dsn, bills)
 }
 
 // TestLedgerCommands: what a gateway has stored can be summed up, shown, exported, imported

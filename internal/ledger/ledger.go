@@ -107,7 +107,7 @@ const (
 	batchBytes = 1 << 20                // of the journal, written to the store together
 	batchTime  = 250 * time.Millisecond // how long attempts wait for others
 	retryFirst = 100 * time.Millisecond
-	retryMost  = 5 * time.Second
+	retryMost  = 2 * time.Second
 	closeAfter = 5 * time.Second
 )
 

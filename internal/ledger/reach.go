@@ -15,36 +15,37 @@ const (
 	askLimit   = 5 * time.Second
 )
 
-// reach knows whether the store works, and says when that changes: once when it begins to
-// fail, and once when it works again.
+// reach knows whether the store works, and says when that changes: once when it has failed
+// twice, because a single connection may be cut, and once when it works again.
 type reach struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
 	errors map[string]error // of what fails, by what was tried
 	since  time.Time        // when the first of them began to fail
+	said   bool
 }
 
 // tried notes how something went that was tried with the store.
 func (r *reach) tried(what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := len(r.errors)
 	if err == nil {
 		delete(r.errors, what)
-		if before > 0 && len(r.errors) == 0 {
+		if r.said && len(r.errors) == 0 {
+			r.said = false
 			r.log.Info("the store works again", "after", time.Since(r.since).Round(time.Second).String())
 		}
 		return
 	}
-	if r.errors == nil {
-		r.errors = map[string]error{}
-	}
-	r.errors[what] = err
-	if before == 0 {
-		r.since = time.Now()
+	switch {
+	case len(r.errors) == 0:
+		r.errors, r.since = map[string]error{}, time.Now()
+	case !r.said:
+		r.said = true
 		r.log.Error("the store does not work; attempts wait in the journal", "task", what, "error", err)
 	}
+	r.errors[what] = err
 }
 
 // up reports whether nothing fails.
