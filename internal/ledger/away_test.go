@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/database/databasetest"
 	"github.com/carrot-router/carrot/internal/journal"
 	"github.com/carrot-router/carrot/record"
@@ -111,15 +113,23 @@ func testWrittenTwice(t *testing.T, dsn string) {
 		t.Fatal(err)
 	}
 	first, second := journal.Position{Segment: 1, Offset: 100}, journal.Position{Segment: 1, Offset: 200}
+	committed, tries := 0, 0
+	b := &batch{journal: "j", to: first, entries: []*entry{e}, also: func(context.Context, *database.Tx, string, []*record.Attempt) (func(), error) {
+		tries++
+		return func() { committed++ }, nil
+	}}
 	for range 2 {
-		if err := s.write(t.Context(), "j", journalStart, first, []*entry{e}); err != nil {
+		if err := s.write(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
-		if refused, err := s.writeEach(t.Context(), "j", journalStart, first, []*entry{e}); err != nil || len(refused) > 0 {
+		if refused, err := s.writeEach(t.Context(), b); err != nil || len(refused) > 0 {
 			t.Fatal(refused, err)
 		}
 	}
-	if err := s.write(t.Context(), "j", journalStart, second, []*entry{e}); !errors.Is(err, errMoved) {
+	if tries != 1 || committed != 4 {
+		t.Errorf("%d tries, which have said %d times that they have committed, want 1 and 4", tries, committed)
+	}
+	if err := s.write(t.Context(), &batch{journal: "j", to: second, entries: []*entry{e}}); !errors.Is(err, errMoved) {
 		t.Errorf("a journal that was copied: %v, want %v", err, errMoved)
 	}
 	if n := len(all(t, s)); n != 1 {

@@ -70,7 +70,7 @@ func (l *Ledger) ask(ctx context.Context) {
 		case <-tick.C:
 		}
 		limited, cancel := context.WithTimeout(ctx, askLimit)
-		_, err := l.store.position(limited, l.journal.ID())
+		_, _, err := l.store.position(limited, l.journal.ID())
 		cancel()
 		if ctx.Err() == nil {
 			l.reach.tried("ask the store", err)
@@ -78,23 +78,23 @@ func (l *Ledger) ask(ctx context.Context) {
 	}
 }
 
-// persist does something with the store until it succeeds. It returns false if ctx is done
+// persist writes to the store until that succeeds. It returns an error if ctx is done
 // before that.
-func (l *Ledger) persist(ctx context.Context, what string, do func(context.Context) error) bool {
+func (l *Ledger) persist(ctx context.Context, do func(context.Context) error) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		limited, cancel := context.WithTimeout(ctx, writeLimit)
 		err := do(limited)
 		cancel()
 		if err != nil && ctx.Err() != nil {
-			return false
+			return err
 		}
-		l.reach.tried(what, err)
+		l.reach.tried("write to the store", err)
 		if err == nil {
-			return true
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return err
 		case <-time.After(wait):
 		}
 	}

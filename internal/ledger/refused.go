@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/carrot-router/carrot/internal/database"
-	"github.com/carrot-router/carrot/internal/journal"
 )
 
 // maxText is the longest text in a column, in bytes, but for that of an error. PostgreSQL
@@ -31,41 +30,41 @@ func bounded(s string) string {
 	return s[:n] + end
 }
 
-// write writes entries of the journal to the store. What the database refuses is lost, and
-// said: it must not keep everything else from the store for ever. It returns how many it
-// has written.
-func (l *Ledger) write(ctx context.Context, from, to journal.Position, entries []*entry) (int, error) {
-	err := l.store.write(ctx, l.journal.ID(), from, to, entries)
+// write writes a batch to the store. What the database refuses is lost, and said: it must
+// not keep everything else from the store for ever. It returns how many attempts it has
+// written.
+func (l *Ledger) write(ctx context.Context, b *batch) (int, error) {
+	err := l.store.write(ctx, b)
 	if err == nil || !database.Refused(err) {
-		return len(entries), err
+		return len(b.entries), err
 	}
-	refused, err := l.store.writeEach(ctx, l.journal.ID(), from, to, entries)
+	refused, err := l.store.writeEach(ctx, b)
 	if err != nil {
 		return 0, err
 	}
 	for i, why := range refused {
 		l.lost.Add(1)
-		l.log.Error("an attempt is lost, because the store refuses it", "request_id", entries[i].attempt.RequestID, "attempt", entries[i].attempt.Number, "error", why)
+		a := &b.entries[i].attempt
+		l.log.Error("an attempt is lost, because the store refuses it", "request_id", a.RequestID, "attempt", a.Number, "error", why)
 	}
-	return len(entries) - len(refused), nil
+	return len(b.entries) - len(refused), nil
 }
 
 // writeEach does what write does, one entry after the other, without those that the
 // database refuses. It returns why it does, by their indices.
-func (s *Store) writeEach(ctx context.Context, id string, from, to journal.Position, entries []*entry) (refused map[int]error, err error) {
+func (s *Store) writeEach(ctx context.Context, b *batch) (refused map[int]error, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		refused = map[int]error{}
-		if err := advance(ctx, tx, id, from, to); err != nil {
+		if err := advance(ctx, tx, b); err != nil {
 			return err
 		}
-		for i := range entries {
+		for i := range b.entries {
 			if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 				return err
 			}
-			err := s.writeEntries(ctx, tx, entries[i:i+1])
-			if err != nil {
+			if err := s.writeEntries(ctx, tx, b.entries[i:i+1]); err != nil {
 				if !database.Refused(err) {
 					return err
 				}
@@ -78,10 +77,10 @@ func (s *Store) writeEach(ctx context.Context, id string, from, to journal.Posit
 				return err
 			}
 		}
-		return nil
+		return b.writeAlso(ctx, tx) // also for those that are lost: they were paid for
 	})
 	if errors.Is(err, errWritten) {
-		return nil, nil
+		refused = nil
 	}
-	return refused, err
+	return refused, b.end(err)
 }

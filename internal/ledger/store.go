@@ -71,34 +71,70 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// position returns up to where a journal is in the store.
-func (s *Store) position(ctx context.Context, id string) (journal.Position, error) {
+// position returns up to where a journal is in the store, and which calls were in progress
+// there.
+func (s *Store) position(ctx context.Context, id string) (p journal.Position, begun []byte, err error) {
 	return positionIn(ctx, s.db, id)
 }
 
-func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, err error) {
-	err = db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
+func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, begun []byte, err error) {
+	err = db.QueryRowContext(ctx, "SELECT segment, place, begun FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset, &begun)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return p, err
+	return p, begun, err
 }
 
-// write adds the entries of a journal between two positions, all or none. It is an error
-// if the store is not at the first position.
-func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
+// batch is a part of a journal that is written to the store, all or nothing.
+type batch struct {
+	journal  string // its id; empty: the entries are not from a journal
+	from, to journal.Position
+	entries  []*entry
+	begun    []byte // the calls that are in progress at the end
+	also     Also
+
+	committed func() // what also has returned at the latest try
+}
+
+// write writes a batch. It is an error if the store is not where the batch begins.
+func (s *Store) write(ctx context.Context, b *batch) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
-		if id != "" {
-			if err := advance(ctx, tx, id, from, to); err != nil {
+		if b.journal != "" {
+			if err := advance(ctx, tx, b); err != nil {
 				return err
 			}
 		}
-		return s.writeEntries(ctx, tx, entries)
+		if err := s.writeEntries(ctx, tx, b.entries); err != nil {
+			return err
+		}
+		return b.writeAlso(ctx, tx)
 	})
-	if errors.Is(err, errWritten) {
+	return b.end(err)
+}
+
+// writeAlso does what else happens in the transaction of a batch.
+func (b *batch) writeAlso(ctx context.Context, tx *database.Tx) (err error) {
+	if b.also == nil {
 		return nil
+	}
+	attempts := make([]*record.Attempt, len(b.entries))
+	for i, e := range b.entries {
+		attempts[i] = &e.attempt
+	}
+	b.committed, err = b.also(ctx, tx, b.journal, attempts)
+	return err
+}
+
+// end says that the batch is written, unless err says that it is not. If an earlier try
+// has written it, without being told so, it is that try that has committed.
+func (b *batch) end(err error) error {
+	if errors.Is(err, errWritten) {
+		err = nil
+	}
+	if err == nil && b.committed != nil {
+		b.committed()
 	}
 	return err
 }
@@ -179,9 +215,6 @@ func (s *Store) writeAttempts(ctx context.Context, tx *database.Tx, entries []*e
 	return nil
 }
 
-// journalStart is the beginning of a journal.
-var journalStart journal.Position
-
 // errMoved says that somebody else has written entries of the journal.
 var errMoved = errors.New("the store does not stand where this journal does: its folder was copied, or the store replaced")
 
@@ -190,20 +223,21 @@ var errMoved = errors.New("the store does not stand where this journal does: its
 var errWritten = errors.New("the entries are written already")
 
 // advance moves the position of a journal.
-func advance(ctx context.Context, tx *database.Tx, id string, from, to journal.Position) error {
-	was, err := positionIn(ctx, tx, id)
+func advance(ctx context.Context, tx *database.Tx, b *batch) error {
+	was, _, err := positionIn(ctx, tx, b.journal)
 	if err != nil {
 		return err
 	}
 	switch was {
-	case from:
-	case to:
+	case b.from:
+	case b.to:
 		return errWritten
 	default:
 		return errMoved
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO journals (id, segment, place) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place",
-		id, to.Segment, to.Offset)
+	_, err = tx.ExecContext(ctx, `INSERT INTO journals (id, segment, place, begun) VALUES (?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place, begun = excluded.begun`,
+		b.journal, b.to.Segment, b.to.Offset, b.begun)
 	return err
 }
 
