@@ -18,6 +18,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
@@ -98,6 +99,9 @@ func servedMetrics(t *testing.T) []servedMetric {
 	t.Cleanup(func() { kept.close() })
 	registered.MustRegister(ledgerMetrics(kept.ledger)...)
 	registered.MustRegister(budgetMetrics(kept.budgets)...)
+	shared := responses.Open(kept.db, slog.New(slog.DiscardHandler))
+	t.Cleanup(shared.Close)
+	registered.MustRegister(responseMetrics(shared)...)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
 	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered, Budgets: kept.budgets}); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -210,6 +211,10 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if kept := s.books.ledger; kept != nil {
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
+		shared := responses.Open(s.books.db, s.log)
+		defer shared.Close()
+		registry.MustRegister(responseMetrics(shared)...)
+		options.Responses = shared
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -266,8 +271,21 @@ func recordMetrics(file *record.JSONL) []prometheus.Collector {
 func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
 	return []prometheus.Collector{
 		rows("carrot_ledger_written_total", "Attempts written to the store.", kept.Written),
-		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written.", kept.Lost),
+		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written or the store refuses them.", kept.Lost),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_store_up", Help: "1 if the store works, 0 while it does not."}, func() float64 {
+			if kept.Up() {
+				return 1
+			}
+			return 0
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
+	}
+}
+
+// responseMetrics returns the metrics of what gateways tell each other about responses.
+func responseMetrics(shared *responses.Store) []prometheus.Collector {
+	return []prometheus.Collector{
+		rows("carrot_responses_lost_total", "Responses whose maker could not be noted in the store, so that other gateways do not know it.", shared.Lost),
 	}
 }
 

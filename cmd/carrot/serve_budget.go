@@ -38,7 +38,7 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 	}()
 	if config.Store != "" {
 		if b.db, err = database.Make(ctx, config.Store); err != nil {
-			return nil, hinted{err, "choose another store in the configuration, or leave out store:"}
+			return nil, hinted{err, "check store: in the configuration, and that the database runs if it is one of PostgreSQL"}
 		}
 	}
 	b.budgets = budget.New(budget.Options{DB: b.db, Log: log})
@@ -48,7 +48,7 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 	var journal budget.Journal
 	if b.db != nil {
 		if b.ledger, err = ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: log, Also: b.budgets.Settled}); err != nil {
-			return nil, hinted{err, "choose another store or journal in the configuration, or leave out store:"}
+			return nil, hinted{err, "check store: and journal: in the configuration, and that the database runs if it is one of PostgreSQL"}
 		}
 		journal = b.ledger
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 
 // Request returns the attempts of a request, in order, with their decisions.
 func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, error) {
-	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", id)
+	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", bounded(id))
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", id, err)
 	}
@@ -117,7 +118,7 @@ const pageRows = 512
 // their decisions and contents as far as they are stored. An error is the last element.
 func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt, error] {
 	return func(yield func(*record.Attempt, error) bool) {
-		from, to := int64(0), int64(1<<63-1)
+		from, to := int64(math.MinInt64), int64(math.MaxInt64)
 		if !r.From.IsZero() {
 			from = r.From.UnixNano()
 		}
@@ -225,7 +226,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 	var list []*entry
 	var scratch []byte
 	flush := func() error {
-		err := s.write(ctx, batch{entries: list})
+		err := s.write(ctx, &batch{entries: list})
 		if err == nil {
 			added += len(list)
 		}
@@ -239,7 +240,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 		}
 		key := fmt.Sprintf("%s/%d", a.RequestID, a.Number)
 		var there int
-		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", a.RequestID, a.Number).Scan(&there); err != nil {
+		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", bounded(a.RequestID), a.Number).Scan(&there); err != nil {
 			return added, known, err
 		}
 		if there > 0 || seen[key] {
