@@ -406,17 +406,28 @@ func (a *account) Settle(at *record.Attempt) {
 	if len(at.Budgets) == 0 {
 		return
 	}
-	spent := int64(at.Cost)
-	if at.CostUnknown {
-		spent = int64(at.Held)
-	}
+	spent, _ := Counted(at)
 	for _, w := range a.windows {
 		held := int64(at.Held)
 		if w.limit.soft {
 			held = 0
 		}
-		w.settle(held, spent)
+		w.settle(held, int64(spent))
 	}
+}
+
+// Counted returns what an attempt counts as spent, and the part of it that is not known to
+// be spent. An attempt of unknown cost counts with what was reserved for it, and so does,
+// unless it has cost more, one that ended early without a report of the provider, which may
+// have written more than was seen.
+func Counted(a *record.Attempt) (spent, unknown carrot.USD) {
+	switch {
+	case a.CostUnknown:
+		return a.Held, a.Held
+	case a.Estimated && (a.Outcome == record.ClientGone || a.Outcome == record.Broken):
+		return max(a.Cost, a.Held), max(a.Held-a.Cost, 0)
+	}
+	return a.Cost, 0
 }
 
 // Header implements gateway.Account.
@@ -464,12 +475,9 @@ func (b *Budgets) Settled(ctx context.Context, tx *database.Tx, process string, 
 				sums[key] = s
 				keys = append(keys, key)
 			}
-			if a.CostUnknown {
-				s.spent += int64(a.Held)
-				s.unknown += int64(a.Held)
-			} else {
-				s.spent += int64(a.Cost)
-			}
+			spent, unknown := Counted(a)
+			s.spent += int64(spent)
+			s.unknown += int64(unknown)
 		}
 	}
 	if len(keys) == 0 {
