@@ -521,3 +521,39 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkCall measures what budgets add to a request: an account, a reserve and a
+// settlement in a lease, without the journal.
+func BenchmarkCall(b *testing.B) {
+	db, err := database.Make(b.Context(), databasetest.SQLite(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	budgets := New(Options{DB: db})
+	if err := budgets.Set([]gateway.BudgetConfig{{Name: "all", USD: 1000, Per: "month"}, {Client: "search", USD: 1000, Per: "day"}}); err != nil {
+		b.Fatal(err)
+	}
+	if err := budgets.Start(b.Context(), nowhere{}); err != nil {
+		b.Fatal(err)
+	}
+	defer budgets.Close()
+	at := &record.Attempt{Time: time.Now(), Candidate: "m", Decision: &carrot.Decision{Candidates: []carrot.Assessment{{Name: "m", Estimate: carrot.Estimate{CostP90: 1000}}}}}
+	for b.Loop() {
+		a, err := budgets.Admit(b.Context(), search, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := a.Reserve(b.Context(), at, 10, 2000); err != nil {
+			b.Fatal(err)
+		}
+		a.Settle(at)
+		a.Close()
+	}
+}
+
+// nowhere is a journal that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Begin(*record.Attempt) error { return nil }
+func (nowhere) Journal() string             { return "nowhere" }
