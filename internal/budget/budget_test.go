@@ -522,6 +522,36 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// full is a journal without space.
+type full struct{ nowhere }
+
+func (full) Begin(*record.Attempt) error { return journal.ErrFull }
+
+// TestJournalFull: a call that cannot be recorded is not made if a budget must not be passed,
+// and holds nothing. Soft budgets let it pass.
+func TestJournalFull(t *testing.T) {
+	db, err := database.Make(t.Context(), databasetest.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b := New(Options{DB: db})
+	if err := errors.Join(b.Set([]gateway.BudgetConfig{{Client: "search", USD: 1, Per: "month"}, {Name: "soft", USD: 1, Per: "month", Soft: true}}), b.Start(t.Context(), full{})); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	p := &process{Budgets: b, clock: &clock{}}
+	for range 3 { // what the first ones held is free again
+		_, _, err := p.call(t.Context(), p.admit(t, search), carrot.Dollars(0.9), carrot.Dollars(0.9))
+		if d, ok := errors.AsType[*gateway.Denial](err); !ok || d.Status != 503 || d.Code != "ledger_full" {
+			t.Errorf("%v, want status 503 and ledger_full", err)
+		}
+	}
+	if _, _, err := p.call(t.Context(), p.admit(t, nil), carrot.Dollars(0.9), carrot.Dollars(0.9)); err != nil {
+		t.Errorf("with a soft budget: %v", err)
+	}
+}
+
 // BenchmarkCall measures what budgets add to a request: an account, a reserve and a
 // settlement in a lease, without the journal.
 func BenchmarkCall(b *testing.B) {
