@@ -30,7 +30,8 @@ type ledgerCommand struct {
 	Import  ledgerImportCommand  `cmd:"" help:"Add attempts from files of records."`
 	Prune   ledgerPruneCommand   `cmd:"" help:"Delete old decisions, texts and attempts."`
 	Check   ledgerCheckCommand   `cmd:"" help:"Look for damage."`
-	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store while it is in use."`
+	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store to a file while it is in use."`
+	Restore ledgerRestoreCommand `cmd:"" help:"Copy a backup to an empty store."`
 }
 
 func (c *ledgerCommand) Help() string {
@@ -403,7 +404,9 @@ type ledgerBackupCommand struct {
 }
 
 func (c *ledgerBackupCommand) Help() string {
-	return `Example:
+	return `The file is a store of SQLite, whatever kind of database the store is in.
+
+Example:
   carrot ledger backup --store carrot.db --out carrot-2026-11-29.db`
 }
 
@@ -421,5 +424,41 @@ func (c *ledgerBackupCommand) Run(ctx context.Context, t terminal) error {
 	p.stop()
 	wrote(t.out, c.Out)
 	fmt.Fprintf(t.out, "%s: written\n", c.Out)
+	return nil
+}
+
+type ledgerRestoreCommand struct {
+	Store string `required:"" placeholder:"DSN" env:"CARROT_STORE" help:"Store to fill: a file that does not exist, or an empty database of PostgreSQL."`
+	File  string `arg:"" placeholder:"FILE" help:"Backup, or any other store of SQLite that no gateway is using."`
+}
+
+func (c *ledgerRestoreCommand) Help() string {
+	return `Copies everything, or nothing. This is also the way from SQLite to PostgreSQL and back.
+Stop the gateway before, and start it with the new store: and the same journal:.
+
+Examples:
+  carrot ledger restore carrot-2026-11-29.db --store carrot.db
+  carrot ledger restore carrot.db --store postgres://carrot@localhost/carrot`
+}
+
+func (c *ledgerRestoreCommand) Run(ctx context.Context, t terminal) error {
+	if _, err := os.Stat(c.File); err != nil { // before a store is made
+		return err
+	}
+	s, err := ledger.MakeStore(ctx, c.Store)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := startProgress(ctx, t.err, "copying the backup")
+	defer p.stop()
+	if err := s.Restore(ctx, c.File); err != nil {
+		if errors.Is(err, database.ErrNotEmpty) {
+			return hinted{err, "restore to a file that does not exist, or to an empty database"}
+		}
+		return err
+	}
+	p.stop()
+	fmt.Fprintf(t.out, "%s: restored from %s\n", database.Name(c.Store), c.File)
 	return nil
 }

@@ -252,11 +252,23 @@ func TestLedgerCommands(t *testing.T) {
 	if again := do(0, "export", "--store", third); again != lines {
 		t.Errorf("exported from the backup: %s, want %s", again, lines)
 	}
+	fourth := filepath.Join(dir, "fourth.db")
+	do(0, "restore", third, "--store", fourth)
+	if text := do(1, "restore", third, "--store", fourth); !strings.Contains(text, "is not empty") || !strings.Contains(text, "hint: restore to a file that does not exist") {
+		t.Errorf("restore to a store that is not empty: %s", text)
+	}
+	if again := do(0, "export", "--store", fourth); again != lines {
+		t.Errorf("exported from the restored store: %s, want %s", again, lines)
+	}
+	none := filepath.Join(dir, "none.db")
+	if do(1, "restore", none, "--store", filepath.Join(dir, "fifth.db")); exists(none) || exists(filepath.Join(dir, "fifth.db")) {
+		t.Error("restoring a backup that does not exist made a store")
+	}
 	do(0, "prune", "--store", third, "--before", "2100-01-01", "--attempts")
 	if left := do(0, "export", "--store", third); left != "" {
 		t.Errorf("after pruning: %s", left)
 	}
-	for _, store := range []string{dsn, second, third} {
+	for _, store := range []string{dsn, second, third, fourth} {
 		do(0, "check", "--store", store)
 	}
 
@@ -272,4 +284,9 @@ func TestLedgerCommands(t *testing.T) {
 	} {
 		do(2, args...)
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -176,6 +176,20 @@ func (db *DB) Do(ctx context.Context, f func(tx *Tx) error) error {
 	return tx.Commit()
 }
 
+// Snapshot runs f in a transaction that reads everything as it is at one moment, and
+// writes nothing.
+func (db *DB) Snapshot(ctx context.Context, f func(tx *Tx) error) error {
+	var o *sql.TxOptions // in SQLite, every transaction is like that
+	if db.postgres {
+		o = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	tx, err := db.sql.BeginTx(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(&Tx{tx, db}), ignoreDone(tx.Rollback()))
+}
+
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil

@@ -195,6 +195,9 @@ func (s *Store) block(ctx context.Context, id int64) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(data) == 0 {
+		return [][]byte{}, nil
+	}
 	text, err := s.unzip.DecodeAll(data, nil)
 	if err != nil {
 		return nil, fmt.Errorf("block %d of decisions: %w", id, err)
@@ -266,7 +269,10 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (deleted int64, err error) {
 	at := before.UnixNano()
 	statements := []string{
-		"DELETE FROM decisions WHERE time < ?",
+		// The latest block stays without its content, so that its number is not given to
+		// another one, to which attempts would then refer.
+		"DELETE FROM decisions WHERE time < ? AND id < (SELECT MAX(id) FROM decisions)",
+		"UPDATE decisions SET rows = 0, data = ? WHERE time < ? AND rows > 0",
 		"DELETE FROM contents WHERE attempt IN (SELECT id FROM attempts WHERE time < ?)",
 	}
 	if attempts {
@@ -274,7 +280,11 @@ func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (del
 	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		for _, statement := range statements {
-			result, err := tx.ExecContext(ctx, statement, at)
+			args := []any{at}
+			if strings.HasPrefix(statement, "UPDATE") {
+				args = []any{[]byte{}, at}
+			}
+			result, err := tx.ExecContext(ctx, statement, args...)
 			if err != nil {
 				return fmt.Errorf("prune: %w", err)
 			}
