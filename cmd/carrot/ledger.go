@@ -30,6 +30,7 @@ type ledgerCommand struct {
 	Import  ledgerImportCommand  `cmd:"" help:"Add attempts from files of records."`
 	Prune   ledgerPruneCommand   `cmd:"" help:"Delete old decisions, texts and attempts."`
 	Check   ledgerCheckCommand   `cmd:"" help:"Look for damage."`
+	Reprice ledgerRepriceCommand `cmd:"" help:"Give attempts of unknown cost a cost."`
 	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store to a file while it is in use."`
 	Restore ledgerRestoreCommand `cmd:"" help:"Copy a backup to an empty store."`
 }

@@ -261,14 +261,28 @@ func TestLedgerCommands(t *testing.T) {
 		t.Errorf("exported from the restored store: %s, want %s", again, lines)
 	}
 	none := filepath.Join(dir, "none.db")
-	if do(1, "restore", none, "--store", filepath.Join(dir, "fifth.db")); exists(none) || exists(filepath.Join(dir, "fifth.db")) {
+	if do(1, "restore", none, "--store", filepath.Join(dir, "nothing.db")); exists(none) || exists(filepath.Join(dir, "nothing.db")) {
 		t.Error("restoring a backup that does not exist made a store")
+	}
+	unpriced, fifth := filepath.Join(dir, "unpriced.jsonl"), filepath.Join(dir, "fifth.db")
+	if err := os.WriteFile(unpriced, regexp.MustCompile(`"cost_usd":[0-9.]+,"price_date":"[^"]+",("price_above":0,)?"cost_e`).ReplaceAll([]byte(lines), []byte(`"cost_usd":null,"cost_e`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(0, "import", unpriced, "--store", fifth)
+	if text := do(0, "reprice", "--store", fifth, "--prices", "default", "--dry-run"); !strings.HasPrefix(text, "3 attempts would get a cost, ") || !strings.HasSuffix(text, "; the cost of 0 stays unknown\n") {
+		t.Errorf("reprice in a dry run: %s", text)
+	}
+	if text := do(0, "reprice", "--store", fifth, "--prices", "default", "--json"); !strings.HasPrefix(text, `{"schema":"carrot.ledger-reprice/1","dry_run":false,"priced":3,"cost_usd":0.`) {
+		t.Errorf("reprice: %s", text)
+	}
+	if again := do(0, "export", "--store", fifth); again != lines {
+		t.Errorf("with the same prices, what costs %s costs %s", lines, again)
 	}
 	do(0, "prune", "--store", third, "--before", "2100-01-01", "--attempts")
 	if left := do(0, "export", "--store", third); left != "" {
 		t.Errorf("after pruning: %s", left)
 	}
-	for _, store := range []string{dsn, second, third, fourth} {
+	for _, store := range []string{dsn, second, third, fourth, fifth} {
 		do(0, "check", "--store", store)
 	}
 

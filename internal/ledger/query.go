@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,18 @@ import (
 // Range is the time of the attempts that are asked for: from From, before To. A zero time
 // does not limit them.
 type Range struct{ From, To time.Time }
+
+// nanoseconds returns the range in nanoseconds since 1970.
+func (r Range) nanoseconds() (from, to int64) {
+	from, to = math.MinInt64, math.MaxInt64
+	if !r.From.IsZero() {
+		from = r.From.UnixNano()
+	}
+	if !r.To.IsZero() {
+		to = r.To.UnixNano()
+	}
+	return from, to
+}
 
 // By is what a summary is divided by.
 type By string
@@ -117,13 +130,7 @@ const pageRows = 512
 // their decisions and contents as far as they are stored. An error is the last element.
 func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt, error] {
 	return func(yield func(*record.Attempt, error) bool) {
-		from, to := int64(0), int64(1<<63-1)
-		if !r.From.IsZero() {
-			from = r.From.UnixNano()
-		}
-		if !r.To.IsZero() {
-			to = r.To.UnixNano()
-		}
+		from, to := r.nanoseconds()
 		for last := int64(0); ; {
 			rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
 			if err != nil {
