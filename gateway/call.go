@@ -96,11 +96,18 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 	if e := a.Estimate(); e != nil && !e.CostUnknown {
 		a.Expected, a.ExpectedUnknown = e.Cost, false
 	}
-	if x.routes.config.RecordContent {
+	switch x.routes.config.RecordContent {
+	case contentFull:
 		a.Prompt = x.q.Body
+	case contentJudged:
+		a.Prompt = []byte(h.text)
 	}
 	return a
 }
+
+// recordsAnswers reports whether answers, and errors that may quote the request, are
+// recorded.
+func (x *exchange) recordsAnswers() bool { return x.routes.config.RecordContent == contentFull }
 
 // body returns the request for the target, translated to the provider's API.
 func (k *call) body() ([]byte, error) {
@@ -243,7 +250,7 @@ func (k *call) take(answer wire.Answer) {
 	if model := headerSafe(answer.Model); model != "" {
 		k.a.UpstreamModel = model
 	}
-	if k.a.Prompt != nil {
+	if k.x.recordsAnswers() {
 		k.a.Answer = answer.Text
 	}
 }

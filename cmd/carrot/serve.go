@@ -201,7 +201,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		options.Recorder, s.reopen = file, file.Reopen
 	}
 	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
+		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log, KeepDecisions: time.Duration(*config.KeepDecisions) * 24 * time.Hour})
 		if openErr != nil {
 			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
 		}

@@ -20,6 +20,8 @@ type Options struct {
 	Journal journal.Options
 	Folder  string       // of the journal; default: beside the store's file, with .journal at the end of its name
 	Log     *slog.Logger // default: none
+	// KeepDecisions is how long decisions and texts are kept. Default: for ever.
+	KeepDecisions time.Duration
 }
 
 // Ledger records attempts in a store. It implements gateway.Recorder.
@@ -34,6 +36,7 @@ type Ledger struct {
 
 	cancel  context.CancelFunc
 	stopped chan struct{}
+	tidying sync.WaitGroup
 }
 
 // buffers are reused to encode entries.
@@ -61,7 +64,32 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	go l.drain(work)
+	if o.KeepDecisions > 0 {
+		l.tidying.Go(func() { l.tidy(work, o.KeepDecisions) })
+	}
 	return l, nil
+}
+
+// tidyEvery is how often old decisions are deleted.
+const tidyEvery = time.Hour
+
+// tidy deletes decisions and texts that are older than keep, until ctx is done.
+func (l *Ledger) tidy(ctx context.Context, keep time.Duration) {
+	for wait := time.Duration(0); ; wait = tidyEvery { // at once, for processes that do not live for an hour
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		deleted, err := l.store.Prune(ctx, time.Now().Add(-keep), false)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			l.log.Warn("old decisions were not deleted from the store", "error", err)
+		case deleted > 0:
+			l.log.Info("deleted old decisions and texts from the store", "rows", deleted)
+		}
+	}
 }
 
 // Store returns the ledger's store, which is closed with it.
@@ -197,6 +225,7 @@ func (l *Ledger) Close() error {
 	}
 	l.cancel()
 	<-l.stopped
+	l.tidying.Wait()
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)
 	}

@@ -395,6 +395,55 @@ func testPrune(t *testing.T, dsn string) {
 	}
 }
 
+// TestKeepDecisions: a ledger deletes decisions and texts when they are old, and nothing
+// else.
+func TestKeepDecisions(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		r := rand.New(rand.NewPCG(7, 7))
+		for n := range 100 {
+			a := attempt(t, r, n)
+			if a.Time = time.Now(); n < 50 {
+				a.Time = a.Time.Add(-48 * time.Hour)
+			}
+			if err := l.Record(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			if n == 49 {
+				settle(t, l)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(t.Context(), dsn, Options{Folder: folder(t, dsn), KeepDecisions: 24 * time.Hour, Journal: journal.Options{Reserve: 1 << 20, Segment: 256 << 10}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		old, kept := 100, 0
+		for since := time.Now(); old > 0; time.Sleep(time.Millisecond) {
+			old, kept = 0, 0
+			for i, a := range all(t, l.Store()) {
+				if a.Decision != nil || a.Prompt != nil {
+					if i < 50 {
+						old++
+					} else {
+						kept++
+					}
+				}
+			}
+			if time.Since(since) > 20*time.Second {
+				t.Fatalf("%d old decisions and texts remain", old)
+			}
+		}
+		if kept < 40 {
+			t.Errorf("only %d new decisions and texts remain", kept)
+		}
+		sound(t, l.Store())
+	})
+}
+
 // TestCheck: a check finds sums that do not follow from the attempts, and blocks that
 // cannot be read.
 func TestCheck(t *testing.T) {

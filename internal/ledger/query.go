@@ -280,7 +280,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (del
 		// another one, to which attempts would then refer.
 		"DELETE FROM decisions WHERE time < ? AND id < (SELECT MAX(id) FROM decisions)",
 		"UPDATE decisions SET rows = 0, data = ? WHERE time < ? AND rows > 0",
-		"DELETE FROM contents WHERE attempt IN (SELECT id FROM attempts WHERE time < ?)",
+		"DELETE FROM contents WHERE attempt IN (SELECT c.attempt FROM contents AS c JOIN attempts AS a ON a.id = c.attempt WHERE a.time < ?)",
 	}
 	if attempts {
 		statements = append(statements, "DELETE FROM attempts WHERE time < ?")
