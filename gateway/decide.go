@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,6 +98,7 @@ type request struct {
 	*wire.Request
 	selection
 	client string // the client's name
+	strict bool   // candidates of unknown cost may not answer
 	// began is the candidate that began the turn of tools which is in progress. It is
 	// set only if the turn lacks the thinking that the request asks for.
 	began *candidate
@@ -145,6 +147,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, false)
 		decision, err = r.route(ctx, query, q.objective)
 	}
+	if q.strict && err == nil {
+		decision, err = priced(ctx, r, query, q.objective, decision)
+	}
 	h.decidedIn = time.Since(start)
 	if err != nil {
 		return h, d.undecided(r, q, h, decision, &query, err)
@@ -161,6 +166,22 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		h.beyond = d.beyond(r, q, h, query)
 	}
 	return h, nil
+}
+
+// priced decides again without the candidates whose cost is unknown, if there are any.
+func priced(ctx context.Context, r *routes, query carrot.Query, o carrot.Objective, decision carrot.Decision) (carrot.Decision, error) {
+	names := unpriced(&decision)
+	if len(names) == 0 {
+		return decision, nil
+	}
+	query.Excluded = maps.Clone(query.Excluded)
+	if query.Excluded == nil {
+		query.Excluded = map[string]string{}
+	}
+	for _, name := range names {
+		query.Excluded[name] = "its cost is unknown, and a hard budget applies to the request"
+	}
+	return r.route(ctx, query, o)
 }
 
 // beyond returns what finds the candidates that finish a turn of tools if all those fail

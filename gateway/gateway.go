@@ -31,29 +31,6 @@ type Recorder interface {
 	Record(ctx context.Context, a *record.Attempt) error
 }
 
-// Budgets decides before every call of a provider whether it may be made. The
-// attempt holds everything that is known before the call; its Decision and Estimate
-// say what the call is expected to cost, unless routing failed. If Reserve returns
-// nil, the call is made and the [Recorder] gets the same attempt with its true
-// cost. If it returns an error, neither this candidate nor another one is called; a
-// [*Denial] says what the client is told. Budgets must be safe for concurrent use
-// and should not block for long, because the request waits for it.
-type Budgets interface {
-	Reserve(ctx context.Context, a *record.Attempt) error
-}
-
-// Denial is an error that [Budgets] may return: it tells the client why its
-// request is not answered.
-type Denial struct {
-	Status     int           // HTTP status from 400 to 599, such as 402 or 429; others are sent as 402
-	Code       string        // for programs, such as budget_exceeded
-	Message    string        // for people
-	RetryAfter time.Duration // sent in the header Retry-After; 0: not sent
-}
-
-// Error returns the message.
-func (d *Denial) Error() string { return d.Message }
-
 // Options are the parts of a gateway that the program around it provides. The zero
 // value works: nothing is logged, recorded, limited or measured.
 type Options struct {

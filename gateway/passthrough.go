@@ -32,6 +32,9 @@ func (x *exchange) embed() error {
 	x.q.Stream = false // embeddings are never streamed
 	r := &run{x: x, request: request{Request: x.q, selection: selection{named: c}, client: x.clientName()},
 		choice: &choice{order: []*candidate{c}, reason: record.Named, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}}
+	if err := x.admit(); err != nil {
+		return err
+	}
 	if e := r.try(c, true); e != nil {
 		return r.failed(c, e)
 	}

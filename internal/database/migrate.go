@@ -42,15 +42,14 @@ func (db *DB) steps() ([]*goose.Migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		var number int64
-		if _, err := fmt.Sscanf(name, "schema/%d_", &number); err != nil || i > 0 && number <= steps[i-1].Version {
+		if !strings.HasPrefix(name, fmt.Sprintf("schema/%04d_", i+1)) {
 			return nil, fmt.Errorf("step %d of the schema is %s", i+1, name)
 		}
 		statements := string(text)
 		if db.postgres {
 			statements = words.Replace(statements)
 		}
-		steps = append(steps, goose.NewGoMigration(number, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		steps = append(steps, goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, statements)
 			return err
 		}}, nil))
@@ -81,7 +80,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := steps[len(steps)-1].Version
+	known := int64(len(steps))
 	if version < known {
 		_, err := p.Up(ctx)
 		if err == nil {

@@ -505,6 +505,12 @@ func (j *Journal) readable(p Position) (number, end int64, ok bool) {
 	return 0, 0, false
 }
 
+// Has reports whether there is an entry after a position.
+func (j *Journal) Has(p Position) bool {
+	_, _, ok := j.readable(p)
+	return ok
+}
+
 // forget closes the reader's file.
 func (j *Journal) forget() {
 	if j.readFile != nil {

@@ -56,6 +56,27 @@ func (c nanoseconds) Scan(v any) error {
 	return nil
 }
 
+// list is a column with names, separated by commas.
+type list struct{ names *[]string }
+
+// Scan implements sql.Scanner.
+func (c list) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("a list is a %T", v)
+	}
+	c.set(text)
+	return nil
+}
+
+func (c list) set(text string) {
+	if *c.names = nil; text != "" {
+		*c.names = strings.Split(text, ",")
+	}
+}
+
+func (c list) String() string { return strings.Join(*c.names, ",") }
+
 // column is a column of the table attempts.
 type column struct {
 	name string
@@ -97,7 +118,12 @@ var columns = []column{
 	{"first_token", func(a *record.Attempt) any { return &a.FirstToken }},
 	{"upstream", func(a *record.Attempt) any { return &a.Upstream }},
 	{"overhead", func(a *record.Attempt) any { return &a.Overhead }},
+	{"budgets", func(a *record.Attempt) any { return list{&a.Budgets} }},
+	{"held", func(a *record.Attempt) any { return &a.Held }},
 }
+
+// columnsOfVersion is how many of the columns an entry of the journal has, by its version.
+var columnsOfVersion = map[byte]int{1: 33, 2: 35}
 
 // columnNames are the names of all columns but id.
 var columnNames = func() string {
@@ -134,6 +160,10 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 			v = append(v, *at)
 		case *time.Duration:
 			v = append(v, int64(*at))
+		case *carrot.USD:
+			v = append(v, int64(*at))
+		case list:
+			v = append(v, database.Text(at.String()))
 		case *record.Outcome:
 			v = append(v, database.Text(string(*at)))
 		case *record.Reason:

@@ -247,7 +247,7 @@ func TestBackup(t *testing.T) {
 		}
 		settle(t, l)
 		want := exportedLines(t, l.Store())
-		position, err := l.Store().position(t.Context(), l.journal.ID())
+		position, _, err := l.Store().position(t.Context(), l.journal.ID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestBackup(t *testing.T) {
 			if got := exportedLines(t, s); got != want {
 				t.Error("what was restored is not what was stored")
 			}
-			if got, err := s.position(t.Context(), l.journal.ID()); err != nil || got != position {
+			if got, _, err := s.position(t.Context(), l.journal.ID()); err != nil || got != position {
 				t.Errorf("the journal stands at %v in the backup (%v), want %v", got, err, position)
 			}
 			if err := s.Restore(t.Context(), file); !errors.Is(err, database.ErrNotEmpty) {

@@ -232,14 +232,14 @@ func (s *Store) readContent(one *stored) error {
 // Import adds attempts, such as those of a file of records. Those that are in the store
 // already, by request and number, are left out. It returns how many were added.
 func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, error]) (added, known int, err error) {
-	var batch []*entry
+	var list []*entry
 	var scratch []byte
 	flush := func() error {
-		err := s.write(ctx, "", journalStart, journalStart, batch)
+		err := s.write(ctx, batch{entries: list})
 		if err == nil {
-			added += len(batch)
+			added += len(list)
 		}
-		batch = batch[:0]
+		list = list[:0]
 		return err
 	}
 	seen := map[string]bool{}
@@ -261,7 +261,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 		if err != nil {
 			return added, known, err
 		}
-		if batch = append(batch, e); len(batch) == pageRows {
+		if list = append(list, e); len(list) == pageRows {
 			if err := flush(); err != nil {
 				return added, known, err
 			}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -87,6 +88,9 @@ func (s *Store) unpriced(ctx context.Context, last, from, to int64) (page []*sto
 // price sets the cost of an attempt, and which price it follows from. The error says why
 // the cost stays unknown.
 func price(a *record.Attempt, book func(model string) (carrot.Price, error)) error {
+	if a.Outcome == record.Lapsed {
+		return errors.New("the gateway ended during the call, so that its tokens are unknown")
+	}
 	model := a.UpstreamModel
 	p, err := book(model)
 	if err != nil && a.Candidate != model {

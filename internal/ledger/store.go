@@ -68,35 +68,57 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// position returns up to where a journal is in the store.
-func (s *Store) position(ctx context.Context, id string) (journal.Position, error) {
+// position returns up to where a journal is in the store, and which calls were in progress
+// there.
+func (s *Store) position(ctx context.Context, id string) (p journal.Position, begun []byte, err error) {
 	return positionIn(ctx, s.db, id)
 }
 
-func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, err error) {
-	err = db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
+func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, begun []byte, err error) {
+	err = db.QueryRowContext(ctx, "SELECT segment, place, begun FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset, &begun)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return p, err
+	return p, begun, err
 }
 
-// write adds the entries of a journal between two positions, all or none. It is an error
-// if the store is not at the first position.
-func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
+// batch is a part of a journal that is written to the store, all or nothing.
+type batch struct {
+	journal  string // its id; empty: the entries are not from a journal
+	from, to journal.Position
+	entries  []*entry
+	begun    []byte // the calls that are in progress at the end
+	also     Also
+}
+
+// write writes a batch. It is an error if the store is not where the batch begins.
+func (s *Store) write(ctx context.Context, b batch) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.db.Do(ctx, func(tx *database.Tx) error {
-		if id != "" {
-			if err := advance(ctx, tx, id, from, to); err != nil {
+	committed := func() {}
+	err = s.db.Do(ctx, func(tx *database.Tx) error {
+		if b.journal != "" {
+			if err := advance(ctx, tx, &b); err != nil {
 				return err
 			}
 		}
-		if err := s.writeAttempts(ctx, tx, entries); err != nil {
+		if err := s.writeAttempts(ctx, tx, b.entries); err != nil {
 			return err
 		}
-		return writeDays(ctx, tx, entries)
+		if err := writeDays(ctx, tx, b.entries); err != nil || b.also == nil {
+			return err
+		}
+		attempts := make([]*record.Attempt, len(b.entries))
+		for i, e := range b.entries {
+			attempts[i] = &e.attempt
+		}
+		committed, err = b.also(ctx, tx, b.journal, attempts)
+		return err
 	})
+	if err == nil && committed != nil {
+		committed()
+	}
+	return err
 }
 
 // insertRows is how many attempts are inserted with one statement.
@@ -167,23 +189,21 @@ func (s *Store) writeAttempts(ctx context.Context, tx *database.Tx, entries []*e
 	return nil
 }
 
-// journalStart is the beginning of a journal.
-var journalStart journal.Position
-
 // errMoved says that somebody else has written entries of the journal.
 var errMoved = errors.New("the store does not stand where this journal does: its folder was copied, or the store replaced")
 
 // advance moves the position of a journal.
-func advance(ctx context.Context, tx *database.Tx, id string, from, to journal.Position) error {
-	was, err := positionIn(ctx, tx, id)
+func advance(ctx context.Context, tx *database.Tx, b *batch) error {
+	was, _, err := positionIn(ctx, tx, b.journal)
 	if err != nil {
 		return err
 	}
-	if was != from {
+	if was != b.from {
 		return errMoved
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO journals (id, segment, place) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place",
-		id, to.Segment, to.Offset)
+	_, err = tx.ExecContext(ctx, `INSERT INTO journals (id, segment, place, begun) VALUES (?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place, begun = excluded.begun`,
+		b.journal, b.to.Segment, b.to.Offset, b.begun)
 	return err
 }
 
