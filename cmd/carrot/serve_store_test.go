@@ -12,12 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/database/databasetest"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/simulate"
 	"github.com/carrot-router/carrot/price"
@@ -89,10 +91,22 @@ func (k *acknowledged) call(client *http.Client, url string, stream bool) error 
 // TestServeKilled: a gateway under load is killed at any moment. After the next start, the
 // store has every request whose client has the whole answer, once and with the cost that
 // the client was told, and the sum over them is what the provider bills for these answers.
+// CARROT_TEST_KILLS is the number of kills, in place of five (runs/kills.sh).
 func TestServeKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes several seconds")
 	}
+	kills := 5
+	if text := os.Getenv("CARROT_TEST_KILLS"); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("CARROT_TEST_KILLS: %v", err)
+		}
+	}
+	databasetest.Each(t, func(t *testing.T, dsn string) { testServeKilled(t, dsn, kills) })
+}
+
+func testServeKilled(t *testing.T, dsn string, kills int) {
 	var bills sync.Map // of costs, by the id of the answer
 	provider := &simulate.Provider{Log: func(c simulate.Call) { bills.Store(c.ID, c.Cost) }}
 	for i, name := range []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18"} {
@@ -106,12 +120,11 @@ func TestServeKilled(t *testing.T) {
 	defer upstream.Close()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "carrot.yaml")
-	err := os.WriteFile(config, []byte("admin_listen: off\nstore: carrot.db\nproviders: [{name: sim, kind: openai, base_url: \""+upstream.URL+"/v1\"}]\n"+
+	err := os.WriteFile(config, []byte("admin_listen: off\nstore: \""+dsn+"\"\njournal: carrot.journal\nproviders: [{name: sim, kind: openai, base_url: \""+upstream.URL+"/v1\"}]\n"+
 		"models: [{name: gpt-4o-2024-08-06, provider: sim}, {name: gpt-4o-mini-2024-07-18, provider: sim}]\n"), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const kills = 5
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	got := &acknowledged{costs: map[string]string{}}
 	for range kills {
@@ -135,7 +148,7 @@ func TestServeKilled(t *testing.T) {
 	if err := last.Wait(); err != nil {
 		t.Fatalf("the last gateway: %v", err)
 	}
-	store, err := ledger.OpenStore(t.Context(), filepath.Join(dir, "carrot.db"))
+	store, err := ledger.OpenStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +190,7 @@ func TestServeKilled(t *testing.T) {
 	if stored != billed || len(got.costs) < 50 {
 		t.Errorf("%v USD are stored for %d answers, and the provider bills %v", stored, len(got.costs), billed)
 	}
-	t.Logf("%d answers, %d attempts stored, %v USD", len(got.costs), len(found), stored)
+	t.Logf("%d kills, %d answers, %d attempts stored, %v USD", kills, len(got.costs), len(found), stored)
 }
 
 // TestLedgerCommands: what a gateway has stored can be summed up, shown, exported, imported
