@@ -88,11 +88,14 @@ func contained(log *slog.Logger, id string, f func() *provider.Error) (e *provid
 func (r *run) attempt(c *candidate) *record.Attempt {
 	x, h, t := r.x, r.choice, c.target()
 	a := &record.Attempt{
-		Time: time.Now(), RequestID: x.id, Client: r.request.client, API: string(x.reply.api), Session: r.request.session, Stream: x.q.Stream,
+		Time: time.Now(), RequestID: x.id, Client: r.request.client, API: string(x.reply.api), Session: r.request.session, User: x.q.User(), Stream: x.q.Stream,
 		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
 		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
 	}
 	a.Labels = x.labels()
+	if a.Policy != "" && r.request.policy != nil {
+		a.Default = r.request.policy.standby.Name
+	}
 	if e := a.Estimate(); e != nil && !e.CostUnknown {
 		a.Expected, a.ExpectedUnknown = e.Cost, false
 	}

@@ -29,6 +29,7 @@ type ledgerCommand struct {
 	Export  ledgerExportCommand  `cmd:"" help:"Write attempts as JSONL, CSV or Parquet."`
 	Import  ledgerImportCommand  `cmd:"" help:"Add attempts from files of records."`
 	Prune   ledgerPruneCommand   `cmd:"" help:"Delete old decisions, texts and attempts."`
+	Erase   ledgerEraseCommand   `cmd:"" help:"Erase what is known of a client or an end user."`
 	Check   ledgerCheckCommand   `cmd:"" help:"Look for damage."`
 	Reprice ledgerRepriceCommand `cmd:"" help:"Give attempts of unknown cost a cost."`
 	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store to a file while it is in use."`

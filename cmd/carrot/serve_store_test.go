@@ -68,7 +68,7 @@ type acknowledged struct {
 
 // call sends a request and notes its answer if it is complete.
 func (k *acknowledged) call(client *http.Client, url string, stream bool) error {
-	body := fmt.Sprintf(`{"model":"auto","stream":%t,"messages":[{"role":"user","content":"What is 17 * 23?"}]}`, stream)
+	body := fmt.Sprintf(`{"model":"auto","stream":%t,"user":"ada@example.org","messages":[{"role":"user","content":"What is 17 * 23?"}]}`, stream)
 	response, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err
@@ -291,6 +291,17 @@ func TestLedgerCommands(t *testing.T) {
 	if again := do(0, "export", "--store", fifth); again != lines {
 		t.Errorf("with the same prices, what costs %s costs %s", lines, again)
 	}
+	for _, whose := range [][]string{{"--user", "ada@example.org"}, {"--client", "support"}} {
+		if text := do(0, append([]string{"erase", "--store", fifth}, whose...)...); text != "0 attempts, of which 0 with texts: nothing was erased; add --yes\n" {
+			t.Errorf("erase nobody: %s", text)
+		}
+	}
+	if text := do(0, "erase", "--store", dsn, "--user", "ada@example.org", "--yes", "--json"); text != `{"schema":"carrot.ledger-erase/1","erased":true,"attempts":3,"texts":0}`+"\n" {
+		t.Errorf("erase: %s", text)
+	}
+	for id := range got.costs {
+		do(1, "show", id, "--store", dsn)
+	}
 	do(0, "prune", "--store", third, "--before", "2100-01-01", "--attempts")
 	if left := do(0, "export", "--store", third); left != "" {
 		t.Errorf("after pruning: %s", left)
@@ -307,7 +318,7 @@ func TestLedgerCommands(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"summary", "--store", dsn, "--from", "yesterday"}, {"summary", "--store", dsn, "--to", "2026-11-29T08:00:00Z"},
-		{"export", "--store", dsn, "--format", "parquet"}, {"prune", "--store", dsn, "--before", "soon"}, {"summary"},
+		{"erase", "--store", dsn}, {"erase", "--store", dsn, "--user", "a", "--client", "b"}, {"export", "--store", dsn, "--format", "parquet"}, {"prune", "--store", dsn, "--before", "soon"}, {"summary"},
 	} {
 		do(2, args...)
 	}

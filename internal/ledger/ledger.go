@@ -38,6 +38,7 @@ type Ledger struct {
 	log     *slog.Logger
 
 	scratch sync.Pool // of *buffers
+	salt    []byte    // of the hashes of end users
 	lost    atomic.Int64
 	written atomic.Int64
 
@@ -70,6 +71,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	l := &Ledger{store: store, journal: j, log: o.Log, also: o.Also, begun: map[key][]byte{}, stopped: make(chan struct{})}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.salt, err = store.salt(ctx); err != nil {
+		return nil, errors.Join(err, j.Close(), store.Close())
 	}
 	if err := l.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, j.Close(), store.Close())
@@ -201,6 +205,11 @@ func (l *Ledger) Begin(a *record.Attempt) error {
 
 // append appends an attempt to the journal.
 func (l *Ledger) append(a *record.Attempt, version byte) error {
+	if a.User != "" {
+		hashed := *a
+		hashed.User = userHash(l.salt, a.User)
+		a = &hashed
+	}
 	b, ok := l.scratch.Get().(*buffers)
 	if !ok {
 		b = &buffers{}

@@ -76,10 +76,14 @@ func folder(t testing.TB, dsn string) string {
 	if !database.IsPostgres(dsn) {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(dsn))
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("carrot-journal-%x", sum[:8]))
+	path := folderName(dsn)
 	t.Cleanup(func() { os.RemoveAll(path) })
 	return path
+}
+
+func folderName(dsn string) string {
+	sum := sha256.Sum256([]byte(dsn))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("carrot-journal-%x", sum[:8]))
 }
 
 func open(t testing.TB, dsn string) *Ledger {

@@ -32,10 +32,10 @@ type Left struct {
 // follow in the same transaction. If dry, nothing is changed. No cost that is known changes,
 // so that a second call does nothing that the first has done.
 func (s *Store) Reprice(ctx context.Context, r Range, book func(model string) (carrot.Price, error), dry bool) (done Repriced, err error) {
-	from, to := r.nanoseconds()
+	where, args := r.attempts()
 	left := map[string]int{}
 	for last := int64(0); ; {
-		page, err := s.unpriced(ctx, last, from, to)
+		page, err := s.unpriced(ctx, last, where, args)
 		if err != nil {
 			return done, fmt.Errorf("reprice: %w", err)
 		}
@@ -69,8 +69,8 @@ func (s *Store) Reprice(ctx context.Context, r Range, book func(model string) (c
 }
 
 // unpriced returns attempts of unknown cost after the one with id last.
-func (s *Store) unpriced(ctx context.Context, last, from, to int64) (page []*stored, err error) {
-	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE cost IS NULL AND id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
+func (s *Store) unpriced(ctx context.Context, last int64, where string, args []any) (page []*stored, err error) {
+	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE cost IS NULL AND "+where+" AND id > ? ORDER BY id LIMIT ?", append(slices.Clone(args), last, pageRows)...)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,10 @@ func (s *Store) write(ctx context.Context, b batch) (err error) {
 		if err := s.writeAttempts(ctx, tx, b.entries); err != nil {
 			return err
 		}
-		if err := writeDays(ctx, tx, b.entries); err != nil || b.also == nil {
+		if err := writeDays(ctx, tx, b.entries); err != nil {
+			return err
+		}
+		if err := writeForecasts(ctx, tx, b.entries); err != nil || b.also == nil {
 			return err
 		}
 		attempts := make([]*record.Attempt, len(b.entries))
