@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
@@ -63,6 +61,20 @@ type rangeFlags struct {
 	To   string `placeholder:"TIME" help:"End before this time."`
 }
 
+// filterFlags limit a command to some attempts.
+type filterFlags struct {
+	rangeFlags
+	Client []string `placeholder:"NAME" sep:"none" help:"Only this client. May be repeated, as the next two."`
+	Model  []string `placeholder:"NAME" sep:"none" help:"Only this model."`
+	Policy []string `placeholder:"NAME" sep:"none" help:"Only this policy."`
+}
+
+func (f *filterFlags) parse() (ledger.Range, error) {
+	r, err := f.rangeFlags.parse()
+	r.Clients, r.Models, r.Policies = f.Client, f.Model, f.Policy
+	return r, err
+}
+
 func (f *rangeFlags) parse() (r ledger.Range, err error) {
 	if r.From, err = parseTime("--from", f.From); err != nil {
 		return r, err
@@ -84,65 +96,6 @@ func parseTime(flag, text string) (time.Time, error) {
 		return at, usagef("%s %q: want a day such as 2026-11-29 or a time such as 2026-11-29T08:00:00Z", flag, text)
 	}
 	return at, nil
-}
-
-type ledgerSummaryCommand struct {
-	storeFlags
-	rangeFlags
-	By   string `default:"day" enum:"day,model,provider,policy,client" help:"Divide by day, model, provider, policy or client."`
-	JSON bool   `name:"json" help:"Print as JSON."`
-}
-
-func (c *ledgerSummaryCommand) Help() string {
-	return `Costs are exact sums of the attempts whose cost is known; the others are counted beside
-them. Whole days of UTC are summed up.
-
-Examples:
-  carrot ledger summary --store carrot.db
-  carrot ledger summary --store carrot.db --by client --from 2026-11-01 --to 2026-12-01 --json`
-}
-
-func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
-	r, err := c.parse()
-	if err != nil {
-		return err
-	}
-	if !r.To.IsZero() && r.To.UTC().Truncate(24*time.Hour) != r.To {
-		return usagef("--to %s: a summary has whole days; name a day", c.To)
-	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	groups, total, err := s.Summary(ctx, r, ledger.By(c.By))
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return json.NewEncoder(t.out).Encode(struct {
-			Schema string         `json:"schema"`
-			By     string         `json:"by"`
-			Groups []ledger.Group `json:"groups"`
-			Total  ledger.Group   `json:"total"`
-		}{"carrot.ledger-summary/1", c.By, append([]ledger.Group{}, groups...), total})
-	}
-	if total.Attempts == 0 {
-		fmt.Fprintln(t.out, "no attempts in this time")
-		return nil
-	}
-	total.Name = "total"
-	groups = append(groups, total)
-	width := len(c.By)
-	for _, g := range groups {
-		width = max(width, utf8.RuneCountInString(g.Name))
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%-*s\trequests\tattempts\tserved\tcost USD\tunknown\tinput\tcached\toutput\treasoning\t\n", width, c.By)
-	for _, g := range groups {
-		fmt.Fprintf(w, "%-*s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t\n", width, cmp.Or(g.Name, "-"), g.Requests, g.Attempts, g.Served, money(g.Cost.Float()), g.Unknown, g.Input+g.Written, g.Cached, g.Output, g.Reasoning)
-	}
-	return w.Flush()
 }
 
 // money writes an amount in USD to be compared with others in a column.
@@ -238,7 +191,7 @@ func costOr(cost carrot.USD, unknown bool) string {
 
 type ledgerExportCommand struct {
 	storeFlags
-	rangeFlags
+	filterFlags
 	Format string `default:"jsonl" enum:"jsonl,csv,parquet" help:"Write jsonl, csv or parquet."`
 	Out    string `placeholder:"FILE" help:"File to write, in place of standard output."`
 }

@@ -234,6 +234,15 @@ func TestLedgerCommands(t *testing.T) {
 	if text := do(0, "summary", "--store", dsn); !strings.Contains(text, time.Now().UTC().Format(time.DateOnly)+" ") || !strings.Contains(text, "total") {
 		t.Errorf("summary:\n%s", text)
 	}
+	if text := do(0, "summary", "--store", dsn, "--client", "nobody"); text != "no attempts in this time\n" {
+		t.Errorf("summary of nobody: %s", text)
+	}
+	if text := do(0, "summary", "--store", dsn, "--by", "label:team", "--policy", "auto"); !strings.Contains(text, "label:team  requests") || !strings.Contains(text, "\n  facts\n") {
+		t.Errorf("summary by label: %s", text)
+	}
+	if text := do(0, "summary", "--store", dsn, "--by", "policy"); !strings.Contains(text, "≈ saved USD") || !strings.Contains(text, "  requests compared      3") {
+		t.Errorf("summary with the saving: %s", text)
+	}
 	lines := do(0, "export", "--store", dsn)
 	if strings.Count(lines, `{"schema":"carrot.attempt/1"`) != 3 {
 		t.Errorf("export: %s", lines)
@@ -317,7 +326,7 @@ func TestLedgerCommands(t *testing.T) {
 		t.Errorf("an unknown request: %s", text)
 	}
 	for _, args := range [][]string{
-		{"summary", "--store", dsn, "--from", "yesterday"}, {"summary", "--store", dsn, "--to", "2026-11-29T08:00:00Z"},
+		{"summary", "--store", dsn, "--from", "yesterday"}, {"summary", "--store", dsn, "--to", "2026-11-29T08:00:00Z"}, {"summary", "--store", dsn, "--from", "2026-11-29T08:00:00Z"}, {"summary", "--store", dsn, "--by", "cost"},
 		{"erase", "--store", dsn}, {"erase", "--store", dsn, "--user", "a", "--client", "b"}, {"export", "--store", dsn, "--format", "parquet"}, {"prune", "--store", dsn, "--before", "soon"}, {"summary"},
 	} {
 		do(2, args...)

@@ -80,7 +80,7 @@ func fitOf(s *forecastSums) (f fit, ok bool) {
 func savingOf(against Against, models map[string]*forecastSums, fits map[string]*forecastSums, whole *forecastSums) Saving {
 	out := Saving{Against: against, Models: slices.Sorted(maps.Keys(models)), Failed: whole.othersCost}
 	variance, biasVariance, corrected, calibrated := 0.0, 0.0, 0.0, true
-	out.Models = slices.DeleteFunc(out.Models, func(name string) bool { return models[name].others+models[name].served == 0 })
+	out.Models = slices.DeleteFunc(append([]string{}, out.Models...), func(name string) bool { return models[name].others+models[name].served == 0 })
 	var own Amount
 	for _, name := range out.Models {
 		s := models[name]
