@@ -117,6 +117,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	if q.Thread != "" { // the turns are not the beginning of the conversation
 		h.prefixes = nil
 	}
+	if err := d.conversations.recall(ctx, r, q); err != nil {
+		d.log.Debug("who made the previous response could not be looked up", "error", err)
+	}
 	if q.Unsigned() {
 		q.began = d.conversations.beganTurn(r, h.prefixes)
 	}

@@ -31,6 +31,22 @@ type Recorder interface {
 	Record(ctx context.Context, a *record.Attempt) error
 }
 
+// Responses lets several gateways know who made a response of OpenAI's responses API, or
+// holds a thread of Anthropic's messages API, so that each of them can continue what another
+// has begun. Without it, a gateway knows only what it has served itself since it began.
+//
+// Both texts are short and opaque: they hold no text, no key and no name of a client.
+// Responses must be safe for concurrent use.
+type Responses interface {
+	// Keep notes who made a response. It must not block, because the request waits for
+	// it. Others should know soon, because the client may continue at once.
+	Keep(response, maker string)
+	// Find returns who made a response, "" if it is unknown. It is called for responses
+	// that the gateway does not know itself, and has 200 ms. After an error, the response
+	// counts as unknown.
+	Find(ctx context.Context, response string) (maker string, err error)
+}
+
 // Options are the parts of a gateway that the program around it provides. The zero
 // value works: nothing is logged, recorded, limited or measured.
 type Options struct {
@@ -45,6 +61,9 @@ type Options struct {
 	// configuration must not list clients. If neither has clients, requests need
 	// no key.
 	Clients Clients
+	// Responses tells other gateways, and this one after a restart, who made a
+	// response.
+	Responses Responses
 	// Registerer registers the Prometheus metrics. Gateways with the same
 	// Registerer share their series; to tell them apart, wrap it with
 	// prometheus.WrapRegistererWith.
@@ -105,7 +124,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.bound = c
 	g.breakers = newBreakers(c.Breaker, g.metrics, g.log)
 	g.retries = provider.NewBudget(*c.Retry.Budget)
-	g.decider = &decider{conversations: newConversations(c.Sessions, now), breakers: g.breakers, log: g.log}
+	g.decider = &decider{conversations: newConversations(c.Sessions, now, o.Responses), breakers: g.breakers, log: g.log}
 	r, err := g.newRoutes(c, source)
 	if err != nil {
 		return nil, err
@@ -134,6 +153,14 @@ func (g *Gateway) checked(c *Config) (*Config, error) {
 	out := c.prepared(p, func(string) {})
 	if g.clients != nil && len(c.Clients) > 0 {
 		p.Add("clients", "are listed, although Options.Clients finds them: omit the list")
+	}
+	if g.budgets == nil && len(c.Budgets) > 0 {
+		p.Add("budgets", "cannot be kept, because Options.Budgets is missing")
+	}
+	for i := range c.Clients {
+		if g.budgets == nil && c.Clients[i].Rates != (RateConfig{}) {
+			p.Add(strictyaml.Element("clients", i)+".rates", "cannot be kept, because Options.Budgets is missing")
+		}
 	}
 	return out, p.Err()
 }

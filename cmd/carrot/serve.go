@@ -24,6 +24,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -94,6 +95,7 @@ type service struct {
 	warnings []string           // about its file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
+	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
@@ -200,14 +202,19 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log, KeepDecisions: time.Duration(*config.KeepDecisions) * 24 * time.Hour})
-		if openErr != nil {
-			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
-		}
-		defer func() { err = errors.Join(err, kept.Close()) }()
+	if s.books, err = openBooks(ctx, config, s.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.books.close()) }()
+	options.Budgets = s.books.budgets
+	registry.MustRegister(budgetMetrics(s.books.budgets)...)
+	if kept := s.books.ledger; kept != nil {
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
+		shared := responses.Open(s.books.db, s.log)
+		defer shared.Close()
+		registry.MustRegister(responseMetrics(shared)...)
+		options.Responses = shared
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -264,8 +271,21 @@ func recordMetrics(file *record.JSONL) []prometheus.Collector {
 func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
 	return []prometheus.Collector{
 		rows("carrot_ledger_written_total", "Attempts written to the store.", kept.Written),
-		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written.", kept.Lost),
+		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written or the store refuses them.", kept.Lost),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_store_up", Help: "1 if the store works, 0 while it does not."}, func() float64 {
+			if kept.Up() {
+				return 1
+			}
+			return 0
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
+	}
+}
+
+// responseMetrics returns the metrics of what gateways tell each other about responses.
+func responseMetrics(shared *responses.Store) []prometheus.Collector {
+	return []prometheus.Collector{
+		rows("carrot_responses_lost_total", "Responses whose maker could not be noted in the store, so that other gateways do not know it.", shared.Lost),
 	}
 }
 
@@ -291,6 +311,9 @@ func (s *service) reload() error {
 		return err
 	}
 	more, err := s.gateway.Reload(&config.Config, source)
+	if err == nil {
+		err = s.books.budgets.Set(config.Budgets)
+	}
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err

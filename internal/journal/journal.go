@@ -30,8 +30,8 @@ import (
 // ErrFull is returned by [Journal.Append] if no space is left on the disk.
 var ErrFull = errors.New("the journal is full: no space is left on its disk")
 
-// errBusy says that another process has the journal open.
-var errBusy = errors.New("another process uses it")
+// ErrBusy says that another process has the journal open.
+var ErrBusy = errors.New("another process uses it")
 
 // Options change how a journal works. The zero value has the defaults.
 type Options struct {

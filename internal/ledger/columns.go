@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -149,7 +151,11 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 				v = append(v, int64(*at.cost))
 			}
 		case *string:
-			v = append(v, database.Text(*at))
+			if columns[i].name == "error" { // which is in no index
+				v = append(v, database.Text(*at))
+			} else {
+				v = append(v, bounded(*at))
+			}
 		case *int:
 			v = append(v, int64(*at))
 		case *bool:
@@ -159,7 +165,7 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 			}
 			v = append(v, n)
 		case *float64:
-			v = append(v, *at)
+			v = append(v, finite(*at))
 		case *time.Duration:
 			v = append(v, int64(*at))
 		case *carrot.USD:
@@ -167,14 +173,22 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 		case list:
 			v = append(v, database.Text(at.String()))
 		case *record.Outcome:
-			v = append(v, database.Text(string(*at)))
+			v = append(v, bounded(string(*at)))
 		case *record.Reason:
-			v = append(v, database.Text(string(*at)))
+			v = append(v, bounded(string(*at)))
 		default:
 			return nil, fmt.Errorf("column %s: a %T", columns[i].name, at)
 		}
 	}
 	return v, nil
+}
+
+// finite returns a number that databases store: SQLite stores NaN as NULL.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
 }
 
 // restOf returns what few attempts have as JSON, or nil.
@@ -186,7 +200,7 @@ func restOf(a *record.Attempt) []byte {
 	if err != nil { // impossible
 		return nil
 	}
-	return text
+	return bytes.ReplaceAll(text, []byte(`\u0000`), []byte(`\ufffd`)) // which JSON in PostgreSQL cannot have
 }
 
 // stored is a row of the table attempts, with the content that belongs to it.

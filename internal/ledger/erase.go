@@ -52,7 +52,7 @@ func (w Whose) where(ctx context.Context, s *Store) (string, any, error) {
 	case w.Client == Erased:
 		return "", nil, fmt.Errorf("erase: %q is the name of what was erased", Erased)
 	case w.Client != "":
-		return "client = ?", database.Text(w.Client), nil
+		return "client = ?", bounded(w.Client), nil
 	}
 	salt, err := s.salt(ctx)
 	return "end_user = ?", userHash(salt, w.User), err
@@ -152,7 +152,7 @@ func eraseRest(ctx context.Context, tx *database.Tx, where string, arg any) erro
 
 // renameClient adds the sums of a client to those of erased clients.
 func renameClient(ctx context.Context, tx *database.Tx, client string) error {
-	client = database.Text(client)
+	client = bounded(client)
 	for _, sums := range []struct{ table, columns, add string }{
 		{"daily", dayColumns, addDay},
 		{"forecasts", "day, client, policy, standby, model, " + strings.Join(forecastSumColumns, ", "), addForecast},

@@ -158,7 +158,7 @@ func writeForecasts(ctx context.Context, tx *database.Tx, entries []*entry) erro
 			continue
 		}
 		policy, _, _ := strings.Cut(a.Policy, ":")
-		key := routedKey{a.Time.UTC().Format(time.DateOnly), a.Client, policy, a.Default}
+		key := routedKey{a.Time.UTC().Format(time.DateOnly), bounded(a.Client), bounded(policy), bounded(a.Default)}
 		if sums[key] == nil {
 			sums[key] = routed{}
 		}
@@ -175,7 +175,7 @@ func addForecasts(ctx context.Context, tx *database.Tx, sums map[routedKey]route
 			if *s == (forecastSums{}) {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, addForecast, database.Text(key.day), database.Text(key.client), database.Text(key.policy), database.Text(key.standby), database.Text(model),
+			if _, err := tx.ExecContext(ctx, addForecast, key.day, key.client, key.policy, key.standby, bounded(model),
 				s.ranked, s.quality, s.served, s.servedCost.micro, s.servedCost.rest, s.others, s.othersCost.micro, s.othersCost.rest, s.othersF, s.othersFF,
 				s.fitted, s.fittedF, s.fittedC, s.fittedFF, s.fittedFC, s.fittedCC, s.fittedR, s.fittedRR); err != nil {
 				return err

@@ -36,6 +36,7 @@ type Ledger struct {
 	store   *Store
 	journal *journal.Journal
 	log     *slog.Logger
+	reach   reach
 
 	scratch sync.Pool // of *buffers
 	salt    []byte    // of the hashes of end users
@@ -46,8 +47,9 @@ type Ledger struct {
 	at      journal.Position // up to where the journal is in the store
 	begun   map[key][]byte   // entries of the calls that are in progress there
 	cancel  context.CancelFunc
-	stopped chan struct{}
+	stopped chan struct{} // nothing is moved to the store any more
 	tidying sync.WaitGroup
+	asking  sync.WaitGroup
 }
 
 // buffers are reused to encode entries.
@@ -65,6 +67,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	j, err := journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
+	if errors.Is(err, journal.ErrBusy) {
+		err = fmt.Errorf("%w: every gateway needs a journal of its own: set journal to another folder", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -75,11 +80,13 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	if l.salt, err = store.salt(ctx); err != nil {
 		return nil, errors.Join(err, j.Close(), store.Close())
 	}
+	l.reach.log = l.log
 	if err := l.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, j.Close(), store.Close())
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
+	l.asking.Go(func() { l.ask(work) })
 	go l.drain(work)
 	if o.KeepDecisions > 0 {
 		l.tidying.Go(func() { l.tidy(work, o.KeepDecisions) })
@@ -141,7 +148,7 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	slices.SortFunc(lapsed, func(a, b *entry) int { return a.attempt.Time.Compare(b.attempt.Time) })
 	clear(l.begun)
 	l.log.Warn("calls were in progress when the gateway ended; their costs are unknown", "calls", len(lapsed))
-	return l.store.write(ctx, batch{journal: l.journal.ID(), from: l.at, to: l.at, entries: lapsed, also: l.also})
+	return l.store.write(ctx, &batch{journal: l.journal.ID(), from: l.at, to: l.at, entries: lapsed, also: l.also})
 }
 
 // setBegun reads what appendBegun has written.
@@ -173,7 +180,7 @@ func (l *Ledger) Journal() string { return l.journal.ID() }
 func (l *Ledger) Store() *Store { return l.store }
 
 // Lost returns how many attempts could not be recorded, because the disk of the journal is
-// full or fails.
+// full or fails, or the store refuses them.
 func (l *Ledger) Lost() int64 { return l.lost.Load() }
 
 // Written returns how many attempts the ledger has written to the store.
@@ -227,7 +234,7 @@ const (
 	batchBytes = 1 << 20                // of the journal, written to the store together
 	batchTime  = 250 * time.Millisecond // how long attempts wait for others
 	retryFirst = 100 * time.Millisecond
-	retryMost  = 5 * time.Second
+	retryMost  = 2 * time.Second
 	closeAfter = 5 * time.Second
 )
 
@@ -270,11 +277,15 @@ func (l *Ledger) step(ctx context.Context) error {
 			entries = append(entries, e)
 		}
 	}
-	b := batch{journal: l.journal.ID(), from: l.at, to: to, entries: entries, begun: l.appendBegun(nil), also: l.also}
-	if err := l.persist(ctx, func(ctx context.Context) error { return l.store.write(ctx, b) }); err != nil {
+	b := &batch{journal: l.journal.ID(), from: l.at, to: to, entries: entries, begun: l.appendBegun(nil), also: l.also}
+	var written int
+	if err := l.persist(ctx, func(ctx context.Context) (err error) {
+		written, err = l.write(ctx, b)
+		return err
+	}); err != nil {
 		return err
 	}
-	l.written.Add(int64(len(entries)))
+	l.written.Add(int64(written))
 	l.at = to
 	l.release()
 	return nil
@@ -284,33 +295,6 @@ func (l *Ledger) step(ctx context.Context) error {
 func (l *Ledger) release() {
 	if err := l.journal.Release(l.at); err != nil {
 		l.log.Error("the journal of the ledger", "error", err)
-	}
-}
-
-// persist does something with the store until it succeeds, and says when that begins to
-// fail and when it works again. It returns an error if ctx is done before that.
-func (l *Ledger) persist(ctx context.Context, do func(context.Context) error) error {
-	since, wait := time.Now(), retryFirst
-	for tried := 0; ; tried++ {
-		err := do(ctx)
-		if err == nil {
-			if tried > 0 {
-				l.log.Info("the store of the ledger works again", "after", time.Since(since).Round(time.Second).String())
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		if tried == 0 {
-			l.log.Error("the store of the ledger does not work; attempts wait in the journal", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, retryMost)
 	}
 }
 
@@ -328,6 +312,7 @@ func (l *Ledger) Close() error {
 	l.cancel()
 	<-l.stopped
 	l.tidying.Wait()
+	l.asking.Wait()
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)
 	}

@@ -233,7 +233,7 @@ type labelSums struct {
 
 // Request returns the attempts of a request, in order, with their decisions.
 func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, error) {
-	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", id)
+	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", bounded(id))
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", id, err)
 	}
@@ -353,7 +353,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 	var list []*entry
 	var scratch []byte
 	flush := func() error {
-		err := s.write(ctx, batch{entries: list})
+		err := s.write(ctx, &batch{entries: list})
 		if err == nil {
 			added += len(list)
 		}
@@ -367,7 +367,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 		}
 		key := fmt.Sprintf("%s/%d", a.RequestID, a.Number)
 		var there int
-		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", a.RequestID, a.Number).Scan(&there); err != nil {
+		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", bounded(a.RequestID), a.Number).Scan(&there); err != nil {
 			return added, known, err
 		}
 		if there > 0 || seen[key] {
