@@ -90,9 +90,7 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
 		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
 	}
-	if x.client != nil {
-		a.Labels = x.client.Labels
-	}
+	a.Labels = r.request.labels
 	if e := a.Estimate(); e != nil && !e.CostUnknown {
 		a.Expected, a.ExpectedUnknown = e.Cost, false
 	}

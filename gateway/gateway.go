@@ -64,9 +64,8 @@ type Options struct {
 	Recorder Recorder
 	// Budgets decides whether a call may be made.
 	Budgets Budgets
-	// Clients finds the client that sent a request. If it is set, the
-	// configuration must not list clients. If neither has clients, requests need
-	// no key.
+	// Clients finds the client that sent a request, unless it is one that the
+	// configuration lists. If neither has clients, requests need no key.
 	Clients Clients
 	// Registerer registers the Prometheus metrics. Gateways with the same
 	// Registerer share their series; to tell them apart, wrap it with
@@ -90,7 +89,7 @@ type Gateway struct {
 	recorder  Recorder
 	losses    losses
 	budgets   Budgets
-	clients   Clients // nil: those of the configuration
+	clients   Clients // beside those of the configuration; nil: none
 	metrics   *metrics
 	tracer    *tracer
 	transport http.RoundTripper
@@ -138,7 +137,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.metrics.started()
 	g.metrics.serves(nil, r, g.breakers)
 	price.CountTokens("warm") // builds the vocabulary
-	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
+	g.handler = guarded(g.handlers(), func() bool { return !g.routes.Load().clients.required() },
 		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) },
 		func(w http.ResponseWriter, r *http.Request, why string) {
 			g.metrics.rejected("origin")
@@ -155,9 +154,6 @@ func (g *Gateway) checked(c *Config) (*Config, error) {
 	}
 	p := new(strictyaml.Problems)
 	out := c.prepared(p, func(string) {})
-	if g.clients != nil && len(c.Clients) > 0 {
-		p.Add("clients", "are listed, although Options.Clients finds them: omit the list")
-	}
 	return out, p.Err()
 }
 

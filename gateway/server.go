@@ -144,7 +144,7 @@ func (x *exchange) recovered() {
 
 // receive authenticates the client and returns the body of its request.
 func (x *exchange) receive() ([]byte, error) {
-	client, err := authenticate(x.ctx, x.routes.clients, x.r.Header)
+	client, err := authenticate(x.ctx, &x.routes.clients, x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
 		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
@@ -254,14 +254,14 @@ type listed struct {
 // them.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x := g.side(w, r)
-	client, err := authenticate(r.Context(), x.routes.clients, r.Header)
+	client, err := authenticate(r.Context(), &x.routes.clients, r.Header)
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	list := []listed{}
 	for _, name := range slices.Concat(x.routes.names, x.routes.embeddingNames()) {
-		if client.restricted() && !slices.Contains(client.Limits.Policies, name) {
+		if client.restricted() && !slices.Contains(client.Limits.Policies, name) && (name != defaultPolicy || x.routes.own(client) == "") {
 			continue
 		}
 		owner := "carrot"
