@@ -17,6 +17,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
@@ -95,6 +96,17 @@ func servedMetrics(t *testing.T) []servedMetric {
 	}
 	t.Cleanup(func() { kept.Close() })
 	registered.MustRegister(ledgerMetrics(kept)...)
+	store, err := keys.Make(t.Context(), filepath.Join(t.TempDir(), "carrot.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	virtual, err := store.Watch(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(virtual.Close)
+	registered.MustRegister(keysMetrics(virtual)...)
 	config := defaultConfig(t)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
 	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered}); err != nil {

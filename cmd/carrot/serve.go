@@ -95,6 +95,7 @@ type service struct {
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
 	reopen   func() error       // reopens the file of records; nil: there is none
+	keys     *virtualKeys       // those of the store; nil: there is none
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
 }
@@ -208,6 +209,12 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer func() { err = errors.Join(err, kept.Close()) }()
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
+		if s.keys, openErr = openKeys(ctx, config, s.log); openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, s.keys.close()) }()
+		registry.MustRegister(keysMetrics(s.keys.cache)...)
+		options.Clients = s.keys.cache
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -237,7 +244,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
+	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})))
 }
 
 // recorders record attempts in several places, of which the first may be missing.
@@ -284,6 +291,9 @@ func (s *service) reload() error {
 		if restart, err = config.Restart(s.bound); err == nil {
 			err = config.Opens(s.serving)
 		}
+	}
+	if err == nil {
+		err = s.keys.reserve(config)
 	}
 	if err != nil {
 		s.gateway.ReloadFailed()

@@ -26,13 +26,19 @@ import (
 // process is a carrot serve in a process of its own.
 type process struct {
 	*exec.Cmd
-	url string
+	url   string
+	admin string // "off" if there is none
 }
 
 // startServing starts carrot serve with a configuration, and waits until it is ready.
 func startServing(t *testing.T, config string) *process {
 	t.Helper()
-	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", "127.0.0.1:0")}
+	return startServingAt(t, config, "127.0.0.1:0")
+}
+
+func startServingAt(t *testing.T, config, address string) *process {
+	t.Helper()
+	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address)}
 	log, err := s.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,13 +47,16 @@ func startServing(t *testing.T, config string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Process.Kill() })
-	address := regexp.MustCompile(`"msg":"serving","address":"([^"]+)"`)
+	serving := regexp.MustCompile(`"msg":"serving","address":"([^"]+)","admin":"([^"]+)"`)
 	var said bytes.Buffer
 	for buffer := make([]byte, 4096); ; {
 		n, err := log.Read(buffer)
 		said.Write(buffer[:n])
-		if found := address.FindSubmatch(said.Bytes()); found != nil {
-			s.url = "http://" + string(found[1])
+		if found := serving.FindSubmatch(said.Bytes()); found != nil {
+			s.url, s.admin = "http://"+string(found[1]), string(found[2])
+			if s.admin != "off" {
+				s.admin = "http://" + s.admin
+			}
 			break
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ package adminapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -172,7 +173,7 @@ func decode(r *http.Request, v any) error {
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return refuse(http.StatusBadRequest, wrong.Field, "%s: %s is not of the type that it must have", wrong.Field, wrong.Value)
+			return refuse(http.StatusBadRequest, wrong.Field, "%s: a value of another type is wanted than %s", cmp.Or(wrong.Field, "the body"), wrong.Value)
 		}
 		return refuse(http.StatusBadRequest, "", "the body is not what it must be: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
