@@ -175,6 +175,9 @@ func decode(r *http.Request, v any) error {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return refuse(http.StatusBadRequest, wrong.Field, "%s: a value of another type is wanted than %s", cmp.Or(wrong.Field, "the body"), wrong.Value)
 		}
+		if _, ok := errors.AsType[*time.ParseError](err); ok || strings.Contains(err.Error(), "Time.UnmarshalJSON") {
+			return refuse(http.StatusBadRequest, "expires", "expires: want a time such as 2027-03-01T00:00:00Z, or null")
+		}
 		return refuse(http.StatusBadRequest, "", "the body is not what it must be: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
