@@ -36,7 +36,7 @@ CLIENT = {
     "labels": {"team": "search"},
     "policies": ["support", "cheap"],
     "rates": {"requests_per_minute": 60, "tokens_per_minute": 100000, "concurrent_requests": 4},
-    "budgets": [{"usd": 100, "per": "month", "time_zone": "Europe/Berlin"}, {"name": "b", "usd": 0.5, "per": "day", "soft": True, "label": "team=search"}],
+    "budgets": [{"usd": 100, "per": "month", "time_zone": "Europe/Berlin"}, {"usd": 0.5, "per": "month", "soft": True, "pacing": 4}],
     "expires": "2100-01-01T00:00:00Z",
 }
 

@@ -140,6 +140,9 @@ func (k *call) finish(e *provider.Error) {
 			a.ErrorCode = string(e.Kind)
 		}
 	}
+	if k.x.account != nil {
+		k.x.account.Settle(a)
+	}
 	k.x.g.record(a)
 }
 

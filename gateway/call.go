@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,14 +42,15 @@ type call struct {
 func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	t, x := c.target(), r.x
 	k := &call{run: r, x: x, choice: r.choice, c: c, t: t, try: try, api: t.provider.Speaks(x.reply.api), a: r.attempt(c)}
-	body, err := k.body()
-	if err != nil {
+	k.a.Number = r.attempts + 1
+	if err := k.translate(); err != nil {
 		return &provider.Error{Kind: provider.Invalid, Status: http.StatusBadRequest, Message: err.Error()}
 	}
-	k.a.Number = r.attempts + 1
-	if e := x.g.reserve(x.ctx, k.a); e != nil {
+	limit, e := k.reserve()
+	if e != nil {
 		return e
 	}
+	body := k.body(limit)
 	k.tellLosses()
 	r.attempts++
 
@@ -58,7 +60,7 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	if k.a.Overhead = begun.Sub(x.start) - r.upstream; k.a.Number == 1 {
 		x.g.metrics.overhead(k.a.Overhead)
 	}
-	e := contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
+	e = contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
 	k.a.Upstream = time.Since(begun)
 	r.upstream += k.a.Upstream
 	if e == nil && !k.a.Stream {
@@ -90,7 +92,7 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
 		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
 	}
-	a.Labels = r.request.labels
+	a.Labels = x.labels
 	if e := a.Estimate(); e != nil && !e.CostUnknown {
 		a.Expected, a.ExpectedUnknown = e.Cost, false
 	}
@@ -100,12 +102,15 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 	return a
 }
 
-// body returns the request for the target, translated to the provider's API.
-func (k *call) body() ([]byte, error) {
-	var err error
-	if k.translation, err = k.choice.bodies.in(k.api, k.x.q, k.t); err != nil {
-		return nil, err
-	}
+// translate translates the request to the provider's API, if that is another one.
+func (k *call) translate() (err error) {
+	k.translation, err = k.choice.bodies.in(k.api, k.x.q, k.t)
+	return err
+}
+
+// body returns the request for the target, with at most limit output tokens if that is
+// not 0.
+func (k *call) body(limit int) []byte {
 	body := k.x.q.Body
 	k.foreign = k.x.unreasoned
 	if k.translation != nil {
@@ -119,6 +124,9 @@ func (k *call) body() ([]byte, error) {
 	}
 	k.lose()
 	e := k.t.edits(k.api, k.x.q)
+	if limit > 0 && (e.MaxTokens == 0 || limit < e.MaxTokens) {
+		e.MaxTokens, e.MaxTokensKey = limit, wire.TokenLimitFor(k.api, cmp.Or(k.t.limitKey, k.t.chatLimit))
+	}
 	if k.translation == nil { // a translation has removed them already
 		for _, field := range k.a.Dropped {
 			if k.foreign && field == foreignReasoning {
@@ -134,7 +142,7 @@ func (k *call) body() ([]byte, error) {
 	case k.t.onlyLong && k.run.request.named == nil: // a client that is routed cannot know it
 		e.RenameLimit = maxCompletionTokens
 	}
-	return wire.Edit(body, e), nil
+	return wire.Edit(body, e)
 }
 
 // forward makes the call and passes the answer on.
@@ -260,27 +268,4 @@ func (k *call) remember() {
 // provider does.
 func (k *call) stores() bool {
 	return k.x.reply.api == wire.Responses && k.api != wire.Responses && !k.x.q.Unstored && !k.x.g.decider.conversations.stored.off
-}
-
-// reserve returns nil if the budgets allow a call, or if there are none.
-func (g *Gateway) reserve(ctx context.Context, a *record.Attempt) *provider.Error {
-	if g.budgets == nil {
-		return nil
-	}
-	err := g.budgets.Reserve(ctx, a)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return provider.NetworkError(ctx, err)
-	}
-	if d, ok := errors.AsType[*Denial](err); ok {
-		status := d.Status
-		if status < 400 || status > 599 {
-			status = http.StatusPaymentRequired
-		}
-		return &provider.Error{Kind: provider.Denied, Status: status, Code: d.Code, Message: d.Message, RetryAfter: d.RetryAfter, Err: err}
-	}
-	g.log.Error("a call was not made, because its cost could not be reserved", "request_id", a.RequestID, "attempt", a.Number, "error", err)
-	return &provider.Error{Kind: provider.Denied, Status: http.StatusServiceUnavailable, Code: "not_reserved", Message: "the cost of the request could not be reserved: try again", Err: err}
 }

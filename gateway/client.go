@@ -78,7 +78,7 @@ func (l listedClients) Client(_ context.Context, key [sha256.Size]byte) (*Client
 func newClients(list []ClientConfig) listedClients {
 	clients := make(listedClients, len(list))
 	for i, c := range list {
-		clients[i] = Client{Name: c.Name, Limits: ClientLimits{Policies: c.Policies}, Labels: c.Labels}
+		clients[i] = Client{Name: c.Name, Limits: ClientLimits{Policies: c.Policies, Rates: c.Rates}, Labels: c.Labels}
 		clients[i].Key, _ = parseHash(c.KeySHA256) // was checked
 	}
 	return clients

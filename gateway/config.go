@@ -44,6 +44,8 @@ type Config struct {
 	RequireKeys bool `yaml:"require_keys"`
 	// Budgets are what may be spent. Default: none.
 	Budgets []BudgetConfig `yaml:"budgets"`
+	// Webhook is told when most of a budget, or all of it, is spent.
+	Webhook WebhookConfig `yaml:"webhook"`
 	// Origins are the origins of web pages that may call the gateway from a
 	// browser, as in https://app.example. Keys that such a page holds can be seen
 	// by whoever opens it. Default: none; requests of web pages are refused.
@@ -416,6 +418,19 @@ type BudgetConfig struct {
 	// metrics. Default false; requests that would pass the budget are answered with
 	// status 402.
 	Soft bool `yaml:"soft" json:"soft,omitempty"`
+	// Pacing spreads the amount over the time, if it is not 0: the policies' willingness
+	// to pay is multiplied by exp(pacing · (share of the time that has passed − share of
+	// the amount that is spent)), which is at least 1/8 and at most 8. 4 suits most.
+	// Default 0.
+	Pacing float64 `yaml:"pacing" json:"pacing,omitempty"`
+}
+
+// WebhookConfig is where messages are sent, in the form of Standard Webhooks.
+type WebhookConfig struct {
+	// URL is the address to which messages are posted. Default: none.
+	URL string `yaml:"url" expand:"env"`
+	// Secret signs the messages: whsec_ and 24 to 64 bytes in base64. Required with url.
+	Secret Secret `yaml:"secret"`
 }
 
 // TextConfig says how much of a conversation is embedded in addition to the latest user

@@ -29,10 +29,11 @@ var builtinPolicies = []string{"auto", "balanced", "cheap", "quality"}
 func (c *Config) prepared(p *strictyaml.Problems, reading func(name string)) *Config {
 	out := *c
 	out.Providers, out.Models, out.Embeddings = slices.Clone(c.Providers), slices.Clone(c.Models), slices.Clone(c.Embeddings)
-	out.Policies, out.Clients = slices.Clone(c.Policies), slices.Clone(c.Clients)
+	out.Policies, out.Clients, out.Budgets = slices.Clone(c.Policies), slices.Clone(c.Clients), slices.Clone(c.Budgets)
 	out.hashKeys(p, reading)
 	out.fillDefaults(p)
 	out.check(p)
+	out.checkBudgets(p)
 	return &out
 }
 

@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"hash/maphash"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -16,18 +20,19 @@ import (
 // and which candidate must continue it. It holds hashes and names, but no text except what
 // clients asked to be stored.
 type conversations struct {
-	sessions  *memory // by the beginnings of conversations, and by the names of sessions
-	responses *memory // by the ids of responses, and of messages in threads
-	stored    *stored // items of responses that no provider stores
-	names     names   // of the candidates in both memories
+	sessions  *memory   // by the beginnings of conversations, and by the names of sessions
+	responses *memory   // by the ids of responses, and of messages in threads
+	stored    *stored   // items of responses that no provider stores
+	shared    Responses // nil: there are no others
+	names     names     // of the candidates in both memories
 	now       func() time.Time
 }
 
 // responsesKept is the number of responses whose makers are remembered.
 const responsesKept = 200_000
 
-func newConversations(c SessionConfig, now func() time.Time) *conversations {
-	v := &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), now: now}
+func newConversations(c SessionConfig, now func() time.Time, shared Responses) *conversations {
+	v := &conversations{sessions: newMemory(c.TTL, c.Entries), responses: newMemory(0, responsesKept), shared: shared, now: now}
 	v.stored = newStored(c, v.responses)
 	return v
 }
@@ -108,7 +113,7 @@ func (v *conversations) stay(r *routes, q *request, prefixes []uint64, p *upstre
 	}
 	if previous := cmp.Or(q.PreviousResponse, q.Thread); previous != "" {
 		if m, ok := v.responses.get(v.responses.key(q.client, "response", previous), v.now()); ok && at(m) {
-			return int(m.key) + 1, true
+			return int(m.key) + 1, m.key >= 0
 		}
 	}
 	for i := len(prefixes) - 2; i >= 0; i-- {
@@ -181,7 +186,79 @@ func (v *conversations) remember(c *candidate, s served) {
 	}
 	if s.response != "" {
 		v.responses.memos.Put(v.responses.key(s.client, "response", s.response), m)
+		if v.shared != nil {
+			v.shared.Keep(sharedResponse(s.client, s.response), sharedMaker(c, s.key))
+		}
 	}
+}
+
+// recallTimeout limits how long a request waits for what others know about the response
+// that it continues.
+const recallTimeout = 200 * time.Millisecond
+
+// recall asks others who made the response, or holds the thread, that a request continues,
+// if that is unknown here.
+func (v *conversations) recall(ctx context.Context, r *routes, q *request) error {
+	response := cmp.Or(q.PreviousResponse, q.Thread)
+	if v.shared == nil || response == "" {
+		return nil
+	}
+	key := v.responses.key(q.client, "response", response)
+	if _, known := v.responses.get(key, v.now()); known {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, recallTimeout)
+	defer cancel()
+	maker, err := v.shared.Find(limited, sharedResponse(q.client, response))
+	if err != nil {
+		return err
+	}
+	number, name, _ := strings.Cut(maker, " ")
+	if c := r.byName[name]; c != nil {
+		v.responses.memos.Put(key, memo{candidate: v.names.number(name), key: sharedKey(c, number), at: uint32(v.now().Unix())})
+	}
+	return nil
+}
+
+// sharedResponse returns what stands for a response of a client among several gateways.
+func sharedResponse(client, response string) string {
+	return shortHash("response", client, response)
+}
+
+// sharedMaker returns what stands for a candidate with one of its provider's keys among
+// several gateways. The order of keys in their configurations does not matter.
+func sharedMaker(c *candidate, key int) string {
+	return sharedKeyName(c.target().provider, key) + " " + c.Name
+}
+
+func sharedKeyName(u *upstream, key int) string {
+	secret := ""
+	if key >= 0 && key < len(u.Keys) {
+		secret = u.Keys[key]
+	}
+	return shortHash("key", u.BaseURL, secret)
+}
+
+// sharedKey returns the index of the key that sharedMaker has named, -1 if no key of the
+// candidate's provider is it.
+func sharedKey(c *candidate, name string) int32 {
+	u := c.target().provider
+	for i := range max(len(u.Keys), 1) {
+		if sharedKeyName(u, i) == name {
+			return int32(i)
+		}
+	}
+	return -1
+}
+
+// shortHash returns a hash of texts that nobody can reverse.
+func shortHash(texts ...string) string {
+	h := sha256.New()
+	for _, text := range texts {
+		io.WriteString(h, text)
+		h.Write([]byte{0})
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
 // memory keeps a limited number of memos by key. It forgets the oldest ones.
@@ -196,7 +273,7 @@ type memory struct {
 // scan a hundred thousand memos.
 type memo struct {
 	candidate int32 // see names
-	key       int32
+	key       int32 // -1: unknown
 	tokens    int32
 	at        uint32 // seconds since 1970, until 2106
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,6 +97,7 @@ type request struct {
 	*wire.Request
 	selection
 	client string // the client's name
+	strict bool   // candidates of unknown cost may not answer
 	// began is the candidate that began the turn of tools which is in progress. It is
 	// set only if the turn lacks the thinking that the request asks for.
 	began *candidate
@@ -113,6 +115,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	h := &choice{propensity: 1, inputTokens: q.InputTokens(price.CountTokens), prefixes: d.conversations.sessions.prefixes(q.client, q.Request)}
 	if q.Thread != "" { // the turns are not the beginning of the conversation
 		h.prefixes = nil
+	}
+	if err := d.conversations.recall(ctx, r, q); err != nil {
+		d.log.Debug("who made the previous response could not be looked up", "error", err)
 	}
 	if q.Unsigned() {
 		q.began = d.conversations.beganTurn(r, h.prefixes)
@@ -143,6 +148,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, false)
 		decision, err = r.route(ctx, query, q.objective)
 	}
+	if q.strict && err == nil {
+		decision, err = priced(ctx, r, query, q.objective, decision)
+	}
 	h.decidedIn = time.Since(start)
 	if err != nil {
 		return h, d.undecided(r, q, h, decision, &query, err)
@@ -159,6 +167,22 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		h.beyond = d.beyond(r, q, h, query)
 	}
 	return h, nil
+}
+
+// priced decides again without the candidates whose cost is unknown, if there are any.
+func priced(ctx context.Context, r *routes, query carrot.Query, o carrot.Objective, decision carrot.Decision) (carrot.Decision, error) {
+	names := unpriced(&decision)
+	if len(names) == 0 {
+		return decision, nil
+	}
+	query.Excluded = maps.Clone(query.Excluded)
+	if query.Excluded == nil {
+		query.Excluded = map[string]string{}
+	}
+	for _, name := range names {
+		query.Excluded[name] = "its cost is unknown, and a hard budget applies to the request"
+	}
+	return r.route(ctx, query, o)
 }
 
 // beyond returns what finds the candidates that finish a turn of tools if all those fail

@@ -22,29 +22,42 @@ type allowance struct {
 	left carrot.USD
 }
 
-func (b *allowance) Reserve(_ context.Context, a *record.Attempt) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := a.Estimate()
-	if e == nil || e.CostUnknown || e.CostP90 > b.left {
-		return &gateway.Denial{Status: http.StatusPaymentRequired, Code: "budget_exceeded", Message: "the allowance is spent"}
-	}
-	b.left -= e.CostP90
-	return nil
+// Admit opens the account of a request. There are no limits but the allowance.
+func (b *allowance) Admit(context.Context, *gateway.Client, map[string]string) (gateway.Account, error) {
+	return b, nil
 }
 
-func (b *allowance) Record(_ context.Context, a *record.Attempt) error {
+func (b *allowance) Terms() (strict bool, pace float64) { return true, 1 }
+
+func (b *allowance) Reserve(_ context.Context, a *record.Attempt, _, most carrot.USD) (carrot.USD, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a.Held = most
+	if e := a.Estimate(); e != nil {
+		a.Held = e.CostP90
+	}
+	if a.Held > b.left {
+		return 0, &gateway.Denial{Status: http.StatusPaymentRequired, Code: "budget_exceeded", Message: "the allowance is spent"}
+	}
+	b.left -= a.Held
+	return most, nil
+}
+
+func (b *allowance) Settle(a *record.Attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !a.CostUnknown { // what is unknown is not zero, so the reservation stays
-		b.left += a.Estimate().CostP90 - a.Cost
+		b.left += a.Held - a.Cost
 	}
-	return nil
 }
+
+func (b *allowance) Header(_ string, h http.Header) { h.Set("X-Carrot-Budget-Left", b.left.String()) }
+
+func (b *allowance) Close() {}
 
 func ExampleBudgets() {
 	budget := &allowance{left: carrot.Dollars(0.0001)}
-	g := exampleGateway(gateway.Options{Budgets: budget, Recorder: budget})
+	g := exampleGateway(gateway.Options{Budgets: budget})
 	for range 3 {
 		fmt.Println(exampleRequest(g, ""), "left:", budget.left)
 	}

@@ -79,6 +79,9 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	if strings.Contains(f.Store, "://") && !isPostgres(f.Store) {
 		p.Add("store", "want the path of a file, such as carrot.db, or the address of a database of PostgreSQL, postgres://…")
 	}
+	if f.Store == "" && len(f.Budgets) > 0 {
+		p.Add("budgets", "need a store, which knows what was spent: set it, as in store: carrot.db")
+	}
 	if f.Store == "" && f.Journal != "" {
 		p.Add("journal", "there is no store: set it, or leave this out")
 	}

@@ -31,28 +31,21 @@ type Recorder interface {
 	Record(ctx context.Context, a *record.Attempt) error
 }
 
-// Budgets decides before every call of a provider whether it may be made. The
-// attempt holds everything that is known before the call; its Decision and Estimate
-// say what the call is expected to cost, unless routing failed. If Reserve returns
-// nil, the call is made and the [Recorder] gets the same attempt with its true
-// cost. If it returns an error, neither this candidate nor another one is called; a
-// [*Denial] says what the client is told. Budgets must be safe for concurrent use
-// and should not block for long, because the request waits for it.
-type Budgets interface {
-	Reserve(ctx context.Context, a *record.Attempt) error
+// Responses lets several gateways know who made a response of OpenAI's responses API, or
+// holds a thread of Anthropic's messages API, so that each of them can continue what another
+// has begun. Without it, a gateway knows only what it has served itself since it began.
+//
+// Both texts are short and opaque: they hold no text, no key and no name of a client.
+// Responses must be safe for concurrent use.
+type Responses interface {
+	// Keep notes who made a response. It must not block, because the request waits for
+	// it. Others should know soon, because the client may continue at once.
+	Keep(response, maker string)
+	// Find returns who made a response, "" if it is unknown. It is called for responses
+	// that the gateway does not know itself, and has 200 ms. After an error, the response
+	// counts as unknown.
+	Find(ctx context.Context, response string) (maker string, err error)
 }
-
-// Denial is an error that [Budgets] may return: it tells the client why its
-// request is not answered.
-type Denial struct {
-	Status     int           // HTTP status from 400 to 599, such as 402 or 429; others are sent as 402
-	Code       string        // for programs, such as budget_exceeded
-	Message    string        // for people
-	RetryAfter time.Duration // sent in the header Retry-After; 0: not sent
-}
-
-// Error returns the message.
-func (d *Denial) Error() string { return d.Message }
 
 // Options are the parts of a gateway that the program around it provides. The zero
 // value works: nothing is logged, recorded, limited or measured.
@@ -67,6 +60,9 @@ type Options struct {
 	// Clients finds the client that sent a request, unless it is one that the
 	// configuration lists. If neither has clients, requests need no key.
 	Clients Clients
+	// Responses tells other gateways, and this one after a restart, who made a
+	// response.
+	Responses Responses
 	// Registerer registers the Prometheus metrics. Gateways with the same
 	// Registerer share their series; to tell them apart, wrap it with
 	// prometheus.WrapRegistererWith.
@@ -127,7 +123,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.bound = c
 	g.breakers = newBreakers(c.Breaker, g.metrics, g.log)
 	g.retries = provider.NewBudget(*c.Retry.Budget)
-	g.decider = &decider{conversations: newConversations(c.Sessions, now), breakers: g.breakers, log: g.log}
+	g.decider = &decider{conversations: newConversations(c.Sessions, now, o.Responses), breakers: g.breakers, log: g.log}
 	r, err := g.newRoutes(c, source)
 	if err != nil {
 		return nil, err
@@ -154,6 +150,14 @@ func (g *Gateway) checked(c *Config) (*Config, error) {
 	}
 	p := new(strictyaml.Problems)
 	out := c.prepared(p, func(string) {})
+	if g.budgets == nil && len(c.Budgets) > 0 {
+		p.Add("budgets", "cannot be kept, because Options.Budgets is missing")
+	}
+	for i := range c.Clients {
+		if g.budgets == nil && c.Clients[i].Rates != (RateConfig{}) {
+			p.Add(strictyaml.Element("clients", i)+".rates", "cannot be kept, because Options.Budgets is missing")
+		}
+	}
 	return out, p.Err()
 }
 

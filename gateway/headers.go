@@ -29,7 +29,7 @@ func (k *call) answerHeaders() {
 			set("X-Carrot-Cost-Estimate", amount(e.Cost))
 		}
 	}
-	k.x.reply.notes(k.notes)
+	k.x.limitHeaders(k.notes)
 	if k.run.request.debug && a.Decision != nil {
 		set("X-Carrot-Explanation", a.Decision.Reason())
 	}
@@ -62,27 +62,39 @@ func milliseconds(d time.Duration) string {
 }
 
 // retryAfter tells the client how long to wait before it tries again, if that is known.
-func (r *run) retryAfter(wait time.Duration) {
+func (x *exchange) retryAfter(wait time.Duration) {
 	if wait > 0 {
-		r.x.reply.header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		x.reply.header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 	}
 }
 
-// notes sets the headers that repeat what the provider says of the call in its own:
-// its id of the request and its rate limits.
-func (r *reply) notes(n provider.Notes) {
-	h := r.header()
+// limitHeaders sets the headers with the client's limits, and those that repeat what the
+// provider says of the call in its own: its id of the request and its rate limits. If the
+// client has rate limits itself, those of the provider get another name.
+func (x *exchange) limitHeaders(n provider.Notes) {
+	h := x.reply.header()
 	if n.RequestID != "" {
 		h["X-Carrot-Upstream-Request-Id"] = []string{n.RequestID}
 	}
+	own := false
+	if x.account != nil {
+		x.account.Header(string(x.reply.api), h)
+		for name := range h {
+			own = own || strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-")
+		}
+	}
 	for name, value := range n.Limits {
+		if own {
+			_, name, _ = strings.Cut(strings.ToLower(name), "ratelimit-")
+			name = "X-Carrot-Upstream-Ratelimit-" + name
+		}
 		h.Set(name, value)
 	}
 }
 
 // failureHeaders sets the headers for a request that c could not answer, because of e.
 func (r *run) failureHeaders(c *candidate, e *provider.Error) {
-	r.x.reply.notes(e.Notes)
+	r.x.limitHeaders(e.Notes)
 	h := r.x.reply.header()
 	h["X-Carrot-Model"] = []string{c.Name}
 	h["X-Carrot-Policy"] = []string{r.x.q.Model}

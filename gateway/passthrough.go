@@ -30,13 +30,16 @@ func (x *exchange) embed() error {
 	if x.client.restricted() && !slices.Contains(x.client.Limits.Policies, c.Name) {
 		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Limits.Policies, ", "))
 	}
-	labels, err := x.routes.labels(cmp.Or(strings.Join(x.r.Header[askHeaders[askLabels]], ","), x.q.Metadata[askLabels]), x.client)
-	if err != nil {
+	var err error
+	if x.labels, err = x.routes.labels(cmp.Or(strings.Join(x.r.Header[askHeaders[askLabels]], ","), x.q.Metadata[askLabels]), x.client); err != nil {
 		return err
 	}
 	x.q.Stream = false // embeddings are never streamed
-	r := &run{x: x, request: request{Request: x.q, selection: selection{named: c, labels: labels}, client: x.clientName()},
+	r := &run{x: x, request: request{Request: x.q, selection: selection{named: c}, client: x.clientName()},
 		choice: &choice{order: []*candidate{c}, reason: record.Named, propensity: 1, inputTokens: x.q.InputTokens(price.CountTokens)}}
+	if err := x.admit(); err != nil {
+		return err
+	}
 	if e := r.try(c, true); e != nil {
 		return r.failed(c, e)
 	}

@@ -147,17 +147,8 @@ func (r *run) refuse(c *candidate, e *provider.Error) error {
 // deny tells the client why the gateway did not allow the call.
 func (r *run) deny(c *candidate, e *provider.Error) error {
 	r.failureHeaders(c, e)
-	r.retryAfter(e.RetryAfter)
-	out := &wire.Error{Status: e.Status, Type: "permission_error", Code: e.Code, Message: e.Message}
-	switch e.Status {
-	case http.StatusPaymentRequired:
-		out.Type = "insufficient_quota"
-	case http.StatusTooManyRequests:
-		out.Type = "rate_limit_error"
-	case http.StatusServiceUnavailable:
-		out.Type = "server_error"
-	}
-	return out
+	r.x.retryAfter(e.RetryAfter)
+	return denial(e)
 }
 
 // exhausted returns the error for a request that no candidate could answer. It
@@ -176,7 +167,7 @@ func (r *run) exhausted(c *candidate, e *provider.Error) error {
 	if e.Code == provider.CodeBreakerOpen {
 		wait = r.x.routes.config.Breaker.Open
 	}
-	r.retryAfter(wait)
+	r.x.retryAfter(wait)
 	switch {
 	case e.Kind == provider.RateLimited:
 		out.Status, out.Type = http.StatusTooManyRequests, "rate_limit_error"

@@ -1,10 +1,13 @@
 package gateway_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/tidwall/gjson"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
@@ -34,21 +38,55 @@ func newRigWith(t *testing.T, config string, provider http.Handler, s gateway.So
 	return r
 }
 
-// holds is a budget that keeps the reserved attempts, or returns an error.
+// holds is a budget, and the account of every request, that keeps the reserved attempts,
+// or returns an error.
 type holds struct {
-	mu       sync.Mutex
-	reserved []record.Attempt
-	deny     error
+	mu                        sync.Mutex
+	reserved                  []record.Attempt
+	deny, refuse              error
+	afford                    carrot.USD // what a call may cost; 0: anything
+	pace                      float64
+	strict                    bool
+	settled, admitted, closed int
 }
 
-func (h *holds) Reserve(_ context.Context, a *record.Attempt) error {
+func (h *holds) Admit(context.Context, *gateway.Client, map[string]string) (gateway.Account, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.admitted++
+	return h, h.refuse
+}
+
+func (h *holds) Terms() (bool, float64) { return h.strict, cmp.Or(h.pace, 1) }
+
+func (h *holds) Reserve(_ context.Context, a *record.Attempt, least, most carrot.USD) (carrot.USD, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.deny != nil {
-		return h.deny
+		return 0, h.deny
 	}
 	h.reserved = append(h.reserved, *a)
-	return nil
+	if h.afford > 0 {
+		return max(h.afford, least), nil
+	}
+	return most, nil
+}
+
+func (h *holds) Settle(*record.Attempt) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settled++
+}
+
+func (h *holds) Header(api string, header http.Header) {
+	header.Set("X-Ratelimit-Limit-Requests", "60")
+	header.Set("X-Test-Api", api)
+}
+
+func (h *holds) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed++
 }
 
 // Every call is reserved with its expected cost before it is made, and recorded once after
@@ -61,6 +99,9 @@ func TestReserve(t *testing.T) {
 	made := r.records.list()
 	if len(made) != 6 || len(budget.reserved) != 6 { // three candidates, twice each
 		t.Fatalf("%d calls were reserved and %d recorded, want 6", len(budget.reserved), len(made))
+	}
+	if budget.admitted != 1 || budget.settled != 6 || budget.closed != 1 {
+		t.Errorf("admitted %d, settled %d, closed %d, want 1, 6, 1", budget.admitted, budget.settled, budget.closed)
 	}
 	for i, a := range budget.reserved {
 		e := a.Estimate()
@@ -112,6 +153,83 @@ func TestReserveDenied(t *testing.T) {
 				t.Errorf("%d calls were recorded, the provider billed %+v", len(r.records.list()), calls)
 			}
 		})
+	}
+}
+
+// A request that is not admitted calls nobody, and the client receives the reason and its
+// limits.
+func TestNotAdmitted(t *testing.T) {
+	budget := &holds{refuse: &gateway.Denial{Status: 429, Code: "rate_limited", Message: "60 requests a minute", RetryAfter: 3 * time.Second}}
+	r := newRigWith(t, simulatedConfig, &simulate.Provider{}, source(), gateway.Options{Budgets: budget})
+	a := r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+	if a.status != 429 || !strings.Contains(a.body, "60 requests a minute") || a.header.Get("Retry-After") != "3" || a.header.Get("X-Ratelimit-Limit-Requests") != "60" {
+		t.Errorf("status %d, headers %v: %s", a.status, a.header, a.body)
+	}
+	if len(r.records.list()) != 0 || budget.closed != 1 {
+		t.Errorf("%d calls, %d accounts closed", len(r.records.list()), budget.closed)
+	}
+}
+
+// What a budget can still pay limits the length of the answer, and what the client or the
+// settings allow stays a limit.
+func TestReserveLimits(t *testing.T) {
+	var sent atomic.Pointer[string]
+	provider := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
+	watch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		text := string(body)
+		sent.Store(&text)
+		r.Body = io.NopCloser(strings.NewReader(text))
+		provider.ServeHTTP(w, r)
+	})
+	budget := &holds{}
+	r := newRigWith(t, simulatedConfig, watch, source(), gateway.Options{Budgets: budget})
+	limit := func(extra ...string) int64 {
+		if a := r.post(t, "/v1/chat/completions", chat("gpt-4o-2024-08-06", sumQuestion, extra...)); a.status != 200 {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		} else if a.header.Get("X-Test-Api") != "chat" {
+			t.Errorf("no headers of the account: %v", a.header)
+		}
+		out := gjson.Get(*sent.Load(), "max_completion_tokens").Int() + gjson.Get(*sent.Load(), "max_tokens").Int()
+		return out
+	}
+	if n := limit(); n != 0 {
+		t.Errorf("limit %d without need", n)
+	}
+	budget.afford = carrot.Dollars(0.002) // of gpt-4o at 10 USD per million output tokens
+	if n := limit(); n < 150 || n > 200 {
+		t.Errorf("limit %d, want what 0.002 USD pay: less than 200 tokens", n)
+	}
+	if n := limit(`"max_tokens":20`); n != 20 {
+		t.Errorf("limit %d, want the client's 20", n)
+	}
+	budget.afford = 1
+	if n := limit(); n != 16 {
+		t.Errorf("limit %d, want the shortest useful answer", n)
+	}
+}
+
+// A budget's pace changes the policy's willingness to pay, and raises none that the
+// request has set.
+func TestPace(t *testing.T) {
+	budget := &holds{}
+	r := newRigWith(t, simulatedConfig, &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}, source(), gateway.Options{Budgets: budget})
+	w := func(model string) float64 {
+		if a := r.post(t, "/v1/chat/completions", chat(model, sumQuestion)); a.status != 200 {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+		made := r.records.list()
+		return made[len(made)-1].Decision.USDPerQuality
+	}
+	base, own := w("auto"), w("auto:usd-per-quality=0.004")
+	for _, c := range []struct{ pace, base, own float64 }{{0.5, 0.5, 0.5}, {4, 4, 1}} {
+		budget.pace = c.pace
+		if got := w("auto") / base; math.Abs(got-c.base) > 1e-9 {
+			t.Errorf("pace %v changes the policy's willingness to pay by %v", c.pace, got)
+		}
+		if got := w("auto:usd-per-quality=0.004") / own; math.Abs(got-c.own) > 1e-9 {
+			t.Errorf("pace %v changes the request's own by %v", c.pace, got)
+		}
 	}
 }
 

@@ -50,16 +50,18 @@ func (g *Gateway) handlers() *http.ServeMux {
 
 // exchange is one request of a client and its answer.
 type exchange struct {
-	g      *Gateway
-	routes *routes
-	r      *http.Request
-	ctx    context.Context // the request's, with its span
-	start  time.Time
-	id     string
-	client *Client // nil: requests need no key
-	q      *wire.Request
-	held   held // by the body
-	reply  reply
+	g       *Gateway
+	routes  *routes
+	r       *http.Request
+	ctx     context.Context // the request's, with its span
+	start   time.Time
+	id      string
+	client  *Client // nil: requests need no key
+	q       *wire.Request
+	held    held              // by the body
+	account Account           // nil: nothing limits the request
+	labels  map[string]string // of the client, and those that the request adds
+	reply   reply
 
 	unreasoned bool // references to reasoning were left out of the body
 	done       summary
@@ -95,6 +97,7 @@ func (g *Gateway) serve(api wire.API, answer func(*exchange) error) http.Handler
 			g.metrics.end(api, x.done.policy, x.reply.status, time.Since(x.start).Seconds())
 		}()
 		defer x.held.free()
+		defer x.leave()
 		defer x.reply.close()
 		defer x.recovered() // runs before the functions above, which need the status
 		body, err := x.receive()
@@ -209,9 +212,18 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		return nil, invalid("background", "background: true is not supported, because answers cannot be fetched later: omit it, and stream the answer if it takes long")
 	}
 	s.dry = dry
-	x.done.policy = s.policyName()
+	x.done.policy, x.labels = s.policyName(), s.labels
+	if !dry {
+		if err := x.admit(); err != nil {
+			return nil, err
+		}
+		x.paced(&s)
+	}
 	ctx, endSpan := x.g.tracer.decision(x.ctx)
 	r := &run{x: x, request: request{Request: x.q, selection: s, client: x.clientName()}}
+	if x.account != nil {
+		r.request.strict, _ = x.account.Terms()
+	}
 	r.choice, err = x.g.decider.decide(ctx, x.routes, &r.request)
 	if err != nil {
 		endSpan(nil, s.policyName(), "")

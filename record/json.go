@@ -31,7 +31,7 @@ func (a Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
 // a line break. The keys client, labels, session, first, shadow, answer_id,
 // upstream_request_id, rate_limits, dropped, narrowed, error_code, error, price_date,
-// price_above, decision, prompt and answer are omitted if they are empty.
+// price_above, budgets, held_usd, decision, prompt and answer are omitted if they are empty.
 // Costs are exact to a pico-dollar, and null if they are unknown; durations are
 // exact to a nanosecond. The decision is written in the form carrot.decision/1. A
 // prompt that is not a JSON object is written as a string.
@@ -95,6 +95,9 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 		b = appendInt(b, `,"price_above":`, a.PriceAbove)
 	}
 	b = appendCost(b, `,"cost_estimate_usd":`, a.Expected, a.ExpectedUnknown)
+	if len(a.Budgets) > 0 {
+		b = a.Held.AppendJSON(append(appendList(b, `,"budgets":`, a.Budgets), `,"held_usd":`...))
+	}
 	b = appendjson.Decimal(append(b, `,"first_token_ms":`...), int64(a.FirstToken), ofMilli)
 	b = appendjson.Decimal(append(b, `,"upstream_ms":`...), int64(a.Upstream), ofMilli)
 	b = appendjson.Decimal(append(b, `,"overhead_ms":`...), int64(a.Overhead), ofMilli)
@@ -200,6 +203,8 @@ type attemptJSON struct {
 	PriceDate     string            `json:"price_date"`
 	PriceAbove    int               `json:"price_above"`
 	EstimateUSD   *carrot.USD       `json:"cost_estimate_usd"`
+	Budgets       []string          `json:"budgets"`
+	HeldUSD       carrot.USD        `json:"held_usd"`
 	FirstTokenMS  json.Number       `json:"first_token_ms"`
 	UpstreamMS    json.Number       `json:"upstream_ms"`
 	OverheadMS    json.Number       `json:"overhead_ms"`
@@ -240,6 +245,10 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 			Output: in.Usage.Output, Reasoning: in.Usage.Reasoning, Details: in.Usage.Details,
 		},
 		PriceDate: in.PriceDate, PriceAbove: in.PriceAbove, CacheMiss: in.CacheMiss, Estimated: in.Usage.Estimated, Answer: in.Answer,
+		Budgets: in.Budgets, Held: in.HeldUSD,
+	}
+	if len(out.Budgets) == 0 {
+		out.Budgets, out.Held = nil, 0
 	}
 	if y := out.Time.Year(); y < 0 || y > 9999 {
 		return fmt.Errorf("attempt: year %d, want four digits", y)

@@ -46,6 +46,7 @@ func exampleAttempt() *Attempt {
 		Dropped: []string{"seed", "?"}, Narrowed: []string{"temperature=1"},
 		Outcome: Broken, Status: 200, ErrorCode: "server_error", Error: "the stream ended <early>",
 		Usage: carrot.Usage{Input: 60, CachedInput: 40, CacheWrite: 5, Output: 180, Reasoning: 20}, Estimated: true, CacheMiss: "tools_changed", Cost: 1_234_567_890_123, Expected: 1_750_000_001,
+		Budgets: []string{"client-support-month@2026-11-01", "all-day@2026-11-24"}, Held: 3_000_000_000,
 		FirstToken: 250*time.Millisecond + 1, Upstream: 3*time.Second + 5*time.Microsecond, Overhead: 300 * time.Microsecond,
 		Prompt: []byte(`{"model":"auto","messages":[]}`), Answer: "Hello,\n\"world\" 😀",
 	}
@@ -86,6 +87,7 @@ func TestEarlierRelease(t *testing.T) {
 	}
 	want := exampleAttempt()
 	want.Labels, want.Expected, want.UpstreamRequestID, want.RateLimits, want.Dropped, want.Narrowed, want.CacheMiss = nil, 0, "", nil, nil, nil, ""
+	want.Budgets, want.Held = nil, 0
 	want.Prompt = got.Prompt // it is indented in the file
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

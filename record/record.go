@@ -19,6 +19,7 @@ const (
 	Broken     Outcome = "broken"      // it failed after the client had received part of the answer
 	Refused    Outcome = "refused"     // the provider refused the request, and the client was told so
 	ClientGone Outcome = "client_gone" // the client hung up
+	Lapsed     Outcome = "lapsed"      // the gateway ended during the call, so its cost is unknown
 )
 
 // Reason is why a candidate was called.
@@ -101,6 +102,12 @@ type Attempt struct {
 	// ExpectedUnknown is set, it is 0 and has no meaning.
 	Expected        carrot.USD
 	ExpectedUnknown bool
+
+	// Budgets are the budgets that the attempt counts against, each with the day on
+	// which its period began, as in client-search-month@2026-11-01. Held is what was
+	// reserved in them before the call.
+	Budgets []string
+	Held    carrot.USD
 
 	FirstToken time.Duration // from the call to the first content; 0: there was none
 	Upstream   time.Duration // from the call to the end of the answer

@@ -321,9 +321,6 @@ func limitsOf(s *keys.Settings) string {
 	}
 	for _, b := range s.Budgets {
 		text := "$" + keys.FormatBudget(b)
-		if b.Label != "" {
-			text += " for " + b.Label
-		}
 		if b.Soft {
 			text += " (soft)"
 		}

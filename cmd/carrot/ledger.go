@@ -48,10 +48,15 @@ type storeFlags struct {
 
 func (f *storeFlags) open(ctx context.Context) (*ledger.Store, error) {
 	s, err := ledger.OpenStore(ctx, f.Store)
+	return s, f.hint(err)
+}
+
+// hint adds to an error of a store that does not exist what to do.
+func (f *storeFlags) hint(err error) error {
 	if errors.Is(err, database.ErrNone) {
-		return nil, hinted{err, "name the file after store: in the gateway's configuration; the gateway makes it when it starts"}
+		return hinted{err, "name the store as in the gateway's configuration (store:); the gateway makes it when it starts"}
 	}
-	return s, err
+	return err
 }
 
 // rangeFlags limit a command to a time.

@@ -24,6 +24,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -94,6 +95,7 @@ type service struct {
 	warnings []string           // about its file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
+	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
 	keys     *virtualKeys       // those of the store; nil: there is none
 	mu       sync.Mutex         // one reload at a time
@@ -201,20 +203,28 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
-		if openErr != nil {
-			return hinted{openErr, "choose another store or journal in the configuration, or leave out store:"}
-		}
-		defer func() { err = errors.Join(err, kept.Close()) }()
+	if s.books, err = openBooks(ctx, config, s.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.books.close()) }()
+	options.Budgets = s.books.budgets
+	registry.MustRegister(budgetMetrics(s.books.budgets)...)
+	if kept := s.books.ledger; kept != nil {
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
-		if s.keys, openErr = openKeys(ctx, config, s.log); openErr != nil {
-			return openErr
+		shared := responses.Open(s.books.db, s.log)
+		defer shared.Close()
+		registry.MustRegister(responseMetrics(shared)...)
+		options.Responses = shared
+		if s.keys, err = openKeys(ctx, s.books.db, s.log); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, s.keys.close()) }()
+		defer s.keys.close()
 		registry.MustRegister(keysMetrics(s.keys.cache)...)
 		options.Clients = s.keys.cache
+	}
+	if err := s.keys.reserve(config); err != nil {
+		return err
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -271,8 +281,21 @@ func recordMetrics(file *record.JSONL) []prometheus.Collector {
 func ledgerMetrics(kept *ledger.Ledger) []prometheus.Collector {
 	return []prometheus.Collector{
 		rows("carrot_ledger_written_total", "Attempts written to the store.", kept.Written),
-		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written.", kept.Lost),
+		rows("carrot_ledger_lost_total", "Attempts that are not in the store and will not be, because the journal could not be written or the store refuses them.", kept.Lost),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_store_up", Help: "1 if the store works, 0 while it does not."}, func() float64 {
+			if kept.Up() {
+				return 1
+			}
+			return 0
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "carrot_ledger_pending_bytes", Help: "Bytes of the journal that are not in the store yet."}, func() float64 { return float64(kept.Pending()) }),
+	}
+}
+
+// responseMetrics returns the metrics of what gateways tell each other about responses.
+func responseMetrics(shared *responses.Store) []prometheus.Collector {
+	return []prometheus.Collector{
+		rows("carrot_responses_lost_total", "Responses whose maker could not be noted in the store, so that other gateways do not know it.", shared.Lost),
 	}
 }
 
@@ -301,6 +324,9 @@ func (s *service) reload() error {
 		return err
 	}
 	more, err := s.gateway.Reload(&config.Config, source)
+	if err == nil {
+		err = s.books.budgets.Set(config.Budgets)
+	}
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/adminapi"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/keys"
 )
 
@@ -21,47 +23,46 @@ type virtualKeys struct {
 	log   *slog.Logger
 }
 
-// openKeys opens the keys in the store of a configuration.
-func openKeys(ctx context.Context, config *gateway.File, log *slog.Logger) (*virtualKeys, error) {
-	store, err := keys.Open(ctx, config.Store)
-	if err != nil {
-		return nil, err
-	}
-	v := &virtualKeys{store: store, log: log}
-	if v.cache, err = store.Watch(ctx, log); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the keys in the store: %w", err), store.Close())
-	}
-	if err := v.reserve(config); err != nil {
-		return nil, errors.Join(err, v.close())
+// openKeys opens the keys in a store.
+func openKeys(ctx context.Context, db *database.DB, log *slog.Logger) (*virtualKeys, error) {
+	v := &virtualKeys{store: keys.New(db), log: log}
+	var err error
+	if v.cache, err = v.store.Watch(ctx, log); err != nil {
+		return nil, fmt.Errorf("read the keys in the store: %w", err)
 	}
 	return v, nil
 }
 
-func (v *virtualKeys) close() error {
-	v.cache.Close()
-	return v.store.Close()
-}
+// close stops following the store, which stays open.
+func (v *virtualKeys) close() { v.cache.Close() }
 
 // reserve keeps the names of a configuration's clients out of the store. It returns an error
-// if any of them is there. While the store is away, it only says so.
+// if any of them is there, or if a budget is for a client that is in neither. While the store
+// is away, it only says so.
 func (v *virtualKeys) reserve(config *gateway.File) error {
-	if v == nil {
-		return nil
-	}
 	var names []string
 	for _, c := range config.Clients {
 		names = append(names, c.Name)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := v.cache.Reserve(ctx, names)
-	if errors.Is(err, keys.ErrTaken) {
-		return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
+	if v != nil {
+		err := v.cache.Reserve(ctx, names)
+		if errors.Is(err, keys.ErrTaken) {
+			return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
+		}
+		if err != nil {
+			v.log.Warn("whether clients of the configuration are in the store, too, is not known", "error", err)
+			return nil
+		}
 	}
-	if err != nil {
-		v.log.Warn("whether clients of the configuration are in the store, too, is not known", "error", err)
-	}
-	return nil
+	return checkBudgets(config, func(name string) bool {
+		if slices.Contains(names, name) || v == nil {
+			return slices.Contains(names, name)
+		}
+		_, err := v.store.Client(ctx, name)
+		return !errors.Is(err, keys.ErrUnknown)
+	})
 }
 
 // administer adds the admin API of a service's keys.

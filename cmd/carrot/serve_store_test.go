@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/database/databasetest"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/simulate"
 	"github.com/carrot-router/carrot/price"
@@ -26,8 +28,34 @@ import (
 // process is a carrot serve in a process of its own.
 type process struct {
 	*exec.Cmd
-	url   string
-	admin string // "off" if there is none
+	url, admin string
+	log        *lines
+	ended      chan struct{}
+	err        error // with which it ended
+}
+
+// Wait waits until the process has ended.
+func (s *process) Wait() error {
+	<-s.ended
+	return s.err
+}
+
+// lines is what a process has said so far.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // startServing starts carrot serve with a configuration, and waits until it is ready.
@@ -36,35 +64,36 @@ func startServing(t *testing.T, config string) *process {
 	return startServingAt(t, config, "127.0.0.1:0")
 }
 
+// startServingAt does the same at an address.
 func startServingAt(t *testing.T, config, address string) *process {
 	t.Helper()
-	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address)}
-	log, err := s.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address), log: &lines{}, ended: make(chan struct{})}
+	s.Stderr = s.log
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Process.Kill() })
+	go func() {
+		s.err = s.Cmd.Wait()
+		close(s.ended)
+	}()
+	t.Cleanup(func() {
+		s.Process.Kill()
+		s.Wait()
+	})
 	serving := regexp.MustCompile(`"msg":"serving","address":"([^"]+)","admin":"([^"]+)"`)
-	var said bytes.Buffer
-	for buffer := make([]byte, 4096); ; {
-		n, err := log.Read(buffer)
-		said.Write(buffer[:n])
-		if found := serving.FindSubmatch(said.Bytes()); found != nil {
-			s.url, s.admin = "http://"+string(found[1]), string(found[2])
-			if s.admin != "off" {
-				s.admin = "http://" + s.admin
-			}
-			break
+	for until := time.After(time.Minute); ; {
+		if found := serving.FindStringSubmatch(s.log.String()); found != nil {
+			s.url, s.admin = "http://"+found[1], "http://"+found[2]
+			return s
 		}
-		if err != nil {
-			t.Fatalf("carrot serve ended: %s", &said)
+		select {
+		case <-s.ended:
+			t.Fatalf("carrot serve ended: %s", s.log)
+		case <-until:
+			t.Fatalf("carrot serve does not serve: %s", s.log)
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	go io.Copy(io.Discard, log)
-	return s
 }
 
 // acknowledged are the answers that clients have got to the end.
@@ -102,8 +131,18 @@ func TestServeKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes several seconds")
 	}
-	var bills sync.Map // of costs, by the id of the answer
-	provider := &simulate.Provider{Log: func(c simulate.Call) { bills.Store(c.ID, c.Cost) }}
+	databasetest.Each(t, testServeKilled)
+}
+
+// bills are what a provider bills.
+type bills struct{ byAnswer sync.Map }
+
+// simulated starts a simulated provider and returns its bills, and the part of a
+// configuration that names it.
+func simulated(t *testing.T) (*bills, string) {
+	t.Helper()
+	b := &bills{}
+	provider := &simulate.Provider{Log: func(c simulate.Call) { b.byAnswer.Store(c.ID, c.Cost) }}
 	for i, name := range []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18"} {
 		cost, err := price.Default().Price(name)
 		if err != nil {
@@ -112,14 +151,26 @@ func TestServeKilled(t *testing.T) {
 		provider.Models = append(provider.Models, simulate.Model{Name: name, Price: cost, OutputTokens: 20 + 10*float64(i)})
 	}
 	upstream := httptest.NewServer(provider)
-	defer upstream.Close()
+	t.Cleanup(upstream.Close)
+	return b, "providers: [{name: sim, kind: openai, base_url: \"" + upstream.URL + "/v1\"}]\n" +
+		"models: [{name: gpt-4o-2024-08-06, provider: sim}, {name: gpt-4o-mini-2024-07-18, provider: sim}]\n"
+}
+
+// configured writes the configuration of a gateway with a store and a folder of its own.
+func configured(t *testing.T, dsn, rest string) string {
+	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "carrot.yaml")
-	err := os.WriteFile(config, []byte("admin_listen: off\nstore: carrot.db\nproviders: [{name: sim, kind: openai, base_url: \""+upstream.URL+"/v1\"}]\n"+
-		"models: [{name: gpt-4o-2024-08-06, provider: sim}, {name: gpt-4o-mini-2024-07-18, provider: sim}]\n"), 0o600)
-	if err != nil {
+	text := "admin_listen: 127.0.0.1:0\nstore: \"" + dsn + "\"\njournal: " + filepath.Join(dir, "journal") + "\n" + rest
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return config
+}
+
+func testServeKilled(t *testing.T, dsn string) {
+	bills, rest := simulated(t)
+	config := configured(t, dsn, rest)
 	const kills = 5
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	got := &acknowledged{costs: map[string]string{}}
@@ -144,7 +195,14 @@ func TestServeKilled(t *testing.T) {
 	if err := last.Wait(); err != nil {
 		t.Fatalf("the last gateway: %v", err)
 	}
-	store, err := ledger.OpenStore(t.Context(), filepath.Join(dir, "carrot.db"))
+	got.verify(t, dsn, bills)
+}
+
+// verify checks that a store has every request whose client has the whole answer, and no
+// request twice, with the costs that the clients were told and the provider bills.
+func (k *acknowledged) verify(t *testing.T, dsn string, bills *bills) {
+	t.Helper()
+	store, err := ledger.OpenStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,21 +217,21 @@ func TestServeKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		found[a.RequestID]++
-		told, ok := got.costs[a.RequestID]
+		told, ok := k.costs[a.RequestID]
 		if !ok {
 			continue // it was in flight
 		}
 		if cost := string(a.Cost.AppendJSON(nil)); cost != told {
 			t.Errorf("%s costs %s, and the client was told %s", a.RequestID, cost, told)
 		}
-		bill, ok := bills.Load(a.AnswerID)
+		bill, ok := bills.byAnswer.Load(a.AnswerID)
 		if !ok {
 			t.Fatalf("the provider has not billed the answer %q", a.AnswerID)
 		}
 		stored.Add(a.Cost)
 		billed.Add(bill.(carrot.USD))
 	}
-	for id := range got.costs {
+	for id := range k.costs {
 		if found[id] != 1 {
 			t.Errorf("%s is %d times in the store", id, found[id])
 		}
@@ -183,10 +241,222 @@ func TestServeKilled(t *testing.T) {
 			t.Errorf("%s is %d times in the store", id, n)
 		}
 	}
-	if stored != billed || len(got.costs) < 50 {
-		t.Errorf("%v USD are stored for %d answers, and the provider bills %v", stored, len(got.costs), billed)
+	if stored != billed || len(k.costs) < 50 {
+		t.Errorf("%v USD are stored for %d answers, and the provider bills %v", stored, len(k.costs), billed)
 	}
-	t.Logf("%d answers, %d attempts stored, %v USD", len(got.costs), len(found), stored)
+	t.Logf("%d answers, %d attempts stored, %v USD", len(k.costs), len(found), stored)
+}
+
+// TestServeShared: two gateways with one store of PostgreSQL record in it together, one of
+// them killed and started again. Each needs a journal of its own.
+func TestServeShared(t *testing.T) {
+	dsn := databasetest.Postgres(t)
+	bills, rest := simulated(t)
+	configs := []string{configured(t, dsn, rest), configured(t, dsn, rest)}
+	gateways := []*process{startServing(t, configs[0]), startServing(t, configs[1])}
+	got := &acknowledged{costs: map[string]string{}}
+	load := func(n int) {
+		var clients sync.WaitGroup
+		for i := range 8 {
+			clients.Go(func() {
+				for k := range n {
+					if err := got.call(http.DefaultClient, gateways[(i+k)%2].url, k%3 == 0); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		clients.Wait()
+	}
+	load(20)
+	gateways[1].Process.Kill()
+	gateways[1].Wait()
+	gateways[1] = startServing(t, configs[1])
+	load(20)
+
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), []string{"serve", "--config", configs[0], "--listen", "127.0.0.1:0"}, terminal{strings.NewReader(""), &out, &errs}); status != 1 ||
+		!strings.Contains(errs.String(), "another process uses it") || !strings.Contains(errs.String(), "set journal to another folder") {
+		t.Errorf("a gateway with the journal of another: status %d, %s", status, &errs)
+	}
+	for _, g := range gateways {
+		g.Process.Signal(os.Interrupt)
+		if err := g.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, g.log)
+		}
+	}
+	if len(got.costs) != 320 {
+		t.Errorf("%d answers, want 320", len(got.costs))
+	}
+	got.verify(t, dsn, bills)
+	out.Reset()
+	if status := run(t.Context(), []string{"ledger", "summary", "--store", dsn, "--json"}, terminal{strings.NewReader(""), &out, &errs}); status != 0 {
+		t.Fatalf("summary: %s", &errs)
+	}
+	var summary struct {
+		Total struct{ Requests, Attempts int }
+	}
+	if err := json.Unmarshal(out.Bytes(), &summary); err != nil || summary.Total.Requests != 320 || summary.Total.Attempts != 320 {
+		t.Errorf("summary: %s", &out)
+	}
+}
+
+// TestServeStoreAway: while PostgreSQL is away, no request fails and the gateway stays
+// ready. It says so in its log, once, and in a metric. Afterwards everything is in the store.
+func TestServeStoreAway(t *testing.T) {
+	direct := databasetest.Postgres(t)
+	dsn, line := databasetest.Cuttable(t, direct)
+	dsn = strings.Replace(dsn, "user=carrot", "user=carrot&password=secret-word", 1)
+	bills, rest := simulated(t)
+	config := configured(t, dsn, rest)
+	s := startServing(t, config)
+	got := &acknowledged{costs: map[string]string{}}
+	load := func() {
+		t.Helper()
+		for n := range 30 {
+			if err := got.call(http.DefaultClient, s.url, n%3 == 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	get := func(url string) string {
+		t.Helper()
+		response, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", url, response.Status, err)
+		}
+		return string(text)
+	}
+	wait := func(what string, there func() bool) {
+		t.Helper()
+		for until := time.Now().Add(30 * time.Second); !there(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("waited in vain until %s: %s", what, s.log)
+			}
+		}
+	}
+	metric := func(line string) func() bool {
+		return func() bool { return strings.Contains(get(s.admin+"/metrics"), line+"\n") }
+	}
+	load()
+	wait("the store is up", metric("carrot_store_up 1"))
+	line.Cut()
+	load()
+	wait("the store is away", metric("carrot_store_up 0"))
+	wait("the log says so", func() bool { return strings.Contains(s.log.String(), "the store does not work") })
+	load()
+	get(s.url + "/health")
+	get(s.url + "/ready")
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), []string{"serve", "--config", configured(t, dsn, rest), "--listen", "127.0.0.1:0"}, terminal{strings.NewReader(""), &out, &errs}); status != 1 ||
+		!strings.Contains(errs.String(), "open store postgres://") || strings.Contains(errs.String(), "secret-word") {
+		t.Errorf("a start without the store: status %d, %s", status, &errs)
+	}
+	t.Logf("a start without the store: %s", &errs)
+	line.Mend()
+	wait("the store is up again", metric("carrot_store_up 1"))
+	load()
+	wait("the log says so", func() bool { return strings.Contains(s.log.String(), "the store works again") })
+	wait("nothing is pending", metric("carrot_ledger_pending_bytes 0"))
+	s.Process.Signal(os.Interrupt)
+	if err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if log := s.log.String(); strings.Count(log, "the store does not work") != 1 || strings.Count(log, "the store works again") != 1 || strings.Contains(log, "secret-word") {
+		t.Errorf("the log: %s", log)
+	}
+	got.verify(t, direct, bills)
+}
+
+// serverVariable is the environment variable with the folder of a server of PostgreSQL that
+// .ci/postgres has started and this test may stop, because nobody else uses it.
+const serverVariable = "CARROT_TEST_POSTGRES_DIR"
+
+// TestServeStoreRestarted: PostgreSQL is stopped for ten seconds under load, and then its
+// connections are cut again and again. No request fails, the gateway takes no more memory,
+// and everything is in the store in the end.
+func TestServeStoreRestarted(t *testing.T) {
+	folder := os.Getenv(serverVariable)
+	if folder == "" {
+		t.Skip("no server of PostgreSQL to stop: set " + serverVariable + " to the folder of one that .ci/postgres has started")
+	}
+	postgres := func(what string) {
+		t.Helper()
+		if out, err := exec.Command("../../.ci/postgres", what, folder).CombinedOutput(); err != nil {
+			t.Fatalf(".ci/postgres %s: %v: %s", what, err, out)
+		}
+	}
+	dsn := databasetest.Postgres(t)
+	bills, rest := simulated(t)
+	s := startServing(t, configured(t, dsn, rest))
+	got := &acknowledged{costs: map[string]string{}}
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+				if err := got.call(http.DefaultClient, s.url, (n+i)%3 == 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	memory := func() (kB int) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Process.Pid))
+		if err != nil {
+			return 0 // not Linux
+		}
+		_, after, _ := strings.Cut(string(status), "VmRSS:")
+		fmt.Sscan(after, &kB)
+		return kB
+	}
+	time.Sleep(3 * time.Second)
+	before := memory()
+	postgres("stop")
+	time.Sleep(10 * time.Second)
+	away := memory()
+	postgres("start")
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for until := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), "the store works again"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("the gateway does not find the store again: %s", s.log)
+		}
+	}
+	cut := 0
+	for range 30 {
+		time.Sleep(50 * time.Millisecond)
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		cut += n
+	}
+	close(stop)
+	clients.Wait()
+	s.Process.Signal(os.Interrupt)
+	if err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if away > before+20_000 {
+		t.Errorf("the gateway takes %d kB, and %d kB after ten seconds without the store", before, away)
+	}
+	t.Logf("memory %d kB, without the store %d kB; %d connections cut; the log:\n%s", before, away, cut, s.log)
+	got.verify(t, dsn, bills)
 }
 
 // TestLedgerCommands: what a gateway has stored can be summed up, shown, exported, imported

@@ -19,8 +19,10 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // DB is an open database. Its methods are safe for concurrent use.
@@ -233,6 +235,25 @@ func (db *DB) bind(query string) string {
 // Text returns a text that both databases store: valid UTF-8 without NUL.
 func Text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// Refused reports whether an error says that a statement's values cannot be stored, so that
+// the same statement will fail again: they are too long, or out of range, or break a
+// constraint.
+func Refused(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && len(e.Code) == 5 {
+		switch e.Code[:2] {
+		case "22", "23", "54": // data exception, integrity constraint violation, program limit exceeded
+			return true
+		}
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE:
+			return true
+		}
+	}
+	return false
 }
 
 // Integrity looks for damage in the file of SQLite. PostgreSQL looks after its own.

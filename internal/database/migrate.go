@@ -6,6 +6,8 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,19 +39,21 @@ func (db *DB) steps() ([]*goose.Migration, error) {
 		return nil, err
 	}
 	var steps []*goose.Migration
-	for i, name := range files {
+	for _, name := range files { // in the order of their numbers
+		number, _, _ := strings.Cut(path.Base(name), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the step %s of the schema has no number", name)
+		}
 		text, err := schema.ReadFile(name)
 		if err != nil {
 			return nil, err
-		}
-		if !strings.HasPrefix(name, fmt.Sprintf("schema/%04d_", i+1)) {
-			return nil, fmt.Errorf("step %d of the schema is %s", i+1, name)
 		}
 		statements := string(text)
 		if db.postgres {
 			statements = words.Replace(statements)
 		}
-		steps = append(steps, goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		steps = append(steps, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, statements)
 			return err
 		}}, nil))
@@ -80,7 +84,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := int64(len(steps))
+	known := steps[len(steps)-1].Version
 	if version < known {
 		_, err := p.Up(ctx)
 		if err == nil {

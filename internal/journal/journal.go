@@ -30,8 +30,8 @@ import (
 // ErrFull is returned by [Journal.Append] if no space is left on the disk.
 var ErrFull = errors.New("the journal is full: no space is left on its disk")
 
-// errBusy says that another process has the journal open.
-var errBusy = errors.New("another process uses it")
+// ErrBusy says that another process has the journal open.
+var ErrBusy = errors.New("another process uses it")
 
 // Options change how a journal works. The zero value has the defaults.
 type Options struct {
@@ -503,6 +503,12 @@ func (j *Journal) readable(p Position) (number, end int64, ok bool) {
 		return j.last, j.size, true
 	}
 	return 0, 0, false
+}
+
+// Has reports whether there is an entry after a position.
+func (j *Journal) Has(p Position) bool {
+	_, _, ok := j.readable(p)
+	return ok
 }
 
 // forget closes the reader's file.

@@ -249,8 +249,8 @@ func TestManyWriters(t *testing.T) {
 func TestOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir, small)
-	if _, err := Open(dir, small); !errors.Is(err, errBusy) {
-		t.Errorf("%v, want %v", err, errBusy)
+	if _, err := Open(dir, small); !errors.Is(err, ErrBusy) {
+		t.Errorf("%v, want %v", err, ErrBusy)
 	}
 	j.Close()
 	open(t, dir, small)

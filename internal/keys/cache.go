@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type known struct {
 	version  int64
 	required bool // there is or was a client
 	keys     map[[sha256.Size]byte]entry
+	clients  map[string]*gateway.Client
 	clashing []string // names that the configuration has too
 }
 
@@ -125,7 +127,7 @@ func (c *Cache) Refresh(ctx context.Context) error {
 		return err
 	}
 	if version != old.version {
-		is, err := c.store.read(ctx, c.named)
+		is, err := c.store.read(ctx, c.named, old)
 		if err != nil {
 			return err
 		}
@@ -140,9 +142,10 @@ func (c *Cache) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// read returns what the store has, without the clients that are named.
-func (s *Store) read(ctx context.Context, named []string) (*known, error) {
-	is := &known{keys: map[[sha256.Size]byte]entry{}}
+// read returns what the store has, without the clients that are named. Clients that have not
+// changed since old stay the same.
+func (s *Store) read(ctx context.Context, named []string, old *known) (*known, error) {
+	is := &known{keys: map[[sha256.Size]byte]entry{}, clients: map[string]*gateway.Client{}}
 	var clients int64
 	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM clients").Scan(&clients); err != nil {
 		return nil, err
@@ -155,7 +158,7 @@ func (s *Store) read(ctx context.Context, named []string) (*known, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	made, clashing := map[string]*gateway.Client{}, map[string]bool{}
+	clashing := map[string]bool{}
 	for rows.Next() {
 		var text, name, labels, policies, rates, budgets string
 		var ends, expires int64
@@ -170,17 +173,21 @@ func (s *Store) read(ctx context.Context, named []string) (*known, error) {
 			clashing[name] = true
 			continue
 		}
-		client := made[name]
+		client := is.clients[name]
 		if client == nil {
 			var set Settings
 			if err := set.parse(labels, policies, rates, budgets); err != nil {
 				return nil, err
 			}
 			for i := range set.Budgets {
-				set.Budgets[i].Client = name
+				b := &set.Budgets[i]
+				b.Client, b.Name = name, budgetName(name, b)
 			}
 			client = &gateway.Client{Name: name, Labels: set.Labels, Limits: gateway.ClientLimits{Policies: set.Policies, Rates: set.Rates, Budgets: set.Budgets}}
-			made[name] = client
+			if was := old.clients[name]; was != nil && reflect.DeepEqual(was, client) {
+				client = was // what was computed for it holds
+			}
+			is.clients[name] = client
 		}
 		if expires != 0 && (ends == 0 || expires < ends) {
 			ends = expires

@@ -7,6 +7,7 @@ package keys
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -122,9 +123,9 @@ const (
 	maxLabels   = 32
 	maxLabel    = 128
 	maxPolicies = 256
-	maxBudgets  = 16
 	maxUSD      = 1_000_000
 	maxRate     = 1_000_000_000
+	maxPacing   = 100
 )
 
 // CheckName returns an error if a client may not have the name.
@@ -183,21 +184,50 @@ func (s *Settings) Check() error {
 			return invalid("rates."+r.name, "%d: want a number from 1 to %d, or 0 for any number", r.value, maxRate)
 		}
 	}
-	if len(s.Budgets) > maxBudgets {
-		return invalid("budgets", "%d budgets: want at most %d", len(s.Budgets), maxBudgets)
-	}
 	for i := range s.Budgets {
-		if err := checkBudget(fmt.Sprintf("budgets[%d]", i), &s.Budgets[i]); err != nil {
+		b, field := &s.Budgets[i], fmt.Sprintf("budgets[%d]", i)
+		if err := checkBudget(field, b); err != nil {
 			return err
 		}
-		if name := s.Budgets[i].Name; name != "" && slices.ContainsFunc(s.Budgets[:i], func(b gateway.BudgetConfig) bool { return b.Name == name }) {
-			return invalid(fmt.Sprintf("budgets[%d].name", i), "%q appears twice", name)
+		if slices.ContainsFunc(s.Budgets[:i], func(other gateway.BudgetConfig) bool { return other.Per == b.Per && other.Soft == b.Soft }) {
+			return invalid(field+".per", "there is another budget for a %s", b.Per)
 		}
 	}
 	if s.Expires != nil && (s.Expires.Year() < 1971 || s.Expires.Year() > 2200) {
 		return invalid("expires", "%s is not a date from 1971 to 2200", s.Expires.Format(time.DateOnly))
 	}
 	return nil
+}
+
+// budgetName returns the name of a client's budget in answers, headers and metrics. No other
+// client has a budget of this name, nor has the configuration unless it was chosen there.
+func budgetName(client string, b *gateway.BudgetConfig) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
+			return r
+		}
+		return '-'
+	}, client)
+	if clean != client || len(clean) > 60 {
+		hash := sha256.Sum256([]byte(client))
+		clean = clean[:min(len(clean), 60)] + "-" + hex.EncodeToString(hash[:8])
+	}
+	name := "keys-" + clean + "-" + b.Per
+	if b.Soft {
+		name += "-soft"
+	}
+	return name
+}
+
+// unnamed returns budgets without the names that they have as those of a client.
+func unnamed(client string, budgets []gateway.BudgetConfig) []gateway.BudgetConfig {
+	budgets = slices.Clone(budgets)
+	for i := range budgets {
+		if b := &budgets[i]; b.Name == budgetName(client, b) {
+			b.Name = ""
+		}
+	}
+	return budgets
 }
 
 // periods are how often a budget can begin anew.
@@ -207,19 +237,18 @@ func checkBudget(field string, b *gateway.BudgetConfig) error {
 	switch {
 	case b.Client != "":
 		return invalid(field+".client", "the budget is for the client that has it: omit this")
-	case b.Name != "" && (len(b.Name) > maxName || !plain(b.Name)):
-		return invalid(field+".name", "%.100q: a name must not be longer than %d bytes, or contain spaces, commas, slashes or line breaks", b.Name, maxName)
+	case b.Name != "":
+		return invalid(field+".name", "the budget of a client in the store is named after the client: omit this")
+	case b.Label != "":
+		return invalid(field+".label", "a budget is for a client or for a label: labels have theirs in the configuration")
 	case !(b.USD > 0 && b.USD <= maxUSD): // also not a number
 		return invalid(field+".usd", "%v: want an amount in USD, more than 0 and at most %d", b.USD, maxUSD)
 	case !slices.Contains(periods, b.Per):
 		return invalid(field+".per", "%.100q: want day, week or month", b.Per)
 	case b.TimeZone == "Local":
 		return invalid(field+".time_zone", "want the name of a time zone, such as Europe/Berlin")
-	}
-	if b.Label != "" {
-		if name, value, found := strings.Cut(b.Label, "="); !found || name == "" || value == "" || len(b.Label) > 2*maxLabel+1 || database.Text(b.Label) != b.Label {
-			return invalid(field+".label", "%.100q: want NAME=VALUE", b.Label)
-		}
+	case !(b.Pacing >= 0 && b.Pacing <= maxPacing):
+		return invalid(field+".pacing", "%v: want a number from 0 to %d", b.Pacing, maxPacing)
 	}
 	if _, err := time.LoadLocation(b.TimeZone); err != nil {
 		return invalid(field+".time_zone", "%.100q: want the name of a time zone, such as Europe/Berlin", b.TimeZone)

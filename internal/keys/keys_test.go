@@ -87,7 +87,7 @@ func TestLife(t *testing.T) {
 			t.Error("the key does not work")
 		}
 		found, _ := cache.Client(t.Context(), sha256.Sum256([]byte(first)))
-		if l := found.Limits; found.Labels["team"] != "search" || !slices.Equal(l.Policies, set.Policies) || l.Rates != set.Rates || len(l.Budgets) != 1 || l.Budgets[0].Client != "search" || l.Budgets[0].USD != 100 {
+		if l := found.Limits; found.Labels["team"] != "search" || !slices.Equal(l.Policies, set.Policies) || l.Rates != set.Rates || len(l.Budgets) != 1 || l.Budgets[0].Client != "search" || l.Budgets[0].USD != 100 || l.Budgets[0].Name != "keys-search-month" || l.Budgets[0].Check() != nil {
 			t.Errorf("limits %+v, labels %v", l, found.Labels)
 		}
 
@@ -389,6 +389,10 @@ func TestRefusals(t *testing.T) {
 		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "year"}}}}, "budgets[0].per: "},
 		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day", TimeZone: "Mars"}}}}, "budgets[0].time_zone: "},
 		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day", Client: "b"}}}}, "budgets[0].client: "},
+		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day", Label: "a=b"}}}}, "budgets[0].label: "},
+		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day", Name: "b"}}}}, "budgets[0].name: "},
+		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day", Pacing: -1}}}}, "budgets[0].pacing: "},
+		{NewClient{Name: "a", Settings: Settings{Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day"}, {USD: 2, Per: "day"}}}}, "budgets[1].per: "},
 		{NewClient{Name: "a", Settings: Settings{Expires: &far}}, "expires: "},
 	} {
 		_, _, err := s.Create(t.Context(), "tester", test.n)
@@ -416,6 +420,52 @@ func TestRefusals(t *testing.T) {
 	}
 	if log, err := s.Log(t.Context(), LogRange{}); err != nil || len(log) != 1 {
 		t.Errorf("%+v, %v", log, err)
+	}
+}
+
+// TestBudgetNames: no two budgets have the same name, and the gateway accepts all of them.
+func TestBudgetNames(t *testing.T) {
+	taken := map[string]string{}
+	for _, client := range []string{"search", "a-b", "a+b", "a@b", "ü", "ä", strings.Repeat("a", 61), strings.Repeat("a", 62), strings.Repeat("ü", 60), "search-month"} {
+		for _, b := range []gateway.BudgetConfig{{USD: 1, Per: "month"}, {USD: 1, Per: "month", Soft: true}, {USD: 1, Per: "day"}} {
+			b.Name = budgetName(client, &b)
+			if err := b.Check(); err != nil {
+				t.Errorf("%s: %v", b.Name, err)
+			}
+			if taken[b.Name] != "" {
+				t.Errorf("%s is a budget of %s and of %s", b.Name, taken[b.Name], client)
+			}
+			taken[b.Name] = client
+		}
+	}
+}
+
+// TestSameClient: a client that has not changed stays the same when others do, so that what
+// was computed for it holds.
+func TestSameClient(t *testing.T) {
+	s := opened(t, databasetest.SQLite(t))
+	hash := sha256.Sum256([]byte(made(t, s, "search", Settings{Labels: map[string]string{"a": "b"}, Budgets: []gateway.BudgetConfig{{USD: 1, Per: "day"}}})))
+	cache, err := s.Watch(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	before, _ := cache.Client(t.Context(), hash)
+	made(t, s, "shop", Settings{})
+	if err := cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := cache.Client(t.Context(), hash); after != before || cache.Keys() != 2 {
+		t.Error("the client is another one")
+	}
+	if _, err := s.Update(t.Context(), "tester", "search", func(set *Settings) error { set.Budgets[0].USD = 2; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := cache.Client(t.Context(), hash); after == before || after.Limits.Budgets[0].USD != 2 {
+		t.Error("the client has not changed")
 	}
 }
 

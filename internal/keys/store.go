@@ -153,6 +153,7 @@ type NewClient struct {
 
 // Create creates a client with a key. It returns the key, unless the client had one.
 func (s *Store) Create(ctx context.Context, who string, n NewClient) (*Client, string, error) {
+	n.Budgets = unnamed(n.Name, n.Budgets)
 	if err := errors.Join(CheckName(n.Name), n.Check()); err != nil {
 		return nil, "", err
 	}
@@ -245,11 +246,13 @@ func (s *Store) Update(ctx context.Context, who, name string, f func(*Settings) 
 		if err != nil {
 			return err
 		}
+		old.Budgets = unnamed(name, old.Budgets)
 		is := old.Settings
 		is.Labels, is.Policies, is.Budgets = maps.Clone(old.Labels), slices.Clone(old.Policies), slices.Clone(old.Budgets)
 		if err := f(&is); err != nil {
 			return err
 		}
+		is.Budgets = unnamed(name, is.Budgets)
 		if err := is.Check(); err != nil {
 			return err
 		}
@@ -268,7 +271,9 @@ func (s *Store) Update(ctx context.Context, who, name string, f func(*Settings) 
 				delete(now, field)
 			}
 		}
-		c.note("update", name, map[string]any{"was": was, "is": now})
+		if len(was)+len(now) > 0 {
+			c.note("update", name, map[string]any{"was": was, "is": now})
+		}
 		made, err = c.client(name)
 		return err
 	})
@@ -417,6 +422,9 @@ func clientsIn(ctx context.Context, db database.Querier, now time.Time, name str
 		if len(all) == 0 || all[len(all)-1].Name != c.Name {
 			if err := c.parse(labels, policies, rates, budgets); err != nil {
 				return nil, fmt.Errorf("client %q: %w", c.Name, err)
+			}
+			for i := range c.Budgets {
+				c.Budgets[i].Name = budgetName(c.Name, &c.Budgets[i])
 			}
 			c.Source, c.Created, c.Expires, c.Revoked, c.Keys = "store", timeOf(created), timeOf(expires), timeOf(revoked), []Key{}
 			c.State = stateAt(now, c.Expires, c.Revoked)

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -56,6 +58,27 @@ func (c nanoseconds) Scan(v any) error {
 	return nil
 }
 
+// list is a column with names, separated by commas.
+type list struct{ names *[]string }
+
+// Scan implements sql.Scanner.
+func (c list) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("a list is a %T", v)
+	}
+	c.set(text)
+	return nil
+}
+
+func (c list) set(text string) {
+	if *c.names = nil; text != "" {
+		*c.names = strings.Split(text, ",")
+	}
+}
+
+func (c list) String() string { return strings.Join(*c.names, ",") }
+
 // column is a column of the table attempts.
 type column struct {
 	name string
@@ -97,7 +120,12 @@ var columns = []column{
 	{"first_token", func(a *record.Attempt) any { return &a.FirstToken }},
 	{"upstream", func(a *record.Attempt) any { return &a.Upstream }},
 	{"overhead", func(a *record.Attempt) any { return &a.Overhead }},
+	{"budgets", func(a *record.Attempt) any { return list{&a.Budgets} }},
+	{"held", func(a *record.Attempt) any { return &a.Held }},
 }
+
+// columnsOfVersion is how many of the columns an entry of the journal has, by its version.
+var columnsOfVersion = map[byte]int{1: 33, 2: 35}
 
 // columnNames are the names of all columns but id.
 var columnNames = func() string {
@@ -121,7 +149,11 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 				v = append(v, int64(*at.cost))
 			}
 		case *string:
-			v = append(v, database.Text(*at))
+			if columns[i].name == "error" { // which is in no index
+				v = append(v, database.Text(*at))
+			} else {
+				v = append(v, bounded(*at))
+			}
 		case *int:
 			v = append(v, int64(*at))
 		case *bool:
@@ -131,18 +163,30 @@ func values(v []any, a *record.Attempt) ([]any, error) {
 			}
 			v = append(v, n)
 		case *float64:
-			v = append(v, *at)
+			v = append(v, finite(*at))
 		case *time.Duration:
 			v = append(v, int64(*at))
+		case *carrot.USD:
+			v = append(v, int64(*at))
+		case list:
+			v = append(v, database.Text(at.String()))
 		case *record.Outcome:
-			v = append(v, database.Text(string(*at)))
+			v = append(v, bounded(string(*at)))
 		case *record.Reason:
-			v = append(v, database.Text(string(*at)))
+			v = append(v, bounded(string(*at)))
 		default:
 			return nil, fmt.Errorf("column %s: a %T", columns[i].name, at)
 		}
 	}
 	return v, nil
+}
+
+// finite returns a number that databases store: SQLite stores NaN as NULL.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
 }
 
 // restOf returns what few attempts have as JSON, or nil.
@@ -154,7 +198,7 @@ func restOf(a *record.Attempt) []byte {
 	if err != nil { // impossible
 		return nil
 	}
-	return text
+	return bytes.ReplaceAll(text, []byte(`\u0000`), []byte(`\ufffd`)) // which JSON in PostgreSQL cannot have
 }
 
 // stored is a row of the table attempts, with the content that belongs to it.

@@ -17,14 +17,27 @@ import (
 // the values of its columns in their order, and three texts, which may be empty: the JSON
 // of the column rest, the decision in the form carrot.decision/1, and the content as JSON.
 // Numbers are varints and texts follow their length, so that the writer, which puts them
-// into the store, has little to do.
-const entryVersion = 1
+// into the store, has little to do. The entry of an attempt that is only begun has the same
+// parts, and the highest bit of the version is set.
+const (
+	entryVersion = 2
+	entryBegun   = 0x80
+)
 
 // entry is an attempt in parts.
 type entry struct {
 	attempt                 record.Attempt // without decision and content
 	rest, decision, content []byte
+	begun                   bool
 }
+
+// key identifies an attempt.
+type key struct {
+	request string
+	number  int
+}
+
+func (e *entry) key() key { return key{e.attempt.RequestID, e.attempt.Number} }
 
 // appendEntry appends the entry of an attempt. scratch is reused.
 func appendEntry(b []byte, a *record.Attempt, scratch *[]byte) []byte {
@@ -72,6 +85,10 @@ func (c *column) append(b []byte, a *record.Attempt) []byte {
 			return append(b, 1)
 		}
 		return append(b, 0)
+	case *carrot.USD:
+		return binary.AppendVarint(b, int64(*at))
+	case list:
+		return text(at.String())
 	case *float64:
 		return binary.LittleEndian.AppendUint64(b, math.Float64bits(*at))
 	}
@@ -160,6 +177,10 @@ func (c *column) read(r *reader, a *record.Attempt) {
 		*at = time.Duration(r.varint())
 	case *bool:
 		*at = r.flag()
+	case *carrot.USD:
+		*at = carrot.USD(r.varint())
+	case list:
+		at.set(string(r.text()))
 	case *float64:
 		if b := r.bytes(8); b != nil {
 			*at = math.Float64frombits(binary.LittleEndian.Uint64(b))
@@ -172,11 +193,13 @@ func readEntry(b []byte) (*entry, error) {
 	if len(b) == 0 {
 		return nil, errEntry
 	}
-	if b[0] != entryVersion {
-		return nil, fmt.Errorf("an entry of the journal has version %d, which another release has written; this one knows %d", b[0], entryVersion)
+	version := b[0] &^ entryBegun
+	known := columnsOfVersion[version]
+	if known == 0 {
+		return nil, fmt.Errorf("an entry of the journal has version %d, which another release has written; this one knows %d", version, entryVersion)
 	}
-	e, r := &entry{}, reader{left: b[1:]}
-	for i := range columns {
+	e, r := &entry{begun: b[0]&entryBegun != 0}, reader{left: b[1:]}
+	for i := range columns[:known] {
 		columns[i].read(&r, &e.attempt)
 	}
 	e.rest, e.decision, e.content = r.text(), r.text(), r.text()

@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,20 +22,30 @@ type Options struct {
 	Journal journal.Options
 	Folder  string       // of the journal; default: beside the store's file, with .journal at the end of its name
 	Log     *slog.Logger // default: none
+	Also    Also         // default: nothing
 }
+
+// Also is what happens in the transaction that writes attempts of a journal to the store.
+// committed, if it is not nil, is called once they are there.
+type Also func(ctx context.Context, tx *database.Tx, journal string, attempts []*record.Attempt) (committed func(), err error)
 
 // Ledger records attempts in a store. It implements gateway.Recorder.
 type Ledger struct {
 	store   *Store
 	journal *journal.Journal
 	log     *slog.Logger
+	reach   reach
 
 	scratch sync.Pool // of *buffers
 	lost    atomic.Int64
 	written atomic.Int64
 
+	also    Also
+	at      journal.Position // up to where the journal is in the store
+	begun   map[key][]byte   // entries of the calls that are in progress there
 	cancel  context.CancelFunc
-	stopped chan struct{}
+	stopped chan struct{} // nothing is moved to the store any more
+	asking  sync.WaitGroup
 }
 
 // buffers are reused to encode entries.
@@ -51,24 +63,92 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	j, err := journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
+	if errors.Is(err, journal.ErrBusy) {
+		err = fmt.Errorf("%w: every gateway needs a journal of its own: set journal to another folder", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	l := &Ledger{store: store, journal: j, log: o.Log, stopped: make(chan struct{})}
+	l := &Ledger{store: store, journal: j, log: o.Log, also: o.Also, begun: map[key][]byte{}, stopped: make(chan struct{})}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	l.reach.log = l.log
+	if err := l.catchUp(ctx); err != nil {
+		return nil, errors.Join(err, j.Close(), store.Close())
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
+	l.asking.Go(func() { l.ask(work) })
 	go l.drain(work)
 	return l, nil
 }
+
+// catchUp writes to the store what an earlier process has left in the journal. Calls that
+// it had begun and not ended have lapsed.
+func (l *Ledger) catchUp(ctx context.Context) error {
+	var begun []byte
+	var err error
+	if l.at, begun, err = l.store.position(ctx, l.journal.ID()); err != nil {
+		return err
+	}
+	if err := l.setBegun(begun); err != nil {
+		return err
+	}
+	l.release() // the earlier process may not have come to it
+	for l.journal.Has(l.at) {
+		if err := l.step(ctx); err != nil {
+			return fmt.Errorf("write to the store what the journal has: %w", err)
+		}
+	}
+	if len(l.begun) == 0 {
+		return nil
+	}
+	var lapsed []*entry
+	for _, raw := range l.begun {
+		e, err := readEntry(raw)
+		if err != nil {
+			return err
+		}
+		e.begun, e.attempt.Outcome, e.attempt.CostUnknown = false, record.Lapsed, true
+		lapsed = append(lapsed, e)
+	}
+	slices.SortFunc(lapsed, func(a, b *entry) int { return a.attempt.Time.Compare(b.attempt.Time) })
+	clear(l.begun)
+	l.log.Warn("calls were in progress when the gateway ended; their costs are unknown", "calls", len(lapsed))
+	return l.store.write(ctx, &batch{journal: l.journal.ID(), from: l.at, to: l.at, entries: lapsed, also: l.also})
+}
+
+// setBegun reads what appendBegun has written.
+func (l *Ledger) setBegun(text []byte) error {
+	for r := (reader{left: text}); len(r.left) > 0; {
+		raw := r.text()
+		e, err := readEntry(raw)
+		if err != nil {
+			return fmt.Errorf("the calls in progress of journal %s: %w", l.journal.ID(), err)
+		}
+		l.begun[e.key()] = raw
+	}
+	return nil
+}
+
+// appendBegun appends the entries of the calls in progress.
+func (l *Ledger) appendBegun(b []byte) []byte {
+	for _, raw := range l.begun {
+		b = appendText(b, raw)
+	}
+	return b
+}
+
+// Journal returns the id of the ledger's journal, which identifies this process also after
+// a restart.
+func (l *Ledger) Journal() string { return l.journal.ID() }
 
 // Store returns the ledger's store, which is closed with it.
 func (l *Ledger) Store() *Store { return l.store }
 
 // Lost returns how many attempts could not be recorded, because the disk of the journal is
-// full or fails.
+// full or fails, or the store refuses them.
 func (l *Ledger) Lost() int64 { return l.lost.Load() }
 
 // Written returns how many attempts the ledger has written to the store.
@@ -80,67 +160,57 @@ func (l *Ledger) Pending() int64 { return l.journal.Pending() }
 // Record records an attempt. When it returns without an error, the attempt survives the
 // end of the process.
 func (l *Ledger) Record(_ context.Context, a *record.Attempt) error {
-	b, ok := l.scratch.Get().(*buffers)
-	if !ok {
-		b = &buffers{}
-	}
-	b.entry = appendEntry(b.entry[:0], a.Bounded(), &b.text)
-	err := l.journal.Append(b.entry)
-	if cap(b.entry) <= 1<<16 {
-		l.scratch.Put(b)
-	}
-	if err != nil {
+	if err := l.append(a.Bounded(), entryVersion); err != nil {
 		l.lost.Add(1)
 		return fmt.Errorf("record an attempt: %w", err)
 	}
 	return nil
 }
 
+// Begin says that an attempt begins. If the process ends before it is recorded, the ledger
+// has it as lapsed.
+func (l *Ledger) Begin(a *record.Attempt) error {
+	begun := *a.Bounded()
+	begun.Decision, begun.Prompt = nil, nil // which nobody needs without an answer
+	if err := l.append(&begun, entryVersion|entryBegun); err != nil {
+		return fmt.Errorf("record the beginning of an attempt: %w", err)
+	}
+	return nil
+}
+
+// append appends an attempt to the journal.
+func (l *Ledger) append(a *record.Attempt, version byte) error {
+	b, ok := l.scratch.Get().(*buffers)
+	if !ok {
+		b = &buffers{}
+	}
+	b.entry = appendEntry(b.entry[:0], a, &b.text)
+	b.entry[0] = version
+	err := l.journal.Append(b.entry)
+	if cap(b.entry) <= 1<<16 {
+		l.scratch.Put(b)
+	}
+	return err
+}
+
 const (
 	batchBytes = 1 << 20                // of the journal, written to the store together
 	batchTime  = 250 * time.Millisecond // how long attempts wait for others
 	retryFirst = 100 * time.Millisecond
-	retryMost  = 5 * time.Second
+	retryMost  = 2 * time.Second
 	closeAfter = 5 * time.Second
 )
 
 // drain moves attempts from the journal to the store until ctx is done.
 func (l *Ledger) drain(ctx context.Context) {
 	defer close(l.stopped)
-	var at journal.Position
-	if !l.persist(ctx, "read up to where the store has the journal", func(ctx context.Context) (err error) {
-		at, err = l.store.position(ctx, l.journal.ID())
-		return err
-	}) {
-		return
-	}
-	l.release(at) // an earlier process may not have come to it
 	for {
-		raw, to, err := l.journal.Read(ctx, at, batchBytes)
-		if err != nil {
+		if err := l.step(ctx); err != nil {
 			if ctx.Err() == nil {
 				l.log.Error("the journal of the ledger cannot be read; attempts stay in it", "error", err)
 			}
 			return
 		}
-		entries := make([]*entry, 0, len(raw))
-		for _, b := range raw {
-			e, err := readEntry(b)
-			if err != nil {
-				l.lost.Add(1)
-				l.log.Error("an attempt in the journal is lost", "error", err)
-				continue
-			}
-			entries = append(entries, e)
-		}
-		if !l.persist(ctx, "write to the store", func(ctx context.Context) error {
-			return l.store.write(ctx, l.journal.ID(), at, to, entries)
-		}) {
-			return
-		}
-		l.written.Add(int64(len(entries)))
-		at = to
-		l.release(at)
 		if l.journal.Pending() < batchBytes/2 {
 			select {
 			case <-ctx.Done(): // Read says so, after what is left
@@ -150,37 +220,44 @@ func (l *Ledger) drain(ctx context.Context) {
 	}
 }
 
-// release lets the journal use again what is in the store.
-func (l *Ledger) release(at journal.Position) {
-	if err := l.journal.Release(at); err != nil {
-		l.log.Error("the journal of the ledger", "error", err)
+// step moves a batch of attempts from the journal to the store.
+func (l *Ledger) step(ctx context.Context) error {
+	raw, to, err := l.journal.Read(ctx, l.at, batchBytes)
+	if err != nil {
+		return err
 	}
+	entries := make([]*entry, 0, len(raw))
+	for _, b := range raw {
+		e, err := readEntry(b)
+		switch {
+		case err != nil:
+			l.lost.Add(1)
+			l.log.Error("an attempt in the journal is lost", "error", err)
+		case e.begun:
+			l.begun[e.key()] = bytes.Clone(b)
+		default:
+			delete(l.begun, e.key())
+			entries = append(entries, e)
+		}
+	}
+	b := &batch{journal: l.journal.ID(), from: l.at, to: to, entries: entries, begun: l.appendBegun(nil), also: l.also}
+	var written int
+	if err := l.persist(ctx, func(ctx context.Context) (err error) {
+		written, err = l.write(ctx, b)
+		return err
+	}); err != nil {
+		return err
+	}
+	l.written.Add(int64(written))
+	l.at = to
+	l.release()
+	return nil
 }
 
-// persist does something with the store until it succeeds, and says when that begins to
-// fail and when it works again. It returns false if ctx is done before that.
-func (l *Ledger) persist(ctx context.Context, what string, do func(context.Context) error) bool {
-	since, wait := time.Now(), retryFirst
-	for tried := 0; ; tried++ {
-		err := do(ctx)
-		if err == nil {
-			if tried > 0 {
-				l.log.Info("the store of the ledger works again", "after", time.Since(since).Round(time.Second).String())
-			}
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		if tried == 0 {
-			l.log.Error("the store of the ledger does not work; attempts wait in the journal", "task", what, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, retryMost)
+// release lets the journal use again what is in the store.
+func (l *Ledger) release() {
+	if err := l.journal.Release(l.at); err != nil {
+		l.log.Error("the journal of the ledger", "error", err)
 	}
 }
 
@@ -197,6 +274,7 @@ func (l *Ledger) Close() error {
 	}
 	l.cancel()
 	<-l.stopped
+	l.asking.Wait()
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)
 	}

