@@ -97,6 +97,7 @@ func (b *Budgets) Set(list []gateway.BudgetConfig) error {
 			r.all = append(r.all, l)
 		}
 	}
+	slices.SortFunc(r.all, (*limit).compare)
 	b.rules.Store(r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,27 +181,42 @@ func (b *Budgets) storeWorks(err error) {
 	}
 }
 
-// limits returns the budgets that apply to a request, in a fixed order.
+// limits returns the budgets that apply to a request, those that are not passed first.
 func (b *Budgets) limits(client *gateway.Client, labels map[string]string) []*limit {
 	r := b.rules.Load()
-	list := r.all[:len(r.all):len(r.all)]
+	if len(r.byLabel) == 0 && (client == nil || len(client.Limits.Budgets) == 0 && len(r.byClient[client.Name]) == 0) {
+		return r.all
+	}
+	list := slices.Clone(r.all)
 	if client != nil {
 		list = append(list, r.byClient[client.Name]...)
-		if len(client.Limits.Budgets) > 0 {
-			list = append(list, b.own(client)...)
-		}
+		list = append(list, b.own(client)...)
 	}
 	if len(r.byLabel) > 0 {
 		for name, value := range labels {
 			list = append(list, r.byLabel[name+"="+value]...)
 		}
 	}
-	slices.SortFunc(list, func(a, b *limit) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(list, (*limit).compare)
 	return list
+}
+
+// compare orders budgets: those that are not passed first, and then by name.
+func (l *limit) compare(m *limit) int {
+	if l.soft != m.soft {
+		if m.soft {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(l.name, m.name)
 }
 
 // own returns the budgets that a client has itself.
 func (b *Budgets) own(client *gateway.Client) []*limit {
+	if len(client.Limits.Budgets) == 0 {
+		return nil
+	}
 	if list, ok := b.compiled.Load(client); ok {
 		return list.([]*limit)
 	}
@@ -220,6 +236,9 @@ func (b *Budgets) own(client *gateway.Client) []*limit {
 
 // window returns the period of a budget in which now is.
 func (b *Budgets) window(l *limit, now time.Time) *window {
+	if w := l.now.Load(); w != nil && now.Before(w.ends) && !now.Before(w.began) {
+		return w
+	}
 	began, ends := l.period(now)
 	key := l.key(began)
 	b.mu.Lock()
@@ -234,6 +253,7 @@ func (b *Budgets) window(l *limit, now time.Time) *window {
 		w.state.amount = int64(l.amount)
 		w.mu.Unlock()
 	}
+	l.now.Store(w)
 	return w
 }
 
@@ -244,12 +264,14 @@ func (b *Budgets) Admit(ctx context.Context, client *gateway.Client, labels map[
 	if len(list) == 0 && !limited {
 		return nil, nil
 	}
-	a := &account{b: b}
+	a := &account{b: b, windows: make([]*window, len(list))}
 	now := b.now()
-	for _, l := range list {
+	for i, l := range list {
 		w := b.window(l, now)
-		a.windows = append(a.windows, w)
-		a.strict = a.strict || !l.soft
+		a.windows[i] = w
+		if !l.soft {
+			a.strict = i + 1
+		}
 		if l.pacing > 0 {
 			w.mu.Lock()
 			if a.pace == 0 || w.pace < a.pace { // of several budgets, the one that is most pressed counts
@@ -272,7 +294,8 @@ func (b *Budgets) Admit(ctx context.Context, client *gateway.Client, labels map[
 type account struct {
 	b        *Budgets
 	windows  []*window
-	strict   bool
+	strict   int      // how many of the windows, the first ones, are of budgets that are not passed
+	keys     []string // of the windows, as the attempts have them
 	pace     float64
 	meter    *meter // nil: the client has no rates
 	running  bool   // the request counts as one in progress
@@ -282,7 +305,7 @@ type account struct {
 }
 
 // Terms implements gateway.Account.
-func (a *account) Terms() (strict bool, pace float64) { return a.strict, a.pace }
+func (a *account) Terms() (strict bool, pace float64) { return a.strict > 0, a.pace }
 
 // Reserve implements gateway.Account.
 func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most carrot.USD) (carrot.USD, error) {
@@ -294,14 +317,20 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	}
 	for i, w := range a.windows { // what is spent belongs to the period in which the call begins
 		if !at.Time.Before(w.ends) {
-			a.windows[i] = a.b.window(w.limit, at.Time)
+			a.windows[i], a.keys = a.b.window(w.limit, at.Time), nil
+		}
+	}
+	if a.keys == nil {
+		a.keys = make([]string, len(a.windows))
+		for i, w := range a.windows {
+			a.keys[i] = w.key
 		}
 	}
 	expected, known := most, most > 0
 	if e := at.Estimate(); e != nil && !e.CostUnknown {
 		expected, known = e.CostP90, true
 	}
-	hard := a.hard()
+	hard := a.windows[:a.strict]
 	if !known && len(hard) > 0 {
 		return 0, &gateway.Denial{Status: http.StatusPaymentRequired, Code: "unknown_cost",
 			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].limit.name)}
@@ -321,10 +350,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 			return 0, a.denied(err)
 		}
 	}
-	at.Budgets, at.Held = make([]string, len(a.windows)), amount
-	for i, w := range a.windows {
-		at.Budgets[i] = w.key
-	}
+	at.Budgets, at.Held = a.keys, amount
 	if len(hard) > 0 {
 		if err := a.b.journal.Begin(at); err != nil {
 			a.giveUp(hard, int64(amount))
@@ -376,17 +402,6 @@ func (a *account) giveUp(taken []*window, amount int64) {
 	}
 }
 
-// hard returns the budgets that are not passed.
-func (a *account) hard() []*window {
-	list := make([]*window, 0, len(a.windows))
-	for _, w := range a.windows {
-		if !w.limit.soft {
-			list = append(list, w)
-		}
-	}
-	return list
-}
-
 // denied returns what a client is told if a call cannot be reserved.
 func (a *account) denied(err error) error {
 	if r, ok := errors.AsType[*refusal](err); ok {
@@ -406,17 +421,28 @@ func (a *account) Settle(at *record.Attempt) {
 	if len(at.Budgets) == 0 {
 		return
 	}
-	spent := int64(at.Cost)
-	if at.CostUnknown {
-		spent = int64(at.Held)
-	}
-	for _, w := range a.windows {
+	spent, _ := Counted(at)
+	for i, w := range a.windows {
 		held := int64(at.Held)
-		if w.limit.soft {
+		if i >= a.strict {
 			held = 0
 		}
-		w.settle(held, spent)
+		w.settle(held, int64(spent))
 	}
+}
+
+// Counted returns what an attempt counts as spent, and the part of it that is not known to
+// be spent. An attempt of unknown cost counts with what was reserved for it, and so does,
+// unless it has cost more, one that ended early without a report of the provider, which may
+// have written more than was seen.
+func Counted(a *record.Attempt) (spent, unknown carrot.USD) {
+	switch {
+	case a.CostUnknown:
+		return a.Held, a.Held
+	case a.Estimated && (a.Outcome == record.ClientGone || a.Outcome == record.Broken):
+		return max(a.Cost, a.Held), max(a.Held-a.Cost, 0)
+	}
+	return a.Cost, 0
 }
 
 // Header implements gateway.Account.
@@ -464,12 +490,9 @@ func (b *Budgets) Settled(ctx context.Context, tx *database.Tx, process string, 
 				sums[key] = s
 				keys = append(keys, key)
 			}
-			if a.CostUnknown {
-				s.spent += int64(a.Held)
-				s.unknown += int64(a.Held)
-			} else {
-				s.spent += int64(a.Cost)
-			}
+			spent, unknown := Counted(a)
+			s.spent += int64(spent)
+			s.unknown += int64(unknown)
 		}
 	}
 	if len(keys) == 0 {

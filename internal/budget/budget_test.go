@@ -521,3 +521,69 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// full is a journal without space.
+type full struct{ nowhere }
+
+func (full) Begin(*record.Attempt) error { return journal.ErrFull }
+
+// TestJournalFull: a call that cannot be recorded is not made if a budget must not be passed,
+// and holds nothing. Soft budgets let it pass.
+func TestJournalFull(t *testing.T) {
+	db, err := database.Make(t.Context(), databasetest.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b := New(Options{DB: db})
+	if err := errors.Join(b.Set([]gateway.BudgetConfig{{Client: "search", USD: 1, Per: "month"}, {Name: "soft", USD: 1, Per: "month", Soft: true}}), b.Start(t.Context(), full{})); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	p := &process{Budgets: b, clock: &clock{}}
+	for range 3 { // what the first ones held is free again
+		_, _, err := p.call(t.Context(), p.admit(t, search), carrot.Dollars(0.9), carrot.Dollars(0.9))
+		if d, ok := errors.AsType[*gateway.Denial](err); !ok || d.Status != 503 || d.Code != "ledger_full" {
+			t.Errorf("%v, want status 503 and ledger_full", err)
+		}
+	}
+	if _, _, err := p.call(t.Context(), p.admit(t, nil), carrot.Dollars(0.9), carrot.Dollars(0.9)); err != nil {
+		t.Errorf("with a soft budget: %v", err)
+	}
+}
+
+// BenchmarkCall measures what budgets add to a request: an account, a reserve and a
+// settlement in a lease, without the journal.
+func BenchmarkCall(b *testing.B) {
+	db, err := database.Make(b.Context(), databasetest.SQLite(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	budgets := New(Options{DB: db})
+	if err := budgets.Set([]gateway.BudgetConfig{{Name: "all", USD: 1000, Per: "month"}, {Client: "search", USD: 1000, Per: "day"}}); err != nil {
+		b.Fatal(err)
+	}
+	if err := budgets.Start(b.Context(), nowhere{}); err != nil {
+		b.Fatal(err)
+	}
+	defer budgets.Close()
+	at := &record.Attempt{Time: time.Now(), Candidate: "m", Decision: &carrot.Decision{Candidates: []carrot.Assessment{{Name: "m", Estimate: carrot.Estimate{CostP90: 1000}}}}}
+	for b.Loop() {
+		a, err := budgets.Admit(b.Context(), search, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := a.Reserve(b.Context(), at, 10, 2000); err != nil {
+			b.Fatal(err)
+		}
+		a.Settle(at)
+		a.Close()
+	}
+}
+
+// nowhere is a journal that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Begin(*record.Attempt) error { return nil }
+func (nowhere) Journal() string             { return "nowhere" }

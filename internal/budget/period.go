@@ -3,6 +3,7 @@ package budget
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	_ "time/tzdata" // containers often have none
 
@@ -20,6 +21,8 @@ type limit struct {
 	zone         *time.Location
 	soft         bool
 	pacing       float64
+
+	now atomic.Pointer[window] // the latest one that was asked for
 }
 
 // newLimit prepares a budget.
