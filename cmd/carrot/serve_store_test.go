@@ -594,7 +594,7 @@ func TestLedgerCommands(t *testing.T) {
 		do(0, "check", "--store", store)
 	}
 
-	if text := do(1, "summary", "--store", filepath.Join(dir, "none.db")); !strings.Contains(text, "there is no store") || !strings.Contains(text, "hint: name the file after store:") {
+	if text := do(1, "summary", "--store", filepath.Join(dir, "none.db")); !strings.Contains(text, "there is no store") || !strings.Contains(text, "hint: name the store as in the gateway's configuration") {
 		t.Errorf("without a store: %s", text)
 	}
 	if text := do(1, "show", "req_none", "--store", dsn); !strings.Contains(text, "no request req_none") {
