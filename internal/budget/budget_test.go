@@ -40,13 +40,19 @@ func (c *clock) pass(by time.Duration) { c.ahead.Add(int64(by)) }
 // start starts a process on a store, with a journal of its own.
 func start(t *testing.T, dsn, folder string, budgets ...gateway.BudgetConfig) *process {
 	t.Helper()
+	return startTelling(t, Webhook{}, dsn, folder, budgets...)
+}
+
+// startTelling starts a process that tells a webhook.
+func startTelling(t *testing.T, hook Webhook, dsn, folder string, budgets ...gateway.BudgetConfig) *process {
+	t.Helper()
 	p := &process{clock: &clock{}}
 	var err error
 	if p.db, err = database.Make(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.db.Close() })
-	p.Budgets = New(Options{DB: p.db, Now: p.clock.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	p.Budgets = New(Options{DB: p.db, Webhook: hook, Now: p.clock.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err := p.Set(budgets); err != nil {
 		t.Fatal(err)
 	}
