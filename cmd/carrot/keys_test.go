@@ -150,6 +150,20 @@ func TestServeKeys(t *testing.T) {
 		k.until("a revoked client", second, 401)
 		k.until("no key, although no key is valid", "", 401)
 
+		// Limits of a client in the store are kept like those of one in the file.
+		slow := k.key("create", "slow", "--requests-per-minute", "1")
+		k.until("the second request in a minute", slow, 429)
+		poor := k.key("create", "poor", "--budget", "0.000001/month")
+		k.until("a client with a small budget", poor, 402)
+		if _, body := k.ask(gateway, poor, "auto"); !strings.Contains(body, "keys-poor-month") {
+			t.Errorf("the refusal does not name the budget: %s", body)
+		}
+		k.do(0, "revoke", "slow")
+		k.do(0, "update", "poor", "--no-budgets")
+		k.until("a client without its budget", poor, 200)
+		k.do(0, "revoke", "poor")
+		k.until("the last client", poor, 401)
+
 		// The admin API of one process, which takes effect there at once.
 		r, err := http.NewRequest("POST", gateway.admin+"/keys", strings.NewReader(`{"name":"shop","policies":["quality"]}`))
 		if err != nil {
