@@ -71,9 +71,9 @@ type Config struct {
 	Limits LimitConfig `yaml:"limits"`
 	// Labels says which labels requests may have.
 	Labels LabelConfig `yaml:"labels"`
-	// RecordContent says that prompts and answers are recorded too. In a file, it
-	// is record.content.
-	RecordContent bool `yaml:"-"`
+	// RecordContent says which texts are recorded: none, judged or full, as
+	// record.content in a file. Default none.
+	RecordContent string `yaml:"-"`
 }
 
 // File is a configuration file, read by [OpenFile] or [ParseFile]: a [Config], and
@@ -106,6 +106,9 @@ type File struct {
 	// Every gateway needs its own. Default: beside the store's file, with .journal at
 	// the end of its name, or carrot.journal for PostgreSQL.
 	Journal string `yaml:"journal" expand:"env"`
+	// KeepDecisions is the number of days for which the store keeps decisions and
+	// texts; attempts and the sums of days stay. Default 30; 0 keeps all.
+	KeepDecisions *int `yaml:"keep_decisions"`
 
 	Config `yaml:",inline"`
 
@@ -117,8 +120,11 @@ type File struct {
 type RecordConfig struct {
 	// Path is the path of the file. Default: none; nothing is recorded.
 	Path string `yaml:"path" expand:"env"`
-	// Content says that prompts and answers are recorded too. Default false.
-	Content bool `yaml:"content"`
+	// Content says which texts are recorded, here and in the store: none; judged, the
+	// text by which the router judged the request, without the answer; or full, the
+	// whole request and the answer. false and true stand for none and full. Default
+	// none.
+	Content string `yaml:"content" bool:"none,full"`
 	// MaxMB is the size in MiB at which the file is rotated. Default 100.
 	MaxMB int `yaml:"max_mb"`
 	// Keep is the number of rotated files that are kept. A file of 100 MiB holds

@@ -33,7 +33,17 @@ func (c *Config) check(p *strictyaml.Problems) {
 	if kinds := []string{lenient, strictly}; !slices.Contains(kinds, c.Translation) {
 		p.Add("translation", "is %q: %s", c.Translation, spelling.Suggest(c.Translation, kinds))
 	}
+	if kinds := []string{contentNone, contentJudged, contentFull}; !slices.Contains(kinds, c.RecordContent) {
+		p.Add("record.content", "is %q: %s", c.RecordContent, spelling.Suggest(c.RecordContent, kinds))
+	}
 }
+
+// The texts that are recorded.
+const (
+	contentNone   = "none"
+	contentJudged = "judged"
+	contentFull   = "full"
+)
 
 // The ways to translate.
 const (

@@ -49,6 +49,7 @@ func (c *Config) Validate() error {
 // fillDefaults sets the fields that are not set.
 func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	or(p, "translation", &c.Translation, lenient)
+	or(p, "record.content", &c.RecordContent, contentNone)
 	orPointer(&c.Text.Earlier, 200)
 	or(p, "sessions.ttl", &c.Sessions.TTL, 5*time.Minute)
 	or(p, "sessions.entries", &c.Sessions.Entries, 50_000)

@@ -70,12 +70,15 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	or(p, "admin_listen", &f.AdminListen, defaultAdmin)
 	or(p, "record.max_mb", &f.Record.MaxMB, defaultRecords)
 	orPointer(&f.Record.Keep, 10)
+	orPointer(&f.KeepDecisions, 30)
 	or(p, "log.level", &f.Log.Level, "info")
+	or(p, "record.content", &f.Record.Content, contentNone)
 	f.RecordContent = f.Record.Content
 	f.Config = *f.Config.prepared(p, reading)
 	f.checkAddresses(p)
 	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
 	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
+	checkRange(p, "keep_decisions", *f.KeepDecisions, 0, 36500)
 	if strings.Contains(f.Store, "://") && !isPostgres(f.Store) {
 		p.Add("store", "want the path of a file, such as carrot.db, or the address of a database of PostgreSQL, postgres://…")
 	}
@@ -151,6 +154,7 @@ func (f *File) Restart(bound *File) ([]string, error) {
 		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
 		{"store", f.Store != bound.Store},
 		{"journal", f.Journal != bound.Journal},
+		{"keep_decisions", *f.KeepDecisions != *bound.KeepDecisions},
 	}), nil
 }
 

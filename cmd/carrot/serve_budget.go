@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -47,7 +48,7 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 	}
 	var journal budget.Journal
 	if b.db != nil {
-		if b.ledger, err = ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: log, Also: b.budgets.Settled}); err != nil {
+		if b.ledger, err = ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: log, Also: b.budgets.Settled, KeepDecisions: time.Duration(*config.KeepDecisions) * 24 * time.Hour}); err != nil {
 			return nil, hinted{err, "check store: and journal: in the configuration, and that the database runs if it is one of PostgreSQL"}
 		}
 		journal = b.ledger
