@@ -252,16 +252,18 @@ Examples:
 }
 
 func (c *keysListCommand) Run(ctx context.Context, t terminal) error {
+	var all []keys.Client
 	s, err := c.open(ctx, false)
-	if err != nil {
+	switch {
+	case err == nil:
+		defer s.Close()
+		if all, err = s.List(ctx); err != nil {
+			return err
+		}
+	case c.config == nil || c.Store != "" && !errors.Is(err, database.ErrNone):
 		return err
 	}
-	defer s.Close()
-	all, err := s.List(ctx)
-	if err != nil {
-		return err
-	}
-	if c.config != nil {
+	if c.config != nil { // which may have no store, or one that no gateway has made yet
 		all = append(all, keys.InFile(c.config)...)
 		slices.SortStableFunc(all, func(a, b keys.Client) int { return strings.Compare(a.Name, b.Name) })
 	}

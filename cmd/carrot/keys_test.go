@@ -257,6 +257,48 @@ func TestServeFileKeys(t *testing.T) {
 	}
 }
 
+// TestServeKeysStoreAway: while PostgreSQL is away, the keys that are known work, and the log
+// says so once. What has changed meanwhile takes effect when it is back.
+func TestServeKeysStoreAway(t *testing.T) {
+	direct := databasetest.Postgres(t)
+	dsn, line := databasetest.Cuttable(t, direct)
+	k := newKeysRig(t, dsn)
+	config := k.config("a", "")
+	k.dsn = direct // for carrot keys, which has another way to the store
+	kept, revoked := k.key("create", "kept"), k.key("create", "revoked")
+	s := startServing(t, config)
+	k.gateways = []*process{s}
+	wait := func(what, said string) {
+		t.Helper()
+		for until := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), said); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("%s: %s", what, s.log)
+			}
+		}
+	}
+	k.until("a key that is known", kept, 200)
+	line.Cut()
+	wait("the log says that the store is away", "keys that are known stay valid")
+	k.do(0, "revoke", "revoked")
+	late := k.key("create", "late")
+	for _, c := range []struct {
+		key  string
+		want int
+	}{{kept, 200}, {revoked, 200}, {late, 401}, {"", 401}} {
+		if status, body := k.ask(s, c.key, "auto"); status != c.want {
+			t.Errorf("while the store is away: status %d, want %d: %s", status, c.want, body)
+		}
+	}
+	line.Mend()
+	wait("the log says that the store is back", "keys are up to date")
+	k.until("a key that was revoked meanwhile", revoked, 401)
+	k.until("a key that was made meanwhile", late, 200)
+	k.until("a key that was known", kept, 200)
+	if n := strings.Count(s.log.String(), "keys that are known stay valid"); n != 1 {
+		t.Errorf("said %d times: %s", n, s.log)
+	}
+}
+
 // TestServePublicKeys: at an address that other machines can reach, every request needs a
 // key, even before there is one.
 func TestServePublicKeys(t *testing.T) {
@@ -366,6 +408,9 @@ func TestKeysCommands(t *testing.T) {
 		t.Errorf("without a store: %s", text)
 	}
 	config := k.config("a", "policies: [{name: support}]\nclients: [{name: research, key: research-key-0123456789}]\n")
+	if text := k.do(0, "list", "--config", config); !strings.Contains(text, "research  in file") {
+		t.Errorf("the clients of a configuration whose store is not made yet: %s", text)
+	}
 	if text := k.do(1, "create", "shop", "--config", config, "--policy", "suport"); !strings.Contains(text, `did you mean "support"?`) {
 		t.Errorf("an unknown policy: %s", text)
 	}
