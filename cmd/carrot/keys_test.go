@@ -344,7 +344,7 @@ func TestKeysCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(k.do(0, "list", "--json")), &all); err != nil || len(all.Clients) != 1 || len(all.Clients[0].Keys) != 2 || all.Schema != "carrot.keys/1" {
 			t.Fatalf("%+v, %v", all, err)
 		}
-		if text := k.do(0, "revoke", all.Clients[0].Keys[0].Prefix); !strings.Contains(text, "is revoked; valid keys: "+all.Clients[0].Keys[1].Prefix) {
+		if text := k.do(0, "revoke", all.Clients[0].Keys[0].Prefix+"…"); !strings.Contains(text, "is revoked; valid keys: "+all.Clients[0].Keys[1].Prefix) {
 			t.Errorf("revoke a key: %s", text)
 		}
 		k.do(0, "revoke", "search")
