@@ -130,7 +130,7 @@ func (k *call) finish(e *provider.Error) {
 		if e.Detail != "" {
 			a.Error += ": " + e.Detail
 		}
-		if e.Quoted && a.Prompt == nil {
+		if e.Quoted && !k.x.recordsAnswers() {
 			a.Error = ""
 		}
 		if a.Status == 0 || e.Status >= 400 && !sent {

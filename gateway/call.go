@@ -88,19 +88,29 @@ func contained(log *slog.Logger, id string, f func() *provider.Error) (e *provid
 func (r *run) attempt(c *candidate) *record.Attempt {
 	x, h, t := r.x, r.choice, c.target()
 	a := &record.Attempt{
-		Time: time.Now(), RequestID: x.id, Client: r.request.client, API: string(x.reply.api), Session: r.request.session, Stream: x.q.Stream,
+		Time: time.Now(), RequestID: x.id, Client: r.request.client, API: string(x.reply.api), Session: r.request.session, User: x.q.User(), Stream: x.q.Stream,
 		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
 		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
 	}
-	a.Labels = x.labels()
+	a.Labels = x.labels
+	if a.Policy != "" && r.request.policy != nil {
+		a.Default = r.request.policy.standby.Name
+	}
 	if e := a.Estimate(); e != nil && !e.CostUnknown {
 		a.Expected, a.ExpectedUnknown = e.Cost, false
 	}
-	if x.routes.config.RecordContent {
+	switch x.routes.config.RecordContent {
+	case contentFull:
 		a.Prompt = x.q.Body
+	case contentJudged:
+		a.Prompt = []byte(h.text)
 	}
 	return a
 }
+
+// recordsAnswers reports whether answers, and errors that may quote the request, are
+// recorded.
+func (x *exchange) recordsAnswers() bool { return x.routes.config.RecordContent == contentFull }
 
 // translate translates the request to the provider's API, if that is another one.
 func (k *call) translate() (err error) {
@@ -249,7 +259,7 @@ func (k *call) take(answer wire.Answer) {
 	if model := headerSafe(answer.Model); model != "" {
 		k.a.UpstreamModel = model
 	}
-	if k.a.Prompt != nil {
+	if k.x.recordsAnswers() {
 		k.a.Answer = answer.Text
 	}
 }

@@ -34,11 +34,18 @@ type Config struct {
 	// Policies are names that clients may use as the model. Default: auto,
 	// balanced, cheap and quality, which always exist.
 	Policies []PolicyConfig `yaml:"policies"`
-	// Clients are the clients that may send requests, each with a key. Default:
-	// none; everyone who can reach the address may send requests.
+	// Clients are the clients that may send requests, each with a key, beside those
+	// in the store (carrot keys). Default: none; everyone who can reach the address may
+	// send requests, unless the store has or had clients.
 	Clients []ClientConfig `yaml:"clients"`
+	// RequireKeys says that requests need a key even if no client has one yet. Default:
+	// true if other machines can reach listen, or else false. Keys are always needed if
+	// clients are listed, or if the store has or had any.
+	RequireKeys bool `yaml:"require_keys"`
 	// Budgets are what may be spent. Default: none.
 	Budgets []BudgetConfig `yaml:"budgets"`
+	// Webhook is told when most of a budget, or all of it, is spent.
+	Webhook WebhookConfig `yaml:"webhook"`
 	// Origins are the origins of web pages that may call the gateway from a
 	// browser, as in https://app.example. Keys that such a page holds can be seen
 	// by whoever opens it. Default: none; requests of web pages are refused.
@@ -62,9 +69,11 @@ type Config struct {
 	Breaker BreakerConfig `yaml:"breaker"`
 	// Limits protect the gateway from its clients.
 	Limits LimitConfig `yaml:"limits"`
-	// RecordContent says that prompts and answers are recorded too. In a file, it
-	// is record.content.
-	RecordContent bool `yaml:"-"`
+	// Labels says which labels requests may have.
+	Labels LabelConfig `yaml:"labels"`
+	// RecordContent says which texts are recorded: none, judged or full, as
+	// record.content in a file. Default none.
+	RecordContent string `yaml:"-"`
 }
 
 // File is a configuration file, read by [OpenFile] or [ParseFile]: a [Config], and
@@ -72,8 +81,8 @@ type Config struct {
 // the gateway itself does not use.
 type File struct {
 	// Listen is the address that clients call, HOST:PORT. Default
-	// 127.0.0.1:8080. An address that other machines can reach is refused
-	// unless clients are listed.
+	// 127.0.0.1:8080. At an address that other machines can reach, all requests need
+	// a key; it is refused if neither clients are listed nor a store may have keys.
 	Listen string `yaml:"listen" expand:"env"`
 	// AdminListen is the address of metrics, pprof and reload; "off" for none.
 	// Default 127.0.0.1:8081. An address that other machines can reach is
@@ -97,6 +106,9 @@ type File struct {
 	// Every gateway needs its own. Default: beside the store's file, with .journal at
 	// the end of its name, or carrot.journal for PostgreSQL.
 	Journal string `yaml:"journal" expand:"env"`
+	// KeepDecisions is the number of days for which the store keeps decisions and
+	// texts; attempts and the sums of days stay. Default 30; 0 keeps all.
+	KeepDecisions *int `yaml:"keep_decisions"`
 
 	Config `yaml:",inline"`
 
@@ -108,8 +120,11 @@ type File struct {
 type RecordConfig struct {
 	// Path is the path of the file. Default: none; nothing is recorded.
 	Path string `yaml:"path" expand:"env"`
-	// Content says that prompts and answers are recorded too. Default false.
-	Content bool `yaml:"content"`
+	// Content says which texts are recorded, here and in the store: none; judged, the
+	// text by which the router judged the request, without the answer; or full, the
+	// whole request and the answer. false and true stand for none and full. Default
+	// none.
+	Content string `yaml:"content" bool:"none,full"`
 	// MaxMB is the size in MiB at which the file is rotated. Default 100.
 	MaxMB int `yaml:"max_mb"`
 	// Keep is the number of rotated files that are kept. A file of 100 MiB holds
@@ -367,6 +382,14 @@ type ClientConfig struct {
 	Rates RateConfig `yaml:"rates"`
 }
 
+// LabelConfig says which labels requests may have, in the header x-carrot-labels or in
+// carrot_labels of their metadata, beside those of their client.
+type LabelConfig struct {
+	// Allowed are the names of these labels, such as feature; at most 16. Labels are
+	// in records and the store, not in metrics. Default: none.
+	Allowed []string `yaml:"allowed"`
+}
+
 // RateConfig limits how much a client asks for at a time. Requests over a limit are
 // answered with status 429.
 type RateConfig struct {
@@ -401,6 +424,19 @@ type BudgetConfig struct {
 	// metrics. Default false; requests that would pass the budget are answered with
 	// status 402.
 	Soft bool `yaml:"soft" json:"soft,omitempty"`
+	// Pacing spreads the amount over the time, if it is not 0: the policies' willingness
+	// to pay is multiplied by exp(pacing · (share of the time that has passed − share of
+	// the amount that is spent)), which is at least 1/8 and at most 8. 4 suits most.
+	// Default 0.
+	Pacing float64 `yaml:"pacing" json:"pacing,omitempty"`
+}
+
+// WebhookConfig is where messages are sent, in the form of Standard Webhooks.
+type WebhookConfig struct {
+	// URL is the address to which messages are posted. Default: none.
+	URL string `yaml:"url" expand:"env"`
+	// Secret signs the messages: whsec_ and 24 to 64 bytes in base64. Required with url.
+	Secret Secret `yaml:"secret"`
 }
 
 // TextConfig says how much of a conversation is embedded in addition to the latest user

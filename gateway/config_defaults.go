@@ -29,10 +29,11 @@ var builtinPolicies = []string{"auto", "balanced", "cheap", "quality"}
 func (c *Config) prepared(p *strictyaml.Problems, reading func(name string)) *Config {
 	out := *c
 	out.Providers, out.Models, out.Embeddings = slices.Clone(c.Providers), slices.Clone(c.Models), slices.Clone(c.Embeddings)
-	out.Policies, out.Clients = slices.Clone(c.Policies), slices.Clone(c.Clients)
+	out.Policies, out.Clients, out.Budgets = slices.Clone(c.Policies), slices.Clone(c.Clients), slices.Clone(c.Budgets)
 	out.hashKeys(p, reading)
 	out.fillDefaults(p)
 	out.check(p)
+	out.checkBudgets(p)
 	return &out
 }
 
@@ -48,6 +49,7 @@ func (c *Config) Validate() error {
 // fillDefaults sets the fields that are not set.
 func (c *Config) fillDefaults(p *strictyaml.Problems) {
 	or(p, "translation", &c.Translation, lenient)
+	or(p, "record.content", &c.RecordContent, contentNone)
 	orPointer(&c.Text.Earlier, 200)
 	or(p, "sessions.ttl", &c.Sessions.TTL, 5*time.Minute)
 	or(p, "sessions.entries", &c.Sessions.Entries, 50_000)

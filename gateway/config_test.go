@@ -159,12 +159,14 @@ func TestTimeoutDefaults(t *testing.T) {
 
 func TestConfigDefaults(t *testing.T) {
 	c := mustParse(t, minimal)
-	none, ten, one, three, earlier, budget := &ExplorationConfig{}, 10, 1, 3, 200, 0.2
+	none, ten, thirty, one, three, earlier, budget := &ExplorationConfig{}, 10, 30, 1, 3, 200, 0.2
 	want := &File{
 		Listen:      "127.0.0.1:8080",
 		AdminListen: "127.0.0.1:8081",
-		Record:      RecordConfig{MaxMB: 100, Keep: &ten},
+		Record:      RecordConfig{Content: "none", MaxMB: 100, Keep: &ten},
 		Log:         LogConfig{Level: "info"},
+
+		KeepDecisions: &thirty,
 		Config: Config{
 			Providers: []ProviderConfig{{
 				Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", CacheMinTokens: 1024,
@@ -178,12 +180,12 @@ func TestConfigDefaults(t *testing.T) {
 				{Name: "cheap", Objective: "cheap", Exploration: none},
 				{Name: "quality", Objective: "quality", Exploration: none},
 			},
-			Translation: "lenient",
-			Text:        TextConfig{Earlier: &earlier},
-			Sessions:    SessionConfig{TTL: 5 * time.Minute, Entries: 50000, StoreMB: 16},
-			Timeouts:    TimeoutConfig{5 * time.Second, time.Minute, 5 * time.Minute, time.Minute, 10 * time.Minute},
-			Retry:       RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
-			Breaker:     BreakerConfig{Failures: 5, Open: 30 * time.Second},
+			Translation: "lenient", RecordContent: "none",
+			Text:     TextConfig{Earlier: &earlier},
+			Sessions: SessionConfig{TTL: 5 * time.Minute, Entries: 50000, StoreMB: 16},
+			Timeouts: TimeoutConfig{5 * time.Second, time.Minute, 5 * time.Minute, time.Minute, 10 * time.Minute},
+			Retry:    RetryConfig{Retries: &one, Backoff: 250 * time.Millisecond, MaxWait: 2 * time.Second, Budget: &budget, Fallbacks: &three},
+			Breaker:  BreakerConfig{Failures: 5, Open: 30 * time.Second},
 			Limits: LimitConfig{BodyMB: 20, HeaderKB: 64, Requests: 1000, Connections: 2000, MemoryMB: 1024,
 				ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, Shutdown: 30 * time.Second},
 		},

@@ -39,6 +39,7 @@ type choice struct {
 	decidedIn   time.Duration
 	inputTokens int
 	prefixes    []uint64 // hashes of the conversation's beginnings
+	text        string   // by which the router judged the request
 	bodies      bodies
 	// beyond returns, best first, candidates that may answer if all in order fail. It
 	// is nil if there are none.
@@ -131,6 +132,7 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		Needs: q.Needs, Answers: q.Answers, Models: q.models, InputFactors: d.tokens.of(),
 		CachedTokens: d.conversations.cached(r, q.Request, q.client, q.session, h.prefixes, h.inputTokens),
 	}
+	h.text = query.Text
 	if pinned != nil {
 		if !slices.Contains(q.models, pinned.Name) {
 			if q.Thread != "" {

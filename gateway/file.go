@@ -70,14 +70,20 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	or(p, "admin_listen", &f.AdminListen, defaultAdmin)
 	or(p, "record.max_mb", &f.Record.MaxMB, defaultRecords)
 	orPointer(&f.Record.Keep, 10)
+	orPointer(&f.KeepDecisions, 30)
 	or(p, "log.level", &f.Log.Level, "info")
+	or(p, "record.content", &f.Record.Content, contentNone)
 	f.RecordContent = f.Record.Content
 	f.Config = *f.Config.prepared(p, reading)
 	f.checkAddresses(p)
 	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
 	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
+	checkRange(p, "keep_decisions", *f.KeepDecisions, 0, 36500)
 	if strings.Contains(f.Store, "://") && !isPostgres(f.Store) {
 		p.Add("store", "want the path of a file, such as carrot.db, or the address of a database of PostgreSQL, postgres://…")
+	}
+	if f.Store == "" && len(f.Budgets) > 0 {
+		p.Add("budgets", "need a store, which knows what was spent: set it, as in store: carrot.db")
 	}
 	if f.Store == "" && f.Journal != "" {
 		p.Add("journal", "there is no store: set it, or leave this out")
@@ -131,21 +137,24 @@ func (f *File) SetListen(address string) error {
 // Restart returns the fields of a file that differ from those in bound, the file with
 // which the program started, and that take effect only after a restart. Since the
 // program keeps its addresses, Restart returns an error if the new file is not valid
-// with them, such as when it lists no clients although other machines can reach the
-// address. Both files must come from [OpenFile] or [ParseFile].
+// with them, such as when nobody could have a key although other machines can reach the
+// address, and otherwise requires keys as they need it. Both files must come from
+// [OpenFile] or [ParseFile].
 func (f *File) Restart(bound *File) ([]string, error) {
 	stays := *f
-	stays.Listen, stays.AdminListen = bound.Listen, bound.AdminListen
+	stays.Listen, stays.AdminListen, stays.Store = bound.Listen, bound.AdminListen, bound.Store
 	p := new(strictyaml.Problems)
 	if stays.checkAddresses(p); p.Err() != nil {
 		return nil, fmt.Errorf("the addresses change only at a restart: %w", p.Err())
 	}
+	f.RequireKeys = f.RequireKeys || stays.RequireKeys
 	return changedFields([]changedField{
 		{"listen", f.Listen != bound.Listen},
 		{"admin_listen", f.AdminListen != bound.AdminListen},
 		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
 		{"store", f.Store != bound.Store},
 		{"journal", f.Journal != bound.Journal},
+		{"keep_decisions", *f.KeepDecisions != *bound.KeepDecisions},
 	}), nil
 }
 
@@ -180,14 +189,18 @@ func changedFields(fields []changedField) []string {
 	return names
 }
 
+// checkAddresses refuses addresses that are not valid or open to everyone, and requires
+// keys where other machines can send requests.
 func (f *File) checkAddresses(p *strictyaml.Problems) {
-	if public, ok := checkAddress(p, "listen", f.Listen); ok && public && len(f.Clients) == 0 {
-		p.Add("listen", "other machines can reach %s: list clients with keys, or listen on 127.0.0.1", f.Listen)
+	public, ok := checkAddress(p, "listen", f.Listen)
+	if ok && public && len(f.Clients) == 0 && f.Store == "" {
+		p.Add("listen", "other machines can reach %s: list clients with keys, or set a store for keys, or listen on 127.0.0.1", f.Listen)
 	}
+	f.RequireKeys = f.RequireKeys || public
 	if f.AdminListen == adminOff {
 		return
 	}
-	public, ok := checkAddress(p, "admin_listen", f.AdminListen)
+	public, ok = checkAddress(p, "admin_listen", f.AdminListen)
 	switch {
 	case ok && sameAddress(f.Listen, f.AdminListen):
 		p.Add("admin_listen", "%s is also the address of listen: want another port, or %q", f.AdminListen, adminOff)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -147,6 +148,32 @@ models:
 		}
 		if got := string(script.Requests()[0].Body); got != want {
 			t.Errorf("%s: the provider got\n%s\nwant\n%s", path, got, want)
+		}
+	}
+}
+
+// The configuration says which texts are recorded: none, what the router judged, or all.
+func TestRecordedContent(t *testing.T) {
+	body := `{"model":"auto","max_tokens":5,"stream":%t,"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"What is 17 * 23?"}]}`
+	for content, want := range map[string]struct {
+		prompt string // has this
+		answer bool
+	}{
+		"": {}, "content: none": {}, "content: false": {}, "content: judged": {prompt: "What is 17 * 23?"},
+		"content: full": {`"role":"system"`, true}, "content: true": {`"role":"system"`, true},
+	} {
+		r := newRig(t, simulatedConfig+"record: {path: unused.jsonl, "+content+"}", map[string]http.Handler{"sim": simulated(0)})
+		for _, stream := range []bool{false, true} {
+			r.post(t, "/v1/chat/completions", fmt.Sprintf(body, stream))
+		}
+		list := r.records.list()
+		if len(list) != 2 {
+			t.Fatalf("%q: %d attempts", content, len(list))
+		}
+		for _, a := range list {
+			if !strings.Contains(string(a.Prompt), want.prompt) || want.prompt == "" && a.Prompt != nil || content == "content: judged" && string(a.Prompt) != want.prompt || (a.Answer != "") != want.answer {
+				t.Errorf("%q: prompt %q, answer %q", content, a.Prompt, a.Answer)
+			}
 		}
 	}
 }

@@ -260,7 +260,7 @@ func (s *stream) note(c *wire.Chunk) {
 	s.finished += c.Finished
 	s.report.Add(c)
 	s.textLength += len(c.Text)
-	if room := keptText - s.text.Len(); room > 0 || s.a.Prompt != nil && s.textLength <= maxAnswer {
+	if room := keptText - s.text.Len(); room > 0 || s.x.recordsAnswers() && s.textLength <= maxAnswer {
 		s.text.WriteString(c.Text)
 	}
 }
@@ -373,7 +373,7 @@ func (s *stream) flush() bool {
 // settle updates the attempt's usage and cost.
 func (s *stream) settle() {
 	s.account(&s.report, s.textLength, s.text.String())
-	if s.a.Prompt != nil {
+	if s.x.recordsAnswers() {
 		s.a.Answer = s.text.String()
 	}
 }

@@ -29,7 +29,7 @@ const (
 func (a Attempt) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 
 // AppendJSON appends the attempt in the form carrot.attempt/1, as one line without
-// a line break. The keys client, labels, session, first, shadow, answer_id,
+// a line break. The keys client, labels, session, default, first, shadow, answer_id,
 // upstream_request_id, rate_limits, dropped, narrowed, error_code, error, price_date,
 // price_above, budgets, held_usd, decision, prompt and answer are omitted if they are empty.
 // Costs are exact to a pico-dollar, and null if they are unknown; durations are
@@ -50,6 +50,7 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 	b = strconv.AppendBool(append(b, `,"stream":`...), a.Stream)
 
 	b = appendField(b, `,"policy":`, a.Policy)
+	b = appendKnown(b, `,"default":`, a.Default)
 	b = appendKnown(b, `,"first":`, a.First)
 	b = appendField(b, `,"reason":`, string(a.Reason))
 	b = appendjson.Float(append(b, `,"propensity":`...), a.Propensity)
@@ -180,6 +181,7 @@ type attemptJSON struct {
 	Session       string            `json:"session"`
 	Stream        bool              `json:"stream"`
 	Policy        string            `json:"policy"`
+	Default       string            `json:"default"`
 	First         string            `json:"first"`
 	Reason        Reason            `json:"reason"`
 	Propensity    float64           `json:"propensity"`
@@ -237,7 +239,7 @@ func (a *Attempt) UnmarshalJSON(line []byte) error {
 	}
 	out := Attempt{
 		Time: in.Time.UTC(), RequestID: in.RequestID, Number: in.Number, Client: in.Client, Labels: in.Labels, API: in.API, Session: in.Session, Stream: in.Stream,
-		Policy: in.Policy, First: in.First, Reason: in.Reason, Decision: in.Decision, Propensity: in.Propensity, Shadow: in.Shadow,
+		Policy: in.Policy, Default: in.Default, First: in.First, Reason: in.Reason, Decision: in.Decision, Propensity: in.Propensity, Shadow: in.Shadow,
 		Candidate: in.Candidate, Provider: in.Provider, UpstreamModel: in.UpstreamModel, AnswerID: in.AnswerID, UpstreamRequestID: in.RequestThere, RateLimits: in.RateLimits, Dropped: in.Dropped, Narrowed: in.Narrowed,
 		Outcome: in.Outcome, Status: in.Status, ErrorCode: in.ErrorCode, Error: in.Error,
 		Usage: carrot.Usage{

@@ -32,7 +32,7 @@ func parse(line []byte) (*Attempt, error) {
 func exampleAttempt() *Attempt {
 	return &Attempt{
 		Time: time.Date(2026, 11, 24, 17, 1, 2, 123_000_789, time.UTC), RequestID: "req_1", Number: 2, Client: "support", Labels: map[string]string{"team": "search", "env": "prod"}, API: "chat", Session: "s-1", Stream: true,
-		Policy: "balanced", Reason: TradeOff, DecidedIn: 71_234 * time.Nanosecond, Propensity: 0.975,
+		Policy: "balanced", Default: "small", Reason: TradeOff, DecidedIn: 71_234 * time.Nanosecond, Propensity: 0.975,
 		Decision: &carrot.Decision{
 			ID: "q", Model: "large", Objective: carrot.USDPerQuality(0.01), USDPerQuality: 0.01, Novelty: 0.25,
 			Candidates: []carrot.Assessment{
@@ -87,7 +87,7 @@ func TestEarlierRelease(t *testing.T) {
 	}
 	want := exampleAttempt()
 	want.Labels, want.Expected, want.UpstreamRequestID, want.RateLimits, want.Dropped, want.Narrowed, want.CacheMiss = nil, 0, "", nil, nil, nil, ""
-	want.Budgets, want.Held = nil, 0
+	want.Budgets, want.Held, want.Default = nil, 0, ""
 	want.Prompt = got.Prompt // it is indented in the file
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(carrot.Objective{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

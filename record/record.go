@@ -49,9 +49,14 @@ type Attempt struct {
 	Labels    map[string]string // the client's labels
 	API       string            // that the client called: chat, responses, messages or embeddings
 	Session   string            // that the client named
-	Stream    bool              // the client asked for a stream
+	// User is the client's id of its end user: safety_identifier, user or
+	// metadata.user_id of the request. It is not part of the JSON form. A store keeps a
+	// keyed hash of it, to erase by.
+	User   string
+	Stream bool // the client asked for a stream
 
 	Policy    string           // empty if the client named a model
+	Default   string           // the policy's default; empty if the client named a model
 	First     string           // the request's first candidate; attempts of others are fallbacks
 	Reason    Reason           // why this candidate was called
 	Decision  *carrot.Decision // with all candidates; shared by the attempts of a request; nil if routing failed

@@ -127,6 +127,7 @@ models: [{name: m, provider: p, price: {input: 1, output: 1, above: [{tokens: 1}
 embeddings: [{name: e, provider: p}]
 clients: [{name: c, key: client-0123456789abcdef}]
 budgets: [{usd: 1, per: month}]
+store: carrot.db
 `), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

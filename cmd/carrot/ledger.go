@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
@@ -29,8 +27,11 @@ type ledgerCommand struct {
 	Export  ledgerExportCommand  `cmd:"" help:"Write attempts as JSONL, CSV or Parquet."`
 	Import  ledgerImportCommand  `cmd:"" help:"Add attempts from files of records."`
 	Prune   ledgerPruneCommand   `cmd:"" help:"Delete old decisions, texts and attempts."`
+	Erase   ledgerEraseCommand   `cmd:"" help:"Erase what is known of a client or an end user."`
 	Check   ledgerCheckCommand   `cmd:"" help:"Look for damage."`
-	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store while it is in use."`
+	Reprice ledgerRepriceCommand `cmd:"" help:"Give attempts of unknown cost a cost."`
+	Backup  ledgerBackupCommand  `cmd:"" help:"Copy the store to a file while it is in use."`
+	Restore ledgerRestoreCommand `cmd:"" help:"Copy a backup to an empty store."`
 }
 
 func (c *ledgerCommand) Help() string {
@@ -48,16 +49,35 @@ type storeFlags struct {
 
 func (f *storeFlags) open(ctx context.Context) (*ledger.Store, error) {
 	s, err := ledger.OpenStore(ctx, f.Store)
+	return s, f.hint(err)
+}
+
+// hint adds to an error of a store that does not exist what to do.
+func (f *storeFlags) hint(err error) error {
 	if errors.Is(err, database.ErrNone) {
-		return nil, hinted{err, "name the file after store: in the gateway's configuration; the gateway makes it when it starts"}
+		return hinted{err, "name the store as in the gateway's configuration (store:); the gateway makes it when it starts"}
 	}
-	return s, err
+	return err
 }
 
 // rangeFlags limit a command to a time.
 type rangeFlags struct {
 	From string `placeholder:"TIME" help:"Begin at this time: 2026-11-29, or with a time of day as 2026-11-29T08:00:00Z. Days are of UTC."`
 	To   string `placeholder:"TIME" help:"End before this time."`
+}
+
+// filterFlags limit a command to some attempts.
+type filterFlags struct {
+	rangeFlags
+	Client []string `placeholder:"NAME" sep:"none" help:"Only this client. May be repeated, as the next two."`
+	Model  []string `placeholder:"NAME" sep:"none" help:"Only this model."`
+	Policy []string `placeholder:"NAME" sep:"none" help:"Only this policy."`
+}
+
+func (f *filterFlags) parse() (ledger.Range, error) {
+	r, err := f.rangeFlags.parse()
+	r.Clients, r.Models, r.Policies = f.Client, f.Model, f.Policy
+	return r, err
 }
 
 func (f *rangeFlags) parse() (r ledger.Range, err error) {
@@ -81,65 +101,6 @@ func parseTime(flag, text string) (time.Time, error) {
 		return at, usagef("%s %q: want a day such as 2026-11-29 or a time such as 2026-11-29T08:00:00Z", flag, text)
 	}
 	return at, nil
-}
-
-type ledgerSummaryCommand struct {
-	storeFlags
-	rangeFlags
-	By   string `default:"day" enum:"day,model,provider,policy,client" help:"Divide by day, model, provider, policy or client."`
-	JSON bool   `name:"json" help:"Print as JSON."`
-}
-
-func (c *ledgerSummaryCommand) Help() string {
-	return `Costs are exact sums of the attempts whose cost is known; the others are counted beside
-them. Whole days of UTC are summed up.
-
-Examples:
-  carrot ledger summary --store carrot.db
-  carrot ledger summary --store carrot.db --by client --from 2026-11-01 --to 2026-12-01 --json`
-}
-
-func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
-	r, err := c.parse()
-	if err != nil {
-		return err
-	}
-	if !r.To.IsZero() && r.To.UTC().Truncate(24*time.Hour) != r.To {
-		return usagef("--to %s: a summary has whole days; name a day", c.To)
-	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	groups, total, err := s.Summary(ctx, r, ledger.By(c.By))
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return json.NewEncoder(t.out).Encode(struct {
-			Schema string         `json:"schema"`
-			By     string         `json:"by"`
-			Groups []ledger.Group `json:"groups"`
-			Total  ledger.Group   `json:"total"`
-		}{"carrot.ledger-summary/1", c.By, append([]ledger.Group{}, groups...), total})
-	}
-	if total.Attempts == 0 {
-		fmt.Fprintln(t.out, "no attempts in this time")
-		return nil
-	}
-	total.Name = "total"
-	groups = append(groups, total)
-	width := len(c.By)
-	for _, g := range groups {
-		width = max(width, utf8.RuneCountInString(g.Name))
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%-*s\trequests\tattempts\tserved\tcost USD\tunknown\tinput\tcached\toutput\treasoning\t\n", width, c.By)
-	for _, g := range groups {
-		fmt.Fprintf(w, "%-*s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t\n", width, cmp.Or(g.Name, "-"), g.Requests, g.Attempts, g.Served, money(g.Cost.Float()), g.Unknown, g.Input+g.Written, g.Cached, g.Output, g.Reasoning)
-	}
-	return w.Flush()
 }
 
 // money writes an amount in USD to be compared with others in a column.
@@ -235,7 +196,7 @@ func costOr(cost carrot.USD, unknown bool) string {
 
 type ledgerExportCommand struct {
 	storeFlags
-	rangeFlags
+	filterFlags
 	Format string `default:"jsonl" enum:"jsonl,csv,parquet" help:"Write jsonl, csv or parquet."`
 	Out    string `placeholder:"FILE" help:"File to write, in place of standard output."`
 }
@@ -403,7 +364,9 @@ type ledgerBackupCommand struct {
 }
 
 func (c *ledgerBackupCommand) Help() string {
-	return `Example:
+	return `The file is a store of SQLite, whatever kind of database the store is in.
+
+Example:
   carrot ledger backup --store carrot.db --out carrot-2026-11-29.db`
 }
 
@@ -421,5 +384,41 @@ func (c *ledgerBackupCommand) Run(ctx context.Context, t terminal) error {
 	p.stop()
 	wrote(t.out, c.Out)
 	fmt.Fprintf(t.out, "%s: written\n", c.Out)
+	return nil
+}
+
+type ledgerRestoreCommand struct {
+	Store string `required:"" placeholder:"DSN" env:"CARROT_STORE" help:"Store to fill: a file that does not exist, or an empty database of PostgreSQL."`
+	File  string `arg:"" placeholder:"FILE" help:"Backup, or any other store of SQLite that no gateway is using."`
+}
+
+func (c *ledgerRestoreCommand) Help() string {
+	return `Copies everything, or nothing. This is also the way from SQLite to PostgreSQL and back.
+Stop the gateway before, and start it with the new store: and the same journal:.
+
+Examples:
+  carrot ledger restore carrot-2026-11-29.db --store carrot.db
+  carrot ledger restore carrot.db --store postgres://carrot@localhost/carrot`
+}
+
+func (c *ledgerRestoreCommand) Run(ctx context.Context, t terminal) error {
+	if _, err := os.Stat(c.File); err != nil { // before a store is made
+		return err
+	}
+	s, err := ledger.MakeStore(ctx, c.Store)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := startProgress(ctx, t.err, "copying the backup")
+	defer p.stop()
+	if err := s.Restore(ctx, c.File); err != nil {
+		if errors.Is(err, database.ErrNotEmpty) {
+			return hinted{err, "restore to a file that does not exist, or to an empty database"}
+		}
+		return err
+	}
+	p.stop()
+	fmt.Fprintf(t.out, "%s: restored from %s\n", database.Name(c.Store), c.File)
 	return nil
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/gateway"
-	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
@@ -91,18 +90,26 @@ func servedMetrics(t *testing.T) []servedMetric {
 	t.Cleanup(func() { file.Close() })
 	registered := &registrations{Registerer: prometheus.NewRegistry()}
 	registered.MustRegister(recordMetrics(file)...)
-	kept, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), "carrot.db"), ledger.Options{})
+	config := defaultConfig(t)
+	config.Budgets[0].Pacing, config.Store, config.Journal = 1, filepath.Join(t.TempDir(), "carrot.db"), t.TempDir()
+	kept, err := openBooks(t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { kept.Close() })
-	registered.MustRegister(ledgerMetrics(kept)...)
-	shared := responses.Open(kept.Store().DB(), slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { kept.close() })
+	registered.MustRegister(ledgerMetrics(kept.ledger)...)
+	registered.MustRegister(budgetMetrics(kept.budgets)...)
+	shared := responses.Open(kept.db, slog.New(slog.DiscardHandler))
 	t.Cleanup(shared.Close)
 	registered.MustRegister(responseMetrics(shared)...)
-	config := defaultConfig(t)
+	virtual, err := openKeys(t.Context(), kept.db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(virtual.close)
+	registered.MustRegister(keysMetrics(virtual.cache)...)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
-	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered}); err != nil {
+	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered, Budgets: kept.budgets}); err != nil {
 		t.Fatal(err)
 	}
 	var out []servedMetric

@@ -95,7 +95,9 @@ type service struct {
 	warnings []string           // about its file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
+	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
+	keys     *virtualKeys       // those of the store; nil: there is none
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
 }
@@ -201,18 +203,28 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		registry.MustRegister(recordMetrics(file)...)
 		options.Recorder, s.reopen = file, file.Reopen
 	}
-	if config.Store != "" {
-		kept, openErr := ledger.Open(ctx, config.Store, ledger.Options{Folder: config.Journal, Log: s.log})
-		if openErr != nil {
-			return hinted{openErr, "check store: and journal: in the configuration, and that the database runs if it is one of PostgreSQL"}
-		}
-		defer func() { err = errors.Join(err, kept.Close()) }()
+	if s.books, err = openBooks(ctx, config, s.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.books.close()) }()
+	options.Budgets = s.books.budgets
+	registry.MustRegister(budgetMetrics(s.books.budgets)...)
+	if kept := s.books.ledger; kept != nil {
 		registry.MustRegister(ledgerMetrics(kept)...)
 		options.Recorder = recorders{options.Recorder, kept}
-		shared := responses.Open(kept.Store().DB(), s.log)
+		shared := responses.Open(s.books.db, s.log)
 		defer shared.Close()
 		registry.MustRegister(responseMetrics(shared)...)
 		options.Responses = shared
+		if s.keys, err = openKeys(ctx, s.books.db, s.log); err != nil {
+			return err
+		}
+		defer s.keys.close()
+		registry.MustRegister(keysMetrics(s.keys.cache)...)
+		options.Clients = s.keys.cache
+	}
+	if err := s.keys.reserve(config); err != nil {
+		return err
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -242,7 +254,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
+	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})))
 }
 
 // recorders record attempts in several places, of which the first may be missing.
@@ -303,12 +315,18 @@ func (s *service) reload() error {
 			err = config.Opens(s.serving)
 		}
 	}
+	if err == nil {
+		err = s.keys.reserve(config)
+	}
 	if err != nil {
 		s.gateway.ReloadFailed()
 		s.log.Error("reload", "error", err)
 		return err
 	}
 	more, err := s.gateway.Reload(&config.Config, source)
+	if err == nil {
+		err = s.books.budgets.Set(config.Budgets)
+	}
 	if err != nil {
 		s.log.Error("reload", "error", err)
 		return err

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +62,13 @@ func (l *lines) String() string {
 // startServing starts carrot serve with a configuration, and waits until it is ready.
 func startServing(t *testing.T, config string) *process {
 	t.Helper()
-	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", "127.0.0.1:0"), log: &lines{}, ended: make(chan struct{})}
+	return startServingAt(t, config, "127.0.0.1:0")
+}
+
+// startServingAt does the same at an address.
+func startServingAt(t *testing.T, config, address string) *process {
+	t.Helper()
+	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address), log: &lines{}, ended: make(chan struct{})}
 	s.Stderr = s.log
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -98,7 +105,7 @@ type acknowledged struct {
 
 // call sends a request and notes its answer if it is complete.
 func (k *acknowledged) call(client *http.Client, url string, stream bool) error {
-	body := fmt.Sprintf(`{"model":"auto","stream":%t,"messages":[{"role":"user","content":"What is 17 * 23?"}]}`, stream)
+	body := fmt.Sprintf(`{"model":"auto","stream":%t,"user":"ada@example.org","messages":[{"role":"user","content":"What is 17 * 23?"}]}`, stream)
 	response, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err
@@ -121,11 +128,19 @@ func (k *acknowledged) call(client *http.Client, url string, stream bool) error 
 // TestServeKilled: a gateway under load is killed at any moment. After the next start, the
 // store has every request whose client has the whole answer, once and with the cost that
 // the client was told, and the sum over them is what the provider bills for these answers.
+// CARROT_TEST_KILLS is the number of kills, in place of five (runs/kills.sh).
 func TestServeKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes several seconds")
 	}
-	databasetest.Each(t, testServeKilled)
+	kills := 5
+	if text := os.Getenv("CARROT_TEST_KILLS"); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("CARROT_TEST_KILLS: %v", err)
+		}
+	}
+	databasetest.Each(t, func(t *testing.T, dsn string) { testServeKilled(t, dsn, kills) })
 }
 
 // bills are what a provider bills.
@@ -162,10 +177,9 @@ func configured(t *testing.T, dsn, rest string) string {
 	return config
 }
 
-func testServeKilled(t *testing.T, dsn string) {
+func testServeKilled(t *testing.T, dsn string, kills int) {
 	bills, rest := simulated(t)
 	config := configured(t, dsn, rest)
-	const kills = 5
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	got := &acknowledged{costs: map[string]string{}}
 	for range kills {
@@ -189,6 +203,7 @@ func testServeKilled(t *testing.T, dsn string) {
 	if err := last.Wait(); err != nil {
 		t.Fatalf("the last gateway: %v", err)
 	}
+	t.Logf("%d kills", kills)
 	got.verify(t, dsn, bills)
 }
 
@@ -494,6 +509,15 @@ func TestLedgerCommands(t *testing.T) {
 	if text := do(0, "summary", "--store", dsn); !strings.Contains(text, time.Now().UTC().Format(time.DateOnly)+" ") || !strings.Contains(text, "total") {
 		t.Errorf("summary:\n%s", text)
 	}
+	if text := do(0, "summary", "--store", dsn, "--client", "nobody"); text != "no attempts in this time\n" {
+		t.Errorf("summary of nobody: %s", text)
+	}
+	if text := do(0, "summary", "--store", dsn, "--by", "label:team", "--policy", "auto"); !strings.Contains(text, "label:team  requests") || !strings.Contains(text, "\n  facts\n") {
+		t.Errorf("summary by label: %s", text)
+	}
+	if text := do(0, "summary", "--store", dsn, "--by", "policy"); !strings.Contains(text, "≈ saved USD") || !strings.Contains(text, "  requests compared      3") {
+		t.Errorf("summary with the saving: %s", text)
+	}
 	lines := do(0, "export", "--store", dsn)
 	if strings.Count(lines, `{"schema":"carrot.attempt/1"`) != 3 {
 		t.Errorf("export: %s", lines)
@@ -525,24 +549,66 @@ func TestLedgerCommands(t *testing.T) {
 	if again := do(0, "export", "--store", third); again != lines {
 		t.Errorf("exported from the backup: %s, want %s", again, lines)
 	}
+	fourth := filepath.Join(dir, "fourth.db")
+	do(0, "restore", third, "--store", fourth)
+	if text := do(1, "restore", third, "--store", fourth); !strings.Contains(text, "is not empty") || !strings.Contains(text, "hint: restore to a file that does not exist") {
+		t.Errorf("restore to a store that is not empty: %s", text)
+	}
+	if again := do(0, "export", "--store", fourth); again != lines {
+		t.Errorf("exported from the restored store: %s, want %s", again, lines)
+	}
+	none := filepath.Join(dir, "none.db")
+	if do(1, "restore", none, "--store", filepath.Join(dir, "nothing.db")); exists(none) || exists(filepath.Join(dir, "nothing.db")) {
+		t.Error("restoring a backup that does not exist made a store")
+	}
+	unpriced, fifth := filepath.Join(dir, "unpriced.jsonl"), filepath.Join(dir, "fifth.db")
+	if err := os.WriteFile(unpriced, regexp.MustCompile(`"cost_usd":[0-9.]+,"price_date":"[^"]+",("price_above":0,)?"cost_e`).ReplaceAll([]byte(lines), []byte(`"cost_usd":null,"cost_e`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(0, "import", unpriced, "--store", fifth)
+	if text := do(0, "reprice", "--store", fifth, "--prices", "default", "--dry-run"); !strings.HasPrefix(text, "3 attempts would get a cost, ") || !strings.HasSuffix(text, "; the cost of 0 stays unknown\n") {
+		t.Errorf("reprice in a dry run: %s", text)
+	}
+	if text := do(0, "reprice", "--store", fifth, "--prices", "default", "--json"); !strings.HasPrefix(text, `{"schema":"carrot.ledger-reprice/1","dry_run":false,"priced":3,"cost_usd":0.`) {
+		t.Errorf("reprice: %s", text)
+	}
+	if again := do(0, "export", "--store", fifth); again != lines {
+		t.Errorf("with the same prices, what costs %s costs %s", lines, again)
+	}
+	for _, whose := range [][]string{{"--user", "ada@example.org"}, {"--client", "support"}} {
+		if text := do(0, append([]string{"erase", "--store", fifth}, whose...)...); text != "0 attempts, of which 0 with texts: nothing was erased; add --yes\n" {
+			t.Errorf("erase nobody: %s", text)
+		}
+	}
+	if text := do(0, "erase", "--store", dsn, "--user", "ada@example.org", "--yes", "--json"); text != `{"schema":"carrot.ledger-erase/1","erased":true,"attempts":3,"texts":0}`+"\n" {
+		t.Errorf("erase: %s", text)
+	}
+	for id := range got.costs {
+		do(1, "show", id, "--store", dsn)
+	}
 	do(0, "prune", "--store", third, "--before", "2100-01-01", "--attempts")
 	if left := do(0, "export", "--store", third); left != "" {
 		t.Errorf("after pruning: %s", left)
 	}
-	for _, store := range []string{dsn, second, third} {
+	for _, store := range []string{dsn, second, third, fourth, fifth} {
 		do(0, "check", "--store", store)
 	}
 
-	if text := do(1, "summary", "--store", filepath.Join(dir, "none.db")); !strings.Contains(text, "there is no store") || !strings.Contains(text, "hint: name the file after store:") {
+	if text := do(1, "summary", "--store", filepath.Join(dir, "none.db")); !strings.Contains(text, "there is no store") || !strings.Contains(text, "hint: name the store as in the gateway's configuration") {
 		t.Errorf("without a store: %s", text)
 	}
 	if text := do(1, "show", "req_none", "--store", dsn); !strings.Contains(text, "no request req_none") {
 		t.Errorf("an unknown request: %s", text)
 	}
 	for _, args := range [][]string{
-		{"summary", "--store", dsn, "--from", "yesterday"}, {"summary", "--store", dsn, "--to", "2026-11-29T08:00:00Z"},
-		{"export", "--store", dsn, "--format", "parquet"}, {"prune", "--store", dsn, "--before", "soon"}, {"summary"},
+		{"summary", "--store", dsn, "--from", "yesterday"}, {"summary", "--store", dsn, "--to", "2026-11-29T08:00:00Z"}, {"summary", "--store", dsn, "--from", "2026-11-29T08:00:00Z"}, {"summary", "--store", dsn, "--by", "cost"},
+		{"erase", "--store", dsn}, {"erase", "--store", dsn, "--user", "a", "--client", "b"}, {"export", "--store", dsn, "--format", "parquet"}, {"prune", "--store", dsn, "--before", "soon"}, {"summary"},
 	} {
 		do(2, args...)
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

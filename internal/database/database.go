@@ -125,7 +125,7 @@ func openFile(name string) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	options := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(5000)", "foreign_keys(1)", "wal_autocheckpoint(4000)"}, "_txlock": {"immediate"}}
+	options := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(5000)", "foreign_keys(1)", "wal_autocheckpoint(4000)", "secure_delete(1)"}, "_txlock": {"immediate"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String())
 	if err == nil {
 		db.SetMaxOpenConns(4)
@@ -184,6 +184,20 @@ func (db *DB) Do(ctx context.Context, f func(tx *Tx) error) error {
 	return tx.Commit()
 }
 
+// Snapshot runs f in a transaction that reads everything as it is at one moment, and
+// writes nothing.
+func (db *DB) Snapshot(ctx context.Context, f func(tx *Tx) error) error {
+	var o *sql.TxOptions // in SQLite, every transaction is like that
+	if db.postgres {
+		o = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	tx, err := db.sql.BeginTx(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(&Tx{tx, db}), ignoreDone(tx.Rollback()))
+}
+
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil
@@ -210,6 +224,11 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 // QueryRowContext runs a statement with at most one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.tx.QueryRowContext(ctx, t.db.bind(query), args...)
+}
+
+// PrepareContext prepares a statement, to be run several times.
+func (t *Tx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return t.tx.PrepareContext(ctx, t.db.bind(query))
 }
 
 // Statement returns a statement that [DB.PrepareContext] has prepared, for this transaction.
@@ -282,4 +301,14 @@ func (db *DB) Integrity(ctx context.Context) (faults []string, err error) {
 		}
 	}
 	return faults, rows.Err()
+}
+
+// Checkpoint moves what is in SQLite's write-ahead log to the file, so that what was
+// deleted is in neither. PostgreSQL needs none.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.postgres {
+		return nil
+	}
+	var busy, log, moved int
+	return db.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &moved)
 }

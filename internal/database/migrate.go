@@ -18,6 +18,9 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	idleTime       = 5 * time.Minute
+
+	upTries = 10 // of a step of the schema
+	upWait  = 50 * time.Millisecond
 )
 
 //go:embed schema/*.sql
@@ -61,6 +64,30 @@ func (db *DB) steps() ([]*goose.Migration, error) {
 	return steps, nil
 }
 
+// up brings the schema to a version. In SQLite, other processes may do the same at the same
+// time: one of them makes each step, and the others fail at it and go on from there.
+func up(ctx context.Context, p *goose.Provider, known int64) error {
+	for failed, reached := 0, int64(-1); ; failed++ {
+		_, err := p.Up(ctx)
+		if err == nil {
+			return nil
+		}
+		now, again := p.GetDBVersion(ctx)
+		switch {
+		case again == nil && now >= known:
+			return nil
+		case again == nil && now > reached:
+			reached, failed = now, 0
+		case failed == upTries || ctx.Err() != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(upWait):
+		}
+	}
+}
+
 // migrate brings the schema up to date. A schema of a newer release stays as it is; it says
 // itself whether this one may use it.
 func (db *DB) migrate(ctx context.Context) error {
@@ -86,15 +113,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	known := steps[len(steps)-1].Version
 	if version < known {
-		_, err := p.Up(ctx)
-		if err == nil {
-			return nil
-		}
-		// Another process may have done the same.
-		if now, again := p.GetDBVersion(ctx); again != nil || now < known {
-			return err
-		}
-		return nil
+		return up(ctx, p, known)
 	}
 	if version == known {
 		return nil

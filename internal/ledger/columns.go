@@ -122,10 +122,12 @@ var columns = []column{
 	{"overhead", func(a *record.Attempt) any { return &a.Overhead }},
 	{"budgets", func(a *record.Attempt) any { return list{&a.Budgets} }},
 	{"held", func(a *record.Attempt) any { return &a.Held }},
+	{"end_user", func(a *record.Attempt) any { return &a.User }}, // its hash
+	{"standby", func(a *record.Attempt) any { return &a.Default }},
 }
 
 // columnsOfVersion is how many of the columns an entry of the journal has, by its version.
-var columnsOfVersion = map[byte]int{1: 33, 2: 35}
+var columnsOfVersion = map[byte]int{1: 33, 2: 35, 3: 37}
 
 // columnNames are the names of all columns but id.
 var columnNames = func() string {

@@ -14,13 +14,14 @@ import (
 )
 
 // An entry of the journal is an attempt in four parts: a byte with the version of the form,
-// the values of its columns in their order, and three texts, which may be empty: the JSON
-// of the column rest, the decision in the form carrot.decision/1, and the content as JSON.
+// the values of its columns in their order, and four texts, which may be empty: the JSON
+// of the column rest, the decision in the form carrot.decision/1, the content as JSON, and
+// the decision's forecasts.
 // Numbers are varints and texts follow their length, so that the writer, which puts them
 // into the store, has little to do. The entry of an attempt that is only begun has the same
 // parts, and the highest bit of the version is set.
 const (
-	entryVersion = 2
+	entryVersion = 3
 	entryBegun   = 0x80
 )
 
@@ -28,6 +29,7 @@ const (
 type entry struct {
 	attempt                 record.Attempt // without decision and content
 	rest, decision, content []byte
+	forecasts               []byte
 	begun                   bool
 }
 
@@ -52,7 +54,12 @@ func appendEntry(b []byte, a *record.Attempt, scratch *[]byte) []byte {
 		*scratch = text
 	}
 	b = appendText(b, text)
-	return appendText(b, contentOf(a))
+	b = appendText(b, contentOf(a))
+	text = appendForecasts((*scratch)[:0], a)
+	if cap(text) > 0 {
+		*scratch = text
+	}
+	return appendText(b, text)
 }
 
 func appendText(b, text []byte) []byte {
@@ -203,6 +210,9 @@ func readEntry(b []byte) (*entry, error) {
 		columns[i].read(&r, &e.attempt)
 	}
 	e.rest, e.decision, e.content = r.text(), r.text(), r.text()
+	if version >= 3 {
+		e.forecasts = r.text()
+	}
 	if r.bad || len(r.left) > 0 || bytes.IndexByte(e.decision, '\n') >= 0 {
 		return nil, errEntry
 	}

@@ -22,7 +22,9 @@ type Options struct {
 	Journal journal.Options
 	Folder  string       // of the journal; default: beside the store's file, with .journal at the end of its name
 	Log     *slog.Logger // default: none
-	Also    Also         // default: nothing
+	// KeepDecisions is how long decisions and texts are kept. Default: for ever.
+	KeepDecisions time.Duration
+	Also          Also // default: nothing
 }
 
 // Also is what happens in the transaction that writes attempts of a journal to the store.
@@ -37,6 +39,7 @@ type Ledger struct {
 	reach   reach
 
 	scratch sync.Pool // of *buffers
+	salt    []byte    // of the hashes of end users
 	lost    atomic.Int64
 	written atomic.Int64
 
@@ -45,6 +48,7 @@ type Ledger struct {
 	begun   map[key][]byte   // entries of the calls that are in progress there
 	cancel  context.CancelFunc
 	stopped chan struct{} // nothing is moved to the store any more
+	tidying sync.WaitGroup
 	asking  sync.WaitGroup
 }
 
@@ -73,6 +77,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	if l.salt, err = store.salt(ctx); err != nil {
+		return nil, errors.Join(err, j.Close(), store.Close())
+	}
 	l.reach.log = l.log
 	if err := l.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, j.Close(), store.Close())
@@ -81,7 +88,32 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	l.cancel = cancel
 	l.asking.Go(func() { l.ask(work) })
 	go l.drain(work)
+	if o.KeepDecisions > 0 {
+		l.tidying.Go(func() { l.tidy(work, o.KeepDecisions) })
+	}
 	return l, nil
+}
+
+// tidyEvery is how often old decisions are deleted.
+const tidyEvery = time.Hour
+
+// tidy deletes decisions and texts that are older than keep, until ctx is done.
+func (l *Ledger) tidy(ctx context.Context, keep time.Duration) {
+	for wait := time.Duration(0); ; wait = tidyEvery { // at once, for processes that do not live for an hour
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		deleted, err := l.store.Prune(ctx, time.Now().Add(-keep), false)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			l.log.Warn("old decisions were not deleted from the store", "error", err)
+		case deleted > 0:
+			l.log.Info("deleted old decisions and texts from the store", "rows", deleted)
+		}
+	}
 }
 
 // catchUp writes to the store what an earlier process has left in the journal. Calls that
@@ -180,6 +212,11 @@ func (l *Ledger) Begin(a *record.Attempt) error {
 
 // append appends an attempt to the journal.
 func (l *Ledger) append(a *record.Attempt, version byte) error {
+	if a.User != "" {
+		hashed := *a
+		hashed.User = userHash(l.salt, a.User)
+		a = &hashed
+	}
 	b, ok := l.scratch.Get().(*buffers)
 	if !ok {
 		b = &buffers{}
@@ -274,6 +311,7 @@ func (l *Ledger) Close() error {
 	}
 	l.cancel()
 	<-l.stopped
+	l.tidying.Wait()
 	l.asking.Wait()
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -69,18 +71,24 @@ func attempt(t testing.TB, r *rand.Rand, n int) *record.Attempt {
 	return a
 }
 
-// folders returns the folder of a store's journal.
-func folders(t testing.TB, dsn string) string {
+// folder returns the folder of a store's journal, which the test removes.
+func folder(t testing.TB, dsn string) string {
 	if !database.IsPostgres(dsn) {
 		return ""
 	}
+	path := folderName(dsn)
+	t.Cleanup(func() { os.RemoveAll(path) })
+	return path
+}
+
+func folderName(dsn string) string {
 	sum := sha256.Sum256([]byte(dsn))
 	return filepath.Join(os.TempDir(), fmt.Sprintf("carrot-journal-%x", sum[:8]))
 }
 
 func open(t testing.TB, dsn string) *Ledger {
 	t.Helper()
-	l, err := Open(t.Context(), dsn, Options{Folder: folders(t, dsn), Journal: journal.Options{Reserve: 1 << 20, Segment: 256 << 10}})
+	l, err := Open(t.Context(), dsn, Options{Folder: folder(t, dsn), Journal: journal.Options{Reserve: 1 << 20, Segment: 256 << 10}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +179,10 @@ func testKeepsEverything(t *testing.T, dsn string) {
 }
 
 // TestRange: a range limits attempts to the nanosecond and summaries to the day.
-func TestRange(t *testing.T) {
-	l := open(t, filepath.Join(t.TempDir(), "carrot.db"))
+func TestRange(t *testing.T) { databasetest.Each(t, testRange) }
+
+func testRange(t *testing.T, dsn string) {
+	l := open(t, dsn)
 	r := rand.New(rand.NewPCG(3, 4))
 	for n := range 50 {
 		if err := l.Record(t.Context(), attempt(t, r, n)); err != nil {
@@ -211,15 +221,103 @@ func settle(t *testing.T, l *Ledger) {
 	}
 }
 
+// exported returns all attempts of a store as lines, and its sums.
+func exportedLines(t *testing.T, s *Store) string {
+	t.Helper()
+	var out strings.Builder
+	if _, err := WriteJSONL(&out, s.Attempts(t.Context(), Range{})); err != nil {
+		t.Fatal(err)
+	}
+	groups, total, err := s.Summary(t.Context(), Range{}, ByModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewEncoder(&out).Encode([]any{groups, total}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// TestBackup: a backup of a store of any kind, restored to one of any kind, has everything
+// that the store had, and can be written to.
+func TestBackup(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		r := rand.New(rand.NewPCG(8, 8))
+		for n := range 700 {
+			if err := l.Record(t.Context(), attempt(t, r, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(t, l)
+		want := exportedLines(t, l.Store())
+		position, _, err := l.Store().position(t.Context(), l.journal.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "backup.db")
+		if err := l.Store().Backup(t.Context(), file); err != nil { // while the ledger is open
+			t.Fatal(err)
+		}
+		if err := l.Store().Backup(t.Context(), file); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("to a file that exists: %v", err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v, want a file of its owner alone", info, err)
+		}
+		databasetest.Each(t, func(t *testing.T, dsn string) {
+			s, err := MakeStore(t.Context(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := s.Restore(t.Context(), file); err != nil {
+				t.Fatal(err)
+			}
+			sound(t, s)
+			if got := exportedLines(t, s); got != want {
+				t.Error("what was restored is not what was stored")
+			}
+			if got, _, err := s.position(t.Context(), l.journal.ID()); err != nil || got != position {
+				t.Errorf("the journal stands at %v in the backup (%v), want %v", got, err, position)
+			}
+			if err := s.Restore(t.Context(), file); !errors.Is(err, database.ErrNotEmpty) {
+				t.Errorf("to a store that is not empty: %v", err)
+			}
+			a := example(t)
+			a.RequestID = "req_new"
+			if added, _, err := s.Import(t.Context(), record.Read(strings.NewReader(string(a.AppendJSON(nil))+"\n"))); err != nil || added != 1 {
+				t.Fatalf("%d added (%v), want a new row after those that were restored", added, err)
+			}
+			if list, err := s.Request(t.Context(), "req_new"); err != nil || len(list) != 1 || list[0].Decision == nil || string(list[0].AppendJSON(nil)) != string(a.AppendJSON(nil)) {
+				t.Errorf("the new row is %v (%v)", list, err)
+			}
+			again := filepath.Join(t.TempDir(), "again.db")
+			if err := s.Backup(t.Context(), again); err != nil {
+				t.Fatal(err)
+			}
+			last, err := OpenStore(t.Context(), again)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer last.Close()
+			if exportedLines(t, last) != exportedLines(t, s) {
+				t.Error("the backup of what was restored differs from it")
+			}
+		})
+	})
+}
+
 // TestImport: a file of records can be imported, twice without doubling anything, and gives
 // the same lines again.
-func TestImport(t *testing.T) {
+func TestImport(t *testing.T) { databasetest.Each(t, testImport) }
+
+func testImport(t *testing.T, dsn string) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var file strings.Builder
 	for n := range 700 {
 		file.Write(append(attempt(t, r, n).AppendJSON(nil), '\n'))
 	}
-	dsn := filepath.Join(t.TempDir(), "carrot.db")
 	s, err := MakeStore(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -243,8 +341,10 @@ func TestImport(t *testing.T) {
 
 // TestPrune: old decisions and contents go first; attempts and the sums of their days stay
 // until they are pruned too, and the sums stay for ever.
-func TestPrune(t *testing.T) {
-	l := open(t, filepath.Join(t.TempDir(), "carrot.db"))
+func TestPrune(t *testing.T) { databasetest.Each(t, testPrune) }
+
+func testPrune(t *testing.T, dsn string) {
+	l := open(t, dsn)
 	r := rand.New(rand.NewPCG(7, 8))
 	for n := range 100 {
 		if err := l.Record(t.Context(), attempt(t, r, n)); err != nil {
@@ -277,7 +377,75 @@ func TestPrune(t *testing.T) {
 		if _, after, err := s.Summary(t.Context(), Range{}, ByModel); err != nil || after != before {
 			t.Errorf("sums %+v, want %+v (%v)", after, before, err)
 		}
+		if deleted, err := s.Prune(t.Context(), late, attempts); err != nil || deleted != 0 {
+			t.Errorf("%d deleted again (%v)", deleted, err)
+		}
+		if attempts {
+			break
+		}
+		// A new block of decisions is not taken for one that was deleted.
+		if err := l.Record(t.Context(), attempt(t, r, 100)); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, l)
+		for _, a := range all(t, s)[:100] {
+			if a.Decision != nil {
+				t.Fatalf("%s has the decision of another request", a.RequestID)
+			}
+		}
+		if _, before, err = s.Summary(t.Context(), Range{}, ByModel); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+// TestKeepDecisions: a ledger deletes decisions and texts when they are old, and nothing
+// else.
+func TestKeepDecisions(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		r := rand.New(rand.NewPCG(7, 7))
+		for n := range 100 {
+			a := attempt(t, r, n)
+			if a.Time = time.Now(); n < 50 {
+				a.Time = a.Time.Add(-48 * time.Hour)
+			}
+			if err := l.Record(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			if n == 49 {
+				settle(t, l)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(t.Context(), dsn, Options{Folder: folder(t, dsn), KeepDecisions: 24 * time.Hour, Journal: journal.Options{Reserve: 1 << 20, Segment: 256 << 10}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		old, kept := 100, 0
+		for since := time.Now(); old > 0; time.Sleep(time.Millisecond) {
+			old, kept = 0, 0
+			for i, a := range all(t, l.Store()) {
+				if a.Decision != nil || a.Prompt != nil {
+					if i < 50 {
+						old++
+					} else {
+						kept++
+					}
+				}
+			}
+			if time.Since(since) > 20*time.Second {
+				t.Fatalf("%d old decisions and texts remain", old)
+			}
+		}
+		if kept < 40 {
+			t.Errorf("only %d new decisions and texts remain", kept)
+		}
+		sound(t, l.Store())
+	})
 }
 
 // TestCheck: a check finds sums that do not follow from the attempts, and blocks that

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,15 +13,75 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/record"
 )
 
-// Range is the time of the attempts that are asked for: from From, before To. A zero time
-// does not limit them.
-type Range struct{ From, To time.Time }
+// Range is which attempts are asked for: those from From, before To. A zero time does not
+// limit them. If there are names of clients, models or policies, only theirs.
+type Range struct {
+	From, To                  time.Time
+	Clients, Models, Policies []string
+}
+
+// filter returns conditions for the names, and their arguments. suffixed says that names of
+// policies may be followed by an objective.
+func (r Range) filter(suffixed bool) (conditions []string, args []any) {
+	for _, f := range []struct {
+		column string
+		names  []string
+	}{{"client", r.Clients}, {"model", r.Models}, {"policy", r.Policies}} {
+		var either []string
+		for _, name := range f.names {
+			if suffixed && f.column == "policy" {
+				either = append(either, "policy = ? OR substr(policy, 1, ?) = ?")
+				args = append(args, name, utf8.RuneCountInString(name)+1, name+":")
+				continue
+			}
+			either = append(either, f.column+" = ?")
+			args = append(args, name)
+		}
+		if len(either) > 0 {
+			conditions = append(conditions, "("+strings.Join(either, " OR ")+")")
+		}
+	}
+	return conditions, args
+}
+
+// days returns the condition for rows of days, of which only the dates count, and its
+// arguments.
+func (r Range) days() (where string, args []any) {
+	conditions, args := r.filter(false)
+	if !r.From.IsZero() {
+		conditions, args = append(conditions, "day >= ?"), append(args, r.From.UTC().Format(time.DateOnly))
+	}
+	if !r.To.IsZero() {
+		conditions, args = append(conditions, "day < ?"), append(args, r.To.UTC().Format(time.DateOnly))
+	}
+	return strings.Join(append(conditions, "1 = 1"), " AND "), args
+}
+
+// attempts returns the condition for rows of attempts, and its arguments.
+func (r Range) attempts() (where string, args []any) {
+	conditions, args := r.filter(true)
+	from, to := r.nanoseconds()
+	return strings.Join(append(conditions, "time >= ? AND time < ?"), " AND "), append(args, from, to)
+}
+
+// nanoseconds returns the range in nanoseconds since 1970.
+func (r Range) nanoseconds() (from, to int64) {
+	from, to = math.MinInt64, math.MaxInt64
+	if !r.From.IsZero() {
+		from = r.From.UnixNano()
+	}
+	if !r.To.IsZero() {
+		to = r.To.UnixNano()
+	}
+	return from, to
+}
 
 // By is what a summary is divided by.
 type By string
@@ -33,6 +94,22 @@ const (
 	ByPolicy   By = "policy"
 	ByClient   By = "client"
 )
+
+// ByLabel returns the way to divide a summary by the values of a label.
+func ByLabel(name string) By { return labelPrefix + By(name) }
+
+const labelPrefix = "label:"
+
+// Check returns an error if nothing can be divided like that.
+func (by By) Check() error {
+	if name, ok := strings.CutPrefix(string(by), labelPrefix); ok && name != "" {
+		return nil
+	}
+	if !slices.Contains([]By{ByDay, ByModel, ByProvider, ByPolicy, ByClient}, by) {
+		return fmt.Errorf("a summary by %q: want day, model, provider, policy, client or label:NAME", string(by))
+	}
+	return nil
+}
 
 // Group sums up attempts.
 type Group struct {
@@ -67,23 +144,21 @@ func (g *Group) plus(h *Group) {
 // they are divided by, and in total. Groups are ordered by name if they are days, and
 // otherwise by cost, the highest first.
 func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, total Group, err error) {
-	if !slices.Contains([]By{ByDay, ByModel, ByProvider, ByPolicy, ByClient}, by) {
-		return nil, total, fmt.Errorf("summary by %q: want day, model, provider, policy or client", by)
+	if err := by.Check(); err != nil {
+		return nil, total, err
 	}
-	where, args := []string{"1 = 1"}, []any{string(record.Served)}
-	if !r.From.IsZero() {
-		where, args = append(where, "day >= ?"), append(args, r.From.UTC().Format(time.DateOnly))
+	if name, ok := strings.CutPrefix(string(by), labelPrefix); ok {
+		return s.labelSummary(ctx, r, name)
 	}
-	if !r.To.IsZero() {
-		where, args = append(where, "day < ?"), append(args, r.To.UTC().Format(time.DateOnly))
-	}
+	where, args := r.days()
+	args = append([]any{string(record.Served)}, args...)
 	order := "SUM(cost_micro) DESC, SUM(cost_rest) DESC, 1"
 	if by == ByDay {
 		order = "1"
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT `+string(by)+`, SUM(requests), SUM(attempts), SUM(CASE WHEN outcome = ? THEN attempts ELSE 0 END),
 		SUM(cost_micro), SUM(cost_rest), SUM(unknown), SUM(input), SUM(cached), SUM(written), SUM(output), SUM(reasoning)
-		FROM daily WHERE `+strings.Join(where, " AND ")+` GROUP BY 1 ORDER BY `+order, args...)
+		FROM daily WHERE `+where+` GROUP BY 1 ORDER BY `+order, args...)
 	if err != nil {
 		return nil, total, fmt.Errorf("summary: %w", err)
 	}
@@ -99,6 +174,61 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 		total.plus(&g)
 	}
 	return groups, total, rows.Err()
+}
+
+// labelSummary returns the sums of stored attempts by a label. No sums of days are kept of
+// labels, because clients may choose them.
+func (s *Store) labelSummary(ctx context.Context, r Range, name string) (groups []Group, total Group, err error) {
+	where, args := r.attempts()
+	rows, err := s.db.QueryContext(ctx, "SELECT number, outcome, cost, input, cached, written, output, reasoning, rest FROM attempts WHERE "+where, args...)
+	if err != nil {
+		return nil, total, fmt.Errorf("summary: %w", err)
+	}
+	defer rows.Close()
+	sums := map[string]*labelSums{}
+	var a record.Attempt
+	var more sql.RawBytes
+	u := &a.Usage
+	at := []any{&a.Number, &a.Outcome, amount{&a.Cost, &a.CostUnknown}, &u.Input, &u.CachedInput, &u.CacheWrite, &u.Output, &u.Reasoning, &more}
+	for rows.Next() {
+		if err := rows.Scan(at...); err != nil {
+			return nil, total, fmt.Errorf("summary: %w", err)
+		}
+		a.Labels, u.Details = nil, nil
+		if bytes.Contains(more, []byte(`"labels":`)) || bytes.Contains(more, []byte(`"details":`)) {
+			var r rest
+			if err := json.Unmarshal(more, &r); err != nil {
+				return nil, total, fmt.Errorf("summary: column rest: %w", err)
+			}
+			a.Labels, u.Details = r.Labels, r.Details
+		}
+		value := a.Labels[name]
+		if sums[value] == nil {
+			sums[value] = &labelSums{}
+		}
+		if a.Outcome == record.Served {
+			sums[value].served++
+		}
+		sums[value].add(&a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, total, fmt.Errorf("summary: %w", err)
+	}
+	for value, d := range sums {
+		g := Group{Name: value, Requests: d.requests, Attempts: d.attempts, Served: d.served, Cost: d.cost, Unknown: d.unknown,
+			Input: d.input, Cached: d.cached, Written: d.written, Output: d.output, Reasoning: d.thought}
+		groups = append(groups, g)
+		total.plus(&g)
+	}
+	slices.SortFunc(groups, func(a, b Group) int {
+		return cmp.Or(cmp.Compare(b.Cost.micro, a.Cost.micro), cmp.Compare(b.Cost.rest, a.Cost.rest), strings.Compare(a.Name, b.Name))
+	})
+	return groups, total, nil
+}
+
+type labelSums struct {
+	daySums
+	served int64
 }
 
 // Request returns the attempts of a request, in order, with their decisions.
@@ -118,15 +248,9 @@ const pageRows = 512
 // their decisions and contents as far as they are stored. An error is the last element.
 func (s *Store) Attempts(ctx context.Context, r Range) iter.Seq2[*record.Attempt, error] {
 	return func(yield func(*record.Attempt, error) bool) {
-		from, to := int64(math.MinInt64), int64(math.MaxInt64)
-		if !r.From.IsZero() {
-			from = r.From.UnixNano()
-		}
-		if !r.To.IsZero() {
-			to = r.To.UnixNano()
-		}
+		where, args := r.attempts()
 		for last := int64(0); ; {
-			rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE id > ? AND time >= ? AND time < ? ORDER BY id LIMIT ?", last, from, to, pageRows)
+			rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND id > ? ORDER BY id LIMIT ?", append(slices.Clone(args), last, pageRows)...)
 			if err != nil {
 				yield(nil, fmt.Errorf("read attempts: %w", err))
 				return
@@ -195,6 +319,9 @@ func (s *Store) block(ctx context.Context, id int64) ([][]byte, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if len(data) == 0 {
+		return [][]byte{}, nil
 	}
 	text, err := s.unzip.DecodeAll(data, nil)
 	if err != nil {
@@ -267,15 +394,22 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (deleted int64, err error) {
 	at := before.UnixNano()
 	statements := []string{
-		"DELETE FROM decisions WHERE time < ?",
-		"DELETE FROM contents WHERE attempt IN (SELECT id FROM attempts WHERE time < ?)",
+		// The latest block stays without its content, so that its number is not given to
+		// another one, to which attempts would then refer.
+		"DELETE FROM decisions WHERE time < ? AND id < (SELECT MAX(id) FROM decisions)",
+		"UPDATE decisions SET rows = 0, data = ? WHERE time < ? AND rows > 0",
+		"DELETE FROM contents WHERE attempt IN (SELECT c.attempt FROM contents AS c JOIN attempts AS a ON a.id = c.attempt WHERE a.time < ?)",
 	}
 	if attempts {
 		statements = append(statements, "DELETE FROM attempts WHERE time < ?")
 	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		for _, statement := range statements {
-			result, err := tx.ExecContext(ctx, statement, at)
+			args := []any{at}
+			if strings.HasPrefix(statement, "UPDATE") {
+				args = []any{[]byte{}, at}
+			}
+			result, err := tx.ExecContext(ctx, statement, args...)
 			if err != nil {
 				return fmt.Errorf("prune: %w", err)
 			}

@@ -148,7 +148,10 @@ func (s *Store) writeEntries(ctx context.Context, tx *database.Tx, entries []*en
 	if err := s.writeAttempts(ctx, tx, entries); err != nil {
 		return err
 	}
-	return writeDays(ctx, tx, entries)
+	if err := writeDays(ctx, tx, entries); err != nil {
+		return err
+	}
+	return writeForecasts(ctx, tx, entries)
 }
 
 // insertRows is how many attempts are inserted with one statement: as many as possible.
@@ -288,6 +291,11 @@ func writeDays(ctx context.Context, tx *database.Tx, entries []*entry) error {
 		}
 		days[key].add(&e.attempt)
 	}
+	return addDays(ctx, tx, days)
+}
+
+// addDays adds sums to those of days.
+func addDays(ctx context.Context, tx *database.Tx, days map[dayKey]*daySums) error {
 	// In one order, so that processes that write at the same time wait for each other and
 	// do not lock each other out.
 	for _, key := range slices.SortedFunc(maps.Keys(days), dayKey.compare) {

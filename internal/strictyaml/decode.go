@@ -76,7 +76,8 @@ func (d *decoder) value(path string, node ast.Node, v reflect.Value, expand bool
 // itself.
 const inline = ",inline"
 
-// structure decodes a mapping into a struct, by the yaml tags of its fields.
+// structure decodes a mapping into a struct, by the yaml tags of its fields. The tag bool
+// of a field for text has two words that false and true stand for.
 func (d *decoder) structure(path string, node ast.Node, v reflect.Value) {
 	byKey := make(map[string]reflect.StructField)
 	var keys []string
@@ -96,6 +97,11 @@ func (d *decoder) structure(path string, node ast.Node, v reflect.Value) {
 				text += ": want one of " + strings.Join(keys, ", ")
 			}
 			d.malform(path, keyNode, "%s", text)
+			return
+		}
+		if b, ok := value.(*ast.BoolNode); ok && field.Tag.Get("bool") != "" {
+			no, yes, _ := strings.Cut(field.Tag.Get("bool"), ",")
+			v.FieldByIndex(field.Index).SetString(map[bool]string{false: no, true: yes}[b.Value])
 			return
 		}
 		d.value(at, value, v.FieldByIndex(field.Index), field.Tag.Get("expand") == "env")

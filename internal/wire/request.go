@@ -254,6 +254,21 @@ func (r *Request) metadata(v gjson.Result) error {
 	return err
 }
 
+// User returns the client's id of its end user, if the request has one.
+func (r *Request) User() string {
+	for _, key := range []string{"safety_identifier", "user"} {
+		if m := r.top.find(key); m != nil && m.value.Type == gjson.String && m.value.Str != "" {
+			return m.value.Str
+		}
+	}
+	if m := r.top.find("metadata"); m != nil && m.value.IsObject() {
+		if id := m.value.Get("user_id"); id.Type == gjson.String {
+			return id.Str
+		}
+	}
+	return ""
+}
+
 // readTurns reads the conversation, which must not be empty.
 func (r *Request) readTurns(o *object) error {
 	name, system := "messages", "system"

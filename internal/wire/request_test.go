@@ -331,3 +331,22 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+// TestUser: clients name their end users in several places.
+func TestUser(t *testing.T) {
+	for fields, want := range map[string]string{
+		``:                                      "",
+		`,"user":"a"`:                           "a",
+		`,"user":"a","safety_identifier":"b"`:   "b",
+		`,"metadata":{"user_id":"c"}`:           "c",
+		`,"user":"","metadata":{"user_id":"c"}`: "c",
+		`,"user":7,"metadata":{"user_id":{"a":1}}`: "",
+		`,"user":null,"metadata":null`:             "",
+		`,"user":"a","metadata":{"user_id":"c"}`:   "a",
+	} {
+		r, err := ParseRequest(Chat, []byte(`{"model":"auto","messages":[{"role":"user","content":"x"}]`+fields+`}`))
+		if err != nil || r.User() != want {
+			t.Errorf("%s: %v, want user %q", fields, err, want)
+		}
+	}
+}

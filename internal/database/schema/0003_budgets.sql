@@ -1,35 +1,34 @@
 -- What is spent of each budget in each of its periods. Amounts are pico-dollars, or
--- requests, tokens and slots for rates, whose names begin with ~. Times are nanoseconds
--- since 1970 (UTC).
+-- requests, tokens and requests in progress for rates, whose names begin with ~. Times are
+-- nanoseconds since 1970 (UTC).
 CREATE TABLE budgets (
-	name    TEXT    NOT NULL,
-	began   INTEGER NOT NULL, -- the period
-	ends    INTEGER NOT NULL, -- where the next one begins
-	amount  INTEGER NOT NULL, -- that may be spent
+	period  TEXT    PRIMARY KEY, -- the budget's name, @ and the day on which the period began
+	ends    INTEGER NOT NULL,    -- when the next period begins
+	amount  INTEGER NOT NULL,    -- that may be spent
+	soft    INTEGER NOT NULL,    -- more may be spent
 	spent   INTEGER NOT NULL,
-	unknown INTEGER NOT NULL, -- the part of spent that is reserves of calls of unknown cost
-	held    INTEGER NOT NULL, -- leased to processes and not spent
-	PRIMARY KEY (name, began)
+	unknown INTEGER NOT NULL,    -- the part of spent that is reserves of calls of unknown cost
+	held    INTEGER NOT NULL,    -- leased to processes and not spent
+	version INTEGER NOT NULL     -- rises with every change
 ) WITHOUT ROWID;
 
 -- The parts of budgets that processes hold. Their sums are held, above. A process that
 -- does not renew its lease may not spend it; what it holds stays held until the process
 -- starts again and says what it has spent.
 CREATE TABLE leases (
-	name    TEXT    NOT NULL,
-	began   INTEGER NOT NULL,
+	period  TEXT    NOT NULL,
 	process TEXT    NOT NULL,
 	held    INTEGER NOT NULL,
 	expires INTEGER NOT NULL,
-	PRIMARY KEY (name, began, process)
+	PRIMARY KEY (period, process)
 ) WITHOUT ROWID;
 
 -- Messages for the webhook, which are sent at least once.
 CREATE TABLE notices (
-	id   TEXT    PRIMARY KEY,
-	time INTEGER NOT NULL,
-	data TEXT    NOT NULL, -- JSON
-	next INTEGER NOT NULL, -- when it is tried next; 0: it was sent
+	id    TEXT    PRIMARY KEY,
+	time  INTEGER NOT NULL,
+	data  TEXT    NOT NULL, -- JSON
+	next  INTEGER NOT NULL, -- when it is tried next; 0: it was sent
 	tries INTEGER NOT NULL
 ) WITHOUT ROWID;
 

@@ -1,0 +1,179 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/carrot-router/carrot"
+)
+
+// How leases are taken.
+const (
+	leaseFor   = 5 * time.Minute
+	renewAfter = time.Minute     // of a lease's time
+	idleAfter  = 3 * time.Second // without calls, what is left of a lease is given back
+	parts      = 64              // of a budget; a lease is one of them, or an eighth of what is left
+
+	storeTimeout = 5 * time.Second
+)
+
+// window is a period of a budget, with what this process holds of it.
+type window struct {
+	limit       *limit
+	key         string
+	began, ends time.Time
+
+	one chan struct{} // who has it may change the lease in the store
+
+	mu        sync.Mutex
+	state     state // as of the last time that the store was asked
+	known     bool  // it was
+	undrained int64 // what was spent and is not in the store yet
+	inFlight  int64 // what calls in progress hold
+	giving    int64 // what is being given back
+	expires   time.Time
+	used      time.Time // when a call was reserved
+	pace      float64   // the factor on the willingness to pay
+}
+
+func newWindow(l *limit, began, ends time.Time) *window {
+	return &window{limit: l, key: l.key(began), began: began, ends: ends, one: make(chan struct{}, 1), pace: 1, state: state{amount: int64(l.amount)}}
+}
+
+// free returns what of the lease is neither spent nor held. It is below 0 if calls have
+// cost more than the lease, which the store does not know yet.
+func (w *window) free() int64 { return w.state.mine - w.undrained - w.inFlight - w.giving }
+
+// available returns what can be reserved without the store.
+func (w *window) available(now time.Time) int64 {
+	if !now.Before(w.expires) {
+		return 0
+	}
+	return max(w.free(), 0)
+}
+
+// within returns what can be reserved at most, as far as this process knows.
+func (w *window) within(now time.Time) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(w.state.left()+w.free(), 0)
+}
+
+// hold reserves an amount of what is available.
+func (w *window) hold(amount int64, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used = now
+	if w.available(now) < amount {
+		return false
+	}
+	w.inFlight += amount
+	return true
+}
+
+// settle replaces a reserve by what a call has cost.
+func (w *window) settle(held, cost int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inFlight -= held
+	w.undrained += cost
+}
+
+// drained says that an amount is in the store, whose state is then s.
+func (w *window) drained(spent int64, s state) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.undrained -= spent
+	w.set(s)
+}
+
+// set takes over a state of the store, unless a newer one is known.
+func (w *window) set(s state) {
+	if s.version <= w.state.version {
+		return
+	}
+	if s.amount == 0 { // nobody but the ledger has written it
+		s.amount = int64(w.limit.amount)
+	}
+	w.state = s
+}
+
+// change changes the lease in the store. want says how much to take, least and back as in
+// change.
+func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, now time.Time) (want, least, back int64)) error {
+	select {
+	case w.one <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.one }()
+	now := b.now()
+	w.mu.Lock()
+	c := change{period: w.key, ends: w.ends, amount: int64(w.limit.amount), soft: w.limit.soft, process: b.process, until: now.Add(leaseFor)}
+	c.want, c.least, c.back = size(w, now)
+	w.giving = c.back // nobody may reserve it meanwhile
+	w.mu.Unlock()
+	// A client that hangs up must not leave it open what is leased.
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	s, err := lease(ask, b.db, c)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil { // what was to be given back may be: the next change that succeeds says so
+		return err
+	}
+	w.giving, w.known, w.expires = 0, true, c.until
+	w.set(s)
+	return nil
+}
+
+// reserve reserves an amount, with a larger lease if that is needed. It returns a refusal
+// if so much is not left.
+func (b *Budgets) reserve(ctx context.Context, w *window, amount int64) error {
+	for range 5 { // others may be faster
+		if w.hold(amount, b.now()) {
+			return nil
+		}
+		err := b.change(ctx, w, func(w *window, now time.Time) (want, least, back int64) {
+			missing := amount - w.free()
+			if missing <= 0 {
+				return 0, 0, 0
+			}
+			slice := min(int64(w.limit.amount)/parts, max(w.state.left(), 0)/8)
+			return max(missing, slice), missing, 0
+		})
+		b.storeWorks(err)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		enough := w.available(b.now()) >= amount
+		left := w.state.left() + w.free()
+		w.mu.Unlock()
+		if !enough && left < amount {
+			break
+		}
+	}
+	if w.hold(amount, b.now()) {
+		return nil
+	}
+	return &refusal{w, amount}
+}
+
+// refusal is an error that says that too little is left of a budget.
+type refusal struct {
+	w      *window
+	amount int64
+}
+
+// Error says it with the numbers that were checked.
+func (r *refusal) Error() string {
+	f := r.w.figures()
+	return fmt.Sprintf("budget %s: of %s USD, %s are spent and %s held for calls in progress, so %s are left until %s; this call needs at least %s",
+		f.Name, usd(f.Amount), usd(f.Spent), usd(f.Held), usd(f.Left), f.Ends.Format(time.RFC3339), usd(carrot.USD(r.amount)))
+}
+
+// usd writes an exact amount without the currency sign.
+func usd(amount carrot.USD) string { return string(amount.AppendJSON(nil)) }
