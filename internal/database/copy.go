@@ -15,6 +15,9 @@ var ErrNotEmpty = errors.New("it is not empty")
 // bookkeeping are the tables that say which schema a database has.
 var bookkeeping = []string{"goose_db_version", "compatible"}
 
+// begun are the tables that the schema begins with rows, which are replaced.
+var begun = []string{"keys_version"}
+
 // Copy copies the rows of all tables of a schema to a database whose tables are empty. One
 // of the two must be of SQLite, which remembers the order in which its tables were made, so
 // that rows are there before others refer to them. Copy is a transaction in both.
@@ -47,10 +50,20 @@ func copyTables(ctx context.Context, to, from *Tx) error {
 	}
 	order = slices.DeleteFunc(order, func(table string) bool { return !slices.Contains(theirs, table) }) // of other programs
 	for _, table := range order {
+		if slices.Contains(begun, table) {
+			continue
+		}
 		if empty, err := to.empty(ctx, table); err != nil {
 			return err
 		} else if !empty {
 			return fmt.Errorf("%w: its table %s has rows", ErrNotEmpty, table)
+		}
+	}
+	for _, table := range begun {
+		if slices.Contains(order, table) {
+			if _, err := to.ExecContext(ctx, "DELETE FROM "+quoted(table)); err != nil {
+				return err
+			}
 		}
 	}
 	for _, table := range order {
