@@ -68,7 +68,7 @@ func (x *exchange) admit() error {
 	if x.g.budgets == nil {
 		return nil
 	}
-	account, err := x.g.budgets.Admit(x.ctx, x.client, x.labels())
+	account, err := x.g.budgets.Admit(x.ctx, x.client, x.labels)
 	if err != nil {
 		x.g.metrics.rejected("budget")
 		e := x.g.denied(err, x.id)
@@ -81,14 +81,6 @@ func (x *exchange) admit() error {
 	}
 	x.account = account
 	return nil
-}
-
-// labels returns the labels of a request.
-func (x *exchange) labels() map[string]string {
-	if x.client == nil {
-		return nil
-	}
-	return x.client.Labels
 }
 
 // leave closes the account of a request.

@@ -92,7 +92,7 @@ func (r *run) attempt(c *candidate) *record.Attempt {
 		Policy: r.request.policyName(), First: h.order[0].Name, Reason: h.why(c), Decision: h.decision, DecidedIn: h.decidedIn, Propensity: h.propensity, Shadow: h.shadow,
 		Candidate: c.Name, Provider: t.provider.Name, UpstreamModel: t.model, ExpectedUnknown: true,
 	}
-	a.Labels = x.labels()
+	a.Labels = x.labels
 	if a.Policy != "" && r.request.policy != nil {
 		a.Default = r.request.policy.standby.Name
 	}

@@ -47,6 +47,9 @@ func (c *Client) restricted() bool { return c != nil && len(c.Limits.Policies) >
 
 // Clients finds clients by their keys. It must be safe for concurrent use and should
 // not block for long, because every request waits for it.
+//
+// Requests need a key, unless Clients has a method Required() bool that returns false, as
+// a store may before it has any key. They always do if the configuration lists clients.
 type Clients interface {
 	// Client returns the client whose key has this SHA-256, or nil if there is
 	// none. An error means that the client could not be looked up; the request
@@ -71,11 +74,8 @@ func (l listedClients) Client(_ context.Context, key [sha256.Size]byte) (*Client
 	return &l[found], nil
 }
 
-// newClients returns the clients of a prepared configuration, or nil if it lists none.
-func newClients(list []ClientConfig) Clients {
-	if len(list) == 0 {
-		return nil
-	}
+// newClients returns the clients of a prepared configuration.
+func newClients(list []ClientConfig) listedClients {
 	clients := make(listedClients, len(list))
 	for i, c := range list {
 		clients[i] = Client{Name: c.Name, Limits: ClientLimits{Policies: c.Policies, Rates: c.Rates}, Labels: c.Labels}
@@ -84,10 +84,36 @@ func newClients(list []ClientConfig) Clients {
 	return clients
 }
 
+// callers are who may send requests.
+type callers struct {
+	listed listedClients // in the configuration, and looked up first
+	found  Clients       // by the program around the gateway; nil: none
+	always bool          // requests need a key even if nobody has one
+}
+
+// required reports whether requests need a key.
+func (c *callers) required() bool {
+	switch found := c.found.(type) {
+	case nil:
+		return c.always || len(c.listed) > 0
+	case interface{ Required() bool }:
+		return c.always || len(c.listed) > 0 || found.Required()
+	}
+	return true
+}
+
+// Client implements Clients.
+func (c *callers) Client(ctx context.Context, key [sha256.Size]byte) (*Client, error) {
+	if client, err := c.listed.Client(ctx, key); client != nil || c.found == nil {
+		return client, err
+	}
+	return c.found.Client(ctx, key)
+}
+
 // authenticate returns the client that sent a request. Its key is a bearer token or in
-// the header x-api-key. If clients is nil, requests need no key and the client is nil.
-func authenticate(ctx context.Context, clients Clients, h http.Header) (*Client, error) {
-	if clients == nil {
+// the header x-api-key. If requests need no key, the client is nil.
+func authenticate(ctx context.Context, clients *callers, h http.Header) (*Client, error) {
+	if !clients.required() {
 		return nil, nil
 	}
 	message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"

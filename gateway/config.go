@@ -34,9 +34,14 @@ type Config struct {
 	// Policies are names that clients may use as the model. Default: auto,
 	// balanced, cheap and quality, which always exist.
 	Policies []PolicyConfig `yaml:"policies"`
-	// Clients are the clients that may send requests, each with a key. Default:
-	// none; everyone who can reach the address may send requests.
+	// Clients are the clients that may send requests, each with a key, beside those
+	// in the store (carrot keys). Default: none; everyone who can reach the address may
+	// send requests, unless the store has or had clients.
 	Clients []ClientConfig `yaml:"clients"`
+	// RequireKeys says that requests need a key even if no client has one yet. Default:
+	// true if other machines can reach listen, or else false. Keys are always needed if
+	// clients are listed, or if the store has or had any.
+	RequireKeys bool `yaml:"require_keys"`
 	// Budgets are what may be spent. Default: none.
 	Budgets []BudgetConfig `yaml:"budgets"`
 	// Webhook is told when most of a budget, or all of it, is spent.
@@ -64,6 +69,8 @@ type Config struct {
 	Breaker BreakerConfig `yaml:"breaker"`
 	// Limits protect the gateway from its clients.
 	Limits LimitConfig `yaml:"limits"`
+	// Labels says which labels requests may have.
+	Labels LabelConfig `yaml:"labels"`
 	// RecordContent says which texts are recorded: none, judged or full, as
 	// record.content in a file. Default none.
 	RecordContent string `yaml:"-"`
@@ -74,8 +81,8 @@ type Config struct {
 // the gateway itself does not use.
 type File struct {
 	// Listen is the address that clients call, HOST:PORT. Default
-	// 127.0.0.1:8080. An address that other machines can reach is refused
-	// unless clients are listed.
+	// 127.0.0.1:8080. At an address that other machines can reach, all requests need
+	// a key; it is refused if neither clients are listed nor a store may have keys.
 	Listen string `yaml:"listen" expand:"env"`
 	// AdminListen is the address of metrics, pprof and reload; "off" for none.
 	// Default 127.0.0.1:8081. An address that other machines can reach is
@@ -373,6 +380,14 @@ type ClientConfig struct {
 	Labels map[string]string `yaml:"labels"`
 	// Rates are how much the client may ask for at a time.
 	Rates RateConfig `yaml:"rates"`
+}
+
+// LabelConfig says which labels requests may have, in the header x-carrot-labels or in
+// carrot_labels of their metadata, beside those of their client.
+type LabelConfig struct {
+	// Allowed are the names of these labels, such as feature; at most 16. Labels are
+	// in records and the store, not in metrics. Default: none.
+	Allowed []string `yaml:"allowed"`
 }
 
 // RateConfig limits how much a client asks for at a time. Requests over a limit are

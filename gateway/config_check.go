@@ -29,6 +29,7 @@ func (c *Config) check(p *strictyaml.Problems) {
 	c.checkPolicies(p)
 	c.checkAliases(p)
 	c.checkClients(p)
+	c.checkLabels(p)
 	if kinds := []string{lenient, strictly}; !slices.Contains(kinds, c.Translation) {
 		p.Add("translation", "is %q: %s", c.Translation, spelling.Suggest(c.Translation, kinds))
 	}
@@ -389,6 +390,24 @@ func (c *Config) modelNames() []string {
 		names[i] = c.Models[i].Name
 	}
 	return names
+}
+
+// maxLabels is how many labels requests may add. Every one is written to every record.
+const maxLabels = 16
+
+func (c *Config) checkLabels(p *strictyaml.Problems) {
+	for i, name := range c.Labels.Allowed {
+		field := strictyaml.Element("labels.allowed", i)
+		if strings.Contains(name, "=") {
+			p.Add(field, "%q: the name of a label must not contain =", name)
+			continue
+		}
+		checkName(p, field, name, " ", make(map[string]string))
+	}
+	checkUnique(p, "labels.allowed", c.Labels.Allowed)
+	if n := len(c.Labels.Allowed); n > maxLabels {
+		p.Add("labels.allowed", "has %d names: want at most %d", n, maxLabels)
+	}
 }
 
 func (c *Config) checkClients(p *strictyaml.Problems) {

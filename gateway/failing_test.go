@@ -183,7 +183,9 @@ clients:
 	f("no key", "support", 401, "no key was sent")
 	f("a wrong key", "support", 401, "the key is unknown", "Authorization: Bearer shop-key-0123456780")
 	f("its policy", "support", 200, "choices", shop)
-	f("another policy", "auto", 403, `may not use the policy \"auto\", only support, cheap`, shop)
+	f("auto, which means its first policy", "auto", 200, "choices", shop)
+	f("auto with an objective", "auto:usd-per-quality=1e9", 403, `may not set an objective`, shop)
+	f("another policy", "quality", 403, `may not use the policy \"quality\", only support, cheap`, shop)
 	f("an unknown one", "suport", 404, `did you mean \"support\"? Valid models: support, cheap"`, shop)
 	f("a model by name", "gemma-2-2b-it", 403, `may not name a model`, shop)
 	f("another objective", "support:usd-per-quality=1e9", 403, `may not set an objective`, shop)
@@ -192,6 +194,9 @@ clients:
 	names := map[string]string{}
 	for _, a := range r.records.list() {
 		names[a.Client] = a.Candidate
+		if a.Client == "shop" && a.Policy != "support" {
+			t.Errorf("the policy of shop is %q", a.Policy)
+		}
 	}
 	if len(names) != 2 || names["shop"] == "" || names["research"] == "" {
 		t.Errorf("recorded clients %v", names)

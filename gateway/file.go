@@ -137,15 +137,17 @@ func (f *File) SetListen(address string) error {
 // Restart returns the fields of a file that differ from those in bound, the file with
 // which the program started, and that take effect only after a restart. Since the
 // program keeps its addresses, Restart returns an error if the new file is not valid
-// with them, such as when it lists no clients although other machines can reach the
-// address. Both files must come from [OpenFile] or [ParseFile].
+// with them, such as when nobody could have a key although other machines can reach the
+// address, and otherwise requires keys as they need it. Both files must come from
+// [OpenFile] or [ParseFile].
 func (f *File) Restart(bound *File) ([]string, error) {
 	stays := *f
-	stays.Listen, stays.AdminListen = bound.Listen, bound.AdminListen
+	stays.Listen, stays.AdminListen, stays.Store = bound.Listen, bound.AdminListen, bound.Store
 	p := new(strictyaml.Problems)
 	if stays.checkAddresses(p); p.Err() != nil {
 		return nil, fmt.Errorf("the addresses change only at a restart: %w", p.Err())
 	}
+	f.RequireKeys = f.RequireKeys || stays.RequireKeys
 	return changedFields([]changedField{
 		{"listen", f.Listen != bound.Listen},
 		{"admin_listen", f.AdminListen != bound.AdminListen},
@@ -187,14 +189,18 @@ func changedFields(fields []changedField) []string {
 	return names
 }
 
+// checkAddresses refuses addresses that are not valid or open to everyone, and requires
+// keys where other machines can send requests.
 func (f *File) checkAddresses(p *strictyaml.Problems) {
-	if public, ok := checkAddress(p, "listen", f.Listen); ok && public && len(f.Clients) == 0 {
-		p.Add("listen", "other machines can reach %s: list clients with keys, or listen on 127.0.0.1", f.Listen)
+	public, ok := checkAddress(p, "listen", f.Listen)
+	if ok && public && len(f.Clients) == 0 && f.Store == "" {
+		p.Add("listen", "other machines can reach %s: list clients with keys, or set a store for keys, or listen on 127.0.0.1", f.Listen)
 	}
+	f.RequireKeys = f.RequireKeys || public
 	if f.AdminListen == adminOff {
 		return
 	}
-	public, ok := checkAddress(p, "admin_listen", f.AdminListen)
+	public, ok = checkAddress(p, "admin_listen", f.AdminListen)
 	switch {
 	case ok && sameAddress(f.Listen, f.AdminListen):
 		p.Add("admin_listen", "%s is also the address of listen: want another port, or %q", f.AdminListen, adminOff)

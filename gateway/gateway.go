@@ -57,9 +57,8 @@ type Options struct {
 	Recorder Recorder
 	// Budgets decides whether a call may be made.
 	Budgets Budgets
-	// Clients finds the client that sent a request. If it is set, the
-	// configuration must not list clients. If neither has clients, requests need
-	// no key.
+	// Clients finds the client that sent a request, unless it is one that the
+	// configuration lists. If neither has clients, requests need no key.
 	Clients Clients
 	// Responses tells other gateways, and this one after a restart, who made a
 	// response.
@@ -86,7 +85,7 @@ type Gateway struct {
 	recorder  Recorder
 	losses    losses
 	budgets   Budgets
-	clients   Clients // nil: those of the configuration
+	clients   Clients // beside those of the configuration; nil: none
 	metrics   *metrics
 	tracer    *tracer
 	transport http.RoundTripper
@@ -134,7 +133,7 @@ func New(c *Config, source Source, o Options) (*Gateway, error) {
 	g.metrics.started()
 	g.metrics.serves(nil, r, g.breakers)
 	price.CountTokens("warm") // builds the vocabulary
-	g.handler = guarded(g.handlers(), func() bool { return g.routes.Load().clients == nil },
+	g.handler = guarded(g.handlers(), func() bool { return !g.routes.Load().clients.required() },
 		func(origin string) bool { return slices.Contains(g.routes.Load().config.Origins, origin) },
 		func(w http.ResponseWriter, r *http.Request, why string) {
 			g.metrics.rejected("origin")
@@ -151,9 +150,6 @@ func (g *Gateway) checked(c *Config) (*Config, error) {
 	}
 	p := new(strictyaml.Problems)
 	out := c.prepared(p, func(string) {})
-	if g.clients != nil && len(c.Clients) > 0 {
-		p.Add("clients", "are listed, although Options.Clients finds them: omit the list")
-	}
 	if g.budgets == nil && len(c.Budgets) > 0 {
 		p.Add("budgets", "cannot be kept, because Options.Budgets is missing")
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -28,6 +29,10 @@ func (x *exchange) embed() error {
 	}
 	if x.client.restricted() && !slices.Contains(x.client.Limits.Policies, c.Name) {
 		return forbidden("client %q may not use %q, only %s", x.client.Name, c.Name, strings.Join(x.client.Limits.Policies, ", "))
+	}
+	var err error
+	if x.labels, err = x.routes.labels(cmp.Or(strings.Join(x.r.Header[askHeaders[askLabels]], ","), x.q.Metadata[askLabels]), x.client); err != nil {
+		return err
 	}
 	x.q.Stream = false // embeddings are never streamed
 	r := &run{x: x, request: request{Request: x.q, selection: selection{named: c}, client: x.clientName()},

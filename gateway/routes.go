@@ -48,7 +48,7 @@ type routes struct {
 	names      []string                    // that clients may use as the model, in order
 	tags       []string                    // of the candidates, sorted
 	settings   map[wire.API][]wire.Setting // of all candidates, as each API writes them
-	clients    Clients                     // nil: requests need no key
+	clients    callers
 	prices     *price.Book
 	caller     *provider.Caller
 }
@@ -73,12 +73,10 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if source.Router == nil {
 		return nil, errors.New("gateway: Source.Router is missing")
 	}
-	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, clients: g.clients, prices: source.Prices,
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, prices: source.Prices,
 		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
-	if r.clients == nil {
-		r.clients = newClients(c.Clients)
-	}
+	r.clients = callers{newClients(c.Clients), g.clients, c.RequireKeys}
 	providers := map[string]*upstream{}
 	for _, p := range c.Providers {
 		made := newUpstream(p, g.transport)

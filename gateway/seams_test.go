@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -266,9 +267,116 @@ func TestClientsFromStore(t *testing.T) {
 	if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), "X-Api-Key: team-key-0123456789"); a.status != 500 || strings.Contains(a.body, "store") {
 		t.Errorf("with a broken store: status %d: %s", a.status, a.body)
 	}
-	c := parse(t, simulatedConfig+"clients: [{name: a, key: listed-key-0123456789}]\n", map[string]http.Handler{"sim": simulated(0)})
-	if _, err := gateway.New(c, source(), gateway.Options{Clients: found{}}); err == nil || !strings.Contains(err.Error(), "clients: are listed, although Options.Clients finds them") {
-		t.Errorf("clients in the store and in the configuration: %v", err)
+	// Clients that the configuration lists are looked up first.
+	r = newRigWith(t, simulatedConfig+"clients: [{name: a, key: listed-key-0123456789}]\n", simulated(0), source(), gateway.Options{Clients: found{}})
+	ask("quality", "listed-key-0123456789", 200)
+	ask("cheap", "team-key-0123456789", 200)
+	ask("quality", "team-key-0123456789", 403)
+	ask("cheap", "another", 401)
+	if all := r.records.list(); len(all) != 2 || all[0].Client != "a" || all[1].Client != "team" {
+		t.Errorf("recorded %+v", all)
+	}
+}
+
+// optional is a store that may have no client yet.
+type optional struct {
+	found
+	required *atomic.Bool
+}
+
+func (o optional) Required() bool { return o.required.Load() }
+
+// Without clients, requests need no key: until the store has its first client, but never
+// where the configuration lists clients or where other machines can send requests.
+func TestKeysRequired(t *testing.T) {
+	for _, test := range []struct {
+		name, config  string
+		before, after int // the status without a key, before and after the first client
+	}{
+		{"this machine", "", 200, 401},
+		{"clients are listed", "clients: [{name: a, key: listed-key-0123456789}]\n", 401, 401},
+		{"other machines", "listen: 0.0.0.0:8080\nstore: carrot.db\n", 401, 401},
+	} {
+		clients := optional{required: new(atomic.Bool)}
+		r := newRigWith(t, test.config+simulatedConfig, simulated(0), source(), gateway.Options{Clients: clients})
+		ask := func(want int, headers ...string) {
+			t.Helper()
+			if a := r.post(t, "/v1/chat/completions", chat("cheap", sumQuestion), headers...); a.status != want {
+				t.Errorf("%s: status %d, want %d: %s", test.name, a.status, want, a.body)
+			}
+		}
+		ask(test.before)
+		clients.required.Store(true)
+		ask(test.after)
+		ask(200, "X-Api-Key: team-key-0123456789")
+	}
+}
+
+// A store in the file may have keys, so that a gateway may be open to other machines
+// without clients in the file; nobody can send requests if the program finds no clients.
+// A reload keeps that.
+func TestKeysRequiredAtAddress(t *testing.T) {
+	files := map[string]*gateway.File{}
+	for name, text := range map[string]string{"public": "listen: 0.0.0.0:8080\nstore: carrot.db\n", "local": "store: carrot.db\n"} {
+		f, err := gateway.ParseFile([]byte(text+strings.ReplaceAll(simulatedConfig, "$sim", "http://127.0.0.1:1")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = f
+	}
+	status := func(f *gateway.File) int {
+		g, err := gateway.New(&f.Config, source(), gateway.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return send(g, "GET", "/v1/models", "").Code
+	}
+	if got := status(files["public"]); got != 401 {
+		t.Errorf("open to other machines: status %d", got)
+	}
+	if got := status(files["local"]); got != 200 {
+		t.Errorf("open to this machine: status %d", got)
+	}
+	if _, err := files["local"].Restart(files["public"]); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(files["local"]); got != 401 {
+		t.Errorf("reloaded, still open to other machines: status %d", got)
+	}
+}
+
+// Requests may add labels that the configuration allows, and none of their client's.
+func TestRequestLabels(t *testing.T) {
+	r := newRig(t, simulatedConfig+"labels: {allowed: [feature, tenant, team]}\nclients: [{name: shop, key: shop-key-0123456789, labels: {team: search}}]\n", map[string]http.Handler{"sim": simulated(0)})
+	for _, test := range []struct {
+		labels string
+		status int
+		want   string // the labels in the record, or a part of the error
+	}{
+		{"", 200, "map[team:search]"},
+		{"feature=search, tenant=a=b", 200, "map[feature:search team:search tenant:a=b]"},
+		{"feature", 400, "want NAME=VALUE"},
+		{"feature=", 400, "want NAME=VALUE"},
+		{"user=1", 400, "Allowed labels: feature, tenant, team"},
+		{"team=other", 403, "is fixed"},
+		{"feature=a,feature=b", 400, "given twice"},
+		{"feature=" + strings.Repeat("a", 129), 400, "longer than 128 bytes"},
+	} {
+		for _, metadata := range []bool{false, true} {
+			body, header := chat("auto", sumQuestion), "X-Carrot-Labels: "+test.labels
+			if metadata && test.labels != "" {
+				body, header = strings.Replace(body, "{", `{"metadata":{"carrot_labels":"`+test.labels+`"},`, 1), "X-Nothing: 1"
+			}
+			before := len(r.records.list())
+			a := r.post(t, "/v1/chat/completions", body, "X-Api-Key: shop-key-0123456789", header)
+			got := a.body
+			if all := r.records.list(); len(all) > before {
+				got = fmt.Sprint(all[before].Labels)
+			}
+			if a.status != test.status || !strings.Contains(got, test.want) {
+				t.Errorf("%q: status %d, want %d with %q: %s", test.labels, a.status, test.status, test.want, got)
+			}
+		}
 	}
 }
 

@@ -3,9 +3,12 @@ package gateway
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/spelling"
@@ -21,6 +24,7 @@ type selection struct {
 	off       bool       // routing is off: the policy's default answers
 	tags      []string
 	session   string
+	labels    map[string]string // of the client and of the request
 	debug     bool
 	dry       bool // only the decision is wanted
 }
@@ -37,6 +41,7 @@ func (s *selection) policyName() string {
 // The names of the headers by which a request selects, without x-carrot-. They are also
 // the names of keys in the metadata, without carrot_.
 const (
+	askLabels    = "labels"
 	askObjective = "objective"
 	askModels    = "models"
 	askSession   = "session"
@@ -64,6 +69,10 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 		return s, invalid("x-carrot-session", "the session's name is longer than %d bytes", maxSession)
 	}
 	if err := ownKeys(q.Metadata, h); err != nil {
+		return s, err
+	}
+	var err error
+	if s.labels, err = r.labels(ask(askLabels), client); err != nil {
 		return s, err
 	}
 	if err := r.model(&s, q.Model, client); err != nil {
@@ -110,13 +119,13 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 // model reads the model in the body: a policy, a policy with an objective after a colon,
 // or a candidate.
 func (r *routes) model(s *selection, name string, client *Client) error {
-	if p := r.policies[name]; p != nil {
+	if p := r.policy(name, client); p != nil {
 		s.policy, s.objective, s.models = p, p.objective, p.pool
 		return nil
 	}
 	if to := r.alias(name); to != "" {
 		name = to
-		if p := r.policies[name]; p != nil {
+		if p := r.policy(name, client); p != nil {
 			s.policy, s.objective, s.models = p, p.objective, p.pool
 			return nil
 		}
@@ -131,7 +140,8 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 		if err != nil || inline == "" {
 			return invalid("model", "%q: %q is not an objective: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", name, inline)
 		}
-		s.policy, s.objective, s.models = r.policies[before], objective, r.policies[before].pool
+		s.policy, s.objective = r.policy(before, client), objective
+		s.models = s.policy.pool
 		return nil
 	}
 	if r.embeddings[name] != nil && (!client.restricted() || slices.Contains(client.Limits.Policies, name)) {
@@ -142,6 +152,64 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 		valid, more = r.policiesOf(client), ""
 	}
 	return unknownModel("unknown model %q%s Valid models: %s%s", name, meant(name, valid), cmp.Or(strings.Join(valid, ", "), "none"), more)
+}
+
+// policy returns the policy with a name, or nil. To a client that may not use auto, that
+// is the name of its own policy.
+func (r *routes) policy(name string, client *Client) *policy {
+	if name == defaultPolicy && client.restricted() && !slices.Contains(client.Limits.Policies, name) {
+		if own := r.own(client); own != "" {
+			name = own
+		}
+	}
+	return r.policies[name]
+}
+
+// own returns the first policy of a restricted client, or "" if it may use none.
+func (r *routes) own(client *Client) string {
+	for _, name := range client.Limits.Policies {
+		if r.policies[name] != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// maxLabel is the longest value of a label that a request adds, in bytes.
+const maxLabel = 128
+
+// labels returns the labels of a request: those of its client, and those that it adds, in
+// the form NAME=VALUE,NAME=VALUE. The map must not be changed.
+func (r *routes) labels(added string, client *Client) (map[string]string, error) {
+	var labels map[string]string
+	if client != nil {
+		labels = client.Labels
+	}
+	if added == "" {
+		return labels, nil
+	}
+	all := maps.Clone(labels)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, part := range list(added) {
+		name, value, found := strings.Cut(part, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch _, taken := all[name]; {
+		case !found || value == "":
+			return nil, invalid("x-carrot-labels", "%.100q is not a label: want NAME=VALUE", part)
+		case !slices.Contains(r.config.Labels.Allowed, name):
+			return nil, invalid("x-carrot-labels", "requests may not have the label %.100q. Allowed labels: %s", name, cmp.Or(strings.Join(r.config.Labels.Allowed, ", "), "none"))
+		case labels[name] != "":
+			return nil, forbidden("the label %q of client %q is fixed: omit it", name, client.Name)
+		case taken:
+			return nil, invalid("x-carrot-labels", "the label %q is given twice", name)
+		case len(value) > maxLabel || strings.ContainsFunc(value, unicode.IsControl) || !utf8.ValidString(value):
+			return nil, invalid("x-carrot-labels", "the value of the label %q is longer than %d bytes or contains control characters", name, maxLabel)
+		}
+		all[name] = value
+	}
+	return all, nil
 }
 
 // alias returns what a name is an alias for, or "" if it is none.
@@ -226,7 +294,7 @@ func (r *routes) restrict(s *selection, names []string) error {
 }
 
 // asks are these names, sorted.
-var asks = []string{askModels, askObjective, askRoute, askSession, askTags}
+var asks = []string{askLabels, askModels, askObjective, askRoute, askSession, askTags}
 
 // askHeaders are the headers with these names, as net/http spells them.
 var askHeaders = func() map[string]string {

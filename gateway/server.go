@@ -58,8 +58,9 @@ type exchange struct {
 	id      string
 	client  *Client // nil: requests need no key
 	q       *wire.Request
-	held    held    // by the body
-	account Account // nil: nothing limits the request
+	held    held              // by the body
+	account Account           // nil: nothing limits the request
+	labels  map[string]string // of the client, and those that the request adds
 	reply   reply
 
 	unreasoned bool // references to reasoning were left out of the body
@@ -146,7 +147,7 @@ func (x *exchange) recovered() {
 
 // receive authenticates the client and returns the body of its request.
 func (x *exchange) receive() ([]byte, error) {
-	client, err := authenticate(x.ctx, x.routes.clients, x.r.Header)
+	client, err := authenticate(x.ctx, &x.routes.clients, x.r.Header)
 	if err != nil {
 		x.g.metrics.rejected("key")
 		x.g.log.Info("a client was refused", "request_id", x.id, "address", x.r.RemoteAddr, "error", err)
@@ -211,7 +212,7 @@ func (x *exchange) choose(dry bool) (*run, error) {
 		return nil, invalid("background", "background: true is not supported, because answers cannot be fetched later: omit it, and stream the answer if it takes long")
 	}
 	s.dry = dry
-	x.done.policy = s.policyName()
+	x.done.policy, x.labels = s.policyName(), s.labels
 	if !dry {
 		if err := x.admit(); err != nil {
 			return nil, err
@@ -265,14 +266,14 @@ type listed struct {
 // them.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 	x := g.side(w, r)
-	client, err := authenticate(r.Context(), x.routes.clients, r.Header)
+	client, err := authenticate(r.Context(), &x.routes.clients, r.Header)
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	list := []listed{}
 	for _, name := range slices.Concat(x.routes.names, x.routes.embeddingNames()) {
-		if client.restricted() && !slices.Contains(client.Limits.Policies, name) {
+		if client.restricted() && !slices.Contains(client.Limits.Policies, name) && (name != defaultPolicy || x.routes.own(client) == "") {
 			continue
 		}
 		owner := "carrot"

@@ -54,6 +54,8 @@ var rules = map[string]rule{
 	"internal/database":              {[]string{"github.com/jackc/pgx", "github.com/pressly/goose", "modernc.org/sqlite"}, "how a database is opened does not depend on what is kept in it"},
 	"internal/database/databasetest": {[]string{"github.com/jackc/pgx"}, "tests of every package that keeps something use it"},
 	"internal/ledger":                {[]string{"", "internal/database", "internal/journal", "record", "github.com/klauspost/compress", parquet}, "what was spent can be looked up without the gateway that spent it"},
+	"internal/keys":                  {[]string{"gateway", "internal/database", "internal/spelling"}, "who has a key can be looked up and changed without the network"},
+	"internal/adminapi":              {[]string{"gateway", "internal/keys"}, "an API for administrators is keys over HTTP: what it changes is not its business"},
 	"internal/budget":                {[]string{"", "gateway", "internal/database", "record"}, "what may be spent is decided from costs alone, whatever they were for"},
 	"internal/responses":             {[]string{"internal/database"}, "who made a response is remembered for any gateway, as texts that it alone understands"},
 	"internal/spelling":              {nil, "suggesting a name needs nothing but names"},
@@ -84,7 +86,7 @@ var rules = map[string]rule{
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/ledger":          {[]string{"", "artifact", "embed", "internal/database", "internal/ledger", "price", "record"}, "what measures the ledger writes to it as a gateway does"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/arena", "internal/atomicfile", "internal/budget", "internal/database", "internal/exampledata", "internal/importer", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/arena", "internal/atomicfile", "internal/budget", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

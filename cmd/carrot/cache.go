@@ -270,6 +270,9 @@ func (c *cacheClearCommand) Run(ctx context.Context, t terminal) error {
 // parseAge reads a time span such as 30d, 2w or 12h.
 func parseAge(text string) (time.Duration, error) {
 	want := fmt.Errorf("%q: want an age such as 30d, 2w or 12h", text)
+	if text == "" {
+		return 0, want
+	}
 	unit := map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[text[len(text)-1:]]
 	if unit == 0 {
 		age, err := time.ParseDuration(text)

@@ -29,6 +29,8 @@ const shownAddress = "127.0.0.1:8080"
 var volatile = []*regexp.Regexp{
 	regexp.MustCompile(`^X-Carrot-Overhead-Ms: .*$`),
 	regexp.MustCompile(`^((X-Carrot-|X-)?Request-Id|Date): .*$`),
+	regexp.MustCompile(`sk-carrot-[A-Z2-7]{6,26}`),
+	regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z(  \S+  (create|update|rotate|revoke)\b)?`),
 }
 
 // progressLine is what a slow command prints in between.

@@ -48,6 +48,7 @@ func TestDocs(t *testing.T) {
 		{"data", []string{docsDir + "/data.md"}, prepareDocs},
 		{"own-router", []string{docsDir + "/own-router.md"}, nil},
 		{"prices", []string{docsDir + "/prices.md"}, prepareDocs},
+		{"keys", []string{docsDir + "/keys.md"}, showFile(t, docsDir+"/keys.md", "keys.json")},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {
@@ -113,6 +114,25 @@ func prepareDocs(t *testing.T) {
 	check(writeSPROUT("downloads/flawed.parquet", 0, 20, true))
 	check(os.WriteFile("downloads/runs.csv", []byte("question,llm,correct,output_tokens\nWhat is 2 + 2?,gpt-4,True,2\nWhat is 2 + 2?,small,False,9\n"), 0o644))
 	check(os.WriteFile("downloads/wide.csv", []byte("question,gpt4_ok,small_ok\nWhat is 2 + 2?,1,0\n"), 0o644))
+}
+
+// showFile returns a function that writes a file which a page shows with cat.
+func showFile(t *testing.T, page, name string) func(*testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "$ cat "+name+"\n")
+	content, _, found := strings.Cut(rest, "$ ")
+	if !found {
+		t.Fatalf("%s does not show %s", page, name)
+	}
+	return func(t *testing.T) {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // raceEnabled reports whether the race detector is on.

@@ -102,6 +102,12 @@ func servedMetrics(t *testing.T) []servedMetric {
 	shared := responses.Open(kept.db, slog.New(slog.DiscardHandler))
 	t.Cleanup(shared.Close)
 	registered.MustRegister(responseMetrics(shared)...)
+	virtual, err := openKeys(t.Context(), kept.db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(virtual.close)
+	registered.MustRegister(keysMetrics(virtual.cache)...)
 	config.Models[0].Like, config.Embeddings = router.Candidates()[0].Name, nil
 	if _, err := gateway.New(&config.Config, gateway.Source{Router: router}, gateway.Options{Registerer: registered, Budgets: kept.budgets}); err != nil {
 		t.Fatal(err)

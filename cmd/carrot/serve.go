@@ -97,6 +97,7 @@ type service struct {
 	serving  *gateway.File      // the latest that was applied
 	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
+	keys     *virtualKeys       // those of the store; nil: there is none
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
 }
@@ -215,6 +216,15 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer shared.Close()
 		registry.MustRegister(responseMetrics(shared)...)
 		options.Responses = shared
+		if s.keys, err = openKeys(ctx, s.books.db, s.log); err != nil {
+			return err
+		}
+		defer s.keys.close()
+		registry.MustRegister(keysMetrics(s.keys.cache)...)
+		options.Clients = s.keys.cache
+	}
+	if err := s.keys.reserve(config); err != nil {
+		return err
 	}
 	s.bound, s.serving = config, config
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
@@ -244,7 +254,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(gateway.AdminOptions{Metrics: registry, Reload: s.reload}))
+	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})))
 }
 
 // recorders record attempts in several places, of which the first may be missing.
@@ -304,6 +314,9 @@ func (s *service) reload() error {
 		if restart, err = config.Restart(s.bound); err == nil {
 			err = config.Opens(s.serving)
 		}
+	}
+	if err == nil {
+		err = s.keys.reserve(config)
 	}
 	if err != nil {
 		s.gateway.ReloadFailed()

@@ -62,7 +62,13 @@ func (l *lines) String() string {
 // startServing starts carrot serve with a configuration, and waits until it is ready.
 func startServing(t *testing.T, config string) *process {
 	t.Helper()
-	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", "127.0.0.1:0"), log: &lines{}, ended: make(chan struct{})}
+	return startServingAt(t, config, "127.0.0.1:0")
+}
+
+// startServingAt does the same at an address.
+func startServingAt(t *testing.T, config, address string) *process {
+	t.Helper()
+	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address), log: &lines{}, ended: make(chan struct{})}
 	s.Stderr = s.log
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
