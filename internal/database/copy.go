@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -46,8 +48,16 @@ func copyTables(ctx context.Context, to, from *Tx) error {
 		order, theirs = theirs, order
 	}
 	order = slices.DeleteFunc(order, func(table string) bool { return !slices.Contains(theirs, table) }) // of other programs
+	seeded, err := seeded()
+	if err != nil {
+		return err
+	}
 	for _, table := range order {
-		if empty, err := to.empty(ctx, table); err != nil {
+		if slices.Contains(seeded, table) {
+			if _, err := to.ExecContext(ctx, "DELETE FROM "+quoted(table)); err != nil {
+				return err
+			}
+		} else if empty, err := to.empty(ctx, table); err != nil {
 			return err
 		} else if !empty {
 			return fmt.Errorf("%w: its table %s has rows", ErrNotEmpty, table)
@@ -59,6 +69,26 @@ func copyTables(ctx context.Context, to, from *Tx) error {
 		}
 	}
 	return to.resetIdentities(ctx, order)
+}
+
+var inserts = regexp.MustCompile(`(?i)\bINSERT INTO (\w+)`)
+
+// seeded returns the tables that have rows from the beginning, which a copy replaces.
+func seeded() (tables []string, err error) {
+	files, err := fs.Glob(schema, "schema/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range files {
+		text, err := schema.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, found := range inserts.FindAllStringSubmatch(string(text), -1) {
+			tables = append(tables, found[1])
+		}
+	}
+	return tables, nil
 }
 
 // tables returns the names of the tables of the schema: in SQLite, in the order in which
