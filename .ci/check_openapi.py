@@ -29,6 +29,7 @@ providers: [{name: nobody, kind: openai, base_url: "http://127.0.0.1:1/v1"}]
 models: [{name: gpt-4o-2024-08-06, provider: nobody}]
 policies: [{name: support}]
 clients: [{name: listed, key: listed-key-0123456789, policies: [support], labels: {team: a}}]
+budgets: [{client: listed, usd: 10, per: month}, {usd: 1, per: day, soft: true}]
 """ % ADMIN_KEY
 
 CLIENT = {
@@ -69,6 +70,7 @@ CALLS = [
     ("get", "/audit", "/audit", None, 200),
     ("get", "/audit", "/audit?client=shop&limit=2&before=100", None, 200),
     ("get", "/audit", "/audit?limit=many", None, 400),
+    ("get", "/budgets", "/budgets", None, 200),
 ]
 
 

@@ -11,6 +11,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/database"
+	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/phrase"
 )
 
@@ -54,10 +55,7 @@ func (c *budgetsListCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("list the budgets of %s: %w", db, err)
 	}
 	if c.JSON {
-		return json.NewEncoder(t.out).Encode(struct {
-			Schema  string           `json:"schema"`
-			Budgets []budget.Figures `json:"budgets"`
-		}{"carrot.budgets/1", list})
+		return json.NewEncoder(t.out).Encode(budget.Answer(list))
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(t.out, "no budget was asked for in its present period")
@@ -103,6 +101,9 @@ func (c *budgetsReconcileCommand) Run(ctx context.Context, t terminal) error {
 	n, err := budget.Reconcile(ctx, db, time.Now().Add(-age))
 	if err != nil {
 		return fmt.Errorf("reconcile the budgets of %s: %w", db, err)
+	}
+	if err := keys.Note(ctx, db, time.Now(), administrator(), "reconcile", "", map[string]any{"leases": n, "older": age.String()}); err != nil {
+		return err
 	}
 	fmt.Fprintf(t.out, "%s given back\n", phrase.Count(n, "lease"))
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/database"
+	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/record"
@@ -58,6 +59,11 @@ func (f *storeFlags) hint(err error) error {
 		return hinted{err, "name the store as in the gateway's configuration (store:); the gateway makes it when it starts"}
 	}
 	return err
+}
+
+// noted writes what an administrator has changed in a store to its log of changes.
+func noted(ctx context.Context, s *ledger.Store, action, subject string, details map[string]any) error {
+	return keys.Note(ctx, s.DB(), time.Now(), administrator(), action, subject, details)
 }
 
 // rangeFlags limit a command to a time.
@@ -283,6 +289,9 @@ func (c *ledgerImportCommand) file(ctx context.Context, t terminal, s *ledger.St
 		in = f
 	}
 	added, known, err := s.Import(ctx, record.Read(in))
+	if added > 0 {
+		err = errors.Join(err, noted(ctx, s, "import", "", map[string]any{"attempts": added}))
+	}
 	fmt.Fprintf(t.out, "%s: %s added, %d known already\n", name, phrase.Count(added, "attempt"), known)
 	return err
 }
@@ -318,6 +327,9 @@ func (c *ledgerPruneCommand) Run(ctx context.Context, t terminal) error {
 	defer p.stop()
 	deleted, err := s.Prune(ctx, before, c.Attempts)
 	if err != nil {
+		return err
+	}
+	if err := noted(ctx, s, "prune", "", map[string]any{"before": before.UTC().Format(time.RFC3339), "attempts": c.Attempts, "rows": deleted}); err != nil {
 		return err
 	}
 	p.stop()
@@ -416,6 +428,9 @@ func (c *ledgerRestoreCommand) Run(ctx context.Context, t terminal) error {
 		if errors.Is(err, database.ErrNotEmpty) {
 			return hinted{err, "restore to a file that does not exist, or to an empty database"}
 		}
+		return err
+	}
+	if err := noted(ctx, s, "restore", "", map[string]any{}); err != nil {
 		return err
 	}
 	p.stop()

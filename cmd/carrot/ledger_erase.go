@@ -44,6 +44,15 @@ func (c *ledgerEraseCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if c.Yes {
+		whose := "client"
+		if c.User != "" { // whose name is not kept
+			whose = "end user"
+		}
+		if err := noted(ctx, s, "erase", c.Client, map[string]any{"by": whose, "attempts": attempts, "texts": texts}); err != nil {
+			return err
+		}
+	}
 	p.stop()
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 )
@@ -46,9 +47,14 @@ func (c *ledgerRepriceCommand) Run(ctx context.Context, t terminal) error {
 	defer s.Close()
 	p := startProgress(ctx, t.err, "pricing attempts")
 	defer p.stop()
-	done, err := s.Reprice(ctx, r, book.Price, c.DryRun)
+	done, err := s.Reprice(ctx, r, book.Price, c.DryRun, budget.Repriced)
 	if err != nil {
 		return err
+	}
+	if !c.DryRun && done.Priced > 0 {
+		if err := noted(ctx, s, "reprice", "", map[string]any{"attempts": done.Priced, "cost_usd": done.Cost.String()}); err != nil {
+			return err
+		}
 	}
 	p.stop()
 	left := 0

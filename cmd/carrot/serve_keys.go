@@ -12,6 +12,7 @@ import (
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/adminapi"
+	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/keys"
 )
@@ -82,8 +83,9 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 				s.log.Warn("a change takes effect only when the store can be read", "error", err)
 			}
 		},
-		Refuse: func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
-		Listed: func() []keys.Client { return keys.InFile(serving()) },
+		Refuse:  func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
+		Budgets: func(ctx context.Context) ([]budget.Figures, error) { return budget.List(ctx, s.books.db, time.Now()) },
+		Listed:  func() []keys.Client { return keys.InFile(serving()) },
 	})
 	return o
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/keys"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	Refuse func(name string, policies []string) error
 	// Listed returns the clients of the configuration, which can only be read. Nil: none.
 	Listed func() []keys.Client
+	// Budgets returns what is known of all budgets.
+	Budgets func(ctx context.Context) ([]budget.Figures, error)
 	// Log receives errors of the store. Nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -93,6 +96,7 @@ func (a *api) routes() []route {
 		{"DELETE", "/keys/{name}", a.revoke},
 		{"POST", "/keys/{name}/rotate", a.rotate},
 		{"GET", "/audit", a.audit},
+		{"GET", "/budgets", a.budgets},
 	}
 }
 
@@ -398,4 +402,9 @@ func (a *api) audit(r *http.Request) (int, any, error) {
 	}
 	all, err := a.store.Log(r.Context(), what)
 	return http.StatusOK, keys.ChangesAnswer(all), err
+}
+
+func (a *api) budgets(r *http.Request) (int, any, error) {
+	list, err := a.Budgets(r.Context())
+	return http.StatusOK, budget.Answer(list), err
 }

@@ -476,37 +476,41 @@ func (a *account) Close() {
 	}
 }
 
+// sums are what attempts count against budgets, by period.
+type sums map[string]struct{ spent, unknown int64 }
+
+// keys returns the periods in one order, so that processes that change several of them do not
+// lock each other out.
+func (s sums) keys() []string { return slices.Sorted(maps.Keys(s)) }
+
+func (s sums) add(key string, spent, unknown carrot.USD) {
+	sum := s[key]
+	sum.spent += int64(spent)
+	sum.unknown += int64(unknown)
+	s[key] = sum
+}
+
 // Settled is a ledger.Also: it counts attempts as spent in the transaction that writes
 // them.
 func (b *Budgets) Settled(ctx context.Context, tx *database.Tx, process string, attempts []*record.Attempt) (committed func(), err error) {
-	type sum struct{ spent, unknown int64 }
-	sums := map[string]*sum{}
-	var keys []string
+	counted := sums{}
 	for _, a := range attempts {
 		for _, key := range a.Budgets {
-			s := sums[key]
-			if s == nil {
-				s = &sum{}
-				sums[key] = s
-				keys = append(keys, key)
-			}
 			spent, unknown := Counted(a)
-			s.spent += int64(spent)
-			s.unknown += int64(unknown)
+			counted.add(key, spent, unknown)
 		}
 	}
-	if len(keys) == 0 {
+	if len(counted) == 0 {
 		return nil, nil
 	}
-	slices.Sort(keys) // one order, so that processes do not lock each other out
-	states := make([]state, len(keys))
-	for i, key := range keys {
-		s := sums[key]
-		if states[i], err = settle(ctx, tx, key, process, s.spent, s.unknown); err != nil {
+	states := map[string]state{}
+	for _, key := range counted.keys() {
+		c := counted[key]
+		if states[key], err = settle(ctx, tx, key, process, c.spent, c.unknown); err != nil {
 			return nil, fmt.Errorf("count what was spent of budget %s: %w", key, err)
 		}
 		if b.notify.Load() {
-			if err := b.cross(ctx, tx, key, states[i], s.spent); err != nil {
+			if err := b.cross(ctx, tx, key, states[key], c.spent); err != nil {
 				return nil, err
 			}
 		}
@@ -514,12 +518,31 @@ func (b *Budgets) Settled(ctx context.Context, tx *database.Tx, process string, 
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for i, key := range keys {
+		for key, s := range states {
 			if w := b.windows[key]; w != nil {
-				w.drained(sums[key].spent, states[i])
+				w.drained(counted[key].spent, s)
 			}
 		}
 	}, nil
+}
+
+// Repriced counts attempts that had no known cost, and counted with their reserve, with the
+// cost that they have now.
+func Repriced(ctx context.Context, tx *database.Tx, attempts []*record.Attempt) error {
+	changed := sums{}
+	for _, a := range attempts {
+		for _, key := range a.Budgets {
+			spent, unknown := Counted(a)
+			changed.add(key, spent-a.Held, unknown-a.Held)
+		}
+	}
+	for _, key := range changed.keys() {
+		c := changed[key]
+		if _, err := tx.ExecContext(ctx, "UPDATE budgets SET spent = spent + ?, unknown = unknown + ?, version = version + 1 WHERE period = ?", c.spent, c.unknown, key); err != nil {
+			return fmt.Errorf("count what was spent of budget %s: %w", key, err)
+		}
+	}
+	return nil
 }
 
 // lookEvery is how often leases are looked after.

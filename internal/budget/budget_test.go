@@ -379,11 +379,20 @@ func TestUnknownCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at.CostUnknown = true
+	at.CostUnknown, at.Usage = true, carrot.Usage{Output: 100}
 	p.done(t, a, at, 0)
 	p.settled(t)
 	if f := p.only(t); f.Spent != carrot.Dollars(0.01) || f.Unknown != f.Spent {
 		t.Errorf("%+v, want the reserve as spent and unknown", f)
+	}
+	book := func(string) (carrot.Price, error) {
+		return carrot.Price{Date: "2026-11-01", Input: carrot.PerMillion(1), Output: carrot.PerMillion(10)}, nil
+	}
+	if done, err := p.ledger.Store().Reprice(t.Context(), ledger.Range{}, book, false, Repriced); err != nil || done.Priced != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if f := p.only(t); f.Spent != carrot.Dollars(0.001) || f.Unknown != 0 {
+		t.Errorf("%+v, want the cost in place of the reserve", f)
 	}
 }
 

@@ -47,6 +47,15 @@ func (f Figures) MarshalJSON() ([]byte, error) {
 	return json.Marshal(figuresJSON{f.Name, f.Began, f.Ends, f.Soft, exact(f.Amount), exact(f.Spent), exact(f.Unknown), exact(f.Held), exact(f.Lapsed), exact(f.Left)})
 }
 
+// Answer returns what the command and the admin address write about budgets as JSON, in the
+// form carrot.budgets/1.
+func Answer(list []Figures) any {
+	return struct {
+		Schema  string    `json:"schema"`
+		Budgets []Figures `json:"budgets"`
+	}{"carrot.budgets/1", append([]Figures{}, list...)}
+}
+
 // figures returns what this process knows of a period.
 func (w *window) figures() Figures {
 	w.mu.Lock()

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,6 +14,9 @@ var ErrNotEmpty = errors.New("it is not empty")
 
 // bookkeeping are the tables that say which schema a database has.
 var bookkeeping = []string{"goose_db_version", "compatible"}
+
+// begun are the tables that the schema begins with rows, which are replaced.
+var begun = []string{"keys_version"}
 
 // Copy copies the rows of all tables of a schema to a database whose tables are empty. One
 // of the two must be of SQLite, which remembers the order in which its tables were made, so
@@ -48,19 +49,21 @@ func copyTables(ctx context.Context, to, from *Tx) error {
 		order, theirs = theirs, order
 	}
 	order = slices.DeleteFunc(order, func(table string) bool { return !slices.Contains(theirs, table) }) // of other programs
-	seeded, err := seeded()
-	if err != nil {
-		return err
-	}
 	for _, table := range order {
-		if slices.Contains(seeded, table) {
-			if _, err := to.ExecContext(ctx, "DELETE FROM "+quoted(table)); err != nil {
-				return err
-			}
-		} else if empty, err := to.empty(ctx, table); err != nil {
+		if slices.Contains(begun, table) {
+			continue
+		}
+		if empty, err := to.empty(ctx, table); err != nil {
 			return err
 		} else if !empty {
 			return fmt.Errorf("%w: its table %s has rows", ErrNotEmpty, table)
+		}
+	}
+	for _, table := range begun {
+		if slices.Contains(order, table) {
+			if _, err := to.ExecContext(ctx, "DELETE FROM "+quoted(table)); err != nil {
+				return err
+			}
 		}
 	}
 	for _, table := range order {
@@ -69,26 +72,6 @@ func copyTables(ctx context.Context, to, from *Tx) error {
 		}
 	}
 	return to.resetIdentities(ctx, order)
-}
-
-var inserts = regexp.MustCompile(`(?i)\bINSERT INTO (\w+)`)
-
-// seeded returns the tables that have rows from the beginning, which a copy replaces.
-func seeded() (tables []string, err error) {
-	files, err := fs.Glob(schema, "schema/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range files {
-		text, err := schema.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, found := range inserts.FindAllStringSubmatch(string(text), -1) {
-			tables = append(tables, found[1])
-		}
-	}
-	return tables, nil
 }
 
 // tables returns the names of the tables of the schema: in SQLite, in the order in which

@@ -81,7 +81,7 @@ type Entry struct {
 	ID      int64          `json:"id"`
 	Time    time.Time      `json:"time"`
 	Who     string         `json:"who"`
-	Action  string         `json:"action"`  // create, update, rotate, revoke or revoke-key
+	Action  string         `json:"action"`  // create, update, rotate, revoke or revoke-key; of the store: prune, erase, reprice, restore, import or reconcile
 	Subject string         `json:"subject"` // the client
 	Details map[string]any `json:"details"`
 }

@@ -74,16 +74,24 @@ func (s *Store) do(ctx context.Context, who string, f func(c *change) error) err
 			return err
 		}
 		for _, l := range c.log {
-			details, err := json.Marshal(l.details)
-			if err != nil {
-				return err
-			}
-			if err := c.exec("INSERT INTO audit (time, who, action, subject, details) VALUES (?, ?, ?, ?, ?)", c.now.UnixNano(), database.Text(who), l.action, l.subject, string(details)); err != nil {
+			if err := Note(ctx, tx, c.now, who, l.action, l.subject, l.details); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// Note writes a change that an administrator has made elsewhere in the store to the log:
+// prune, erase, reprice, restore, import or reconcile. subject says of what, as far as it is
+// about one thing.
+func Note(ctx context.Context, db database.Querier, now time.Time, who, action, subject string, details map[string]any) error {
+	text, err := json.Marshal(details)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "INSERT INTO audit (time, who, action, subject, details) VALUES (?, ?, ?, ?, ?)", now.UnixNano(), database.Text(who), action, database.Text(subject), string(text))
+	return err
 }
 
 func (c *change) exec(query string, args ...any) error {

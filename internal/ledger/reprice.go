@@ -29,9 +29,10 @@ type Left struct {
 
 // Reprice gives the attempts of a range whose cost is unknown a cost, with the dated price
 // that a book has for the model which answered, or else for the candidate. The sums of days
-// follow in the same transaction. If dry, nothing is changed. No cost that is known changes,
-// so that a second call does nothing that the first has done.
-func (s *Store) Reprice(ctx context.Context, r Range, book func(model string) (carrot.Price, error), dry bool) (done Repriced, err error) {
+// follow in the same transaction, and so does what also does, which may be nil. If dry,
+// nothing is changed. No cost that is known changes, so that a second call does nothing that
+// the first has done.
+func (s *Store) Reprice(ctx context.Context, r Range, book func(model string) (carrot.Price, error), dry bool, also func(context.Context, *database.Tx, []*record.Attempt) error) (done Repriced, err error) {
 	where, args := r.attempts()
 	left := map[string]int{}
 	for last := int64(0); ; {
@@ -55,7 +56,7 @@ func (s *Store) Reprice(ctx context.Context, r Range, book func(model string) (c
 			for _, one := range page {
 				cost.Add(one.attempt.Cost)
 			}
-		} else if n, cost, err = s.setCosts(ctx, page); err != nil {
+		} else if n, cost, err = s.setCosts(ctx, page, also); err != nil {
 			return done, fmt.Errorf("reprice: %w", err)
 		}
 		done.Priced += n
@@ -145,10 +146,11 @@ func costOf(p carrot.Price, u carrot.Usage, book func(model string) (carrot.Pric
 
 // setCosts stores the costs of attempts, unless they have got one meanwhile. It returns how
 // many it stored, and their sum.
-func (s *Store) setCosts(ctx context.Context, page []*stored) (n int, sum Amount, err error) {
+func (s *Store) setCosts(ctx context.Context, page []*stored, also func(context.Context, *database.Tx, []*record.Attempt) error) (n int, sum Amount, err error) {
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		n, sum = 0, Amount{}
 		days := map[dayKey]*daySums{}
+		var priced []*record.Attempt
 		for _, one := range page {
 			a := &one.attempt
 			result, err := tx.ExecContext(ctx, "UPDATE attempts SET cost = ?, price_date = ?, price_above = ? WHERE id = ? AND cost IS NULL", int64(a.Cost), database.Text(a.PriceDate), a.PriceAbove, one.id)
@@ -163,6 +165,7 @@ func (s *Store) setCosts(ctx context.Context, page []*stored) (n int, sum Amount
 				continue
 			}
 			n++
+			priced = append(priced, a)
 			sum.Add(a.Cost)
 			key := dayOf(a)
 			if days[key] == nil {
@@ -171,7 +174,10 @@ func (s *Store) setCosts(ctx context.Context, page []*stored) (n int, sum Amount
 			days[key].unknown--
 			days[key].cost.Add(a.Cost)
 		}
-		return addDays(ctx, tx, days)
+		if err := addDays(ctx, tx, days); err != nil || also == nil {
+			return err
+		}
+		return also(ctx, tx, priced)
 	})
 	return n, sum, err
 }

@@ -67,7 +67,7 @@ func TestReprice(t *testing.T) {
 		if err != nil || before.Cost != known {
 			t.Fatalf("%+v, %v, want %v", before, err, known)
 		}
-		dry, err := s.Reprice(t.Context(), Range{}, price, true)
+		dry, err := s.Reprice(t.Context(), Range{}, price, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,11 +75,11 @@ func TestReprice(t *testing.T) {
 			t.Errorf("a dry run has changed the sums to %+v (%v)", after, err)
 		}
 		half := time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC)
-		first, err := s.Reprice(t.Context(), Range{To: half}, price, false)
+		first, err := s.Reprice(t.Context(), Range{To: half}, price, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := s.Reprice(t.Context(), Range{From: half}, price, false)
+		second, err := s.Reprice(t.Context(), Range{From: half}, price, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestReprice(t *testing.T) {
 		if err != nil || after.Cost != known.Plus(want) || after.Unknown != before.Unknown-int64(dry.Priced) {
 			t.Errorf("sums %+v (%v), want %v more", after, err, want)
 		}
-		again, err := s.Reprice(t.Context(), Range{}, price, false)
+		again, err := s.Reprice(t.Context(), Range{}, price, false, nil)
 		if err != nil || again.Priced != 0 || !reflect.DeepEqual(again.Left, dry.Left) {
 			t.Errorf("again: %+v, %v", again, err)
 		}
@@ -109,7 +109,7 @@ func TestReprice(t *testing.T) {
 			}
 		}
 		book["unknown"] = short // without a price of output
-		if got, err := s.Reprice(t.Context(), Range{}, price, true); err != nil || len(got.Left) != 3 || got.Left[0].Attempts+got.Left[1].Attempts+got.Left[2].Attempts != 84 {
+		if got, err := s.Reprice(t.Context(), Range{}, price, true, nil); err != nil || len(got.Left) != 3 || got.Left[0].Attempts+got.Left[1].Attempts+got.Left[2].Attempts != 84 {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
