@@ -1,0 +1,5 @@
+package main
+
+import "io"
+
+func draw(io.Writer, *outcomes, options) {}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/carrot-router/carrot/internal/parallel"
+)
+
+// options of measure.
+type options struct {
+	Months, Requests int
+	Seed             uint64
+}
+
+// shares are the budgets, over what the policy spends in the same month without one.
+var shares = []float64{0.5, 0.8, 1, 1.2}
+
+// methods are the columns of the tables. After them comes the best constant.
+var methods = []method{refuse, {name: "cheapest", cheapest: true},
+	{name: "k=1", pacing: 1}, {name: "k=2", pacing: 2}, {name: "k=4", pacing: 4}, {name: "k=8", pacing: 8}, {name: "k=16", pacing: 16},
+	{name: "8, ≤1", pacing: 8, capped: true}, {name: "16, ≤1", pacing: 16, capped: true}}
+
+const constant = "hindsight"
+
+// report has the outcomes by scenario, share, method and month.
+type report struct {
+	data     *outcomes
+	options  options
+	columns  []string
+	outcomes [][][][]outcome
+}
+
+// month draws a month: first the queries, as a bootstrap resample of the recorded
+// ones, then the requests from these.
+func (o *outcomes) month(s scenario, n int, seed uint64, number int, ease []int) []request {
+	random := rand.New(rand.NewPCG(seed, uint64(number)))
+	ranks := make([]int, len(ease))
+	for i := range ranks {
+		ranks[i] = random.IntN(len(ease))
+	}
+	slices.Sort(ranks)
+	rows := make([]int, len(ease))
+	for i, rank := range ranks {
+		rows[i] = ease[rank]
+	}
+	return s.draw(rows, n, random)
+}
+
+// measure lets every method spend every budget in each of a number of months.
+func measure(ctx context.Context, data *outcomes, o options) *report {
+	r := &report{data: data, options: o}
+	for _, m := range methods {
+		r.columns = append(r.columns, m.name)
+	}
+	r.columns = append(r.columns, constant)
+	ease, all := data.byEase(), data.hindsight()
+	for _, s := range scenarios {
+		of := make([][][]outcome, len(shares))
+		for b := range of {
+			of[b] = make([][]outcome, len(r.columns))
+			for c := range of[b] {
+				of[b][c] = make([]outcome, o.Months)
+			}
+		}
+		parallel.Each(o.Months, func(number int) {
+			if ctx.Err() != nil {
+				return
+			}
+			requests := data.month(s, o.Requests, o.Seed, number, ease)
+			free := data.spend(requests, math.Inf(1), refuse, nil).spent
+			score, paid := all.totals(requests)
+			for b, share := range shares {
+				amount := share * free
+				for c, m := range methods {
+					out := data.spend(requests, amount, m, nil)
+					out.spent /= amount
+					of[b][c][number] = out
+				}
+				best := outcome{quality: math.NaN(), spent: math.NaN()}
+				for i := range score {
+					if q := score[i] / float64(len(requests)); paid[i] <= amount && !(q <= best.quality) {
+						best = outcome{quality: q, spent: paid[i] / amount}
+					}
+				}
+				of[b][len(methods)][number] = best
+			}
+		})
+		r.outcomes = append(r.outcomes, of)
+	}
+	return r
+}
+
+// interval returns the mean and the 95% interval of values over months.
+func interval(values []float64) (mean, low, high float64) {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	at := func(p float64) float64 { return values[int(math.Round(p*float64(len(values)-1)))] }
+	return mean, at(0.025), at(0.975)
+}
+
+// values picks a figure of a method over the months.
+func values(of []outcome, figure func(outcome) float64) []float64 {
+	out := make([]float64, len(of))
+	for i := range of {
+		out[i] = figure(of[i])
+	}
+	return out
+}
+
+func quality(o outcome) float64 { return o.quality }
+
+// write prints the tables.
+func (r *report) write(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, out of fold: %d queries, %d models, %s (w = $%.4g); %d months of %d requests, seed %d\n",
+		r.data.name, len(r.data.score), len(r.data.models), r.data.objective, r.data.base, r.options.Months, r.options.Requests, r.options.Seed)
+	plain := func(title, format string, factor float64, figure func(outcome) float64) {
+		r.table(&b, title, 10, func(of [][]outcome, c int) string {
+			mean, _, _ := interval(values(of[c], figure))
+			return fmt.Sprintf(format, factor*mean)
+		}, r.columns)
+	}
+	plain("quality over the month; a refused request counts as 0", "%.4f", 1, quality)
+	plain("requests refused", "%.1f%%", 100, func(o outcome) float64 { return o.refused })
+	plain("share of the budget spent", "%.1f%%", 100, func(o outcome) float64 { return o.spent })
+	r.table(&b, "quality over that of refuse, paired by month (95% interval over queries and months)", 27, func(of [][]outcome, c int) string {
+		differences := make([]float64, len(of[c]))
+		for i := range differences {
+			differences[i] = of[c][i].quality - of[0][i].quality
+		}
+		mean, low, high := interval(differences)
+		return fmt.Sprintf("%+.4f [%.4f, %.4f]", mean, low, high)
+	}, r.columns[1:])
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// table prints one table, whose columns are among those of the report.
+func (r *report) table(b *strings.Builder, title string, width int, cell func(of [][]outcome, c int) string, columns []string) {
+	fmt.Fprintf(b, "\n%s\n", title)
+	line := func(first, second string, cells []string) {
+		text := fmt.Sprintf("%-8s  %-6s  ", first, second)
+		for _, c := range cells {
+			text += fmt.Sprintf("%-*s", width, c)
+		}
+		b.WriteString(strings.TrimRight(text, " ") + "\n")
+	}
+	line("traffic", "budget", columns)
+	for s := range scenarios {
+		for k, share := range shares {
+			var cells []string
+			for _, name := range columns {
+				cells = append(cells, cell(r.outcomes[s][k], slices.Index(r.columns, name)))
+			}
+			line(scenarios[s].name, fmt.Sprintf("%.0f%%", 100*share), cells)
+		}
+	}
+}
