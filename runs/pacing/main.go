@@ -78,7 +78,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 		if i == 0 && *picture != "" {
 			var b bytes.Buffer
-			draw(&b, data, o)
+			if err := draw(&b, data, o); err != nil {
+				return err
+			}
 			if err := os.WriteFile(*picture, b.Bytes(), 0o644); err != nil {
 				return err
 			}

@@ -153,6 +153,11 @@ func (o *outcomes) spend(requests []request, amount float64, m method, track tra
 	return out
 }
 
+// free returns what the policy spends in a month without a budget, in USD.
+func (o *outcomes) free(requests []request) float64 {
+	return o.spend(requests, math.Inf(1), refuse, nil).spent
+}
+
 // hindsight has the recorded score and cost of what is chosen for each query at each
 // setting of frontier.Grid. It tells which willingness to pay, kept over a whole month,
 // would have been the best, which no method can know before.

@@ -23,9 +23,12 @@ var shares = []float64{0.5, 0.8, 1, 1.2}
 
 // methods are the columns of the tables. After them comes the best constant.
 var methods = []method{refuse, {name: "cheapest", cheapest: true},
-	{name: "k=1", pacing: 1}, {name: "k=2", pacing: 2}, {name: "k=4", pacing: 4}, {name: "k=8", pacing: 8}, {name: "k=16", pacing: 16},
-	{name: "8, ≤1", pacing: 8, capped: true}, {name: "16, ≤1", pacing: 16, capped: true}}
+	{name: "k=1", pacing: 1}, {name: "k=2", pacing: 2}, {name: "k=4", pacing: 4}, {name: "k=8", pacing: 8},
+	{name: "k=16", pacing: 16}, {name: "k=32", pacing: 32}, {name: "k=64", pacing: 64},
+	{name: "k=16, ≤1", pacing: 16, capped: true}}
 
+// constant is the name of the best willingness to pay that is kept over a month, as it
+// is known afterwards.
 const constant = "hindsight"
 
 // report has the outcomes by scenario, share, method and month.
@@ -73,7 +76,7 @@ func measure(ctx context.Context, data *outcomes, o options) *report {
 				return
 			}
 			requests := data.month(s, o.Requests, o.Seed, number, ease)
-			free := data.spend(requests, math.Inf(1), refuse, nil).spent
+			free := data.free(requests)
 			score, paid := all.totals(requests)
 			for b, share := range shares {
 				amount := share * free
@@ -132,17 +135,25 @@ func (r *report) write(w io.Writer) error {
 	plain("quality over the month; a refused request counts as 0", "%.4f", 1, quality)
 	plain("requests refused", "%.1f%%", 100, func(o outcome) float64 { return o.refused })
 	plain("share of the budget spent", "%.1f%%", 100, func(o outcome) float64 { return o.spent })
-	r.table(&b, "quality over that of refuse, paired by month (95% interval over queries and months)", 27, func(of [][]outcome, c int) string {
+	r.table(&b, "quality over that of refuse, paired by month (95% interval over queries and months)", 24, func(of [][]outcome, c int) string {
 		differences := make([]float64, len(of[c]))
 		for i := range differences {
 			differences[i] = of[c][i].quality - of[0][i].quality
 		}
 		mean, low, high := interval(differences)
-		return fmt.Sprintf("%+.4f [%.4f, %.4f]", mean, low, high)
-	}, r.columns[1:])
+		return fmt.Sprintf("%s [%s, %s]", signed(mean), signed(low), signed(high))
+	}, r.columns[1:len(methods)])
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// signed writes a difference, and a zero without a sign.
+func signed(v float64) string {
+	if v = math.Round(v * 1000); v == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%+.3f", v/1000)
 }
 
 // table prints one table, whose columns are among those of the report.
