@@ -158,40 +158,46 @@ func (o *outcomes) free(requests []request) float64 {
 	return o.spend(requests, math.Inf(1), refuse, nil).spent
 }
 
-// hindsight has the recorded score and cost of what is chosen for each query at each
-// setting of frontier.Grid. It tells which willingness to pay, kept over a whole month,
-// would have been the best, which no method can know before.
-type hindsight struct{ score, paid [][]float64 }
+// hindsight has, for each query, the recorded cost and score of what is chosen at each
+// setting of frontier.Grid. It tells what the best mixture of two settings, kept over a
+// whole month, would have reached, which no method can know before.
+type hindsight [][]frontier.Point
 
-func (o *outcomes) hindsight() *hindsight {
-	h := &hindsight{}
-	grid := frontier.Grid()
-	for row := range o.score {
-		score, paid := make([]float64, len(grid)), make([]float64, len(grid))
-		for s, w := range grid {
+func (o *outcomes) hindsight() hindsight {
+	h := make(hindsight, len(o.score))
+	for row := range h {
+		for _, w := range frontier.Grid() {
 			model := o.choose(row, w)
-			score[s], paid[s] = o.score[row][model], o.paid[row][model]
+			h[row] = append(h[row], frontier.Point{Cost: o.paid[row][model], Quality: o.score[row][model]})
 		}
-		h.score, h.paid = append(h.score, score), append(h.paid, paid)
 	}
 	return h
 }
 
-// totals returns the scores and the cost of all requests of a month at each setting.
-func (h *hindsight) totals(requests []request) (score, paid []float64) {
-	count := make([]float64, len(h.score))
+// curve returns the mean cost and quality of a month's requests at each setting.
+func (h hindsight) curve(requests []request) []frontier.Point {
+	count := make([]float64, len(h))
 	for _, r := range requests {
-		count[r.row]++
+		count[r.row] += 1 / float64(len(requests))
 	}
-	score, paid = make([]float64, len(h.score[0])), make([]float64, len(h.score[0]))
-	for row, n := range count {
-		if n == 0 {
+	curve := make([]frontier.Point, len(h[0]))
+	for row, share := range count {
+		if share == 0 {
 			continue
 		}
-		for s := range score {
-			score[s] += n * h.score[row][s]
-			paid[s] += n * h.paid[row][s]
+		for s, p := range h[row] {
+			curve[s].Cost += share * p.Cost
+			curve[s].Quality += share * p.Quality
 		}
 	}
-	return score, paid
+	return curve
+}
+
+// best returns what a curve reaches with an amount for each request, if none is refused.
+func best(curve []frontier.Point, amount float64) outcome {
+	hull := frontier.Hull(curve)
+	if amount < hull[0].Cost {
+		return outcome{quality: math.NaN(), spent: math.NaN()}
+	}
+	return outcome{quality: frontier.AIQ(hull, amount, amount), spent: min(amount, hull[len(hull)-1].Cost)}
 }

@@ -184,7 +184,7 @@ func TestRun(t *testing.T) {
 	if again, same := table(set); again != out || same != drawing {
 		t.Errorf("other scores of test rows give another table or picture:\n%s\nbefore\n%s", again, out)
 	}
-	if lines := strings.Count(out, "\n"); lines != 1+4*(2+1+len(scenarios)*len(shares))+1 || strings.Contains(out, "NaN") {
+	if lines := strings.Count(out, "\n"); lines != 1+len(scenarios)+4*(2+1+len(scenarios)*len(shares))+1 || strings.Contains(out, "NaN") {
 		t.Errorf("%d lines:\n%s", lines, out)
 	}
 	for decoder := xml.NewDecoder(strings.NewReader(drawing)); ; {
@@ -193,6 +193,21 @@ func TestRun(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What hindsight knows is at least what the policy reaches where its budget is enough, and
+// nothing is known of a budget that is below what the cheapest models cost.
+func TestHindsight(t *testing.T) {
+	data := invented(300)
+	requests := data.month(scenarios[0], 2000, 0, 0, data.byEase())
+	curve := data.hindsight().curve(requests)
+	alone := data.spend(requests, math.Inf(1), refuse, nil)
+	if got := best(curve, alone.spent/2000); got.quality < alone.quality-0.01 || got.spent > alone.spent/2000 {
+		t.Errorf("hindsight reaches %v for %v a request, the policy %v for %v", got.quality, got.spent, alone.quality, alone.spent/2000)
+	}
+	if got := best(curve, 1e-9); !math.IsNaN(got.quality) {
+		t.Errorf("hindsight reaches %v for nothing", got.quality)
 	}
 }
 

@@ -21,21 +21,21 @@ type options struct {
 // shares are the budgets, over what the policy spends in the same month without one.
 var shares = []float64{0.5, 0.8, 1, 1.2}
 
-// methods are the columns of the tables. After them comes the best constant.
+// methods are the columns of the tables. After them comes what hindsight knows.
 var methods = []method{refuse, {name: "cheapest", cheapest: true},
 	{name: "k=1", pacing: 1}, {name: "k=2", pacing: 2}, {name: "k=4", pacing: 4}, {name: "k=8", pacing: 8},
 	{name: "k=16", pacing: 16}, {name: "k=32", pacing: 32}, {name: "k=64", pacing: 64},
-	{name: "k=16, ≤1", pacing: 16, capped: true}}
+	{name: "k=16, ≤1", pacing: 16, capped: true}, {name: "k=64, ≤1", pacing: 64, capped: true}}
 
-// constant is the name of the best willingness to pay that is kept over a month, as it
-// is known afterwards.
-const constant = "hindsight"
+// afterwards is the column of what could have been reached, as it is known afterwards.
+const afterwards = "hindsight"
 
 // report has the outcomes by scenario, share, method and month.
 type report struct {
 	data     *outcomes
 	options  options
 	columns  []string
+	alone    [][]outcome // without a budget, by scenario and month
 	outcomes [][][][]outcome
 }
 
@@ -61,9 +61,10 @@ func measure(ctx context.Context, data *outcomes, o options) *report {
 	for _, m := range methods {
 		r.columns = append(r.columns, m.name)
 	}
-	r.columns = append(r.columns, constant)
+	r.columns = append(r.columns, afterwards)
 	ease, all := data.byEase(), data.hindsight()
-	for _, s := range scenarios {
+	for k, s := range scenarios {
+		r.alone = append(r.alone, make([]outcome, o.Months))
 		of := make([][][]outcome, len(shares))
 		for b := range of {
 			of[b] = make([][]outcome, len(r.columns))
@@ -76,22 +77,19 @@ func measure(ctx context.Context, data *outcomes, o options) *report {
 				return
 			}
 			requests := data.month(s, o.Requests, o.Seed, number, ease)
-			free := data.free(requests)
-			score, paid := all.totals(requests)
+			alone := data.spend(requests, math.Inf(1), refuse, nil)
+			r.alone[k][number] = alone
+			curve := all.curve(requests)
 			for b, share := range shares {
-				amount := share * free
+				amount := share * alone.spent
 				for c, m := range methods {
 					out := data.spend(requests, amount, m, nil)
 					out.spent /= amount
 					of[b][c][number] = out
 				}
-				best := outcome{quality: math.NaN(), spent: math.NaN()}
-				for i := range score {
-					if q := score[i] / float64(len(requests)); paid[i] <= amount && !(q <= best.quality) {
-						best = outcome{quality: q, spent: paid[i] / amount}
-					}
-				}
-				of[b][len(methods)][number] = best
+				most := best(curve, amount/float64(len(requests)))
+				most.spent *= float64(len(requests)) / amount
+				of[b][len(methods)][number] = most
 			}
 		})
 		r.outcomes = append(r.outcomes, of)
@@ -126,6 +124,11 @@ func (r *report) write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, out of fold: %d queries, %d models, %s (w = $%.4g); %d months of %d requests, seed %d\n",
 		r.data.name, len(r.data.score), len(r.data.models), r.data.objective, r.data.base, r.options.Months, r.options.Requests, r.options.Seed)
+	for k, s := range scenarios {
+		reached, _, _ := interval(values(r.alone[k], quality))
+		cost, _, _ := interval(values(r.alone[k], func(o outcome) float64 { return o.spent / float64(r.options.Requests) }))
+		fmt.Fprintf(&b, "%s, without a budget: quality %.4f for $%.4g a request\n", s.name, reached, cost)
+	}
 	plain := func(title, format string, factor float64, figure func(outcome) float64) {
 		r.table(&b, title, 10, func(of [][]outcome, c int) string {
 			mean, _, _ := interval(values(of[c], figure))
