@@ -27,6 +27,9 @@ var methods = []method{refuse, {name: "cheapest", cheapest: true},
 	{name: "k=16", pacing: 16}, {name: "k=32", pacing: 32}, {name: "k=64", pacing: 64},
 	{name: "k=16, ≤1", pacing: 16, capped: true}, {name: "k=64, ≤1", pacing: 64, capped: true}}
 
+// compared are the methods whose difference from refuse is shown.
+var compared = []string{"k=1", "k=2", "k=4", "k=8", "k=16", "k=32", "k=64", "k=64, ≤1"}
+
 // afterwards is the column of what could have been reached, as it is known afterwards.
 const afterwards = "hindsight"
 
@@ -132,31 +135,34 @@ func (r *report) write(w io.Writer) error {
 	plain := func(title, format string, factor float64, figure func(outcome) float64) {
 		r.table(&b, title, 10, func(of [][]outcome, c int) string {
 			mean, _, _ := interval(values(of[c], figure))
+			if math.IsNaN(mean) { // no setting is cheap enough in some month
+				return "none"
+			}
 			return fmt.Sprintf(format, factor*mean)
 		}, r.columns)
 	}
 	plain("quality over the month; a refused request counts as 0", "%.4f", 1, quality)
 	plain("requests refused", "%.1f%%", 100, func(o outcome) float64 { return o.refused })
 	plain("share of the budget spent", "%.1f%%", 100, func(o outcome) float64 { return o.spent })
-	r.table(&b, "quality over that of refuse, paired by month (95% interval over queries and months)", 24, func(of [][]outcome, c int) string {
+	r.table(&b, "quality over that of refuse, paired by month (95% interval over queries and months)", 21, func(of [][]outcome, c int) string {
 		differences := make([]float64, len(of[c]))
 		for i := range differences {
 			differences[i] = of[c][i].quality - of[0][i].quality
 		}
 		mean, low, high := interval(differences)
 		return fmt.Sprintf("%s [%s, %s]", signed(mean), signed(low), signed(high))
-	}, r.columns[1:len(methods)])
+	}, compared)
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// signed writes a difference, and a zero without a sign.
+// signed writes a difference with three decimals and without the zero before them.
 func signed(v float64) string {
 	if v = math.Round(v * 1000); v == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%+.3f", v/1000)
+	return strings.Replace(fmt.Sprintf("%.3f", v/1000), "0.", ".", 1)
 }
 
 // table prints one table, whose columns are among those of the report.
