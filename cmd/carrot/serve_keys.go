@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -76,7 +77,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 		defer s.mu.Unlock()
 		return s.serving
 	}
-	o.Handlers = adminapi.Handlers(v.store, adminapi.Options{
+	handlers := adminapi.Handlers(v.store, adminapi.Options{
 		Log: s.log,
 		Changed: func(ctx context.Context) {
 			if err := v.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
@@ -87,6 +88,8 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 		Budgets: func(ctx context.Context) ([]budget.Figures, error) { return budget.List(ctx, s.books.db, time.Now()) },
 		Listed:  func() []keys.Client { return keys.InFile(serving()) },
 	})
+	maps.Copy(handlers, o.Handlers)
+	o.Handlers = handlers
 	return o
 }
 
