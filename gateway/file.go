@@ -154,6 +154,7 @@ func (f *File) Restart(bound *File) ([]string, error) {
 		{"record", f.Record.Path != bound.Record.Path || f.Record.MaxMB != bound.Record.MaxMB || *f.Record.Keep != *bound.Record.Keep},
 		{"store", f.Store != bound.Store},
 		{"journal", f.Journal != bound.Journal},
+		{"webhook", f.Webhook != bound.Webhook},
 		{"keep_decisions", *f.KeepDecisions != *bound.KeepDecisions},
 	}), nil
 }

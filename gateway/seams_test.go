@@ -176,6 +176,7 @@ func TestReserveLimits(t *testing.T) {
 	var sent atomic.Pointer[string]
 	provider := &simulate.Provider{Models: []simulate.Model{{Name: "gpt-4o-2024-08-06"}, {Name: "gpt-4o-mini-2024-07-18"}, {Name: "gemma-2-2b-it"}}}
 	watch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "7")
 		body, _ := io.ReadAll(r.Body)
 		text := string(body)
 		sent.Store(&text)
@@ -189,6 +190,8 @@ func TestReserveLimits(t *testing.T) {
 			t.Fatalf("status %d: %s", a.status, a.body)
 		} else if a.header.Get("X-Test-Api") != "chat" {
 			t.Errorf("no headers of the account: %v", a.header)
+		} else if h := a.header; h.Get("X-Ratelimit-Limit-Requests") != "60" || h.Get("X-Ratelimit-Remaining-Requests") != "" || h.Get("X-Carrot-Upstream-Ratelimit-Remaining-Requests") != "7" {
+			t.Errorf("the provider's limits are not told apart from the client's: %v", h)
 		}
 		out := gjson.Get(*sent.Load(), "max_completion_tokens").Int() + gjson.Get(*sent.Load(), "max_tokens").Int()
 		return out

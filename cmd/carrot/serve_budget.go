@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,16 +21,12 @@ type books struct {
 	db      *database.DB
 	ledger  *ledger.Ledger // nil: there is no store
 	budgets *budget.Budgets
-
-	stop    context.CancelFunc
-	sending sync.WaitGroup
 }
 
 // openBooks opens the store of a configuration, if it has one. Without a store, budgets
 // count rates alone.
 func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *books, err error) {
 	b := &books{}
-	ctx, b.stop = context.WithCancel(ctx)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -42,7 +37,8 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 			return nil, hinted{err, "check store: in the configuration, and that the database runs if it is one of PostgreSQL"}
 		}
 	}
-	b.budgets = budget.New(budget.Options{DB: b.db, Log: log})
+	hook := budget.Webhook{URL: config.Webhook.URL, Secret: config.Webhook.Secret.Reveal()}
+	b.budgets = budget.New(budget.Options{DB: b.db, Webhook: hook, Log: log})
 	if err := b.budgets.Set(config.Budgets); err != nil {
 		return nil, err
 	}
@@ -53,18 +49,11 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 		}
 		journal = b.ledger
 	}
-	if err := b.budgets.Start(ctx, journal); err != nil {
-		return nil, err
-	}
-	hook := budget.Webhook{URL: config.Webhook.URL, Secret: config.Webhook.Secret.Reveal()}
-	b.sending.Go(func() { b.budgets.Notify(ctx, hook) })
-	return b, nil
+	return b, b.budgets.Start(ctx, journal)
 }
 
 // close closes the store: the budgets first, whose leases the ledger then settles.
 func (b *books) close() error {
-	b.stop()
-	b.sending.Wait()
 	var problems []error
 	if b.budgets != nil {
 		problems = append(problems, b.budgets.Close())

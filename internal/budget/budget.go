@@ -23,9 +23,10 @@ import (
 
 // Options are the parts that budgets need. The zero value counts rates alone.
 type Options struct {
-	DB  *database.DB     // the store; nil: none, so there are no budgets
-	Log *slog.Logger     // default: none
-	Now func() time.Time // default: time.Now
+	DB      *database.DB     // the store; nil: none, so there are no budgets
+	Webhook Webhook          // default: nobody is told
+	Log     *slog.Logger     // default: none
+	Now     func() time.Time // default: time.Now
 }
 
 // Budgets counts what clients spend and ask for. It implements gateway.Budgets. Its methods
@@ -38,16 +39,16 @@ type Budgets struct {
 	journal Journal
 
 	rules    atomic.Pointer[rules]
-	compiled sync.Map // of a *gateway.Client, the []*limit of its own budgets
+	compiled sync.Map // by the name of a client, its own budgets
 
 	mu      sync.Mutex
 	windows map[string]*window // by key
 	meters  map[string]*meter  // by client
 
-	away   atomic.Bool // the store failed the last time
-	notify atomic.Bool // there is a webhook
-	stop   context.CancelFunc
-	done   sync.WaitGroup
+	away    atomic.Bool // the store failed the last time
+	webhook Webhook
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
 // Journal keeps the calls that begin, so that those of a process that is killed are found.
@@ -66,7 +67,7 @@ type rules struct {
 
 // New returns budgets without rules.
 func New(o Options) *Budgets {
-	b := &Budgets{db: o.DB, log: o.Log, now: o.Now, windows: map[string]*window{}, meters: map[string]*meter{}}
+	b := &Budgets{db: o.DB, webhook: o.Webhook, log: o.Log, now: o.Now, windows: map[string]*window{}, meters: map[string]*meter{}}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -144,6 +145,9 @@ func (b *Budgets) Start(ctx context.Context, j Journal) error {
 	}
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.done.Go(func() { b.look(ctx) })
+	if b.db != nil && b.webhook.URL != "" {
+		b.done.Go(func() { b.notify(ctx) })
+	}
 	return nil
 }
 
@@ -161,7 +165,9 @@ func (b *Budgets) Close() error {
 	list := slices.Collect(maps.Values(b.windows))
 	b.mu.Unlock()
 	for _, w := range list {
-		problems = append(problems, b.change(ctx, w, func(w *window, _ time.Time) (want, least, back int64) { return 0, 0, max(w.free(), 0) }))
+		problems = append(problems, b.change(ctx, w, func(w *window, _ time.Time) (c change, needed bool) {
+			return change{back: max(w.free(), 0)}, w.state.mine > 0
+		}))
 	}
 	if b.db != nil && b.db.Postgres() && b.process != "" {
 		_, err := giveBack(ctx, b.db, b.process, time.Time{}, "~%")
@@ -217,8 +223,8 @@ func (b *Budgets) own(client *gateway.Client) []*limit {
 	if len(client.Limits.Budgets) == 0 {
 		return nil
 	}
-	if list, ok := b.compiled.Load(client); ok {
-		return list.([]*limit)
+	if c, ok := b.compiled.Load(client.Name); ok && c.(ownLimits).client == client {
+		return c.(ownLimits).list
 	}
 	var list []*limit
 	for _, c := range client.Limits.Budgets {
@@ -230,8 +236,14 @@ func (b *Budgets) own(client *gateway.Client) []*limit {
 		}
 		list = append(list, l)
 	}
-	b.compiled.Store(client, list)
+	b.compiled.Store(client.Name, ownLimits{client, list})
 	return list
+}
+
+// ownLimits are the budgets of a client, as it was read last.
+type ownLimits struct {
+	client *gateway.Client
+	list   []*limit
 }
 
 // window returns the period of a budget in which now is.
@@ -509,7 +521,7 @@ func (b *Budgets) Settled(ctx context.Context, tx *database.Tx, process string, 
 		if states[key], err = settle(ctx, tx, key, process, c.spent, c.unknown); err != nil {
 			return nil, fmt.Errorf("count what was spent of budget %s: %w", key, err)
 		}
-		if b.notify.Load() {
+		if b.webhook.URL != "" {
 			if err := b.cross(ctx, tx, key, states[key], c.spent); err != nil {
 				return nil, err
 			}
@@ -582,7 +594,7 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 	surplus := w.free() > 0 && idle
 	renew := w.state.mine > 0 && now.After(w.expires.Add(renewAfter-leaseFor))
 	over := now.After(w.ends) && w.inFlight == 0 && w.state.mine == 0 && w.undrained == 0
-	refresh := !w.known || pace && w.limit.pacing > 0
+	refresh := w.asked.IsZero() || pace && w.limit.pacing > 0
 	w.mu.Unlock()
 	if over {
 		b.mu.Lock()
@@ -591,11 +603,11 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 		return
 	}
 	if surplus || renew || refresh {
-		b.storeWorks(b.change(ctx, w, func(w *window, now time.Time) (want, least, back int64) {
+		b.storeWorks(b.change(ctx, w, func(w *window, now time.Time) (c change, needed bool) {
 			if now.Sub(w.used) >= idleAfter {
-				back = max(w.free(), 0)
+				c.back = max(w.free(), 0)
 			}
-			return 0, 0, back
+			return c, true
 		}))
 	}
 	if pace && w.limit.pacing > 0 {

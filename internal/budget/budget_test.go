@@ -40,13 +40,19 @@ func (c *clock) pass(by time.Duration) { c.ahead.Add(int64(by)) }
 // start starts a process on a store, with a journal of its own.
 func start(t *testing.T, dsn, folder string, budgets ...gateway.BudgetConfig) *process {
 	t.Helper()
+	return startTelling(t, Webhook{}, dsn, folder, budgets...)
+}
+
+// startTelling starts a process that tells a webhook.
+func startTelling(t *testing.T, hook Webhook, dsn, folder string, budgets ...gateway.BudgetConfig) *process {
+	t.Helper()
 	p := &process{clock: &clock{}}
 	var err error
 	if p.db, err = database.Make(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.db.Close() })
-	p.Budgets = New(Options{DB: p.db, Now: p.clock.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	p.Budgets = New(Options{DB: p.db, Webhook: hook, Now: p.clock.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err := p.Set(budgets); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +239,7 @@ func TestManyCalls(t *testing.T) {
 								return
 							}
 							refused++
-							time.Sleep(time.Second)
+							time.Sleep(450 * time.Millisecond)
 							continue
 						}
 						cost := carrot.Dollars(p90 * r.ExpFloat64() * 2) // some cost much more than expected
@@ -253,10 +259,15 @@ func TestManyCalls(t *testing.T) {
 				})
 			}
 		}
+		over := make(chan struct{})
+		var watching sync.WaitGroup
+		watching.Go(func() { watch(t, processes[0].db, over, &beyond) })
 		wg.Wait()
 		for _, p := range processes {
 			p.settled(t)
 		}
+		close(over)
+		watching.Wait()
 		f := processes[0].only(t)
 		if int64(f.Spent) != spent.Load() {
 			t.Errorf("the store says that %v are spent, which is %v", f.Spent, carrot.USD(spent.Load()))
@@ -272,6 +283,34 @@ func TestManyCalls(t *testing.T) {
 		}
 		t.Logf("%d calls, %d of them limited; %v spent, %v held", made.Load(), limited.Load(), f.Spent, f.Held)
 	})
+}
+
+// watch checks again and again, until over is closed, that what is held of the budgets is the
+// sum of the leases, and that no more is spent and held than the amount and what calls have
+// cost beyond their reserves.
+func watch(t *testing.T, db *database.DB, over <-chan struct{}, beyond *atomic.Int64) {
+	for n := 0; ; n++ {
+		select {
+		case <-over:
+			if n < 10 {
+				t.Errorf("the store was looked at only %d times", n)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+		err := db.Snapshot(context.Background(), func(tx *database.Tx) error {
+			var amount, spent, held, leased int64
+			err := tx.QueryRowContext(context.Background(), "SELECT COALESCE(SUM(amount), 0), COALESCE(SUM(spent), 0), COALESCE(SUM(held), 0), COALESCE((SELECT SUM(held) FROM leases), 0) FROM budgets").Scan(&amount, &spent, &held, &leased)
+			if held != leased || held < 0 || spent+held > amount+beyond.Load() {
+				t.Errorf("%d are spent and %d held of %d, in leases %d; calls cost %d beyond their reserves", spent, held, amount, leased, beyond.Load())
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+	}
 }
 
 // TestLeases: what a process holds comes back when it is idle, ends or starts again, and

@@ -65,19 +65,14 @@ func (b *Budgets) cross(ctx context.Context, tx *database.Tx, key string, s stat
 type Webhook struct {
 	URL    string
 	Secret string // whsec_ and base64; checked by gateway.ParseFile
-	Client *http.Client
 }
 
-// Notify sends messages to a webhook until ctx is done. A message that cannot be sent is
+// hooks calls webhooks.
+var hooks = &http.Client{Timeout: 10 * time.Second}
+
+// notify sends messages to the webhook until ctx is done. A message that cannot be sent is
 // tried again, later each time, for a day.
-func (b *Budgets) Notify(ctx context.Context, hook Webhook) {
-	if b.db == nil || hook.URL == "" {
-		return
-	}
-	b.notify.Store(true)
-	if hook.Client == nil {
-		hook.Client = &http.Client{Timeout: 10 * time.Second}
-	}
+func (b *Budgets) notify(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -86,7 +81,7 @@ func (b *Budgets) Notify(ctx context.Context, hook Webhook) {
 			return
 		case <-tick.C:
 		}
-		if err := b.send(ctx, &hook); err != nil && ctx.Err() == nil {
+		if err := b.send(ctx); err != nil && ctx.Err() == nil {
 			b.log.Warn("a message could not be sent to the webhook", "error", err)
 		}
 	}
@@ -97,7 +92,7 @@ func (b *Budgets) Notify(ctx context.Context, hook Webhook) {
 const maxTries = 15
 
 // send sends the messages that are due.
-func (b *Budgets) send(ctx context.Context, hook *Webhook) error {
+func (b *Budgets) send(ctx context.Context) error {
 	for {
 		var id, data string
 		var tries int64
@@ -132,7 +127,7 @@ func (b *Budgets) send(ctx context.Context, hook *Webhook) error {
 		if err != nil || !found {
 			return err
 		}
-		if err := hook.post(ctx, id, data, now); err != nil {
+		if err := b.webhook.post(ctx, id, data, now); err != nil {
 			return err
 		}
 		if _, err := b.db.ExecContext(ctx, "UPDATE notices SET next = 0 WHERE id = ?", id); err != nil {
@@ -159,7 +154,7 @@ func (h *Webhook) post(ctx context.Context, id, data string, now time.Time) erro
 	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", at)
 	r.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	answer, err := h.Client.Do(r)
+	answer, err := hooks.Do(r)
 	if err != nil {
 		return err
 	}

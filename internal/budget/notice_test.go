@@ -58,12 +58,9 @@ func TestWebhook(t *testing.T) {
 		}))
 		defer server.Close()
 		hook := Webhook{URL: server.URL, Secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
-		processes := []*process{start(t, dsn, t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"})}
+		processes := []*process{startTelling(t, hook, dsn, t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"})}
 		if database.IsPostgres(dsn) {
-			processes = append(processes, start(t, dsn, t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"}))
-		}
-		for _, p := range processes {
-			p.notifies(t, hook)
+			processes = append(processes, startTelling(t, hook, dsn, t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"}))
 		}
 		for n := range 10 {
 			p := processes[n%len(processes)]
@@ -93,14 +90,4 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("messages %q, want a warning and one that all is spent", types)
 		}
 	})
-}
-
-// notifies sends messages until the test ends.
-func (p *process) notifies(t *testing.T, hook Webhook) {
-	var sending sync.WaitGroup
-	sending.Go(func() { p.Notify(t.Context(), hook) })
-	t.Cleanup(sending.Wait)
-	for !p.notify.Load() {
-		time.Sleep(time.Millisecond)
-	}
 }

@@ -28,11 +28,11 @@ type window struct {
 	one chan struct{} // who has it may change the lease in the store
 
 	mu        sync.Mutex
-	state     state // as of the last time that the store was asked
-	known     bool  // it was
-	undrained int64 // what was spent and is not in the store yet
-	inFlight  int64 // what calls in progress hold
-	giving    int64 // what is being given back
+	state     state     // as of the last time that the store was asked
+	asked     time.Time // when that was; zero: never
+	undrained int64     // what was spent and is not in the store yet
+	inFlight  int64     // what calls in progress hold
+	giving    int64     // what is being given back
 	expires   time.Time
 	used      time.Time // when a call was reserved
 	pace      float64   // the factor on the willingness to pay
@@ -100,9 +100,9 @@ func (w *window) set(s state) {
 	w.state = s
 }
 
-// change changes the lease in the store. want says how much to take, least and back as in
-// change.
-func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, now time.Time) (want, least, back int64)) error {
+// change changes the lease in the store. size says how much to take and to give back, and
+// whether the store is needed at all; it is called when nobody else changes the lease.
+func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, now time.Time) (c change, needed bool)) error {
 	select {
 	case w.one <- struct{}{}:
 	case <-ctx.Done():
@@ -111,8 +111,12 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 	defer func() { <-w.one }()
 	now := b.now()
 	w.mu.Lock()
-	c := change{period: w.key, ends: w.ends, amount: int64(w.limit.amount), soft: w.limit.soft, process: b.process, until: now.Add(leaseFor)}
-	c.want, c.least, c.back = size(w, now)
+	c, needed := size(w, now)
+	if !needed {
+		w.mu.Unlock()
+		return nil
+	}
+	c.period, c.ends, c.amount, c.soft, c.process, c.until = w.key, w.ends, int64(w.limit.amount), w.limit.soft, b.process, now.Add(leaseFor)
 	w.giving = c.back // nobody may reserve it meanwhile
 	w.mu.Unlock()
 	// A client that hangs up must not leave it open what is leased.
@@ -124,10 +128,13 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 	if err != nil { // what was to be given back may be: the next change that succeeds says so
 		return err
 	}
-	w.giving, w.known, w.expires = 0, true, c.until
+	w.giving, w.asked, w.expires = 0, now, c.until
 	w.set(s)
 	return nil
 }
+
+// askAgain is how long a process believes the store that nothing is left.
+const askAgain = time.Second
 
 // reserve reserves an amount, with a larger lease if that is needed. It returns a refusal
 // if so much is not left.
@@ -136,23 +143,24 @@ func (b *Budgets) reserve(ctx context.Context, w *window, amount int64) error {
 		if w.hold(amount, b.now()) {
 			return nil
 		}
-		err := b.change(ctx, w, func(w *window, now time.Time) (want, least, back int64) {
+		spent := false
+		err := b.change(ctx, w, func(w *window, now time.Time) (c change, needed bool) {
 			missing := amount - w.free()
-			if missing <= 0 {
-				return 0, 0, 0
+			switch {
+			case missing <= 0:
+				return c, !now.Before(w.expires)
+			case now.Sub(w.asked) < askAgain && w.state.left() < missing:
+				spent = true
+				return c, false
 			}
 			slice := min(int64(w.limit.amount)/parts, max(w.state.left(), 0)/8)
-			return max(missing, slice), missing, 0
+			return change{want: max(missing, slice), least: missing}, true
 		})
 		b.storeWorks(err)
 		if err != nil {
 			return err
 		}
-		w.mu.Lock()
-		enough := w.available(b.now()) >= amount
-		left := w.state.left() + w.free()
-		w.mu.Unlock()
-		if !enough && left < amount {
+		if spent {
 			break
 		}
 	}
