@@ -11,8 +11,12 @@ import (
 	"github.com/carrot-router/carrot/internal/strictyaml"
 )
 
-// maxBudget is the highest amount of a budget in USD, whose sums have room.
-const maxBudget = 1_000_000
+// The lowest amount of a budget in USD, which is the unit of costs, and the highest one,
+// whose sums have room.
+const (
+	minBudget = 1e-12
+	maxBudget = 1_000_000
+)
 
 // Check returns an error that says what is wrong with a budget, if anything.
 func (c *BudgetConfig) Check() error {
@@ -34,7 +38,7 @@ func (c *BudgetConfig) problem() (field, problem string) {
 		return "label", "a budget is for a client or for a label: make two"
 	case c.Label != "" && (!labelled || name == ""):
 		return "label", "want a label and its value, as in team=search"
-	case !(c.USD > 0 && c.USD <= maxBudget): // also not a number
+	case !(c.USD >= minBudget && c.USD <= maxBudget): // also not a number
 		return "usd", fmt.Sprintf("want an amount above 0 and at most %d", maxBudget)
 	case c.Per != "day" && c.Per != "week" && c.Per != "month":
 		return "per", "want day, week or month"

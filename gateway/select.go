@@ -245,7 +245,10 @@ func (r *routes) allowed(client *Client, s *selection) error {
 	if !client.restricted() {
 		return nil
 	}
-	may := cmp.Or(strings.Join(r.policiesOf(client), ", "), "none")
+	may := strings.Join(r.policiesOf(client), ", ")
+	if may == "" {
+		return forbidden("client %q may use no policy: it is limited to %s, and the configuration has no policy of these names", client.Name, strings.Join(client.Limits.Policies, ", "))
+	}
 	if s.named != nil {
 		return forbidden("client %q may not name a model, only a policy: %s", client.Name, may)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/keys"
@@ -37,8 +38,8 @@ func (c *budgetsListCommand) Help() string {
 	return `The numbers are those that are checked, and that headers and refusals show. Spent is what
 calls have cost that are over; held is reserved for calls in progress, or leased to a
 gateway for the next ones; lapsed is the part of held of gateways that have not renewed
-their lease for five minutes. A budget is listed once something was asked for in its
-period.
+their lease for five minutes. A budget of the gateway's configuration is listed once
+something was asked for in its period.
 
 Example:
   carrot budgets list --store carrot.db`
@@ -50,7 +51,11 @@ func (c *budgetsListCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer db.Close()
-	list, err := budget.List(ctx, db, time.Now())
+	known, err := keysBudgets(ctx, keys.New(db))
+	if err != nil {
+		return fmt.Errorf("read the clients of %s: %w", db, err)
+	}
+	list, err := budget.List(ctx, db, known, time.Now())
 	if err != nil {
 		return fmt.Errorf("list the budgets of %s: %w", db, err)
 	}
@@ -58,20 +63,31 @@ func (c *budgetsListCommand) Run(ctx context.Context, t terminal) error {
 		return json.NewEncoder(t.out).Encode(budget.Answer(list))
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(t.out, "no budget was asked for in its present period")
+		fmt.Fprintln(t.out, "no client in the store has a budget, and no other one was asked for in its present period")
 		return nil
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "budget\tsince\tuntil\tUSD\tspent\tunknown\theld\tlapsed\tleft\t")
+	fmt.Fprintln(w, "budget\tsince\tuntil\tUSD\tspent\tunknown\theld\tlapsed\tleft")
 	exact := func(u carrot.USD) string { return string(u.AppendJSON(nil)) }
 	for _, f := range list {
 		name := f.Name
 		if f.Soft {
 			name += " (soft)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, f.Began, f.Ends.Format(time.RFC3339), exact(f.Amount), exact(f.Spent), exact(f.Unknown), exact(f.Held), exact(f.Lapsed), exact(f.Left))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, f.Began, f.Ends.Format(time.RFC3339), exact(f.Amount), exact(f.Spent), exact(f.Unknown), exact(f.Held), exact(f.Lapsed), exact(f.Left))
 	}
 	return w.Flush()
+}
+
+// keysBudgets returns the budgets of the valid clients in a store.
+func keysBudgets(ctx context.Context, s *keys.Store) (budgets []gateway.BudgetConfig, err error) {
+	all, err := s.List(ctx)
+	for i := range all {
+		if all[i].State == keys.Valid {
+			budgets = append(budgets, all[i].Budgets...)
+		}
+	}
+	return budgets, err
 }
 
 type budgetsReconcileCommand struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -16,19 +17,29 @@ import (
 
 // console runs the commands of a page.
 type console struct {
-	t       *testing.T
-	servers []*exec.Cmd
-	address string // of the last server; "" if there is none
+	t         *testing.T
+	servers   []*exec.Cmd
+	addresses map[string]string // where servers listen, by what pages show
+	printed   map[string]string // ids and keys that were printed, by what the page shows
+	env       []string          // what the page exports
 }
 
-// shownAddress is where servers listen in the pages. In tests they listen elsewhere, as
-// another program may listen there.
-const shownAddress = "127.0.0.1:8080"
+// shownAddress is where servers listen in the pages: the gateway, its admin address, and
+// simulated models. In tests they listen elsewhere, as another program may listen there.
+var shownAddress = regexp.MustCompile(`\b127\.0\.0\.1:(8080|8081|9000)\b`)
+
+// named are ids and keys that a page shows, and later commands of it use.
+var named = regexp.MustCompile(`\breq_[A-Z2-7]{26}\b|\bsk-carrot-[A-Z2-7]{6,26}\b`)
 
 // volatile is what may differ between two runs, and is not compared.
 var volatile = []*regexp.Regexp{
 	regexp.MustCompile(`^X-Carrot-Overhead-Ms: .*$`),
-	regexp.MustCompile(`^((X-Carrot-|X-)?Request-Id|Date): .*$`),
+	regexp.MustCompile(`^((X-Carrot-|X-|X-Carrot-Upstream-)?Request-Id|Date|X-Ratelimit-Reset-Requests): .*$`),
+	regexp.MustCompile(`req_[A-Z2-7]{26}`),
+	regexp.MustCompile(`"time":"[^"]*"`),
+	regexp.MustCompile(`^  time      .*$`),
+	regexp.MustCompile(`decided in [0-9.µms]+`),
+	regexp.MustCompile(`\b20\d\d-\d\d-01  `), // of a budget's month
 	regexp.MustCompile(`sk-carrot-[A-Z2-7]{6,26}`),
 	regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z(  \S+  (create|update|rotate|revoke)\b)?`),
 }
@@ -72,9 +83,12 @@ func (c *console) page(text string) string {
 		case !ok:
 			c.t.Fatalf("a console block begins with %q, want a command", line)
 		}
-		for strings.HasSuffix(command, "\\\n") && len(lines) > 0 {
-			command += lines[0]
-			out.WriteString(lines[0])
+		_, end, here := strings.Cut(command, "<<'")
+		end, _, _ = strings.Cut(end, "'")
+		for more := ""; (here && more != end+"\n" || !here && strings.HasSuffix(command, "\\\n")) && len(lines) > 0; {
+			more = lines[0]
+			command += more
+			out.WriteString(more)
 			lines = lines[1:]
 		}
 		shown := take(func(line string) bool { return !strings.HasPrefix(line, "$ ") && !strings.HasPrefix(line, "```") })
@@ -90,6 +104,7 @@ func (c *console) show(command string, shown []string) []string {
 	c.t.Helper()
 	printed := c.run(command)
 	if alike(shown, printed) {
+		c.note(shown, printed)
 		return shown
 	}
 	first := slices.Index(shown, "…")
@@ -137,26 +152,47 @@ func stable(line string) string {
 	return line
 }
 
+// note keeps the ids and keys that a command has printed where the page shows others.
+func (c *console) note(shown, printed []string) {
+	for _, line := range shown {
+		names := named.FindAllString(line, -1)
+		at := slices.IndexFunc(printed, func(p string) bool { return stable(p) == stable(line) })
+		if len(names) == 0 || at < 0 {
+			continue
+		}
+		if c.printed == nil {
+			c.printed = map[string]string{}
+		}
+		for i, name := range named.FindAllString(printed[at], -1) {
+			c.printed[names[i]] = name
+			if prefix := len("sk-carrot-") + 6; strings.HasPrefix(name, "sk-") && len(names[i]) >= prefix {
+				c.printed[names[i][:prefix]] = name[:prefix]
+			}
+		}
+	}
+}
+
 // run runs a command in the shell, where carrot is this test binary (see TestMain), and
 // returns the lines that it would show without a terminal. A command may fail.
 func (c *console) run(command string) []string {
 	c.t.Helper()
+	command = named.ReplaceAllStringFunc(command, func(shown string) string { return cmp.Or(c.printed[shown], shown) })
+	command = shownAddress.ReplaceAllStringFunc(command, c.address)
 	var text string
-	switch {
-	case strings.HasPrefix(command, "carrot serve"):
+	switch assigned, exports := strings.CutPrefix(command, "export "); {
+	case exports:
+		c.env = append(c.env, assigned)
+	case strings.HasPrefix(command, "carrot serve") && !strings.Contains(command, "--check"):
 		text = c.serve(command)
 	default:
-		if c.address != "" {
-			command = strings.ReplaceAll(command, shownAddress, c.address)
-		}
-		out, err := exec.CommandContext(c.t.Context(), "sh", "-c", command).CombinedOutput()
+		out, err := c.shell(command).CombinedOutput()
 		if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 			c.t.Fatal(err)
 		}
 		text = string(out)
 	}
-	if c.address != "" {
-		text = strings.ReplaceAll(text, c.address, shownAddress)
+	for shown, real := range c.addresses {
+		text = strings.ReplaceAll(text, real, shown)
 	}
 	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	if text == "" {
@@ -165,22 +201,45 @@ func (c *console) run(command string) []string {
 	return slices.DeleteFunc(strings.Split(text, "\n"), progressLine.MatchString)
 }
 
+// shell returns a command for the shell.
+func (c *console) shell(command string) *exec.Cmd {
+	cmd := exec.CommandContext(c.t.Context(), "sh", "-c", command)
+	cmd.Env = append(os.Environ(), c.env...)
+	return cmd
+}
+
+// address returns where a server listens that the pages show at an address.
+func (c *console) address(shown string) string {
+	if c.addresses[shown] == "" {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		defer free.Close()
+		if c.addresses == nil {
+			c.addresses = map[string]string{}
+		}
+		c.addresses[shown] = free.Addr().String()
+	}
+	return c.addresses[shown]
+}
+
 // serve starts a server in the background and returns what it prints before it waits for
-// requests, of which the last line says how to stop it.
+// requests. The last line says how to stop it, or is that of the log which says that it
+// serves.
 func (c *console) serve(command string) string {
 	c.t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if !strings.Contains(command, "--listen") && !strings.Contains(command, "--config") {
+		command += " --listen " + c.address("127.0.0.1:8080")
+	}
+	server := c.shell("exec " + command)
+	out, in, err := os.Pipe()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.address = free.Addr().String()
-	free.Close()
-	server := exec.CommandContext(c.t.Context(), "sh", "-c", "exec "+command+" --listen "+c.address)
-	server.Stderr = os.Stderr
-	out, err := server.StdoutPipe()
-	if err == nil {
-		err = server.Start()
-	}
+	server.Stdout, server.Stderr = in, in
+	err = server.Start()
+	in.Close()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -194,8 +253,8 @@ func (c *console) serve(command string) string {
 		if err != nil {
 			c.t.Fatalf("%s ended or was silent for a minute (%v):\n%s", command, err, &text)
 		}
-		if strings.HasPrefix(line, "Stop with Ctrl-C.") {
-			go io.Copy(io.Discard, lines)
+		if strings.HasPrefix(line, "Stop with Ctrl-C.") || strings.Contains(line, `"msg":"serving"`) {
+			go io.Copy(os.Stderr, lines)
 			return text.String()
 		}
 	}
@@ -213,7 +272,7 @@ func (c *console) end() {
 			c.t.Errorf("the server, interrupted: %v", err)
 		}
 	}
-	c.servers, c.address = nil, ""
+	c.servers = nil
 }
 
 // TestConsolePage: what a page shows is compared with what is printed, line by line.
@@ -230,6 +289,9 @@ func TestConsolePage(t *testing.T) {
 		{"nothing left out", "$ seq 2\n1\n…\n2\n", "$ seq 2\n1\n…\n2\n"},
 		{"two lines, and a failure", "$ echo a \\\n  b; false\na b\n", "$ echo a \\\n  b; false\na b\n"},
 		{"volatile", "$ echo Date: today\nDate: yesterday\n", "$ echo Date: today\nDate: yesterday\n"},
+		{"an id that was printed", "$ echo req_AAAAAAAAAAAAAAAAAAAAAAAAAA\nreq_BBBBBBBBBBBBBBBBBBBBBBBBBB\n$ test req_BBBBBBBBBBBBBBBBBBBBBBBBBB = req_AAAAAAAAAAAAAAAAAAAAAAAAAA && echo no || echo yes\nyes\n",
+			"$ echo req_AAAAAAAAAAAAAAAAAAAAAAAAAA\nreq_BBBBBBBBBBBBBBBBBBBBBBBBBB\n$ test req_BBBBBBBBBBBBBBBBBBBBBBBBBB = req_AAAAAAAAAAAAAAAAAAAAAAAAAA && echo no || echo yes\nno\n"},
+		{"a text up to its end, and what is exported", "$ export A=b\n$ cat <<'EOF'\na\nEOF\na\n$ echo $A\nb\n", "$ export A=b\n$ cat <<'EOF'\na\nEOF\na\n$ echo $A\nb\n"},
 		{"progress", "$ echo carrot: after 2s: reading\n", "$ echo carrot: after 2s: reading\n"},
 	} {
 		page := func(text string) string {

@@ -49,6 +49,7 @@ func TestDocs(t *testing.T) {
 		{"own-router", []string{docsDir + "/own-router.md"}, nil},
 		{"prices", []string{docsDir + "/prices.md"}, prepareDocs},
 		{"keys", []string{docsDir + "/keys.md"}, showFile(t, docsDir+"/keys.md", "keys.json")},
+		{"operate", []string{docsDir + "/operate.md"}, nil},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {

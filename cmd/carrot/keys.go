@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/user"
@@ -20,6 +21,7 @@ import (
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/phrase"
+	"github.com/carrot-router/carrot/internal/spelling"
 )
 
 type keysCommand struct {
@@ -48,6 +50,15 @@ type keysFlags struct {
 	Config string `placeholder:"FILE" help:"Configuration of the gateway, for its store, clients and policies."`
 
 	config *gateway.File // of Config; nil: none is given
+}
+
+// isNew reports whether the store is a file that does not exist.
+func (f *keysFlags) isNew() bool {
+	if f.Store == "" || database.IsPostgres(f.Store) {
+		return false
+	}
+	_, err := os.Stat(f.Store)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // open opens the store. make says that it may be made.
@@ -91,14 +102,28 @@ func administrator() string {
 	return cmp.Or(os.Getenv("USER"), "uid "+strconv.Itoa(os.Getuid()))
 }
 
-// keysHint adds advice to an error of the store.
-func keysHint(err error) error {
+// keysHint adds advice to an error of the store about a client.
+func keysHint(ctx context.Context, s *keys.Store, name string, err error) error {
 	switch {
 	case errors.Is(err, keys.ErrUnknown):
+		if all, err2 := s.List(ctx); err2 == nil {
+			var names []string
+			for i := range all {
+				names = append(names, all[i].Name)
+			}
+			if near := spelling.Nearest(name, names); near != "" {
+				return hinted{err, fmt.Sprintf("did you mean %s? carrot keys list shows all", near)}
+			}
+		}
 		return hinted{err, "carrot keys list shows all clients and the prefixes of their keys"}
 	case errors.Is(err, keys.ErrEnded):
 		return hinted{err, "create a client with another name: carrot keys create"}
 	}
+	return usage(err)
+}
+
+// usage returns an error about a value as one about the use of the command.
+func usage(err error) error {
 	if _, ok := errors.AsType[*keys.Invalid](err); ok {
 		return usageError{err}
 	}
@@ -204,8 +229,9 @@ func (c *keysCreateCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if err := errors.Join(keys.CheckName(n.Name), n.Check()); err != nil { // before a store is made
-		return keysHint(err)
+		return usage(err)
 	}
+	made := c.isNew()
 	s, err := c.open(ctx, true)
 	if err != nil {
 		return err
@@ -216,9 +242,15 @@ func (c *keysCreateCommand) Run(ctx context.Context, t terminal) error {
 	}
 	client, key, err := s.Create(ctx, administrator(), n)
 	if err != nil {
-		return keysHint(err)
+		return keysHint(ctx, s, c.Name, err)
 	}
-	return printKey(t.out, c.JSON, client, key)
+	if err := printKey(t.out, c.JSON, client, key); err != nil {
+		return err
+	}
+	if made {
+		fmt.Fprintf(t.err, "carrot: %s is a new store: the gateway must have it as store:\n", c.Store)
+	}
+	return nil
 }
 
 // printKey prints a client with a new key.
@@ -367,7 +399,7 @@ func (c *keysShowCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}
 	if err != nil {
-		return keysHint(err)
+		return keysHint(ctx, s, c.Name, err)
 	}
 	return printClient(t.out, c.JSON, client)
 }
@@ -455,7 +487,7 @@ func (c *keysUpdateCommand) Run(ctx context.Context, t terminal) error {
 		return c.refuse(c.Name, c.Policy)
 	})
 	if err != nil {
-		return keysHint(err)
+		return keysHint(ctx, s, c.Name, err)
 	}
 	return printClient(t.out, c.JSON, client)
 }
@@ -487,7 +519,7 @@ func (c *keysRotateCommand) Run(ctx context.Context, t terminal) error {
 	defer s.Close()
 	client, key, err := s.Rotate(ctx, administrator(), c.Name, grace)
 	if err != nil {
-		return keysHint(err)
+		return keysHint(ctx, s, c.Name, err)
 	}
 	return printKey(t.out, c.JSON, client, key)
 }
@@ -515,7 +547,7 @@ func (c *keysRevokeCommand) Run(ctx context.Context, t terminal) error {
 	defer s.Close()
 	client, err := s.Revoke(ctx, administrator(), strings.TrimSuffix(c.What, "…"))
 	if err != nil {
-		return keysHint(err)
+		return keysHint(ctx, s, c.What, err)
 	}
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(keys.OneAnswer(client, ""))

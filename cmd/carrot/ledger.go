@@ -156,14 +156,14 @@ func describeRequest(out io.Writer, attempts []*record.Attempt) error {
 	if d := first.Decision; d != nil {
 		fmt.Fprintf(out, "\n%s, decided in %v: %s\n\n", d.Model, first.DecidedIn.Round(time.Microsecond), d.Reason())
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "model\tquality\texpected cost USD\t90% below USD\toutput tokens\t")
+		fmt.Fprintln(w, "model\tquality\texpected cost USD\t90% below USD\toutput tokens")
 		for i := range d.Candidates {
 			e := &d.Candidates[i]
 			if e.Excluded != "" {
 				fmt.Fprintf(w, "%s\t-\t-\t-\t-\t%s\n", e.Name, e.Excluded)
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%.3f\t%s\t%s\t%.0f\t\n", e.Name, e.Quality, costOr(e.Cost, e.CostUnknown), costOr(e.CostP90, e.CostUnknown), e.OutputTokens)
+			fmt.Fprintf(w, "%s\t%.3f\t%s\t%s\t%.0f\n", e.Name, e.Quality, costOr(e.Cost, e.CostUnknown), costOr(e.CostP90, e.CostUnknown), e.OutputTokens)
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -184,6 +184,9 @@ func describeRequest(out io.Writer, attempts []*record.Attempt) error {
 			fmt.Fprint(out, " (counted by the gateway)")
 		}
 		fmt.Fprintf(out, "\n  cost      %s USD, expected %s\n", costOr(a.Cost, a.CostUnknown), costOr(a.Expected, a.ExpectedUnknown))
+		if len(a.Budgets) > 0 {
+			fmt.Fprintf(out, "  budgets   %s: %s USD reserved\n", strings.Join(a.Budgets, ", "), a.Held.AppendJSON(nil))
+		}
 		fmt.Fprintf(out, "  time      %v to the first content, %v in all, %v in the gateway before\n", a.FirstToken.Round(time.Microsecond), a.Upstream.Round(time.Microsecond), a.Overhead.Round(time.Microsecond))
 		if lost := strings.Join(append(append([]string{}, a.Dropped...), a.Narrowed...), ", "); lost != "" {
 			fmt.Fprintf(out, "  left out  %s\n", lost)

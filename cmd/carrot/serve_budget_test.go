@@ -121,7 +121,7 @@ func testServeBudget(t *testing.T, dsn string) {
 			lapsed++
 		}
 	}
-	list, err := budget.List(t.Context(), store.DB(), time.Now())
+	list, err := budget.List(t.Context(), store.DB(), nil, time.Now())
 	if err != nil || len(list) != 1 {
 		t.Fatalf("budgets %+v, %v", list, err)
 	}

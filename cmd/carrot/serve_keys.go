@@ -85,7 +85,13 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 			}
 		},
 		Refuse:  func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
-		Budgets: func(ctx context.Context) ([]budget.Figures, error) { return budget.List(ctx, s.books.db, time.Now()) },
+		Budgets: func(ctx context.Context) ([]budget.Figures, error) {
+			known, err := keysBudgets(ctx, v.store)
+			if err != nil {
+				return nil, err
+			}
+			return budget.List(ctx, s.books.db, append(known, serving().Budgets...), time.Now())
+		},
 		Listed:  func() []keys.Client { return keys.InFile(serving()) },
 	})
 	maps.Copy(handlers, o.Handlers)

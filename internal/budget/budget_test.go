@@ -122,7 +122,7 @@ func (p *process) admit(t *testing.T, client *gateway.Client) gateway.Account {
 // only returns the one budget of a store.
 func (p *process) only(t *testing.T) Figures {
 	t.Helper()
-	list, err := List(t.Context(), p.db, p.clock.now())
+	list, err := List(t.Context(), p.db, nil, p.clock.now())
 	if err != nil || len(list) != 1 {
 		t.Fatalf("budgets %+v, %v, want one", list, err)
 	}
@@ -454,7 +454,7 @@ func TestSoft(t *testing.T) {
 	p.settled(t)
 	p.clock.pass(time.Second)
 	for range 300 {
-		if list, _ := List(t.Context(), p.db, p.clock.now()); len(list) == 1 {
+		if list, _ := List(t.Context(), p.db, nil, p.clock.now()); len(list) == 1 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -1,13 +1,16 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/database"
 )
 
@@ -82,9 +85,10 @@ func (b *Budgets) Configured() []Figures {
 	return figures
 }
 
-// List returns the periods of all budgets that are not over at a time, by name. Periods in
-// which nothing was asked for yet are not among them.
-func List(ctx context.Context, db *database.DB, now time.Time) ([]Figures, error) {
+// List returns the periods of all budgets that are not over at a time, by name: those in
+// which something was asked for, with the amount that was checked last, and those of the
+// budgets that are known to be in force, with their present amount.
+func List(ctx context.Context, db *database.DB, known []gateway.BudgetConfig, now time.Time) ([]Figures, error) {
 	rows, err := db.QueryContext(ctx, `SELECT period, ends, soft, amount, spent, unknown, held,
 		COALESCE((SELECT SUM(leases.held) FROM leases WHERE leases.period = budgets.period AND expires < ?), 0)
 		FROM budgets WHERE ends > ? AND period NOT LIKE '~%' ORDER BY period`, now.UnixNano(), now.UnixNano())
@@ -104,7 +108,27 @@ func List(ctx context.Context, db *database.DB, now time.Time) ([]Figures, error
 		f.Ends, f.Soft, f.Left = time.Unix(0, ends).UTC(), soft == 1, f.Amount-f.Spent-f.Held
 		list = append(list, f)
 	}
-	return list, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, c := range known {
+		l, err := newLimit(c)
+		if err != nil {
+			return nil, fmt.Errorf("budget %s: %w", c.Name, err)
+		}
+		began, ends := l.period(now)
+		f := Figures{Name: l.name, Began: began.Format(time.DateOnly)}
+		i := slices.IndexFunc(list, func(f2 Figures) bool { return f2.Name == f.Name && f2.Began == f.Began })
+		if i < 0 {
+			i, list = len(list), append(list, f)
+		}
+		shown := &list[i]
+		shown.Ends, shown.Soft, shown.Amount, shown.Left = ends.UTC(), l.soft, l.amount, l.amount-shown.Spent-shown.Held
+	}
+	slices.SortFunc(list, func(a, b Figures) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Began, b.Began))
+	})
+	return list, nil
 }
 
 // Reconcile gives back what processes hold that have gone: whose leases ended before a

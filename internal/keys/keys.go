@@ -123,6 +123,7 @@ const (
 	maxLabels   = 32
 	maxLabel    = 128
 	maxPolicies = 256
+	minUSD      = 1e-12 // the unit of costs
 	maxUSD      = 1_000_000
 	maxRate     = 1_000_000_000
 	maxPacing   = 100
@@ -241,7 +242,7 @@ func checkBudget(field string, b *gateway.BudgetConfig) error {
 		return invalid(field+".name", "the budget of a client in the store is named after the client: omit this")
 	case b.Label != "":
 		return invalid(field+".label", "a budget is for a client or for a label: labels have theirs in the configuration")
-	case !(b.USD > 0 && b.USD <= maxUSD): // also not a number
+	case !(b.USD >= minUSD && b.USD <= maxUSD): // also not a number
 		return invalid(field+".usd", "%v: want an amount in USD, more than 0 and at most %d", b.USD, maxUSD)
 	case !slices.Contains(periods, b.Per):
 		return invalid(field+".per", "%.100q: want day, week or month", b.Per)
