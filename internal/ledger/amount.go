@@ -26,6 +26,15 @@ func (a *Amount) Add(u carrot.USD) {
 // Plus returns the sum of two amounts.
 func (a Amount) Plus(b Amount) Amount { return amountOf(a.micro+b.micro, a.rest+b.rest) }
 
+// Minus returns an amount less another.
+func (a Amount) Minus(b Amount) Amount {
+	micro, rest := a.micro-b.micro, a.rest-b.rest
+	if rest < 0 {
+		micro, rest = micro-1, rest+perMicro
+	}
+	return Amount{micro, rest}
+}
+
 // Float returns the amount in USD.
 func (a Amount) Float() float64 { return float64(a.micro)/1e6 + float64(a.rest)/1e12 }
 

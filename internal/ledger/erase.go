@@ -99,6 +99,13 @@ func (s *Store) Erase(ctx context.Context, w Whose) (attempts, texts int64, err 
 		if w.Client != "" {
 			set += ", client = '" + Erased + "'"
 		}
+		whole, args := "attempts = 0", []any{}
+		if w.Client != "" { // also of attempts that are pruned
+			whole, args = "client = ?", []any{bounded(w.Client)}
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM labelled WHERE "+whole, args...); err != nil {
+			return err
+		}
 		if err := count(&attempts, "UPDATE attempts SET "+set+" WHERE "+where, arg); err != nil || w.Client == "" {
 			return err
 		}
@@ -110,10 +117,11 @@ func (s *Store) Erase(ctx context.Context, w Whose) (attempts, texts int64, err 
 	return attempts, texts, s.db.Checkpoint(ctx)
 }
 
-// eraseRest leaves nothing in the column rest but the details of usage, which are billed.
+// eraseRest leaves nothing in the column rest but the details of usage, which are billed, and
+// takes the attempts off the sums of their labels.
 func eraseRest(ctx context.Context, tx *database.Tx, where string, arg any) error {
 	for last := int64(0); ; {
-		rows, err := tx.QueryContext(ctx, "SELECT id, rest FROM attempts WHERE "+where+" AND rest IS NOT NULL AND id > ? ORDER BY id LIMIT ?", arg, last, pageRows)
+		rows, err := tx.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND rest IS NOT NULL AND id > ? ORDER BY id LIMIT ?", arg, last, pageRows)
 		if err != nil {
 			return err
 		}
@@ -122,16 +130,17 @@ func eraseRest(ctx context.Context, tx *database.Tx, where string, arg any) erro
 			rest any
 		}
 		var page []row
+		labels := days{}
 		for rows.Next() {
-			var text string
-			if err := rows.Scan(&last, &text); err != nil {
+			found, err := scan(rows)
+			if err != nil {
 				rows.Close()
 				return err
 			}
-			var a record.Attempt
-			if err := setRest(&a, []byte(text)); err != nil {
-				rows.Close()
-				return fmt.Errorf("attempt %d: column rest: %w", last, err)
+			a := &found.attempt
+			last = found.id
+			for _, key := range keysOf(a)[1:] {
+				labels.of(key).add(a)
 			}
 			one := row{id: last}
 			if left := restOf(&record.Attempt{Usage: carrot.Usage{Details: a.Usage.Details}}); left != nil {
@@ -140,6 +149,12 @@ func eraseRest(ctx context.Context, tx *database.Tx, where string, arg any) erro
 			page = append(page, one)
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(page) == 0 {
+			return err
+		}
+		for key, sums := range labels {
+			labels[key] = sums.minus()
+		}
+		if err := labels.write(ctx, tx); err != nil {
 			return err
 		}
 		for _, one := range page {

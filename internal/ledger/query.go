@@ -139,6 +139,21 @@ func (g *Group) plus(h *Group) {
 	g.Reasoning += h.Reasoning
 }
 
+// minus returns what h, which is a part of g, leaves of it.
+func (g Group) minus(h *Group) Group {
+	g.Requests -= h.Requests
+	g.Attempts -= h.Attempts
+	g.Served -= h.Served
+	g.Cost = g.Cost.Minus(h.Cost)
+	g.Unknown -= h.Unknown
+	g.Input -= h.Input
+	g.Cached -= h.Cached
+	g.Written -= h.Written
+	g.Output -= h.Output
+	g.Reasoning -= h.Reasoning
+	return g
+}
+
 // Summary returns the sums of the days in a range, of which only the dates count, by what
 // they are divided by, and in total. Groups are ordered by name if they are days, and
 // otherwise by cost, the highest first.
@@ -155,24 +170,7 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 	if by == ByDay {
 		order = "1"
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT `+string(by)+`, SUM(requests), SUM(attempts), SUM(CASE WHEN outcome = ? THEN attempts ELSE 0 END),
-		SUM(cost_micro), SUM(cost_rest), SUM(unknown), SUM(input), SUM(cached), SUM(written), SUM(output), SUM(reasoning)
-		FROM daily WHERE `+where+` GROUP BY 1 ORDER BY `+order, args...)
-	if err != nil {
-		return nil, total, fmt.Errorf("summary: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var g Group
-		var micro, rest int64
-		if err := rows.Scan(&g.Name, &g.Requests, &g.Attempts, &g.Served, &micro, &rest, &g.Unknown, &g.Input, &g.Cached, &g.Written, &g.Output, &g.Reasoning); err != nil {
-			return nil, total, fmt.Errorf("summary: %w", err)
-		}
-		g.Cost = amountOf(micro, rest)
-		groups = append(groups, g)
-		total.plus(&g)
-	}
-	return groups, total, rows.Err()
+	return s.sums(ctx, "SELECT "+string(by)+", "+sumColumns+" FROM daily WHERE "+where+" GROUP BY 1 ORDER BY "+order, args...)
 }
 
 // Request returns the attempts of a request, in order, with their decisions.
@@ -374,16 +372,12 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	if faults, err = s.db.Integrity(ctx); err != nil || len(faults) > 0 {
 		return faults, err
 	}
-	sums := map[dayKey]*daySums{}
+	sums := days{}
 	for a, err := range s.Attempts(ctx, Range{}) {
 		if err != nil {
 			return append(faults, err.Error()), nil
 		}
-		key := dayOf(a)
-		if sums[key] == nil {
-			sums[key] = &daySums{}
-		}
-		sums[key].add(a)
+		sums.add(a)
 	}
 	first := "" // earlier days are pruned
 	for key := range sums {
@@ -394,28 +388,41 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	if first == "" {
 		return faults, nil
 	}
-	daily, err := s.db.QueryContext(ctx, "SELECT "+dayColumns+" FROM daily WHERE day > ?", first) // of the first day, some attempts may be pruned
-	if err != nil {
-		return nil, err
-	}
-	defer daily.Close()
-	for daily.Next() {
-		var k dayKey
-		var d daySums
-		if err := daily.Scan(&k.day, &k.client, &k.policy, &k.provider, &k.model, &k.outcome, &d.attempts, &d.requests, &d.unknown, &d.cost.micro, &d.cost.rest,
-			&d.input, &d.cached, &d.written, &d.output, &d.thought); err != nil {
+	// Of the first day, some attempts may be pruned.
+	for _, query := range []string{"SELECT '', '', " + dayColumns + " FROM daily WHERE day > ?", "SELECT label, value, " + dayColumns + " FROM labelled WHERE day > ?"} {
+		wrong, err := s.compare(ctx, sums, query, first)
+		if err != nil {
 			return nil, err
 		}
-		if have := sums[k]; have == nil || *have != d {
-			faults = append(faults, fmt.Sprintf("the sums of %s, client %q, policy %q, model %s, outcome %s do not follow from its attempts", k.day, k.client, k.policy, k.model, k.outcome))
-		}
-		delete(sums, k)
+		faults = append(faults, wrong...)
 	}
 	for k := range sums {
 		if k.day > first {
-			faults = append(faults, fmt.Sprintf("the sums of %s, client %q, policy %q, model %s, outcome %s are missing", k.day, k.client, k.policy, k.model, k.outcome))
+			faults = append(faults, fmt.Sprintf("the sums of %s are missing", k))
 		}
 	}
 	slices.Sort(faults)
-	return faults, daily.Err()
+	return faults, nil
+}
+
+// compare compares stored sums with those of the attempts, and removes them from the latter.
+func (s *Store) compare(ctx context.Context, sums days, query string, after string) (faults []string, err error) {
+	rows, err := s.db.QueryContext(ctx, query, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k dayKey
+		var d daySums
+		if err := rows.Scan(&k.label, &k.value, &k.day, &k.client, &k.policy, &k.provider, &k.model, &k.outcome, &d.attempts, &d.requests, &d.unknown, &d.cost.micro, &d.cost.rest,
+			&d.input, &d.cached, &d.written, &d.output, &d.thought); err != nil {
+			return nil, err
+		}
+		if have := sums[k]; (have == nil || *have != d) && d != (daySums{}) {
+			faults = append(faults, fmt.Sprintf("the sums of %s do not follow from its attempts", k))
+		}
+		delete(sums, k)
+	}
+	return faults, rows.Err()
 }

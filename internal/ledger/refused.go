@@ -14,16 +14,22 @@ import (
 // refuses rows whose indexed columns have more than about 2,700 bytes together.
 const maxText = 400
 
+// maxLabel is the longest name and value of a label in the sums by label, whose index has
+// eight texts.
+const maxLabel = 120
+
 // bounded returns a text as a column has it. A longer one ends with a part of its hash, so
 // that different ones stay different.
-func bounded(s string) string {
+func bounded(s string) string { return boundedTo(s, maxText) }
+
+func boundedTo(s string, most int) string {
 	s = database.Text(s)
-	if len(s) <= maxText {
+	if len(s) <= most {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
 	end := fmt.Sprintf("…%x", sum[:8])
-	n := maxText - len(end)
+	n := most - len(end)
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}

@@ -149,7 +149,7 @@ func costOf(p carrot.Price, u carrot.Usage, book func(model string) (carrot.Pric
 func (s *Store) setCosts(ctx context.Context, page []*stored, also func(context.Context, *database.Tx, []*record.Attempt) error) (n int, sum Amount, err error) {
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		n, sum = 0, Amount{}
-		days := map[dayKey]*daySums{}
+		sums := days{}
 		var priced []*record.Attempt
 		for _, one := range page {
 			a := &one.attempt
@@ -167,14 +167,13 @@ func (s *Store) setCosts(ctx context.Context, page []*stored, also func(context.
 			n++
 			priced = append(priced, a)
 			sum.Add(a.Cost)
-			key := dayOf(a)
-			if days[key] == nil {
-				days[key] = &daySums{}
+			for _, key := range keysOf(a) {
+				d := sums.of(key)
+				d.unknown--
+				d.cost.Add(a.Cost)
 			}
-			days[key].unknown--
-			days[key].cost.Add(a.Cost)
 		}
-		if err := addDays(ctx, tx, days); err != nil || also == nil {
+		if err := sums.write(ctx, tx); err != nil || also == nil {
 			return err
 		}
 		return also(ctx, tx, priced)

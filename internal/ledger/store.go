@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -283,37 +284,68 @@ func (s *Store) writeDecisions(ctx context.Context, tx *database.Tx, entries []*
 
 // writeDays adds attempts to the sums of their days.
 func writeDays(ctx context.Context, tx *database.Tx, entries []*entry) error {
-	days := map[dayKey]*daySums{}
+	sums := days{}
 	for _, e := range entries {
-		key := dayOf(&e.attempt)
-		if days[key] == nil {
-			days[key] = &daySums{}
-		}
-		days[key].add(&e.attempt)
+		sums.add(&e.attempt)
 	}
-	return addDays(ctx, tx, days)
+	return sums.write(ctx, tx)
 }
 
-// addDays adds sums to those of days.
-func addDays(ctx context.Context, tx *database.Tx, days map[dayKey]*daySums) error {
+// days are sums of attempts, as the tables daily and labelled have them.
+type days map[dayKey]*daySums
+
+// of returns the sums of a key.
+func (d days) of(k dayKey) *daySums {
+	if d[k] == nil {
+		d[k] = &daySums{}
+	}
+	return d[k]
+}
+
+// add adds an attempt.
+func (d days) add(a *record.Attempt) {
+	for _, k := range keysOf(a) {
+		d.of(k).add(a)
+	}
+}
+
+// write adds sums to those in the store.
+func (d days) write(ctx context.Context, tx *database.Tx) error {
 	// In one order, so that processes that write at the same time wait for each other and
 	// do not lock each other out.
-	for _, key := range slices.SortedFunc(maps.Keys(days), dayKey.compare) {
-		if err := days[key].write(ctx, tx, key); err != nil {
+	for _, key := range slices.SortedFunc(maps.Keys(d), dayKey.compare) {
+		if err := d[key].write(ctx, tx, key); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dayKey is what daily sums are kept by.
-type dayKey struct{ day, client, policy, provider, model, outcome string }
+// dayKey is what daily sums are kept by. With a label, they are those of its value.
+type dayKey struct{ label, value, day, client, policy, provider, model, outcome string }
 
-// dayOf returns the key of an attempt. Its policy is without an objective that a client has
-// added, so that clients cannot make as many sums as requests.
-func dayOf(a *record.Attempt) dayKey {
+// String names the key for people.
+func (k dayKey) String() string {
+	text := fmt.Sprintf("%s, client %q, policy %q, model %s, outcome %s", k.day, k.client, k.policy, k.model, k.outcome)
+	if k.label != "" {
+		text += fmt.Sprintf(", label %s=%s", k.label, k.value)
+	}
+	return text
+}
+
+// keysOf returns the keys of an attempt: one for its day, and one for each label. The policy
+// is without an objective that a client has added, so that clients cannot make as many sums
+// as requests.
+func keysOf(a *record.Attempt) []dayKey {
 	policy, _, _ := strings.Cut(a.Policy, ":")
-	return dayKey{a.Time.UTC().Format(time.DateOnly), bounded(a.Client), bounded(policy), bounded(a.Provider), bounded(a.Candidate), bounded(string(a.Outcome))}
+	k := dayKey{"", "", a.Time.UTC().Format(time.DateOnly), bounded(a.Client), bounded(policy), bounded(a.Provider), bounded(a.Candidate), bounded(string(a.Outcome))}
+	keys := append(make([]dayKey, 0, 1+len(a.Labels)), k)
+	for name, value := range a.Labels {
+		if k.label, k.value = boundedTo(name, maxLabel), boundedTo(value, maxLabel); k.label != "" {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // daySums are sums of attempts.
@@ -345,26 +377,40 @@ func (d *daySums) add(a *record.Attempt) {
 	d.thought += tokens(u.Reasoning)
 }
 
+// minus returns the sums with the opposite sign, to be taken off.
+func (d daySums) minus() *daySums {
+	return &daySums{-d.attempts, -d.requests, -d.unknown, Amount{}.Minus(d.cost), -d.input, -d.cached, -d.written, -d.output, -d.thought}
+}
+
 func (k dayKey) compare(l dayKey) int {
-	return cmp.Or(strings.Compare(k.day, l.day), strings.Compare(k.client, l.client), strings.Compare(k.policy, l.policy),
+	return cmp.Or(strings.Compare(k.label, l.label), strings.Compare(k.value, l.value), strings.Compare(k.day, l.day), strings.Compare(k.client, l.client), strings.Compare(k.policy, l.policy),
 		strings.Compare(k.provider, l.provider), strings.Compare(k.model, l.model), strings.Compare(k.outcome, l.outcome))
 }
 
 // dayColumns are the columns of the table daily.
 const dayColumns = "day, client, policy, provider, model, outcome, attempts, requests, unknown, cost_micro, cost_rest, input, cached, written, output, reasoning"
 
-// addDay adds to the sums of a day.
-var addDay = func() string {
-	add := func(name string) string { return name + " = daily." + name + " + excluded." + name }
-	return "INSERT INTO daily (" + dayColumns + ") VALUES (?" + strings.Repeat(", ?", strings.Count(dayColumns, ",")) + `)
-		ON CONFLICT (day, client, policy, provider, model, outcome) DO UPDATE SET
-		cost_micro = daily.cost_micro + excluded.cost_micro + (daily.cost_rest + excluded.cost_rest) / 1000000,
-		cost_rest = (daily.cost_rest + excluded.cost_rest) % 1000000, ` +
+// addDay and addLabel add to the sums of a day.
+var addDay, addLabel = addSums("daily", ""), addSums("labelled", "label, value, ")
+
+// addSums returns the statement that adds to the sums of a table, which has further columns
+// before dayColumns.
+func addSums(table, further string) string {
+	columns := further + dayColumns
+	add := func(name string) string { return name + " = " + table + "." + name + " + excluded." + name }
+	rest := "(" + table + ".cost_rest + excluded.cost_rest)"
+	return "INSERT INTO " + table + " (" + columns + ") VALUES (?" + strings.Repeat(", ?", strings.Count(columns, ",")) + `)
+		ON CONFLICT (` + further + `day, client, policy, provider, model, outcome) DO UPDATE SET
+		` + add("cost_micro") + " + " + rest + " / 1000000, cost_rest = " + rest + " % 1000000, " +
 		strings.Join([]string{add("attempts"), add("requests"), add("unknown"), add("input"), add("cached"), add("written"), add("output"), add("reasoning")}, ", ")
-}()
+}
 
 func (d *daySums) write(ctx context.Context, tx *database.Tx, k dayKey) error {
-	_, err := tx.ExecContext(ctx, addDay, k.day, k.client, k.policy, k.provider, k.model, k.outcome,
-		d.attempts, d.requests, d.unknown, d.cost.micro, d.cost.rest, d.input, d.cached, d.written, d.output, d.thought)
+	statement, args := addDay, []any{}
+	if k.label != "" {
+		statement, args = addLabel, []any{k.label, k.value}
+	}
+	_, err := tx.ExecContext(ctx, statement, append(args, k.day, k.client, k.policy, k.provider, k.model, k.outcome,
+		d.attempts, d.requests, d.unknown, d.cost.micro, d.cost.rest, d.input, d.cached, d.written, d.output, d.thought)...)
 	return err
 }
