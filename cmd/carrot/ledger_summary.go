@@ -24,7 +24,7 @@ type ledgerSummaryCommand struct {
 
 func (c *ledgerSummaryCommand) Help() string {
 	return `Costs are exact sums of the attempts whose cost is known; the others are counted beside
-them. Whole days of UTC are summed up. By a label, the attempts that are stored are.
+them. Whole days of UTC are summed up.
 
 The saving is what requests that policies routed cost, against what the decisions expected
 of the best single model and of the policies' defaults. docs/gateway.md says how sure it is.
