@@ -174,7 +174,7 @@ func sizes(ctx context.Context, store string, rows, texts int) error {
 		size[name] = n
 	}
 	million := float64(rows) / 1e6
-	for _, name := range []string{"attempts", "decisions", "daily", "forecasts"} {
+	for _, name := range []string{"attempts", "decisions", "daily", "labelled", "forecasts"} {
 		fmt.Printf("| %s | %.0f MB |\n", name, float64(size[name])/million/1e6)
 	}
 	if texts > 0 {
