@@ -311,7 +311,23 @@ func TestKeysMistakes(t *testing.T) {
 			t.Errorf("budgets of a revoked client: %s", got)
 		}
 	})
-	k := newKeysRig(t, filepath.Join(t.TempDir(), "new.db"))
+	// The same mistakes in a configuration are found before the start.
+	k := newKeysRig(t, filepath.Join(t.TempDir(), "known.db"))
+	k.do(0, "create", "search")
+	k.do(0, "create", "shop")
+	k.do(0, "revoke", "shop")
+	for _, c := range []struct{ name, more, want string }{
+		{"right", "budgets: [{client: search, usd: 1, per: month}, {client: shop, usd: 1, per: day}]\nclients: [{name: shop, key: shop-key-0123456789, rates: {requests_per_minute: 9}}]\n", "nothing wrong"},
+		{"unknown", "budgets: [{client: serach, usd: 1, per: month}]\n", `no client "serach" is in the configuration or the store`},
+		{"both", "clients: [{name: search, key: search-key-0123456789}]\n", "the configuration and the store both have search"},
+	} {
+		var out bytes.Buffer
+		run(t.Context(), []string{"serve", "--check", "--config", k.config(c.name, c.more)}, terminal{strings.NewReader(""), &out, &out})
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("carrot serve --check, %s: %s, want %q", c.name, &out, c.want)
+		}
+	}
+	k = newKeysRig(t, filepath.Join(t.TempDir(), "new.db"))
 	if got := k.do(0, "create", "search"); !strings.Contains(got, "new.db is a new store") {
 		t.Errorf("a new store: %s", got)
 	}

@@ -50,7 +50,7 @@ func (v *virtualKeys) reserve(config *gateway.File) error {
 	if v != nil {
 		err := v.cache.Reserve(ctx, names)
 		if errors.Is(err, keys.ErrTaken) {
-			return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
+			return inBoth(err)
 		}
 		if err != nil {
 			v.log.Warn("whether clients of the configuration are in the store, too, is not known", "error", err)
@@ -64,6 +64,11 @@ func (v *virtualKeys) reserve(config *gateway.File) error {
 		_, err := v.store.Client(ctx, name)
 		return !errors.Is(err, keys.ErrUnknown)
 	})
+}
+
+// inBoth is the error that clients are in the configuration and in the store.
+func inBoth(err error) error {
+	return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
 }
 
 // administer adds the admin API of a service's keys.
