@@ -426,8 +426,9 @@ type BudgetConfig struct {
 	Soft bool `yaml:"soft" json:"soft,omitempty"`
 	// Pacing spreads the amount over the time, if it is not 0: the policies' willingness
 	// to pay is multiplied by exp(pacing · (share of the time that has passed − share of
-	// the amount that is spent)), which is at least 1/8 and at most 8. 4 suits most.
-	// Default 0.
+	// the amount that is spent)), which is at least 1/8 and at most 8. In simulated months
+	// (docs/results.md), answers were the better the larger the value where the amount was
+	// too small, up to 64; where it was just enough, they were best without. Default 0.
 	Pacing float64 `yaml:"pacing" json:"pacing,omitempty"`
 }
 

@@ -154,7 +154,7 @@ models:
 
 // The configuration says which texts are recorded: none, what the router judged, or all.
 func TestRecordedContent(t *testing.T) {
-	body := `{"model":"auto","max_tokens":5,"stream":%t,"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"What is 17 * 23?"}]}`
+	body := `{"model":"auto","user":"ada","max_tokens":5,"stream":%t,"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"What is 17 * 23?"}]}`
 	for content, want := range map[string]struct {
 		prompt string // has this
 		answer bool
@@ -173,6 +173,9 @@ func TestRecordedContent(t *testing.T) {
 		for _, a := range list {
 			if !strings.Contains(string(a.Prompt), want.prompt) || want.prompt == "" && a.Prompt != nil || content == "content: judged" && string(a.Prompt) != want.prompt || (a.Answer != "") != want.answer {
 				t.Errorf("%q: prompt %q, answer %q", content, a.Prompt, a.Answer)
+			}
+			if a.User != "ada" || a.Default == "" || content != "content: full" && content != "content: true" && strings.Contains(string(a.AppendJSON(nil)), "ada") {
+				t.Errorf("%q: user %q, default %q: %s", content, a.User, a.Default, a.AppendJSON(nil))
 			}
 		}
 	}

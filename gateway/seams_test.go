@@ -48,11 +48,13 @@ type holds struct {
 	pace                      float64
 	strict                    bool
 	settled, admitted, closed int
+	labels                    map[string]string // of the latest request
 }
 
-func (h *holds) Admit(context.Context, *gateway.Client, map[string]string) (gateway.Account, error) {
+func (h *holds) Admit(_ context.Context, _ *gateway.Client, labels map[string]string) (gateway.Account, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.labels = labels
 	h.admitted++
 	return h, h.refuse
 }
@@ -348,9 +350,11 @@ func TestKeysRequiredAtAddress(t *testing.T) {
 	}
 }
 
-// Requests may add labels that the configuration allows, and none of their client's.
+// Requests may add labels that the configuration allows, and none of their client's. Budgets
+// and records get the same.
 func TestRequestLabels(t *testing.T) {
-	r := newRig(t, simulatedConfig+"labels: {allowed: [feature, tenant, team]}\nclients: [{name: shop, key: shop-key-0123456789, labels: {team: search}}]\n", map[string]http.Handler{"sim": simulated(0)})
+	admitted := &holds{}
+	r := newRigWith(t, simulatedConfig+"labels: {allowed: [feature, tenant, team]}\nclients: [{name: shop, key: shop-key-0123456789, labels: {team: search}}]\n", simulated(0), source(), gateway.Options{Budgets: admitted})
 	for _, test := range []struct {
 		labels string
 		status int
@@ -374,7 +378,9 @@ func TestRequestLabels(t *testing.T) {
 			a := r.post(t, "/v1/chat/completions", body, "X-Api-Key: shop-key-0123456789", header)
 			got := a.body
 			if all := r.records.list(); len(all) > before {
-				got = fmt.Sprint(all[before].Labels)
+				if got = fmt.Sprint(all[before].Labels); got != fmt.Sprint(admitted.labels) {
+					t.Errorf("%q: admitted with %v", test.labels, admitted.labels)
+				}
 			}
 			if a.status != test.status || !strings.Contains(got, test.want) {
 				t.Errorf("%q: status %d, want %d with %q: %s", test.labels, a.status, test.status, test.want, got)

@@ -195,12 +195,14 @@ func (r *routes) labels(added string, client *Client) (map[string]string, error)
 	for _, part := range list(added) {
 		name, value, found := strings.Cut(part, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		switch _, taken := all[name]; {
+		_, own := labels[name]
+		_, taken := all[name]
+		switch {
 		case !found || value == "":
 			return nil, invalid("x-carrot-labels", "%.100q is not a label: want NAME=VALUE", part)
 		case !slices.Contains(r.config.Labels.Allowed, name):
 			return nil, invalid("x-carrot-labels", "requests may not have the label %.100q. Allowed labels: %s", name, cmp.Or(strings.Join(r.config.Labels.Allowed, ", "), "none"))
-		case labels[name] != "":
+		case own:
 			return nil, forbidden("the label %q of client %q is fixed: omit it", name, client.Name)
 		case taken:
 			return nil, invalid("x-carrot-labels", "the label %q is given twice", name)

@@ -75,7 +75,7 @@ type summary struct {
 }
 
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, api wire.API) *exchange {
-	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: "req_" + rand.Text()}
+	x := &exchange{g: g, routes: g.routes.Load(), r: r, ctx: r.Context(), start: time.Now(), id: newRequestID(time.Now())}
 	x.reply = newReply(w, api, x.id, x.routes.config.Limits.WriteTimeout)
 	x.held = x.hold()
 	return x
@@ -311,4 +311,18 @@ func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 	}
 	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
 		Message: fmt.Sprintf("no endpoint %s %s: the endpoints are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
+}
+
+// newRequestID returns an id for a request: req_, the time in milliseconds in nine digits
+// and 17 random ones. Ids of one time are beside each other in the index of a store,
+// which is then written to in few places.
+func newRequestID(now time.Time) string {
+	const digits = "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ" // in the order of their bytes
+	id := []byte("req_" + rand.Text())
+	ms := uint64(now.UnixMilli())
+	for i := len("req_") + 8; i >= len("req_"); i-- {
+		id[i] = digits[ms%32]
+		ms /= 32
+	}
+	return string(id)
 }

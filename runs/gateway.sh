@@ -16,13 +16,16 @@
 #   LENGTH      the length of the longest runs (10s)
 #   CARROT      the binary to measure; without it, one is built
 #   CARROT_OLD  an older binary to compare it with
+#   STORES      what carrot is also measured with, beside no store (sqlite,postgres):
+#               there it records in the store and not in a file, and its client has a
+#               key and a budget. PostgreSQL is one of its own (.ci/postgres).
 #   CHECK       1 to fail if carrot misses a target
 #   PROFILE     a file for carrot's processor profile under load; release binaries
 #               are built with such a profile, runs/gateway/carrot.pgo
 #   PEERS       the folder that peers are installed in (.cache/peers)
 #
 # The older binary gets the same configuration and the same load. The two alternate
-# in each round, A B B A, and the results have every figure of both, their ratio in
+# in each round, A B B A, as does carrot with SQLite, and the results have every figure of both, their ratio in
 # each round, and the median of these ratios; for a verdict use ROUNDS=5. Build the
 # older binary as this script builds carrot, in a checkout of its commit: without
 # the profile it is slower.
@@ -66,6 +69,14 @@ case $without in
     fi ;;
 esac
 
+stores=${STORES-sqlite,postgres} server=
+case ,$stores, in
+  *,postgres,*)
+    folder=$(mktemp -d /tmp/carrot-speed.XXXXXX)
+    trap '.ci/postgres stop "$folder" || true; rm -rf "$folder"' EXIT
+    server=$(.ci/postgres start "$folder") || { stores=${stores//postgres/} skipped+="PostgreSQL: it could not be started"$'\n'; } ;;
+esac
+
 # It stops everything it started, even when interrupted.
-exec "$out/measure" measure -out "$out" -carrot "$CARROT" -older "${CARROT_OLD:-}" -litellm "$litellm" -portkey "$portkey" -skipped "$skipped" \
+"$out/measure" measure -stores "$stores" -server "$server" -out "$out" -carrot "$CARROT" -older "${CARROT_OLD:-}" -litellm "$litellm" -portkey "$portkey" -skipped "$skipped" \
   -rounds "${ROUNDS:-3}" -length "${LENGTH:-10s}" -profile "${PROFILE:-}" ${CHECK:+-check}

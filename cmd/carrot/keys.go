@@ -284,16 +284,18 @@ Examples:
 }
 
 func (c *keysListCommand) Run(ctx context.Context, t terminal) error {
+	var all []keys.Client
 	s, err := c.open(ctx, false)
-	if err != nil {
+	switch {
+	case err == nil:
+		defer s.Close()
+		if all, err = s.List(ctx); err != nil {
+			return err
+		}
+	case c.config == nil || c.Store != "" && !errors.Is(err, database.ErrNone):
 		return err
 	}
-	defer s.Close()
-	all, err := s.List(ctx)
-	if err != nil {
-		return err
-	}
-	if c.config != nil {
+	if c.config != nil { // which may have no store, or one that no gateway has made yet
 		all = append(all, keys.InFile(c.config)...)
 		slices.SortStableFunc(all, func(a, b keys.Client) int { return strings.Compare(a.Name, b.Name) })
 	}
@@ -523,7 +525,7 @@ func (c *keysRotateCommand) Run(ctx context.Context, t terminal) error {
 }
 
 type keysRevokeCommand struct {
-	What string `arg:"" name:"name" help:"Name of a client, or the beginning of a key as carrot keys list shows it."`
+	What string `arg:"" name:"name" help:"Name of a client, the beginning of a key as carrot keys list shows it, or a whole key."`
 	keysFlags
 	JSON bool `name:"json" help:"Print as JSON."`
 }
@@ -543,7 +545,7 @@ func (c *keysRevokeCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer s.Close()
-	client, err := s.Revoke(ctx, administrator(), c.What)
+	client, err := s.Revoke(ctx, administrator(), strings.TrimSuffix(c.What, "…"))
 	if err != nil {
 		return keysHint(ctx, s, c.What, err)
 	}
@@ -554,7 +556,7 @@ func (c *keysRevokeCommand) Run(ctx context.Context, t terminal) error {
 		fmt.Fprintf(t.out, "%s: revoked, with all its keys\n", client.Name)
 		return nil
 	}
-	fmt.Fprintf(t.out, "%s: the key %s… is revoked; valid keys: %s\n", client.Name, c.What, cmp.Or(validKeys(client), "none"))
+	fmt.Fprintf(t.out, "%s: the key is revoked; valid keys: %s\n", client.Name, cmp.Or(validKeys(client), "none"))
 	return nil
 }
 

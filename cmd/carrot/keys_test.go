@@ -151,6 +151,20 @@ func TestServeKeys(t *testing.T) {
 		k.until("a revoked client", second, 401)
 		k.until("no key, although no key is valid", "", 401)
 
+		// Limits of a client in the store are kept like those of one in the file.
+		slow := k.key("create", "slow", "--requests-per-minute", "1")
+		k.until("the second request in a minute", slow, 429)
+		poor := k.key("create", "poor", "--budget", "0.000001/month")
+		k.until("a client with a small budget", poor, 402)
+		if _, body := k.ask(gateway, poor, "auto"); !strings.Contains(body, "keys-poor-month") {
+			t.Errorf("the refusal does not name the budget: %s", body)
+		}
+		k.do(0, "revoke", "slow")
+		k.do(0, "update", "poor", "--no-budgets")
+		k.until("a client without its budget", poor, 200)
+		k.do(0, "revoke", "poor")
+		k.until("the last client", poor, 401)
+
 		// The admin API of one process, which takes effect there at once.
 		r, err := http.NewRequest("POST", gateway.admin+"/keys", strings.NewReader(`{"name":"shop","policies":["quality"]}`))
 		if err != nil {
@@ -246,6 +260,48 @@ func TestServeFileKeys(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), []string{"serve", "--config", config, "--listen", "127.0.0.1:0"}, terminal{strings.NewReader(""), &out, &errs}); status != 1 || !strings.Contains(errs.String(), "both have shop") || !strings.Contains(errs.String(), "carrot keys revoke") {
 		t.Errorf("start: status %d: %s", status, &errs)
+	}
+}
+
+// TestServeKeysStoreAway: while PostgreSQL is away, the keys that are known work, and the log
+// says so once. What has changed meanwhile takes effect when it is back.
+func TestServeKeysStoreAway(t *testing.T) {
+	direct := databasetest.Postgres(t)
+	dsn, line := databasetest.Cuttable(t, direct)
+	k := newKeysRig(t, dsn)
+	config := k.config("a", "")
+	k.dsn = direct // for carrot keys, which has another way to the store
+	kept, revoked := k.key("create", "kept"), k.key("create", "revoked")
+	s := startServing(t, config)
+	k.gateways = []*process{s}
+	wait := func(what, said string) {
+		t.Helper()
+		for until := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), said); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("%s: %s", what, s.log)
+			}
+		}
+	}
+	k.until("a key that is known", kept, 200)
+	line.Cut()
+	wait("the log says that the store is away", "keys that are known stay valid")
+	k.do(0, "revoke", "revoked")
+	late := k.key("create", "late")
+	for _, c := range []struct {
+		key  string
+		want int
+	}{{kept, 200}, {revoked, 200}, {late, 401}, {"", 401}} {
+		if status, body := k.ask(s, c.key, "auto"); status != c.want {
+			t.Errorf("while the store is away: status %d, want %d: %s", status, c.want, body)
+		}
+	}
+	line.Mend()
+	wait("the log says that the store is back", "keys are up to date")
+	k.until("a key that was revoked meanwhile", revoked, 401)
+	k.until("a key that was made meanwhile", late, 200)
+	k.until("a key that was known", kept, 200)
+	if n := strings.Count(s.log.String(), "keys that are known stay valid"); n != 1 {
+		t.Errorf("said %d times: %s", n, s.log)
 	}
 }
 
@@ -364,7 +420,7 @@ func TestKeysCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(k.do(0, "list", "--json")), &all); err != nil || len(all.Clients) != 1 || len(all.Clients[0].Keys) != 2 || all.Schema != "carrot.keys/1" {
 			t.Fatalf("%+v, %v", all, err)
 		}
-		if text := k.do(0, "revoke", all.Clients[0].Keys[0].Prefix); !strings.Contains(text, "is revoked; valid keys: "+all.Clients[0].Keys[1].Prefix) {
+		if text := k.do(0, "revoke", all.Clients[0].Keys[0].Prefix+"…"); !strings.Contains(text, "is revoked; valid keys: "+all.Clients[0].Keys[1].Prefix) {
 			t.Errorf("revoke a key: %s", text)
 		}
 		k.do(0, "revoke", "search")
@@ -428,6 +484,9 @@ func TestKeysCommands(t *testing.T) {
 		t.Errorf("without a store: %s", text)
 	}
 	config := k.config("a", "policies: [{name: support}]\nclients: [{name: research, key: research-key-0123456789}]\n")
+	if text := k.do(0, "list", "--config", config); !strings.Contains(text, "research  in file") {
+		t.Errorf("the clients of a configuration whose store is not made yet: %s", text)
+	}
 	if text := k.do(1, "create", "shop", "--config", config, "--policy", "suport"); !strings.Contains(text, `did you mean "support"?`) {
 		t.Errorf("an unknown policy: %s", text)
 	}

@@ -56,7 +56,7 @@ func openBooks(ctx context.Context, config *gateway.File, log *slog.Logger) (_ *
 func (b *books) close() error {
 	var problems []error
 	if b.budgets != nil {
-		problems = append(problems, b.budgets.Close())
+		b.budgets.Close()
 	}
 	if b.ledger != nil {
 		problems = append(problems, b.ledger.Close())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -81,7 +82,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 		defer s.mu.Unlock()
 		return s.serving
 	}
-	o.Handlers = adminapi.Handlers(v.store, adminapi.Options{
+	handlers := adminapi.Handlers(v.store, adminapi.Options{
 		Log: s.log,
 		Changed: func(ctx context.Context) {
 			if err := v.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
@@ -98,6 +99,8 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 		},
 		Listed: func() []keys.Client { return keys.InFile(serving()) },
 	})
+	maps.Copy(handlers, o.Handlers)
+	o.Handlers = handlers
 	return o
 }
 

@@ -152,28 +152,46 @@ func (b *Budgets) Start(ctx context.Context, j Journal) error {
 }
 
 // Close gives back what this process holds, but for what is spent and not in the store yet,
-// and stops. It must be called before the ledger is closed.
-func (b *Budgets) Close() error {
+// and stops. What cannot be given back, because the store is away, is at the next start. It
+// must be called before the ledger is closed.
+func (b *Budgets) Close() {
 	if b.stop != nil {
 		b.stop()
 	}
 	b.done.Wait()
+	if b.db == nil || b.process == "" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	var problems []error
+	err := b.giveAllBack(ctx)
+	if err != nil && ctx.Err() == nil { // a connection may have been cut that was not used since
+		err = b.giveAllBack(ctx)
+	}
+	if err != nil {
+		b.log.Warn("what is held of the budgets is given back at the next start, because the store does not work", "error", err)
+	}
+}
+
+// giveAllBack gives back what is neither spent nor held for a call.
+func (b *Budgets) giveAllBack(ctx context.Context) error {
 	b.mu.Lock()
 	list := slices.Collect(maps.Values(b.windows))
 	b.mu.Unlock()
 	for _, w := range list {
-		problems = append(problems, b.change(ctx, w, func(w *window, _ time.Time) (c change, needed bool) {
+		err := b.change(ctx, w, func(w *window, _ time.Time) (c change, needed bool) {
+			w.giving = 0 // of an attempt before
 			return change{back: max(w.free(), 0)}, w.state.mine > 0
-		}))
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if b.db != nil && b.db.Postgres() && b.process != "" {
-		_, err := giveBack(ctx, b.db, b.process, time.Time{}, "~%")
-		problems = append(problems, err)
+	if !b.db.Postgres() {
+		return nil
 	}
-	return errors.Join(problems...)
+	_, err := giveBack(ctx, b.db, b.process, time.Time{}, "~%")
+	return err
 }
 
 // storeWorks notes whether the store works, and says when that changes.

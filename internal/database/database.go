@@ -165,6 +165,12 @@ func (db *DB) QueryRowContext(ctx context.Context, query string, args ...any) *s
 	return db.sql.QueryRowContext(ctx, db.bind(query), args...)
 }
 
+// PrepareContext prepares a statement that is run again and again. It takes a connection,
+// so it must not be called within a transaction.
+func (db *DB) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return db.sql.PrepareContext(ctx, db.bind(query))
+}
+
 // Do runs f in a transaction, which is committed if f returns no error. In SQLite, no
 // other transaction that Do runs is open at the same time.
 func (db *DB) Do(ctx context.Context, f func(tx *Tx) error) error {
@@ -223,6 +229,11 @@ func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 // PrepareContext prepares a statement, to be run several times.
 func (t *Tx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	return t.tx.PrepareContext(ctx, t.db.bind(query))
+}
+
+// Statement returns a statement that [DB.PrepareContext] has prepared, for this transaction.
+func (t *Tx) Statement(ctx context.Context, prepared *sql.Stmt) *sql.Stmt {
+	return t.tx.StmtContext(ctx, prepared)
 }
 
 // Postgres reports whether the database is one of PostgreSQL.

@@ -141,8 +141,13 @@ func TestLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Revoke(t.Context(), "tester", second[:16]); err != nil {
-			t.Fatal(err)
+		for _, text := range []string{second[:16], second} { // its prefix, or all of it, which changes nothing any more
+			if _, err := s.Revoke(t.Context(), "tester", text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Revoke(t.Context(), "tester", second+"X"); !errors.Is(err, ErrUnknown) || strings.Contains(err.Error(), second) {
+			t.Errorf("revoke a key that nobody has: %v", err)
 		}
 		fresh()
 		if finds(t, cache, second) != "" || finds(t, cache, third) != "search" {

@@ -321,8 +321,8 @@ func (s *Store) Rotate(ctx context.Context, who, name string, grace time.Duratio
 // MaxGrace is the longest time for which keys can stay valid after a rotation.
 const MaxGrace = 366 * 24 * time.Hour
 
-// Revoke revokes a client with all its keys, or one key by its prefix. What is revoked
-// already stays so.
+// Revoke revokes a client with all its keys, or one key, by its prefix or as a whole. What is
+// revoked already stays so.
 func (s *Store) Revoke(ctx context.Context, who, nameOrPrefix string) (*Client, error) {
 	var made *Client
 	err := s.do(ctx, who, func(c *change) error {
@@ -345,18 +345,20 @@ func (s *Store) Revoke(ctx context.Context, who, nameOrPrefix string) (*Client, 
 	return made, err
 }
 
-// revokeKey revokes the key with a prefix.
-func (c *change) revokeKey(prefix string) (*Client, error) {
-	rows, err := c.tx.QueryContext(c.ctx, "SELECT hash, client, revoked FROM keys WHERE prefix = ? ORDER BY hash", database.Text(prefix))
+// revokeKey revokes a key, by its prefix or as a whole. Its errors do not show the key.
+func (c *change) revokeKey(text string) (*Client, error) {
+	whole := sha256.Sum256([]byte(text))
+	rows, err := c.tx.QueryContext(c.ctx, "SELECT hash, client, prefix, revoked FROM keys WHERE prefix = ? OR hash = ? ORDER BY hash", database.Text(text), hex.EncodeToString(whole[:]))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var hashes, clients []string
+	var prefix string
 	var revoked int64
 	for rows.Next() {
 		var hash, client string
-		if err := rows.Scan(&hash, &client, &revoked); err != nil {
+		if err := rows.Scan(&hash, &client, &prefix, &revoked); err != nil {
 			return nil, err
 		}
 		hashes, clients = append(hashes, hash), append(clients, client)
@@ -366,10 +368,10 @@ func (c *change) revokeKey(prefix string) (*Client, error) {
 	}
 	switch {
 	case len(hashes) == 0:
-		return nil, fmt.Errorf("%w, and no key: %.100q", ErrUnknown, prefix)
+		return nil, fmt.Errorf("%w, and no key: %.16q", ErrUnknown, text)
 	case len(hashes) > 1:
 		slices.Sort(clients)
-		return nil, invalid("prefix", "%.100q is that of several keys, of %s: name the client", prefix, strings.Join(slices.Compact(clients), ", "))
+		return nil, invalid("prefix", "%q is that of several keys, of %s: name the client", prefix, strings.Join(slices.Compact(clients), ", "))
 	}
 	if revoked == 0 {
 		if err := c.exec("UPDATE keys SET revoked = ? WHERE hash = ?", c.now.UnixNano(), hashes[0]); err != nil {

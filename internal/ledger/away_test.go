@@ -179,7 +179,7 @@ func testHostile(t *testing.T, dsn string) {
 		n++
 	}
 	for _, number := range []int64{math.MaxInt64, math.MinInt64, -1, 0} {
-		for _, x := range []float64{math.NaN(), math.Inf(1), -0.0, math.MaxFloat64} {
+		for _, x := range []float64{math.NaN(), math.Inf(1), math.Copysign(0, -1), math.MaxFloat64} {
 			a := example(t)
 			for i := range columns {
 				switch at := columns[i].at(a).(type) {

@@ -450,15 +450,21 @@ func TestKeepDecisions(t *testing.T) {
 
 // TestCheck: a check finds sums that do not follow from the attempts, and blocks that
 // cannot be read.
-func TestCheck(t *testing.T) {
+func TestCheck(t *testing.T) { databasetest.Each(t, testCheck) }
+
+func testCheck(t *testing.T, first string) {
 	for damage, want := range map[string]string{
 		"UPDATE daily SET cost_rest = cost_rest + 1 WHERE day = '2026-11-03'": "do not follow",
 		"DELETE FROM daily WHERE day = '2026-11-04'":                          "are missing",
-		"UPDATE decisions SET data = x'00'":                                   "block",
+		"UPDATE decisions SET data = ?":                                       "block",
 		"UPDATE attempts SET rest = '{' WHERE id = 1":                         "column rest",
 	} {
 		t.Run(want, func(t *testing.T) {
-			l := open(t, filepath.Join(t.TempDir(), "carrot.db"))
+			dsn := databasetest.SQLite(t)
+			if database.IsPostgres(first) {
+				dsn = databasetest.Postgres(t)
+			}
+			l := open(t, dsn)
 			for n := range 20 {
 				if err := l.Record(t.Context(), example(t)); err != nil {
 					t.Fatal(err)
@@ -469,7 +475,11 @@ func TestCheck(t *testing.T) {
 			}
 			settle(t, l)
 			sound(t, l.Store())
-			if _, err := l.store.db.ExecContext(t.Context(), damage); err != nil {
+			var args []any
+			if strings.Contains(damage, "?") {
+				args = append(args, []byte{0})
+			}
+			if _, err := l.store.db.ExecContext(t.Context(), damage, args...); err != nil {
 				t.Fatal(err)
 			}
 			faults, err := l.Store().Check(t.Context())
@@ -552,11 +562,14 @@ func TestKill(t *testing.T) {
 		recordUntilKilled(t, dsn)
 		return
 	}
+	databasetest.Each(t, testKill)
+}
+
+func testKill(t *testing.T, dsn string) {
 	kills := 5
 	if testing.Short() {
 		kills = 1
 	}
-	dsn := filepath.Join(t.TempDir(), "carrot.db")
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	acknowledged := map[string]carrot.USD{}
 	for range kills {
@@ -613,7 +626,11 @@ func read(out io.Reader, acknowledged map[string]carrot.USD) {
 
 // recordUntilKilled records attempts and prints those that are acknowledged.
 func recordUntilKilled(t *testing.T, dsn string) {
-	l, err := Open(context.Background(), dsn, Options{Journal: journal.Options{Reserve: 1 << 20, Segment: 64 << 10, Sync: 10 * time.Millisecond}})
+	o := Options{Journal: journal.Options{Reserve: 1 << 20, Segment: 64 << 10, Sync: 10 * time.Millisecond}}
+	if database.IsPostgres(dsn) {
+		o.Folder = folderName(dsn) // which the test removes
+	}
+	l, err := Open(context.Background(), dsn, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -174,61 +173,6 @@ func (s *Store) Summary(ctx context.Context, r Range, by By) (groups []Group, to
 		total.plus(&g)
 	}
 	return groups, total, rows.Err()
-}
-
-// labelSummary returns the sums of stored attempts by a label. No sums of days are kept of
-// labels, because clients may choose them.
-func (s *Store) labelSummary(ctx context.Context, r Range, name string) (groups []Group, total Group, err error) {
-	where, args := r.attempts()
-	rows, err := s.db.QueryContext(ctx, "SELECT number, outcome, cost, input, cached, written, output, reasoning, rest FROM attempts WHERE "+where, args...)
-	if err != nil {
-		return nil, total, fmt.Errorf("summary: %w", err)
-	}
-	defer rows.Close()
-	sums := map[string]*labelSums{}
-	var a record.Attempt
-	var more sql.RawBytes
-	u := &a.Usage
-	at := []any{&a.Number, &a.Outcome, amount{&a.Cost, &a.CostUnknown}, &u.Input, &u.CachedInput, &u.CacheWrite, &u.Output, &u.Reasoning, &more}
-	for rows.Next() {
-		if err := rows.Scan(at...); err != nil {
-			return nil, total, fmt.Errorf("summary: %w", err)
-		}
-		a.Labels, u.Details = nil, nil
-		if bytes.Contains(more, []byte(`"labels":`)) || bytes.Contains(more, []byte(`"details":`)) {
-			var r rest
-			if err := json.Unmarshal(more, &r); err != nil {
-				return nil, total, fmt.Errorf("summary: column rest: %w", err)
-			}
-			a.Labels, u.Details = r.Labels, r.Details
-		}
-		value := a.Labels[name]
-		if sums[value] == nil {
-			sums[value] = &labelSums{}
-		}
-		if a.Outcome == record.Served {
-			sums[value].served++
-		}
-		sums[value].add(&a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, total, fmt.Errorf("summary: %w", err)
-	}
-	for value, d := range sums {
-		g := Group{Name: value, Requests: d.requests, Attempts: d.attempts, Served: d.served, Cost: d.cost, Unknown: d.unknown,
-			Input: d.input, Cached: d.cached, Written: d.written, Output: d.output, Reasoning: d.thought}
-		groups = append(groups, g)
-		total.plus(&g)
-	}
-	slices.SortFunc(groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Cost.micro, a.Cost.micro), cmp.Compare(b.Cost.rest, a.Cost.rest), strings.Compare(a.Name, b.Name))
-	})
-	return groups, total, nil
-}
-
-type labelSums struct {
-	daySums
-	served int64
 }
 
 // Request returns the attempts of a request, in order, with their decisions.

@@ -55,6 +55,9 @@ func (l *Ledger) write(ctx context.Context, b *batch) (int, error) {
 func (s *Store) writeEach(ctx context.Context, b *batch) (refused map[int]error, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		refused = map[int]error{}
 		if err := advance(ctx, tx, b); err != nil {

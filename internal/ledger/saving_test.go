@@ -3,8 +3,10 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -231,4 +233,22 @@ func TestFilters(t *testing.T) {
 			t.Error("a summary by a label without a name")
 		}
 	})
+}
+
+// TestRestParts: labels and details are read from a text as JSON would, whatever they are.
+func TestRestParts(t *testing.T) {
+	parts := newRestParts()
+	for range 2 {
+		for _, a := range []record.Attempt{
+			{}, {UpstreamRequestID: `"details":{`},
+			{Labels: map[string]string{"a": `}"\`, "details": `{"tier":"x"}`, `"details":{`: ""}},
+			{Labels: map[string]string{"a": "b"}, RateLimits: map[string]string{"details": "{", "labels": "{"}, CacheMiss: "x", Usage: carrot.Usage{Details: &carrot.UsageDetails{Tier: `}"`, AudioInput: 5, Also: map[string]carrot.Usage{"m": {Input: 3, Details: &carrot.UsageDetails{Tier: "y"}}}}}},
+			{Dropped: []string{`{"labels":{"a":"b"}`}, Usage: carrot.Usage{Details: &carrot.UsageDetails{CacheWrites: map[int]int{300: 4}}}},
+		} {
+			labels, details, err := parts.read(restOf(&a))
+			if err != nil || !maps.Equal(labels, a.Labels) || !reflect.DeepEqual(details, a.Usage.Details) {
+				t.Errorf("%s: %v, %+v, %v", restOf(&a), labels, details, err)
+			}
+		}
+	}
 }

@@ -26,6 +26,7 @@ type Store struct {
 
 	writing       sync.Mutex
 	lines, zipped []byte // reused
+	inserts       [len(insertRows)]*sql.Stmt
 }
 
 // OpenStore opens a store that exists. A DSN is the path of a file of SQLite, or the
@@ -100,6 +101,9 @@ type batch struct {
 func (s *Store) write(ctx context.Context, b *batch) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		if b.journal != "" {
 			if err := advance(ctx, tx, b); err != nil {
@@ -150,8 +154,21 @@ func (s *Store) writeEntries(ctx context.Context, tx *database.Tx, entries []*en
 	return writeForecasts(ctx, tx, entries)
 }
 
-// insertRows is how many attempts are inserted with one statement.
-const insertRows = 32
+// insertRows is how many attempts are inserted with one statement: as many as possible.
+var insertRows = [...]int{32, 8, 1}
+
+// prepare prepares the statements that insert attempts.
+func (s *Store) prepare(ctx context.Context) (err error) {
+	for i, rows := range insertRows {
+		if s.inserts[i] != nil {
+			continue
+		}
+		if s.inserts[i], err = s.db.PrepareContext(ctx, insertAttempts(rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // insertAttempts returns the statement that inserts a number of attempts.
 func insertAttempts(rows int) string {
@@ -179,43 +196,44 @@ func (s *Store) writeAttempts(ctx context.Context, tx *database.Tx, entries []*e
 		place++
 		return append(v, block, place-1), nil
 	}
-	many, err := tx.PrepareContext(ctx, insertAttempts(insertRows))
-	if err != nil {
-		return err
-	}
-	defer many.Close()
 	var v []any
 	for len(entries) > 0 {
 		n := 0 // attempts without content are inserted together
-		for n < min(len(entries), insertRows) && len(entries[n].content) == 0 {
+		for n < min(len(entries), insertRows[0]) && len(entries[n].content) == 0 {
 			n++
 		}
+		size := 0
+		for insertRows[size] > max(n, 1) {
+			size++
+		}
+		rows := entries[:insertRows[size]]
 		v = v[:0]
-		for _, e := range entries[:max(n, 1)] {
+		for _, e := range rows {
 			if v, err = next(v, e); err != nil {
 				return err
 			}
 		}
-		switch n {
-		case 0:
-			var row int64
-			if err := tx.QueryRowContext(ctx, insertAttempts(1)+" RETURNING id", v...).Scan(&row); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO contents (attempt, data) VALUES (?, ?)", row, s.zip.EncodeAll(entries[0].content, nil)); err != nil {
-				return err
-			}
-		case insertRows:
-			_, err = many.ExecContext(ctx, v...)
-		default:
-			_, err = tx.ExecContext(ctx, insertAttempts(n), v...)
+		if n == 0 {
+			err = s.writeContent(ctx, tx, entries[0], v)
+		} else {
+			_, err = tx.Statement(ctx, s.inserts[size]).ExecContext(ctx, v...)
 		}
 		if err != nil {
 			return err
 		}
-		entries = entries[max(n, 1):]
+		entries = entries[len(rows):]
 	}
 	return nil
+}
+
+// writeContent writes an attempt with its content.
+func (s *Store) writeContent(ctx context.Context, tx *database.Tx, e *entry, values []any) error {
+	var row int64
+	if err := tx.QueryRowContext(ctx, insertAttempts(1)+" RETURNING id", values...).Scan(&row); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO contents (attempt, data) VALUES (?, ?)", row, s.zip.EncodeAll(e.content, nil))
+	return err
 }
 
 // errMoved says that somebody else has written entries of the journal.

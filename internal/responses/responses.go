@@ -56,11 +56,12 @@ type Store struct {
 	rest    atomic.Int64  // until when nobody looks, in nanoseconds since 1970
 	slots   chan struct{} // one for each lookup
 
-	wake    chan struct{}
-	closing chan struct{} // closed by Close
-	cancel  context.CancelFunc
-	writing sync.WaitGroup
-	pruning sync.WaitGroup
+	patience time.Duration // of Close
+	wake     chan struct{}
+	closing  chan struct{} // closed by Close
+	cancel   context.CancelFunc
+	writing  sync.WaitGroup
+	pruning  sync.WaitGroup
 }
 
 type row struct{ response, maker string }
@@ -68,7 +69,7 @@ type row struct{ response, maker string }
 // Open returns a store in a database, which must stay open for longer.
 func Open(db *database.DB, log *slog.Logger) *Store {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Store{db: db, log: log, slots: make(chan struct{}, lookups), wake: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel}
+	s := &Store{db: db, log: log, slots: make(chan struct{}, lookups), wake: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel, patience: closeAfter}
 	s.writing.Go(func() { s.write(ctx) })
 	s.pruning.Go(func() { s.prune(ctx) })
 	return s
@@ -241,7 +242,7 @@ func (s *Store) expire(ctx context.Context, now time.Time) (deleted int64, err e
 // Close writes what waits, for up to a second. It does not close the database.
 func (s *Store) Close() {
 	close(s.closing)
-	limit := time.AfterFunc(closeAfter, s.cancel)
+	limit := time.AfterFunc(s.patience, s.cancel)
 	s.writing.Wait()
 	limit.Stop()
 	s.cancel()

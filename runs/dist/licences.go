@@ -42,7 +42,8 @@ var embedded = []struct {
 	{"internal/importer/zeroeval.json", "", "", ""},
 	{"internal/importer/mmlupro.json", "", "", ""},
 	{"price/facts.json", "", "", ""},
-	{"internal/ledger/migrations/", "", "", ""},
+	{"internal/database/schema/", "", "", ""},
+	{"internal/adminapi/openapi.yaml", "", "", ""},
 	{"internal/report/page/", "", "", ""},
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,6 +28,8 @@ type measurement struct {
 	litellm string // the virtual environment with LiteLLM's proxy; empty: skipped
 	portkey string // the folder that Portkey's gateway is installed in; empty: skipped
 	skipped string // what is skipped and why, one per line
+	stores  string // kinds of stores to measure carrot with, separated by commas: sqlite, postgres
+	server  string // the address of a server of PostgreSQL
 	rounds  int
 	length  time.Duration
 	check   bool
@@ -43,6 +46,9 @@ const (
 	short      = 3 // streamed runs, and runs with a single connection, are this many times shorter
 	carrotName = "carrot"
 	olderName  = "older carrot"
+	sqliteName = "carrot, SQLite"
+	serverName = "carrot, PostgreSQL"
+	benchKey   = "key-of-the-benchmark-0001"
 )
 
 func (m *measurement) flags(f *flag.FlagSet) {
@@ -52,6 +58,8 @@ func (m *measurement) flags(f *flag.FlagSet) {
 	f.StringVar(&m.litellm, "litellm", "", "virtual environment with LiteLLM's proxy")
 	f.StringVar(&m.portkey, "portkey", "", "folder that Portkey's gateway is installed in")
 	f.StringVar(&m.skipped, "skipped", "", "what is skipped and why, one per line")
+	f.StringVar(&m.stores, "stores", "", "kinds of stores to measure carrot with beside none: sqlite, postgres")
+	f.StringVar(&m.server, "server", "", "address of an empty database of PostgreSQL")
 	f.IntVar(&m.rounds, "rounds", 3, "rounds")
 	f.DurationVar(&m.length, "length", 10*time.Second, "length of the longest runs")
 	f.BoolVar(&m.check, "check", false, "fail where carrot misses a target")
@@ -95,10 +103,30 @@ func (m *measurement) run(ctx context.Context) error {
 
 // carrots returns the names of the targets that are carrot.
 func (m *measurement) carrots() []string {
-	if m.older == "" {
-		return []string{carrotName}
+	names := []string{carrotName}
+	if m.older != "" {
+		names = append(names, olderName)
 	}
-	return []string{carrotName, olderName}
+	for _, store := range strings.Split(m.stores, ",") {
+		switch store {
+		case "sqlite":
+			names = append(names, sqliteName)
+		case "postgres":
+			names = append(names, serverName)
+		}
+	}
+	return names
+}
+
+// paired returns the names of the targets whose figures are compared, round by round.
+func (m *measurement) paired() []string {
+	var names []string
+	for _, name := range m.carrots() {
+		if name != serverName {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // startAll starts the upstream, the bare proxy, carrot, the older carrot and the
@@ -108,7 +136,7 @@ func (m *measurement) startAll(ctx context.Context, work string) error {
 	if err != nil {
 		return err
 	}
-	addresses := make([]string, 8)
+	addresses := make([]string, 12)
 	for i := range addresses {
 		if addresses[i], err = freeAddress(); err != nil {
 			return err
@@ -129,30 +157,62 @@ func (m *measurement) startAll(ctx context.Context, work string) error {
 	if err := bare.start(ctx, m.out, "/served", 10*time.Second); err != nil {
 		return fmt.Errorf("start bare proxy: %w", err)
 	}
-	binaries := []string{m.carrot, m.older}
 	for i, name := range m.carrots() {
-		binary, address, admin := binaries[i], addresses[2+2*i], addresses[3+2*i]
-		version := versionOf(binary, "--version")
-		if m.older != "" {
-			version += " (" + buildOf(binary) + ")"
-		}
-		carrot := add(name, version, address, binary, "serve", "--config", "runs/gateway/carrot.yaml")
-		carrot.admin = "http://" + admin
-		// Record files are rotated, so they have a folder of their own.
-		if carrot.records, err = os.MkdirTemp(work, "records-"); err != nil {
-			return err
-		}
-		err = carrot.start(ctx, m.out, "/ready", 10*time.Second, "UPSTREAM="+upstream, "CARROT_ADDRESS="+address, "CARROT_ADMIN="+admin,
-			"CARROT_RECORD="+filepath.Join(carrot.records, "decisions.jsonl"))
-		if err == nil {
-			err = errors.Join(carrot.probe(ctx, false), carrot.probe(ctx, true))
-		}
-		if err != nil {
+		address, admin := addresses[4+2*i], addresses[5+2*i]
+		if err := m.startCarrot(ctx, work, name, address, admin, add); err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
 	}
-	m.startPeers(ctx, add, addresses[6:], upstream)
+	m.startPeers(ctx, add, addresses[2:4], upstream)
 	return ctx.Err()
+}
+
+// startCarrot starts a carrot with a configuration of its own.
+func (m *measurement) startCarrot(ctx context.Context, work, name, address, admin string, add func(name, version, address string, command ...string) *target) error {
+	binary := m.carrot
+	if name == olderName {
+		binary = m.older
+	}
+	version := versionOf(binary, "--version")
+	if m.older != "" {
+		version += " (" + buildOf(binary) + ")"
+	}
+	// Record files are rotated, so they have a folder of their own.
+	folder, err := os.MkdirTemp(work, "carrot-")
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile("runs/gateway/carrot.yaml")
+	if err != nil {
+		return err
+	}
+	config, store, more := filepath.Join(folder, "carrot.yaml"), "", ""
+	switch name {
+	case sqliteName:
+		store = filepath.Join(folder, "carrot.db")
+	case serverName:
+		store = m.server
+	default:
+		more = fmt.Sprintf("record: {path: %q, keep: 0}\n", filepath.Join(folder, "records", "decisions.jsonl"))
+		if err := os.Mkdir(filepath.Join(folder, "records"), 0o755); err != nil {
+			return err
+		}
+	}
+	if store != "" {
+		more = fmt.Sprintf("store: %q\njournal: %q\nclients: [{name: bench, key: %s}]\nbudgets: [{client: bench, usd: 1000000, per: month}]\n",
+			store, filepath.Join(folder, "journal"), benchKey)
+	}
+	if err := os.WriteFile(config, append(text, more...), 0o600); err != nil {
+		return err
+	}
+	carrot := add(name, version, address, binary, "serve", "--config", config)
+	carrot.admin, carrot.records, carrot.store = "http://"+admin, filepath.Join(folder, "records"), store
+	if store != "" {
+		carrot.header = "Authorization: Bearer " + benchKey
+	}
+	return errors.Join(
+		carrot.start(ctx, m.out, "/ready", 10*time.Second, "UPSTREAM="+m.upstream.url, "CARROT_ADDRESS="+address, "CARROT_ADMIN="+admin),
+		carrot.probe(ctx, false), carrot.probe(ctx, true))
 }
 
 // startPeers starts the peers that are installed. A peer that does not start, or
@@ -218,15 +278,22 @@ func buildOf(binary string) string {
 	return "built without a profile"
 }
 
-// turns returns the targets in the order in which a round measures them. An
-// older carrot alternates with carrot, A B B A, so that a machine which gets
-// slower or faster during the round favours neither.
+// turns returns the targets in the order in which a round measures them. Those that are
+// compared with carrot alternate with it, A B B A, so that a machine which gets slower or
+// faster during the round favours none.
 func (m *measurement) turns() []*target {
-	if m.older == "" {
+	names := m.paired()
+	if len(names) == 1 {
 		return m.targets
 	}
-	carrot, older := m.find(carrotName), m.find(olderName)
-	return slices.Insert(slices.Clone(m.targets), slices.Index(m.targets, older)+1, older, carrot)
+	var pairs []*target
+	for _, name := range names {
+		pairs = append(pairs, m.find(name))
+	}
+	back := slices.Clone(pairs)
+	slices.Reverse(back)
+	rest := slices.DeleteFunc(slices.Clone(m.targets), func(t *target) bool { return slices.Contains(pairs, t) })
+	return slices.Concat(rest[:2], pairs, back, rest[2:]) // after the upstream and the bare proxy
 }
 
 // all takes every sample. The targets take turns within a round, so that other
@@ -256,7 +323,7 @@ func (m *measurement) all(ctx context.Context) error {
 			}
 		}
 	}
-	for _, name := range m.carrots() {
+	for _, name := range m.paired() {
 		t := m.find(name)
 		for range 20 { // short rounds end before the last of the memory marks
 			if len(t.memory) == len(memoryMarks) {
@@ -282,7 +349,8 @@ func (m *measurement) find(name string) *target {
 	return nil
 }
 
-// takeProfile asks carrot for its processor profile while it is under load.
+// takeProfile asks carrot for its processor profile while it is under load, with SQLite if
+// that is measured, because then most of its parts work.
 func (m *measurement) takeProfile(ctx context.Context) error {
 	const seconds = 10
 	type profile struct {
@@ -290,6 +358,9 @@ func (m *measurement) takeProfile(ctx context.Context) error {
 		err  error
 	}
 	carrot, got := m.find(carrotName), make(chan profile, 1)
+	if stored := m.find(sqliteName); stored != nil {
+		carrot = stored
+	}
 	go func() {
 		time.Sleep(time.Second)
 		status, text, err := fetch(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", carrot.admin, seconds), "", "")
@@ -322,6 +393,22 @@ func (t *target) accounts(ctx context.Context) error {
 			attempts += int(n)
 		}
 	}
+	if t.store == "" {
+		err = t.countFiles()
+	} else {
+		err = t.countStored(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if t.recorded != attempts || t.recorded < t.served {
+		return fmt.Errorf("void: %s answered %d requests, counted %d attempts and recorded %d", t.name, t.served, attempts, t.recorded)
+	}
+	return nil
+}
+
+// countFiles counts the attempts in a carrot's record files.
+func (t *target) countFiles() error {
 	time.Sleep(1500 * time.Millisecond) // lines are written at least every second
 	files, err := filepath.Glob(filepath.Join(t.records, "*"))
 	if err != nil {
@@ -334,9 +421,34 @@ func (t *target) accounts(ctx context.Context) error {
 		}
 		t.recorded += n
 	}
-	if t.recorded != attempts || t.recorded < t.served {
-		return fmt.Errorf("void: %s answered %d requests, counted %d attempts and recorded %d", t.name, t.served, attempts, t.recorded)
+	return nil
+}
+
+// countStored counts the attempts in a carrot's store, once nothing waits for it.
+func (t *target) countStored(ctx context.Context) error {
+	for until := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		_, text, err := fetch(ctx, http.MethodGet, t.admin+"/metrics", "", "")
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, []byte("\ncarrot_ledger_pending_bytes 0\n")) {
+			break
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("void: attempts of %s still wait for its store", t.name)
+		}
 	}
+	out, err := exec.CommandContext(ctx, t.command.Path, "ledger", "summary", "--json", "--store", t.store).Output()
+	if err != nil {
+		return fmt.Errorf("carrot ledger summary: %w", err)
+	}
+	var summary struct {
+		Total struct{ Attempts int }
+	}
+	if err := json.Unmarshal(out, &summary); err != nil {
+		return fmt.Errorf("carrot ledger summary: %w", err)
+	}
+	t.recorded = summary.Total.Attempts
 	return nil
 }
 

@@ -21,6 +21,12 @@ const (
 	mostMemory   = 80 << 20
 	mostGrowth   = 1.10 // memory from 50,000 to 100,000 requests
 	leastOfOlder = 0.97 // of an older carrot's requests per second
+
+	// With SQLite, keys and budgets.
+	leastStored      = 0.85 // of the same binary's requests per second without a store
+	mostStoredAdded  = 0.40 // ms at one connection, over the bare proxy's
+	mostStoredMemory = 110 << 20
+
 	markdownFile = "gateway.md"
 	jsonFile     = "gateway.json"
 )
@@ -36,6 +42,7 @@ type result struct {
 	Skipped    []string       `json:"skipped"`
 	Records    int            `json:"carrot_records"`
 	Older      []comparison   `json:"older,omitempty"`
+	SQLite     []comparison   `json:"sqlite,omitempty"`
 	Goals      []goal         `json:"goals"`
 }
 
@@ -67,22 +74,22 @@ type goal struct {
 	Met  bool   `json:"met"`
 }
 
-// comparison is one figure of carrot and of an older carrot.
+// comparison is one figure of two targets, such as carrot and an older carrot.
 type comparison struct {
 	Load   string  `json:"load"`
 	Figure string  `json:"figure"`
-	Carrot float64 `json:"carrot"` // the median over the runs
-	Older  float64 `json:"older"`
-	// Ratios are carrot's figure over the older carrot's, one for each round, where
+	First  float64 `json:"first"` // the median over the runs
+	Second float64 `json:"second"`
+	// Ratios are the first target's figure over the second's, one for each round, where
 	// each figure is the mean of the two runs in the round. Memory has none.
 	Ratios []float64 `json:"ratios,omitempty"`
-	Ratio  float64   `json:"ratio"` // the median of Ratios; for memory, Carrot over Older
+	Ratio  float64   `json:"ratio"` // the median of Ratios; for memory, First over Second
 }
 
 const perSecond = "requests/s"
 
-// compare puts carrot's figures beside those of an older carrot.
-func compare(carrot, older *targetResult) []comparison {
+// compare puts the figures of two targets side by side.
+func compare(first, second *targetResult) []comparison {
 	figures := []struct {
 		name string
 		of   func(sample) float64
@@ -96,23 +103,23 @@ func compare(carrot, older *targetResult) []comparison {
 	var out []comparison
 	for _, r := range rows {
 		for _, f := range figures {
-			c := comparison{Load: r.name, Figure: f.name, Carrot: f.of(carrot.Median[r.name]), Older: f.of(older.Median[r.name])}
-			for pair := range slices.Chunk(carrot.Samples[r.name], 2) {
+			c := comparison{Load: r.name, Figure: f.name, First: f.of(first.Median[r.name]), Second: f.of(second.Median[r.name])}
+			for pair := range slices.Chunk(first.Samples[r.name], 2) {
 				i := 2 * len(c.Ratios)
-				c.Ratios = append(c.Ratios, f.of(median(pair))/f.of(median(older.Samples[r.name][i:i+2])))
+				c.Ratios = append(c.Ratios, f.of(median(pair))/f.of(median(second.Samples[r.name][i:i+2])))
 			}
 			c.Ratio = middle(c.Ratios)
 			out = append(out, c)
 		}
 	}
-	memory := func(load string, carrot, older int) {
-		a, b := megabytes(carrot), megabytes(older)
-		out = append(out, comparison{Load: load, Figure: "memory MB", Carrot: a, Older: b, Ratio: a / b})
+	memory := func(load string, first, second int) {
+		a, b := megabytes(first), megabytes(second)
+		out = append(out, comparison{Load: load, Figure: "memory MB", First: a, Second: b, Ratio: a / b})
 	}
 	for i, mark := range memoryMarks {
-		memory(fmt.Sprintf("%d requests", mark), carrot.Memory[i].RSS, older.Memory[i].RSS)
+		memory(fmt.Sprintf("%d requests", mark), first.Memory[i].RSS, second.Memory[i].RSS)
 	}
-	memory("peak", carrot.Peak, older.Peak)
+	memory("peak", first.Peak, second.Peak)
 	return out
 }
 
@@ -166,6 +173,9 @@ func (m *measurement) report() error {
 	if older := r.target(olderName); older != nil {
 		r.Older = compare(r.target(carrotName), older)
 	}
+	if stored := r.target(sqliteName); stored != nil {
+		r.SQLite = compare(stored, r.target(carrotName))
+	}
 	r.Goals = r.goals()
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -211,6 +221,21 @@ func (r *result) goals() []goal {
 			goals = append(goals, goal{"requests/s (" + c.Load + "), at least 97% of the older carrot's", fmt.Sprintf("%.1f%%", 100*c.Ratio), c.Ratio >= leastOfOlder})
 		}
 	}
+	if stored := r.target(sqliteName); stored != nil {
+		half, full := stored.Memory[1].RSS, stored.Memory[2].RSS
+		growth := float64(full) / float64(half)
+		share, added := stored.Median["whole"].PerSecond/bare.Median["whole"].PerSecond, stored.Median["single"].P50-bare.Median["single"].P50
+		for _, c := range r.SQLite {
+			if c.Figure == perSecond && c.Load == "whole" {
+				goals = append(goals, goal{"with SQLite, keys and budgets: requests/s, at least 85% of those without a store", fmt.Sprintf("%.1f%%", 100*c.Ratio), c.Ratio >= leastStored})
+			}
+		}
+		goals = append(goals,
+			goal{"with SQLite: throughput at 16 connections, at least 40% of the bare proxy's", fmt.Sprintf("%.1f%%", 100*share), share >= leastShare},
+			goal{"with SQLite: p50 added at 1 connection, at most 0.40 ms", fmt.Sprintf("%.2f ms", added), added <= mostStoredAdded},
+			goal{"with SQLite: memory after 100,000 requests, at most 110 MB", fmt.Sprintf("%.0f MB", megabytes(full)), full <= mostStoredMemory},
+			goal{"with SQLite: memory flat, at most 10% more than after 50,000", fmt.Sprintf("%+.1f%%", 100*(growth-1)), growth <= mostGrowth})
+	}
 	return goals
 }
 
@@ -245,15 +270,10 @@ func (r *result) markdown() string {
 	carrot := r.target(carrotName)
 	b.WriteString("\n")
 	if older := r.target(olderName); older != nil {
-		fmt.Fprintf(&b, "| load | figure | carrot %s | older carrot %s | ratio, median of the rounds | ratio in each round |\n|---|---|---|---|---|---|\n", carrot.Version, older.Version)
-		for _, c := range r.Older {
-			var ratios []string
-			for _, ratio := range c.Ratios {
-				ratios = append(ratios, fmt.Sprintf("%.3f", ratio))
-			}
-			fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | **%.3f** | %s |\n", c.Load, c.Figure, c.Carrot, c.Older, c.Ratio, strings.Join(ratios, " "))
-		}
-		b.WriteString("\n")
+		writeComparison(&b, "carrot "+carrot.Version, "older carrot "+older.Version, r.Older)
+	}
+	if len(r.SQLite) > 0 {
+		writeComparison(&b, "carrot with SQLite, keys and budgets", "carrot without a store", r.SQLite)
 	}
 	for _, m := range carrot.Memory {
 		fmt.Fprintf(&b, "- carrot's memory after %d requests, each a conversation of its own: %.1f MB\n", m.Requests, megabytes(m.RSS))
@@ -285,6 +305,19 @@ func (r *result) markdown() string {
 	fmt.Fprintf(&b, "\n%s: %d cores of %s, shared with upstream and load generator, %s; %s, %s. Medians of %d rounds of %g s whole and a third of that\nfor the rest; load of the machine before: %s.\n",
 		r.Date, r.Machine.Cores, r.Machine.CPU, r.Machine.System, r.Machine.Go, strings.Join(versions, ", "), r.Rounds, r.Seconds, r.LoadBefore)
 	return b.String()
+}
+
+// writeComparison writes a table.
+func writeComparison(b *strings.Builder, first, second string, comparisons []comparison) {
+	fmt.Fprintf(b, "| load | figure | %s | %s | ratio, median of the rounds | ratio in each round |\n|---|---|---|---|---|---|\n", first, second)
+	for _, c := range comparisons {
+		var ratios []string
+		for _, ratio := range c.Ratios {
+			ratios = append(ratios, fmt.Sprintf("%.3f", ratio))
+		}
+		fmt.Fprintf(b, "| %s | %s | %.2f | %.2f | **%.3f** | %s |\n", c.Load, c.Figure, c.First, c.Second, c.Ratio, strings.Join(ratios, " "))
+	}
+	b.WriteString("\n")
 }
 
 // facts describes the machine, without its name.

@@ -23,6 +23,7 @@ type target struct {
 	url     string
 	admin   string // the address of a carrot's admin server
 	records string // the folder that a carrot records attempts in
+	store   string // the DSN of a carrot's store; empty: it has none
 	header  string // of every request, "Name: value"; empty: none
 	whole   bool   // it cannot stream
 	command *exec.Cmd
