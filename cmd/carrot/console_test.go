@@ -39,7 +39,7 @@ var volatile = []*regexp.Regexp{
 	regexp.MustCompile(`"time":"[^"]*"`),
 	regexp.MustCompile(`^  time      .*$`),
 	regexp.MustCompile(`decided in [0-9.µms]+`),
-	regexp.MustCompile(`\b20\d\d-\d\d-01  `), // of a budget's month
+	regexp.MustCompile(`\b20\d\d-\d\d-01(  |: )`), // of a budget's month
 	regexp.MustCompile(`sk-carrot-[A-Z2-7]{6,26}`),
 	regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z(  \S+  (create|update|rotate|revoke)\b)?`),
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,11 @@ func TestServeKeys(t *testing.T) {
 		if status, body := k.ask(gateway, one.Key, "auto"); status != 401 {
 			t.Errorf("revoked by the admin API: status %d: %s", status, body)
 		}
+		lost := k.key("create", "lost", "--policy", "gone")
+		k.until("a client whose policies the configuration does not have", lost, 403)
+		if _, body := k.ask(gateway, lost, "auto"); !strings.Contains(body, `may use no policy: it is limited to gone`) {
+			t.Errorf("without a policy: %s", body)
+		}
 	})
 }
 
@@ -314,6 +320,76 @@ func TestServePublicKeys(t *testing.T) {
 	k.until("without any client", "", 401)
 	k.until("the first client", k.key("create", "shop"), 200)
 	k.until("without a key", "", 401)
+}
+
+// TestKeysMistakes: what is probably a mistake is said, with what was probably meant.
+func TestKeysMistakes(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		k := newKeysRig(t, dsn)
+		k.do(0, "create", "search", "--budget", "100/month", "--soft-budget", "5/day")
+		for _, c := range []struct {
+			want string
+			args []string
+		}{
+			{"did you mean search?", []string{"update", "serach", "--budget", "1/day"}},
+			{"did you mean search?", []string{"revoke", "serach"}},
+			{"did you mean search?", []string{"show", "serach"}},
+			{"carrot keys list shows all", []string{"rotate", "shop"}},
+		} {
+			if got := k.do(1, c.args...); !strings.Contains(got, c.want) {
+				t.Errorf("carrot keys %q: %s, want %q", c.args, got, c.want)
+			}
+		}
+		for _, b := range []string{"0/month", "0.0000000000001/day", "-1/day", "nan/day"} {
+			if got := k.do(2, "create", "shop", "--budget="+b); !strings.Contains(got, "want an amount in USD") {
+				t.Errorf("--budget=%s: %s", b, got)
+			}
+		}
+		var out, errs bytes.Buffer
+		budgets := func() string {
+			t.Helper()
+			out.Reset()
+			if status := run(t.Context(), []string{"budgets", "list", "--store", dsn}, terminal{strings.NewReader(""), &out, &errs}); status != 0 {
+				t.Fatalf("status %d: %s", status, &errs)
+			}
+			return out.String()
+		}
+		// A budget can be seen before it is used, and its new amount before the next request.
+		if got := strings.Fields(budgets()); !slices.Contains(got, "keys-search-month") || !slices.Contains(got, "keys-search-day-soft") || !slices.Contains(got, "100") {
+			t.Errorf("budgets of a new client: %q", got)
+		}
+		k.do(0, "update", "search", "--budget", "200/month")
+		if got := strings.Fields(budgets()); !slices.Contains(got, "200") || slices.Contains(got, "100") || slices.Contains(got, "keys-search-day-soft") {
+			t.Errorf("budgets of a changed client: %q", got)
+		}
+		k.do(0, "revoke", "search")
+		if got := budgets(); !strings.HasPrefix(got, "no client in the store has a budget") {
+			t.Errorf("budgets of a revoked client: %s", got)
+		}
+	})
+	// The same mistakes in a configuration are found before the start.
+	k := newKeysRig(t, filepath.Join(t.TempDir(), "known.db"))
+	k.do(0, "create", "search")
+	k.do(0, "create", "shop")
+	k.do(0, "revoke", "shop")
+	for _, c := range []struct{ name, more, want string }{
+		{"right", "budgets: [{client: search, usd: 1, per: month}, {client: shop, usd: 1, per: day}]\nclients: [{name: shop, key: shop-key-0123456789, rates: {requests_per_minute: 9}}]\n", "nothing wrong"},
+		{"unknown", "budgets: [{client: serach, usd: 1, per: month}]\n", `no client "serach" is in the configuration or the store`},
+		{"both", "clients: [{name: search, key: search-key-0123456789}]\n", "the configuration and the store both have search"},
+	} {
+		var out bytes.Buffer
+		run(t.Context(), []string{"serve", "--check", "--config", k.config(c.name, c.more)}, terminal{strings.NewReader(""), &out, &out})
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("carrot serve --check, %s: %s, want %q", c.name, &out, c.want)
+		}
+	}
+	k = newKeysRig(t, filepath.Join(t.TempDir(), "new.db"))
+	if got := k.do(0, "create", "search"); !strings.Contains(got, "new.db is a new store") {
+		t.Errorf("a new store: %s", got)
+	}
+	if got := k.do(0, "create", "shop"); strings.Contains(got, "new store") {
+		t.Errorf("a known store: %s", got)
+	}
 }
 
 // TestKeysCommands: what carrot keys prints, and what it refuses.

@@ -178,21 +178,39 @@ func describeRequest(out io.Writer, attempts []*record.Attempt) error {
 		if a.ErrorCode != "" || a.Error != "" {
 			fmt.Fprintf(out, "  error     %s %s\n", a.ErrorCode, a.Error)
 		}
+		if a.Outcome == record.Lapsed {
+			fmt.Fprintf(out, "  cost      unknown, expected %s: the gateway ended during the call\n", inUSD(a.Expected, a.ExpectedUnknown))
+			describeBudgets(out, a)
+			continue
+		}
 		u := &a.Usage
 		fmt.Fprintf(out, "  tokens    %d input, %d cached, %d output, %d reasoning", u.Prompt()-u.CachedInput, u.CachedInput, u.Answer()-u.Reasoning, u.Reasoning)
 		if a.Estimated {
 			fmt.Fprint(out, " (counted by the gateway)")
 		}
-		fmt.Fprintf(out, "\n  cost      %s USD, expected %s\n", costOr(a.Cost, a.CostUnknown), costOr(a.Expected, a.ExpectedUnknown))
-		if len(a.Budgets) > 0 {
-			fmt.Fprintf(out, "  budgets   %s: %s USD reserved\n", strings.Join(a.Budgets, ", "), a.Held.AppendJSON(nil))
-		}
+		fmt.Fprintf(out, "\n  cost      %s, expected %s\n", inUSD(a.Cost, a.CostUnknown), costOr(a.Expected, a.ExpectedUnknown))
+		describeBudgets(out, a)
 		fmt.Fprintf(out, "  time      %v to the first content, %v in all, %v in the gateway before\n", a.FirstToken.Round(time.Microsecond), a.Upstream.Round(time.Microsecond), a.Overhead.Round(time.Microsecond))
 		if lost := strings.Join(append(append([]string{}, a.Dropped...), a.Narrowed...), ", "); lost != "" {
 			fmt.Fprintf(out, "  left out  %s\n", lost)
 		}
 	}
 	return nil
+}
+
+// describeBudgets shows the budgets of an attempt, if it had any.
+func describeBudgets(out io.Writer, a *record.Attempt) {
+	if len(a.Budgets) > 0 {
+		fmt.Fprintf(out, "  budgets   %s: %s USD reserved\n", strings.Join(a.Budgets, ", "), a.Held.AppendJSON(nil))
+	}
+}
+
+// inUSD writes a cost with its currency, or that it is unknown.
+func inUSD(cost carrot.USD, unknown bool) string {
+	if unknown {
+		return "unknown"
+	}
+	return costOr(cost, false) + " USD"
 }
 
 // costOr writes a cost, or that it is unknown.

@@ -75,6 +75,7 @@ func budgetMetrics(b *budget.Budgets) []prometheus.Collector {
 	return []prometheus.Collector{
 		metric("carrot_budget_usd", "Amount of a budget of the configuration.", func(f budget.Figures) (float64, bool) { return f.Amount.Float(), true }),
 		metric("carrot_budget_spent_usd", "What is spent of a budget of the configuration in its period, as far as this process knows.", func(f budget.Figures) (float64, bool) { return f.Spent.Float(), true }),
+		metric("carrot_budget_unknown_usd", "The part of what is spent of a budget of the configuration that was reserved for calls whose cost is unknown, as far as this process knows.", func(f budget.Figures) (float64, bool) { return f.Unknown.Float(), true }),
 		metric("carrot_budget_held_usd", "What is held of a budget of the configuration for calls in progress, as far as this process knows.", func(f budget.Figures) (float64, bool) { return f.Held.Float(), true }),
 		metric("carrot_budget_pace", "Factor on the willingness to pay by which a budget with pacing spreads its amount over the time.", func(f budget.Figures) (float64, bool) { return f.Factor, f.Factor > 0 }),
 	}

@@ -11,13 +11,15 @@ import (
 	"path/filepath"
 
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/database"
+	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/phrase"
 )
 
 // check reports what is wrong with a configuration, or that nothing is wrong.
 func (c *serveCommand) check(t terminal, s *service, config *gateway.File, source gateway.Source) error {
-	if _, err := gateway.New(&config.Config, source, gateway.Options{Log: slog.New(warnings{t})}); err != nil {
+	if _, err := gateway.New(&config.Config, source, gateway.Options{Log: slog.New(warnings{t}), Budgets: budget.New(budget.Options{})}); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
 	if path := config.Record.Path; path != "" {
@@ -28,6 +30,9 @@ func (c *serveCommand) check(t terminal, s *service, config *gateway.File, sourc
 	if path := config.Store; path != "" {
 		if err := checkStore(path); err != nil {
 			return hinted{fmt.Errorf("%s: store: %w", c.Config, err), "keep the store in a folder that the gateway may write, or leave out store"}
+		}
+		if err := checkClients(config); err != nil {
+			return err
 		}
 	}
 	for _, text := range s.warnings {
@@ -104,6 +109,34 @@ func checkStore(path string) error {
 		return err
 	}
 	return db.Close()
+}
+
+// checkClients returns an error if a client is in a configuration and in its store, or if
+// a budget is for a client that is in neither.
+func checkClients(config *gateway.File) error {
+	in := map[string]bool{} // those that are revoked, too
+	taken := map[string]bool{}
+	s, err := keys.Open(context.Background(), config.Store)
+	switch {
+	case err == nil:
+		defer s.Close()
+		all, err := s.List(context.Background())
+		if err != nil {
+			return fmt.Errorf("read the keys in the store: %w", err)
+		}
+		for i := range all {
+			in[all[i].Name], taken[all[i].Name] = true, all[i].State != keys.Revoked
+		}
+	case !errors.Is(err, database.ErrNone):
+		return err
+	}
+	for _, client := range config.Clients {
+		if taken[client.Name] {
+			return inBoth(fmt.Errorf("%w: the configuration and the store both have %s", keys.ErrTaken, client.Name))
+		}
+		in[client.Name] = true
+	}
+	return checkBudgets(config, func(name string) bool { return in[name] })
 }
 
 // checkFolder returns an error if no file can be made in a folder.

@@ -51,7 +51,7 @@ func (v *virtualKeys) reserve(config *gateway.File) error {
 	if v != nil {
 		err := v.cache.Reserve(ctx, names)
 		if errors.Is(err, keys.ErrTaken) {
-			return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
+			return inBoth(err)
 		}
 		if err != nil {
 			v.log.Warn("whether clients of the configuration are in the store, too, is not known", "error", err)
@@ -65,6 +65,11 @@ func (v *virtualKeys) reserve(config *gateway.File) error {
 		_, err := v.store.Client(ctx, name)
 		return !errors.Is(err, keys.ErrUnknown)
 	})
+}
+
+// inBoth is the error that clients are in the configuration and in the store.
+func inBoth(err error) error {
+	return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
 }
 
 // administer adds the admin API of a service's keys.
@@ -84,7 +89,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 				s.log.Warn("a change takes effect only when the store can be read", "error", err)
 			}
 		},
-		Refuse:  func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
+		Refuse: func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
 		Budgets: func(ctx context.Context) ([]budget.Figures, error) {
 			known, err := keysBudgets(ctx, v.store)
 			if err != nil {
@@ -92,7 +97,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 			}
 			return budget.List(ctx, s.books.db, append(known, serving().Budgets...), time.Now())
 		},
-		Listed:  func() []keys.Client { return keys.InFile(serving()) },
+		Listed: func() []keys.Client { return keys.InFile(serving()) },
 	})
 	maps.Copy(handlers, o.Handlers)
 	o.Handlers = handlers

@@ -483,7 +483,11 @@ func (a *account) Header(api string, h http.Header) {
 	w := a.refused
 	if w == nil {
 		share := math.Inf(1)
-		for _, other := range a.windows {
+		shown := a.windows
+		if a.strict > 0 { // soft budgets refuse nothing
+			shown = a.windows[:a.strict]
+		}
+		for _, other := range shown {
 			if f := other.figures(); float64(f.Left)/float64(max(f.Amount, 1)) < share {
 				w, share = other, float64(f.Left)/float64(max(f.Amount, 1))
 			}

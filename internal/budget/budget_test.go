@@ -465,6 +465,21 @@ func TestSoft(t *testing.T) {
 	if other, err := p.Admit(t.Context(), search, map[string]string{"team": "b"}); other != nil || err != nil {
 		t.Errorf("another team has an account: %v, %v", other, err)
 	}
+	// A soft budget that is passed does not hide what is left of a hard one.
+	header := func(a gateway.Account) string {
+		h := http.Header{}
+		a.Header("chat", h)
+		return h.Get("X-Carrot-Budget") + " " + h.Get("X-Carrot-Budget-Left")
+	}
+	if got := header(a); got != "label-team-a-day -1.999" {
+		t.Errorf("the header of a soft budget alone: %s", got)
+	}
+	if err := p.Set([]gateway.BudgetConfig{{Label: "team=a", USD: 0.001, Per: "day", Soft: true}, {USD: 50, Per: "day"}}); err != nil {
+		t.Fatal(err)
+	}
+	if both, err := p.Admit(t.Context(), search, map[string]string{"team": "a"}); err != nil || header(both) != "all-day 50" {
+		t.Errorf("the header of a hard and a soft one: %v, %v", header(both), err)
+	}
 }
 
 // TestRates: requests, tokens and requests in progress have limits, which are shown as the

@@ -22,8 +22,8 @@ func SetModel(body []byte, model string) []byte {
 // returns, unless that is nil. keep is false if the event must be dropped.
 func ForClient(api API, data []byte, model string, askUsage bool, account func() []byte) (out []byte, keep bool) {
 	text := string(data)
-	var name, usage gjson.Result
-	empty := false // a chunk of chat without choices
+	var name, usage, theirs gjson.Result // theirs: of a provider that is a gateway too
+	empty := false                       // a chunk of chat without choices
 	last := api == Chat
 	inner := "" // the member that contains model and usage
 	switch api {
@@ -38,6 +38,8 @@ func ForClient(api API, data []byte, model string, askUsage bool, account func()
 			name = v
 		case "usage":
 			usage = v
+		case "carrot":
+			theirs = v
 		case "type":
 			last = last || v.Str == "message_delta" || v.Str == "response.completed" || v.Str == "response.incomplete"
 		case "choices":
@@ -45,7 +47,7 @@ func ForClient(api API, data []byte, model string, askUsage bool, account func()
 		case inner:
 			name = v.Get("model")
 			if u := v.Get("usage"); u.Exists() && api == Responses {
-				usage = u
+				usage, theirs = u, v.Get("carrot")
 			}
 		}
 		return true
@@ -62,7 +64,11 @@ func ForClient(api API, data []byte, model string, askUsage bool, account func()
 		}
 		changes = append(changes, withoutUsage(text, usage.Index, end))
 	case last && usage.IsObject():
-		if own := account(); own != nil {
+		switch own := account(); {
+		case own == nil:
+		case theirs.Exists():
+			changes = append(changes, splice{theirs.Index, theirs.Index + len(theirs.Raw), string(own)})
+		default:
 			changes = append(changes, splice{end, end, `,"carrot":` + string(own)})
 		}
 	}

@@ -146,6 +146,8 @@ func TestForClient(t *testing.T) {
 		{"an event that only has such usage", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, false, nil, ``},
 		{"usage that was asked for", `{"choices":[],"usage":{"prompt_tokens":1}}`, Chat, true, account, `{"choices":[],"usage":{"prompt_tokens":1},"carrot":{"cost_usd":0.1}}`},
 		{"a message's start", `{"type":"message_start","message":{"model":"x","usage":{}}}`, Messages, false, nil, `{"type":"message_start","message":{"model":"served","usage":{}}}`},
+		{"a provider that is a gateway too", `{"choices":[],"usage":{"prompt_tokens":1},"carrot":{"cost_usd":0.2}}`, Chat, true, account, `{"choices":[],"usage":{"prompt_tokens":1},"carrot":{"cost_usd":0.1}}`},
+		{"one of responses", `{"type":"response.completed","response":{"model":"x","usage":{"a":1},"carrot":{"cost_usd":0.2},"z":2}}`, Responses, false, account, `{"type":"response.completed","response":{"model":"served","usage":{"a":1},"carrot":{"cost_usd":0.1},"z":2}}`},
 		{"a message's end", `{"type":"message_delta","usage":{"output_tokens":3}}`, Messages, false, account, `{"type":"message_delta","usage":{"output_tokens":3},"carrot":{"cost_usd":0.1}}`},
 		{"a response's end", `{"type":"response.completed","response":{"model":"x","usage":{"a":1},"z":2}}`, Responses, false, account, `{"type":"response.completed","response":{"model":"served","usage":{"a":1},"carrot":{"cost_usd":0.1},"z":2}}`},
 	} {
