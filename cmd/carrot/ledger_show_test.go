@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carrot-router/carrot/record"
+)
+
+// TestShowLapsed: of a call that was in progress when its gateway was killed, nothing is
+// shown as zero that is not known.
+func TestShowLapsed(t *testing.T) {
+	a := &record.Attempt{RequestID: "req_a", Number: 1, API: "chat", Client: "search", Policy: "cheap", Candidate: "m", Provider: "p", Reason: record.TradeOff,
+		Outcome: record.Lapsed, CostUnknown: true, Expected: 2_000_000, Budgets: []string{"keys-search-month@2026-11-01"}, Held: 3_000_000}
+	var out strings.Builder
+	if err := describeRequest(&out, []*record.Attempt{a}); err != nil {
+		t.Fatal(err)
+	}
+	want := `req_a  0001-01-01T00:00:00Z  chat  client search  policy cheap
+
+attempt 1: m at p, trade-off: lapsed
+  cost      unknown, expected 0.000002 USD: the gateway ended during the call
+  budgets   keys-search-month@2026-11-01: 0.000003 USD reserved
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
