@@ -179,7 +179,7 @@ type refusal struct {
 // Error says it with the numbers that were checked.
 func (r *refusal) Error() string {
 	f := r.w.figures()
-	return fmt.Sprintf("budget %s: of %s USD, %s are spent and %s held for calls in progress, so %s are left until %s; this call needs at least %s",
+	return fmt.Sprintf("budget %s: of %s USD, %s are spent and %s held for calls in progress and the next ones, so %s are left until %s; this call needs at least %s",
 		f.Name, usd(f.Amount), usd(f.Spent), usd(f.Held), usd(f.Left), f.Ends.Format(time.RFC3339), usd(carrot.USD(r.amount)))
 }
 

@@ -33,6 +33,19 @@ var ErrFull = errors.New("the journal is full: no space is left on its disk")
 // ErrBusy says that another process has the journal open.
 var ErrBusy = errors.New("another process uses it")
 
+// Lock makes a file, if it does not exist, and locks it until it is closed. It returns
+// [ErrBusy] if another process has it locked.
+func Lock(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // Options change how a journal works. The zero value has the defaults.
 type Options struct {
 	Segment int64         // bytes of a segment; default 8 MiB

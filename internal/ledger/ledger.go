@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -34,6 +35,7 @@ type Also func(ctx context.Context, tx *database.Tx, journal string, attempts []
 // Ledger records attempts in a store. It implements gateway.Recorder.
 type Ledger struct {
 	store   *Store
+	lock    io.Closer // of a store of SQLite
 	journal *journal.Journal
 	log     *slog.Logger
 	reach   reach
@@ -58,31 +60,42 @@ type buffers struct{ entry, text []byte }
 // Open opens the ledger of a gateway, or begins one. Attempts that an earlier process has
 // left in the journal are written to the store first. Every process needs a journal of its
 // own.
-func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
+func Open(ctx context.Context, dsn string, o Options) (_ *Ledger, err error) {
 	if o.Folder == "" && database.IsPostgres(dsn) {
 		return nil, errors.New("a store of PostgreSQL needs a folder for the journal")
 	}
-	store, err := MakeStore(ctx, dsn)
-	if err != nil {
+	l := &Ledger{log: o.Log, also: o.Also, begun: map[key][]byte{}, stopped: make(chan struct{})}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	l.reach.log = l.log
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.closeAll())
+		}
+	}()
+	if l.store, err = MakeStore(ctx, dsn); err != nil {
 		return nil, err
 	}
-	j, err := journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
+	if !l.store.db.Postgres() { // in which processes would not share what is spent
+		if l.lock, err = journal.Lock(dsn + ".lock"); errors.Is(err, journal.ErrBusy) {
+			return nil, fmt.Errorf("open store %s: another gateway uses it: several gateways need a store of PostgreSQL", dsn)
+		} else if err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dsn, err)
+		}
+	}
+	l.journal, err = journal.Open(cmp.Or(o.Folder, dsn+".journal"), o.Journal)
 	if errors.Is(err, journal.ErrBusy) {
 		err = fmt.Errorf("%w: every gateway needs a journal of its own: set journal to another folder", err)
 	}
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
-	l := &Ledger{store: store, journal: j, log: o.Log, also: o.Also, begun: map[key][]byte{}, stopped: make(chan struct{})}
-	if l.log == nil {
-		l.log = slog.New(slog.DiscardHandler)
+	if l.salt, err = l.store.salt(ctx); err != nil {
+		return nil, err
 	}
-	if l.salt, err = store.salt(ctx); err != nil {
-		return nil, errors.Join(err, j.Close(), store.Close())
-	}
-	l.reach.log = l.log
 	if err := l.catchUp(ctx); err != nil {
-		return nil, errors.Join(err, j.Close(), store.Close())
+		return nil, err
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
@@ -298,6 +311,21 @@ func (l *Ledger) release() {
 	}
 }
 
+// closeAll closes what is open.
+func (l *Ledger) closeAll() error {
+	var problems []error
+	if l.journal != nil {
+		problems = append(problems, l.journal.Close())
+	}
+	if l.store != nil {
+		problems = append(problems, l.store.Close())
+	}
+	if l.lock != nil {
+		problems = append(problems, l.lock.Close())
+	}
+	return errors.Join(problems...)
+}
+
 // Close writes what is in the journal to the store, for up to five seconds, and closes
 // both. What is left is written when the ledger is opened again.
 func (l *Ledger) Close() error {
@@ -316,5 +344,5 @@ func (l *Ledger) Close() error {
 	if left := l.journal.Pending(); left > 0 {
 		l.log.Warn("attempts wait in the journal for the next start", "bytes", left)
 	}
-	return errors.Join(l.journal.Close(), l.store.Close())
+	return l.closeAll()
 }

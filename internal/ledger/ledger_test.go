@@ -705,3 +705,17 @@ func BenchmarkRecord(b *testing.B) {
 	b.StopTimer()
 	l.Close()
 }
+
+// TestOneGateway: a file of SQLite is the store of one gateway, also if another one has a
+// journal of its own.
+func TestOneGateway(t *testing.T) {
+	dsn := databasetest.SQLite(t)
+	l := open(t, dsn)
+	if other, err := Open(t.Context(), dsn, Options{Folder: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "another gateway uses it") {
+		t.Errorf("%v, %v, want a refusal", other, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dsn)
+}
