@@ -563,6 +563,62 @@ func TestSharedRates(t *testing.T) {
 	}
 }
 
+// TestSharedRatesAway: while the store is away, each process counts alone, and afterwards
+// they share again. A client that hangs up gets no more than others.
+func TestSharedRatesAway(t *testing.T) {
+	dsn, line := databasetest.Cuttable(t, databasetest.Postgres(t))
+	p := start(t, dsn, t.TempDir())
+	c := &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Rates: gateway.RateConfig{Concurrent: 32}}}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a, err := p.Admit(gone, c, nil); err == nil {
+		a.Close()
+	}
+	m := p.meter(c)
+	granted := func() (int64, bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.running.granted, m.running.full
+	}
+	if n, full := granted(); n > 2 || full {
+		t.Errorf("after a client that hung up, %d requests may be in progress, want a part of 32", n)
+	}
+	admitted := func(when string) {
+		t.Helper()
+		var open []gateway.Account
+		for range 3 {
+			a, err := p.Admit(t.Context(), c, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", when, err)
+			}
+			open = append(open, a)
+		}
+		for _, a := range open {
+			a.Close()
+		}
+	}
+	line.Cut()
+	admitted("while the store is away")
+	p.clock.pass(idleAfter)
+	for range 3 { // as look does meanwhile
+		m.shareSlots(t.Context(), p.clock.now())
+		admitted("while the store is away and the client was idle")
+	}
+	line.Mend()
+	for range 1000 {
+		p.clock.pass(idleAfter)
+		m.shareSlots(t.Context(), p.clock.now())
+		if _, full := granted(); !full {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	admitted("after the store has come back")
+	if n, full := granted(); n > 5 || full {
+		t.Errorf("after the store has come back, %d requests may be in progress (alone: %v), want a part of 32", n, full)
+	}
+}
+
 func TestPace(t *testing.T) {
 	for _, c := range []struct{ time, spent, want float64 }{{0.5, 0.5, 1}, {0.5, 0.25, 2.718281828459045}, {0, 1, 1.0 / 8}, {1, 0, 8}} {
 		if got := Pace(4, c.time, c.spent); got != c.want {
