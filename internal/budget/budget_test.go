@@ -141,6 +141,9 @@ func TestPeriod(t *testing.T) {
 		{"week", "", "2026-11-29T12:00:00Z", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"},    // a Sunday
 		{"week", "", "2026-11-30T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-07T00:00:00Z"},
 		{"month", berlin, "2026-12-31T23:30:00Z", "2026-12-31T23:00:00Z", "2027-01-31T23:00:00Z"},
+		{"day", "America/Santiago", "2026-09-06T03:30:00Z", "2026-09-05T04:00:00Z", "2026-09-06T04:00:00Z"},
+		{"day", "America/Santiago", "2026-09-06T12:00:00Z", "2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"}, // begins at 1 o'clock
+		{"day", "America/Santiago", "2026-04-05T02:30:00Z", "2026-04-04T03:00:00Z", "2026-04-05T04:00:00Z"}, // has its last hour twice
 		{"month", "America/New_York", "2026-12-01T04:59:59Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
 	} {
 		l, err := newLimit(gateway.BudgetConfig{USD: 1, Per: c.per, TimeZone: c.zone})
@@ -151,6 +154,9 @@ func TestPeriod(t *testing.T) {
 		began, ends := l.period(at)
 		if began, ends := began.UTC().Format(time.RFC3339), ends.UTC().Format(time.RFC3339); began != c.began || ends != c.ends {
 			t.Errorf("%s in %q at %s: %s to %s, want %s to %s", c.per, c.zone, c.at, began, ends, c.began, c.ends)
+		}
+		if c.per == "day" && l.key(began) != l.name+"@"+at.In(l.zone).Format(time.DateOnly) {
+			t.Errorf("a day in %q at %s has the key %s", c.zone, c.at, l.key(began))
 		}
 	}
 }
