@@ -347,7 +347,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	}
 	for i, w := range a.windows { // what is spent belongs to the period in which the call begins
 		if !at.Time.Before(w.ends) {
-			a.windows[i], a.keys = a.b.window(w.limit, at.Time), nil
+			a.windows[i], a.keys = a.b.window(w.rule(), at.Time), nil
 		}
 	}
 	if a.keys == nil {
@@ -363,7 +363,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	hard := a.windows[:a.strict]
 	if !known && len(hard) > 0 {
 		return 0, &gateway.Denial{Status: http.StatusPaymentRequired, Code: "unknown_cost",
-			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].limit.name)}
+			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].rule().name)}
 	}
 	least = max(least, 1)
 	expected = max(expected, least)
@@ -595,6 +595,9 @@ func (b *Budgets) look(ctx context.Context) {
 		b.mu.Unlock()
 		pace := now.Sub(paced) >= time.Minute
 		for _, w := range list {
+			if ctx.Err() != nil { // each of them may wait for a store that is away
+				return
+			}
 			b.lookAt(ctx, w, now, pace)
 		}
 		if pace {
@@ -612,7 +615,8 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 	surplus := w.free() > 0 && idle
 	renew := w.state.mine > 0 && now.After(w.expires.Add(renewAfter-leaseFor))
 	over := now.After(w.ends) && w.inFlight == 0 && w.state.mine == 0 && w.undrained == 0
-	refresh := w.asked.IsZero() || pace && w.limit.pacing > 0
+	pace = pace && w.limit.pacing > 0
+	refresh := w.asked.IsZero() || pace
 	w.mu.Unlock()
 	if over {
 		b.mu.Lock()
@@ -628,7 +632,7 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 			return c, true
 		}))
 	}
-	if pace && w.limit.pacing > 0 {
+	if pace {
 		w.setPace(now)
 	}
 }

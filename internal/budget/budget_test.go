@@ -409,6 +409,42 @@ func TestStoreAway(t *testing.T) {
 	p.ledger = nil
 }
 
+// TestGivenBackUnsure: what may have been given back, because the store has not said whether
+// it was, is not spent until it says so. What was not given back can be spent.
+func TestGivenBackUnsure(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 100, Per: "month"})
+	a := p.admit(t, nil)
+	small := carrot.Dollars(0.001)
+	at, _, err := p.call(t.Context(), a, small, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.done(t, a, at, small)
+	p.settled(t)
+	w := p.window(p.rules.Load().find("all"), p.clock.now())
+	p.stop() // nobody else looks
+	p.Budgets.done.Wait()
+	w.mu.Lock()
+	mine := w.free()
+	w.mu.Unlock()
+	p.db.Close()
+	p.clock.pass(idleAfter)
+	for _, unsure := range []int64{0, mine} {
+		w.mu.Lock()
+		w.giving = unsure
+		w.mu.Unlock()
+		for range 2 {
+			p.lookAt(t.Context(), w, p.clock.now(), false)
+			w.mu.Lock()
+			free := w.free()
+			w.mu.Unlock()
+			if free != mine-unsure {
+				t.Errorf("%v can be spent if %v may have been given back, want %v", carrot.USD(free), carrot.USD(unsure), carrot.USD(mine-unsure))
+			}
+		}
+	}
+}
+
 // TestUnknownCost: a call of unknown cost is not made under a hard budget, and counts with
 // its reserve if its cost stays unknown.
 func TestUnknownCost(t *testing.T) {
