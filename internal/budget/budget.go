@@ -650,17 +650,19 @@ func Pace(k, time, spent float64) float64 {
 	return min(max(math.Exp(k*(time-spent)), 1.0/8), 8)
 }
 
-// forget removes the rows of rates that are over.
+// forget removes the rows of rates that are over, but for those that others have locked.
 func (b *Budgets) forget(ctx context.Context, now time.Time) {
 	if b.db == nil || !b.db.Postgres() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	b.storeWorks(b.db.Do(ctx, func(tx *database.Tx) error {
 		before := now.Add(-10 * time.Minute).UnixNano()
-		if _, err := tx.ExecContext(ctx, "DELETE FROM leases WHERE period LIKE '~%' AND period IN (SELECT period FROM budgets WHERE period LIKE '~%' AND ends < ?)", before); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM budgets WHERE period IN (SELECT period FROM budgets WHERE period LIKE '~%' AND ends < ? FOR UPDATE SKIP LOCKED)", before); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM budgets WHERE period LIKE '~%' AND ends < ?", before)
+		_, err := tx.ExecContext(ctx, "DELETE FROM leases WHERE period LIKE '~%' AND NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.period = leases.period)")
 		return err
 	}))
 }

@@ -661,6 +661,38 @@ func TestSharedRatesAway(t *testing.T) {
 	}
 }
 
+// TestForget: rows of minutes that are over are removed, and those of requests in progress
+// stay. A process starts also if they are removed meanwhile.
+func TestForget(t *testing.T) {
+	dsn, folder := databasetest.Postgres(t), t.TempDir()
+	p := start(t, dsn, folder)
+	c := &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Rates: gateway.RateConfig{Requests: 100, Concurrent: 10}}}
+	if _, err := p.Admit(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	rows := func(table string) (n int) {
+		t.Helper()
+		if err := p.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	p.forget(t.Context(), p.clock.now())
+	if rows("budgets") != 2 || rows("leases") != 2 {
+		t.Errorf("%d rows and %d leases, want those of the requests of this minute and of those in progress", rows("budgets"), rows("leases"))
+	}
+	p.forget(t.Context(), p.clock.now().Add(15*time.Minute))
+	if rows("budgets") != 1 || rows("leases") != 1 {
+		t.Errorf("%d rows and %d leases after the minute, want those of the requests in progress", rows("budgets"), rows("leases"))
+	}
+	process := p.process
+	p.end(t)
+	if _, err := p.db.ExecContext(t.Context(), "INSERT INTO leases (period, process, held, expires) VALUES ('~requests/search@1', ?, 1, 1)", process); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dsn, folder)
+}
+
 func TestPace(t *testing.T) {
 	for _, c := range []struct{ time, spent, want float64 }{{0.5, 0.5, 1}, {0.5, 0.25, 2.718281828459045}, {0, 1, 1.0 / 8}, {1, 0, 8}} {
 		if got := Pace(4, c.time, c.spent); got != c.want {

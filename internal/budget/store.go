@@ -167,7 +167,9 @@ func giveBack(ctx context.Context, db *database.DB, process string, before time.
 		})
 		for _, o := range list {
 			var s state
-			if err := s.read(ctx, tx, o.period, o.process); err != nil {
+			if err := s.read(ctx, tx, o.period, o.process); errors.Is(err, sql.ErrNoRows) {
+				continue // it was a rate, which was over and is forgotten
+			} else if err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, "UPDATE budgets SET held = held - ?, version = version + 1 WHERE period = ?", s.mine, o.period); err != nil {
