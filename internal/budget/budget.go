@@ -248,9 +248,12 @@ func (b *Budgets) own(client *gateway.Client) []*limit {
 	for _, c := range client.Limits.Budgets {
 		c.Client, c.Label = client.Name, ""
 		l, err := newLimit(c)
-		if err != nil { // nobody can have stored it
-			b.log.Error("a budget of a client cannot be kept", "client", client.Name, "error", err)
-			continue
+		if err != nil { // another machine, which stored it, may know more time zones
+			b.log.Error("a budget of a client cannot be kept as it is, and begins anew in UTC", "client", client.Name, "error", err)
+			c.TimeZone = ""
+			if l, err = newLimit(c); err != nil { // nobody can have stored it
+				continue
+			}
 		}
 		list = append(list, l)
 	}

@@ -478,6 +478,20 @@ func TestUnknownCost(t *testing.T) {
 	}
 }
 
+// TestUnknownZone: a client's budget in a time zone that this machine does not know is kept,
+// too.
+func TestUnknownZone(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir())
+	a := p.admit(t, &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Budgets: []gateway.BudgetConfig{{Name: "own", USD: 1, Per: "month", TimeZone: "Mars/Olympus"}}}})
+	if _, _, err := p.call(t.Context(), a, carrot.Dollars(2), carrot.Dollars(2)); err != nil {
+		t.Fatal(err) // shortened to what is left
+	}
+	_, _, err := p.call(t.Context(), a, carrot.Dollars(2), carrot.Dollars(2))
+	if d, ok := errors.AsType[*gateway.Denial](err); !ok || d.Status != 402 {
+		t.Errorf("%v, want a refusal", err)
+	}
+}
+
 // TestSoft: a soft budget counts and lets pass.
 func TestSoft(t *testing.T) {
 	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Label: "team=a", USD: 0.001, Per: "day", Soft: true})
