@@ -184,6 +184,7 @@ func (k *call) costs(short, long int) (least, most carrot.USD) {
 }
 
 // costOf returns what a call costs with a number of output tokens, or 0 if that is unknown.
+// What is known to be free costs the smallest amount, so that it is told from the unknown.
 func (k *call) costOf(output int) carrot.USD {
 	if k.t.price == nil {
 		return 0
@@ -196,7 +197,7 @@ func (k *call) costOf(output int) carrot.USD {
 	if err != nil {
 		return 0
 	}
-	return cost
+	return max(cost, 1)
 }
 
 // affordable returns the most output tokens of a call that cost at most an amount.

@@ -47,6 +47,7 @@ type holds struct {
 	afford                    carrot.USD // what a call may cost; 0: anything
 	pace                      float64
 	strict                    bool
+	most                      carrot.USD // of the latest call
 	settled, admitted, closed int
 	labels                    map[string]string // of the latest request
 }
@@ -68,6 +69,7 @@ func (h *holds) Reserve(_ context.Context, a *record.Attempt, least, most carrot
 		return 0, h.deny
 	}
 	h.reserved = append(h.reserved, *a)
+	h.most = most
 	if h.afford > 0 {
 		return max(h.afford, least), nil
 	}
@@ -211,6 +213,21 @@ func TestReserveLimits(t *testing.T) {
 	budget.afford = 1
 	if n := limit(); n != 16 {
 		t.Errorf("limit %d, want the shortest useful answer", n)
+	}
+}
+
+// The cost of a call that is known to be free is not unknown.
+func TestReserveFree(t *testing.T) {
+	budget := &holds{}
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"e","usage":{"prompt_tokens":2,"total_tokens":2}}`)
+	})
+	r := newRigWith(t, simulatedConfig+"embeddings: [{name: e, provider: sim, price: {input: 0}}]\n", answer, source(), gateway.Options{Budgets: budget})
+	if a := r.post(t, "/v1/embeddings", `{"model":"e","input":"two words"}`); a.status != 200 {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	if made := r.records.list(); budget.most == 0 || len(made) != 1 || made[0].CostUnknown || made[0].Cost != 0 {
+		t.Errorf("reserved %v for %+v", budget.most, made)
 	}
 }
 

@@ -313,15 +313,17 @@ func (a *api) update(r *http.Request) (int, any, error) {
 	if err := a.writable(name); err != nil {
 		return 0, nil, err
 	}
+	if p.Policies.is { // not within the change, because a reload of the configuration may wait for that
+		if err := a.fits(name, p.Policies.value); err != nil {
+			return 0, nil, err
+		}
+	}
 	c, err := a.store.Update(r.Context(), who(r), name, func(s *keys.Settings) error {
 		replace(&s.Labels, p.Labels)
 		replace(&s.Policies, p.Policies)
 		replace(&s.Rates, p.Rates)
 		replace(&s.Budgets, p.Budgets)
 		replace(&s.Expires, p.Expires)
-		if p.Policies.is {
-			return a.fits(name, s.Policies)
-		}
 		return nil
 	})
 	if err != nil {

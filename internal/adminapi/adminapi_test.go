@@ -75,6 +75,7 @@ func TestAPI(t *testing.T) {
 			{"PATCH", "/keys/shop", `{"budgets":[{"name":"keys-shop-month","usd":100,"per":"month"}]}`, 200, `"budgets":[{"name":"keys-shop-month","usd":100,"per":"month"}]`},
 			{"PATCH", "/keys/shop", `{"budgets":[{"name":"other","usd":100,"per":"month"}]}`, 400, `"field":"budgets[0].name"`},
 			{"PATCH", "/keys/shop", ``, 200, `"labels":{"team":"b"}`},
+			{"PATCH", "/keys/shop", `{"policies":["unknown"]}`, 400, `"field":"policies"`},
 			{"POST", "/keys/shop/rotate", ``, 200, `"key":"sk-carrot-`},
 			{"POST", "/keys/shop/rotate", `{"grace_seconds":0}`, 200, `"state":"expired"`},
 			{"DELETE", "/keys/shop?prefix=PREFIX", ``, 200, `"name":"shop","source":"store","state":"valid"`},
@@ -122,6 +123,32 @@ func TestAPI(t *testing.T) {
 		}
 		if *changes != 8 {
 			t.Errorf("%d changes were made known", *changes)
+		}
+	})
+}
+
+// TestRefuseApart: whether the configuration allows a change is not asked while the store is
+// being changed, because a reload of the configuration changes the store, too.
+func TestRefuseApart(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		store, err := keys.Make(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		mux := http.NewServeMux()
+		for pattern, handler := range Handlers(store, Options{Refuse: func(string, []string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			return store.Reserve(ctx, []string{"listed"})
+		}}) {
+			mux.Handle(pattern, handler)
+		}
+		if status, body := call(mux, "POST", "/keys", `{"name":"shop"}`); status != 201 {
+			t.Fatal(status, body)
+		}
+		if status, body := call(mux, "PATCH", "/keys/shop", `{"policies":["cheap"]}`); status != 200 {
+			t.Errorf("status %d: %s", status, body)
 		}
 	})
 }

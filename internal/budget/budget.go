@@ -248,9 +248,12 @@ func (b *Budgets) own(client *gateway.Client) []*limit {
 	for _, c := range client.Limits.Budgets {
 		c.Client, c.Label = client.Name, ""
 		l, err := newLimit(c)
-		if err != nil { // nobody can have stored it
-			b.log.Error("a budget of a client cannot be kept", "client", client.Name, "error", err)
-			continue
+		if err != nil { // another machine, which stored it, may know more time zones
+			b.log.Error("a budget of a client cannot be kept as it is, and begins anew in UTC", "client", client.Name, "error", err)
+			c.TimeZone = ""
+			if l, err = newLimit(c); err != nil { // nobody can have stored it
+				continue
+			}
 		}
 		list = append(list, l)
 	}
@@ -347,7 +350,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	}
 	for i, w := range a.windows { // what is spent belongs to the period in which the call begins
 		if !at.Time.Before(w.ends) {
-			a.windows[i], a.keys = a.b.window(w.limit, at.Time), nil
+			a.windows[i], a.keys = a.b.window(w.rule(), at.Time), nil
 		}
 	}
 	if a.keys == nil {
@@ -363,7 +366,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	hard := a.windows[:a.strict]
 	if !known && len(hard) > 0 {
 		return 0, &gateway.Denial{Status: http.StatusPaymentRequired, Code: "unknown_cost",
-			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].limit.name)}
+			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].rule().name)}
 	}
 	least = max(least, 1)
 	expected = max(expected, least)
@@ -599,6 +602,9 @@ func (b *Budgets) look(ctx context.Context) {
 		b.mu.Unlock()
 		pace := now.Sub(paced) >= time.Minute
 		for _, w := range list {
+			if ctx.Err() != nil { // each of them may wait for a store that is away
+				return
+			}
 			b.lookAt(ctx, w, now, pace)
 		}
 		if pace {
@@ -616,7 +622,8 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 	surplus := w.free() > 0 && idle
 	renew := w.state.mine > 0 && now.After(w.expires.Add(renewAfter-leaseFor))
 	over := now.After(w.ends) && w.inFlight == 0 && w.state.mine == 0 && w.undrained == 0
-	refresh := w.asked.IsZero() || pace && w.limit.pacing > 0
+	pace = pace && w.limit.pacing > 0
+	refresh := w.asked.IsZero() || pace
 	w.mu.Unlock()
 	if over {
 		b.mu.Lock()
@@ -632,7 +639,7 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 			return c, true
 		}))
 	}
-	if pace && w.limit.pacing > 0 {
+	if pace {
 		w.setPace(now)
 	}
 }
@@ -650,17 +657,19 @@ func Pace(k, time, spent float64) float64 {
 	return min(max(math.Exp(k*(time-spent)), 1.0/8), 8)
 }
 
-// forget removes the rows of rates that are over.
+// forget removes the rows of rates that are over, but for those that others have locked.
 func (b *Budgets) forget(ctx context.Context, now time.Time) {
 	if b.db == nil || !b.db.Postgres() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	b.storeWorks(b.db.Do(ctx, func(tx *database.Tx) error {
 		before := now.Add(-10 * time.Minute).UnixNano()
-		if _, err := tx.ExecContext(ctx, "DELETE FROM leases WHERE period LIKE '~%' AND period IN (SELECT period FROM budgets WHERE period LIKE '~%' AND ends < ?)", before); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM budgets WHERE period IN (SELECT period FROM budgets WHERE period LIKE '~%' AND ends < ? FOR UPDATE SKIP LOCKED)", before); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM budgets WHERE period LIKE '~%' AND ends < ?", before)
+		_, err := tx.ExecContext(ctx, "DELETE FROM leases WHERE period LIKE '~%' AND NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.period = leases.period)")
 		return err
 	}))
 }

@@ -141,6 +141,9 @@ func TestPeriod(t *testing.T) {
 		{"week", "", "2026-11-29T12:00:00Z", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"},    // a Sunday
 		{"week", "", "2026-11-30T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-07T00:00:00Z"},
 		{"month", berlin, "2026-12-31T23:30:00Z", "2026-12-31T23:00:00Z", "2027-01-31T23:00:00Z"},
+		{"day", "America/Santiago", "2026-09-06T03:30:00Z", "2026-09-05T04:00:00Z", "2026-09-06T04:00:00Z"},
+		{"day", "America/Santiago", "2026-09-06T12:00:00Z", "2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"}, // begins at 1 o'clock
+		{"day", "America/Santiago", "2026-04-05T02:30:00Z", "2026-04-04T03:00:00Z", "2026-04-05T04:00:00Z"}, // has its last hour twice
 		{"month", "America/New_York", "2026-12-01T04:59:59Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"},
 	} {
 		l, err := newLimit(gateway.BudgetConfig{USD: 1, Per: c.per, TimeZone: c.zone})
@@ -151,6 +154,9 @@ func TestPeriod(t *testing.T) {
 		began, ends := l.period(at)
 		if began, ends := began.UTC().Format(time.RFC3339), ends.UTC().Format(time.RFC3339); began != c.began || ends != c.ends {
 			t.Errorf("%s in %q at %s: %s to %s, want %s to %s", c.per, c.zone, c.at, began, ends, c.began, c.ends)
+		}
+		if c.per == "day" && l.key(began) != l.name+"@"+at.In(l.zone).Format(time.DateOnly) {
+			t.Errorf("a day in %q at %s has the key %s", c.zone, c.at, l.key(began))
 		}
 	}
 }
@@ -403,6 +409,42 @@ func TestStoreAway(t *testing.T) {
 	p.ledger = nil
 }
 
+// TestGivenBackUnsure: what may have been given back, because the store has not said whether
+// it was, is not spent until it says so. What was not given back can be spent.
+func TestGivenBackUnsure(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 100, Per: "month"})
+	a := p.admit(t, nil)
+	small := carrot.Dollars(0.001)
+	at, _, err := p.call(t.Context(), a, small, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.done(t, a, at, small)
+	p.settled(t)
+	w := p.window(p.rules.Load().find("all"), p.clock.now())
+	p.stop() // nobody else looks
+	p.Budgets.done.Wait()
+	w.mu.Lock()
+	mine := w.free()
+	w.mu.Unlock()
+	p.db.Close()
+	p.clock.pass(idleAfter)
+	for _, unsure := range []int64{0, mine} {
+		w.mu.Lock()
+		w.giving = unsure
+		w.mu.Unlock()
+		for range 2 {
+			p.lookAt(t.Context(), w, p.clock.now(), false)
+			w.mu.Lock()
+			free := w.free()
+			w.mu.Unlock()
+			if free != mine-unsure {
+				t.Errorf("%v can be spent if %v may have been given back, want %v", carrot.USD(free), carrot.USD(unsure), carrot.USD(mine-unsure))
+			}
+		}
+	}
+}
+
 // TestUnknownCost: a call of unknown cost is not made under a hard budget, and counts with
 // its reserve if its cost stays unknown.
 func TestUnknownCost(t *testing.T) {
@@ -433,6 +475,20 @@ func TestUnknownCost(t *testing.T) {
 	}
 	if f := p.only(t); f.Spent != carrot.Dollars(0.001) || f.Unknown != 0 {
 		t.Errorf("%+v, want the cost in place of the reserve", f)
+	}
+}
+
+// TestUnknownZone: a client's budget in a time zone that this machine does not know is kept,
+// too.
+func TestUnknownZone(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir())
+	a := p.admit(t, &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Budgets: []gateway.BudgetConfig{{Name: "own", USD: 1, Per: "month", TimeZone: "Mars/Olympus"}}}})
+	if _, _, err := p.call(t.Context(), a, carrot.Dollars(2), carrot.Dollars(2)); err != nil {
+		t.Fatal(err) // shortened to what is left
+	}
+	_, _, err := p.call(t.Context(), a, carrot.Dollars(2), carrot.Dollars(2))
+	if d, ok := errors.AsType[*gateway.Denial](err); !ok || d.Status != 402 {
+		t.Errorf("%v, want a refusal", err)
 	}
 }
 
@@ -576,6 +632,94 @@ func TestSharedRates(t *testing.T) {
 	for _, a := range open {
 		a.Close()
 	}
+}
+
+// TestSharedRatesAway: while the store is away, each process counts alone, and afterwards
+// they share again. A client that hangs up gets no more than others.
+func TestSharedRatesAway(t *testing.T) {
+	dsn, line := databasetest.Cuttable(t, databasetest.Postgres(t))
+	p := start(t, dsn, t.TempDir())
+	c := &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Rates: gateway.RateConfig{Concurrent: 32}}}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a, err := p.Admit(gone, c, nil); err == nil {
+		a.Close()
+	}
+	m := p.meter(c)
+	granted := func() (int64, bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.running.granted, m.running.full
+	}
+	if n, full := granted(); n > 2 || full {
+		t.Errorf("after a client that hung up, %d requests may be in progress, want a part of 32", n)
+	}
+	admitted := func(when string) {
+		t.Helper()
+		var open []gateway.Account
+		for range 3 {
+			a, err := p.Admit(t.Context(), c, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", when, err)
+			}
+			open = append(open, a)
+		}
+		for _, a := range open {
+			a.Close()
+		}
+	}
+	line.Cut()
+	admitted("while the store is away")
+	p.clock.pass(idleAfter)
+	for range 3 { // as look does meanwhile
+		m.shareSlots(t.Context(), p.clock.now())
+		admitted("while the store is away and the client was idle")
+	}
+	line.Mend()
+	for range 1000 {
+		p.clock.pass(idleAfter)
+		m.shareSlots(t.Context(), p.clock.now())
+		if _, full := granted(); !full {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	admitted("after the store has come back")
+	if n, full := granted(); n > 5 || full {
+		t.Errorf("after the store has come back, %d requests may be in progress (alone: %v), want a part of 32", n, full)
+	}
+}
+
+// TestForget: rows of minutes that are over are removed, and those of requests in progress
+// stay. A process starts also if they are removed meanwhile.
+func TestForget(t *testing.T) {
+	dsn, folder := databasetest.Postgres(t), t.TempDir()
+	p := start(t, dsn, folder)
+	c := &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Rates: gateway.RateConfig{Requests: 100, Concurrent: 10}}}
+	if _, err := p.Admit(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	rows := func(table string) (n int) {
+		t.Helper()
+		if err := p.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	p.forget(t.Context(), p.clock.now())
+	if rows("budgets") != 2 || rows("leases") != 2 {
+		t.Errorf("%d rows and %d leases, want those of the requests of this minute and of those in progress", rows("budgets"), rows("leases"))
+	}
+	p.forget(t.Context(), p.clock.now().Add(15*time.Minute))
+	if rows("budgets") != 1 || rows("leases") != 1 {
+		t.Errorf("%d rows and %d leases after the minute, want those of the requests in progress", rows("budgets"), rows("leases"))
+	}
+	process := p.process
+	p.end(t)
+	if _, err := p.db.ExecContext(t.Context(), "INSERT INTO leases (period, process, held, expires) VALUES ('~requests/search@1', ?, 1, 1)", process); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dsn, folder)
 }
 
 func TestPace(t *testing.T) {

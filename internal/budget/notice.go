@@ -8,9 +8,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -156,7 +158,10 @@ func (h *Webhook) post(ctx context.Context, id, data string, now time.Time) erro
 	r.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	answer, err := hooks.Do(r)
 	if err != nil {
-		return err
+		if e, ok := errors.AsType[*url.Error](err); ok { // its text has the address, which may be a secret
+			err = e.Err
+		}
+		return fmt.Errorf("call the webhook: %w", err)
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<16)) // so that the connection can be used again

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,4 +91,12 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("messages %q, want a warning and one that all is spent", types)
 		}
 	})
+}
+
+// TestWebhookAddress: an address may be a secret, and errors do not show it.
+func TestWebhookAddress(t *testing.T) {
+	h := Webhook{URL: "http://127.0.0.1:1/services/secret", Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 24))}
+	if err := h.post(t.Context(), "msg_1", "{}", time.Now()); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v, want an error without the address", err)
+	}
 }

@@ -44,16 +44,24 @@ func newLimit(c gateway.BudgetConfig) (*limit, error) {
 
 // period returns when the period began in which t is, and when the next one begins.
 func (l *limit) period(t time.Time) (began, ends time.Time) {
-	t = t.In(l.zone)
-	y, m, d := t.Date()
+	y, m, d := t.In(l.zone).Date()
 	switch l.per {
 	case "week":
-		d -= (int(t.Weekday()) + 6) % 7
-		return time.Date(y, m, d, 0, 0, 0, 0, l.zone), time.Date(y, m, d+7, 0, 0, 0, 0, l.zone)
+		d -= (int(t.In(l.zone).Weekday()) + 6) % 7
+		return l.day(y, m, d), l.day(y, m, d+7)
 	case "month":
-		return time.Date(y, m, 1, 0, 0, 0, 0, l.zone), time.Date(y, m+1, 1, 0, 0, 0, 0, l.zone)
+		return l.day(y, m, 1), l.day(y, m+1, 1)
 	}
-	return time.Date(y, m, d, 0, 0, 0, 0, l.zone), time.Date(y, m, d+1, 0, 0, 0, 0, l.zone)
+	return l.day(y, m, d), l.day(y, m, d+1)
+}
+
+// day returns when a day begins. That is not midnight where clocks are put forward then.
+func (l *limit) day(y int, m time.Month, d int) time.Time {
+	begins := time.Date(y, m, d, 0, 0, 0, 0, l.zone)
+	if begins.Day() != time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Day() { // still on the day before
+		_, begins = begins.ZoneBounds()
+	}
+	return begins
 }
 
 // key identifies a period of a budget in the store and in attempts.

@@ -34,7 +34,7 @@ type meter struct {
 type count struct {
 	used    int64
 	granted int64 // to this process
-	full    bool  // nothing is left beyond it
+	full    bool  // nothing is left beyond it, or the store is away
 }
 
 // meter returns the meter of a client.
@@ -115,7 +115,7 @@ func (m *meter) take(ctx context.Context, k kind, amount int64, now time.Time) b
 }
 
 // ask takes a part of a shared limit from the store. It reports whether another try makes
-// sense.
+// sense. A client that hangs up does not change what is asked.
 func (m *meter) ask(ctx context.Context, k kind, amount, limit int64, now time.Time) bool {
 	select {
 	case m.one <- struct{}{}:
@@ -123,6 +123,8 @@ func (m *meter) ask(ctx context.Context, k kind, amount, limit int64, now time.T
 		return false
 	}
 	defer func() { <-m.one }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
 	m.mu.Lock()
 	key, ends := m.period(k)
 	minute := m.minute
@@ -138,7 +140,7 @@ func (m *meter) ask(ctx context.Context, k kind, amount, limit int64, now time.T
 	m.b.storeWorks(err)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.minute != minute {
+	if k.name != running.name && m.minute != minute {
 		return true
 	}
 	granted := k.of(m)
@@ -281,17 +283,21 @@ func (m *meter) shareSlots(ctx context.Context, now time.Time) {
 		back = max(c.granted-c.used, 0)
 	}
 	held := c.granted
-	c.granted -= back
+	if !c.full { // while the store is away, each process counts alone
+		c.granted -= back
+	}
 	key, ends := m.period(running)
 	m.mu.Unlock()
 	if limit <= 0 || held == 0 || back == 0 && now.Unix()%10 != 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	s, err := lease(ctx, m.b.db, change{period: key, ends: ends, amount: limit, process: m.b.process, back: back, until: now.Add(slotsFor)})
 	m.b.storeWorks(err)
 	if err == nil {
 		m.mu.Lock()
-		m.running.granted = s.mine
+		m.running.granted, m.running.full = s.mine, false
 		m.mu.Unlock()
 	}
 }

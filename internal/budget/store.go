@@ -1,11 +1,14 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/database"
@@ -16,6 +19,7 @@ type state struct {
 	amount, spent, unknown, held int64
 	mine                         int64 // of held, for this process
 	took                         int64 // of mine, by the change that returned the state
+	unsure                       bool  // after an error: the change may have been made
 	version                      int64 // of two states, the one with the higher version is newer
 }
 
@@ -73,8 +77,11 @@ func lease(ctx context.Context, db *database.DB, c change) (s state, err error) 
 			s.held += delta
 			s.mine += delta
 		}
-		return s.write(ctx, tx, c.period, c.process, c.until)
+		err := s.write(ctx, tx, c.period, c.process, c.until)
+		s.unsure = err == nil
+		return err
 	})
+	s.unsure = s.unsure && err != nil // the database has not said whether it has committed
 	return s, err
 }
 
@@ -136,7 +143,7 @@ func settle(ctx context.Context, tx *database.Tx, period, process string, spent,
 func giveBack(ctx context.Context, db *database.DB, process string, before time.Time, like string) (n int, err error) {
 	err = db.Do(ctx, func(tx *database.Tx) error {
 		n = 0
-		rows, err := tx.QueryContext(ctx, "SELECT period, process FROM leases WHERE (process = ? OR ? = '' AND expires < ?) AND period LIKE ? ORDER BY period, process", process, process, before.UnixNano(), like)
+		rows, err := tx.QueryContext(ctx, "SELECT period, process FROM leases WHERE (process = ? OR ? = '' AND expires < ?) AND period LIKE ?", process, process, before.UnixNano(), like)
 		if err != nil {
 			return err
 		}
@@ -153,9 +160,16 @@ func giveBack(ctx context.Context, db *database.DB, process string, before time.
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return err
 		}
+		// In the order of sums.keys, whatever the database's order of texts is, so that processes
+		// do not lock each other out.
+		slices.SortFunc(list, func(a, b one) int {
+			return cmp.Or(strings.Compare(a.period, b.period), strings.Compare(a.process, b.process))
+		})
 		for _, o := range list {
 			var s state
-			if err := s.read(ctx, tx, o.period, o.process); err != nil {
+			if err := s.read(ctx, tx, o.period, o.process); errors.Is(err, sql.ErrNoRows) {
+				continue // it was a rate, which was over and is forgotten
+			} else if err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, "UPDATE budgets SET held = held - ?, version = version + 1 WHERE period = ?", s.mine, o.period); err != nil {

@@ -32,7 +32,7 @@ type window struct {
 	asked     time.Time // when that was; zero: never
 	undrained int64     // what was spent and is not in the store yet
 	inFlight  int64     // what calls in progress hold
-	giving    int64     // what is being given back
+	giving    int64     // what is being given back, or may have been if the store has not said so
 	expires   time.Time
 	used      time.Time // when a call was reserved
 	pace      float64   // the factor on the willingness to pay
@@ -40,6 +40,13 @@ type window struct {
 
 func newWindow(l *limit, began, ends time.Time) *window {
 	return &window{limit: l, key: l.key(began), began: began, ends: ends, one: make(chan struct{}, 1), pace: 1, state: state{amount: int64(l.amount)}}
+}
+
+// rule returns the budget, as it is configured now.
+func (w *window) rule() *limit {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.limit
 }
 
 // free returns what of the lease is neither spent nor held. It is below 0 if calls have
@@ -117,7 +124,7 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 		return nil
 	}
 	c.period, c.ends, c.amount, c.soft, c.process, c.until = w.key, w.ends, int64(w.limit.amount), w.limit.soft, b.process, now.Add(leaseFor)
-	w.giving = c.back // nobody may reserve it meanwhile
+	w.giving += c.back // nobody may reserve it meanwhile
 	w.mu.Unlock()
 	// A client that hangs up must not leave it open what is leased.
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
@@ -125,7 +132,10 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 	s, err := lease(ask, b.db, c)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil { // what was to be given back may be: the next change that succeeds says so
+	if err != nil {
+		if !s.unsure { // or else the next change that succeeds says whether it was given back
+			w.giving -= c.back
+		}
 		return err
 	}
 	w.giving, w.asked, w.expires = 0, now, c.until

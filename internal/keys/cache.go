@@ -46,6 +46,7 @@ type known struct {
 	keys     map[[sha256.Size]byte]entry
 	clients  map[string]*gateway.Client
 	clashing []string // names that the configuration has too
+	damaged  []string // clients whose settings cannot be read
 }
 
 // entry is a valid key.
@@ -109,9 +110,15 @@ func (c *Cache) Reserve(ctx context.Context, names []string) error {
 	if err := c.store.Reserve(ctx, names); err != nil {
 		return err
 	}
+	names = slices.Sorted(slices.Values(names))
 	c.mu.Lock()
-	c.named = slices.Clone(names)
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if !slices.Equal(c.named, names) {
+		again := *c.known.Load()
+		again.version = -1 // clients that were in both may be in the store alone now
+		c.known.Store(&again)
+	}
+	c.named = names
 	return nil
 }
 
@@ -136,6 +143,9 @@ func (c *Cache) Refresh(ctx context.Context) error {
 		if !slices.Equal(is.clashing, old.clashing) && len(is.clashing) > 0 {
 			c.log.Error("clients are in the configuration and in the store, whose keys are refused: revoke or rename them", "clients", is.clashing)
 		}
+		if !slices.Equal(is.damaged, old.damaged) && len(is.damaged) > 0 {
+			c.log.Error("the settings of clients in the store cannot be read, and their keys are refused: update the clients or this release", "clients", is.damaged)
+		}
 		c.known.Store(is)
 	}
 	c.looked.Store(c.store.now().UnixNano())
@@ -158,7 +168,7 @@ func (s *Store) read(ctx context.Context, named []string, old *known) (*known, e
 		return nil, err
 	}
 	defer rows.Close()
-	clashing := map[string]bool{}
+	clashing, damaged := map[string]bool{}, map[string]bool{}
 	for rows.Next() {
 		var text, name, labels, policies, rates, budgets string
 		var ends, expires int64
@@ -176,8 +186,9 @@ func (s *Store) read(ctx context.Context, named []string, old *known) (*known, e
 		client := is.clients[name]
 		if client == nil {
 			var set Settings
-			if err := set.parse(labels, policies, rates, budgets); err != nil {
-				return nil, err
+			if err := set.parse(labels, policies, rates, budgets); err != nil { // which must not keep other keys from being revoked
+				damaged[name] = true
+				continue
 			}
 			for i := range set.Budgets {
 				b := &set.Budgets[i]
@@ -194,7 +205,7 @@ func (s *Store) read(ctx context.Context, named []string, old *known) (*known, e
 		}
 		is.keys[[sha256.Size]byte(sum)] = entry{client, ends}
 	}
-	is.clashing = slices.Sorted(maps.Keys(clashing))
+	is.clashing, is.damaged = slices.Sorted(maps.Keys(clashing)), slices.Sorted(maps.Keys(damaged))
 	return is, rows.Err()
 }
 

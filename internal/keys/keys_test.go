@@ -278,6 +278,31 @@ func TestOtherProcess(t *testing.T) {
 	})
 }
 
+// TestDamaged: a client whose settings cannot be read has no valid key, and does not keep
+// others from being revoked.
+func TestDamaged(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		s := opened(t, dsn)
+		var log syncBuffer
+		cache, err := s.Watch(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		broken, sound := made(t, s, "broken", Settings{}), made(t, s, "sound", Settings{})
+		if _, err := s.db.ExecContext(t.Context(), "UPDATE clients SET rates = '{\"requests_per_minute\":\"many\"}' WHERE name = 'broken'"); err != nil {
+			t.Fatal(err)
+		}
+		other := made(t, s, "other", Settings{})
+		if err := cache.Refresh(t.Context()); err != nil || finds(t, cache, broken) != "" || finds(t, cache, sound) != "sound" || finds(t, cache, other) != "other" {
+			t.Errorf("%v: %q, %q, %q", err, finds(t, cache, broken), finds(t, cache, sound), finds(t, cache, other))
+		}
+		if !strings.Contains(log.String(), "clients=[broken]") {
+			t.Errorf("not said: %s", &log)
+		}
+	})
+}
+
 // syncBuffer is a buffer for several goroutines.
 type syncBuffer struct {
 	mu sync.Mutex
@@ -327,6 +352,12 @@ func TestReserve(t *testing.T) {
 		other := made(t, s, "other", Settings{})
 		if err := cache.Refresh(t.Context()); err != nil || finds(t, cache, key) != "" || finds(t, cache, other) != "other" {
 			t.Errorf("%v, %q, %q", err, finds(t, cache, key), finds(t, cache, other))
+		}
+		if err := cache.Reserve(t.Context(), []string{"listed"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := cache.Refresh(t.Context()); err != nil || finds(t, cache, key) != "shop" {
+			t.Errorf("after the configuration has left it out: %v, %q", err, finds(t, cache, key))
 		}
 		if _, err := s.Revoke(t.Context(), "tester", "shop"); err != nil {
 			t.Fatal(err)

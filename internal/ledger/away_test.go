@@ -262,3 +262,35 @@ func testRefused(t *testing.T, dsn string) {
 	}
 	sound(t, l.Store())
 }
+
+// TestLapsedRefused: a call that has lapsed and that the database refuses does not keep the
+// gateway from starting again.
+func TestLapsedRefused(t *testing.T) { databasetest.Each(t, testLapsedRefused) }
+
+func testLapsedRefused(t *testing.T, dsn string) {
+	s, err := MakeStore(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.ExecContext(t.Context(), "CREATE UNIQUE INDEX once ON attempts (request)"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	l := open(t, dsn)
+	r := rand.New(rand.NewPCG(9, 10))
+	first, second, third := attempt(t, r, 0), attempt(t, r, 0), attempt(t, r, 1)
+	second.Number, second.Cost, third.Cost = 2, 0, 0 // as they begin
+	if err := errors.Join(l.Record(t.Context(), first), l.Begin(second), l.Begin(third)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, dsn)
+	got := all(t, again.Store())
+	if len(got) != 2 || got[1].Outcome != record.Lapsed || got[1].RequestID != third.RequestID || again.Lost() != 1 {
+		t.Errorf("%d attempts stored and %d lost, want that of each request, and one lost", len(got), again.Lost())
+	}
+	sound(t, again.Store())
+}

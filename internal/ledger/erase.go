@@ -89,6 +89,11 @@ func (s *Store) Erase(ctx context.Context, w Whose) (attempts, texts int64, err 
 			*n, err = result.RowsAffected()
 			return err
 		}
+		if w.Client != "" && tx.Postgres() { // so that no gateway adds to a sum that is being moved
+			if _, err := tx.ExecContext(ctx, "LOCK TABLE daily, forecasts IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
 		if err := count(&texts, "DELETE FROM contents WHERE attempt IN (SELECT id FROM attempts WHERE "+where+")", arg); err != nil {
 			return err
 		}

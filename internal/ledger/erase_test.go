@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/database/databasetest"
@@ -157,6 +159,58 @@ func TestUserHash(t *testing.T) {
 		}
 		if list := all(t, other); len(list) != 1 || len(list[0].User) != 22 {
 			t.Errorf("stored is %q", list[0].User)
+		}
+	})
+}
+
+// TestEraseMeanwhile: while a client is erased, gateways write attempts of it and of others,
+// and all sums follow from the attempts.
+func TestEraseMeanwhile(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		r := rand.New(rand.NewPCG(5, 5))
+		var recording sync.WaitGroup
+		over := make(chan struct{})
+		recording.Go(func() {
+			defer close(over)
+			for n := range 4000 {
+				if err := l.Record(t.Context(), attempt(t, r, n)); err != nil {
+					t.Error(err)
+				}
+				if n%20 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+		other, err := MakeStore(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		erased := int64(0)
+		for done := false; !done; {
+			select {
+			case <-over:
+				done = true
+				settle(t, l)
+			default:
+			}
+			n, _, err := other.Erase(t.Context(), Whose{Client: "support"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			erased += n
+		}
+		recording.Wait()
+		sound(t, other)
+		left := 0
+		for _, a := range all(t, other) {
+			if a.Client == "support" {
+				left++
+			}
+		}
+		if left > 0 || erased == 0 {
+			t.Errorf("%d attempts are erased and %d left", erased, left)
 		}
 	})
 }

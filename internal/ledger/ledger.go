@@ -161,7 +161,8 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	slices.SortFunc(lapsed, func(a, b *entry) int { return a.attempt.Time.Compare(b.attempt.Time) })
 	clear(l.begun)
 	l.log.Warn("calls were in progress when the gateway ended; their costs are unknown", "calls", len(lapsed))
-	return l.store.write(ctx, &batch{journal: l.journal.ID(), from: l.at, to: l.at, entries: lapsed, also: l.also})
+	_, err = l.write(ctx, &batch{journal: l.journal.ID(), from: l.at, to: l.at, entries: lapsed, also: l.also})
+	return err
 }
 
 // setBegun reads what appendBegun has written.

@@ -111,6 +111,8 @@ func (s *Store) Find(ctx context.Context, response string) (maker string, err er
 		switch {
 		case err == nil:
 			return maker, nil
+		case errors.Is(ctx.Err(), context.Canceled): // the client has hung up, which says nothing of the database
+			return "", err
 		case !errors.Is(err, sql.ErrNoRows):
 			s.rest.Store(time.Now().Add(restTime).UnixNano())
 			return "", err

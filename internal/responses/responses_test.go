@@ -142,6 +142,26 @@ func TestExpires(t *testing.T) {
 	})
 }
 
+// TestHungUp: a client that hangs up does not keep others from looking.
+func TestHungUp(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		defer s.Close()
+		s.Keep("r1", "k large")
+		eventually(t, s, "r1", "k large")
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 { // some of them come as far as the database
+			if maker, err := s.Find(gone, "r1"); err == nil {
+				t.Errorf("found %q for a client that has hung up", maker)
+			}
+		}
+		if maker, err := find(t, s, "r1"); err != nil || maker != "k large" {
+			t.Errorf("then another one found %q, %v", maker, err)
+		}
+	})
+}
+
 // TestAway: while the database is away, nobody waits for it, and little memory is used.
 // Afterwards what was noted last is there.
 func TestAway(t *testing.T) {
