@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/budget"
@@ -173,11 +174,15 @@ func decode(r *http.Request, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil
 	}
+	if !utf8.Valid(data) { // what is not would be replaced, so that two names become one
+		return refuse(http.StatusBadRequest, "", "the body is not UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return refuse(http.StatusBadRequest, wrong.Field, "%s: a value of another type is wanted than %s", cmp.Or(wrong.Field, "the body"), wrong.Value)
+			field := strings.TrimPrefix(wrong.Field, "Settings.") // which is embedded
+			return refuse(http.StatusBadRequest, field, "%s: a value of another type is wanted than %s", cmp.Or(field, "the body"), wrong.Value)
 		}
 		if _, ok := errors.AsType[*time.ParseError](err); ok || strings.Contains(err.Error(), "Time.UnmarshalJSON") {
 			return refuse(http.StatusBadRequest, "expires", "expires: want a time such as 2027-03-01T00:00:00Z, or null")

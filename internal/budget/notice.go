@@ -69,8 +69,12 @@ type Webhook struct {
 	Secret string // whsec_ and base64; checked by gateway.ParseFile
 }
 
-// hooks calls webhooks.
-var hooks = &http.Client{Timeout: 10 * time.Second}
+// hooks calls webhooks. It follows no redirect: a message that is posted would become a GET
+// without a body, and the answer to that would count as its delivery.
+var hooks = &http.Client{
+	Timeout:       10 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // notify sends messages to the webhook until ctx is done. A message that cannot be sent is
 // tried again, later each time, for a day.
