@@ -84,7 +84,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 				s.log.Warn("a change takes effect only when the store can be read", "error", err)
 			}
 		},
-		Refuse:  func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
+		Refuse: func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
 		Budgets: func(ctx context.Context) ([]budget.Figures, error) {
 			known, err := keysBudgets(ctx, v.store)
 			if err != nil {
@@ -92,7 +92,7 @@ func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.Adm
 			}
 			return budget.List(ctx, s.books.db, append(known, serving().Budgets...), time.Now())
 		},
-		Listed:  func() []keys.Client { return keys.InFile(serving()) },
+		Listed: func() []keys.Client { return keys.InFile(serving()) },
 	})
 	maps.Copy(handlers, o.Handlers)
 	o.Handlers = handlers
