@@ -62,7 +62,8 @@ func (k *keysRig) do(want int, args ...string) string {
 func (k *keysRig) key(args ...string) string {
 	k.Helper()
 	var one keys.One
-	if err := json.Unmarshal([]byte(k.do(0, append(args, "--json")...)), &one); err != nil || one.Key == "" || one.Schema != "carrot.key/1" {
+	// After the answer, a message may say that the store is new.
+	if err := json.NewDecoder(strings.NewReader(k.do(0, append(args, "--json")...))).Decode(&one); err != nil || one.Key == "" || one.Schema != "carrot.key/1" {
 		k.Fatalf("%+v, %v", one, err)
 	}
 	return one.Key
