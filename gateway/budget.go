@@ -36,7 +36,7 @@ type Account interface {
 	// that is known before the call; its Decision and Estimate say what the call is
 	// expected to cost, unless routing failed. least is what the call costs with the
 	// shortest useful answer, and most with the longest one that is allowed; both are 0
-	// if its cost is unknown. If Reserve returns nil, the call is made, with its output
+	// if its cost is unknown, and a pico-dollar if it is free. If Reserve returns nil, the call is made, with its output
 	// limited so that it costs at most limit, if that is less than most. If Reserve
 	// returns an error, neither this candidate nor another one is called; a [*Denial]
 	// says what the client is told.

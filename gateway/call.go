@@ -50,9 +50,13 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	if e != nil {
 		return e
 	}
-	body := k.body(limit)
-	k.tellLosses()
 	r.attempts++
+	var body []byte
+	e = contained(x.g.log, x.id, func() *provider.Error { // what is reserved is settled, whatever happens
+		body = k.body(limit)
+		k.tellLosses()
+		return nil
+	})
 
 	ctx, span := x.g.tracer.attempt(try.Context, k.a, t.provider.Upstream)
 	try.Context = ctx
@@ -60,7 +64,9 @@ func (r *run) call(c *candidate, try *provider.Try) *provider.Error {
 	if k.a.Overhead = begun.Sub(x.start) - r.upstream; k.a.Number == 1 {
 		x.g.metrics.overhead(k.a.Overhead)
 	}
-	e = contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
+	if e == nil {
+		e = contained(x.g.log, x.id, func() *provider.Error { return k.forward(body, begun) })
+	}
 	k.a.Upstream = time.Since(begun)
 	r.upstream += k.a.Upstream
 	if e == nil && !k.a.Stream {

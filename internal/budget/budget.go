@@ -45,7 +45,8 @@ type Budgets struct {
 	windows map[string]*window // by key
 	meters  map[string]*meter  // by client
 
-	away    atomic.Bool // the store failed the last time
+	away    atomic.Bool  // the store failed the last time
+	failed  atomic.Int64 // when it failed, in nanoseconds since 1970
 	webhook Webhook
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -103,11 +104,12 @@ func (b *Budgets) Set(list []gateway.BudgetConfig) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, w := range b.windows {
-		if l := r.find(w.limit.name); l != nil {
-			w.mu.Lock()
-			w.limit = l
-			w.state.amount = int64(l.amount)
-			w.mu.Unlock()
+		rule := w.rule()
+		if l := r.find(rule.name); l != nil {
+			began, ends := w.span()
+			if l.per == rule.per && l.zone.String() == rule.zone.String() { // or else the next call begins another period
+				w.follow(l, began, ends)
+			}
 		}
 	}
 	return nil
@@ -196,13 +198,21 @@ func (b *Budgets) giveAllBack(ctx context.Context) error {
 
 // storeWorks notes whether the store works, and says when that changes.
 func (b *Budgets) storeWorks(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		b.failed.Store(b.now().UnixNano())
+	}
 	switch {
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled):
 	case err != nil && !b.away.Swap(true):
 		b.log.Error("the store of the budgets does not work; what is leased can be spent", "error", err)
 	case err == nil && b.away.Swap(false):
 		b.log.Info("the store of the budgets works again")
 	}
+}
+
+// awayNow reports whether the store has failed a moment ago, so that nobody waits for it now.
+func (b *Budgets) awayNow() bool {
+	return b.away.Load() && b.now().UnixNano()-b.failed.Load() < int64(askAgain)
 }
 
 // limits returns the budgets that apply to a request, those that are not passed first.
@@ -269,8 +279,10 @@ type ownLimits struct {
 
 // window returns the period of a budget in which now is.
 func (b *Budgets) window(l *limit, now time.Time) *window {
-	if w := l.now.Load(); w != nil && now.Before(w.ends) && !now.Before(w.began) {
-		return w
+	if w := l.now.Load(); w != nil {
+		if began, ends := w.span(); now.Before(ends) && !now.Before(began) && w.rule() == l {
+			return w
+		}
 	}
 	began, ends := l.period(now)
 	key := l.key(began)
@@ -280,11 +292,8 @@ func (b *Budgets) window(l *limit, now time.Time) *window {
 	if w == nil {
 		w = newWindow(l, began, ends)
 		b.windows[key] = w
-	} else if w.limit != l { // of a client that was read again
-		w.mu.Lock()
-		w.limit = l
-		w.state.amount = int64(l.amount)
-		w.mu.Unlock()
+	} else if w.rule() != l { // the configuration, or a client, was read again
+		w.follow(l, began, ends)
 	}
 	l.now.Store(w)
 	return w
@@ -349,7 +358,7 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 		return most, nil
 	}
 	for i, w := range a.windows { // what is spent belongs to the period in which the call begins
-		if !at.Time.Before(w.ends) {
+		if _, ends := w.span(); !at.Time.Before(ends) {
 			a.windows[i], a.keys = a.b.window(w.rule(), at.Time), nil
 		}
 	}
@@ -367,6 +376,10 @@ func (a *account) Reserve(ctx context.Context, at *record.Attempt, least, most c
 	if !known && len(hard) > 0 {
 		return 0, &gateway.Denial{Status: http.StatusPaymentRequired, Code: "unknown_cost",
 			Message: fmt.Sprintf("the cost of %s is unknown, and budget %s is not passed: ask for another model", at.Candidate, hard[0].rule().name)}
+	}
+	if known && max(expected, most) <= 1 { // it is free, however little is left
+		at.Budgets = a.keys
+		return most, nil
 	}
 	least = max(least, 1)
 	expected = max(expected, least)
@@ -425,6 +438,10 @@ func (a *account) take(ctx context.Context, hard []*window, amount int64) error 
 			return err
 		}
 	}
+	now := a.b.now()
+	for _, w := range hard {
+		w.use(now)
+	}
 	return nil
 }
 
@@ -439,6 +456,9 @@ func (a *account) giveUp(taken []*window, amount int64) {
 func (a *account) denied(err error) error {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		a.refused = r.w
+		r.w.mu.Lock()
+		r.w.refused = true
+		r.w.mu.Unlock()
 		return &gateway.Denial{Status: http.StatusPaymentRequired, Code: "budget_exceeded", Message: r.Error()}
 	}
 	if errors.Is(err, context.Canceled) {
@@ -605,7 +625,9 @@ func (b *Budgets) look(ctx context.Context) {
 			if ctx.Err() != nil { // each of them may wait for a store that is away
 				return
 			}
-			b.lookAt(ctx, w, now, pace)
+			if b.lookAt(ctx, w, now, pace); b.awayNow() {
+				break
+			}
 		}
 		if pace {
 			paced = now
@@ -623,7 +645,9 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 	renew := w.state.mine > 0 && now.After(w.expires.Add(renewAfter-leaseFor))
 	over := now.After(w.ends) && w.inFlight == 0 && w.state.mine == 0 && w.undrained == 0
 	pace = pace && w.limit.pacing > 0
-	refresh := w.asked.IsZero() || pace
+	refresh := w.asked.IsZero() || w.stored != int64(w.limit.amount) || pace
+	exceeded := w.refused && b.webhook.URL != ""
+	w.refused = false
 	w.mu.Unlock()
 	if over {
 		b.mu.Lock()
@@ -633,11 +657,17 @@ func (b *Budgets) lookAt(ctx context.Context, w *window, now time.Time, pace boo
 	}
 	if surplus || renew || refresh {
 		b.storeWorks(b.change(ctx, w, func(w *window, now time.Time) (c change, needed bool) {
-			if now.Sub(w.used) >= idleAfter {
+			switch part := int64(w.limit.amount) / parts; {
+			case now.Sub(w.used) >= idleAfter || w.state.left() < 0:
 				c.back = max(w.free(), 0)
+			case w.stored > int64(w.limit.amount): // the budget was lowered
+				c.back = max(w.free()-part, 0)
 			}
 			return c, true
 		}))
+	}
+	if exceeded {
+		b.storeWorks(b.exceeded(ctx, w))
 	}
 	if pace {
 		w.setPace(now)
@@ -657,13 +687,20 @@ func Pace(k, time, spent float64) float64 {
 	return min(max(math.Exp(k*(time-spent)), 1.0/8), 8)
 }
 
-// forget removes the rows of rates that are over, but for those that others have locked.
+// forget removes old messages that were sent, and the rows of rates that are over, but for those that others have locked.
 func (b *Budgets) forget(ctx context.Context, now time.Time) {
-	if b.db == nil || !b.db.Postgres() {
+	if b.db == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	if b.webhook.URL != "" {
+		_, err := b.db.ExecContext(ctx, "DELETE FROM notices WHERE next = 0 AND time < ?", now.Add(-keepNotices).UnixNano())
+		b.storeWorks(err)
+	}
+	if !b.db.Postgres() {
+		return
+	}
 	b.storeWorks(b.db.Do(ctx, func(tx *database.Tx) error {
 		before := now.Add(-10 * time.Minute).UnixNano()
 		if _, err := tx.ExecContext(ctx, "DELETE FROM budgets WHERE period IN (SELECT period FROM budgets WHERE period LIKE '~%' AND ends < ? FOR UPDATE SKIP LOCKED)", before); err != nil {

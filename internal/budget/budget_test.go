@@ -388,6 +388,12 @@ func TestStoreAway(t *testing.T) {
 	if _, _, err := p.call(t.Context(), a, small, small); err != nil {
 		t.Errorf("within the lease: %v", err)
 	}
+	if _, _, err := p.call(t.Context(), a, carrot.Dollars(50), carrot.Dollars(50)); err == nil {
+		t.Fatal("reserved without the store")
+	}
+	if err := p.reserve(t.Context(), p.window(p.rules.Load().all[0], p.clock.now()), int64(carrot.Dollars(50))); !errors.Is(err, errSlow) {
+		t.Errorf("%v: requests wait for a store that has just failed", err)
+	}
 	for name, f := range map[string]func() error{
 		"beyond the lease": func() error {
 			_, _, err := p.call(t.Context(), a, carrot.Dollars(50), carrot.Dollars(50))
@@ -727,6 +733,134 @@ func TestPace(t *testing.T) {
 		if got := Pace(4, c.time, c.spent); got != c.want {
 			t.Errorf("after %v of the time and %v of the amount: %v, want %v", c.time, c.spent, got, c.want)
 		}
+	}
+}
+
+// TestLowered: a budget that is lowered counts at once, however much is leased, and the lease
+// is given back.
+func TestLowered(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, dsn string) {
+		p := start(t, dsn, t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1000, Per: "month"})
+		a := p.admit(t, nil)
+		at, _, err := p.call(t.Context(), a, carrot.Dollars(0.05), carrot.Dollars(0.05))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.done(t, a, at, carrot.Dollars(0.05))
+		p.settled(t)
+		if err := p.Set([]gateway.BudgetConfig{{Name: "all", USD: 0.01, Per: "month"}}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = p.call(t.Context(), p.admit(t, nil), carrot.Dollars(0.001), carrot.Dollars(0.001))
+		if d, ok := errors.AsType[*gateway.Denial](err); !ok || d.Status != 402 || !strings.Contains(d.Message, "of 0.01 USD, 0.05 are spent") {
+			t.Errorf("%v, want a refusal by the amount that was set", err)
+		}
+		for range 400 {
+			if f := p.only(t); f.Held == 0 && f.Amount == carrot.Dollars(0.01) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if f := p.only(t); f.Held != 0 || f.Amount != carrot.Dollars(0.01) || f.Left != carrot.Dollars(-0.04) {
+			t.Errorf("%+v, want nothing held of 0.01", f)
+		}
+		if err := p.Set([]gateway.BudgetConfig{{Name: "all", USD: 1, Per: "month"}}); err != nil {
+			t.Fatal(err)
+		}
+		p.clock.pass(askAgain)
+		if _, _, err := p.call(t.Context(), p.admit(t, nil), carrot.Dollars(0.001), carrot.Dollars(0.001)); err != nil {
+			t.Errorf("after it was raised: %v", err)
+		}
+	})
+}
+
+// TestChangedPeriod: a budget with a name of its own that becomes one for a day, on the day
+// on which both periods begin, begins anew on the next day.
+func TestChangedPeriod(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"})
+	first := time.Date(2030, 12, 1, 12, 0, 0, 0, time.UTC)
+	p.clock.pass(time.Until(first))
+	p.admit(t, nil)
+	if err := p.Set([]gateway.BudgetConfig{{Name: "all", USD: 1, Per: "day"}}); err != nil {
+		t.Fatal(err)
+	}
+	if f := p.Configured()[0]; f.Began != "2030-12-01" || !f.Ends.Equal(time.Date(2030, 12, 2, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%+v, want the first of December", f)
+	}
+	p.clock.pass(24 * time.Hour)
+	if f := p.Configured()[0]; f.Began != "2030-12-02" {
+		t.Errorf("%+v, want the second of December", f)
+	}
+}
+
+// TestRefusedHoldsNothing: a client that one budget refuses does not keep the lease of
+// another one from being given back.
+func TestRefusedHoldsNothing(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 1, Per: "month"}, gateway.BudgetConfig{Name: "small", Client: "search", USD: 0.000001, Per: "month"})
+	ask := func() error {
+		_, err := p.admit(t, search).Reserve(t.Context(), &record.Attempt{Time: p.clock.now(), Candidate: "m"}, carrot.Dollars(0.01), carrot.Dollars(0.01))
+		return err
+	}
+	held := func() carrot.USD {
+		list, err := List(t.Context(), p.db, nil, p.clock.now())
+		if err != nil || len(list) == 0 || list[0].Name != "all" {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		return list[0].Held
+	}
+	if err := ask(); err == nil || held() == 0 {
+		t.Fatalf("%v, %v held, want a refusal by the small budget, after the other one was leased", err, held())
+	}
+	var free bool
+	for range 300 {
+		p.clock.pass(50 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
+		if free = held() == 0; free {
+			break
+		}
+		if err := ask(); err == nil {
+			t.Fatal("not refused")
+		}
+	}
+	if !free {
+		t.Errorf("%v are held for a client that is refused", held())
+	}
+}
+
+// TestTurn: a request that came just before the turn of a minute does not begin the earlier
+// minute again.
+func TestTurn(t *testing.T) {
+	c := &gateway.Client{Name: "search", Limits: gateway.ClientLimits{Rates: gateway.RateConfig{Requests: 2}}}
+	b := New(Options{})
+	m := b.meter(c)
+	turn := time.Date(2026, 11, 29, 12, 1, 0, 0, time.UTC)
+	for n, at := range []time.Time{turn, turn.Add(-time.Millisecond), turn} {
+		if took := m.take(t.Context(), requests, 1, at); took != (n < 2) {
+			t.Errorf("request %d: %v", n, took)
+		}
+	}
+	if !m.take(t.Context(), requests, 1, turn.Add(time.Minute)) || !m.take(t.Context(), requests, 1, turn.Add(-time.Hour)) {
+		t.Error("a new minute, or a clock that was set back, begins with nothing used")
+	}
+}
+
+// TestFree: a call that costs nothing is made although nothing is left.
+func TestFree(t *testing.T) {
+	p := start(t, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 0.001, Per: "month"})
+	a := p.admit(t, nil)
+	at, _, err := p.call(t.Context(), a, carrot.Dollars(0.001), carrot.Dollars(0.001))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.done(t, a, at, carrot.Dollars(0.001))
+	free := &record.Attempt{Time: p.clock.now(), Candidate: "free"}
+	if limit, err := a.Reserve(t.Context(), free, 1, 1); err != nil || limit != 1 {
+		t.Errorf("%v, %v", limit, err)
+	}
+	p.done(t, a, free, 0)
+	p.settled(t)
+	if f := p.only(t); f.Spent != carrot.Dollars(0.001) {
+		t.Errorf("%+v", f)
 	}
 }
 

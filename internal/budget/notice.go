@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -31,36 +30,57 @@ type notice struct {
 	Data Figures   `json:"data"`
 }
 
+// keepNotices is how long messages that were sent are kept.
+const keepNotices = 30 * 24 * time.Hour
+
 // cross stores messages about the shares of a budget that were passed by an amount.
 func (b *Budgets) cross(ctx context.Context, tx *database.Tx, key string, s state, spent int64) error {
-	if s.amount <= 0 {
-		return nil
-	}
 	for _, percent := range warnAt {
-		share := s.amount / 100 * percent
-		if s.spent < share || s.spent-spent >= share {
+		share := s.amount/100*percent + s.amount%100*percent/100
+		if s.amount <= 0 || s.spent < share || s.spent-spent >= share {
 			continue
 		}
-		n := notice{Type: "budget.warning", Time: b.now().UTC(), Data: Figures{Amount: carrot.USD(s.amount), Spent: carrot.USD(s.spent), Unknown: carrot.USD(s.unknown), Held: carrot.USD(s.held), Left: carrot.USD(s.left())}}
-		n.Data.Name, n.Data.Began, _ = strings.Cut(key, "@")
-		b.mu.Lock()
-		if w := b.windows[key]; w != nil {
-			n.Data.Ends, n.Data.Soft = w.ends, w.limit.soft
-		}
-		b.mu.Unlock()
-		if percent >= 100 {
-			n.Type = "budget.exceeded"
-		}
-		data, err := json.Marshal(n)
-		if err != nil {
-			return err
-		}
-		now := b.now().UnixNano()
-		if _, err := tx.ExecContext(ctx, "INSERT INTO notices (id, time, data, next, tries) VALUES (?, ?, ?, ?, 0)", "msg_"+rand.Text(), now, string(data), now); err != nil {
+		if err := b.tell(ctx, tx, key, s, percent); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exceeded stores the message that calls are refused, because too little of a budget is left
+// for them, unless it is there.
+func (b *Budgets) exceeded(ctx context.Context, w *window) error {
+	w.mu.Lock()
+	s := w.state
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return b.tell(ctx, b.db, w.key, s, 100)
+}
+
+// tell stores the message that a share of a budget is spent, once for each period and amount.
+func (b *Budgets) tell(ctx context.Context, db database.Querier, key string, s state, percent int64) error {
+	n := notice{Type: "budget.warning", Time: b.now().UTC(), Data: Figures{Amount: carrot.USD(s.amount), Spent: carrot.USD(s.spent), Unknown: carrot.USD(s.unknown), Held: carrot.USD(s.held), Left: carrot.USD(s.left())}}
+	n.Data.Name, n.Data.Began, _ = strings.Cut(key, "@")
+	b.mu.Lock()
+	w := b.windows[key]
+	b.mu.Unlock()
+	if w != nil {
+		_, n.Data.Ends = w.span()
+		n.Data.Soft = w.rule().soft
+	}
+	if percent >= 100 {
+		n.Type = "budget.exceeded"
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", key, s.amount, percent))
+	now := b.now().UnixNano()
+	_, err = db.ExecContext(ctx, "INSERT INTO notices (id, time, data, next, tries) VALUES (?, ?, ?, ?, 0) ON CONFLICT (id) DO NOTHING",
+		"msg_"+base64.RawURLEncoding.EncodeToString(sum[:18]), now, string(data), now)
+	return err
 }
 
 // Webhook is where messages are sent.

@@ -17,6 +17,7 @@ import (
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/database/databasetest"
+	"github.com/carrot-router/carrot/record"
 )
 
 // TestWebhook: the webhook is told once when 80% of a budget are spent and when all of it
@@ -98,5 +99,31 @@ func TestWebhookAddress(t *testing.T) {
 	h := Webhook{URL: "http://127.0.0.1:1/services/secret", Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 24))}
 	if err := h.post(t.Context(), "msg_1", "{}", time.Now()); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v, want an error without the address", err)
+	}
+}
+
+// TestRefusalTold: the webhook is told that a budget is exceeded when calls are refused, also
+// if a little is left that is too small for any.
+func TestRefusalTold(t *testing.T) {
+	told := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- string(body)
+	}))
+	defer server.Close()
+	hook := Webhook{URL: server.URL, Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 24))}
+	p := startTelling(t, hook, databasetest.SQLite(t), t.TempDir(), gateway.BudgetConfig{Name: "all", USD: 0.001, Per: "month"})
+	for range 5 {
+		_, err := p.admit(t, nil).Reserve(t.Context(), &record.Attempt{Time: p.clock.now(), Candidate: "m"}, carrot.Dollars(1), carrot.Dollars(2))
+		if err == nil {
+			t.Fatal("not refused")
+		}
+	}
+	if text := <-told; !strings.Contains(text, `"budget.exceeded"`) {
+		t.Errorf("told %s", text)
+	}
+	time.Sleep(2 * lookEvery)
+	if len(told) > 0 {
+		t.Errorf("told again: %s", <-told)
 	}
 }

@@ -27,12 +27,12 @@ type meter struct {
 	requests count
 	tokens   count
 	running  count
-	idle     time.Time // since when fewer than the granted requests are in progress
 }
 
 // count is what was used of a limit.
 type count struct {
 	used    int64
+	peak    int64 // of used since it was last looked after
 	granted int64 // to this process
 	full    bool  // nothing is left beyond it, or the store is away
 }
@@ -57,7 +57,9 @@ func (m *meter) shared() bool { return m.b.db != nil && m.b.db.Postgres() && m.b
 
 // turn begins a new minute if one has begun.
 func (m *meter) turn(now time.Time) {
-	if minute := now.Unix() / 60; minute != m.minute {
+	// A request that came a moment before the turn counts in the new minute. Only a clock
+	// that is set back begins an earlier one.
+	if minute := now.Unix() / 60; minute > m.minute || minute < m.minute-1 {
 		m.minute, m.requests, m.tokens = minute, count{}, count{}
 	}
 }
@@ -100,8 +102,9 @@ func (m *meter) take(ctx context.Context, k kind, amount int64, now time.Time) b
 			c.granted, c.full = limit, true
 		}
 		// A request that takes more tokens than a minute has waits for an unused one.
-		if c.used+amount <= c.granted || amount > limit && c.used == 0 && c.granted == limit {
+		if c.used+amount <= min(c.granted, limit) || amount > limit && c.used == 0 && c.granted == limit {
 			c.used += amount
+			c.peak = max(c.peak, c.used)
 			m.mu.Unlock()
 			return true
 		}
@@ -117,14 +120,20 @@ func (m *meter) take(ctx context.Context, k kind, amount int64, now time.Time) b
 // ask takes a part of a shared limit from the store. It reports whether another try makes
 // sense. A client that hangs up does not change what is asked.
 func (m *meter) ask(ctx context.Context, k kind, amount, limit int64, now time.Time) bool {
-	select {
-	case m.one <- struct{}{}:
-	case <-ctx.Done():
-		return false
-	}
-	defer func() { <-m.one }()
+	client := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
+	select {
+	case m.one <- struct{}{}:
+	case <-client.Done():
+		return false
+	case <-ctx.Done():
+		return m.alone(k, limit)
+	}
+	defer func() { <-m.one }()
+	if m.b.awayNow() {
+		return m.alone(k, limit)
+	}
 	m.mu.Lock()
 	key, ends := m.period(k)
 	minute := m.minute
@@ -138,19 +147,27 @@ func (m *meter) ask(ctx context.Context, k kind, amount, limit int64, now time.T
 		}
 	}
 	m.b.storeWorks(err)
+	if err != nil {
+		return m.alone(k, limit)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k.name != running.name && m.minute != minute {
 		return true
 	}
 	granted := k.of(m)
-	if err != nil { // each process counts alone
-		granted.granted, granted.full = limit, true
-		return true
-	}
 	granted.granted += s.took
 	granted.full = k.name != running.name && s.left() <= 0
 	return s.took > 0
+}
+
+// alone lets this process count alone, while the store is away.
+func (m *meter) alone(k kind, limit int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := k.of(m)
+	c.granted, c.full = limit, true
+	return true
 }
 
 // admit counts a request. It returns whether that counts as one in progress. The error is a
@@ -189,7 +206,6 @@ func (m *meter) leave() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.running.used--
-	m.idle = m.b.now()
 }
 
 // reserveTokens counts the tokens that an attempt is expected to take.
@@ -278,10 +294,8 @@ func (m *meter) shareSlots(ctx context.Context, now time.Time) {
 	defer func() { <-m.one }()
 	m.mu.Lock()
 	limit, c := int64(m.rates.Concurrent), &m.running
-	back := int64(0)
-	if now.Sub(m.idle) >= idleAfter {
-		back = max(c.granted-c.used, 0)
-	}
+	back := max(c.granted-max(c.peak, c.used), 0) // what was not used since the last look
+	c.peak = c.used
 	held := c.granted
 	if !c.full { // while the store is away, each process counts alone
 		c.granted -= back

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,25 +22,28 @@ const (
 
 // window is a period of a budget, with what this process holds of it.
 type window struct {
-	limit       *limit
-	key         string
-	began, ends time.Time
+	key string
 
 	one chan struct{} // who has it may change the lease in the store
 
 	mu        sync.Mutex
+	limit     *limit
+	began     time.Time
+	ends      time.Time
 	state     state     // as of the last time that the store was asked
+	stored    int64     // the amount that the store had then
 	asked     time.Time // when that was; zero: never
 	undrained int64     // what was spent and is not in the store yet
 	inFlight  int64     // what calls in progress hold
 	giving    int64     // what is being given back, or may have been if the store has not said so
 	expires   time.Time
-	used      time.Time // when a call was reserved
+	used      time.Time // when a call was made
+	refused   bool      // a call was refused since it was last looked after
 	pace      float64   // the factor on the willingness to pay
 }
 
 func newWindow(l *limit, began, ends time.Time) *window {
-	return &window{limit: l, key: l.key(began), began: began, ends: ends, one: make(chan struct{}, 1), pace: 1, state: state{amount: int64(l.amount)}}
+	return &window{key: l.key(began), limit: l, began: began, ends: ends, one: make(chan struct{}, 1), pace: 1, state: state{amount: int64(l.amount)}}
 }
 
 // rule returns the budget, as it is configured now.
@@ -53,12 +57,27 @@ func (w *window) rule() *limit {
 // cost more than the lease, which the store does not know yet.
 func (w *window) free() int64 { return w.state.mine - w.undrained - w.inFlight - w.giving }
 
-// available returns what can be reserved without the store.
+// available returns what can be reserved without the store. It is less than what is free if
+// the amount of the budget was lowered since the lease was taken.
 func (w *window) available(now time.Time) int64 {
 	if !now.Before(w.expires) {
 		return 0
 	}
-	return max(w.free(), 0)
+	return max(min(w.free(), w.state.left()+w.free()), 0)
+}
+
+// span returns when the period began, and when the next one begins.
+func (w *window) span() (began, ends time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.began, w.ends
+}
+
+// follow makes the window one of a budget as it is configured now.
+func (w *window) follow(l *limit, began, ends time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit, w.began, w.ends, w.state.amount = l, began, ends, int64(l.amount)
 }
 
 // within returns what can be reserved at most, as far as this process knows.
@@ -72,12 +91,18 @@ func (w *window) within(now time.Time) int64 {
 func (w *window) hold(amount int64, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.used = now
 	if w.available(now) < amount {
 		return false
 	}
 	w.inFlight += amount
 	return true
+}
+
+// use notes that a call is made, so that the lease is kept for the next ones.
+func (w *window) use(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used = now
 }
 
 // settle replaces a reserve by what a call has cost.
@@ -101,19 +126,23 @@ func (w *window) set(s state) {
 	if s.version <= w.state.version {
 		return
 	}
-	if s.amount == 0 { // nobody but the ledger has written it
-		s.amount = int64(w.limit.amount)
-	}
+	w.stored, s.amount = s.amount, int64(w.limit.amount) // which is what counts, also before the store knows it
 	w.state = s
 }
 
 // change changes the lease in the store. size says how much to take and to give back, and
 // whether the store is needed at all; it is called when nobody else changes the lease.
 func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, now time.Time) (c change, needed bool)) error {
+	// A client that hangs up must not leave it open what is leased, and requests that wait
+	// for each other must not wait longer than one.
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
 	select {
 	case w.one <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-ask.Done():
+		return errSlow
 	}
 	defer func() { <-w.one }()
 	now := b.now()
@@ -126,9 +155,6 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 	c.period, c.ends, c.amount, c.soft, c.process, c.until = w.key, w.ends, int64(w.limit.amount), w.limit.soft, b.process, now.Add(leaseFor)
 	w.giving += c.back // nobody may reserve it meanwhile
 	w.mu.Unlock()
-	// A client that hangs up must not leave it open what is leased.
-	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	s, err := lease(ask, b.db, c)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,7 +169,11 @@ func (b *Budgets) change(ctx context.Context, w *window, size func(w *window, no
 	return nil
 }
 
-// askAgain is how long a process believes the store that nothing is left.
+// errSlow says that others have waited for the store as long as a request may.
+var errSlow = errors.New("the store does not answer in time")
+
+// askAgain is how long a process believes the store that nothing is left, and itself that the
+// store is away.
 const askAgain = time.Second
 
 // reserve reserves an amount, with a larger lease if that is needed. It returns a refusal
@@ -152,6 +182,9 @@ func (b *Budgets) reserve(ctx context.Context, w *window, amount int64) error {
 	for range 5 { // others may be faster
 		if w.hold(amount, b.now()) {
 			return nil
+		}
+		if b.awayNow() {
+			return errSlow
 		}
 		spent := false
 		err := b.change(ctx, w, func(w *window, now time.Time) (c change, needed bool) {
