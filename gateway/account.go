@@ -111,11 +111,11 @@ func (k *call) finish(e *provider.Error) {
 	}
 	switch a.Outcome {
 	case record.FellBack, record.Refused:
-		// Providers do not bill calls that they answer with an error. An answer
-		// that the gateway could not use costs what the provider reported, if
-		// anything.
-		if a.Status/100 != 2 || e.Said || !k.reported {
-			a.Usage, a.Estimated, a.Cost, a.CostUnknown = carrot.Usage{}, false, 0, false
+		// Providers do not bill calls that they answer with an error. An answer that
+		// the gateway could not use costs what the provider reported. If the provider
+		// has the request and has said nothing, as after a timeout, it may bill it.
+		if failed := a.Status != 0 && a.Status/100 != 2; failed || e.Said || !k.reported {
+			a.Usage, a.Estimated, a.Cost, a.CostUnknown = carrot.Usage{}, false, 0, !failed && !e.Said && k.sent.Load()
 		}
 	case record.ClientGone:
 		if a.Usage == (carrot.Usage{}) { // the provider has received the input and may bill it

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/provider"
@@ -32,7 +33,8 @@ type call struct {
 	translation *wire.Translation // nil: the provider has the client's API
 	foreign     bool              // the input's reasoning was encrypted for another provider
 
-	reported bool // the provider has reported usage
+	sent     atomic.Bool // the provider has the request
+	reported bool        // the provider has reported usage
 	notes    provider.Notes
 }
 
@@ -169,7 +171,7 @@ func (k *call) forward(body []byte, begun time.Time) *provider.Error {
 		header.Del("Idempotency-Key")
 	}
 	k.x.g.tracer.inject(ctx, header)
-	response, err := k.try.Send(provider.Call{API: k.api, Body: body, Header: header}, k.x.q.Stream)
+	response, err := k.try.Send(provider.Call{API: k.api, Body: body, Header: header, Sent: &k.sent}, k.x.q.Stream)
 	if err != nil {
 		return provider.NetworkError(ctx, err)
 	}

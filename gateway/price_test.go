@@ -138,3 +138,28 @@ func TestForecastByLength(t *testing.T) {
 		t.Errorf("input is expected to cost %d and %d pico-dollars a token, want about 5,000,000 and 10,000,000", short, long)
 	}
 }
+
+// A call that may have been billed although nothing came back has an unknown cost, which is
+// not zero. One that the provider never got costs nothing.
+func TestCostWithoutAnswer(t *testing.T) {
+	cut := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for _, test := range []struct {
+		name, address string
+		unknown       bool
+	}{
+		{"the connection breaks after the request", "$sim/v1", true},
+		{"nobody listens", "http://127.0.0.1:1/v1", false},
+	} {
+		r := newRigWith(t, strings.ReplaceAll(simulatedConfig, "$sim/v1", test.address), cut, source(), gateway.Options{})
+		r.post(t, "/v1/chat/completions", chat("auto", sumQuestion))
+		made := r.records.list()
+		if len(made) == 0 {
+			t.Fatalf("%s: nothing was recorded", test.name)
+		}
+		for _, a := range made {
+			if a.CostUnknown != test.unknown || a.Cost != 0 {
+				t.Errorf("%s: attempt %d costs %v, unknown %v", test.name, a.Number, a.Cost, a.CostUnknown)
+			}
+		}
+	}
+}

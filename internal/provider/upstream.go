@@ -119,7 +119,40 @@ type Call struct {
 	Body  []byte
 	// Header holds further headers, such as those of the client.
 	Header http.Header
+	// Sent, if not nil, becomes true once all of the body was sent, after which the
+	// provider may bill the call.
+	Sent *atomic.Bool
 }
+
+// sending is the body of a request that notes when all of it was sent.
+type sending struct {
+	*bytes.Reader
+	sent *atomic.Bool
+}
+
+// body returns the body of a call.
+func body(c Call) io.ReadCloser { return sending{bytes.NewReader(c.Body), c.Sent} }
+
+// Read implements io.Reader.
+func (s sending) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if s.Len() == 0 {
+		s.sent.Store(true)
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (s sending) WriteTo(w io.Writer) (int64, error) {
+	n, err := s.Reader.WriteTo(w)
+	if s.Len() == 0 {
+		s.sent.Store(true)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (sending) Close() error { return nil }
 
 // Do makes a call. If the status of the answer is 2xx, Do returns it, and the caller
 // must close its body; otherwise it returns an [*Error]. ctx also limits the reading
@@ -132,6 +165,9 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(c.Body))
 	if err != nil {
 		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: "base URL is not usable"}
+	}
+	if c.Sent != nil {
+		request.Body, request.GetBody = body(c), func() (io.ReadCloser, error) { return body(c), nil }
 	}
 	request.URL, request.Host = address, address.Host
 	if password, ok := address.User.Password(); ok {
