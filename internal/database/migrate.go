@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -88,6 +91,12 @@ func up(ctx context.Context, p *goose.Provider, known int64) error {
 	}
 }
 
+// busy reports whether an error says that another process has SQLite's file locked.
+func busy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // migrate brings the schema up to date. A schema of a newer release stays as it is; it says
 // itself whether this one may use it.
 func (db *DB) migrate(ctx context.Context) error {
@@ -108,6 +117,10 @@ func (db *DB) migrate(ctx context.Context) error {
 		return err
 	}
 	version, err := p.GetDBVersion(ctx)
+	for failed := 0; busy(err) && failed < upTries && ctx.Err() == nil; failed++ { // another process makes the file
+		time.Sleep(upWait)
+		version, err = p.GetDBVersion(ctx)
+	}
 	if err != nil {
 		return err
 	}
