@@ -81,25 +81,8 @@ func (t *Tx) tables(ctx context.Context) ([]string, error) {
 	if t.Postgres() {
 		query = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name"
 	}
-	names, err := t.texts(ctx, query)
+	names, err := texts(ctx, t, query)
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(bookkeeping, name) }), err
-}
-
-// texts returns the rows of a query for one text.
-func (t *Tx) texts(ctx context.Context, query string, args ...any) (list []string, err error) {
-	rows, err := t.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
-		list = append(list, text)
-	}
-	return list, rows.Err()
 }
 
 func (t *Tx) empty(ctx context.Context, table string) (bool, error) {
@@ -196,7 +179,7 @@ func (t *Tx) resetIdentities(ctx context.Context, tables []string) error {
 	if !t.Postgres() {
 		return nil
 	}
-	columns, err := t.texts(ctx, "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES' ORDER BY 1")
+	columns, err := texts(ctx, t, "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES' ORDER BY 1")
 	if err != nil {
 		return err
 	}

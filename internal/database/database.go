@@ -286,7 +286,18 @@ func (db *DB) Integrity(ctx context.Context) (faults []string, err error) {
 	if db.postgres {
 		return nil, nil
 	}
-	rows, err := db.sql.QueryContext(ctx, "PRAGMA integrity_check")
+	said, err := texts(ctx, db, "PRAGMA integrity_check")
+	for _, text := range said {
+		if text != "ok" {
+			faults = append(faults, "the file: "+text)
+		}
+	}
+	return faults, err
+}
+
+// texts returns the rows of a query for one text.
+func texts(ctx context.Context, q Querier, query string, args ...any) (list []string, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -296,11 +307,9 @@ func (db *DB) Integrity(ctx context.Context) (faults []string, err error) {
 		if err := rows.Scan(&text); err != nil {
 			return nil, err
 		}
-		if text != "ok" {
-			faults = append(faults, "the file: "+text)
-		}
+		list = append(list, text)
 	}
-	return faults, rows.Err()
+	return list, rows.Err()
 }
 
 // Checkpoint moves what is in SQLite's write-ahead log to the file, so that what was
