@@ -94,9 +94,7 @@ const (
 	ByClient   By = "client"
 )
 
-// ByLabel returns the way to divide a summary by the values of a label.
-func ByLabel(name string) By { return labelPrefix + By(name) }
-
+// labelPrefix, with the name of a label behind it, divides a summary by its values.
 const labelPrefix = "label:"
 
 // Check returns an error if nothing can be divided like that.

@@ -213,7 +213,7 @@ func TestFilters(t *testing.T) {
 			if err != nil || daily.Attempts != int64(want) || daily.Cost != cost {
 				t.Errorf("%+v: %+v, %v, want %d attempts of %v", c.r, daily, err, want, cost)
 			}
-			groups, total, err := s.Summary(t.Context(), c.r, ByLabel("team"))
+			groups, total, err := s.Summary(t.Context(), c.r, By("label:team"))
 			if err != nil || total != daily {
 				t.Errorf("%+v by label: %+v (%v), want %+v", c.r, total, err, daily)
 			}
