@@ -44,7 +44,7 @@ type commands struct {
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
-	Budgets    budgetsCommand    `cmd:"" help:"Show what may be spent, and what is."`
+	Budgets    budgetsCommand    `cmd:"" help:"Show what is spent, held and left of budgets."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look up what a gateway's requests cost, and why."`
 	Keys       keysCommand       `cmd:"" help:"Give clients of a gateway keys, change what they may do, and revoke them."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
