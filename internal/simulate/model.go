@@ -34,6 +34,8 @@ type Model struct {
 	// middle of the answer: the handler panics with http.ErrAbortHandler. They
 	// are billed like requests whose client hung up.
 	CutRate float64
+	// Limit is the limit of the model.
+	Limit Limit
 	// ContextTokens is the limit for input and output together. 0 means no limit.
 	ContextTokens int
 	// Dimensions, if not 0, makes this a model of embeddings with vectors of that
@@ -52,6 +54,8 @@ type Call struct {
 	Cost   carrot.USD
 	Cut    bool // the client hung up or the connection broke; Usage is what was written before
 	Failed bool // the model failed before the answer began; nothing is billed
+
+	limited bool // it exceeded a limit
 }
 
 // Bill is what a provider charges.
@@ -65,9 +69,11 @@ type Line struct {
 	Model  string
 	Calls  int // billed calls, including cut ones
 	Cut    int // billed calls that were cut
-	Failed int // failed calls, which are not billed
-	Usage  carrot.Usage
-	Cost   carrot.USD
+	Failed int // failed calls, which are not billed, including limited ones
+	// Limited counts the calls that exceeded a limit.
+	Limited int
+	Usage   carrot.Usage
+	Cost    carrot.USD
 	// CutUsage and CutCost are the parts of Usage and Cost for cut calls, of whose
 	// answers the client may have seen less than was generated.
 	CutUsage carrot.Usage
@@ -105,6 +111,8 @@ type state struct {
 	// the requests that failed the last time.
 	prefixes, failures memory
 
+	gate gate
+
 	mu   sync.Mutex
 	line Line
 }
@@ -122,6 +130,9 @@ func (s *state) charge(c *Call) {
 	defer s.mu.Unlock()
 	if c.Failed {
 		s.line.Failed++
+		if c.limited {
+			s.line.Limited++
+		}
 		return
 	}
 	s.line.Calls++

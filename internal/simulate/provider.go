@@ -34,6 +34,13 @@ type Provider struct {
 	Keys []string
 	// Seed is the seed of all random values.
 	Seed uint64
+	// Answers, if not nil, determines what a model answers to a prompt, which is the
+	// text of the last message of the user. If it returns false, the model answers with
+	// its sentences. Delays, limits and failures remain those of the model. Answers must
+	// be safe for concurrent use.
+	Answers func(model, prompt string) (Reply, bool)
+	// Limit is the limit of each key.
+	Limit Limit
 	// Log, if not nil, is called when a call to a model has ended, before the
 	// client sees the end. It must be safe for concurrent use.
 	Log func(Call)
@@ -42,6 +49,9 @@ type Provider struct {
 	states    []*state
 	responses memory // tokens of conversations, by the response that ended them
 	calls     atomic.Uint64
+
+	mu    sync.Mutex
+	gates map[string]*gate // by key
 }
 
 // maxBody is the longest request that is read.
@@ -90,7 +100,8 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", id)
 	}
 	refuse := func(e *refusal) { e.write(w, api, id) }
-	if !p.allowed(r) {
+	key, ok := p.key(r)
+	if !ok {
 		refuse(badKey(api))
 		return
 	}
@@ -117,7 +128,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if api == wire.Embeddings {
 		bad = p.embed(w, body)
 	} else {
-		bad = p.converse(w, r, api, body, id, what == "count")
+		bad = p.converse(w, r, api, body, key, id, what == "count")
 	}
 	if bad != nil {
 		refuse(bad)
@@ -153,24 +164,21 @@ func route(r *http.Request) (api wire.API, what string) {
 	return api, ""
 }
 
-// allowed reports whether the request has a valid key in a header that OpenAI,
-// Anthropic or Azure uses.
-func (p *Provider) allowed(r *http.Request) bool {
-	if len(p.Keys) == 0 {
-		return true
-	}
+// key returns the request's key, which is in a header that OpenAI, Anthropic or Azure
+// uses, and whether it is accepted.
+func (p *Provider) key(r *http.Request) (string, bool) {
 	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	for _, key := range []string{bearer, r.Header.Get("X-Api-Key"), r.Header.Get("Api-Key")} {
-		if key != "" && slices.Contains(p.Keys, key) {
-			return true
+		if key != "" && (len(p.Keys) == 0 || slices.Contains(p.Keys, key)) {
+			return key, true
 		}
 	}
-	return false
+	return "", len(p.Keys) == 0
 }
 
 // converse answers a request of chat, messages or responses. It returns a refusal
 // for the caller to write.
-func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, requestID string, count bool) *refusal {
+func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, key, requestID string, count bool) *refusal {
 	r, bad := parse(api, body, count)
 	if bad != nil {
 		return bad
@@ -193,13 +201,19 @@ func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.AP
 		writeJSON(w, http.StatusOK, append(strconv.AppendInt([]byte(`{"input_tokens":`), int64(total), 10), '}'))
 		return nil
 	}
+	leave, bad := p.admit(key, s)
+	if bad != nil {
+		return s.refuseLimited(p, r, bad.as(api))
+	}
+	defer leave()
 	if s.ContextTokens > 0 && total > s.ContextTokens {
 		return tooLong(api, total, s.ContextTokens)
 	}
 	if left := s.ContextTokens - total; s.ContextTokens > 0 && (r.limit == 0 || r.limit > left) {
 		r.limit = max(left, 1)
 	}
-	a := s.plan(r, input)
+	a := s.plan(r, input, p.Answers)
+	total = a.input.Input + a.input.CachedInput + a.input.CacheWrite
 	a.requestID, a.created = requestID, time.Now().Unix()
 	a.id = newID(idPrefix[api], r.hash, p.calls.Add(1))
 	c := &conversation{p: p, s: s, r: r, a: a, w: w, ctx: hr.Context(), total: total,

@@ -37,7 +37,7 @@ type turn struct {
 	hash   uint64 // of this and all turns before it
 	result bool   // the result of a tool
 	user   bool
-	text   string // the last part of text
+	text   string // its parts of text, in lines
 }
 
 // Tokens of what is not text.
@@ -206,7 +206,10 @@ func (r *request) readTurns(system, turns gjson.Result) {
 func (r *request) readContent(t *turn, v gjson.Result) {
 	switch {
 	case v.Type == gjson.String:
-		t.text = v.Str
+		if t.text != "" {
+			t.text += "\n"
+		}
+		t.text += v.Str
 		readText(t, v.Str)
 	case v.IsArray():
 		v.ForEach(func(_, part gjson.Result) bool {
