@@ -2,18 +2,22 @@ package collect
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
 
-// pace limits the calls of a provider at a time. It begins with a few, allows more while
-// calls succeed, and half as many after the provider has said that there are too many,
-// as TCP does.
+// pace limits the calls of a provider at a time. It begins with a few and allows more
+// while calls succeed. After the provider has said that there are too many it allows
+// half as many, grows back to just below where that was, and from there very slowly, and
+// more slowly each time.
 type pace struct {
 	most float64
 
 	mu      sync.Mutex
 	limit   float64
+	ceiling float64 // where there were too many, less one
+	beyond  float64 // by how much each success raises the limit at the ceiling
 	flight  int
 	until   time.Time // no call begins before
 	lowered time.Time
@@ -21,12 +25,13 @@ type pace struct {
 }
 
 const (
-	paceFirst = 4
-	paceCalm  = time.Second // after a reduction, further complaints are about calls from before it
+	paceFirst  = 4
+	paceBeyond = 0.04
+	paceCalm   = time.Second // after a reduction, further complaints are about calls from before it
 )
 
 func newPace(most int) *pace {
-	return &pace{most: float64(most), limit: min(paceFirst, float64(most)), moved: make(chan struct{})}
+	return &pace{most: float64(most), limit: min(paceFirst, float64(most)), ceiling: float64(most), beyond: paceBeyond, moved: make(chan struct{})}
 }
 
 // begin waits until a call may begin.
@@ -66,7 +71,11 @@ func (p *pace) end() {
 func (p *pace) good() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limit = min(p.most, p.limit+1/max(1, p.limit))
+	if p.limit < p.ceiling {
+		p.limit = min(p.ceiling, p.limit+1/max(1, p.limit))
+	} else if p.limit = min(p.most, p.limit+p.beyond); p.limit >= p.ceiling+1 {
+		p.ceiling++
+	}
 	p.wake()
 }
 
@@ -77,7 +86,9 @@ func (p *pace) tooMany(wait time.Duration) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	if now.Sub(p.lowered) > paceCalm {
-		p.limit, p.lowered = max(1, p.limit/2), now
+		p.ceiling = max(1, math.Floor(min(p.limit, float64(p.flight)))-1)
+		p.limit, p.lowered = max(1, min(p.ceiling, p.limit/2)), now
+		p.beyond /= 2
 	}
 	if until := now.Add(min(wait, longestWait)); until.After(p.until) {
 		p.until = until

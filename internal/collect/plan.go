@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/judge"
@@ -61,6 +62,7 @@ type Plan struct {
 	redact  *redactor
 	tasks   []task
 	repeats []bool // by prompt: it is asked several times
+	backoff time.Duration
 }
 
 // Bill is what calls are expected to cost at a service tier.
@@ -86,7 +88,7 @@ func folder(out string) string { return filepath.Clean(out) + ".collect" }
 // NewPlan reads the prompts, and what earlier runs have left, and says what is to be done.
 // It sends nothing.
 func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
-	p := &Plan{config: c, opt: o, Cap: carrot.Dollars(c.CapUSD), redact: newRedactor(c.Redact, c.dir)}
+	p := &Plan{config: c, opt: o, Cap: carrot.Dollars(c.CapUSD), redact: newRedactor(c.Redact, c.dir), backoff: firstBackoff}
 	if p.opt.Warn == nil {
 		p.opt.Warn = func(string) {}
 	}

@@ -24,8 +24,9 @@ const (
 	longestWait    = time.Minute // that a provider may ask for before the next call
 	longestAnswer  = 64 << 20    // bytes
 	syncEvery      = 200 * time.Millisecond
-	failuresInARow = 20 // after which a model is asked no more
-	patience       = 10 // times that all retries are made again while there are too many calls
+	firstBackoff   = 500 * time.Millisecond // before a call is made again; it doubles
+	failuresInARow = 20                     // after which a model is asked no more
+	patience       = 10                     // times that all retries are made again while there are too many calls
 )
 
 // Progress is how far a run has come.
@@ -71,7 +72,7 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	all, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	r := &run{Plan: p, tier: o.Tier, purse: newPurse(p.Cap, p.Spent), cancel: cancel, first: p.Answered, began: p.Spent,
-		caller: &provider.Caller{Retry: provider.Retry{Retries: *p.config.Retries, Backoff: 500 * time.Millisecond, MaxWait: longestWait, Patient: true}}}
+		caller: &provider.Caller{Retry: provider.Retry{Retries: *p.config.Retries, Backoff: p.backoff, MaxWait: longestWait, Patient: true}}}
 	r.done.Store(int64(p.Answered))
 	var err error
 	if r.judge, err = p.newJudge(asker{r}); err != nil {
