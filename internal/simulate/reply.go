@@ -73,7 +73,7 @@ func (a *answer) use(r *request, reply Reply) {
 	for range n {
 		a.parts = append(a.parts, p)
 	}
-	a.input = carrot.Usage{Input: reply.InputTokens - reply.CachedTokens, CachedInput: reply.CachedTokens}
+	a.input = carrot.Usage{Input: reply.InputTokens - reply.CachedTokens, CachedInput: reply.CachedTokens, Details: a.input.Details}
 	a.given = &carrot.Usage{Output: reply.OutputTokens - reply.ReasoningTokens, Reasoning: reply.ReasoningTokens}
 	if r.api == wire.Messages { // which counts both together
 		a.given.Output, a.given.Reasoning = reply.OutputTokens, 0
