@@ -249,8 +249,13 @@ func (u *Upstream) checkBatch(key string, items []BatchItem) error {
 	case len(items) > limit.Requests:
 		return fmt.Errorf("the batch has %d requests, but at most %d are allowed: split it", len(items), limit.Requests)
 	}
-	seen := make(map[string]bool, len(items))
-	first, size := "", 0
+	size := len(items) * limit.PerRequest
+	for i := range items {
+		if size += len(items[i].Body); size > limit.Bytes {
+			return fmt.Errorf("the batch has more than %d MB: split it", limit.Bytes/1_000_000)
+		}
+	}
+	seen, first := make(map[string]bool, len(items)), ""
 	for i := range items {
 		item := &items[i]
 		model, err := item.check(u)
@@ -267,9 +272,6 @@ func (u *Upstream) checkBatch(key string, items []BatchItem) error {
 			return fmt.Errorf("request %.100q: %w", item.ID, err)
 		}
 		seen[item.ID], first = true, model
-		if size += len(item.Body) + limit.PerRequest; size > limit.Bytes {
-			return fmt.Errorf("the batch has more than %d MB: split it", limit.Bytes/1_000_000)
-		}
 	}
 	return nil
 }
