@@ -64,7 +64,7 @@ var rules = map[string]rule{
 	"internal/strictyaml":            {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
 	"internal/judge":                 {[]string{"internal/readfile", "internal/strictyaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"}, "an answer is scored without knowing how it was asked for: what asks a model is behind an interface"},
 	"internal/provider":              {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
-	"internal/simulate":              {[]string{"", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
+	"internal/simulate":              {[]string{"", "dataset", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
 	"gateway": {[]string{"", "price", "record", "internal/provider", "internal/recent", "internal/spelling", "internal/strictyaml", "internal/wire", "github.com/klauspost/compress", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"},
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts; stores are behind its interfaces"},
 	"price":                {[]string{"internal/phrase", "", "internal/atomicfile", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},

@@ -80,12 +80,18 @@ func (a *answer) generation() time.Duration {
 func (s *state) plan(r *request, input carrot.Usage, answers func(model, prompt string) (Reply, bool)) *answer {
 	draw := rand.New(rand.NewPCG(s.seed, r.hash))
 	a := &answer{input: input, cutAt: -1}
-	if draw.Float64() < s.FailureRate && !s.failedBefore(r) {
+	if draw.Float64() < s.FailureRate && !s.failedBefore(r, s.FailureRate) {
 		kinds := len(failures)
 		if !r.stream {
 			kinds-- // the last one happens only in streams
 		}
 		a.fails = failures[draw.IntN(kinds)].as(r.api)
+	}
+	if a.fails == nil && r.tier == flexTier && s.FlexUnavailable > 0 && draw.Float64() < s.FlexUnavailable && !s.failedBefore(r, s.FlexUnavailable) {
+		a.fails = flexUnavailable()
+	}
+	if r.tier != "" {
+		a.input.Details = &carrot.UsageDetails{Tier: r.tier}
 	}
 	cut, where := draw.Float64() < s.CutRate, draw.Float64()
 	a.first = spread(draw, s.FirstToken, 0.4)
@@ -110,6 +116,9 @@ func (s *state) plan(r *request, input carrot.Usage, answers func(model, prompt 
 			a.use(r, reply)
 		}
 	}
+	if r.tier == batchTier {
+		a.first, a.per, cut = 0, 0, false
+	}
 	if cut {
 		a.cutAt = int(where * float64(a.tokens()))
 	}
@@ -117,9 +126,10 @@ func (s *state) plan(r *request, input carrot.Usage, answers func(model, prompt 
 }
 
 // failedBefore reports whether the request failed the last time. If not, it
-// records that it fails now, so that a client that retries gets an answer.
-func (s *state) failedBefore(r *request) bool {
-	if s.FailureRate >= 1 {
+// records that it fails now, so that a client that retries gets an answer. If the rate
+// of failures is 1, it always fails.
+func (s *state) failedBefore(r *request, rate float64) bool {
+	if rate >= 1 {
 		return false
 	}
 	if _, ok := s.failures.Get(r.hash); ok {

@@ -15,12 +15,15 @@ type chat struct {
 	head, tail string
 }
 
-const fingerprint = `,"service_tier":"default","system_fingerprint":"fp_simulated"`
+// fingerprint returns the service tier and the fingerprint of an answer.
+func (f *chat) fingerprint() string {
+	return `,"service_tier":"` + f.r.answeredTier() + `","system_fingerprint":"fp_simulated"`
+}
 
 func newChat(r *request, a *answer) *chat {
 	f := &chat{r: r, a: a, tail: "}\n\n"}
 	b := append(make([]byte, 0, 256), "data: "...)
-	b = append(f.top(b, "chat.completion.chunk"), fingerprint+`,"choices":[`...)
+	b = append(f.top(b, "chat.completion.chunk"), f.fingerprint()+`,"choices":[`...)
 	f.head = string(b)
 	if r.usage {
 		f.tail = ",\"usage\":null}\n\n"
@@ -136,7 +139,7 @@ func (f *chat) whole(b []byte, u carrot.Usage) []byte {
 		b = append(quote(b, f.reason(i)), '}')
 	}
 	b = chatUsage(append(b, `],"usage":`...), u)
-	return append(b, fingerprint+"}\n"...)
+	return append(b, f.fingerprint()+"}\n"...)
 }
 
 // chatUsage appends the usage in OpenAI's older form: the prompt's tokens include

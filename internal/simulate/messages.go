@@ -150,5 +150,8 @@ func messagesUsage(b []byte, u carrot.Usage) []byte {
 	b = strconv.AppendInt(append(b, `,"cache_creation_input_tokens":`...), int64(u.CacheWrite), 10)
 	b = strconv.AppendInt(append(b, `,"cache_read_input_tokens":`...), int64(u.CachedInput), 10)
 	b = strconv.AppendInt(append(b, `,"output_tokens":`...), int64(u.Output), 10)
+	if u.Details != nil {
+		b = quote(append(b, `,"service_tier":`...), u.Details.Tier)
+	}
 	return append(b, '}')
 }

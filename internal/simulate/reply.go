@@ -14,6 +14,8 @@ type Reply struct {
 	// OutputTokens includes ReasoningTokens.
 	InputTokens, OutputTokens     int
 	CachedTokens, ReasoningTokens int
+	// Counted says that the tokens of the request and of Text are counted instead.
+	Counted bool
 	// Status is 0 if the model answers, and otherwise the status of its error, such as
 	// 429 or 500, whose message is Text. Errors are not billed, and a repeated call gets
 	// them again.
@@ -73,7 +75,10 @@ func (a *answer) use(r *request, reply Reply) {
 	for range n {
 		a.parts = append(a.parts, p)
 	}
-	a.input = carrot.Usage{Input: reply.InputTokens - reply.CachedTokens, CachedInput: reply.CachedTokens}
+	if reply.Counted {
+		return
+	}
+	a.input = carrot.Usage{Input: reply.InputTokens - reply.CachedTokens, CachedInput: reply.CachedTokens, Details: a.input.Details}
 	a.given = &carrot.Usage{Output: reply.OutputTokens - reply.ReasoningTokens, Reasoning: reply.ReasoningTokens}
 	if r.api == wire.Messages { // which counts both together
 		a.given.Output, a.given.Reasoning = reply.OutputTokens, 0

@@ -29,6 +29,9 @@ type request struct {
 	json     bool
 	schema   gjson.Result
 	previous string // the response from which this one continues
+	// tier is the service tier that is billed and that the answer names, if it is not
+	// the default.
+	tier string
 }
 
 // turn is one message.
@@ -106,6 +109,10 @@ func (r *request) option(key string, v gjson.Result) {
 		}
 	case "cache_control":
 		r.cache = true
+	case "service_tier":
+		if v.Str == flexTier && r.api != wire.Messages {
+			r.tier = flexTier
+		}
 	case "previous_response_id":
 		r.previous = v.Str
 	case "response_format":

@@ -43,7 +43,7 @@ func (f *responses) response(b []byte, status string, u *carrot.Usage) []byte {
 		b = f.items(b)
 	}
 	b = orNull(append(b, `],"parallel_tool_calls":true,"previous_response_id":`...), f.r.previous)
-	b = append(b, `,"reasoning":{"effort":null,"summary":null},"service_tier":"default","store":true,"temperature":1.0,`...)
+	b = append(b, `,"reasoning":{"effort":null,"summary":null},"service_tier":"`+f.r.answeredTier()+`","store":true,"temperature":1.0,`...)
 	b = append(b, `"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":`...)
 	if u != nil {
 		b = responsesUsage(b, *u)
