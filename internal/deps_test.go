@@ -59,7 +59,6 @@ var rules = map[string]rule{
 	"internal/budget":                {[]string{"", "gateway", "internal/database", "record"}, "what may be spent is decided from costs alone, whatever they were for"},
 	"internal/responses":             {[]string{"internal/database"}, "who made a response is remembered for any gateway, as texts that it alone understands"},
 	"internal/collect":               {[]string{"", "dataset", "internal/atomicfile", "internal/journal", "internal/judge", "internal/provider", "internal/spelling", "internal/strictyaml", "internal/textfile", "internal/wire", "price"}, "asking models and keeping what they answer knows neither routers that are served nor how they are trained"},
-	"internal/judge":                 {nil, "an answer is scored without knowing who asked for it"},
 	"internal/spelling":              {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":            {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
 	"internal/judge":                 {[]string{"internal/readfile", "internal/strictyaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"}, "an answer is scored without knowing how it was asked for: what asks a model is behind an interface"},

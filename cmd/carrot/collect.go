@@ -65,7 +65,7 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	if err := printPlan(out, plan); err != nil || c.Estimate {
 		return err
 	}
-	if plan.Answered < plan.Calls && !c.Yes {
+	if plan.Answered+plan.Pending < plan.Calls && !c.Yes {
 		if err := c.ask(t, out); err != nil {
 			return err
 		}
@@ -139,7 +139,10 @@ func printPlan(out io.Writer, p *collect.Plan) error {
 	if p.Lost > 0 {
 		fmt.Fprintf(out, "paid, answer lost: %s, in flight when an earlier run was cut off; they count at their highest cost and are made again\n", phrase.Count(p.Lost, "call"))
 	}
-	if p.Answered == p.Calls {
+	if p.Pending > 0 {
+		fmt.Fprintf(out, "%s in batches that have not ended: they are fetched, and not sent again\n", phrase.Count(p.Pending, "call"))
+	}
+	if p.Answered+p.Pending >= p.Calls {
 		return nil
 	}
 	fmt.Fprintln(out)
@@ -180,6 +183,9 @@ func printReport(out io.Writer, r *collect.Report) error {
 	}
 	if len(r.Lost) > 0 {
 		fmt.Fprintf(out, "\nPaid, answer lost: %s, in flight when a run was cut off, counted at their highest cost, listed in report.json.\n", phrase.Count(len(r.Lost), "call"))
+	}
+	if r.InBatches > 0 {
+		fmt.Fprintf(out, "\n%s in batches that have not ended, for at most %s USD: run again to fetch them.\n", phrase.Count(r.InBatches, "call"), usd(r.HeldUSD))
 	}
 	if r.AtCap > 0 {
 		fmt.Fprintf(out, "\nThe cap was reached before %s. Raise cap_usd and run again to make the rest.\n", phrase.Count(r.AtCap, "call"))

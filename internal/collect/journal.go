@@ -199,8 +199,8 @@ func (b *book) note(l *line) error {
 	case lineVerdict:
 		b.verdicts[verdictKey{l.Key, l.Judge, l.Number}] = l
 	case lineBatch:
-		if before := b.batches[l.Key]; before != nil && l.ID == "" {
-			l.ID = before.ID
+		if before := b.batches[l.Key]; before != nil {
+			l.Time = before.Time // that of its submission
 		}
 		b.batches[l.Key] = l
 	default:

@@ -45,6 +45,7 @@ type Plan struct {
 	Calls    int // for answers, in all
 	Answered int // of them in earlier runs
 	Lost     int // calls of an earlier run that were in flight when it ended
+	Pending  int // calls of an earlier run that are in batches
 	Cap      carrot.USD
 	Spent    carrot.USD // in earlier runs
 	Bills    []Bill     // what is left is expected to cost, by service tier
@@ -61,8 +62,10 @@ type Plan struct {
 	judgeID string
 	redact  *redactor
 	tasks   []task
-	repeats []bool // by prompt: it is asked several times
+	repeats []bool          // by prompt: it is asked several times
+	inBatch map[string]bool // keys of calls that are in batches of earlier runs
 	backoff time.Duration
+	poll    time.Duration // before the state of a batch is asked for
 }
 
 // Bill is what calls are expected to cost at a service tier.
@@ -88,7 +91,7 @@ func folder(out string) string { return filepath.Clean(out) + ".collect" }
 // NewPlan reads the prompts, and what earlier runs have left, and says what is to be done.
 // It sends nothing.
 func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
-	p := &Plan{config: c, opt: o, Cap: carrot.Dollars(c.CapUSD), redact: newRedactor(c.Redact, c.dir), backoff: firstBackoff}
+	p := &Plan{config: c, opt: o, Cap: carrot.Dollars(c.CapUSD), redact: newRedactor(c.Redact, c.dir), backoff: firstBackoff, poll: pollFirst}
 	if p.opt.Warn == nil {
 		p.opt.Warn = func(string) {}
 	}
@@ -106,6 +109,13 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	p.inBatch = map[string]bool{}
+	for _, b := range p.book.pendingBatches() {
+		for _, begin := range b.calls {
+			p.inBatch[begin.Key] = true
+			p.Pending++
+		}
+	}
 	if err := p.list(); err != nil {
 		return nil, err
 	}
@@ -276,7 +286,7 @@ func (p *Plan) bills(ctx context.Context) ([]Bill, error) {
 	}
 	tokens := make([]int, len(p.prompts)) // of the input
 	for _, task := range p.tasks {
-		if p.book.answer(task.key) != nil {
+		if p.inBatch[task.key] || p.book.answer(task.key) != nil {
 			continue
 		}
 		if err := ctx.Err(); err != nil {

@@ -63,6 +63,13 @@ func (p *purse) tryHold(amount carrot.USD) bool {
 	return true
 }
 
+// force holds an amount that an earlier run held already.
+func (p *purse) force(amount carrot.USD) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held += amount
+}
+
 // settle gives back what was held and counts what was spent.
 func (p *purse) settle(held, spent carrot.USD) {
 	p.mu.Lock()

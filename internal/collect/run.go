@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,9 +54,13 @@ type run struct {
 	judge  judge.Judge
 	cancel context.CancelCauseFunc // of everything, when the journal cannot be written
 
-	done, failed, capped, atCap atomic.Int64
-	first                       int // answers that there were before
-	began                       carrot.USD
+	done, failed, atCap atomic.Int64
+	first               int // answers that there were before
+	began               carrot.USD
+
+	taskOf  map[string]task // by key
+	resumed []*pending      // batches of earlier runs
+	ready   []task          // answers that were there when batches were made
 }
 
 // Run makes the calls and writes the data folder and the report. If ctx is done, it begins
@@ -81,18 +84,28 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	var beside sync.WaitGroup
 	stop := make(chan struct{})
 	beside.Go(func() { r.watch(stop, o.Progress) })
+	r.taskOf = map[string]task{}
+	for _, task := range p.tasks {
+		r.taskOf[task.key] = task
+	}
+	r.resume()
 	if o.Tier == Batch {
-		err = r.batches(ctx, all)
+		r.batches(ctx, all, p.tasks)
+		r.judgeAll(ctx, all, r.ready)
 	} else {
-		r.answers(ctx, all, p.tasks)
+		// What is in batches of earlier runs is not asked again.
+		var batches sync.WaitGroup
+		batches.Go(func() { r.batches(ctx, all, nil) })
+		r.answers(ctx, all, slices.DeleteFunc(slices.Clone(p.tasks), func(t task) bool { return r.inBatch[t.key] }))
+		batches.Wait()
 	}
 	close(stop)
 	beside.Wait()
 	if cause := context.Cause(all); cause != nil {
 		return nil, cause
 	}
-	report, problem := r.write(context.WithoutCancel(ctx))
-	if err = errors.Join(err, problem); err != nil {
+	report, err := r.write(context.WithoutCancel(ctx))
+	if err != nil {
 		return nil, err
 	}
 	return report, ctx.Err()
@@ -420,6 +433,3 @@ func (r *run) stopped() map[string]string {
 	}
 	return out
 }
-
-// sortedKeys returns the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

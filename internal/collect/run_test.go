@@ -87,6 +87,7 @@ func newWorld(t *testing.T, prompts int, change func(*simulate.Provider)) *world
 	models := func(which ...int) (out []simulate.Model) {
 		for _, j := range which {
 			p := w.set.Models[j].Price()
+			p.Tariff = &carrot.Tariff{Tiers: map[string]carrot.TierPrice{Batch: {Factor: 0.5}, Flex: {Factor: 0.5}}}
 			out = append(out, simulate.Model{Name: names[j], Price: *p})
 			if err := w.book.Set(price.Entry{Name: names[j], Price: *p, Date: "2026-11-01", Source: "a test"}); err != nil {
 				t.Fatal(err)
@@ -135,7 +136,7 @@ func (w *world) plan(t *testing.T, dir, config string) (*Plan, *Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.backoff = time.Millisecond
+	p.backoff, p.poll = time.Millisecond, 5*time.Millisecond
 	return p, c
 }
 
@@ -291,7 +292,8 @@ func TestKill(t *testing.T) {
 	if dir := os.Getenv("CARROT_COLLECT"); dir != "" {
 		w := &world{book: &price.Book{}}
 		for name, k := range map[string]float64{"small": 1, "large": 2, "claude": 3} {
-			p := carrot.Price{Input: carrot.PerMillion(k), Output: carrot.PerMillion(4 * k)}
+			p := carrot.Price{Input: carrot.PerMillion(k), Output: carrot.PerMillion(4 * k),
+				Tariff: &carrot.Tariff{Tiers: map[string]carrot.TierPrice{Batch: {Factor: 0.5}}}}
 			if err := w.book.Set(price.Entry{Name: name, Price: p, Date: "2026-11-01", Source: "a test"}); err != nil {
 				t.Fatal(err)
 			}
@@ -304,24 +306,34 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.backoff = time.Millisecond
-		if _, err := p.Run(t.Context(), RunOptions{}); err != nil {
+		p.backoff, p.poll = time.Millisecond, 5*time.Millisecond
+		if _, err := p.Run(t.Context(), RunOptions{Tier: os.Getenv("CARROT_COLLECT_TIER")}); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	w := newWorld(t, 120, func(p *simulate.Provider) {
-		for i := range p.Models {
-			p.Models[i].FirstToken = 20 * time.Millisecond
-		}
+	t.Run("calls", func(t *testing.T) {
+		testKill(t, Standard, newWorld(t, 120, func(p *simulate.Provider) {
+			for i := range p.Models {
+				p.Models[i].FirstToken = 20 * time.Millisecond
+			}
+		}))
 	})
+	t.Run("batches", func(t *testing.T) {
+		testKill(t, Batch, newWorld(t, 40, func(p *simulate.Provider) {
+			p.Batching = simulate.Batching{Polls: 5, After: 60 * time.Millisecond, Shuffle: true, Duplicates: true}
+		}))
+	})
+}
+
+func testKill(t *testing.T, tier string, w *world) {
 	dir := t.TempDir()
 	w.write(t, dir, w.config)
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	kills := 0
 	for range 5 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
-		cmd.Env = append(os.Environ(), "CARROT_COLLECT="+dir)
+		cmd.Env = append(os.Environ(), "CARROT_COLLECT="+dir, "CARROT_COLLECT_TIER="+tier)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -332,8 +344,8 @@ func TestKill(t *testing.T) {
 		_ = cmd.Wait() // killed
 	}
 	p, _ := w.plan(t, dir, w.config)
-	answered := p.Answered
-	report, err := p.Run(t.Context(), RunOptions{})
+	answered, inBatches := p.Answered, p.Pending
+	report, err := p.Run(t.Context(), RunOptions{Tier: tier})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,10 +360,46 @@ func TestKill(t *testing.T) {
 	if bill := w.bill(); bill < known || bill > report.SpentUSD {
 		t.Errorf("charged %s; known costs are %s, with lost calls at most %s", bill, known, report.SpentUSD)
 	}
-	if most := kills * (8 + defaultConcurrency); len(report.Lost) > most {
+	if most := kills * (8 + defaultConcurrency); len(report.Lost) > most || tier == Batch && lost > 0 {
 		t.Errorf("%d lost calls in %d kills", len(report.Lost), kills)
 	}
-	t.Logf("%d kills, %d answers before the last run, %d lost calls", kills, answered, len(report.Lost))
+	t.Logf("%d kills, %d answers and %d in batches before the last run, %d lost calls", kills, answered, inBatches, len(report.Lost))
+}
+
+// TestBatches: whatever happens to batches, the set equals the recorded one, nothing is
+// submitted twice, and the bill equals that of the providers, under the cap.
+func TestBatches(t *testing.T) {
+	for name, test := range map[string]struct {
+		batching simulate.Batching
+		cap      string
+	}{
+		"in order":               {simulate.Batching{Polls: 2}, "5"},
+		"shuffled, with doubles": {simulate.Batching{Shuffle: true, Duplicates: true}, "5"},
+		"partly expired":         {simulate.Batching{Expiring: 0.3, Shuffle: true}, "5"},
+		"partly failed":          {simulate.Batching{Failing: 0.2}, "5"},
+		"answer lost":            {simulate.Batching{LoseAnswers: 2, After: 20 * time.Millisecond}, "5"},
+		"download cut":           {simulate.Batching{CutResults: 2}, "5"},
+		"several under the cap":  {simulate.Batching{Polls: 1}, "0.06"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 40, func(p *simulate.Provider) { p.Batching = test.batching })
+			dir := t.TempDir()
+			p, _ := w.plan(t, dir, strings.NewReplacer("cap_usd: 5", "cap_usd: "+test.cap, "retries: 1", "retries: 8").Replace(w.config))
+			defer p.Close()
+			report, err := p.Run(t.Context(), RunOptions{Tier: Batch})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bill := w.bill(); bill != report.SpentUSD || bill > p.Cap || bill == 0 {
+				t.Errorf("charged %s, spent %s of %s", bill, report.SpentUSD, p.Cap)
+			}
+			if test.cap == "5" {
+				w.check(t, dir)
+			} else if report.Complete < 10 {
+				t.Errorf("%d prompts are complete", report.Complete)
+			}
+		})
+	}
 }
 
 // TestPurse: whatever calls hold, spent and held stay under the cap.

@@ -29,6 +29,10 @@ type Report struct {
 	SpentUSD carrot.USD `json:"spent_usd"`
 	CapUSD   carrot.USD `json:"cap_usd"`
 	AtCap    int        `json:"not_asked_at_cap"`
+	// InBatches are calls in batches that have not ended, which the next run fetches,
+	// and HeldUSD is the most that they can cost.
+	InBatches int        `json:"in_batches,omitempty"`
+	HeldUSD   carrot.USD `json:"held_usd,omitempty"`
 	// Lost are calls that were in flight when a run ended without being told to. They
 	// may have been billed, their answers are lost, and they were asked again.
 	Lost    []LostCall        `json:"paid_answer_lost"`
@@ -268,6 +272,12 @@ func (r *run) columns() []string {
 // report returns the report.
 func (r *run) report() *Report {
 	report := &Report{Schema: Schema, Prompts: r.Prompts, Random: r.Random, CapUSD: r.Cap, AtCap: int(r.atCap.Load()), Stopped: r.stopped(), Lost: []LostCall{}}
+	for _, p := range r.book.pendingBatches() {
+		report.InBatches += len(p.calls)
+		for _, begin := range p.calls {
+			report.HeldUSD += begin.Held
+		}
+	}
 	seen := map[string]bool{}
 	for _, p := range r.prompts {
 		if key := string(p.Messages) + p.Prompt; seen[key] {
