@@ -15,6 +15,11 @@ type mark struct {
 	at     int  // where it begins in the answer
 }
 
+const (
+	maxMarks  = 16   // that are considered, the last ones
+	maxPhrase = 2048 // bytes that are read after "the answer is"
+)
+
 const answerWords = `final answer|answer|antwort|lösung|réponse|reponse|respuesta|risposta|resposta`
 
 var (
@@ -59,7 +64,8 @@ func marks(answer string) []mark {
 	}
 	for _, phrase := range []*regexp.Regexp{answerPhrase, answerPhraseCJK} {
 		for _, m := range phrase.FindAllStringIndex(answer, -1) {
-			line, _, _ := strings.Cut(answer[m[1]:], "\n")
+			line, _, _ := strings.Cut(answer[m[1]:min(len(answer), m[1]+maxPhrase)], "\n")
+			line = strings.ToValidUTF8(line, "")
 			if !noAnswer.MatchString(strings.TrimLeft(line, "*_ ")) {
 				add(m[1], line, false)
 			}
@@ -79,7 +85,7 @@ func marks(answer string) []mark {
 		add(last[2], text, true)
 	}
 	slices.SortStableFunc(all, func(a, b mark) int { return b.at - a.at })
-	return all
+	return all[:min(len(all), maxMarks)]
 }
 
 // braced returns the content of the braces that begin at i, or the token there, and
@@ -153,7 +159,7 @@ func sentence(s string) string {
 		if r != '。' && rest != "" && !unicode.IsSpace(rune(rest[0])) && rest[0] != '*' {
 			continue
 		}
-		words := strings.Fields(s[:i])
+		words := strings.Fields(tail(s[:i]))
 		if r == '.' && rest != "" && len(words) > 0 {
 			word := strings.ToLower(strings.Trim(words[len(words)-1], "*(\"'"))
 			if slices.Contains(abbreviations, word) || len(word) > 1 && strings.Contains(word, ".") && !strings.ContainsAny(word, "0123456789") {

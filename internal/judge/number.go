@@ -110,6 +110,9 @@ func finalNumber(answer string) (n number, why string, ok bool) {
 		}
 	}
 	rows := lines(answer)
+	for i, row := range rows {
+		rows[i] = strings.ToValidUTF8(row[max(0, len(row)-maxPhrase):], "")
+	}
 	if len(rows) == 1 {
 		if n, _, ok = markedNumber(mark{text: rows[0]}); ok && startsAnswer(rows[0]) {
 			return n, "", true
@@ -150,7 +153,7 @@ var betweenNumbers = regexp.MustCompile(`(?i)^\W*(?:,|;|and|or|und|oder|et|y)\W*
 
 // markedNumber returns the number of a text that is marked as a final answer.
 func markedNumber(m mark) (n number, why string, ok bool) {
-	text := numberText(m.text)
+	text := numberText(strings.ToValidUTF8(m.text[:min(len(m.text), maxPhrase)], ""))
 	from := 0
 	if !m.strong {
 		text = sentence(text)
@@ -312,7 +315,7 @@ func numbersIn(s string) []number {
 			continue
 		}
 		n, end, ok := numberAt(s, i)
-		if ok && rangeAfter.MatchString(s[end:]) {
+		if ok && rangeAfter.MatchString(head(s[end:])) {
 			ok, skipNext = false, true
 		} else if skipNext {
 			ok, skipNext = false, false
@@ -360,8 +363,11 @@ func numberAt(s string, i int) (n number, end int, ok bool) {
 	if text == "" {
 		return n, end, false
 	}
+	if len(text) > maxDigits {
+		return n, end, false
+	}
 	value, ok := new(big.Rat).SetString(text)
-	if !ok || len(text) > maxDigits {
+	if !ok {
 		return n, end, false
 	}
 	isWhole := value.IsInt()
@@ -401,9 +407,9 @@ func numberAt(s string, i int) (n number, end int, ok bool) {
 			take(m)
 		}
 	} else if m := denominator.FindStringSubmatch(rest); m != nil {
-		below, valid := new(big.Rat).SetString(m[1])
+		below, valid := new(big.Rat).SetString(m[1]) // no longer than head
 		take(m)
-		if !valid || below.Sign() == 0 || len(m[1]) > maxDigits || strings.HasPrefix(rest, "/") {
+		if !valid || below.Sign() == 0 || strings.HasPrefix(rest, "/") {
 			for end < len(s) && (s[end] == '/' || s[end] >= '0' && s[end] <= '9') { // a date
 				end++
 			}
@@ -444,7 +450,13 @@ func numberAt(s string, i int) (n number, end int, ok bool) {
 // digitsAt returns the number at i in the form that big.Rat reads, and where it ends;
 // "" if the digits are no number, such as those of an address.
 func digitsAt(s string, i int) (text string, end int) {
-	rest := s[i:]
+	for end = i; end < len(s) && s[end] >= '0' && s[end] <= '9'; {
+		end++
+	}
+	if end-i > maxDigits {
+		return "", end
+	}
+	rest := head(s[i:])
 	for _, f := range numberForms {
 		found := f.form.FindString(rest)
 		if found == "" {

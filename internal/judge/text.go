@@ -60,7 +60,7 @@ func spoken(answer string) string {
 			return ""
 		}
 	}
-	return answer
+	return strings.TrimSpace(answer)
 }
 
 var (
