@@ -40,6 +40,7 @@ type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
 	Data       dataCommand       `cmd:"" help:"Import, describe, check, join and invent data sets."`
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
+	Collect    collectCommand    `cmd:"" help:"Ask models your own prompts, have the answers judged, and keep the outcomes."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
@@ -142,7 +143,7 @@ func finish(ctx context.Context, command string, run func() error) error {
 		return err
 	case <-ctx.Done():
 	}
-	if command == "carrot serve" {
+	if command == "carrot serve" || command == "carrot collect" {
 		return <-done
 	}
 	select {
