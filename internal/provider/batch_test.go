@@ -321,6 +321,36 @@ func TestLostBatch(t *testing.T) {
 	}
 }
 
+// A provider that does not keep metadata keeps the name of the file.
+func TestFindBatchWithoutMetadata(t *testing.T) {
+	since := time.Now()
+	p, u := batchProvider(t, wire.Chat, simulate.Batching{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "GET" || !strings.HasSuffix(r.URL.Path, "/batches") {
+			p.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		p.ServeHTTP(answer, r)
+		fmt.Fprint(w, strings.ReplaceAll(answer.Body.String(), `"metadata":{`, `"metadata":null,"kept":{`))
+	}))
+	defer server.Close()
+	u.BaseURL = server.URL + "/v1"
+	ids := map[string]string{}
+	for _, key := range []string{"a", "b", "c"} {
+		id, err := u.SubmitBatch(t.Context(), key, batchItems(wire.Chat, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[key] = id
+	}
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if id, found, err := u.FindBatch(t.Context(), key, since); id != ids[key] || found != (key != "d") || err != nil {
+			t.Errorf("FindBatch(%q) = %q, %v, %v, want %q", key, id, found, err, ids[key])
+		}
+	}
+}
+
 // listed lists the ids of all message batches.
 func listed(t *testing.T, u *Upstream) (ids []string) {
 	t.Helper()
