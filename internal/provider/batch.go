@@ -128,7 +128,8 @@ func (u *Upstream) SubmitBatch(ctx context.Context, key string, items []BatchIte
 // FindBatch returns the provider's id of the batch that was submitted under a key since a
 // time, and whether there is one. It never returns another batch.
 //
-// OpenAI keeps the key with the batch. Anthropic does not, so there the key is recognized
+// OpenAI keeps the key with the batch; if a provider with its API does not, the batch is
+// recognized by the name of its file. Anthropic does not, so there the key is recognized
 // by the results of batches that have ended. While any batch of the account that was made
 // since has not ended, it could be the one: if no other is, the error wraps
 // [ErrBatchUnclear], and the caller should ask again later.

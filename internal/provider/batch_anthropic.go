@@ -149,6 +149,9 @@ func (u *Upstream) messagesResults(ctx context.Context, id string, results *batc
 	if state := b.state(); !state.Ended {
 		return fmt.Errorf("it has not ended: its status is %s", state.Status)
 	}
+	if b.ResultsURL == "" {
+		return errors.New("the provider no longer keeps them")
+	}
 	return u.batchLines(ctx, u.batchPath(id)+"/results", results.messages, results.failed)
 }
 

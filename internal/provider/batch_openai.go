@@ -19,6 +19,7 @@ type openaiBatch struct {
 	ID            string            `json:"id"`
 	Status        string            `json:"status"`
 	CreatedAt     int64             `json:"created_at"`
+	InputFileID   string            `json:"input_file_id"`
 	OutputFileID  string            `json:"output_file_id"`
 	ErrorFileID   string            `json:"error_file_id"`
 	Metadata      map[string]string `json:"metadata"`
@@ -54,6 +55,9 @@ func (b *openaiBatch) state() BatchState {
 	return s
 }
 
+// batchFile returns the name of the file with the requests of a batch.
+func batchFile(key string) string { return "carrot-" + batchMark(key) + ".jsonl" }
+
 // submitFile uploads a file with the requests and submits a batch of it.
 func (u *Upstream) submitFile(ctx context.Context, key string, items []BatchItem) (string, error) {
 	endpoint := "/v1/" + items[0].API.Path()
@@ -62,7 +66,7 @@ func (u *Upstream) submitFile(ctx context.Context, key string, items []BatchItem
 	if err := w.WriteField("purpose", "batch"); err != nil {
 		return "", err
 	}
-	part, err := w.CreateFormFile("file", "carrot-"+batchMark(key)+".jsonl")
+	part, err := w.CreateFormFile("file", batchFile(key))
 	if err != nil {
 		return "", err
 	}
@@ -126,11 +130,25 @@ func (u *Upstream) findFile(ctx context.Context, key string, since time.Time) (s
 			return "", malformed("the provider's answer is not a list of batches")
 		}
 		older := true // all of the page
-		for _, b := range page.Data {
+		for i := range page.Data {
+			b := &page.Data[i]
 			if b.Metadata[batchMetadata] == key {
 				return b.ID, nil
 			}
-			older = older && b.CreatedAt < since.Unix()
+			if b.CreatedAt < since.Unix() {
+				continue
+			}
+			older = false
+			// Not all providers with OpenAI's API keep metadata.
+			if b.Metadata == nil && b.InputFileID != "" {
+				name, err := u.fileName(ctx, b.InputFileID)
+				if err != nil {
+					return "", err
+				}
+				if name == batchFile(key) {
+					return b.ID, nil
+				}
+			}
 		}
 		if !page.HasMore || older || len(page.Data) == 0 {
 			return "", nil
@@ -138,6 +156,24 @@ func (u *Upstream) findFile(ctx context.Context, key string, since time.Time) (s
 		query.Set("after", page.Data[len(page.Data)-1].ID)
 	}
 	return "", errTooManyBatches
+}
+
+// fileName returns the name of a file, which is empty if the file no longer exists.
+func (u *Upstream) fileName(ctx context.Context, id string) (string, error) {
+	answer, err := u.batchCall(ctx, http.MethodGet, "files/"+url.PathEscape(id), nil, "", nil)
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var file struct {
+		Filename string `json:"filename"`
+	}
+	if json.Unmarshal(answer, &file) != nil {
+		return "", malformed("the provider's answer is not a file")
+	}
+	return file.Filename, nil
 }
 
 // Batches are listed in pages.

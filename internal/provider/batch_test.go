@@ -321,6 +321,36 @@ func TestLostBatch(t *testing.T) {
 	}
 }
 
+// A provider that does not keep metadata keeps the name of the file.
+func TestFindBatchWithoutMetadata(t *testing.T) {
+	since := time.Now()
+	p, u := batchProvider(t, wire.Chat, simulate.Batching{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "GET" || !strings.HasSuffix(r.URL.Path, "/batches") {
+			p.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		p.ServeHTTP(answer, r)
+		fmt.Fprint(w, strings.ReplaceAll(answer.Body.String(), `"metadata":{`, `"metadata":null,"kept":{`))
+	}))
+	defer server.Close()
+	u.BaseURL = server.URL + "/v1"
+	ids := map[string]string{}
+	for _, key := range []string{"a", "b", "c"} {
+		id, err := u.SubmitBatch(t.Context(), key, batchItems(wire.Chat, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[key] = id
+	}
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if id, found, err := u.FindBatch(t.Context(), key, since); id != ids[key] || found != (key != "d") || err != nil {
+			t.Errorf("FindBatch(%q) = %q, %v, %v, want %q", key, id, found, err, ids[key])
+		}
+	}
+}
+
 // listed lists the ids of all message batches.
 func listed(t *testing.T, u *Upstream) (ids []string) {
 	t.Helper()
@@ -602,4 +632,54 @@ func FuzzBatchLines(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Calls have the provider's time limit; downloads may take longer, but not be silent.
+func TestBatchTimeouts(t *testing.T) {
+	mark := batchMark("k")
+	line := func(i int) string {
+		return fmt.Sprintf(`{"custom_id":"%s-%d","result":{"type":"succeeded","message":{}}}`+"\n", mark, i)
+	}
+	t.Parallel()
+	const limit = 500 * time.Millisecond
+	var downloads atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		flush := w.(http.Flusher).Flush
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/slow"):
+			<-r.Context().Done()
+		case strings.HasSuffix(r.URL.Path, "/results") && downloads.Add(1) == 1: // it becomes silent in the middle of a line
+			fmt.Fprint(w, line(0)+line(1)[:20])
+			flush()
+			<-r.Context().Done()
+		case strings.HasSuffix(r.URL.Path, "/results"):
+			for i := range 8 { // longer than the limit
+				fmt.Fprint(w, line(i))
+				flush()
+				time.Sleep(limit / 5)
+			}
+		default:
+			fmt.Fprint(w, `{"id":"b","processing_status":"ended","results_url":"x"}`)
+		}
+	}))
+	defer server.Close()
+	u := &Upstream{Name: "up", Kind: Anthropic, BaseURL: server.URL, Keys: []string{"secret-key"}, Timeouts: Timeouts{Total: limit / 10},
+		BatchRetry: Retry{Retries: 1, Backoff: time.Millisecond, MaxWait: time.Millisecond, Patient: true}}
+	_, err := u.Batch(t.Context(), "slow")
+	if e, ok := errors.AsType[*Error](err); !ok || e.Kind != Timeout || e.Tries != 2 || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+	u.Timeouts.Total = limit
+	if _, results := collect(t, u, "b"); len(results) != 8 || downloads.Load() != 2 {
+		t.Errorf("%d results of %d downloads", len(results), downloads.Load())
+	}
+	// The results of a batch that are no longer kept.
+	gone := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"id":"b","processing_status":"ended","results_url":null}`)
+	}))
+	defer gone.Close()
+	u.BaseURL = gone.URL
+	if err := u.BatchResults(t.Context(), "b", func(BatchResult) error { return nil }); err == nil || !strings.Contains(err.Error(), "no longer keeps them") {
+		t.Errorf("error %v", err)
+	}
 }

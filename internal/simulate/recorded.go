@@ -41,7 +41,7 @@ type recordedText struct {
 //
 // with the recorded score, and the hash of the final answer, which is empty if there is
 // none. An outcome that was not observed is a failure with status 500, and so is a prompt
-// that is not in the set. After the prompt, there may be further lines. If several
+// that is not in the set. After the prompt, there may be up to 100 further lines. If several
 // queries have the prompt, the first one that was observed counts.
 //
 // judge, unless it is empty or one of the models, is the name of a model that judges: asked
@@ -157,12 +157,19 @@ func (r *Recorded) Answer(model, prompt string) (Reply, bool) {
 	return Reply{Status: http.StatusInternalServerError, Text: "not recorded"}, true
 }
 
+// maxFurtherLines is how many lines may follow a recorded prompt.
+const maxFurtherLines = 100
+
 // find returns the rows of the queries with a prompt, after which further lines may
 // follow.
 func (r *Recorded) find(prompt string) []int {
-	for end := len(prompt); end > 0; end = strings.LastIndexByte(prompt[:end], '\n') {
+	end := len(prompt)
+	for range maxFurtherLines + 1 {
 		if rows := r.rows[prompt[:end]]; rows != nil {
 			return rows
+		}
+		if end = strings.LastIndexByte(prompt[:end], '\n'); end < 0 {
+			break
 		}
 	}
 	return nil
