@@ -346,7 +346,7 @@ func TestPage(t *testing.T) {
 		if row.limit == "" {
 			most = 20
 		}
-		got, more, ok := page(all, func(s string) string { return s }, row.after, row.before, row.limit, most)
+		got, more, ok := page(all, func(s string) string { return s }, listPart{row.after, row.before, row.limit, most})
 		if strings.Join(got, "") != row.want || more != row.more || ok != row.ok {
 			t.Errorf("page after %q, before %q, limit %q = %v, %v, %v", row.after, row.before, row.limit, got, more, ok)
 		}
