@@ -129,19 +129,32 @@ func (u *Upstream) SubmitBatch(ctx context.Context, key string, items []BatchIte
 // by the results of batches that have ended. While any batch of the account that was made
 // since has not ended, it could be the one: if no other is, the error wraps
 // [ErrBatchUnclear], and the caller should ask again later.
+//
+// If there is no such batch, FindBatch looks again after a moment, because a submission may
+// take a while to be seen.
 func (u *Upstream) FindBatch(ctx context.Context, key string, since time.Time) (id string, found bool, err error) {
-	switch err = u.hasBatches(); {
-	case err != nil:
-	case u.Kind == Anthropic:
-		id, err = u.findMessages(ctx, key, since.Add(-batchClockSkew))
-	default:
-		id, err = u.findFile(ctx, key, since.Add(-batchClockSkew))
+	find := u.findFile
+	if u.Kind == Anthropic {
+		find = u.findMessages
+	}
+	if err = u.hasBatches(); err == nil {
+		id, err = find(ctx, key, since.Add(-batchClockSkew))
+	}
+	if err == nil && id == "" {
+		// A provider that is still taking the batch in may not list it yet.
+		if err = sleep(ctx, batchSettles*u.batchRetry().Backoff); err == nil {
+			id, err = find(ctx, key, since.Add(-batchClockSkew))
+		}
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("find a batch of %s: %w", u.Name, err)
 	}
 	return id, id != "", nil
 }
+
+// batchSettles is the wait before a batch that was not found is looked for again, in waits
+// before a first retry.
+const batchSettles = 4
 
 // batchClockSkew is how much later the provider's clock may be behind ours.
 const batchClockSkew = 5 * time.Minute

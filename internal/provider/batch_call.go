@@ -42,13 +42,17 @@ func (u *Upstream) account(bytes int) *Upstream {
 		Header: u.Header, Transport: u.Transport, Timeouts: Timeouts{Total: total}}
 }
 
+// batchRetry says how calls about batches are repeated.
+func (u *Upstream) batchRetry() Retry {
+	if u.BatchRetry == (Retry{}) {
+		return Retry{Retries: defaultRetries, Backoff: defaultBackoff, MaxWait: longestWait, Patient: true}
+	}
+	return u.BatchRetry
+}
+
 // batchJob begins a job whose calls are repeated.
 func (u *Upstream) batchJob(ctx context.Context) *Job {
-	retry := u.BatchRetry
-	if retry == (Retry{}) {
-		retry = Retry{Retries: defaultRetries, Backoff: defaultBackoff, MaxWait: longestWait, Patient: true}
-	}
-	return (&Caller{Retry: retry}).Job(ctx)
+	return (&Caller{Retry: u.batchRetry()}).Job(ctx)
 }
 
 // batchCall makes a call about a batch until it succeeds, and returns the whole answer.
