@@ -137,9 +137,21 @@ func (s *Store) feedback(ctx context.Context, requests []any) (list []Feedback, 
 // it if the attempt's outcome is record.Served and its candidate is a.First. An error that
 // each returns ends it. A zero time does not limit the requests.
 func (s *Store) Scored(ctx context.Context, from, to time.Time, each func(a *record.Attempt, f Feedback, known bool) error) error {
-	where, args := Range{From: from, To: to}.attempts()
+	return s.withFeedback(ctx, Range{From: from, To: to}, "number = 1", each)
+}
+
+// Answered is Scored with the attempt that has answered the request. Requests that none has
+// answered are left out.
+func (s *Store) Answered(ctx context.Context, from, to time.Time, each func(a *record.Attempt, f Feedback, known bool) error) error {
+	return s.withFeedback(ctx, Range{From: from, To: to}, "outcome = '"+string(record.Served)+"'", each)
+}
+
+// withFeedback calls each with the attempts of a range for which a condition holds, and the
+// latest feedback on their requests.
+func (s *Store) withFeedback(ctx context.Context, r Range, condition string, each func(a *record.Attempt, f Feedback, known bool) error) error {
+	where, args := r.attempts()
 	for last := int64(0); ; {
-		rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND number = 1 AND id > ? ORDER BY id LIMIT ?", append(args[:len(args):len(args)], last, pageRows)...)
+		rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND "+condition+" AND id > ? ORDER BY id LIMIT ?", append(args[:len(args):len(args)], last, pageRows)...)
 		if err != nil {
 			return fmt.Errorf("read requests: %w", err)
 		}
