@@ -79,7 +79,7 @@ var rules = map[string]rule{
 	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {[]string{"internal/phrase"}, "a reader of lines and records does not know what they hold"},
 	"internal/pickle":      {nil, "a reader of pickles does not know what the table is about, and must not run anything"},
-	"internal/importer":    {[]string{"dataset", "internal/pickle", "internal/textfile", parquet, "github.com/andybalholm/brotli", "github.com/goccy/go-yaml", "github.com/klauspost/compress", "github.com/pierrec/lz4"}, "what others publish becomes outcomes; what is trained on them is not its business"},
+	"internal/importer":    {[]string{"dataset", "record", "internal/pickle", "internal/textfile", "internal/wire", parquet, "github.com/andybalholm/brotli", "github.com/goccy/go-yaml", "github.com/klauspost/compress", "github.com/pierrec/lz4"}, "what others publish becomes outcomes; what is trained on them is not its business"},
 	"internal/arena":       {[]string{"internal/phrase", "dataset", "frontier", "internal/textfile"}, "RouterArena's files are read, written and scored without a router"},
 	"internal/theory":      {[]string{"internal/phrase", "", "internal/parallel", "internal/svg"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"internal/report":      {[]string{"eval", "frontier", "internal/spelling", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
