@@ -128,9 +128,11 @@ type Data struct {
 type Artifact struct {
 	Manifest  Manifest
 	Predictor *predict.Predictor
-	// SHA256 is the hash of the file that was read, in hex. It and Size are set
-	// by Open and Parse.
+	// SHA256 is the hash of the file that was read, in hex. It, Fingerprint and
+	// Size are set by Open and Parse.
 	SHA256 string
+	// Fingerprint, the first 16 digits of SHA256, names the router in its decisions.
+	Fingerprint string
 	// Size is that of the file, in bytes.
 	Size int
 	// Verified says that the file holds a hash of its content, which Parse found
@@ -188,7 +190,8 @@ func Parse(data []byte) (*Artifact, error) {
 		return nil, fmt.Errorf("no manifest under the metadata key %q: not a router", manifestKey)
 	}
 	sum := sha256.Sum256(data)
-	a := &Artifact{SHA256: hex.EncodeToString(sum[:]), Size: len(data)}
+	hash := hex.EncodeToString(sum[:])
+	a := &Artifact{SHA256: hash, Fingerprint: hash[:fingerprintLength], Size: len(data)}
 	if err := json.Unmarshal([]byte(text), &a.Manifest); err != nil {
 		return nil, fmt.Errorf("manifest: %w", phrase.JSON(err))
 	}
@@ -307,7 +310,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint()})
+		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
 }
 
 //go:embed default.safetensors

@@ -147,8 +147,8 @@ func decisions(tb testing.TB, a *artifact.Artifact) (all []carrot.Decision) {
 			if err != nil {
 				tb.Fatal(err)
 			}
-			if d.Router != a.Fingerprint() {
-				tb.Fatalf("the decision is of router %q, want %q", d.Router, a.Fingerprint())
+			if d.Router != a.Fingerprint {
+				tb.Fatalf("the decision is of router %q, want %q", d.Router, a.Fingerprint)
 			}
 			d.Router = ""
 			all = append(all, d)

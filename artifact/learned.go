@@ -48,10 +48,6 @@ type Learned struct {
 // fingerprintLength is the number of hexadecimal digits of a fingerprint.
 const fingerprintLength = 16
 
-// Fingerprint names the router in its decisions: the first 16 digits of the hash of its
-// file. It is empty for a router that was not read from a file.
-func (a *Artifact) Fingerprint() string { return a.SHA256[:min(len(a.SHA256), fingerprintLength)] }
-
 // Correct returns the router with a correction in place of the one that it has. The
 // manifests differ in the format and in what was learnt; a's fingerprint is
 // added to the earlier routers.
@@ -61,7 +57,7 @@ func (a *Artifact) Correct(l Learned) (*Artifact, error) {
 		return nil, err
 	}
 	l.Router, l.Earlier = "", nil
-	own := Correction{Router: a.Fingerprint()}
+	own := Correction{Router: a.Fingerprint}
 	if before := a.Manifest.Learned; before != nil {
 		l.Earlier = slices.Clone(before.Earlier)
 		own.Quality, own.Tokens = before.Quality, before.Tokens

@@ -47,16 +47,16 @@ func TestCorrect(t *testing.T) {
 			t.Errorf("decision %d: quality %v and %v tokens, want %v and %v", i, a.Quality, a.OutputTokens, want, 1.5*b.OutputTokens)
 		}
 	}
-	if len(start.Fingerprint()) != 16 || start.Fingerprint() == saved.Fingerprint() {
-		t.Errorf("fingerprints %q and %q, want two of 16 digits", start.Fingerprint(), saved.Fingerprint())
+	if len(start.Fingerprint) != 16 || start.Fingerprint == saved.Fingerprint {
+		t.Errorf("fingerprints %q and %q, want two of 16 digits", start.Fingerprint, saved.Fingerprint)
 	}
 	second, err := saved.Correct(learned())
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []artifact.Correction{
-		{Router: start.Fingerprint(), Quality: []float64{0, 0, 0}, Tokens: []float64{1, 1, 1}},
-		{Router: saved.Fingerprint(), Quality: []float64{0.1, -0.2, 0}, Tokens: []float64{1, 1.5, 1}},
+		{Router: start.Fingerprint, Quality: []float64{0, 0, 0}, Tokens: []float64{1, 1, 1}},
+		{Router: saved.Fingerprint, Quality: []float64{0.1, -0.2, 0}, Tokens: []float64{1, 1.5, 1}},
 	}
 	if diff := cmp.Diff(want, second.Manifest.Learned.Earlier); diff != "" {
 		t.Errorf("earlier routers (-want +got):\n%s", diff)
