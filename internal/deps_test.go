@@ -81,6 +81,7 @@ var rules = map[string]rule{
 	"internal/arena":       {[]string{"internal/phrase", "dataset", "frontier", "internal/textfile"}, "RouterArena's files are read, written and scored without a router"},
 	"internal/theory":      {[]string{"internal/phrase", "", "internal/parallel", "internal/svg"}, "a simulation of the rule must stand on nothing that could share a mistake with what it checks"},
 	"internal/report":      {[]string{"eval", "frontier", "internal/spelling", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
+	"internal/offpolicy":   {[]string{"", "record", gonum}, "what other decisions would have been worth follows from records alone, wherever they are kept"},
 	"artifact":             {[]string{"internal/phrase", "", "predict", "price", "internal/atomicfile", "internal/readfile"}, "a router must open without the code that trained it"},
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
