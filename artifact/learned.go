@@ -38,8 +38,10 @@ type Learned struct {
 	// From and To are the times of the first and the last of them.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Weighted says that requests were weighted by their inverse propensity.
-	Weighted bool `json:"weighted"`
+	// Gap says how far requests were weighted by their inverse propensity: it is the
+	// standard deviation, between models, of what chosen requests say of them beyond what
+	// requests say that were drawn at random. At 0 all requests count alike.
+	Gap float64 `json:"gap"`
 	// Earlier lists the routers of the same fit that decided before this one, the first
 	// of them as it was fitted. Their decisions can be learnt from.
 	Earlier []Correction `json:"earlier"`

@@ -305,3 +305,43 @@ func estimate(value, se, freedom float64) Estimate {
 	half := se * distuv.StudentsT{Sigma: 1, Nu: freedom}.Quantile(0.975)
 	return Estimate{Value: value, SE: se, Interval: [2]float64{value - half, value + half}, freedom: freedom}
 }
+
+// Comparison is what rows say of two policies, one by one.
+type Comparison struct {
+	Rows []int // those on which utility is known
+	// Difference has an estimate of the utility of the first policy minus that of the
+	// second for each of them, doubly robust. Their mean is that of the policies.
+	Difference []float64
+	Cluster    []int // the session of each, numbered
+	// Unsupported is the number of rows on which the first policy's choice could not have
+	// been drawn. Weight and Squares are the sums of the weights of the others, and of
+	// the squares.
+	Unsupported     int
+	Weight, Squares float64
+}
+
+// Compare compares two policies at the willingness to pay w.
+func Compare(rows []Row, first, second Policy, w float64) Comparison {
+	var c Comparison
+	a, b := make([]int, len(rows)), make([]int, len(rows))
+	cluster, _ := clusters(rows)
+	for i := range rows {
+		x := &rows[i]
+		if !x.valued(w) {
+			continue
+		}
+		a[i], b[i] = first(x), second(x)
+		c.Rows, c.Cluster = append(c.Rows, i), append(c.Cluster, cluster[i])
+		switch {
+		case !x.supports(a[i]):
+			c.Unsupported++
+		case a[i] == x.Action:
+			c.Weight += 1 / x.Propensity
+			c.Squares += 1 / (x.Propensity * x.Propensity)
+		}
+	}
+	p := problem{rows: rows, use: c.Rows, cluster: cluster, seen: func(x *Row) float64 { return utility(x.Score, x.Cost, w) },
+		expected: func(k *Candidate) float64 { return utility(k.Quality, k.Cost, w) }}
+	c.Difference = minus(p.terms(a).robust, p.terms(b).robust)
+	return c
+}

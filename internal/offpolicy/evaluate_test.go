@@ -150,7 +150,7 @@ func TestMeanClustered(t *testing.T) {
 // TestEvaluateExact: with every number small enough to follow by hand.
 func TestEvaluateExact(t *testing.T) {
 	of := func(action int, propensity, score, cost float64) Row {
-		return Row{Candidates: []Candidate{{"a", 0.5, 1, 0, 0, 0}, {"b", 0.75, 2, 0, 0, 0}}, Action: action, Greedy: 0, Propensity: propensity, Score: score, Cost: cost}
+		return Row{Candidates: []Candidate{{Name: "a", Quality: 0.5, Cost: 1}, {Name: "b", Quality: 0.75, Cost: 2}}, Action: action, Greedy: 0, Propensity: propensity, Score: score, Cost: cost}
 	}
 	rows := []Row{of(0, 0.75, 1, 1), of(0, 0.75, 0, 1), of(1, 0.25, 1, 3), of(1, 0.25, math.NaN(), 2)}
 	r := Evaluate(rows, func(*Row) int { return 1 }, math.Inf(1))

@@ -30,6 +30,7 @@ import (
 type Candidate struct {
 	Name         string
 	Quality      float64
+	Noise        float64 // standard deviation of a score about its mean; 0: unknown
 	Cost         float64 // USD; NaN: unknown
 	InputTokens  float64 // with those in the prompt cache
 	CachedTokens float64
@@ -131,7 +132,7 @@ func FromAttempt(a *record.Attempt, score *float64) (row Row, left string) {
 }
 
 func candidateOf(a *carrot.Assessment) Candidate {
-	c := Candidate{Name: a.Name, Quality: a.Quality, Cost: a.Cost.Float(), InputTokens: float64(a.InputTokens),
+	c := Candidate{Name: a.Name, Quality: a.Quality, Noise: a.QualityNoise, Cost: a.Cost.Float(), InputTokens: float64(a.InputTokens),
 		CachedTokens: float64(a.CachedTokens), OutputTokens: a.OutputTokens}
 	if a.CostUnknown {
 		c.Cost = math.NaN()
