@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
-	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/simulate"
@@ -73,12 +70,12 @@ func (c *simulateCommand) Run(ctx context.Context, t terminal) error {
 		return hinted{err, "choose another address with --listen"}
 	}
 	fmt.Fprintf(t.err, "%s of %s at http://%s/v1, the bill at http://%[3]s/bill\n", phrase.Count(len(provider.Models), "simulated model"), c.Data, listener.Addr())
-	if err := serveUntil(ctx, listener, withBill(provider)); err != nil {
+	if err := provider.Serve(ctx, listener); err != nil {
 		return err
 	}
 	encoder := json.NewEncoder(t.out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(billOf(provider))
+	return encoder.Encode(provider.Bill())
 }
 
 // provider reads the data folder.
@@ -108,60 +105,4 @@ func (c *simulateCommand) provider(ctx context.Context, t terminal) (*simulate.P
 		m.Limit = simulate.Limit{RatePerMinute: c.Rate, Concurrent: c.Concurrent}
 	}
 	return provider, nil
-}
-
-// serveUntil serves until ctx is done.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-	closed := make(chan struct{})
-	defer context.AfterFunc(ctx, func() {
-		server.Close()
-		close(closed)
-	})()
-	err := server.Serve(listener)
-	if errors.Is(err, http.ErrServerClosed) {
-		<-closed
-		return nil
-	}
-	return err
-}
-
-// withBill adds GET /bill to a provider.
-func withBill(p *simulate.Provider) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", p)
-	mux.HandleFunc("GET /bill", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(billOf(p)) // fails only if the client has hung up
-	})
-	return mux
-}
-
-// simulatedBill is what simulated providers have charged.
-type simulatedBill struct {
-	Schema  string          `json:"schema"`
-	CostUSD carrot.USD      `json:"cost_usd"`
-	Models  []simulatedLine `json:"models"`
-}
-
-// simulatedLine is the part of a bill for one model.
-type simulatedLine struct {
-	Model   string       `json:"model"`
-	Calls   int          `json:"calls"`   // billed
-	Batch   int          `json:"batch"`   // of them, in batches
-	Flex    int          `json:"flex"`    // of them, with the service tier flex
-	Cut     int          `json:"cut"`     // of them, those whose client hung up
-	Failed  int          `json:"failed"`  // not billed
-	Limited int          `json:"limited"` // of them, because of a limit
-	Usage   carrot.Usage `json:"usage"`
-	CostUSD carrot.USD   `json:"cost_usd"`
-}
-
-func billOf(p *simulate.Provider) simulatedBill {
-	bill := p.Bill()
-	b := simulatedBill{Schema: "carrot.simulated-bill/1", CostUSD: bill.Cost(), Models: []simulatedLine{}}
-	for _, l := range bill.Lines {
-		b.Models = append(b.Models, simulatedLine{l.Model, l.Calls, l.Batch, l.Flex, l.Cut, l.Failed, l.Limited, l.Usage, l.Cost})
-	}
-	return b
 }

@@ -120,6 +120,25 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// simulatedBill and simulatedLine are the JSON of a bill.
+type simulatedBill struct {
+	Schema  string          `json:"schema"`
+	CostUSD carrot.USD      `json:"cost_usd"`
+	Models  []simulatedLine `json:"models"`
+}
+
+type simulatedLine struct {
+	Model   string       `json:"model"`
+	Calls   int          `json:"calls"`
+	Batch   int          `json:"batch"`
+	Flex    int          `json:"flex"`
+	Cut     int          `json:"cut"`
+	Failed  int          `json:"failed"`
+	Limited int          `json:"limited"`
+	Usage   carrot.Usage `json:"usage"`
+	CostUSD carrot.USD   `json:"cost_usd"`
+}
+
 func TestSimulateAnswers(t *testing.T) {
 	dir := simulatedFolder(t)
 	_, log, stop := runUntil(t, "simulate", "--data", dir, "--listen", "127.0.0.1:0", "--answers", filepath.Join(dir, "answers.jsonl"), "--judge", "")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/judge"
 	"github.com/carrot-router/carrot/internal/provider"
@@ -128,8 +129,25 @@ type ModelConfig struct {
 	// Settings are further fields of the request, in the provider's API, as in
 	// {temperature: 0}. Default: none.
 	Settings map[string]any `yaml:"settings"`
+	// Price is the price in USD per million tokens. Default: that of the price book.
+	Price *PriceConfig `yaml:"price"`
 	// Pool says whether the model is in the default candidate pool. Default true.
 	Pool *bool `yaml:"pool"`
+}
+
+// PriceConfig is a price in USD per million tokens. What is not set is unknown, and 0 is
+// free.
+type PriceConfig struct {
+	// Input is the price of input tokens. Required.
+	Input *float64 `yaml:"input"`
+	// CachedInput is the price of input tokens read from a cache. Default: that of input.
+	CachedInput *float64 `yaml:"cached_input"`
+	// Output is the price of output tokens, reasoning included. Required.
+	Output *float64 `yaml:"output"`
+	// Batch and Flex are the factors on all prices at these service tiers, such as 0.5.
+	// Default: the tiers have no known price and are not used.
+	Batch float64 `yaml:"batch"`
+	Flex  float64 `yaml:"flex"`
 }
 
 // RedactConfig says what is taken out of texts.
@@ -360,6 +378,9 @@ func (c *Config) checkModels(p *strictyaml.Problems, providers []string) {
 		if m.MaxTokens < 1 || m.MaxTokens > 1<<20 {
 			p.Add(at+".max_tokens", "%d: want 1 to 1,048,576", m.MaxTokens)
 		}
+		if m.Price != nil {
+			m.Price.check(p, at+".price")
+		}
 		for key := range m.Settings {
 			if slices.Contains([]string{"model", "messages", "input", "system", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "service_tier"}, key) {
 				p.Add(strictyaml.Child(at+".settings", key), "cannot be set here")
@@ -377,6 +398,40 @@ func (c *Config) checkModels(p *strictyaml.Problems, providers []string) {
 	if c.JudgeModel != nil {
 		one("judge_model", c.JudgeModel)
 	}
+}
+
+func (c *PriceConfig) check(p *strictyaml.Problems, at string) {
+	for key, usd := range map[string]*float64{"input": c.Input, "cached_input": c.CachedInput, "output": c.Output} {
+		switch {
+		case usd == nil && key != "cached_input":
+			p.Add(at+"."+key, "is missing: give it in USD per million tokens; 0 is free")
+		case usd != nil && !(*usd >= 0 && *usd <= 100_000):
+			p.Add(at+"."+key, "want USD per million tokens, 0 to 100,000")
+		}
+	}
+	for key, factor := range map[string]float64{"batch": c.Batch, "flex": c.Flex} {
+		if !(factor >= 0 && factor <= 10) {
+			p.Add(at+"."+key, "want a factor on the price, such as 0.5")
+		}
+	}
+}
+
+// price returns the price.
+func (c *PriceConfig) price() carrot.Price {
+	p := carrot.Price{Input: carrot.PerMillion(*c.Input), Output: carrot.PerMillion(*c.Output)}
+	if c.CachedInput != nil {
+		p.CachedInput = carrot.PerMillion(*c.CachedInput)
+	}
+	tiers := map[string]carrot.TierPrice{}
+	for tier, factor := range map[string]float64{Batch: c.Batch, Flex: c.Flex} {
+		if factor > 0 {
+			tiers[tier] = carrot.TierPrice{Factor: factor}
+		}
+	}
+	if len(tiers) > 0 {
+		p.Tariff = &carrot.Tariff{Tiers: tiers}
+	}
+	return p
 }
 
 func (c *Config) checkRedaction(p *strictyaml.Problems) {

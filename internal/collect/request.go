@@ -71,12 +71,15 @@ func newTarget(m *ModelConfig, p *ProviderConfig, u *provider.Upstream, pc *pace
 
 // priceOf returns the price of a model by its name, or else by the provider's.
 func priceOf(book *price.Book, m *ModelConfig) (carrot.Price, error) {
+	if m.Price != nil {
+		return m.Price.price(), nil
+	}
 	p, err := book.Price(m.Name)
 	if errors.Is(err, price.ErrNoPrice) {
 		p, err = book.Price(m.Upstream)
 	}
 	if err != nil {
-		return p, fmt.Errorf("model %s: %w: without a price nothing can be kept under the cap; add one with carrot price set, and name the book in prices", m.Name, err)
+		return p, fmt.Errorf("model %s: %w: without a price nothing can be kept under the cap; add price: {input: …, output: …} in USD per million tokens", m.Name, err)
 	}
 	return p, nil
 }
@@ -176,7 +179,7 @@ func (t *target) most(size int, tier string) (carrot.USD, error) {
 		}
 		cost, err := t.price.Cost(u)
 		if err != nil {
-			return 0, fmt.Errorf("model %s: the price of the tier %s is not known: %w: add it to the price book", t.config.Name, tierName(tier), err)
+			return 0, fmt.Errorf("model %s: the price of the tier %s is not known (%w): add it to the model's price, as in {…, %s: 0.5}", t.config.Name, tierName(tier), err, tierName(tier))
 		}
 		highest = max(highest, cost)
 	}
