@@ -82,6 +82,7 @@ type batch struct {
 
 	// For OpenAI.
 	endpoint, input string
+	model           string // of the first request
 	output, errors  string // files
 	metadata        json.RawMessage
 	invalid         []invalidLine

@@ -28,6 +28,7 @@ type batchObject struct {
 	Errors           *batchErrors    `json:"errors"`
 	InputFileID      string          `json:"input_file_id"`
 	CompletionWindow string          `json:"completion_window"`
+	Model            *string         `json:"model"`
 	Status           string          `json:"status"`
 	OutputFileID     *string         `json:"output_file_id"`
 	ErrorFileID      *string         `json:"error_file_id"`
@@ -71,7 +72,7 @@ func (b *batch) object() batchObject {
 		return &s
 	}
 	expires := b.created.Add(batchWindow).Unix()
-	o := batchObject{ID: b.id, Object: "batch", Endpoint: b.endpoint, InputFileID: b.input, CompletionWindow: "24h", Status: b.status,
+	o := batchObject{ID: b.id, Object: "batch", Endpoint: b.endpoint, InputFileID: b.input, CompletionWindow: "24h", Model: name(b.model), Status: b.status,
 		OutputFileID: name(b.output), ErrorFileID: name(b.errors), CreatedAt: b.created.Unix(), ExpiresAt: &expires,
 		InProgressAt: at(inProgress), FinalizingAt: at(finalizing), CompletedAt: at(completed), FailedAt: at(failed), ExpiredAt: at(expired),
 		CancellingAt: at(cancelling), CancelledAt: at(cancelled), Metadata: b.metadata}
@@ -193,7 +194,7 @@ const maxInvalid = 20
 // read reads the requests of a file, and notes what is wrong with them.
 func (b *batch) read(data []byte) {
 	seen := map[string]bool{}
-	model, n := "", 0
+	n := 0
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		if n++; len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -229,11 +230,13 @@ func (b *batch) read(data []byte) {
 			wrong("invalid_request", "The body is not a JSON object.")
 		case body.Stream:
 			wrong("invalid_request", "Streaming is not supported in batches.")
-		case model != "" && body.Model != model:
+		case b.model != "" && body.Model != b.model:
 			wrong("mismatched_model", "All requests of a batch must have the same model.")
 		}
 		seen[asked.CustomID] = true
-		model = body.Model
+		if b.model == "" {
+			b.model = body.Model
+		}
 		b.lines = append(b.lines, batchLine{id: asked.CustomID, body: asked.Body})
 	}
 	switch {
