@@ -69,7 +69,7 @@ func (c *simulateCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return hinted{err, "choose another address with --listen"}
 	}
-	fmt.Fprintf(t.err, "%s of %s at http://%s/v1, the bill at http://%[3]s/bill\n", phrase.Count(len(provider.Models), "simulated model"), c.Data, listener.Addr())
+	fmt.Fprintf(t.err, "%s of %s at http://%s/v1, the bill at http://%[3]s/bill\nStop with Ctrl-C.\n", phrase.Count(len(provider.Models), "simulated model"), c.Data, listener.Addr())
 	if err := provider.Serve(ctx, listener); err != nil {
 		return err
 	}
