@@ -177,7 +177,9 @@ func (u *Upstream) batchState(ctx context.Context, id string) (BatchState, error
 		return b.state(), err
 	}
 	b, err := u.getBatch(ctx, id)
-	return b.state(), err
+	state := b.state()
+	state.Reason = u.clean(state.Reason)
+	return state, err
 }
 
 // BatchResults calls each with the results of a batch that has ended, in the order in which

@@ -118,7 +118,7 @@ func (u *Upstream) messagesResults(ctx context.Context, id string, results *batc
 		return err
 	}
 	if state := b.state(); !state.Ended {
-		return fmt.Errorf("it has not ended: its status is %s", state.Status)
+		return fmt.Errorf("it has not ended: its status is %.40q", state.Status)
 	}
 	if b.ResultsURL == "" {
 		return errors.New("the provider no longer keeps them")

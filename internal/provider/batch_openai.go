@@ -153,7 +153,7 @@ func (u *Upstream) fileResults(ctx context.Context, id string, results *batchRes
 	}
 	switch state := b.state(); {
 	case !state.Ended:
-		return fmt.Errorf("it has not ended: its status is %s", state.Status)
+		return fmt.Errorf("it has not ended: its status is %.40q", state.Status)
 	case state.Reason != "":
 		return errors.New("the provider refused it: " + u.clean(state.Reason))
 	}

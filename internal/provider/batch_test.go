@@ -545,7 +545,7 @@ func TestRefusedBatch(t *testing.T) {
 	defer server.Close()
 	u.BaseURL = server.URL
 	state, err := u.Batch(t.Context(), "b")
-	if err != nil || !state.Ended || state.Status != "failed" || !strings.Contains(state.Reason, "token limit") {
+	if err != nil || !state.Ended || state.Status != "failed" || state.Reason != "Enqueued token limit reached for ***" {
 		t.Errorf("state %+v, %v", state, err)
 	}
 	err = u.BatchResults(t.Context(), "b", func(BatchResult) error { t.Error("a result"); return nil })
