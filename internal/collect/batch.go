@@ -170,8 +170,14 @@ func (r *run) batch(ctx, all context.Context, p *pending) (again []*line) {
 			return r.dropped(p, "the provider does not have the batch", true)
 		}
 	}
-	if !r.wait(ctx, t, p) {
+	refused, ok := r.wait(ctx, t, p)
+	switch {
+	case !ok:
 		return nil
+	case refused != "": // all of it, perhaps because too much waits already
+		r.opt.Warn("batch " + p.state.ID + " of " + t.config.Name + ": " + refused)
+		sleep(ctx, r.poll)
+		return r.dropped(p, refused, true)
 	}
 	return r.results(ctx, all, t, p)
 }
@@ -247,21 +253,19 @@ func (r *run) find(ctx context.Context, t *target, p *pending) (found, ok bool) 
 	}
 }
 
-// wait waits for the end of a batch.
-func (r *run) wait(ctx context.Context, t *target, p *pending) bool {
+// wait waits for the end of a batch. It returns why the provider has refused all of it,
+// and whether the batch has ended.
+func (r *run) wait(ctx context.Context, t *target, p *pending) (refused string, ended bool) {
 	for wait := r.poll; ; wait = min(wait*3/2, pollMost) {
 		state, err := t.upstream.Batch(ctx, p.state.ID)
 		switch {
 		case err == nil && state.Ended:
-			if state.Reason != "" {
-				r.opt.Warn("batch " + p.state.ID + " of " + t.config.Name + ": " + state.Reason)
-			}
-			return true
+			return state.Reason, true
 		case err != nil && ctx.Err() == nil:
 			r.opt.Warn(err.Error())
 		}
 		if !sleep(ctx, wait) {
-			return false
+			return "", false
 		}
 	}
 }

@@ -73,13 +73,15 @@ func run(ctx context.Context, args []string) error {
 	if c.set, err = dataset.Load(ctx, c.data); err != nil {
 		return err
 	}
-	if c.source != "" {
-		var rows []int
-		for i, q := range c.set.Queries {
-			if strings.HasPrefix(q.Source, c.source) {
-				rows = append(rows, i)
-			}
+	var rows []int
+	seen := map[string]bool{}
+	for i, q := range c.set.Queries { // of equal prompts, only the first can be replayed
+		if strings.HasPrefix(q.Source, c.source) && !seen[q.Prompt] {
+			rows = append(rows, i)
+			seen[q.Prompt] = true
 		}
+	}
+	if len(rows) < len(c.set.Queries) {
 		cols := make([]int, len(c.set.Models))
 		for j := range cols {
 			cols[j] = j
@@ -137,7 +139,7 @@ func (c *check) run(ctx context.Context) error {
 				return fmt.Errorf("carrot collect: %w", err)
 			}
 			return fmt.Errorf("everything was collected after %d kills: use a larger set", killed)
-		case <-time.After(time.Duration(500+random.IntN(1500)) * time.Millisecond):
+		case <-time.After(time.Duration(500+random.IntN(4500)) * time.Millisecond):
 			_ = cmd.Process.Kill()
 			<-done
 			killed++
