@@ -60,6 +60,7 @@ var rules = map[string]rule{
 	"internal/responses":             {[]string{"internal/database"}, "who made a response is remembered for any gateway, as texts that it alone understands"},
 	"internal/spelling":              {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":            {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
+	"internal/agreement":             {[]string{"dataset", "internal/phrase", "internal/textfile", gonum}, "whether a judge agrees with people is a question about scores; how it judged is not its business"},
 	"internal/judge":                 {[]string{"internal/readfile", "internal/strictyaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"}, "an answer is scored without knowing how it was asked for: what asks a model is behind an interface"},
 	"internal/provider":              {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
 	"internal/simulate":              {[]string{"", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
@@ -87,8 +88,9 @@ var rules = map[string]rule{
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/ledger":          {[]string{"", "artifact", "embed", "internal/database", "internal/ledger", "price", "record"}, "what measures the ledger writes to it as a gateway does"},
 	"runs/pacing":          {[]string{"", "dataset", "embed", "frontier", "internal/budget", "internal/parallel", "internal/svg", "predict", "table", "train"}, "what pacing is worth is measured with the formula that the gateway uses, on forecasts that training makes"},
+	"runs/judges":          {[]string{"internal/agreement"}, "intervals are measured by drawing what they are of"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/arena", "internal/atomicfile", "internal/budget", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 
