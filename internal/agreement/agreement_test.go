@@ -194,14 +194,14 @@ func TestLabelsToHalve(t *testing.T) {
 	if !ok || p.Lambda != 0 || p.Halve == nil || *p.Halve < 385 || *p.Halve > 405 {
 		t.Fatalf("%+v", p)
 	}
-	near(t, "half-width with all labels", p.Full, 1.959963984540054*math.Sqrt(0.25*100/99/10000*(9998+0.9*4*99/100)/(9998+0.9)))
+	near(t, "half-width with all labels", p.Full, 1.959963984540054*math.Sqrt((9998*0.25*100/99+0.9)/(9998+0.9)/10000))
 	// With 300 answers, labels on all of them leave more than half.
 	p, ok = PoweredMean(scores[:300], pairs)
 	if !ok || p.Halve != nil {
 		t.Fatalf("%+v", p)
 	}
-	if _, ok := PoweredMean(scores, pairs[:9]); ok {
-		t.Error("an interval of nine labels")
+	if _, ok := PoweredMean(scores, pairs[:19]); ok {
+		t.Error("an interval of nineteen labels")
 	}
 	// A judge that is as good as people: the interval is that of all its scores.
 	for i := range scores {

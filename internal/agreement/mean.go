@@ -18,7 +18,7 @@ type Interval struct {
 const normalQuantile = 1.959963984540054
 
 // minLabels is the number of labels below which there is no interval.
-const minLabels = 10
+const minLabels = 20
 
 func quantileT(df float64) float64 {
 	return distuv.StudentsT{Sigma: 1, Nu: df}.Quantile(0.975)
@@ -107,7 +107,7 @@ const (
 // lambda returns the weight of the judge's mean for n labels that makes the interval
 // narrowest.
 func (s spread) lambda(n float64) float64 {
-	if s.judge <= 0 || s.rows <= n {
+	if s.judge <= 1e-12 || s.rows <= n { // scores that are all the same differ by roundings
 		return 0
 	}
 	return math.Max(0, math.Min(1, s.shared/s.judge*(s.rows-n)/s.rows))
@@ -141,7 +141,7 @@ func (s spread) expected(n float64) float64 {
 // PoweredMean returns the prediction-powered mean of the human score (Angelopoulos and
 // others 2023, with the tuned λ of PPI++). judge holds the judge's scores of all rows,
 // and pairs the rows with labels, of which judge holds those too. ok is false with fewer
-// than ten labels.
+// than twenty labels, with which coverage is as it should be (docs/log.md).
 //
 // With labels on rows drawn uniformly, the judge's mean is over the rows without a
 // label. With weights that differ it is over all rows, because the others are then no

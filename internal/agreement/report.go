@@ -94,11 +94,9 @@ func Check(set *dataset.Set, labels []Label, name string, flips *Flips, epsilon 
 		}
 		p := Pair{Judge: row.Judge, Weight: weights[k]}
 		for _, annotator := range slices.Sorted(maps.Keys(row.Human)) {
-			p.Human += row.Human[annotator] / float64(len(row.Human))
+			p.Human += row.Human[annotator]
 		}
-		if len(row.Human) > 1 {
-			p.Human = math.Round(p.Human*1e12) / 1e12 // thirds that add up to 1
-		}
+		p.Human /= float64(len(row.Human)) // at the end, so that equal scores keep their value
 		pairs = append(pairs, p)
 		byModel[models[k.model]] = append(byModel[models[k.model]], p)
 		scored = append(scored, *row)
@@ -171,7 +169,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "mean score     %.3f by the judge, %.3f by people, on the same answers\n", r.Agreement.MeanJudge, r.MeanHuman)
 	if f := r.Flips; f != nil {
-		fmt.Fprintf(&b, "position flips %.3f: %d of %s differ by the order, %d of them name the other winner;\n", float64(f.Flipped)/float64(f.Pairs), f.Flipped, phrase.Count(f.Pairs, "pair of votes"), f.Reversed)
+		fmt.Fprintf(&b, "position flips %.3f: of %s of votes, %d differ by the order and %d name the other winner;\n", float64(f.Flipped)/float64(f.Pairs), phrase.Count(f.Pairs, "pair"), f.Flipped, f.Reversed)
 		fmt.Fprintf(&b, "               standing first is worth %+.3f\n", f.Advantage)
 	}
 	c := r.Confusion
