@@ -72,8 +72,8 @@ func (s *Store) Count(ctx context.Context, w Whose) (attempts, texts int64, err 
 const blank = `request = 'erased-' || CAST(id AS TEXT), session = '', end_user = '', answer = '', budgets = '', error_code = '', error = '', block = NULL, place = NULL`
 
 // Erase deletes the texts of attempts, and what could tell whose they are: ids, sessions,
-// labels, messages of errors, the link to the decision, and the client's name if the client
-// is erased. Their numbers stay, so that sums do not change; those of a client are summed
+// labels, messages of errors, the link to the decision, feedback, and the client's name if the
+// client is erased. Their numbers stay, so that sums do not change; those of a client are summed
 // up with all erased clients. It returns what Count had returned.
 func (s *Store) Erase(ctx context.Context, w Whose) (attempts, texts int64, err error) {
 	where, arg, err := w.where(ctx, s)
@@ -98,6 +98,13 @@ func (s *Store) Erase(ctx context.Context, w Whose) (attempts, texts int64, err 
 			return err
 		}
 		if err := eraseRest(ctx, tx, where, arg); err != nil {
+			return err
+		}
+		said, saidArgs := "request IN (SELECT request FROM attempts WHERE "+where+")", []any{arg}
+		if w.Client != "" {
+			said, saidArgs = said+" OR client = ?", append(saidArgs, arg)
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM feedback WHERE "+said, saidArgs...); err != nil {
 			return err
 		}
 		set := blank

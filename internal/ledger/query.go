@@ -329,8 +329,8 @@ func (s *Store) Import(ctx context.Context, attempts iter.Seq2[*record.Attempt, 
 	return added, known, flush()
 }
 
-// Prune deletes what is older than a time: decisions and contents, and with attempts also
-// the attempts. Daily sums stay. It returns how many rows it deleted.
+// Prune deletes what is older than a time: decisions, contents and the notes of feedback, and
+// with attempts also the attempts and the feedback on them. Daily sums stay. It returns how many rows it deleted.
 func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (deleted int64, err error) {
 	at := before.UnixNano()
 	statements := []string{
@@ -340,13 +340,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (del
 		"UPDATE decisions SET rows = 0, data = ? WHERE time < ? AND rows > 0",
 		"DELETE FROM contents WHERE attempt IN (SELECT c.attempt FROM contents AS c JOIN attempts AS a ON a.id = c.attempt WHERE a.time < ?)",
 	}
+	statements = append(statements, "UPDATE feedback SET note = '' WHERE time < ? AND note <> ''")
 	if attempts {
-		statements = append(statements, "DELETE FROM attempts WHERE time < ?")
+		statements = append(statements, "DELETE FROM attempts WHERE time < ?",
+			"DELETE FROM feedback WHERE time < ? AND NOT EXISTS (SELECT 1 FROM attempts AS a WHERE a.request = feedback.request)")
 	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
 		for _, statement := range statements {
 			args := []any{at}
-			if strings.HasPrefix(statement, "UPDATE") {
+			if strings.HasPrefix(statement, "UPDATE decisions") {
 				args = []any{[]byte{}, at}
 			}
 			result, err := tx.ExecContext(ctx, statement, args...)
@@ -369,6 +371,13 @@ func (s *Store) Prune(ctx context.Context, before time.Time, attempts bool) (del
 func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	if faults, err = s.db.Integrity(ctx); err != nil || len(faults) > 0 {
 		return faults, err
+	}
+	var wrong int
+	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM feedback WHERE score < 0 OR score > 1").Scan(&wrong); err != nil {
+		return nil, err
+	}
+	if wrong > 0 {
+		faults = append(faults, fmt.Sprintf("feedback: %d scores are not between 0 and 1", wrong))
 	}
 	sums := days{}
 	for a, err := range s.Attempts(ctx, Range{}) {
