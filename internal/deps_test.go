@@ -61,6 +61,7 @@ var rules = map[string]rule{
 	"internal/collect":               {[]string{"", "dataset", "internal/atomicfile", "internal/journal", "internal/judge", "internal/provider", "internal/spelling", "internal/strictyaml", "internal/textfile", "internal/wire", "price"}, "asking models and keeping what they answer knows neither routers that are served nor how they are trained"},
 	"internal/spelling":              {nil, "suggesting a name needs nothing but names"},
 	"internal/strictyaml":            {[]string{"internal/spelling", "github.com/goccy/go-yaml"}, "reading a file strictly does not depend on what the file configures"},
+	"internal/agreement":             {[]string{"dataset", "internal/phrase", "internal/textfile", gonum}, "whether a judge agrees with people is a question about scores; how it judged is not its business"},
 	"internal/judge":                 {[]string{"internal/readfile", "internal/strictyaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"}, "an answer is scored without knowing how it was asked for: what asks a model is behind an interface"},
 	"internal/provider":              {[]string{"internal/wire", "github.com/klauspost/compress", "github.com/sony/gobreaker"}, "calling a provider must not depend on who asked for the call, nor on what its answer is used for"},
 	"internal/simulate":              {[]string{"", "dataset", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
@@ -92,9 +93,10 @@ var rules = map[string]rule{
 	"runs/collect":         {[]string{"", "dataset"}, "what checks the collection of a set runs the program as a user would"},
 	"runs/newmodel":        {[]string{"", "dataset", "embed", "frontier", "internal/parallel", "predict", "table"}, "a new model is added to what training makes, and measured as evaluation does"},
 	"runs/pacing":          {[]string{"", "dataset", "embed", "frontier", "internal/budget", "internal/parallel", "internal/svg", "predict", "table", "train"}, "what pacing is worth is measured with the formula that the gateway uses, on forecasts that training makes"},
+	"runs/judges":          {[]string{"internal/agreement"}, "intervals are measured by drawing what they are of"},
 	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

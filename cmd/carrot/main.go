@@ -44,6 +44,7 @@ type commands struct {
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
+	Judge      judgeCommand      `cmd:"" help:"Compare the scores of a judge with people's."`
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Budgets    budgetsCommand    `cmd:"" help:"Show what is spent, held and left of budgets."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look up what a gateway's requests cost, and why."`
