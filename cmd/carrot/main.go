@@ -42,6 +42,7 @@ type commands struct {
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
+	Learn      learnCommand      `cmd:"" help:"Learn from a gateway's requests, and promote the router if it is better."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Budgets    budgetsCommand    `cmd:"" help:"Show what is spent, held and left of budgets."`

@@ -16,7 +16,7 @@ const (
 	alpha = 0.05
 	// minSessions is how many sessions must make up the variance of the difference. With
 	// fewer, a bound that takes sums to be normal is not to be trusted.
-	minSessions = 20
+	minSessions = 10
 )
 
 // Look is what one look at new outcomes has seen: sums over the outcomes, of the utility
@@ -38,8 +38,8 @@ type Look struct {
 	Weight        float64 `json:"weight"`
 	WeightSquares float64 `json:"weight_squares"`
 
-	Lower    float64 `json:"lower"`    // of the mean difference over all looks; see Progress.Bound
-	Decision string  `json:"decision"` // promoted or kept
+	Lower    *float64 `json:"lower"`    // of the mean difference over all looks, see Progress.Bound; null: unknown
+	Decision string   `json:"decision"` // promoted or kept
 }
 
 // NewLook returns the look of a comparison.
