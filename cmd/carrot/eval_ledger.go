@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -47,6 +49,61 @@ type facts struct {
 	Agreement       figure         `json:"agreement"`
 	Unsupported     figure         `json:"unsupported"`
 	EffectiveSample figure         `json:"effective_sample"`
+	Models          []modelFacts   `json:"models"` // that were tried first
+}
+
+// modelFacts says what is known of the requests on which a model was tried first. Where
+// the shares with a score differ, feedback may depend on more than chance.
+type modelFacts struct {
+	Name          string `json:"name"`
+	Requests      int    `json:"requests"`
+	Chosen        int    `json:"chosen"` // by the router, and not drawn
+	Scored        int    `json:"scored"`
+	FeedbackShare figure `json:"feedback_share"`
+	MeanScore     figure `json:"mean_score"`
+	Expected      figure `json:"expected_score"` // by the decisions, of those with a score
+	MeanCost      figure `json:"mean_cost_usd"`
+}
+
+// modelsOf sums up rows by the model that was tried first.
+func modelsOf(rows []offpolicy.Row) []modelFacts {
+	type sums struct {
+		modelFacts
+		score, expected, cost float64
+		costed                int
+	}
+	all := map[string]*sums{}
+	for i := range rows {
+		r := &rows[i]
+		c := &r.Candidates[r.Action]
+		s := all[c.Name]
+		if s == nil {
+			s = &sums{modelFacts: modelFacts{Name: c.Name}}
+			all[c.Name] = s
+		}
+		s.Requests++
+		if r.Action == r.Greedy {
+			s.Chosen++
+		}
+		if !math.IsNaN(r.Score) {
+			s.Scored++
+			s.score += r.Score
+			s.expected += c.Quality
+		}
+		if !math.IsNaN(r.Cost) {
+			s.costed++
+			s.cost += r.Cost
+		}
+	}
+	out := []modelFacts{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		s.FeedbackShare = figure(float64(s.Scored) / float64(s.Requests))
+		s.MeanScore, s.Expected = figure(s.score/float64(s.Scored)), figure(s.expected/float64(s.Scored))
+		s.MeanCost = figure(s.cost / float64(s.costed))
+		out = append(out, s.modelFacts)
+	}
+	return out
 }
 
 type estimates struct {
@@ -173,7 +230,7 @@ func (r *offPolicyReport) fill(t *traffic, e offpolicy.Result, w float64) {
 	}
 	r.Facts = facts{Requests: t.requests, LeftOut: t.left, Evaluated: e.Requests, Sessions: e.Sessions, Scored: e.Scored, FeedbackShare: figure(share),
 		Valued: e.Valued, Explored: e.Explored, MeanScore: figure(e.ObservedQuality), MeanCost: figure(e.ObservedCost),
-		Agreement: figure(e.Agreement), Unsupported: figure(e.Unsupported), EffectiveSample: figure(e.EffectiveSample)}
+		Agreement: figure(e.Agreement), Unsupported: figure(e.Unsupported), EffectiveSample: figure(e.EffectiveSample), Models: modelsOf(t.rows)}
 	r.Estimates = estimates{worthOf(&e.Target), worthOf(&e.Logged), worthOf(&e.Difference)}
 	if r.Refusals = e.Refusals; r.Refusals == nil {
 		r.Refusals = []string{}
@@ -216,6 +273,13 @@ func (r *offPolicyReport) write(out io.Writer) error {
 	fmt.Fprintf(w, "no support\t%s (at most %.0f%%)\n", percent(f.Unsupported), 100*offpolicy.MaxUnsupported)
 	fmt.Fprintf(w, "effective sample\t%s (at least %d)\n", decimals(f.EffectiveSample, 0), offpolicy.MinEffectiveSample)
 	w.Flush() // returns no error, as it writes to a strings.Builder
+	fmt.Fprintln(&text)
+	w = tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "tried first\trequests\tchosen\twith a score\tmean score\texpected\tmean cost USD")
+	for _, m := range f.Models {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", m.Name, m.Requests, m.Chosen, percent(m.FeedbackShare), decimals(m.MeanScore, 4), decimals(m.Expected, 4), decimals(m.MeanCost, 6))
+	}
+	w.Flush()
 	fmt.Fprintf(&text, "\nestimates for %s, with 95%% intervals by session; now: the router's own choices, without exploration\n", r.target())
 	w = tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "of\tby\tthen\tnow\tdifference\t")
@@ -239,7 +303,7 @@ func (r *offPolicyReport) write(out io.Writer) error {
 	}
 	w.Flush()
 	text.WriteString("\n" + r.conclusion() + "\n")
-	return printStyled(out, text.String(), headed("facts", "estimates ", "of "))
+	return printStyled(out, text.String(), headed("facts", "tried first", "estimates ", "of "))
 }
 
 // target names the decisions that are estimated.

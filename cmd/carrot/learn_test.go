@@ -184,7 +184,7 @@ func TestLearnFromLedger(t *testing.T) {
 				t.Errorf("difference in cost = %+v, want less at a lower willingness to pay", d)
 			}
 			text := mustCarrot(t, "eval", "--ledger", dsn, "--router", start, "--objective", "balanced", "--policy", "auto")
-			for _, want := range []string{"facts\n", "left out          280: named 280", "\nestimates for the router start under the objective balanced ($", "doubly robust", "\nconclusion: "} {
+			for _, want := range []string{"facts\n", "left out          280: named 280", "\nestimates for the router start under the objective balanced ($", "doubly robust", "\ntried first", "\nconclusion: "} {
 				if !strings.Contains(text, want) {
 					t.Errorf("report lacks %q:\n%s", want, text)
 				}

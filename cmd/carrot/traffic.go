@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -122,16 +121,6 @@ func (t *traffic) worth() (float64, bool) {
 	}
 	latest := slices.MaxFunc(t.rows, func(a, b offpolicy.Row) int { return a.Time.Compare(b.Time) })
 	return latest.USDPerQuality, true
-}
-
-// scored counts the rows whose score is known.
-func (t *traffic) scored() (n int) {
-	for i := range t.rows {
-		if !math.IsNaN(t.rows[i].Score) {
-			n++
-		}
-	}
-	return n
 }
 
 // leftOut says in words which requests are left out.

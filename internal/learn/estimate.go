@@ -13,8 +13,6 @@ const (
 	// expected where nothing is known of it; wideGap is one under which inverse
 	// propensities are all that counts.
 	usualGap, wideGap = 0.05, 10
-	// folds is the number of parts, by session, in which weights are compared.
-	folds = 5
 	// priorSessions is how many sessions the expected variance counts as, in that of one
 	// model's residuals.
 	priorSessions = 5

@@ -70,7 +70,7 @@ func TestFalsePromotions(t *testing.T) {
 		{"slightly worse", 0.3, 0.2, -0.02, 0, 0.05},
 		{"better", 0.5, 0.2, 0.15, 0.8, 1},
 	} {
-		part, looks := promoted(1, 300, c.share, c.rate, c.gain)
+		part, looks := promoted(1, 120, c.share, c.rate, c.gain)
 		t.Logf("%s: %.3f promoted, after %.1f looks", c.name, part, looks)
 		if part < c.least || part > c.most {
 			t.Errorf("%s: %.3f promoted, want %v to %v", c.name, part, c.least, c.most)
