@@ -71,6 +71,8 @@ type Config struct {
 	Limits LimitConfig `yaml:"limits"`
 	// Labels says which labels requests may have.
 	Labels LabelConfig `yaml:"labels"`
+	// Feedback says what clients' feedback on answers means.
+	Feedback FeedbackConfig `yaml:"feedback"`
 	// RecordContent says which texts are recorded: none, judged or full, as
 	// record.content in a file. Default none.
 	RecordContent string `yaml:"-"`
@@ -388,6 +390,14 @@ type LabelConfig struct {
 	// Allowed are the names of these labels, such as feature; at most 16. Labels are
 	// in records and the store, not in metrics. Default: none.
 	Allowed []string `yaml:"allowed"`
+}
+
+// FeedbackConfig says what the feedback of clients on answers means
+// (POST /v1/feedback).
+type FeedbackConfig struct {
+	// Labels are the scores in [0,1] of labels, as in {good: 1, fair: 0.5, bad: 0}. A
+	// label that is not listed is kept without a score. Default: none.
+	Labels map[string]float64 `yaml:"labels"`
 }
 
 // RateConfig limits how much a client asks for at a time. Requests over a limit are

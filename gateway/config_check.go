@@ -30,6 +30,7 @@ func (c *Config) check(p *strictyaml.Problems) {
 	c.checkAliases(p)
 	c.checkClients(p)
 	c.checkLabels(p)
+	c.checkFeedback(p)
 	if kinds := []string{lenient, strictly}; !slices.Contains(kinds, c.Translation) {
 		p.Add("translation", "is %q: %s", c.Translation, spelling.Suggest(c.Translation, kinds))
 	}

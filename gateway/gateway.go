@@ -63,6 +63,9 @@ type Options struct {
 	// Responses tells other gateways, and this one after a restart, who made a
 	// response.
 	Responses Responses
+	// Feedback keeps what clients say of answers. Nil: POST /v1/feedback is answered with
+	// status 503.
+	Feedback Feedback
 	// Registerer registers the Prometheus metrics. Gateways with the same
 	// Registerer share their series; to tell them apart, wrap it with
 	// prometheus.WrapRegistererWith.
@@ -86,6 +89,7 @@ type Gateway struct {
 	losses    losses
 	budgets   Budgets
 	clients   Clients // beside those of the configuration; nil: none
+	said      Feedback
 	metrics   *metrics
 	tracer    *tracer
 	transport http.RoundTripper
@@ -103,7 +107,7 @@ type Gateway struct {
 // configuration; it checks a copy and fills in the defaults there. The error names
 // every field that is wrong.
 func New(c *Config, source Source, o Options) (*Gateway, error) {
-	g := &Gateway{log: o.Log, recorder: o.Recorder, budgets: o.Budgets, clients: o.Clients, transport: o.Transport, tracer: newTracer(o.Tracer, o.Meter)}
+	g := &Gateway{log: o.Log, recorder: o.Recorder, budgets: o.Budgets, clients: o.Clients, said: o.Feedback, transport: o.Transport, tracer: newTracer(o.Tracer, o.Meter)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}

@@ -55,6 +55,7 @@ type metrics struct {
 	reloadedOK prometheus.Gauge
 	rejections *prometheus.CounterVec
 	narrowed   *prometheus.CounterVec
+	ratings    *prometheus.CounterVec
 
 	// Looking up labels costs more than counting, so the results are kept.
 	starts   lookup[wire.API, prometheus.Gauge]
@@ -141,6 +142,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		reloadedOK: add.gauge("carrot_config_last_reload_successful", "Whether the last reload of the configuration was successful: 1 or 0.").WithLabelValues(),
 		// 10: about ten reasons
 		rejections: add.counter("carrot_rejected_requests_total", "Requests that the gateway refused.", "why"),
+		// 4·(P+1): four kinds
+		ratings: add.counter("carrot_feedback_total", "Feedback on answers that was kept, by what was said (kind: score, thumb, label, success) and the policy of the request; it is empty for requests that named a model.", "kind", "policy"),
 		// 35: the fields in noted, and other
 		narrowed: add.counter("carrot_narrowed_total", "Fields of requests that were left out or changed for a model.", "field"),
 	}
@@ -421,6 +424,15 @@ func (m *metrics) lost(lists ...[]string) {
 		for _, note := range list {
 			m.narrowed.WithLabelValues(notedAs(note)).Inc()
 		}
+	}
+}
+
+// rated counts feedback on a request of a policy, which may have an objective of the client's
+// behind its name.
+func (m *metrics) rated(kind, policy string) {
+	if m != nil {
+		policy, _, _ = strings.Cut(policy, ":")
+		m.ratings.WithLabelValues(kind, policy).Inc()
 	}
 }
 

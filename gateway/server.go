@@ -34,6 +34,7 @@ func (g *Gateway) handlers() *http.ServeMux {
 	mux.HandleFunc("POST /v1/embeddings", g.serve(wire.Embeddings, (*exchange).embed))
 	mux.HandleFunc("POST /v1/messages/count_tokens", g.serve(wire.Messages, (*exchange).countTokens))
 	mux.HandleFunc("POST "+routePath, g.serve(wire.Chat, (*exchange).explain))
+	mux.HandleFunc("POST "+feedbackPath, g.feedback)
 	mux.HandleFunc("GET /v1/models", g.models)
 	mux.HandleFunc("GET /v1/models/{name...}", g.models)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
@@ -300,7 +301,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 }
 
 // posts are the paths that require POST.
-var posts = []string{"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", routePath}
+var posts = []string{"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", routePath, feedbackPath}
 
 // notFound answers requests that no endpoint serves.
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
@@ -310,7 +311,7 @@ func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.side(w, r).fail(&wire.Error{Status: http.StatusNotFound, Code: "not_found",
-		Message: fmt.Sprintf("no endpoint %s %s: the endpoints are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
+		Message: fmt.Sprintf("no endpoint %s %s: the endpoints are POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/route, /v1/feedback, and GET /v1/models, /health, /ready", r.Method, r.URL.Path)})
 }
 
 // newRequestID returns an id for a request: req_, the time in milliseconds in nine digits

@@ -12,12 +12,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/exampledata"
 	"github.com/carrot-router/carrot/internal/importer"
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/record"
 )
 
 type dataCommand struct {
@@ -120,7 +123,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	p := startProgress(ctx, t.err, "importing "+c.Source)
 	defer p.stop()
 	report, err := importer.Import(ctx, c.Format, c.Source, c.Dir, importer.Options{
-		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, Delimiter: c.Delimiter, CountTokens: price.CountTokens,
+		Prices: prices, KeepGoing: c.KeepGoing, Force: c.Force, Columns: columns, Delimiter: c.Delimiter, CountTokens: price.CountTokens, Store: answeredIn,
 		Progress: func(done, total int64) { p.share("importing "+c.Source, float64(done)/float64(max(total, 1))) },
 	})
 	if err != nil {
@@ -128,7 +131,7 @@ func (c *importCommand) Run(ctx context.Context, t terminal) error {
 	}
 	wrote(t.out, c.Dir)
 	p.stop()
-	printWarnings(t.err, c.Source, slices.Concat(missingWarnings(report.Missing), lostWarnings(report), c.unusedPrices(report.Models)))
+	printWarnings(t.err, c.Source, slices.Concat(missingWarnings(report.Missing), lostWarnings(report), textWarnings(report), c.unusedPrices(report.Models)))
 	printWarnings(t.err, c.Dir, coverageWarnings(c.Dir, report.Coverage))
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(report)
@@ -225,6 +228,24 @@ func lostWarnings(r *importer.Report) []warning {
 	return []warning{{fmt.Sprintf("%s left out, as LiteLLM did not log the whole prompt: %d cut, %d redacted", phrase.Count(r.Cut+r.Redacted, "row"), r.Cut, r.Redacted), importer.HintLost}}
 }
 
+// textWarnings says how many requests of a gateway have no text.
+func textWarnings(r *importer.Report) []warning {
+	if r.NoText == 0 {
+		return nil
+	}
+	return []warning{{fmt.Sprintf("%s left out, as their texts were not recorded", phrase.Count(int(r.NoText), "answered request")), importer.HintNoText}}
+}
+
+// answeredIn calls each with every attempt in a store that answered a request.
+func answeredIn(ctx context.Context, dsn string, each func(a *record.Attempt, f record.Feedback, known bool) error) error {
+	s, err := ledger.OpenStore(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Answered(ctx, time.Time{}, time.Time{}, each)
+}
+
 // missingWarnings says which results of a published source could not be imported.
 func missingWarnings(missing []string) []warning {
 	if len(missing) == 0 {
@@ -296,8 +317,11 @@ func (c *importCommand) print(out io.Writer, r *importer.Report) {
 		}
 		fmt.Fprintf(out, "found %s; --column FIELD=COLUMN names another column\n", strings.Join(found, ", "))
 	}
-	if skipped := r.Skipped - r.Cut - r.Redacted; skipped > 0 {
+	if skipped := r.Skipped - r.Cut - r.Redacted - r.NoText; skipped > 0 {
 		fmt.Fprintf(out, "%s %s no outcome: failed calls, answers scored a second time, or summaries\n", phrase.Count(skipped, "row"), phrase.Verb(skipped, "holds", "hold"))
+	}
+	if r.Repeats > 0 {
+		fmt.Fprintf(out, "%s to a prompt that the model had answered before: scores, tokens and costs are averaged\n", phrase.Count(int(r.Repeats), "answer"))
 	}
 	if r.Rejected > 0 {
 		fmt.Fprintf(out, "%s %s listed in %s/rejected.jsonl\n", phrase.Count(r.Rejected, "bad row"), phrase.Verb(r.Rejected, "is", "are"), c.Dir)

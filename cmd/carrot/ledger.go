@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,7 +116,7 @@ func money(usd float64) string { return strconv.FormatFloat(usd, 'f', 6, 64) }
 type ledgerShowCommand struct {
 	storeFlags
 	ID   string `arg:"" help:"Request, as in the header x-carrot-request-id."`
-	JSON bool   `name:"json" help:"Print the attempts as JSONL, in the form carrot.attempt/1."`
+	JSON bool   `name:"json" help:"Print the attempts as JSONL, in the form carrot.attempt/1, and feedback as carrot.feedback/1."`
 }
 
 func (c *ledgerShowCommand) Help() string {
@@ -133,6 +134,10 @@ func (c *ledgerShowCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	said, err := s.Feedback(ctx, c.ID)
+	if err != nil {
+		return err
+	}
 	if len(attempts) == 0 {
 		return hinted{fmt.Errorf("the store has no request %s", c.ID), "a gateway writes attempts to its store within a second; older ones may be pruned"}
 	}
@@ -144,9 +149,57 @@ func (c *ledgerShowCommand) Run(ctx context.Context, t terminal) error {
 				}
 			}
 		})
+		return errors.Join(err, writeFeedback(t.out, said))
+	}
+	if err := describeRequest(t.out, attempts); err != nil {
 		return err
 	}
-	return describeRequest(t.out, attempts)
+	describeFeedback(t.out, said)
+	return nil
+}
+
+// writeFeedback writes feedback as JSON lines.
+func writeFeedback(out io.Writer, said []record.Feedback) error {
+	lines := json.NewEncoder(out)
+	for _, f := range said {
+		if err := lines.Encode(struct {
+			Schema    string    `json:"schema"`
+			Time      time.Time `json:"time"`
+			RequestID string    `json:"request_id"`
+			Client    string    `json:"client"`
+			Kind      string    `json:"kind"`
+			Score     *float64  `json:"score"`
+			Label     string    `json:"label,omitempty"`
+			Note      string    `json:"note,omitempty"`
+			By        string    `json:"by,omitempty"`
+		}{"carrot.feedback/1", f.Time, f.RequestID, f.Client, f.Kind, f.Score, f.Label, f.Note, f.By}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describeFeedback shows what was said of an answer, the last of which counts.
+func describeFeedback(out io.Writer, said []record.Feedback) {
+	if len(said) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "\nfeedback, of which the last counts")
+	for _, f := range said {
+		score := "no score"
+		if f.Score != nil {
+			score = strconv.FormatFloat(*f.Score, 'g', -1, 64)
+		}
+		fmt.Fprintf(out, "  %s  %s", f.Time.Format(time.RFC3339), f.Kind)
+		if f.Label != "" {
+			fmt.Fprintf(out, " %q", f.Label)
+		}
+		fmt.Fprintf(out, ": %s, by %s", score, cmp.Or(f.By, "its client"))
+		if f.Note != "" {
+			fmt.Fprintf(out, ": %q", f.Note)
+		}
+		fmt.Fprintln(out)
+	}
 }
 
 // describeRequest shows the attempts of a request to people.

@@ -67,11 +67,16 @@ func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	rated, allRated, err := s.Ratings(ctx, r, by)
+	if err != nil {
+		return err
+	}
 	p.stop()
 	if c.JSON {
 		type group struct {
 			ledger.Group
-			Saving *ledger.Saving `json:"saving,omitempty"`
+			Saving   *ledger.Saving `json:"saving,omitempty"`
+			Feedback *ledger.Rated  `json:"feedback,omitempty"`
 		}
 		out := []group{}
 		for _, g := range groups {
@@ -79,6 +84,7 @@ func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
 			if saving, ok := parts[g.Name]; ok {
 				one.Saving = &saving
 			}
+			one.Feedback = rated[g.Name]
 			out = append(out, one)
 		}
 		return json.NewEncoder(t.out).Encode(struct {
@@ -87,20 +93,30 @@ func (c *ledgerSummaryCommand) Run(ctx context.Context, t terminal) error {
 			Groups []group         `json:"groups"`
 			Total  ledger.Group    `json:"total"`
 			Saving []ledger.Saving `json:"saving"`
-		}{"carrot.ledger-summary/1", c.By, out, total, append([]ledger.Saving{}, savings...)})
+			Rated  *ledger.Rated   `json:"feedback,omitempty"`
+		}{"carrot.ledger-summary/1", c.By, out, total, append([]ledger.Saving{}, savings...), ratedOf(rated, allRated)})
 	}
 	if total.Attempts == 0 {
 		fmt.Fprintln(t.out, "no attempts in this time")
 		return nil
 	}
-	if err := c.table(t.out, groups, total, savings, parts); err != nil || len(savings) == 0 {
+	if err := c.table(t.out, groups, total, savings, parts, rated, &allRated); err != nil || len(savings) == 0 {
 		return err
 	}
 	return describeSavings(t.out, savings)
 }
 
-// table prints the sums, with an estimate of the saving in the last column if there is one.
-func (c *ledgerSummaryCommand) table(out io.Writer, groups []ledger.Group, total ledger.Group, savings []ledger.Saving, parts map[string]ledger.Saving) error {
+// ratedOf returns the sums of feedback, or nil if nothing was ever said.
+func ratedOf(groups map[string]*ledger.Rated, total ledger.Rated) *ledger.Rated {
+	if groups == nil {
+		return nil
+	}
+	return &total
+}
+
+// table prints the sums, with an estimate of the saving if there is one, and with the share of
+// served requests that have feedback, and its mean score, if anything was ever said.
+func (c *ledgerSummaryCommand) table(out io.Writer, groups []ledger.Group, total ledger.Group, savings []ledger.Saving, parts map[string]ledger.Saving, rated map[string]*ledger.Rated, allRated *ledger.Rated) error {
 	total.Name = "total"
 	rows := append(groups[:len(groups):len(groups)], total)
 	width := len(c.By)
@@ -111,6 +127,9 @@ func (c *ledgerSummaryCommand) table(out io.Writer, groups []ledger.Group, total
 	fmt.Fprintf(w, "%-*s\trequests\tattempts\tserved\tcost USD\tunknown\tinput\tcached\toutput\treasoning\t", width, c.By)
 	if parts != nil {
 		fmt.Fprint(w, "≈ saved USD\t")
+	}
+	if rated != nil {
+		fmt.Fprint(w, "feedback\tscore\t")
 	}
 	fmt.Fprintln(w)
 	for i, g := range rows {
@@ -125,6 +144,20 @@ func (c *ledgerSummaryCommand) table(out io.Writer, groups []ledger.Group, total
 				text = money(saving.Saved)
 			}
 			fmt.Fprintf(w, "%s\t", text)
+		}
+		if rated != nil {
+			share, score := "-", "-"
+			one := rated[g.Name]
+			if i == len(rows)-1 {
+				one = allRated
+			}
+			if one != nil && one.Served > 0 {
+				share = fmt.Sprintf("%.1f%%", 100*float64(one.Feedback)/float64(one.Served))
+				if one.Score != nil {
+					score = fmt.Sprintf("%.3f", *one.Score)
+				}
+			}
+			fmt.Fprintf(w, "%s\t%s\t", share, score)
 		}
 		fmt.Fprintln(w)
 	}

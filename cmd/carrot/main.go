@@ -40,6 +40,7 @@ type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
 	Data       dataCommand       `cmd:"" help:"Import, describe, check, join and invent data sets."`
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
+	Collect    collectCommand    `cmd:"" help:"Ask models your own prompts, have the answers judged, and keep the outcomes."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
 	Learn      learnCommand      `cmd:"" help:"Learn from a gateway's requests, and promote the router if it is better."`
@@ -47,9 +48,11 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Budgets    budgetsCommand    `cmd:"" help:"Show what is spent, held and left of budgets."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look up what a gateway's requests cost, and why."`
+	Feedback   feedbackCommand   `cmd:"" help:"Add what was said of answers to a gateway's store."`
 	Keys       keysCommand       `cmd:"" help:"Give clients of a gateway keys, change what they may do, and revoke them."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
+	Simulate   simulateCommand   `cmd:"" help:"Serve simulated models that answer as a data folder has recorded it."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
 	Price      priceCommand      `cmd:"" help:"List, check and set prices."`
 	Cache      cacheCommand      `cmd:"" help:"Show and empty the cache of vectors and fitted routers."`
@@ -142,7 +145,7 @@ func finish(ctx context.Context, command string, run func() error) error {
 		return err
 	case <-ctx.Done():
 	}
-	if command == "carrot serve" {
+	if command == "carrot serve" || command == "carrot collect" {
 		return <-done
 	}
 	select {

@@ -216,6 +216,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer shared.Close()
 		registry.MustRegister(responseMetrics(shared)...)
 		options.Responses = shared
+		options.Feedback = kept
 		if s.keys, err = openKeys(ctx, s.books.db, s.log); err != nil {
 			return err
 		}

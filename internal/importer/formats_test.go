@@ -102,7 +102,7 @@ const (
 )
 
 func importCases() []importCase {
-	return slices.Concat(openLLMCases(), benchmarkCases(), logCases())
+	return slices.Concat(openLLMCases(), benchmarkCases(), logCases(), evalCases())
 }
 
 func openLLMCases() []importCase {

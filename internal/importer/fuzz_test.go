@@ -5,11 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/carrot-router/carrot/dataset"
+	logged "github.com/carrot-router/carrot/record"
 )
 
 // jsonSeeds returns sources of the JSON formats, good and bad.
@@ -21,7 +23,7 @@ func jsonSeeds() (seeds []string) {
 			}
 		}
 	}
-	for _, tt := range refusals() {
+	for _, tt := range slices.Concat(refusals(), evalRefusals()) {
 		if hasEnding(tt.file, ".json", ".jsonl") {
 			seeds = append(seeds, tt.text)
 		}
@@ -85,6 +87,7 @@ func FuzzImportJSON(f *testing.F) {
 		{"open-llm", samples, false}, {"llmrouter", "r.jsonl", false}, {"litellm", "l.jsonl", false}, {"openai-batch", "b.jsonl", false}, {"table", "t.jsonl", false},
 		{"zeroeval", "result_dirs/crux/Athene-70B.json", true}, {"zeroeval", "result_dirs/gsm/Athene-70B.json", true},
 		{"mmlu-pro", "eval_results/model_outputs_jamba-1.5-large_5shots.json", true},
+		{"carrot", "r.jsonl", false}, {"inspect", "l.json", false}, {"promptfoo", "r.json", false}, {"promptfoo", "r.jsonl", false},
 	}
 	for i, text := range jsonSeeds() {
 		f.Add([]byte(text), i%2 == 0, byte(i))
@@ -114,6 +117,44 @@ func FuzzImportJSON(f *testing.F) {
 		}
 		if _, err := os.Stat(filepath.Join(dst, "rejected.jsonl")); (err == nil) != (report.Rejected > 0) {
 			t.Errorf("%d rejected, rejected.jsonl: %v", report.Rejected, err)
+		}
+	})
+}
+
+// FuzzInspectArchive imports any bytes as a log of Inspect.
+func FuzzInspectArchive(f *testing.F) {
+	log, err := os.ReadFile("testdata/inspect/good.eval")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(log)
+	f.Add(zipArchive(f, "header.json", []byte(`{"eval":{"task":"t","model":"m"}}`)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		src := writeFile(t, filepath.Join(t.TempDir(), "log.eval"), data)
+		if _, err := Import(t.Context(), "inspect", src, filepath.Join(t.TempDir(), "set"), Options{KeepGoing: true}); err != nil && !strings.HasPrefix(err.Error(), "import: the source holds no ") {
+			isFormatError(t, err)
+		}
+	})
+}
+
+// FuzzFeedback reads any bytes as a file of feedback. What is read is in its bounds.
+func FuzzFeedback(f *testing.F) {
+	f.Add([]byte("request_id,score,success,time\nreq_1,1,,\nreq_1,,TRUE,2026-11-02T08:00:00Z\n"), true)
+	f.Add([]byte(`{"request_id": "req_1", "thumb": "up", "note": "x"}`+"\n"+`{"request_id": "req_1", "label": "odd"}`), false)
+	f.Fuzz(func(t *testing.T, data []byte, csv bool) {
+		name := "f.jsonl"
+		if csv {
+			name = "f.csv"
+		}
+		path := writeFile(t, filepath.Join(t.TempDir(), name), data)
+		bad := func(e *dataset.FormatError) error { isFormatError(t, e); return nil }
+		if err := Feedback(t.Context(), path, nil, bad, func(f *logged.Feedback) (string, error) {
+			if f.RequestID == "" || f.Kind == "" || f.Score == nil && f.Label == "" || f.Score != nil && !(*f.Score >= 0 && *f.Score <= 1) {
+				t.Errorf("feedback %+v", f)
+			}
+			return "", nil
+		}); err != nil {
+			isFormatError(t, err)
 		}
 	})
 }

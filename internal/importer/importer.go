@@ -18,6 +18,7 @@ import (
 
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/textfile"
+	logged "github.com/carrot-router/carrot/record"
 )
 
 // Format is a form of outcomes that [Import] reads.
@@ -47,6 +48,9 @@ var formats = []Format{
 	{Name: "embedllm", Summary: "correctness CSVs of EmbedLLM and of that shape", Source: "downloads/EmbedLLM", read: importEmbedLLM},
 	{Name: "litellm", Summary: "spend logs of the LiteLLM proxy, JSON lines or CSV; no scores", Source: "spendlogs.jsonl", columns: usageColumns, read: importLiteLLM},
 	{Name: "openai-batch", Summary: "input and output files of OpenAI batches; no scores", Source: "batch-input.jsonl,batch-output.jsonl", columns: usageColumns[1:], read: importBatch},
+	{Name: "carrot", Summary: "traffic of a gateway: files of record: or a store; scores from feedback", Source: "carrot.db", columns: usageColumns, read: importCarrot},
+	{Name: "inspect", Summary: "logs of Inspect AI, .eval and .json", Source: "logs", columns: usageColumns, read: importInspect},
+	{Name: "promptfoo", Summary: "results of promptfoo eval -o, JSON or JSON lines", Source: "results.json", columns: usageColumns, read: importPromptfoo},
 	{Name: "table", Summary: "a CSV, JSON lines or Parquet file of your own, its columns named by --column or --columns", Source: "runs.csv", columns: usageColumns, read: importTable},
 }
 
@@ -116,6 +120,10 @@ type Options struct {
 	// CountTokens counts the tokens of a text where a format holds texts and no
 	// counts. If it is nil, the tokens of such a format are not observed.
 	CountTokens func(text string) int
+	// Store calls each with every attempt in the store of a gateway that answered a
+	// request, and with the latest feedback on that, if known. It is for the format
+	// carrot; if it is nil, that reads files only.
+	Store func(ctx context.Context, dsn string, each func(a *logged.Attempt, f logged.Feedback, known bool) error) error
 	// Progress, if not nil, is called now and then with how much of the total is
 	// done, in bytes or rows.
 	Progress func(done, total int64)
@@ -130,6 +138,8 @@ type Report struct {
 	Skipped  int64    `json:"skipped"`            // rows that hold no outcome by design: failed calls, second scorings; with Cut and Redacted
 	Cut      int64    `json:"cut,omitempty"`      // rows of a log whose prompt had been cut before it was logged
 	Redacted int64    `json:"redacted,omitempty"` // rows of a log whose prompt had been redacted
+	NoText   int64    `json:"no_text,omitempty"`  // answered requests of a gateway whose text was not recorded
+	Repeats  int64    `json:"repeats,omitempty"`  // further answers of a model to a prompt, which are averaged
 	Scores   int64    `json:"scores"`             // outcomes with a score; without any there is nothing to train on
 	Costs    int64    `json:"costs"`              // outcomes with a recorded cost, which need no price
 	Models   []string `json:"models"`
@@ -311,6 +321,9 @@ func (im *importer) oneSplit(q *dataset.Query, own bool) bool {
 // HintLost says what to do about prompts that are lost; LiteLLM logs later calls so.
 const HintLost = "raise MAX_STRING_LENGTH_PROMPT_IN_DB and leave turn_off_message_logging unset in LiteLLM, and export the log again"
 
+// HintNoText says what to do about requests without a text.
+const HintNoText = "set record.content to judged in the gateway's configuration (docs/gateway.md); a store keeps texts for keep_decisions days"
+
 const hintRow = "fix the row, or leave bad rows out (--keep-going)"
 
 // refuse ends the import because of a bad row or, with KeepGoing, notes the row.
@@ -357,6 +370,9 @@ func (im *importer) commit() error {
 	if lost := im.report.Cut + im.report.Redacted; im.w.Queries() == 0 && lost > 0 {
 		return &dataset.FormatError{File: im.src, Field: "messages", Reason: fmt.Sprintf("the source holds no whole prompt: LiteLLM cut %d before they were logged and redacted %d", im.report.Cut, im.report.Redacted),
 			Hint: HintLost}
+	}
+	if im.w.Queries() == 0 && im.report.NoText > 0 {
+		return &dataset.FormatError{File: im.src, Field: "prompt", Reason: fmt.Sprintf("the text of none of its %d answered requests was recorded", im.report.NoText), Hint: HintNoText}
 	}
 	if im.w.Queries() == 0 {
 		return errors.New("import: the source holds no query")

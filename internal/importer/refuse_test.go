@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,7 +93,7 @@ func refusals() []refusal {
 }
 
 func TestImportRefuses(t *testing.T) {
-	for _, tt := range refusals() {
+	for _, tt := range slices.Concat(refusals(), evalRefusals()) {
 		t.Run(tt.format+" "+tt.name, func(t *testing.T) {
 			src := filepath.Join(sourceFolder(t, map[string]string{tt.file: tt.text}), filepath.FromSlash(tt.file))
 			parent := t.TempDir()

@@ -40,20 +40,39 @@ func scanFeedback(rows *sql.Rows) (f Feedback, err error) {
 // ErrUnknownRequest if it is not, or if the store does not have the request. What is there
 // already, at the same time, is not added again.
 func (s *Store) AddFeedback(ctx context.Context, f Feedback) error {
-	_, err := s.addFeedback(ctx, f)
+	_, _, err := s.addFeedback(ctx, f)
 	return err
 }
 
-// addFeedback adds feedback and returns the policy of the request.
-func (s *Store) addFeedback(ctx context.Context, f Feedback) (policy string, err error) {
+// AddFeedbackOnce adds feedback as AddFeedback does, and reports whether it was not there
+// already.
+func (s *Store) AddFeedbackOnce(ctx context.Context, f Feedback) (added bool, err error) {
+	_, added, err = s.addFeedback(ctx, f)
+	return added, err
+}
+
+// Has reports whether the store has a request.
+func (s *Store) Has(ctx context.Context, request string) (bool, error) {
+	var one int
+	err := s.db.QueryRowContext(ctx, "SELECT 1 FROM attempts WHERE request = ? LIMIT 1", bounded(request)).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// addFeedback adds feedback and returns the policy of the request, and whether the feedback
+// was not there already.
+func (s *Store) addFeedback(ctx context.Context, f Feedback) (policy string, added bool, err error) {
 	if f.Score != nil && !(*f.Score >= 0 && *f.Score <= 1) {
-		return "", fmt.Errorf("feedback on request %s: the score %v is not in [0,1]", f.RequestID, *f.Score)
+		return "", false, fmt.Errorf("feedback on request %s: the score %v is not in [0,1]", f.RequestID, *f.Score)
 	}
 	query, args := "SELECT client, policy FROM attempts WHERE request = ?", []any{bounded(f.RequestID)}
 	if f.By == "" {
 		query, args = query+" AND client = ?", append(args, bounded(f.Client))
 	}
 	err = s.db.Do(ctx, func(tx *database.Tx) error {
+		added = false
 		var client string
 		if err := tx.QueryRowContext(ctx, query+" ORDER BY number, id LIMIT 1", args...).Scan(&client, &policy); err != nil {
 			if errors.Is(err, sql.ErrNoRows) {
@@ -77,13 +96,14 @@ func (s *Store) addFeedback(ctx context.Context, f Feedback) (policy string, err
 		if err := tx.QueryRowContext(ctx, same, sameArgs...).Scan(&there); err != nil || there > 0 {
 			return err
 		}
+		added = true
 		_, err := tx.ExecContext(ctx, "INSERT INTO feedback ("+feedbackColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row...)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("feedback on request %s: %w", f.RequestID, err)
+		return "", false, fmt.Errorf("feedback on request %s: %w", f.RequestID, err)
 	}
-	return policy, nil
+	return policy, added, nil
 }
 
 // Feedback returns what was said of the answer to a request, the last of which counts.
@@ -117,9 +137,21 @@ func (s *Store) feedback(ctx context.Context, requests []any) (list []Feedback, 
 // it if the attempt's outcome is record.Served and its candidate is a.First. An error that
 // each returns ends it. A zero time does not limit the requests.
 func (s *Store) Scored(ctx context.Context, from, to time.Time, each func(a *record.Attempt, f Feedback, known bool) error) error {
-	where, args := Range{From: from, To: to}.attempts()
+	return s.withFeedback(ctx, Range{From: from, To: to}, "number = 1", each)
+}
+
+// Answered is Scored with the attempt that has answered the request. Requests that none has
+// answered are left out.
+func (s *Store) Answered(ctx context.Context, from, to time.Time, each func(a *record.Attempt, f Feedback, known bool) error) error {
+	return s.withFeedback(ctx, Range{From: from, To: to}, "outcome = '"+string(record.Served)+"'", each)
+}
+
+// withFeedback calls each with the attempts of a range for which a condition holds, and the
+// latest feedback on their requests.
+func (s *Store) withFeedback(ctx context.Context, r Range, condition string, each func(a *record.Attempt, f Feedback, known bool) error) error {
+	where, args := r.attempts()
 	for last := int64(0); ; {
-		rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND number = 1 AND id > ? ORDER BY id LIMIT ?", append(args[:len(args):len(args)], last, pageRows)...)
+		rows, err := s.db.QueryContext(ctx, selectAttempts+"WHERE "+where+" AND "+condition+" AND id > ? ORDER BY id LIMIT ?", append(args[:len(args):len(args)], last, pageRows)...)
 		if err != nil {
 			return fmt.Errorf("read requests: %w", err)
 		}
@@ -159,7 +191,6 @@ func (s *Store) latest(ctx context.Context, attempts []*record.Attempt) (map[str
 
 // Rated sums up what was said of answers.
 type Rated struct {
-	Name     string   `json:"name"`
 	Served   int64    `json:"served"`   // requests that were answered, as far as they are stored
 	Feedback int64    `json:"feedback"` // those of them with feedback
 	Scored   int64    `json:"scored"`   // and those whose score is known
@@ -204,27 +235,28 @@ func (s *Store) Ratings(ctx context.Context, r Range, by By) (groups map[string]
 	whole := 0.0
 	for rows.Next() {
 		var g Rated
+		var name string
 		var sum float64
-		if err := rows.Scan(&g.Name, &g.Served, &g.Feedback, &g.Scored, &sum); err != nil {
+		if err := rows.Scan(&name, &g.Served, &g.Feedback, &g.Scored, &sum); err != nil {
 			return nil, total, fmt.Errorf("sum up feedback: %w", err)
 		}
 		switch by {
 		case ByPolicy:
-			g.Name, _, _ = strings.Cut(g.Name, ":")
+			name, _, _ = strings.Cut(name, ":")
 		case ByDay:
 			var n int64
-			if _, err := fmt.Sscan(g.Name, &n); err != nil {
+			if _, err := fmt.Sscan(name, &n); err != nil {
 				return nil, total, fmt.Errorf("sum up feedback: %w", err)
 			}
-			g.Name = time.Unix(n*24*60*60, 0).UTC().Format(time.DateOnly)
+			name = time.Unix(n*24*60*60, 0).UTC().Format(time.DateOnly)
 		}
-		if groups[g.Name] == nil {
-			groups[g.Name] = &Rated{Name: g.Name}
+		if groups[name] == nil {
+			groups[name] = &Rated{}
 		}
-		for _, to := range []*Rated{groups[g.Name], &total} {
+		for _, to := range []*Rated{groups[name], &total} {
 			to.Served, to.Feedback, to.Scored = to.Served+g.Served, to.Feedback+g.Feedback, to.Scored+g.Scored
 		}
-		sums[g.Name] += sum
+		sums[name] += sum
 		whole += sum
 	}
 	mean := func(sum float64, n int64) *float64 {
@@ -250,7 +282,7 @@ var feedbackWaits = []time.Duration{100 * time.Millisecond, 200 * time.Milliseco
 // It waits for a request that has just been answered, which may still be in a journal.
 func (l *Ledger) AddFeedback(ctx context.Context, f *Feedback) (policy string, err error) {
 	for _, wait := range feedbackWaits {
-		policy, err = l.store.addFeedback(ctx, *f)
+		policy, _, err = l.store.addFeedback(ctx, *f)
 		if !errors.Is(err, ErrUnknownRequest) {
 			return policy, err
 		}
@@ -260,7 +292,7 @@ func (l *Ledger) AddFeedback(ctx context.Context, f *Feedback) (policy string, e
 		case <-time.After(wait):
 		}
 	}
-	policy, err = l.store.addFeedback(ctx, *f)
+	policy, _, err = l.store.addFeedback(ctx, *f)
 	if errors.Is(err, ErrUnknownRequest) && l.Pending() > batchBytes {
 		return "", fmt.Errorf("feedback on request %s: the store is behind by %d bytes of the journal, in which the request may be", f.RequestID, l.Pending())
 	}

@@ -119,6 +119,13 @@ func TestFeedback(t *testing.T) {
 		if got := scored(t, s, day.Add(time.Hour), day.Add(2*time.Hour)); len(got) != 1 || got[0].Request != "req_b" {
 			t.Errorf("scored in the second hour: %+v", got)
 		}
+		var answered []string
+		if err := s.Answered(ctx, time.Time{}, time.Time{}, func(a *record.Attempt, _ Feedback, known bool) error {
+			answered = append(answered, fmt.Sprint(a.RequestID, " ", a.Candidate, " ", known))
+			return nil
+		}); err != nil || fmt.Sprint(answered) != "[req_a large true req_b small true req_c large false]" {
+			t.Errorf("answered: %v, %v", answered, err)
+		}
 		stop := errors.New("stop")
 		if err := s.Scored(ctx, time.Time{}, time.Time{}, func(*record.Attempt, Feedback, bool) error { return stop }); err != stop {
 			t.Errorf("scored: %v, want the error of the caller", err)

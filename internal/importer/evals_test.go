@@ -1,0 +1,172 @@
+package importer
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// TestImportTools: files that the programs themselves have written (testdata/README.md) are
+// read as they are meant.
+func TestImportTools(t *testing.T) {
+	capital, sum := "What is the capital of France?", "What is 2 + 3?"
+	promptfoo := promptID(sum) + " promptfoo \"" + sum + "\"\n" +
+		promptID(sum) + " bad 0 10 7 1e-05 - 3\n" +
+		promptID(sum) + " good 1 10 2 0.00012 - -\n" +
+		promptID(capital) + " promptfoo \"" + capital + "\"\n" +
+		promptID(capital) + " bad 0.8333333333333334 10 7 1e-05 - 3\n" +
+		promptID(capital) + " good 1 10 2 0.00012 - -\n" +
+		promptID("Say nothing.") + " promptfoo \"Say nothing.\"\n" +
+		promptID("Say nothing.") + " bad 0 10 7 1e-05 - 3\n"
+	for _, tt := range []struct {
+		name, format, src string
+		want              string
+		report            Report
+	}{
+		{"inspect", "inspect", "testdata/inspect", `tiny/3 tiny "Name a prime between 8 and 12."
+tiny/3 mockllm/bad 0 14 5 - 2 -
+tiny/3 mockllm/good 1 14 5 - 2 -
+tiny/capital tiny "What is the capital of France?"
+tiny/capital mockllm/bad 1 13 4 - 2 -
+tiny/capital mockllm/good 1 13 4 - 2 -
+tiny/sum tiny "What is 2 + 3?"
+tiny/sum mockllm/bad 0 12 3 - 2 -
+tiny/sum mockllm/good 1 12 3 - 2 -
+`, Report{Rows: 6, Queries: 3, Outcomes: 6, Scores: 6}},
+		{"promptfoo", "promptfoo", "testdata/promptfoo/results.json", promptfoo, Report{Rows: 6, Skipped: 1, Queries: 3, Outcomes: 5, Scores: 5, Costs: 5}},
+		{"promptfoo, both forms", "promptfoo", "testdata/promptfoo", promptfoo, Report{Rows: 11, Skipped: 1, Repeats: 5, Queries: 3, Outcomes: 5, Scores: 5, Costs: 5}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dst := filepath.Join(t.TempDir(), "set")
+			report, err := Import(t.Context(), tt.format, filepath.FromSlash(tt.src), dst, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, imported(t, dst)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(&tt.report, report, cmpopts.IgnoreFields(Report{}, "Models", "Unpriced", "IDs", "Coverage")); diff != "" {
+				t.Errorf("report (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+const (
+	attempt = `{"schema":"carrot.attempt/1","time":"2026-11-02T08:00:00Z","request_id":"req_1","number":1,"client":"support","api":"chat","stream":false,"policy":"auto","first":"small","reason":"trade-off","propensity":1,"decided_us":5,"candidate":"small","provider":"p","upstream_model":"m","outcome":"served","status":200,"usage":{"input_tokens":20,"cached_input_tokens":4,"output_tokens":6,"reasoning_tokens":2},"cost_usd":0.000123,"prompt":"Why?"}` + "\n"
+)
+
+// with returns the attempt with some texts replaced.
+func with(pairs ...string) string {
+	text := attempt
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			panic(pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+func evalCases() []importCase {
+	inspectHead := `{"version":2,"status":"success","eval":{"task":"math","model":"openai/o3-mini","model_generate_config":{"reasoning_effort":"high"},"scorers":[{"name":"second"},{"name":"first"}]},"samples":[`
+	return []importCase{{
+		name: "carrot, records", format: "carrot",
+		files: map[string]string{
+			"a.jsonl": attempt +
+				with(`"req_1"`, `"req_2"`, `"cost_usd":0.000123`, `"cost_usd":0.000323`, `"output_tokens":6`, `"output_tokens":9`) + // again
+				with(`"req_1"`, `"req_3"`, `"cost_usd":0.000123`, `"cost_usd":null`, `"candidate":"small"`, `"candidate":"large"`) +
+				with(`"outcome":"served"`, `"outcome":"failed"`) + // no answer
+				with(`,"prompt":"Why?"`, ``) + "\n",
+			"a-2026-11-01T00-00-00Z.jsonl": with(`"Why?"`, `{"model":"auto","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"`+strings.Repeat("How? ", 50)+`"}]}]}`) +
+				with(`"api":"chat"`, `"api":"messages"`, `"Why?"`, `{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"First."},{"role":"assistant","content":"Yes."},{"role":"user","content":"And?"}]}`) +
+				with(`"api":"chat"`, `"api":"responses"`, `"client":"support"`, `"client":""`, `"Why?"`, `{"model":"auto","input":"Who?"}`) +
+				with(`"api":"chat"`, `"api":"embeddings"`) +
+				with(`"Why?"`, `{"an":"object that is a prompt"}`)},
+		want: promptID(strings.Repeat("How? ", 50)) + " support \"" + strings.Repeat("How? ", 50) + `"
+` + promptID(strings.Repeat("How? ", 50)) + ` small - 24 8 0.000123 4 2
+` + promptID("First.\nAnd?") + ` support "First.\nAnd?"
+` + promptID("First.\nAnd?") + ` small - 24 8 0.000123 4 2
+` + promptID("Who?") + ` carrot "Who?"
+` + promptID("Who?") + ` small - 24 8 0.000123 4 2
+` + promptID(`{"an":"object that is a prompt"}`) + ` support "{\"an\":\"object that is a prompt\"}"
+` + promptID(`{"an":"object that is a prompt"}`) + ` small - 24 8 0.000123 4 2
+` + promptID("Why?") + ` support "Why?"
+` + promptID("Why?") + ` small - 24 9.5 0.000223 4 2
+` + promptID("Why?") + ` large - 24 8 - 4 2
+`,
+		report: Report{Rows: 10, Skipped: 3, NoText: 1, Repeats: 1, Queries: 5, Outcomes: 6, Costs: 5},
+	}, {
+		name: "inspect, efforts, errors and scores", format: "inspect", src: "log.json",
+		files: map[string]string{"log.json": inspectHead +
+			`{"id":1,"epoch":1,"uuid":"u1","input":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Pick."}]}],"choices":["red","blue"],"scores":{"first":{"value":"I"},"second":{"value":"P"}},"events":[{"a":NaN}],"model_usage":{"openai/o3-mini":{"input_tokens":10,"output_tokens":8,"input_tokens_cache_write":5,"reasoning_tokens":6,"total_cost":0.5},"openai/grader":{"input_tokens":900,"output_tokens":1}}},` +
+			`{"id":1,"epoch":2,"uuid":"u2","input":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Pick."}]}],"choices":["red","blue"],"scores":{"second":{"value":1.0}},"model_usage":{"openai/o3-mini":{"input_tokens":20,"output_tokens":8}}},` +
+			`{"id":1,"epoch":2,"uuid":"u2","input":"again","scores":{}},` +
+			`{"id":2,"epoch":1,"input":"Fail.","error":{"message":"timeout"}},` +
+			`{"id":3,"epoch":1,"input":"Who?","scores":{},"output":{"usage":{"input_tokens":0,"output_tokens":0}}}` + `],"reductions":null}`},
+		want: `math/1 math "Be brief.\n\nPick.\nA. red\nB. blue"
+math/1 openai/o3-mini@high 0.75 17.5 8 0.5 - 6
+math/3 math "Who?"
+`,
+		report: Report{Rows: 5, Skipped: 2, Repeats: 1, Queries: 2, Outcomes: 1, Scores: 1, Costs: 1},
+	}, {
+		name: "promptfoo, old and cached results", format: "promptfoo", src: "r.json",
+		files: map[string]string{"r.json": `{"evalId":null,"results":{"version":2,"results":[` +
+			`{"provider":"openai:gpt-4o","prompt":{"raw":"[{\"role\":\"user\",\"content\":\"Hi\"}]"},"success":true,"response":{"cached":true,"cost":0.1,"tokenUsage":{"total":9,"cached":9}}},` +
+			`{"provider":{"id":"openai:gpt-4o"},"prompt":{"raw":"Ho"},"success":false,"score":0.5,"error":"Expected","failureReason":1,"response":{"output":"x","tokenUsage":{"prompt":0,"completion":0}}}` +
+			`],"stats":{"successes":1}},"config":{}}`},
+		want: promptID("Hi") + " promptfoo \"Hi\"\n" + promptID("Hi") + " openai:gpt-4o 1 - - - - -\n" +
+			promptID("Ho") + " promptfoo \"Ho\"\n" + promptID("Ho") + " openai:gpt-4o 0.5 - - - - -\n",
+		report: Report{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2},
+	}}
+}
+
+func evalRefusals() []refusal {
+	inspect := `{"version":2,"eval":{"task":"t","model":"m","scorers":[]},"samples":[{"id":1,"input":"Why?","scores":{"a":{"value":"C"}}},`
+	result := `{"provider":"m","prompt":{"raw":"Why?"},"score":1,"response":{}}`
+	return []refusal{
+		{"not a record", "carrot", "r.jsonl", attempt + `{"schema":"carrot.decision/1"}` + "\n", nil, `:2: is not a record of an attempt: attempt: schema "carrot.decision/1", want "carrot.attempt/1"`, true},
+		{"not JSON", "carrot", "r.jsonl", attempt + `{"schema":` + "\n", nil, `:2: is not a record of an attempt: unexpected end of JSON input`, true},
+		{"no model", "carrot", "r.jsonl", attempt + with(`"candidate":"small"`, `"candidate":""`), nil, `:2: field model: is missing or empty`, true},
+		{"no text", "carrot", "r.jsonl", with(`,"prompt":"Why?"`, ``), nil, `: field prompt: the text of none of its 1 answered requests was recorded`, false},
+		{"score", "inspect", "l.json", inspect + `{"id":2,"input":"A secret","scores":{"a":{"value":7}}}]}`, nil, `:2: field scores.a.value: 7 is outside [0,1]`, true},
+		{"several values", "inspect", "l.json", inspect + `{"id":2,"input":"A secret","scores":{"a":{"value":{"x":1}}}}]}`, nil, `:2: field scores.a.value: has several values: keep the one that counts, with a scorer of one value first`, true},
+		{"no id", "inspect", "l.json", inspect + `{"input":"A secret"}]}`, nil, `:2: field id: is missing or empty`, true},
+		{"no input", "inspect", "l.json", inspect + `{"id":2}]}`, nil, `:2: field input: is missing or empty`, true},
+		{"another input", "inspect", "l.json", inspect + `{"id":1,"input":"A secret"}]}`, nil, `:2: field input: "t/1" had another prompt before`, true},
+		{"tokens", "inspect", "l.json", inspect + `{"id":2,"input":"A secret","model_usage":{"m":{"input_tokens":-1}}}]}`, nil, `:2: field model_usage.input_tokens: -1 is negative`, true},
+		{"no eval", "inspect", "l.json", `{"version":2,"samples":[{"id":1}]}`, nil, `: field eval: is missing before the samples`, false},
+		{"cut", "inspect", "l.json", inspect, nil, `:1: is not valid JSON: the file ends inside the object`, false},
+		{"no archive", "inspect", "l.eval", "PK", nil, `: is not a complete zip archive`, false},
+		{"a list", "inspect", "l.json", "[]", nil, `: is not a JSON object`, false},
+		{"score", "promptfoo", "r.jsonl", result + "\n" + `{"provider":"m","prompt":{"raw":"A secret"},"score":2,"response":{}}`, nil, `:2: field score: 2 is outside [0,1]`, true},
+		{"no prompt", "promptfoo", "r.jsonl", result + "\n" + `{"provider":"m","score":1,"response":{}}`, nil, `:2: field prompt.raw: is missing or empty`, true},
+		{"no provider", "promptfoo", "r.json", `{"results":{"results":[` + result + `,{"prompt":{"raw":"A secret"},"score":1,"response":{}}]}}`, nil, `:2: field provider: is missing or empty`, true},
+		{"not an object", "promptfoo", "r.json", `{"results":{"results":[` + result + `,"A secret"]}}`, nil, `:2: is not a JSON object`, true},
+		{"no results", "promptfoo", "r.json", `{"results":{}}`, nil, `: field results.results: is missing or empty`, false},
+		{"results are a text", "promptfoo", "r.json", `{"results":"A secret"}`, nil, `: results is not an object`, false},
+	}
+}
+
+// TestInspectDamaged: a log that was cut anywhere is refused or read in part, without a panic.
+func TestInspectDamaged(t *testing.T) {
+	whole, err := os.ReadFile("testdata/inspect/good.eval")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(whole); i += 499 {
+		flipped := bytes.Clone(whole)
+		flipped[i] ^= 0x40
+		for _, data := range [][]byte{whole[:i], flipped} {
+			src := writeFile(t, filepath.Join(t.TempDir(), "log.eval"), data)
+			if _, err := Import(t.Context(), "inspect", src, filepath.Join(t.TempDir(), "set"), Options{}); err != nil && !strings.HasPrefix(err.Error(), "import: the source holds no ") {
+				isFormatError(t, err)
+			}
+		}
+	}
+}
