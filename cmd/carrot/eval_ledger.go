@@ -209,11 +209,10 @@ func (c *evalCommand) runLedger(ctx context.Context, t terminal) error {
 	if a != nil {
 		r.Router = stem(c.Router[0])
 		p.say("deciding as " + r.Router + " would")
-		unread := 0
-		if target, unread, err = decisionsOf(ctx, c.Router[0], a, traffic, w); err != nil {
+		if target, err = decisionsOf(ctx, c.Router[0], a, traffic, w); err != nil {
 			return err
 		}
-		if unread > 0 {
+		if unread := traffic.left[leftNoText]; unread > 0 {
 			p.warn(fmt.Sprintf("%s cannot be decided again: another router decided, and the text that it judged is not recorded (record: content: judged)", phrase.Count(unread, "request")))
 		}
 	}

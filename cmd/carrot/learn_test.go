@@ -282,3 +282,57 @@ func read(t *testing.T, path string) []byte {
 	}
 	return data
 }
+
+// TestLedgerOfAnotherRouter: what another router would have decided is known where the text
+// was recorded, and requests without it are left out, not taken for unsupported.
+func TestLedgerOfAnotherRouter(t *testing.T) {
+	dir, start, s := trainedOnExample(t)
+	dsn, other := filepath.Join(dir, "carrot.db"), filepath.Join(dir, "mean.safetensors")
+	mustCarrot(t, "train", "--data", filepath.Join(dir, "data"), "--out", other, "--predictor", "mean")
+	s.fill(t, dsn, 0, 200, 1)
+	s.text = true
+	s.fill(t, dsn, 200, 600, 2)
+	status, out, errors := carrotCommand(t, "eval", "--ledger", dsn, "--router", other, "--objective", "w=0.02", "--json", "-")
+	var r offPolicyReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
+		t.Fatalf("status %d, %v: %s", status, err, errors)
+	}
+	if r.Facts.LeftOut["no-text"] != 180 || r.Facts.Evaluated != 540 || r.Facts.Unsupported != 0 || !strings.Contains(errors, "180 requests cannot be decided again") {
+		t.Errorf("facts = %+v, %s", r.Facts, errors)
+	}
+	next := filepath.Join(dir, "next.safetensors")
+	_, _, errors = carrotCommand(t, "train", "--ledger", dsn, "--router", other, "--out", next)
+	a, err := artifact.Open(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, n := range a.Manifest.Learned.Rows {
+		rows += n
+	}
+	if rows < 450 || rows > 540 || !strings.Contains(errors, "180 requests left out, because other routers decided them") {
+		t.Errorf("learnt from %d requests: %s", rows, errors)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"eval", "--ledger", dsn, "--objective", "balanced"}, "--router names the saved router whose frontier says what it means"},
+		{[]string{"eval", "--ledger", dsn}, "--ledger needs an --objective or a --router"},
+		{[]string{"eval", "--ledger", dsn, "--objective", "w=-1"}, "usd-per-quality=-1"},
+		{[]string{"eval", "--ledger", dsn, "--data", dir, "--objective", "w=1"}, "give one"},
+		{[]string{"eval", "--ledger", dsn, "--objective", "w=1", "--since", "yesterday"}, "want an age such as 30d or a day"},
+		{[]string{"eval", "--data", dir, "--policy", "auto"}, "choose requests of a --ledger"},
+		{[]string{"eval"}, "missing flags: --data=DIR,... or --ledger=DSN"},
+		{[]string{"train", "--out", next, "--ledger", dsn}, "give either --router FILE or --data DIR"},
+		{[]string{"train", "--out", next, "--router", start}, "go with --ledger"},
+		{[]string{"learn", "--ledger", dsn}, "give --config FILE, or"},
+	} {
+		if status, _, errors := carrotCommand(t, c.args...); status != 2 || !strings.Contains(errors, c.want) {
+			t.Errorf("carrot %s: status %d, %s, want %q", strings.Join(c.args, " "), status, errors, c.want)
+		}
+	}
+	if status, _, errors := carrotCommand(t, "learn", "--ledger", dsn, "--router", other, "--out", next); status != 1 || !strings.Contains(errors, "no decision in the ledger is of this router") {
+		t.Errorf("learn for another router: status %d, %s", status, errors)
+	}
+}

@@ -145,7 +145,7 @@ func (t *traffic) learnable(ctx context.Context, path string, a *artifact.Artifa
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, _, err := forecasts(ctx, path, a, fit, t, l)
+	predictions, err := forecasts(ctx, path, a, fit, t, l)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -183,41 +183,36 @@ func columns(models []string) map[string]int {
 }
 
 // forecasts predicts, by request, the rows that no router of the fit decided and whose text
-// was recorded. It returns how many rows have neither.
-func forecasts(ctx context.Context, path string, a *artifact.Artifact, p *predict.Predictor, t *traffic, l *learn.Lineage) (map[string]*carrot.Prediction, int, error) {
+// was recorded.
+func forecasts(ctx context.Context, path string, a *artifact.Artifact, p *predict.Predictor, t *traffic, l *learn.Lineage) (map[string]*carrot.Prediction, error) {
 	var texts, requests []string
-	unread := 0
 	for i := range t.rows {
-		switch r := &t.rows[i]; {
-		case l.Knows(r.Router):
-		case t.text[i] == "":
-			unread++
-		default:
+		if r := &t.rows[i]; !l.Knows(r.Router) && t.text[i] != "" {
 			texts, requests = append(texts, t.text[i]), append(requests, r.Request)
 		}
 	}
 	if len(texts) == 0 {
-		return nil, unread, nil
+		return nil, nil
 	}
 	if err := checkRecorded(a); err != nil {
-		return nil, 0, fmt.Errorf("router %s: %w", path, err)
+		return nil, fmt.Errorf("router %s: %w", path, err)
 	}
 	embedder, err := embedderOf(a, nil)
 	if err != nil {
-		return nil, 0, fmt.Errorf("router %s: %w", path, err)
+		return nil, fmt.Errorf("router %s: %w", path, err)
 	}
 	x, predictions := make([]carrot.Representation, len(texts)), make([]carrot.Prediction, len(texts))
 	if err := embedder.Embed(ctx, texts, x); err != nil {
-		return nil, 0, fmt.Errorf("embed the recorded texts: %w", err)
+		return nil, fmt.Errorf("embed the recorded texts: %w", err)
 	}
 	if err := p.Predict(x, predictions); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	out := map[string]*carrot.Prediction{}
 	for k, request := range requests {
 		out[request] = &predictions[k]
 	}
-	return out, unread, nil
+	return out, nil
 }
 
 // errOtherRouter is returned if no decision is of the router that is to learn from them.
@@ -264,25 +259,26 @@ func resolveWorth(text string, a *artifact.Artifact) (float64, error) {
 	}
 	w, err := objective.Resolve(f)
 	if err != nil && a == nil {
-		return 0, hinted{usagef("objective %s: %v", text, err), "--router names the saved router whose frontier says what it means; or give w="}
+		return 0, hinted{usageError{err}, "--router names the saved router whose frontier says what it means; or give w="}
 	}
 	return w, err
 }
 
 // decisionsOf is the policy of a saved router at the willingness to pay w. Rows of its
 // own fit are decided again by the estimates that are stored with them, others by the
-// text that the router judged, which must have been recorded; it returns how many rows
-// have neither, on which it chooses nothing. What other estimates of output tokens cost
+// text that the router judged, which must have been recorded. Rows that have neither are
+// left out of the traffic. What other estimates of output tokens cost
 // follows from the prices in the rows.
-func decisionsOf(ctx context.Context, path string, a *artifact.Artifact, t *traffic, w float64) (policy offpolicy.Policy, unread int, err error) {
+func decisionsOf(ctx context.Context, path string, a *artifact.Artifact, t *traffic, w float64) (offpolicy.Policy, error) {
 	l := learn.NewLineage(a)
 	own, _ := l.Correction(a.Fingerprint)
 	prices := learn.PricesOf(t.rows)
 	corrected := l.Corrected(own, prices, w)
-	predictions, unread, err := forecasts(ctx, path, a, a.Predictor, t, l)
-	if err != nil || len(predictions) == 0 {
-		return corrected, unread, err
+	predictions, err := forecasts(ctx, path, a, a.Predictor, t, l)
+	if err != nil {
+		return nil, err
 	}
+	t.keep(func(r *offpolicy.Row) bool { return l.Knows(r.Router) || predictions[r.Request] != nil }, leftNoText)
 	column := columns(a.Predictor.Models())
 	choose := offpolicy.Objective(w)
 	return func(r *offpolicy.Row) int {
@@ -306,5 +302,22 @@ func decisionsOf(ctx context.Context, path string, a *artifact.Artifact, t *traf
 			}
 		}
 		return choose(&other)
-	}, unread, nil
+	}, nil
+}
+
+// leftNoText is why a request is left out that another router than the one in question
+// decided, and whose text was not recorded.
+const leftNoText = "no-text"
+
+// keep leaves out the rows that are not kept, for a reason.
+func (t *traffic) keep(kept func(r *offpolicy.Row) bool, reason string) {
+	out := &traffic{}
+	for i := range t.rows {
+		if kept(&t.rows[i]) {
+			out.rows, out.said, out.text = append(out.rows, t.rows[i]), append(out.said, t.said[i]), append(out.text, t.text[i])
+		} else {
+			t.left[reason]++
+		}
+	}
+	t.rows, t.said, t.text = out.rows, out.said, out.text
 }

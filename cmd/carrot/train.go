@@ -55,10 +55,10 @@ Examples:
 
 func (c *trainCommand) check() error {
 	switch {
-	case c.Ledger == "" && len(c.Data) == 0:
-		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
 	case c.Ledger == "" && (c.Router != "" || c.Policy != "" || c.Since != ""):
 		return usagef("--router, --policy and --since go with --ledger")
+	case c.Ledger == "" && len(c.Data) == 0:
+		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
 	case c.Ledger != "" && (c.Router == "") == (len(c.Data) == 0):
 		return usagef("--ledger corrects a router: give either --router FILE or --data DIR")
 	}
