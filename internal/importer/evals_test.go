@@ -123,13 +123,46 @@ math/3 math "Who?"
 		want: promptID("Hi") + " promptfoo \"Hi\"\n" + promptID("Hi") + " openai:gpt-4o 1 - - - - -\n" +
 			promptID("Ho") + " promptfoo \"Ho\"\n" + promptID("Ho") + " openai:gpt-4o 0.5 - - - - -\n",
 		report: Report{Rows: 2, Queries: 2, Outcomes: 2, Scores: 2},
+	}, {
+		name: "langfuse in JSON lines", format: "langfuse",
+		files: map[string]string{
+			"observations_v2/1.jsonl": `{"id":"o1","trace_id":"t1","trace_name":"chat","type":"GENERATION","level":"DEFAULT","provided_model_name":"gpt-4o","input":"[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Why?\"}]","output":"x","usage_details":{"input":10,"input_cached_tokens":5,"output":4,"output_reasoning_tokens":2,"total":21},"cost_details":{"input":0.1,"total":0.3}}
+{"id":"o2","trace_id":"t2","trace_name":"chat","type":"GENERATION","provided_model_name":"gpt-4o","input":"[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Why?\"}]","usage_details":{"input":15,"output":6,"total":21},"total_cost":0.5}
+{"id":"o3","trace_id":"t3","type":"GENERATION","provided_model_name":"small","input":"{\"messages\":[{\"role\":\"user\",\"content\":\"How?\"}]}","usage_details":{}}
+{"id":"o4","trace_id":"t3","type":"GENERATION","provided_model_name":"small","input":"Who?"}
+{"id":"o5","trace_id":"t3","type":"SPAN"}
+{"id":"o6","trace_id":"t4","type":"GENERATION","level":"ERROR","provided_model_name":"small","input":"Fail"}
+`,
+			"scores/1.jsonl": `{"id":"s1","trace_id":"t1","observation_id":"o1","name":"right","value":1,"data_type":"NUMERIC"}
+{"id":"s2","trace_id":"t1","observation_id":"o1","name":"right","value":0,"data_type":"BOOLEAN"}
+{"id":"s3","trace_id":"t2","observation_id":null,"name":"right","value":0.9,"data_type":"NUMERIC"}
+{"id":"s4","trace_id":"t3","observation_id":null,"name":"right","value":1,"data_type":"NUMERIC"}
+{"id":"s5","trace_id":"t1","observation_id":"o1","name":"tone","value":null,"string_value":"kind","data_type":"CATEGORICAL"}
+`},
+		want: promptID("Be brief.\n\nWhy?") + " chat \"Be brief.\\n\\nWhy?\"\n" + promptID("Be brief.\n\nWhy?") + ` gpt-4o 0.7 15 6 0.4 5 2
+` + promptID("How?") + " langfuse \"How?\"\n" + promptID("Who?") + " langfuse \"Who?\"\n",
+		report: Report{Rows: 6, Skipped: 2, Repeats: 1, Queries: 3, Outcomes: 1, Scores: 1, Costs: 1},
+	}, {
+		name: "langfuse in CSV with a chosen score", format: "langfuse", src: "o.csv,s.csv", opt: Options{Columns: map[string]string{"score": "right"}},
+		files: map[string]string{
+			"o.csv": "id,traceId,name,type,model,input,usageDetails,calculatedTotalCost\no1,t1,chat,GENERATION,m,\"{\"\"messages\"\":[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"Why, then?\"\"}]}\",\"{\"\"input\"\":3,\"\"output\"\":2}\",0.25\n",
+			"s.csv": "id,traceId,observationId,name,value,dataType\ns1,t1,,right,1,NUMERIC\ns2,t1,,other,0.5,NUMERIC\n"},
+		want:   promptID("Why, then?") + " chat \"Why, then?\"\n" + promptID("Why, then?") + " m 1 3 2 0.25 - -\n",
+		report: Report{Rows: 1, Queries: 1, Outcomes: 1, Scores: 1, Costs: 1},
 	}}
 }
 
 func evalRefusals() []refusal {
 	inspect := `{"version":2,"eval":{"task":"t","model":"m","scorers":[]},"samples":[{"id":1,"input":"Why?","scores":{"a":{"value":"C"}}},`
 	result := `{"provider":"m","prompt":{"raw":"Why?"},"score":1,"response":{}}`
+	generation := `{"id":"o","trace_id":"t","type":"GENERATION","model":"m","input":"Why?"}` + "\n"
 	return []refusal{
+		{"score", "langfuse", "l.jsonl", generation + `{"id":"s","trace_id":"t","name":"a","value":2,"data_type":"NUMERIC"}`, nil, `:2: field value: 2 is outside [0,1]`, true},
+		{"no input", "langfuse", "l.jsonl", generation + `{"id":"p","trace_id":"t","type":"GENERATION","model":"m"}`, nil, `:2: field input: is missing or empty`, true},
+		{"no model", "langfuse", "l.jsonl", generation + `{"id":"p","trace_id":"t","type":"GENERATION","input":"A secret"}`, nil, `:2: field model: is missing or empty`, true},
+		{"tokens", "langfuse", "l.jsonl", generation + `{"id":"p","trace_id":"t","type":"GENERATION","model":"m","input":"A secret","usage_details":{"input":-2}}`, nil, `:2: field usage_details.input: -2 is negative`, true},
+		{"several names", "langfuse", "l.jsonl", generation + `{"id":"s","trace_id":"t","name":"a","value":1,"data_type":"NUMERIC"}` + "\n" + `{"id":"s","trace_id":"t","name":"b","value":1,"data_type":"BOOLEAN"}`, nil, `: field name: has scores of several names: a, b`, false},
+		{"no such name", "langfuse", "l.jsonl", generation, map[string]string{"score": "a"}, `: field name: has no scores named "a", only none`, false},
 		{"not a record", "carrot", "r.jsonl", attempt + `{"schema":"carrot.decision/1"}` + "\n", nil, `:2: is not a record of an attempt: attempt: schema "carrot.decision/1", want "carrot.attempt/1"`, true},
 		{"not JSON", "carrot", "r.jsonl", attempt + `{"schema":` + "\n", nil, `:2: is not a record of an attempt: unexpected end of JSON input`, true},
 		{"no model", "carrot", "r.jsonl", attempt + with(`"candidate":"small"`, `"candidate":""`), nil, `:2: field model: is missing or empty`, true},
