@@ -28,6 +28,7 @@ type Decision struct {
 	Novelty       float64      // see Prediction
 	Abstained     bool         // see Prediction
 	PriceDate     string       // the latest date of the candidates' prices; empty: unknown
+	Router        string       // Config.Fingerprint of the router that decided; empty: it has none
 	Candidates    []Assessment // in pool order
 }
 

@@ -48,6 +48,10 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 		b = append(b, `,"price_date":`...)
 		b = appendjson.String(b, d.PriceDate)
 	}
+	if d.Router != "" {
+		b = append(b, `,"router":`...)
+		b = appendjson.String(b, d.Router)
+	}
 	b = append(b, `,"candidates":[`...)
 	for i := range d.Candidates {
 		b = d.Candidates[i].appendJSON(comma(b, i))
@@ -136,6 +140,7 @@ type decisionJSON struct {
 	Novelty       *float64         `json:"novelty"`
 	Abstained     bool             `json:"abstained"`
 	PriceDate     string           `json:"price_date"`
+	Router        string           `json:"router"`
 	Candidates    []assessmentJSON `json:"candidates"`
 }
 
@@ -171,7 +176,7 @@ func (d *Decision) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("decision: schema %q, want %q", in.Schema, DecisionSchema)
 	}
 	out := Decision{ID: in.ID, Model: in.Model, USDPerQuality: number(in.USDPerQuality, math.Inf(1)),
-		Novelty: number(in.Novelty, math.NaN()), Abstained: in.Abstained, PriceDate: in.PriceDate}
+		Novelty: number(in.Novelty, math.NaN()), Abstained: in.Abstained, PriceDate: in.PriceDate, Router: in.Router}
 	objective, err := ParseObjective(in.Policy)
 	switch {
 	case in.Objective != nil:

@@ -20,7 +20,7 @@ var ErrNoCandidate = errors.New("no candidate can answer the query")
 // a number of tokens or a cost below zero. Nothing is decided on such a forecast.
 var ErrForecast = errors.New("impossible forecast")
 
-// Config holds the parts of a Router. All but Frontier are required.
+// Config holds the parts of a Router. All but Frontier and Fingerprint are required.
 type Config struct {
 	// Candidates is the pool, in the order that breaks ties.
 	Candidates []Candidate
@@ -33,6 +33,9 @@ type Config struct {
 	// Frontier turns targets and budgets into a willingness to pay. Without
 	// points, those objectives are ErrNoFrontier.
 	Frontier Frontier
+	// Fingerprint names the router in its decisions, so that what is learnt from them
+	// is learnt for the router that made them. It may be empty.
+	Fingerprint string
 }
 
 // Router is the plug-in rule of CARROT: embed, predict, price, decide. It is
@@ -189,7 +192,7 @@ func (r *Router) checkModels(names []string) error {
 // decide prices the prediction and chooses.
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
-		PriceDate: r.priceDate, Candidates: make([]Assessment, len(r.config.Candidates))}
+		PriceDate: r.priceDate, Router: r.config.Fingerprint, Candidates: make([]Assessment, len(r.config.Candidates))}
 	if !(p.Novelty >= 0 && p.Novelty <= 1) {
 		return Decision{}, fmt.Errorf("route: %w: novelty %v is outside [0,1]", ErrForecast, p.Novelty)
 	}

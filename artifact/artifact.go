@@ -43,7 +43,8 @@ import (
 )
 
 // Format names the form of the file. The number after the slash is its major
-// version.
+// version. A router that was corrected after its fit (see [Manifest.Learned]) is written
+// as carrot.router/2, so that programs that know of no corrections refuse it.
 const Format = "carrot.router/1"
 
 // manifestKey is the metadata key of the manifest.
@@ -83,6 +84,9 @@ type Manifest struct {
 	Command     string `json:"command"`
 	Licence     string `json:"licence"`
 	Description string `json:"description,omitempty"`
+	// Learned is what the router learnt from traffic after its fit, in files of the
+	// format carrot.router/2; nil in others.
+	Learned *Learned `json:"learned,omitempty"`
 }
 
 // Embedder names the embedder that made the representations.
@@ -124,9 +128,11 @@ type Data struct {
 type Artifact struct {
 	Manifest  Manifest
 	Predictor *predict.Predictor
-	// SHA256 is the hash of the file that was read, in hex. It and Size are set
-	// by Open and Parse.
+	// SHA256 is the hash of the file that was read, in hex. It, Fingerprint and
+	// Size are set by Open and Parse.
 	SHA256 string
+	// Fingerprint, the first 16 digits of SHA256, names the router in its decisions.
+	Fingerprint string
 	// Size is that of the file, in bytes.
 	Size int
 	// Verified says that the file holds a hash of its content, which Parse found
@@ -184,7 +190,8 @@ func Parse(data []byte) (*Artifact, error) {
 		return nil, fmt.Errorf("no manifest under the metadata key %q: not a router", manifestKey)
 	}
 	sum := sha256.Sum256(data)
-	a := &Artifact{SHA256: hex.EncodeToString(sum[:]), Size: len(data)}
+	hash := hex.EncodeToString(sum[:])
+	a := &Artifact{SHA256: hash, Fingerprint: hash[:fingerprintLength], Size: len(data)}
 	if err := json.Unmarshal([]byte(text), &a.Manifest); err != nil {
 		return nil, fmt.Errorf("manifest: %w", phrase.JSON(err))
 	}
@@ -203,6 +210,9 @@ func Parse(data []byte) (*Artifact, error) {
 	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
 	if err != nil {
 		return nil, err
+	}
+	if err := a.Manifest.checkLearned(a.Predictor); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	return a, nil
 }
@@ -223,9 +233,9 @@ func hashOf(data []byte, said string) string {
 
 // checkFormat refuses other formats, whose manifest may mean something else.
 func (m *Manifest) checkFormat() error {
-	if m.Format != Format {
+	if m.Format != Format && m.Format != correctedFormat {
 		if strings.HasPrefix(m.Format, "carrot.router/") {
-			return fmt.Errorf("format %q is not the %q this program reads: use the program that wrote it, or train again", m.Format, Format)
+			return fmt.Errorf("format %q is not one this program reads, %q and %q: use the program that wrote it, or train again", m.Format, Format, correctedFormat)
 		}
 		return fmt.Errorf("format %q, want %q", m.Format, Format)
 	}
@@ -300,7 +310,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: a.Frontier()})
+		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
 }
 
 //go:embed default.safetensors

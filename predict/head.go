@@ -16,6 +16,25 @@ type head struct {
 	// nothing and is not shrunk.
 	caution float64
 	models  []calibration
+	// correction is what was learnt after the fit, one for each model, or nil.
+	correction []correction
+}
+
+// correction changes the forecasts of one model: shift is added to its quality and
+// factor multiplies its volume.
+type correction struct{ shift, factor float64 }
+
+// correct changes the forecast of model j.
+func (h *head) correct(j int, f *carrot.Forecast) {
+	if h.correction == nil {
+		return
+	}
+	c := h.correction[j]
+	f.Quality = min(max(f.Quality+c.shift, 0), 1)
+	f.OutputTokens *= c.factor
+	f.OutputTokensP90 *= c.factor
+	f.CostUSD *= c.factor
+	f.CostUSDP90 *= c.factor
 }
 
 // calibration holds one model's numbers. It is saved as a row of float64.
@@ -274,6 +293,7 @@ func (h *head) apply(raw, variance []float64, out []carrot.Forecast) {
 			QualityNoise: math.Sqrt(c.noise * scatter(q)),
 		}
 		c.setVolume(&out[j], mean, c.quantile(v, mean))
+		h.correct(j, &out[j])
 	}
 }
 
@@ -295,6 +315,7 @@ func (h *head) retreat(out []carrot.Forecast) {
 		c := &h.models[j]
 		out[j].Quality = c.mean
 		c.setVolume(&out[j], c.volume, max(c.volume, c.volume*slices.Max(c.ratio[:])))
+		h.correct(j, &out[j])
 	}
 }
 
@@ -307,6 +328,13 @@ func (h *head) save(out *tensors, prefix string) {
 	}
 	out.float64s(prefix+"calibration", all, len(h.models), calibrationFields)
 	out.float64s(prefix+"caution", []float64{h.caution}, 1)
+	if h.correction != nil {
+		var both []float64
+		for _, c := range h.correction {
+			both = append(both, c.shift, c.factor)
+		}
+		out.float64s(prefix+"correction", both, len(h.models), 2)
+	}
 }
 
 func (h *head) load(in *tensors, prefix string) error {
@@ -327,6 +355,16 @@ func (h *head) load(in *tensors, prefix string) error {
 	}
 	if c := h.caution; !(c > 0 && c <= 1) {
 		in.fail(prefix+"caution", fmt.Sprintf("%v is outside (0,1]", c))
+	}
+	if _, ok := in.file.Tensor(prefix + "correction"); ok {
+		both := in.getFloat64s(prefix+"correction", in.models, 2)
+		for j := 0; in.err == nil && j < in.models; j++ {
+			c := correction{both[2*j], both[2*j+1]}
+			if why := c.wrong(); why != "" {
+				in.fail(prefix+"correction", fmt.Sprintf("row %d: %s", j, why))
+			}
+			h.correction = append(h.correction, c)
+		}
 	}
 	return in.err
 }

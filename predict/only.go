@@ -19,8 +19,12 @@ func (p *Predictor) Only(models []string) carrot.Predictor {
 	if p.learner == nil {
 		return p
 	}
+	small := head{caution: p.head.caution, models: pick(p.head.models, columns)}
+	if p.head.correction != nil {
+		small.correction = pick(p.head.correction, columns)
+	}
 	return &Predictor{spec: p.spec, models: slices.Clone(models), dense: p.dense, learner: p.learner.only(columns, len(p.models)),
-		head: head{caution: p.head.caution, models: pick(p.head.models, columns)}, novelty: p.novelty}
+		head: small, novelty: p.novelty}
 }
 
 // pick returns the elements at the given places.

@@ -223,6 +223,7 @@ type workspace struct {
 	sim           []float32 // novelty: similarity to each training query
 	bucket        []int32   // sparse: the buckets of the query's words
 	value         []float32 // sparse: and their weights
+	added         workspaceAdded
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.

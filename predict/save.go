@@ -52,6 +52,9 @@ func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, err
 	if len(models) == 0 {
 		return nil, fmt.Errorf("predictor %s has no models", spec.Name)
 	}
+	if _, ok := f.file.Tensor(addedUnsure); ok {
+		learner = &added{base: learner}
+	}
 	in := &tensors{file: f.file, models: len(models), dense: dense}
 	p := &Predictor{spec: spec, models: models, dense: dense, learner: learner}
 	if err := learner.load(in, spec.Name+"."); err != nil {

@@ -40,6 +40,7 @@ type commands struct {
 	Route      routeCommand      `cmd:"" help:"Decide which model should answer a prompt."`
 	Data       dataCommand       `cmd:"" help:"Import, describe, check, join and invent data sets."`
 	Embed      embedCommand      `cmd:"" help:"Make, check and export an embedder's vectors."`
+	Collect    collectCommand    `cmd:"" help:"Ask models your own prompts, have the answers judged, and keep the outcomes."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
@@ -51,6 +52,7 @@ type commands struct {
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
 	Router     routerCommand     `cmd:"" help:"Promote a saved router to a gateway's configuration, or go back."`
+	Simulate   simulateCommand   `cmd:"" help:"Serve simulated models that answer as a data folder has recorded it."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
 	Price      priceCommand      `cmd:"" help:"List, check and set prices."`
 	Cache      cacheCommand      `cmd:"" help:"Show and empty the cache of vectors and fitted routers."`
@@ -143,7 +145,7 @@ func finish(ctx context.Context, command string, run func() error) error {
 		return err
 	case <-ctx.Done():
 	}
-	if command == "carrot serve" {
+	if command == "carrot serve" || command == "carrot collect" {
 		return <-done
 	}
 	select {

@@ -55,11 +55,17 @@ func (o *output) find(t *testing.T, pattern string) string {
 // serving runs carrot serve until stop is called, which returns the exit status.
 func serving(t *testing.T, args ...string) (out, log *output, stop func() int) {
 	t.Helper()
+	return runUntil(t, "serve", args...)
+}
+
+// runUntil runs a command until stop is called, which returns the exit status.
+func runUntil(t *testing.T, command string, args ...string) (out, log *output, stop func() int) {
+	t.Helper()
 	out, log = &output{}, &output{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"serve"}, args...), terminal{strings.NewReader(""), out, log})
+		ended <- run(ctx, append([]string{command}, args...), terminal{strings.NewReader(""), out, log})
 	}()
 	return out, log, func() int {
 		cancel()

@@ -195,22 +195,49 @@ func (c *column) read(r *reader, a *record.Attempt) {
 	}
 }
 
-// readEntry reads what appendEntry has written. The entry refers to b.
-func readEntry(b []byte) (*entry, error) {
+// columnsOf returns how many columns the entry b has.
+func columnsOf(b []byte) (int, error) {
 	if len(b) == 0 {
-		return nil, errEntry
+		return 0, errEntry
 	}
 	version := b[0] &^ entryBegun
 	known := columnsOfVersion[version]
 	if known == 0 {
-		return nil, fmt.Errorf("an entry of the journal has version %d, which another release has written; this one knows %d", version, entryVersion)
+		return 0, fmt.Errorf("an entry of the journal has version %d, which another release has written; this one knows %d", version, entryVersion)
 	}
-	e, r := &entry{begun: b[0]&entryBegun != 0}, reader{left: b[1:]}
+	return known, nil
+}
+
+// isBegun says whether the entry b is of an attempt that is only begun.
+func isBegun(b []byte) bool { return len(b) > 0 && b[0]&entryBegun != 0 }
+
+// readKey reads the key of the entry b alone, whose column number is the third.
+func readKey(b []byte) (key, error) {
+	if _, err := columnsOf(b); err != nil {
+		return key{}, err
+	}
+	e, r := entry{}, reader{left: b[1:]}
+	for i := range columns[:3] {
+		columns[i].read(&r, &e.attempt)
+	}
+	if r.bad {
+		return key{}, errEntry
+	}
+	return e.key(), nil
+}
+
+// readEntry reads what appendEntry has written. The entry refers to b.
+func readEntry(b []byte) (*entry, error) {
+	known, err := columnsOf(b)
+	if err != nil {
+		return nil, err
+	}
+	e, r := &entry{begun: isBegun(b)}, reader{left: b[1:]}
 	for i := range columns[:known] {
 		columns[i].read(&r, &e.attempt)
 	}
 	e.rest, e.decision, e.content = r.text(), r.text(), r.text()
-	if version >= 3 {
+	if b[0]&^entryBegun >= 3 {
 		e.forecasts = r.text()
 	}
 	if r.bad || len(r.left) > 0 || bytes.IndexByte(e.decision, '\n') >= 0 {

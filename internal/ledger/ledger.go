@@ -278,17 +278,29 @@ func (l *Ledger) step(ctx context.Context) error {
 		return err
 	}
 	entries := make([]*entry, 0, len(raw))
+	var begun []key // in raw
 	for _, b := range raw {
+		if isBegun(b) {
+			k, err := readKey(b)
+			if err != nil {
+				l.loseEntry(err)
+				continue
+			}
+			l.begun[k] = b
+			begun = append(begun, k)
+			continue
+		}
 		e, err := readEntry(b)
-		switch {
-		case err != nil:
-			l.lost.Add(1)
-			l.log.Error("an attempt in the journal is lost", "error", err)
-		case e.begun:
-			l.begun[e.key()] = bytes.Clone(b)
-		default:
-			delete(l.begun, e.key())
-			entries = append(entries, e)
+		if err != nil {
+			l.loseEntry(err)
+			continue
+		}
+		delete(l.begun, e.key())
+		entries = append(entries, e)
+	}
+	for _, k := range begun { // most have ended by now
+		if b, ok := l.begun[k]; ok {
+			l.begun[k] = bytes.Clone(b) // raw is used again
 		}
 	}
 	b := &batch{journal: l.journal.ID(), from: l.at, to: to, entries: entries, begun: l.appendBegun(nil), also: l.also}
@@ -303,6 +315,12 @@ func (l *Ledger) step(ctx context.Context) error {
 	l.at = to
 	l.release()
 	return nil
+}
+
+// loseEntry notes that an entry of the journal cannot be read.
+func (l *Ledger) loseEntry(err error) {
+	l.lost.Add(1)
+	l.log.Error("an attempt in the journal is lost", "error", err)
 }
 
 // release lets the journal use again what is in the store.

@@ -680,6 +680,9 @@ func FuzzEntry(f *testing.F) {
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := readEntry(b); err == nil {
+			if k, err := readKey(b); err != nil || k != e.key() {
+				t.Errorf("the key alone is %v, %v; the entry has %v", k, err, e.key())
+			}
 			e.attempt.AppendJSON(nil)
 		}
 	})

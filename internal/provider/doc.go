@@ -18,6 +18,9 @@
 //	caller := &provider.Caller{Retry: provider.Retry{Retries: 2, Backoff: 10 * time.Millisecond, MaxWait: time.Second}}
 //	answer, err := caller.Ask(context.Background(), target, provider.Call{API: wire.Chat, Body: body}, 64<<20)
 //
+// An Upstream also submits batches of requests, finds them after a crash, and reads their
+// results: see [Upstream.SubmitBatch].
+//
 // Those that pass an answer on while it arrives, as a gateway does, give [Job.Call]
 // a function that handles one call.
 package provider

@@ -2,12 +2,15 @@ package provider_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/provider"
+	"github.com/carrot-router/carrot/internal/simulate"
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
@@ -53,4 +56,39 @@ func ExampleEmbeddings() {
 	}
 	fmt.Println(vectors)
 	// Output: [[0.6 0.8] [0 1]]
+}
+
+func ExampleUpstream_SubmitBatch() {
+	// A simulated provider, in place of OpenAI.
+	server := httptest.NewServer(&simulate.Provider{
+		Models: []simulate.Model{{Name: "gpt-4o-mini"}},
+		Answers: func(_, prompt string) (simulate.Reply, bool) {
+			return simulate.Reply{Text: "391", InputTokens: 8, OutputTokens: 1}, prompt == "What is 17 * 23?"
+		},
+	})
+	defer server.Close()
+
+	ctx, began := context.Background(), time.Now()
+	upstream := &provider.Upstream{Name: "openai", Kind: provider.OpenAI, BaseURL: server.URL + "/v1", Keys: []string{"sk-…"}}
+	items := []provider.BatchItem{{ID: "q1", API: wire.Chat, Body: []byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"What is 17 * 23?"}]}`)}}
+	key := "run 7, part 1" // written down before the batch is submitted
+	id, err := upstream.SubmitBatch(ctx, key, items)
+	if errors.Is(err, provider.ErrBatchUnclear) {
+		id, _, err = upstream.FindBatch(ctx, key, began)
+	}
+	for ended := false; err == nil && !ended; { // a program would wait between two calls
+		var state provider.BatchState
+		state, err = upstream.Batch(ctx, id)
+		ended = state.Ended
+	}
+	if err == nil {
+		err = upstream.BatchResults(ctx, id, func(r provider.BatchResult) error {
+			fmt.Println(r.ID, r.Status, strings.Contains(string(r.Body), `"content":"391"`))
+			return nil
+		})
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output: q1 200 true
 }

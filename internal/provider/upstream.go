@@ -44,6 +44,9 @@ type Upstream struct {
 	APIs []wire.API
 	// Timeouts limit the calls of a [Caller].
 	Timeouts Timeouts
+	// BatchRetry is for calls about batches, which are made without a [Caller]. Zero:
+	// four retries that wait for half a second at first and for a minute at most.
+	BatchRetry Retry
 	// Transport sends the calls. Nil: http.DefaultTransport.
 	Transport http.RoundTripper
 
@@ -169,16 +172,25 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	if c.Sent != nil {
 		request.Body, request.GetBody = body(c), func() (io.ReadCloser, error) { return body(c), nil }
 	}
+	return u.send(request, address, c.Key, c.Header, "application/json")
+}
+
+// send sends a request to an address with the key of an index, further headers, and the
+// type of the body, if it has one. If the status of the answer is 2xx, send returns it,
+// otherwise an [*Error].
+func (u *Upstream) send(request *http.Request, address *url.URL, key int, more http.Header, contentType string) (*http.Response, error) {
 	request.URL, request.Host = address, address.Host
 	if password, ok := address.User.Password(); ok {
 		request.SetBasicAuth(address.User.Username(), password)
 	}
-	for name, values := range c.Header {
+	for name, values := range more {
 		request.Header[name] = values
 	}
-	request.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
 	request.Header.Set("User-Agent", "carrot")
-	u.authorize(request.Header, c.Key)
+	u.authorize(request.Header, key)
 	for name, values := range u.Header {
 		request.Header[name] = values
 	}
@@ -189,7 +201,7 @@ func (u *Upstream) Do(ctx context.Context, c Call) (*http.Response, error) {
 	// A Client would follow redirects.
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return nil, NetworkError(ctx, err)
+		return nil, NetworkError(request.Context(), err)
 	}
 	if err := decoded(response); err != nil {
 		response.Body.Close()
@@ -244,10 +256,6 @@ func (u *Upstream) authorize(h http.Header, index int) {
 
 // address returns the URL of a call.
 func (u *Upstream) address(c Call) (*url.URL, error) {
-	base, err := url.Parse(u.BaseURL)
-	if err != nil || base.Host == "" {
-		return nil, errors.New(`base URL is not of the form "https://host/v1"`)
-	}
 	path := c.API.Path()
 	if u.Kind == Azure && c.API != wire.Responses {
 		path = "openai/deployments/" + url.PathEscape(c.Model) + "/" + path
@@ -256,6 +264,15 @@ func (u *Upstream) address(c Call) (*url.URL, error) {
 	}
 	if c.Path != "" {
 		path += "/" + c.Path
+	}
+	return u.at(path)
+}
+
+// at returns the URL of a path, which is escaped, below the base URL.
+func (u *Upstream) at(path string) (*url.URL, error) {
+	base, err := url.Parse(u.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, errors.New(`base URL is not of the form "https://host/v1"`)
 	}
 	// JoinPath would change escapes in the deployment's name.
 	base.RawPath = strings.TrimRight(base.EscapedPath(), "/") + "/" + path

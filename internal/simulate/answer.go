@@ -22,6 +22,9 @@ type answer struct {
 	fails     *refusal
 	// cutAt is the token before which the connection breaks, or -1.
 	cutAt int
+	// given is the output that is billed for the whole answer, if it is not the
+	// tokens of the parts.
+	given *carrot.Usage
 }
 
 // part is a text, a tool call or a thought.
@@ -32,11 +35,22 @@ type part struct {
 	thinking  bool
 	reasoning int  // hidden tokens before the part
 	truncated bool // by the limit of output tokens
+	refused   bool // the model refuses to answer
 }
 
 // output returns the usage after n tokens of the parts.
 func (a *answer) output(r *request, n int) carrot.Usage {
 	u := a.input
+	if a.given != nil && a.parts == nil { // nothing was written
+		return u
+	}
+	if all := a.tokens(); a.given != nil {
+		u.Reasoning = a.given.Reasoning
+		if u.Output = a.given.Output; n < all {
+			u.Output = u.Output * n / all
+		}
+		return u
+	}
 	for i := range a.parts {
 		if n > 0 || i == 0 {
 			u.Reasoning += a.parts[i].reasoning
@@ -63,15 +77,21 @@ func (a *answer) generation() time.Duration {
 }
 
 // plan draws the answer to a request.
-func (s *state) plan(r *request, input carrot.Usage) *answer {
+func (s *state) plan(r *request, input carrot.Usage, answers func(model, prompt string) (Reply, bool)) *answer {
 	draw := rand.New(rand.NewPCG(s.seed, r.hash))
 	a := &answer{input: input, cutAt: -1}
-	if draw.Float64() < s.FailureRate && !s.failedBefore(r) {
+	if draw.Float64() < s.FailureRate && !s.failedBefore(r, s.FailureRate) {
 		kinds := len(failures)
 		if !r.stream {
 			kinds-- // the last one happens only in streams
 		}
 		a.fails = failures[draw.IntN(kinds)].as(r.api)
+	}
+	if a.fails == nil && r.tier == flexTier && s.FlexUnavailable > 0 && draw.Float64() < s.FlexUnavailable && !s.failedBefore(r, s.FlexUnavailable) {
+		a.fails = flexUnavailable()
+	}
+	if r.tier != "" {
+		a.input.Details = &carrot.UsageDetails{Tier: r.tier}
 	}
 	cut, where := draw.Float64() < s.CutRate, draw.Float64()
 	a.first = spread(draw, s.FirstToken, 0.4)
@@ -91,6 +111,14 @@ func (s *state) plan(r *request, input carrot.Usage) *answer {
 		a.parts = append(a.parts, p)
 		a.first += a.per * time.Duration(p.reasoning)
 	}
+	if answers != nil && a.fails == nil {
+		if reply, ok := answers(s.Name, r.prompt()); ok {
+			a.use(r, reply)
+		}
+	}
+	if r.tier == batchTier {
+		a.first, a.per, cut = 0, 0, false
+	}
 	if cut {
 		a.cutAt = int(where * float64(a.tokens()))
 	}
@@ -98,9 +126,10 @@ func (s *state) plan(r *request, input carrot.Usage) *answer {
 }
 
 // failedBefore reports whether the request failed the last time. If not, it
-// records that it fails now, so that a client that retries gets an answer.
-func (s *state) failedBefore(r *request) bool {
-	if s.FailureRate >= 1 {
+// records that it fails now, so that a client that retries gets an answer. If the rate
+// of failures is 1, it always fails.
+func (s *state) failedBefore(r *request, rate float64) bool {
+	if rate >= 1 {
 		return false
 	}
 	if _, ok := s.failures.Get(r.hash); ok {

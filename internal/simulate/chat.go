@@ -15,12 +15,15 @@ type chat struct {
 	head, tail string
 }
 
-const fingerprint = `,"service_tier":"default","system_fingerprint":"fp_simulated"`
+// fingerprint returns the service tier and the fingerprint of an answer.
+func (f *chat) fingerprint() string {
+	return `,"service_tier":"` + f.r.answeredTier() + `","system_fingerprint":"fp_simulated"`
+}
 
 func newChat(r *request, a *answer) *chat {
 	f := &chat{r: r, a: a, tail: "}\n\n"}
 	b := append(make([]byte, 0, 256), "data: "...)
-	b = append(f.top(b, "chat.completion.chunk"), fingerprint+`,"choices":[`...)
+	b = append(f.top(b, "chat.completion.chunk"), f.fingerprint()+`,"choices":[`...)
 	f.head = string(b)
 	if r.usage {
 		f.tail = ",\"usage\":null}\n\n"
@@ -78,9 +81,12 @@ func (f *chat) tool(b []byte, p *part, arguments string) []byte {
 
 func (f *chat) delta(b []byte, i int, piece string) []byte {
 	b = f.choice(b, i)
-	if f.a.parts[i].tool == "" {
+	switch p := &f.a.parts[i]; {
+	case p.refused:
+		b = append(quote(append(b, `{"refusal":`...), piece), '}')
+	case p.tool == "":
 		b = append(quote(append(b, `{"content":`...), piece), '}')
-	} else {
+	default:
 		b = append(quote(append(b, `{"tool_calls":[{"index":0,"function":{"arguments":`...), piece), "}}]}"...)
 	}
 	return f.ended(b, "")
@@ -94,6 +100,8 @@ func (f *chat) reason(i int) string {
 	switch p := &f.a.parts[i]; {
 	case p.truncated:
 		return "length"
+	case p.silent():
+		return "content_filter"
 	case p.tool != "":
 		return "tool_calls"
 	}
@@ -117,16 +125,21 @@ func (f *chat) whole(b []byte, u carrot.Usage) []byte {
 		}
 		b = strconv.AppendInt(append(b, `{"index":`...), int64(i), 10)
 		b = append(b, `,"message":{"role":"assistant","content":`...)
-		if p.tool == "" {
+		refusal := ""
+		switch {
+		case p.refuses():
+			b, refusal = append(b, "null"...), p.text
+		case p.tool == "":
 			b = quote(b, p.text)
-		} else {
+		default:
 			b = append(f.tool(append(b, `null,"tool_calls":[{`...), p, p.text), ']')
 		}
-		b = append(b, `,"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":`...)
+		b = orNull(append(b, `,"refusal":`...), refusal)
+		b = append(b, `,"annotations":[]},"logprobs":null,"finish_reason":`...)
 		b = append(quote(b, f.reason(i)), '}')
 	}
 	b = chatUsage(append(b, `],"usage":`...), u)
-	return append(b, fingerprint+"}\n"...)
+	return append(b, f.fingerprint()+"}\n"...)
 }
 
 // chatUsage appends the usage in OpenAI's older form: the prompt's tokens include

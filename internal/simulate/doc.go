@@ -12,10 +12,15 @@
 //	…
 //	fmt.Println(p.Bill().Cost())
 //
+// The answers are drawn, or given by [Provider.Answers]; [NewRecorded] gives those of a
+// recorded data set. Files, batches, message batches and the service tier flex are
+// simulated too, and [Batching] says what happens to batches: they may be slow, expire,
+// or lose their answers.
+//
 // [Script] replays a written exchange byte for byte, including pauses and broken
 // connections. Tests use it for a provider's failures. The files are in
 // testdata/scripts.
 //
-// The package does not simulate the quality of models: every answer is made of the
-// same few sentences. Its delays are plausible, but not measured at any provider.
+// The package does not simulate the quality of models: every answer that is not given is
+// made of the same few sentences. Its delays are plausible, but not measured at any provider.
 package simulate

@@ -85,6 +85,13 @@ func (e refusal) as(api wire.API) *refusal {
 	return &e
 }
 
+// flexUnavailable is the error of OpenAI's service tier flex if no capacity is free. The
+// documentation names the status and the code; such a request is not billed.
+func flexUnavailable() *refusal {
+	return &refusal{status: http.StatusTooManyRequests, kind: "server_error", code: "resource_unavailable",
+		message: "Resource unavailable: no capacity is free for this model with the service tier flex. Please try again later, or use the default tier."}
+}
+
 // anthropicKind returns the type of Anthropic's errors with a status.
 func anthropicKind(status int) string {
 	switch status {

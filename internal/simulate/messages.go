@@ -30,6 +30,9 @@ func (f *messages) begin(b []byte) []byte {
 	b = append(b, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	u := f.a.input
 	u.Output = 1 // as Anthropic begins; the billed count comes at the end
+	if f.a.given != nil {
+		u.Output = min(f.a.given.Output, 1)
+	}
 	return append(messagesUsage(b, u), "}}\n\n"...)
 }
 
@@ -43,6 +46,9 @@ func (f *messages) index(b []byte, name string, i int) []byte {
 }
 
 func (f *messages) open(b []byte, i int) []byte {
+	if f.a.parts[i].silent() {
+		return b
+	}
 	b = append(f.index(b, "content_block_start", i), `,"content_block":`...)
 	switch p := &f.a.parts[i]; {
 	case p.thinking:
@@ -79,6 +85,9 @@ func (f *messages) delta(b []byte, i int, piece string) []byte {
 }
 
 func (f *messages) close(b []byte, i int) []byte {
+	if f.a.parts[i].silent() {
+		return b
+	}
 	if f.a.parts[i].thinking {
 		b = append(f.index(b, "content_block_delta", i), `,"delta":{"type":"signature_delta","signature":`...)
 		b = append(quote(b, f.signature()), "}}\n\n"...)
@@ -92,15 +101,27 @@ func (f *messages) reason() string {
 	switch p := &f.a.parts[len(f.a.parts)-1]; {
 	case p.truncated:
 		return "max_tokens"
+	case p.refused:
+		return "refusal"
 	case p.tool != "":
 		return "tool_use"
 	}
 	return "end_turn"
 }
 
+// stopped appends the reason, and what else is said about the end.
+func (f *messages) stopped(b []byte) []byte {
+	reason := f.reason()
+	b = append(append(b, reason...), `","stop_sequence":null`...)
+	if reason == "refusal" {
+		b = append(b, `,"stop_details":{"type":"refusal","category":null,"explanation":null}`...)
+	}
+	return b
+}
+
 func (f *messages) end(b []byte, u carrot.Usage) []byte {
 	b = append(event(b, "message_delta"), `,"delta":{"stop_reason":"`...)
-	b = append(append(b, f.reason()...), `","stop_sequence":null},"usage":`...)
+	b = append(f.stopped(b), `},"usage":`...)
 	b = append(messagesUsage(b, u), "}\n\n"...)
 	return append(event(b, "message_stop"), "}\n\n"...)
 }
@@ -109,6 +130,9 @@ func (f *messages) whole(b []byte, u carrot.Usage) []byte {
 	b = f.top(b)
 	for i := range f.a.parts {
 		p := &f.a.parts[i]
+		if p.silent() {
+			continue
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -125,7 +149,7 @@ func (f *messages) whole(b []byte, u carrot.Usage) []byte {
 		}
 		b = append(b, '}')
 	}
-	b = append(append(append(b, `],"stop_reason":"`...), f.reason()...), `","stop_sequence":null,"usage":`...)
+	b = append(f.stopped(append(b, `],"stop_reason":"`...)), `,"usage":`...)
 	return append(messagesUsage(b, u), '}')
 }
 
@@ -136,5 +160,8 @@ func messagesUsage(b []byte, u carrot.Usage) []byte {
 	b = strconv.AppendInt(append(b, `,"cache_creation_input_tokens":`...), int64(u.CacheWrite), 10)
 	b = strconv.AppendInt(append(b, `,"cache_read_input_tokens":`...), int64(u.CachedInput), 10)
 	b = strconv.AppendInt(append(b, `,"output_tokens":`...), int64(u.Output), 10)
+	if u.Details != nil {
+		b = quote(append(b, `,"service_tier":`...), u.Details.Tier)
+	}
 	return append(b, '}')
 }

@@ -18,7 +18,8 @@ type Model struct {
 	// Name is the model's name in requests.
 	Name string
 	// Price is what the provider bills. Input and output without a rate are
-	// free, cache writes without one are billed as input.
+	// free, cache writes without one are billed as input. The tiers flex and batch
+	// without a price are billed at half of it.
 	Price carrot.Price
 	// OutputTokens is the mean length of an answer. 0 means 1.
 	OutputTokens float64
@@ -34,6 +35,12 @@ type Model struct {
 	// middle of the answer: the handler panics with http.ErrAbortHandler. They
 	// are billed like requests whose client hung up.
 	CutRate float64
+	// FlexUnavailable is the share of requests with the service tier flex, 0 to 1, that
+	// get status 429 with the code resource_unavailable, because no capacity is free. A
+	// repeated request is answered, unless the share is 1.
+	FlexUnavailable float64
+	// Limit is the limit of the model. It does not apply to batches.
+	Limit Limit
 	// ContextTokens is the limit for input and output together. 0 means no limit.
 	ContextTokens int
 	// Dimensions, if not 0, makes this a model of embeddings with vectors of that
@@ -52,6 +59,8 @@ type Call struct {
 	Cost   carrot.USD
 	Cut    bool // the client hung up or the connection broke; Usage is what was written before
 	Failed bool // the model failed before the answer began; nothing is billed
+
+	limited bool // it exceeded a limit
 }
 
 // Bill is what a provider charges.
@@ -65,9 +74,13 @@ type Line struct {
 	Model  string
 	Calls  int // billed calls, including cut ones
 	Cut    int // billed calls that were cut
-	Failed int // failed calls, which are not billed
-	Usage  carrot.Usage
-	Cost   carrot.USD
+	Batch  int // billed calls that were part of a batch
+	Flex   int // billed calls with the service tier flex
+	Failed int // failed calls, which are not billed, including limited ones
+	// Limited counts the calls that exceeded a limit.
+	Limited int
+	Usage   carrot.Usage
+	Cost    carrot.USD
 	// CutUsage and CutCost are the parts of Usage and Cost for cut calls, of whose
 	// answers the client may have seen less than was generated.
 	CutUsage carrot.Usage
@@ -77,14 +90,34 @@ type Line struct {
 // bills returns what the provider bills for a usage, which its own counts make
 // neither unknown nor out of range.
 func (m *Model) bills(u carrot.Usage) carrot.USD {
-	p := m.Price
-	p.Input, p.Output = p.Input.Or(carrot.Free), p.Output.Or(carrot.Free)
-	p.CacheWrite = p.CacheWrite.Or(p.Input)
+	p := billable(m.Price)
+	if u.Details != nil && u.Details.Tier != "" {
+		t := carrot.Tariff{}
+		if p.Tariff != nil {
+			t = *p.Tariff
+		}
+		tier, ok := t.Tiers[u.Details.Tier]
+		switch {
+		case !ok:
+			tier.Factor = 0.5
+		case tier.Factor == 0:
+			tier.Price = billable(tier.Price)
+		}
+		t.Tiers = map[string]carrot.TierPrice{u.Details.Tier: tier}
+		p.Tariff = &t
+	}
 	cost, err := p.Cost(u)
 	if err != nil {
 		panic("simulate: bill a call: " + err.Error())
 	}
 	return cost
+}
+
+// billable returns a price that has a rate for everything that a simulated model uses.
+func billable(p carrot.Price) carrot.Price {
+	p.Input, p.Output = p.Input.Or(carrot.Free), p.Output.Or(carrot.Free)
+	p.CacheWrite = p.CacheWrite.Or(p.Input)
+	return p
 }
 
 // Cost returns the total of the bill.
@@ -105,6 +138,8 @@ type state struct {
 	// the requests that failed the last time.
 	prefixes, failures memory
 
+	gate gate
+
 	mu   sync.Mutex
 	line Line
 }
@@ -122,11 +157,19 @@ func (s *state) charge(c *Call) {
 	defer s.mu.Unlock()
 	if c.Failed {
 		s.line.Failed++
+		if c.limited {
+			s.line.Limited++
+		}
 		return
 	}
 	s.line.Calls++
 	s.line.Cost += c.Cost
 	add(&s.line.Usage, c.Usage)
+	if d := c.Usage.Details; d != nil && d.Tier == batchTier {
+		s.line.Batch++
+	} else if d != nil && d.Tier == flexTier {
+		s.line.Flex++
+	}
 	if c.Cut {
 		s.line.Cut++
 		s.line.CutCost += c.Cost

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -16,8 +17,8 @@ import (
 )
 
 // Provider serves models with the APIs of OpenAI (chat/completions, responses,
-// embeddings, models) and Anthropic (messages, messages/count_tokens, models). The
-// end of the request's path selects the API. The fields must not change after the
+// embeddings, models, files, batches) and Anthropic (messages, messages/count_tokens,
+// messages/batches, models). The end of the request's path selects the API. The fields must not change after the
 // first request, and a Provider must not be copied.
 //
 // A model answers with fixed sentences. It calls a tool if tool_choice requires it
@@ -34,6 +35,16 @@ type Provider struct {
 	Keys []string
 	// Seed is the seed of all random values.
 	Seed uint64
+	// Answers, if not nil, determines what a model answers to a prompt, which is the
+	// text of the last message of the user. If it returns false, the model answers with
+	// its sentences. Delays, limits and failures remain those of the model. Answers must
+	// be safe for concurrent use.
+	Answers func(model, prompt string) (Reply, bool)
+	// Limit is the limit of each key. It does not apply to batches.
+	Limit Limit
+	// Batching is how batches are processed. The zero value ends each of them by the
+	// time that a client asks for its state.
+	Batching Batching
 	// Log, if not nil, is called when a call to a model has ended, before the
 	// client sees the end. It must be safe for concurrent use.
 	Log func(Call)
@@ -42,6 +53,10 @@ type Provider struct {
 	states    []*state
 	responses memory // tokens of conversations, by the response that ended them
 	calls     atomic.Uint64
+
+	mu    sync.Mutex
+	gates map[string]*gate // by key
+	store store            // of files and batches
 }
 
 // maxBody is the longest request that is read.
@@ -81,8 +96,8 @@ func (p *Provider) Bill() Bill {
 }
 
 // ServeHTTP answers a request.
-func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	api, what := route(r)
+func (p *Provider) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	api, what := route(hr)
 	id := newID("req_", hashText(p.Seed, what), p.calls.Add(1))
 	if api == wire.Messages {
 		w.Header().Set("Request-Id", id)
@@ -90,21 +105,28 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", id)
 	}
 	refuse := func(e *refusal) { e.write(w, api, id) }
-	if !p.allowed(r) {
+	key, ok := p.key(hr)
+	if !ok {
 		refuse(badKey(api))
 		return
 	}
-	if what == "models" {
-		p.list(w, r, api, refuse)
+	if what == "files" || what == "batches" {
+		if bad := p.serveStore(w, hr, api, what, key); bad != nil {
+			refuse(bad)
+		}
 		return
 	}
-	if what == "" || r.Method != http.MethodPost {
-		e := badRequest("", "", "Invalid URL ("+r.Method+" "+r.URL.Path+")")
+	if what == "models" {
+		p.list(w, hr, api, refuse)
+		return
+	}
+	if what == "" || hr.Method != http.MethodPost {
+		e := badRequest("", "", "Invalid URL ("+hr.Method+" "+hr.URL.Path+")")
 		e.status = http.StatusNotFound
 		refuse(e)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, hr.Body, maxBody))
 	if err != nil {
 		e := badRequest("", "", "The request body could not be read.")
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -117,7 +139,10 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if api == wire.Embeddings {
 		bad = p.embed(w, body)
 	} else {
-		bad = p.converse(w, r, api, body, id, what == "count")
+		r, wrong := parse(api, body, what == "count")
+		if bad = wrong; bad == nil {
+			bad = p.converse(hr.Context(), w, r, key, id, what == "count")
+		}
 	}
 	if bad != nil {
 		refuse(bad)
@@ -128,6 +153,12 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // base path does not matter.
 func route(r *http.Request) (api wire.API, what string) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
+	if _, what, _ = storePath(path); what != "" {
+		if strings.Contains(path, "/messages/batches") {
+			return wire.Messages, what
+		}
+		return wire.Chat, what
+	}
 	for _, end := range []struct {
 		path string
 		api  wire.API
@@ -153,28 +184,22 @@ func route(r *http.Request) (api wire.API, what string) {
 	return api, ""
 }
 
-// allowed reports whether the request has a valid key in a header that OpenAI,
-// Anthropic or Azure uses.
-func (p *Provider) allowed(r *http.Request) bool {
-	if len(p.Keys) == 0 {
-		return true
-	}
+// key returns the request's key, which is in a header that OpenAI, Anthropic or Azure
+// uses, and whether it is accepted.
+func (p *Provider) key(r *http.Request) (string, bool) {
 	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	for _, key := range []string{bearer, r.Header.Get("X-Api-Key"), r.Header.Get("Api-Key")} {
-		if key != "" && slices.Contains(p.Keys, key) {
-			return true
+		if key != "" && (len(p.Keys) == 0 || slices.Contains(p.Keys, key)) {
+			return key, true
 		}
 	}
-	return false
+	return "", len(p.Keys) == 0
 }
 
 // converse answers a request of chat, messages or responses. It returns a refusal
 // for the caller to write.
-func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.API, body []byte, requestID string, count bool) *refusal {
-	r, bad := parse(api, body, count)
-	if bad != nil {
-		return bad
-	}
+func (p *Provider) converse(ctx context.Context, w http.ResponseWriter, r *request, key, requestID string, count bool) *refusal {
+	api := r.api
 	s := p.model(r.model)
 	if s == nil || s.Dimensions > 0 {
 		return noModel(api, r.model)
@@ -193,16 +218,24 @@ func (p *Provider) converse(w http.ResponseWriter, hr *http.Request, api wire.AP
 		writeJSON(w, http.StatusOK, append(strconv.AppendInt([]byte(`{"input_tokens":`), int64(total), 10), '}'))
 		return nil
 	}
+	if r.tier != batchTier {
+		leave, bad := p.admit(key, s)
+		if bad != nil {
+			return s.refuseLimited(p, r, bad.as(api))
+		}
+		defer leave()
+	}
 	if s.ContextTokens > 0 && total > s.ContextTokens {
 		return tooLong(api, total, s.ContextTokens)
 	}
 	if left := s.ContextTokens - total; s.ContextTokens > 0 && (r.limit == 0 || r.limit > left) {
 		r.limit = max(left, 1)
 	}
-	a := s.plan(r, input)
+	a := s.plan(r, input, p.Answers)
+	total = a.input.Input + a.input.CachedInput + a.input.CacheWrite
 	a.requestID, a.created = requestID, time.Now().Unix()
 	a.id = newID(idPrefix[api], r.hash, p.calls.Add(1))
-	c := &conversation{p: p, s: s, r: r, a: a, w: w, ctx: hr.Context(), total: total,
+	c := &conversation{p: p, s: s, r: r, a: a, w: w, ctx: ctx, total: total,
 		call: Call{ID: a.id, API: api, Model: s.Name, Stream: r.stream, Status: http.StatusOK}}
 	if a.fails != nil {
 		return c.fail()

@@ -115,12 +115,12 @@ func (s *seen) whole(api wire.API, v gjson.Result) {
 		s.usage(v.Get("usage"), "input_tokens", "output_tokens", "cache_read_input_tokens", "-")
 	case wire.Responses:
 		item := v.Get("output.@reverse.0")
-		s.Text, s.Tool, s.Finish = item.Get("content.0.text").Str+item.Get("arguments").Str, item.Get("name").Str, v.Get("status").Str
+		s.Text, s.Tool, s.Finish = item.Get("content.0.text").Str+item.Get("content.0.refusal").Str+item.Get("arguments").Str, item.Get("name").Str, v.Get("status").Str
 		s.usage(v.Get("usage"), "input_tokens", "output_tokens", "input_tokens_details.cached_tokens", "output_tokens_details.reasoning_tokens")
 	default:
 		v.Get("choices").ForEach(func(_, c gjson.Result) bool {
 			call := c.Get("message.tool_calls.0.function")
-			s.Text += c.Get("message.content").Str + call.Get("arguments").Str
+			s.Text += c.Get("message.content").Str + c.Get("message.refusal").Str + call.Get("arguments").Str
 			s.Tool, s.Finish = call.Get("name").Str, c.Get("finish_reason").Str
 			return true
 		})
@@ -153,7 +153,7 @@ func (s *seen) event(api wire.API, v gjson.Result) bool {
 	default:
 		v.Get("choices").ForEach(func(_, c gjson.Result) bool {
 			call := c.Get("delta.tool_calls.0.function")
-			s.Text += c.Get("delta.content").Str + call.Get("arguments").Str
+			s.Text += c.Get("delta.content").Str + c.Get("delta.refusal").Str + call.Get("arguments").Str
 			s.Tool += call.Get("name").Str
 			if c.Get("finish_reason").Str != "" {
 				s.Finish = c.Get("finish_reason").Str

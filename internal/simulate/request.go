@@ -29,6 +29,9 @@ type request struct {
 	json     bool
 	schema   gjson.Result
 	previous string // the response from which this one continues
+	// tier is the service tier that is billed and that the answer names, if it is not
+	// the default.
+	tier string
 }
 
 // turn is one message.
@@ -37,7 +40,7 @@ type turn struct {
 	hash   uint64 // of this and all turns before it
 	result bool   // the result of a tool
 	user   bool
-	text   string // the last part of text
+	text   string // its parts of text, in lines
 }
 
 // Tokens of what is not text.
@@ -106,6 +109,10 @@ func (r *request) option(key string, v gjson.Result) {
 		}
 	case "cache_control":
 		r.cache = true
+	case "service_tier":
+		if v.Str == flexTier && r.api != wire.Messages {
+			r.tier = flexTier
+		}
 	case "previous_response_id":
 		r.previous = v.Str
 	case "response_format":
@@ -206,7 +213,10 @@ func (r *request) readTurns(system, turns gjson.Result) {
 func (r *request) readContent(t *turn, v gjson.Result) {
 	switch {
 	case v.Type == gjson.String:
-		t.text = v.Str
+		if t.text != "" {
+			t.text += "\n"
+		}
+		t.text += v.Str
 		readText(t, v.Str)
 	case v.IsArray():
 		v.ForEach(func(_, part gjson.Result) bool {

@@ -29,10 +29,13 @@ func (f *responses) response(b []byte, status string, u *carrot.Usage) []byte {
 	b = strconv.AppendInt(append(b, `,"object":"response","created_at":`...), f.a.created, 10)
 	b = quote(append(b, `,"status":`...), status)
 	b = append(b, `,"background":false,"error":null,"incomplete_details":`...)
-	if status == "incomplete" {
-		b = append(b, `{"reason":"max_output_tokens"}`...)
-	} else {
+	switch {
+	case status != "incomplete":
 		b = append(b, "null"...)
+	case f.a.parts[0].refused:
+		b = append(b, `{"reason":"content_filter"}`...)
+	default:
+		b = append(b, `{"reason":"max_output_tokens"}`...)
 	}
 	b = quote(append(b, `,"instructions":null,"max_output_tokens":null,"metadata":{},"model":`...), f.r.model)
 	b = append(b, `,"output":[`...)
@@ -40,7 +43,7 @@ func (f *responses) response(b []byte, status string, u *carrot.Usage) []byte {
 		b = f.items(b)
 	}
 	b = orNull(append(b, `],"parallel_tool_calls":true,"previous_response_id":`...), f.r.previous)
-	b = append(b, `,"reasoning":{"effort":null,"summary":null},"service_tier":"default","store":true,"temperature":1.0,`...)
+	b = append(b, `,"reasoning":{"effort":null,"summary":null},"service_tier":"`+f.r.answeredTier()+`","store":true,"temperature":1.0,`...)
 	b = append(b, `"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":`...)
 	if u != nil {
 		b = responsesUsage(b, *u)
@@ -83,6 +86,9 @@ func (f *responses) item(b []byte, status, text string) []byte {
 }
 
 func (f *responses) text(b []byte, text string) []byte {
+	if f.a.parts[0].refuses() {
+		return append(quote(append(b, `{"type":"refusal","refusal":`...), text), '}')
+	}
 	b = quote(append(b, `{"type":"output_text","annotations":[],"logprobs":[],"text":`...), text)
 	return append(b, '}')
 }
@@ -95,7 +101,7 @@ func (f *responses) itemID() string {
 }
 
 func (f *responses) done() string {
-	if f.a.parts[0].truncated {
+	if p := &f.a.parts[0]; p.truncated || p.silent() {
 		return "incomplete"
 	}
 	return "completed"
@@ -159,6 +165,10 @@ func (f *responses) delta(b []byte, _ int, piece string) []byte {
 		b = quote(append(f.at(b, "response.function_call_arguments.delta"), `,"delta":`...), piece)
 		return append(b, "}\n\n"...)
 	}
+	if f.a.parts[0].refuses() {
+		b = quote(append(f.at(b, "response.refusal.delta"), `,"delta":`...), piece)
+		return append(b, "}\n\n"...)
+	}
 	b = quote(append(f.at(b, "response.output_text.delta"), `,"delta":`...), piece)
 	return append(b, ",\"logprobs\":[]}\n\n"...)
 }
@@ -169,8 +179,13 @@ func (f *responses) close(b []byte, _ int) []byte {
 		b = quote(append(f.at(b, "response.function_call_arguments.done"), `,"name":`...), p.tool)
 		b = append(quote(append(b, `,"arguments":`...), p.text), "}\n\n"...)
 	} else {
-		b = quote(append(f.at(b, "response.output_text.done"), `,"text":`...), p.text)
-		b = append(b, ",\"logprobs\":[]}\n\n"...)
+		if p.refuses() {
+			b = quote(append(f.at(b, "response.refusal.done"), `,"refusal":`...), p.text)
+			b = append(b, "}\n\n"...)
+		} else {
+			b = quote(append(f.at(b, "response.output_text.done"), `,"text":`...), p.text)
+			b = append(b, ",\"logprobs\":[]}\n\n"...)
+		}
 		b = append(f.at(b, "response.content_part.done"), `,"part":`...)
 		b = append(f.text(b, p.text), "}\n\n"...)
 	}

@@ -1,0 +1,5 @@
+// Command learn measures what is learnt from traffic, on recorded outcomes whose truth is
+// known. See runs/learn.sh.
+package main
+
+func main() {}
