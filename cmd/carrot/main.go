@@ -53,6 +53,7 @@ type commands struct {
 	Keys       keysCommand       `cmd:"" help:"Give clients of a gateway keys, change what they may do, and revoke them."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
+	Router     routerCommand     `cmd:"" help:"Promote a saved router to a gateway's configuration, or go back."`
 	Simulate   simulateCommand   `cmd:"" help:"Serve simulated models that answer as a data folder has recorded it."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
 	Price      priceCommand      `cmd:"" help:"List, check and set prices."`
