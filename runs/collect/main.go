@@ -99,7 +99,7 @@ var address = regexp.MustCompile(`http://[0-9.:]+`)
 
 func (c *check) run(ctx context.Context) error {
 	began := time.Now()
-	server := exec.CommandContext(ctx, c.program, "simulate", "--data", c.data, "--listen", "127.0.0.1:0", "--delay", "1ms", "--batch-time", "300ms")
+	server := exec.CommandContext(ctx, c.program, "simulate", "--data", c.data, "--listen", "127.0.0.1:0", "--delay", "1ms", "--batch-time", (300*time.Millisecond + time.Duration(c.kills)*3*time.Second).String())
 	said, err := server.StderrPipe()
 	if err != nil {
 		return err
