@@ -114,13 +114,23 @@ func (t *traffic) onePolicy() error {
 	return nil
 }
 
-// worth returns the willingness to pay of the latest decision.
+// recent is the number of decisions whose willingness to pay is that of the policy.
+const recent = 500
+
+// worth returns the median willingness to pay of recent decisions: pacing raises and lowers
+// that of single ones.
 func (t *traffic) worth() (float64, bool) {
 	if len(t.rows) == 0 {
 		return 0, false
 	}
-	latest := slices.MaxFunc(t.rows, func(a, b offpolicy.Row) int { return a.Time.Compare(b.Time) })
-	return latest.USDPerQuality, true
+	rows := slices.Clone(t.rows)
+	slices.SortStableFunc(rows, func(a, b offpolicy.Row) int { return a.Time.Compare(b.Time) })
+	var all []float64
+	for _, r := range rows[max(len(rows)-recent, 0):] {
+		all = append(all, r.USDPerQuality)
+	}
+	slices.Sort(all)
+	return all[len(all)/2], true
 }
 
 // leftOut says in words which requests are left out.
