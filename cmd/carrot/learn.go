@@ -187,6 +187,7 @@ func (c *learnCommand) Run(ctx context.Context, t terminal) error {
 	lesson := &lesson{live: live, lineage: learn.NewLineage(live), w: w, state: state, now: time.Now().UTC()}
 	others := lesson.take(traffic)
 	warnOthers(p.warn, others)
+	warnUnknown(p.warn, lesson.rows, lesson.lineage.Models())
 	if len(lesson.rows) == 0 && len(others) > 0 {
 		return otherRouter(c.Router, live, others)
 	}

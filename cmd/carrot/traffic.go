@@ -252,6 +252,20 @@ func warnOthers(warn func(string), others map[string]int) {
 	}
 }
 
+// warnUnknown says which models answered requests although the router has no column for
+// them, such as those that borrow another model's estimates: nothing is learnt of them.
+func warnUnknown(warn func(string), rows []offpolicy.Row, models []string) {
+	unknown := map[string]bool{}
+	for i := range rows {
+		if name := rows[i].Candidates[rows[i].Action].Name; !slices.Contains(models, name) {
+			unknown[name] = true
+		}
+	}
+	if len(unknown) > 0 {
+		warn("nothing is learnt of models that the router has no estimates of its own for: " + strings.Join(slices.Sorted(maps.Keys(unknown)), ", "))
+	}
+}
+
 // resolveWorth returns the willingness to pay of an objective: by the frontier of a saved
 // router if it is given, else only of objectives that need none. w=0.01 stands for
 // usd-per-quality=0.01.
