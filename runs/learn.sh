@@ -12,5 +12,6 @@ four=gpt-4o-2024-08-06,gpt-4o-mini-2024-07-18,claude-3-5-sonnet-20241022,gemini-
 "$out/learn" offpolicy "$data/zeroeval" | tee "$out/offpolicy.txt"
 "$out/learn" train "$data/zeroeval" "$data/mmlu-pro" | tee "$out/train.txt"
 "$out/learn" -models $four train "$data/zeroeval" | tee "$out/train-four.txt"
+"$out/learn" -explore 0.2 -models $four train "$data/zeroeval" | tee "$out/train-four-20.txt"
 "$out/learn" -simulations 200 promote "$data/zeroeval" | tee "$out/promote.txt"
 "$out/learn" -simulations 200 -models $four promote "$data/zeroeval" | tee "$out/promote-four.txt"

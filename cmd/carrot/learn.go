@@ -32,7 +32,7 @@ type learnCommand struct {
 	Config    string   `placeholder:"FILE" help:"The gateway's configuration: its store and its router, which is replaced if another is promoted."`
 	Data      []string `placeholder:"DIR" help:"Outcomes that the router was not trained on, on which it must not become worse."`
 	Policy    string   `placeholder:"NAME" help:"Learn from requests of this policy, and for its willingness to pay."`
-	Objective string   `placeholder:"NAME" help:"Objective to compare at; by default that of the policy's latest decision."`
+	Objective string   `placeholder:"NAME" help:"Objective to compare at; by default that of the policy's latest decisions."`
 	Since     string   `placeholder:"TIME" help:"Learn from requests since then: a day, or an age such as 30d."`
 	State     string   `placeholder:"FILE" help:"Where looks and decisions are remembered; by default beside the router that is written, with .learn.json added."`
 	DryRun    bool     `help:"Say what would be done, and change no file."`
@@ -181,10 +181,13 @@ func (c *learnCommand) Run(ctx context.Context, t terminal) error {
 		}
 	} else if !known {
 		return hinted{errors.New("the ledger has no request to learn from"), "carrot eval --ledger says what is left out"}
+	} else if before := float64(state.Worth); len(state.Looks) > 0 && w > before/2 && w < 2*before {
+		w = before // pacing moves it, and looks at another one would begin anew
 	}
 	lesson := &lesson{live: live, lineage: learn.NewLineage(live), w: w, state: state, now: time.Now().UTC()}
 	others := lesson.take(traffic)
 	warnOthers(p.warn, others)
+	warnUnknown(p.warn, lesson.rows, lesson.lineage.Models())
 	if len(lesson.rows) == 0 && len(others) > 0 {
 		return otherRouter(c.Router, live, others)
 	}

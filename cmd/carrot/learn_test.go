@@ -240,6 +240,23 @@ func TestLearnFromLedger(t *testing.T) {
 				}
 			}
 			decide(append(args, "--dry-run")...)
+			onTraffic := r
+			heldOut := filepath.Join(dir, "heldout") // where the model is as good as it was
+			if err := s.set.Subset(s.set.Rows(dataset.SplitValidation), nil).WriteDir(heldOut); err != nil {
+				t.Fatal(err)
+			}
+			decide(append(args, "--dry-run", "--data", heldOut)...)
+			if r.HeldOut == nil || r.HeldOut.Changed == 0 || float64(r.HeldOut.Utility) >= 0 || onTraffic.Traffic.Utility <= 0 {
+				t.Errorf("on held-out outcomes: %+v, on requests: %+v, want worse and better", r.HeldOut, onTraffic.Traffic)
+			}
+			if want := map[bool]string{true: learnKept, false: onTraffic.Decision}[r.HeldOut.Upper < 0]; r.Decision != want {
+				t.Errorf("decision %q, want %q: %+v", r.Decision, want, r.HeldOut)
+			}
+			config := configured(t, dsn, "router: "+start+"\nproviders: [{name: sim, kind: openai, base_url: \"http://127.0.0.1:1/v1\"}]\nmodels: [{name: pumpkin-large, provider: sim}]\n")
+			decide("learn", "--config", config, "--policy", "auto", "--dry-run", "--json")
+			if r.Router != s.router.Fingerprint || r.Decision != onTraffic.Decision {
+				t.Errorf("by the configuration: %+v, want %+v", r, onTraffic)
+			}
 			if _, err := os.Stat(next + ".learn.json"); err == nil || !r.DryRun {
 				t.Error("--dry-run wrote the state")
 			}

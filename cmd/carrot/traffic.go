@@ -114,13 +114,23 @@ func (t *traffic) onePolicy() error {
 	return nil
 }
 
-// worth returns the willingness to pay of the latest decision.
+// recent is the number of decisions whose willingness to pay is that of the policy.
+const recent = 500
+
+// worth returns the median willingness to pay of recent decisions: pacing raises and lowers
+// that of single ones.
 func (t *traffic) worth() (float64, bool) {
 	if len(t.rows) == 0 {
 		return 0, false
 	}
-	latest := slices.MaxFunc(t.rows, func(a, b offpolicy.Row) int { return a.Time.Compare(b.Time) })
-	return latest.USDPerQuality, true
+	rows := slices.Clone(t.rows)
+	slices.SortStableFunc(rows, func(a, b offpolicy.Row) int { return a.Time.Compare(b.Time) })
+	var all []float64
+	for _, r := range rows[max(len(rows)-recent, 0):] {
+		all = append(all, r.USDPerQuality)
+	}
+	slices.Sort(all)
+	return all[len(all)/2], true
 }
 
 // leftOut says in words which requests are left out.
@@ -239,6 +249,20 @@ func warnOthers(warn func(string), others map[string]int) {
 	}
 	if n > 0 {
 		warn(fmt.Sprintf("%s left out, because other routers decided %s: %s", phrase.Count(n, "request"), map[bool]string{true: "it", false: "them"}[n == 1], strings.Join(slices.Sorted(maps.Keys(others)), ", ")))
+	}
+}
+
+// warnUnknown says which models answered requests although the router has no column for
+// them, such as those that borrow another model's estimates: nothing is learnt of them.
+func warnUnknown(warn func(string), rows []offpolicy.Row, models []string) {
+	unknown := map[string]bool{}
+	for i := range rows {
+		if name := rows[i].Candidates[rows[i].Action].Name; !slices.Contains(models, name) {
+			unknown[name] = true
+		}
+	}
+	if len(unknown) > 0 {
+		warn("nothing is learnt of models that the router has no estimates of its own for: " + strings.Join(slices.Sorted(maps.Keys(unknown)), ", "))
 	}
 }
 

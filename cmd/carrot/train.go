@@ -203,6 +203,7 @@ func (c *trainCommand) correct(ctx context.Context, p *progress, a *artifact.Art
 		return nil, otherRouter(name, a, others)
 	}
 	warnOthers(p.warn, others)
+	warnUnknown(p.warn, rows, l.Models())
 	learned := learn.Estimate(rows, l.Models(), learn.WeightsByGap)
 	if learned.From.IsZero() {
 		return nil, hinted{errors.New("no request that a router decided has feedback with a score"), "clients send it to POST /v1/feedback; carrot feedback import reads it from a file"}

@@ -73,7 +73,6 @@ func offPolicy(ctx context.Context, out io.Writer, t *table.Table, spec predict.
 // remains of a mistake of .1 in what is expected of the model that is chosen most often.
 func training(ctx context.Context, out io.Writer, t *table.Table, spec predict.Spec, o options) error {
 	type figures struct{ gain, high, highGain, low, lowGain []float64 }
-	const rate = 0.05
 	sizes := slices.Compact([]int{max(o.requests/10, 1), o.requests})
 	ways := []learn.Weights{learn.WeightsNever, learn.WeightsAlways, learn.WeightsByGap}
 	all := map[[2]int]*figures{}
@@ -89,7 +88,9 @@ func training(ctx context.Context, out io.Writer, t *table.Table, spec predict.S
 		start = append(start, base)
 		traffic, held = len(f.traffic), len(f.held)
 		for s, n := range sizes {
-			draw := func(g *fitted) []offpolicy.Row { return g.served(rand.New(rand.NewPCG(uint64(seed), 2)), n, g.w, rate) }
+			draw := func(g *fitted) []offpolicy.Row {
+				return g.served(rand.New(rand.NewPCG(uint64(seed), 2)), n, g.w, o.explore)
+			}
 			rows := draw(f)
 			m := most(rows, len(f.models))
 			high, low := f.off(m, 0.1-f.bias(m, 0)), f.off(m, -0.1-f.bias(m, 0))
@@ -110,7 +111,7 @@ func training(ctx context.Context, out io.Writer, t *table.Table, spec predict.S
 			}
 		}
 	}
-	fmt.Fprintf(out, "%s: %d routers, %d queries sent, %d held out, %d models, %.0f%% exploration; mean AIQ of the start %.4f\n\n", t.Set.Name, o.seeds, traffic, held, len(t.Candidates), 100*rate, meanOf(start))
+	fmt.Fprintf(out, "%s: %d routers, %d queries sent, %d held out, %d models, %.0f%% exploration; mean AIQ of the start %.4f\n\n", t.Set.Name, o.seeds, traffic, held, len(t.Candidates), 100*o.explore, meanOf(start))
 	fmt.Fprintln(out, "| requests | weights | AIQ - start | .1 too high: remains | AIQ gained | .1 too low: remains | AIQ gained |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|")
 	for s, n := range sizes {

@@ -36,6 +36,7 @@ func main() {
 // options are those of every experiment.
 type options struct {
 	seeds, simulations, requests int
+	explore                      float64
 	say                          func(format string, args ...any)
 }
 
@@ -51,11 +52,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.IntVar(&o.simulations, "simulations", 100, "simulations of offpolicy; promote runs ten times as many")
 	flags.IntVar(&o.requests, "requests", 20_000, "requests in a simulation of offpolicy, and the most in train")
 	predictor := flags.String("predictor", "blend:gamma=1:noise=20:landmarks=512:alpha=10:buckets=16384:caution=0.8", "what forecasts, as in carrot train --predictor")
+	flags.Float64Var(&o.explore, "explore", 0.05, "rate of exploration in train")
 	models := flags.String("models", "", "models of the pool, joined by commas; by default all")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() < 2 || o.seeds < 1 || o.simulations < 1 || o.requests < 1 {
+	if flags.NArg() < 2 || o.seeds < 1 || o.simulations < 1 || o.requests < 1 || !(o.explore > 0 && o.explore <= 1) {
 		return errors.New("want an experiment, a data folder, and at least 1 seed, 1 simulation and 1 request; learn -h explains")
 	}
 	spec, err := predict.ParseSpec(*predictor)
