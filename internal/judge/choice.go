@@ -157,7 +157,7 @@ func finalLetter(answer string, options []string) string {
 			return ""
 		}
 	}
-	if strings.TrimSpace(answer) == "" {
+	if strings.TrimSpace(answer) == "" || cutOff(answer) {
 		return ""
 	}
 	rows := lines(answer)

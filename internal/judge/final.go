@@ -36,7 +36,8 @@ var (
 	cutAnswer  = regexp.MustCompile(`(?i)"(?:final_?answer|answer|answer_choice)"\s*:\s*("(?:[^"\\]|\\.)*"|[^,{}\[\]"\n]+)`)
 )
 
-// marks returns the texts that an answer marks as its final answer, the last first.
+// marks returns the texts that an answer marks as its final answer: the last first, but
+// those with nothing else in them before phrases, with which models like to say it again.
 func marks(answer string) []mark {
 	var all []mark
 	add := func(at int, text string, strong bool) {
@@ -72,8 +73,8 @@ func marks(answer string) []mark {
 		}
 	}
 	if raw, ok := findJSON(answer); ok {
-		if text, ok := answerOf(raw); ok {
-			add(max(0, strings.LastIndex(answer, string(raw))), text, true)
+		if text, ok := answerOf(raw); ok { // which may be empty, and then nothing else is the answer
+			all = append(all, mark{strings.TrimSpace(text), true, max(0, strings.LastIndex(answer, string(raw)))})
 		}
 	} else if m := cutAnswer.FindAllStringSubmatchIndex(answer, -1); len(m) > 0 { // JSON that is cut off or not quite valid
 		last := m[len(m)-1]
@@ -84,8 +85,29 @@ func marks(answer string) []mark {
 		}
 		add(last[2], text, true)
 	}
-	slices.SortStableFunc(all, func(a, b mark) int { return b.at - a.at })
+	slices.SortStableFunc(all, func(a, b mark) int {
+		if a.strong != b.strong {
+			if a.strong {
+				return -1
+			}
+			return 1
+		}
+		return b.at - a.at
+	})
 	return all[:min(len(all), maxMarks)]
+}
+
+// cutOff reports whether an answer is JSON that ends before its end.
+func cutOff(answer string) bool {
+	answer = strings.TrimSpace(answer)
+	if block, ok := strings.CutPrefix(answer, "```"); ok {
+		_, answer, _ = strings.Cut(block, "\n")
+	}
+	if !strings.HasPrefix(strings.TrimSpace(answer), `{`) || !strings.Contains(answer[:min(len(answer), 200)], `"`) {
+		return false
+	}
+	_, ok := findJSON(answer)
+	return !ok
 }
 
 // braced returns the content of the braces that begin at i, or the token there, and
@@ -132,10 +154,10 @@ func answerOf(raw json.RawMessage) (string, bool) {
 	}
 	for _, key := range answerKeys {
 		value, ok := byKey[key]
-		if !ok || string(value) == "null" {
+		if !ok {
 			continue
 		}
-		var text string
+		var text string // stays empty for null
 		if json.Unmarshal(value, &text) == nil {
 			return text, true
 		}

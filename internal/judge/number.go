@@ -94,6 +94,7 @@ func (n number) String() string {
 
 const (
 	whyNone    = "no number was found"
+	whyTerm    = "an expression was found where a number is wanted"
 	whySeveral = "several numbers were found where one is wanted"
 )
 
@@ -102,12 +103,15 @@ const (
 func finalNumber(answer string) (n number, why string, ok bool) {
 	answer = spoken(answer)
 	for _, m := range marks(answer) {
-		if n, why, ok = markedNumber(m); ok || why == whySeveral {
+		if n, why, ok = markedNumber(m); ok || why == whySeveral || why == whyTerm {
 			return n, why, ok
 		}
 		if m.strong {
-			return number{}, whyNone, false // a marked answer that is no number counts
+			return number{}, why, false // a marked answer that is no number counts
 		}
+	}
+	if cutOff(answer) {
+		return number{}, whyNone, false
 	}
 	rows := lines(answer)
 	for i, row := range rows {
@@ -149,11 +153,17 @@ func startsAnswer(line string) bool {
 	return len(found) > 0 && !wordy.MatchString(text[:found[0].start]) && !strings.Contains(text, "=") && !strings.Contains(line, "**")
 }
 
+// what makes a number a part of an expression
+var (
+	termBefore = regexp.MustCompile(`(?:[\d)√π\p{L}]\s*[-+*/^×·]|sqrt\s*\(|[√π]\s*\()\s*$`)
+	termAfter  = regexp.MustCompile(`^\s*(?:[-+*^×·]|/\s*\(|/\s*\d)\s*(?:[\d(√π\\]|sqrt|\p{L}(?:\P{L}|$))`)
+)
+
 var betweenNumbers = regexp.MustCompile(`(?i)^\W*(?:,|;|and|or|und|oder|et|y)\W*$`)
 
 // markedNumber returns the number of a text that is marked as a final answer.
 func markedNumber(m mark) (n number, why string, ok bool) {
-	text := numberText(strings.ToValidUTF8(m.text[:min(len(m.text), maxPhrase)], ""))
+	text := numberText(bare(strings.ToValidUTF8(m.text[:min(len(m.text), maxPhrase)], "")))
 	from := 0
 	if !m.strong {
 		text = sentence(text)
@@ -172,6 +182,8 @@ func markedNumber(m mark) (n number, why string, ok bool) {
 		return number{}, whyNone, false
 	case len(found) > 1 && betweenNumbers.MatchString(text[found[0].end:found[1].start]):
 		return number{}, whySeveral, false
+	case termBefore.MatchString(tail(text[from:found[0].start])) || termAfter.MatchString(head(text[found[0].end:])):
+		return number{}, whyTerm, false
 	}
 	return found[0], "", true
 }
@@ -290,6 +302,7 @@ var (
 	scaleLetter = regexp.MustCompile(`^(k|K|M|B)\b`)
 	rangeAfter  = regexp.MustCompile(`^\s*(?:[-–—]|to|through|bis)\s*[$€£¥]?\s*(?:\d|\.\d)`)
 	poisonAfter = regexp.MustCompile(`^\s*(?:[×·*/]\s*)?[π√]|^[ixyz]\b|^:\d`)
+	fullHour    = regexp.MustCompile(`^(:00)(?:[^\d:]|$)`)
 	beforeSign  = regexp.MustCompile(`(?i)(?:minus|negative)\s*[$€£¥]?\s*$`)
 	codeBefore  = regexp.MustCompile(`(?i)(?:^|[^\p{L}])(?:usd|eur|gbp|inr|rs\.?|chf|cad|aud|us|a|c|hk|n|r|no|nr|ca|c)$`)
 	between     = regexp.MustCompile(`(?i)\bbetween\s+[$€£¥]?$`)
@@ -427,6 +440,9 @@ func numberAt(s string, i int) (n number, end int, ok bool) {
 	} else if m := scaleLetter.FindStringSubmatch(rest); m != nil && currency {
 		value.Mul(value, new(big.Rat).SetInt64(scales[strings.ToLower(m[1])]))
 		take(m)
+	}
+	if m := fullHour.FindStringSubmatch(rest); m != nil && isWhole {
+		take([]string{m[1]}) // 2:00 pm is 2
 	}
 	if poisonAfter.MatchString(rest) {
 		if strings.HasPrefix(rest, ":") { // a time or a ratio
