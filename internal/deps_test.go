@@ -90,12 +90,13 @@ var rules = map[string]rule{
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/ledger":          {[]string{"", "artifact", "embed", "internal/database", "internal/ledger", "price", "record"}, "what measures the ledger writes to it as a gateway does"},
+	"runs/collect":         {[]string{"", "dataset"}, "what checks the collection of a set runs the program as a user would"},
 	"runs/newmodel":        {[]string{"", "dataset", "embed", "frontier", "internal/parallel", "predict", "table"}, "a new model is added to what training makes, and measured as evaluation does"},
 	"runs/pacing":          {[]string{"", "dataset", "embed", "frontier", "internal/budget", "internal/parallel", "internal/svg", "predict", "table", "train"}, "what pacing is worth is measured with the formula that the gateway uses, on forecasts that training makes"},
 	"runs/judges":          {[]string{"dataset", "internal/agreement", "internal/judge"}, "intervals are measured by drawing what they are of, and rules on recorded answers"},
 	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/ledger", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/learn", "internal/ledger", "internal/offpolicy", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

@@ -194,9 +194,12 @@ func (p *Predictor) Add(name string, x []carrot.Representation, score, tokens []
 		v = append(v, before.flatten(before.volume, volume)...)
 		u = append(slices.Clone(before.unsure), unsure)
 	}
+	h := head{caution: p.head.caution, models: append(slices.Clone(p.head.models), c)}
+	if p.head.correction != nil { // the new model was compared with what was fitted
+		h.correction = append(slices.Clone(p.head.correction), correction{0, 1})
+	}
 	return &Predictor{spec: p.spec, models: append(slices.Clone(p.models), name), dense: p.dense, novelty: p.novelty,
-		learner: &added{base: base, models: models, quality: q, volume: v, unsure: u},
-		head:    head{caution: p.head.caution, models: append(slices.Clone(p.head.models), c)}}, nil
+		learner: &added{base: base, models: models, quality: q, volume: v, unsure: u}, head: h}, nil
 }
 
 // flatten turns weights of all models into weights of the base's.

@@ -7,15 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/collect"
 	"github.com/carrot-router/carrot/internal/importer"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/price"
+	"github.com/carrot-router/carrot/table"
 )
 
 type collectCommand struct {
@@ -27,6 +32,8 @@ type collectCommand struct {
 	AllowCommands bool   `help:"Let the judge run the command that the configuration names."`
 	Router        string `placeholder:"FILE" help:"Saved router that forecasts lengths and chooses prompts; by default the one in the binary."`
 	Embedder      string `placeholder:"EMBEDDER" help:"Embedder of that router, if it is not the one in the binary."`
+	AddModel      string `placeholder:"NAME" help:"Ask only this model of the configuration, and add it to the router."`
+	Update        string `placeholder:"FILE" help:"With --add-model: where to save the router that knows the new model as well."`
 	JSON          bool   `name:"json" help:"Print the report as JSON."`
 }
 
@@ -37,11 +44,20 @@ spends more than cap_usd, the calls of earlier runs into the same folder include
 was answered is not asked again: run it once more after an interruption, with more
 models, with more prompts, with another judge.
 
-Example:
-  carrot collect --config collect.yaml --out mydata`
+With --add-model only one model is asked, a hundred prompts or so (prompts.labels), and
+the router in --update knows it as well: its estimates are those of the known models that
+it is likest, with what differs on average, and with a standard error that is wide at
+first. The other models are not fitted again, and keep their estimates.
+
+Examples:
+  carrot collect --config collect.yaml --out mydata
+  carrot collect --config collect.yaml --out newdata --add-model NAME --update new.safetensors`
 }
 
 func (c *collectCommand) Run(ctx context.Context, t terminal) error {
+	if (c.AddModel == "") != (c.Update == "") {
+		return usagef("--add-model and --update belong together")
+	}
 	config, err := collect.OpenConfig(c.Config, os.LookupEnv)
 	if err != nil {
 		return err
@@ -85,14 +101,67 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	}
 	wrote(t.out, c.Out)
 	if c.JSON {
-		return errors.Join(err, json.NewEncoder(t.out).Encode(report))
+		err = errors.Join(err, json.NewEncoder(t.out).Encode(report))
+	} else {
+		err = errors.Join(err, printReport(out, report))
 	}
-	return errors.Join(err, printReport(out, report))
+	if err != nil || c.AddModel == "" {
+		return err
+	}
+	return c.addModel(ctx, out, p.warn)
+}
+
+// addModel adds the model that was asked to the router.
+func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(string)) error {
+	flags := routerFlags{Router: c.Router, Embedder: c.Embedder}
+	saved, err := flags.artifact(warn)
+	if err != nil {
+		return err
+	}
+	router, _, err := flags.open(warn)
+	if err != nil {
+		return err
+	}
+	set, err := dataset.Load(ctx, c.Out)
+	if err != nil {
+		return err
+	}
+	column := slices.IndexFunc(set.Models, func(m dataset.Model) bool { return m.Name == c.AddModel })
+	added := artifact.Model{Name: c.AddModel}
+	if column >= 0 {
+		added.Price = set.Models[column].Price()
+	}
+	var texts []string
+	var score, tokens []float64
+	for _, i := range table.Trainable(set) {
+		s := set.Score.At(i, column)
+		if math.IsNaN(s) {
+			continue
+		}
+		texts, score, tokens = append(texts, set.Queries[i].Prompt), append(score, s), append(tokens, set.OutputTokens.At(i, column))
+		added.Observed++
+		added.MeanScore += s
+	}
+	added.MeanScore /= float64(max(added.Observed, 1))
+	x := make([]carrot.Representation, len(texts))
+	if err := router.Embedder().Embed(ctx, texts, x); err != nil {
+		return err
+	}
+	own := *saved
+	if own.Predictor, err = saved.Predictor.Add(c.AddModel, x, score, tokens); err != nil {
+		return err
+	}
+	own.Manifest.Models = append(slices.Clone(own.Manifest.Models), added)
+	if err := own.WriteFile(c.Update); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nsaved %s: %s was added from %s; %s stay as they were\n", c.Update, c.AddModel, phrase.Count(added.Observed, "outcome"), phrase.Count(len(saved.Manifest.Models), "other model"))
+	return nil
 }
 
 // options opens what a plan needs.
 func (c *collectCommand) options(config *collect.Config, warn func(string)) (collect.Options, error) {
-	o := collect.Options{Out: c.Out, AllowCommands: c.AllowCommands, Warn: warn, Book: price.Default()}
+	o := collect.Options{Out: c.Out, AllowCommands: c.AllowCommands, Only: c.AddModel, Warn: warn, Book: price.Default()}
 	if config.Prices != "" {
 		own, err := price.Open(config.Prices)
 		if err != nil {

@@ -182,7 +182,7 @@ func (c *console) run(command string) []string {
 	switch assigned, exports := strings.CutPrefix(command, "export "); {
 	case exports:
 		c.env = append(c.env, assigned)
-	case strings.HasPrefix(command, "carrot serve") && !strings.Contains(command, "--check"):
+	case strings.HasPrefix(command, "carrot simulate "), strings.HasPrefix(command, "carrot serve") && !strings.Contains(command, "--check"):
 		text = c.serve(command)
 	default:
 		out, err := c.shell(command).CombinedOutput()

@@ -93,8 +93,11 @@ var importExample = map[string]string{
 // columns merges the mapping of the file with that of the flags, which takes
 // precedence.
 func (c *importCommand) columns() (map[string]string, error) {
+	if c.Format == "langfuse" && c.Columns == "" && c.Delimiter == "" && (len(c.Column) == 0 || len(c.Column) == 1 && c.Column["score"] != "") {
+		return c.Column, nil
+	}
 	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0 || c.Delimiter != "") {
-		return nil, usagef("--column, --columns and --delimiter are for the format table only")
+		return nil, usagef("--column, --columns and --delimiter are for the format table only (and --column score=NAME for langfuse)")
 	}
 	columns := make(map[string]string)
 	if c.Columns != "" {

@@ -50,6 +50,7 @@ func TestDocs(t *testing.T) {
 		{"prices", []string{docsDir + "/prices.md"}, prepareDocs},
 		{"keys", []string{docsDir + "/keys.md"}, showFile(t, docsDir+"/keys.md", "keys.json")},
 		{"operate", []string{docsDir + "/operate.md"}, nil},
+		{"collect", []string{docsDir + "/collect.md"}, nil},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 )
 
 type evalCommand struct {
-	Data        []string `required:"" placeholder:"DIR" help:"Data folder; several are joined."`
+	Data        []string `placeholder:"DIR" help:"Data folder; several are joined."`
 	Router      []string `placeholder:"FILE" help:"Saved routers to measure on --split."`
 	Split       string   `enum:"train,validation,test" default:"test" help:"Rows to measure on: train, validation or test."`
 	Folds       int      `placeholder:"K" help:"Measure predictors out of fold over train and validation instead, with K folds by prompt hash."`
@@ -39,6 +39,9 @@ type evalCommand struct {
 	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and compare the choices."`
 	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Also measure by the protocol of the paper's code (docs/protocol.md)."`
 	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret, such as mu=0.3; by default the cost of 1, 10 and 100 calls of the most expensive model."`
+	Ledger        string   `placeholder:"DSN" help:"Store of a gateway: estimate from its requests what --objective or --router would have been worth, in place of --data."`
+	Policy        string   `placeholder:"NAME" help:"With --ledger, only requests of this policy."`
+	Since         string   `placeholder:"TIME" help:"With --ledger, only requests since then: a day, or an age such as 30d."`
 	Details       bool     `help:"Also print the settings chosen, regret, calibration, traffic and sources."`
 
 	Bootstrap int    `default:"1000" help:"Resamples for the intervals; 0 for none."`
@@ -62,16 +65,25 @@ kept, so that an interrupted run resumes where it stopped.
 --predictions measures a router that another program runs; carrot data folds writes
 the folds that it must be fitted on. Its name is NAME or, without one, the file's.
 
+--ledger estimates what other decisions would have been worth on a gateway's requests
+with feedback, by inverse propensity, self-normalised and doubly robust (docs/learn.md).
+It needs exploration, and refuses to conclude without enough of it.
+
 Examples:
   carrot eval --data mydata --router router.safetensors
   carrot eval --data mydata --folds 5 --predictor blend,knn
   carrot eval --data mydata --rivals all
   carrot eval --data mydata --folds 5 --predictions mine=predictions.jsonl
-  carrot eval --data mydata --leave-out source --json report.json`
+  carrot eval --data mydata --leave-out source --json report.json
+  carrot eval --ledger carrot.db --objective w=0.02 --policy auto --since 30d`
 }
 
 func (c *evalCommand) check() error {
 	switch {
+	case len(c.Data) == 0:
+		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
+	case c.Policy != "" || c.Since != "":
+		return usagef("--policy and --since choose requests of a --ledger")
 	case c.Folds != 0 && c.Folds < 2:
 		return usagef("--folds %d: want at least 2", c.Folds)
 	case c.Folds != 0 && c.LeaveOut != "":
@@ -97,6 +109,9 @@ func (c *evalCommand) check() error {
 func (c *evalCommand) outOfFold() bool { return c.Folds > 0 || c.LeaveOut != "" }
 
 func (c *evalCommand) Run(ctx context.Context, t terminal) error {
+	if c.Ledger != "" {
+		return c.runLedger(ctx, t)
+	}
 	if err := c.check(); err != nil {
 		return err
 	}

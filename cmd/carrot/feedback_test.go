@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
 
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/record"
 )
@@ -140,12 +142,12 @@ func TestFeedbackImport(t *testing.T) {
 	}
 }
 
-// TestServeFeedback: a client says how good an answer was as soon as it has it, and the store
-// has that.
+// TestServeFeedback: a client says how good an answer was as soon as it has it, the store has
+// that, and the traffic is imported as an outcome with that score.
 func TestServeFeedback(t *testing.T) {
 	dsn := filepath.Join(t.TempDir(), "carrot.db")
 	_, rest := simulated(t)
-	s := startServing(t, configured(t, dsn, rest+"feedback: {labels: {good: 0.9}}\n"))
+	s := startServing(t, configured(t, dsn, rest+"feedback: {labels: {good: 0.9}}\nrecord: {content: judged}\n"))
 	answer, err := http.Post(s.url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"auto","messages":[{"role":"user","content":"What is 17 * 23?"}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -167,5 +169,17 @@ func TestServeFeedback(t *testing.T) {
 	out, errs, status := do(t, "ledger", "show", id, "--store", dsn)
 	if status != exitOK || !strings.Contains(out, `label "good": 0.9, by its client: "quick"`) {
 		t.Errorf("ledger show: %s%s", out, errs)
+	}
+	set := filepath.Join(t.TempDir(), "traffic")
+	if out, errs, status := do(t, "data", "import", "carrot", dsn, set); status != exitOK || !strings.Contains(out, "imported 1 of 1 row: 1 query, 1 model, 1 outcome") {
+		t.Fatalf("import: status %d: %s%s", status, out, errs)
+	}
+	imported, err := dataset.Load(t.Context(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost, err := strconv.ParseFloat(answer.Header.Get("X-Carrot-Cost"), 64)
+	if err != nil || imported.Queries[0].Prompt != "What is 17 * 23?" || imported.Score.At(0, 0) != 0.9 || imported.CostUSD.At(0, 0) != cost || !(imported.InputTokens.At(0, 0) > 0) {
+		t.Errorf("imported %+v, score %v, cost %v (%v)", imported.Queries, imported.Score.At(0, 0), imported.CostUSD.At(0, 0), err)
 	}
 }

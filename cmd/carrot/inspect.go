@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/internal/phrase"
@@ -87,7 +89,40 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\t%s\n", model.Name, model.Observed, model.MeanScore, covered, in, out)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
-	return printStyled(w, models.String(), headed("model "))
+	if err := printStyled(w, models.String(), headed("model ")); err != nil || m.Learned == nil {
+		return err
+	}
+	return describeLearned(w, m)
+}
+
+// describeLearned writes what a router learnt from traffic after its fit.
+func describeLearned(w io.Writer, m *artifact.Manifest) error {
+	l := m.Learned
+	rows := 0
+	for _, n := range l.Rows {
+		rows += n
+	}
+	earlier := make([]string, len(l.Earlier))
+	for i, e := range l.Earlier {
+		earlier[i] = cmp.Or(e.Router, "-")
+	}
+	fmt.Fprintf(w, "\nlearnt from %s with a score, %s to %s; earlier routers of the same fit: %s\n", phrase.Count(rows, "request"),
+		l.From.Format(time.DateOnly), l.To.Format(time.DateOnly), strings.Join(earlier, ", "))
+	fmt.Fprintf(w, "requests that the router chose and those drawn at random differ between models with a standard deviation of %.3f\n\n", l.Gap)
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "corrected\trequests\tquality\tstandard error\toutput tokens\tstandard error of the logarithm")
+	se := func(v *float64) string {
+		if v == nil {
+			return "–"
+		}
+		return fmt.Sprintf("%.4f", *v)
+	}
+	for j, model := range m.Models {
+		fmt.Fprintf(tw, "%s\t%d\t%+.4f\t%s\t× %.3f\t%s\n", model.Name, l.Rows[j], l.Quality[j], se(l.QualitySE[j]), l.Tokens[j], se(l.TokensSE[j]))
+	}
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	return printStyled(w, text.String(), headed("corrected "))
 }
 
 type versionCommand struct {

@@ -83,8 +83,8 @@ func (c *judgeCheckCommand) Run(ctx context.Context, t terminal) error {
 
 // flips reads the votes of the judge, if the folder has them.
 func (c *judgeCheckCommand) flips(ctx context.Context) (*agreement.Flips, error) {
-	for _, name := range []string{"judgements.jsonl", "judgements.jsonl.gz"} {
-		path := filepath.Join(c.Data, name)
+	beside := filepath.Clean(c.Data) + ".collect" // where carrot collect writes them
+	for _, path := range []string{filepath.Join(beside, "judgements.jsonl"), filepath.Join(c.Data, "judgements.jsonl"), filepath.Join(c.Data, "judgements.jsonl.gz")} {
 		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -43,6 +43,7 @@ type commands struct {
 	Collect    collectCommand    `cmd:"" help:"Ask models your own prompts, have the answers judged, and keep the outcomes."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
+	Learn      learnCommand      `cmd:"" help:"Learn from a gateway's requests, and promote the router if it is better."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
 	Judge      judgeCommand      `cmd:"" help:"Compare the scores of a judge with people's."`
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
@@ -52,6 +53,7 @@ type commands struct {
 	Keys       keysCommand       `cmd:"" help:"Give clients of a gateway keys, change what they may do, and revoke them."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`
 	Theory     theoryCommand     `cmd:"" help:"Simulate the rates of the plug-in rule."`
+	Router     routerCommand     `cmd:"" help:"Promote a saved router to a gateway's configuration, or go back."`
 	Simulate   simulateCommand   `cmd:"" help:"Serve simulated models that answer as a data folder has recorded it."`
 	Inspect    inspectCommand    `cmd:"" help:"Show what is in a saved router."`
 	Price      priceCommand      `cmd:"" help:"List, check and set prices."`

@@ -17,7 +17,7 @@ type simulateCommand struct {
 	Data    string `required:"" placeholder:"DIR" help:"Data folder with the outcomes."`
 	Listen  string `default:"127.0.0.1:8090" placeholder:"ADDR" help:"Address for clients; port 0 chooses a free one. Default: ${default}."`
 	Answers string `placeholder:"FILE" help:"Recorded answers, as carrot collect writes them into answers.jsonl, in place of made ones."`
-	Judge   string `default:"judge" placeholder:"NAME" help:"A further model, which answers the last score=S in its prompt with S. Default: ${default}."`
+	Judge   string `default:"judge" placeholder:"NAME" help:"A further model, which answers the last score=S in its prompt with S, for 0.15 and 0.60 USD per million tokens of input and output. Default: ${default}."`
 
 	Failures   float64       `placeholder:"SHARE" help:"Share of calls that fail the first time, 0 to 1."`
 	Rate       int           `placeholder:"N" help:"Requests a minute that a model answers; others get status 429."`
@@ -69,7 +69,7 @@ func (c *simulateCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return hinted{err, "choose another address with --listen"}
 	}
-	fmt.Fprintf(t.err, "%s of %s at http://%s/v1, the bill at http://%[3]s/bill\n", phrase.Count(len(provider.Models), "simulated model"), c.Data, listener.Addr())
+	fmt.Fprintf(t.err, "%s of %s at http://%s/v1, the bill at http://%[3]s/bill\nStop with Ctrl-C.\n", phrase.Count(len(provider.Models), "simulated model"), c.Data, listener.Addr())
 	if err := provider.Serve(ctx, listener); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/learn"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
@@ -20,7 +23,11 @@ import (
 )
 
 type trainCommand struct {
-	Data         []string `required:"" placeholder:"DIR" help:"Data folders, joined if there are several."`
+	Data         []string `placeholder:"DIR" help:"Data folders, joined if there are several."`
+	Ledger       string   `placeholder:"DSN" help:"Store of a gateway: correct the router that is trained on --data, or that of --router, by requests with feedback."`
+	Router       string   `placeholder:"FILE" help:"With --ledger and without --data, the saved router to correct."`
+	Policy       string   `placeholder:"NAME" help:"With --ledger, only requests of this policy."`
+	Since        string   `placeholder:"TIME" help:"With --ledger, only requests since then: a day, or an age such as 30d."`
 	Out          string   `required:"" placeholder:"FILE" help:"Where to save the router."`
 	Embedder     string   `default:"static" help:"${embedder_help}"`
 	Predictor    string   `default:"blend" help:"blend, kernel, sparse, knn, ridge or mean, with hyperparameters if wanted: knn:k=128."`
@@ -37,8 +44,25 @@ func (c *trainCommand) Help() string {
 	return `Chooses hyperparameters by folds within train and validation, calibrates out of
 fold, refits on both and never reads rows marked test.
 
-Example:
-  carrot train --data mydata --out router.safetensors`
+--ledger corrects the estimates of a router by what its own requests have shown: for each
+model a shift of quality and a factor on output tokens, shrunk by how sure they are
+(docs/learn.md). carrot inspect shows them.
+
+Examples:
+  carrot train --data mydata --out router.safetensors
+  carrot train --ledger carrot.db --router router.safetensors --out corrected.safetensors`
+}
+
+func (c *trainCommand) check() error {
+	switch {
+	case c.Ledger == "" && (c.Router != "" || c.Policy != "" || c.Since != ""):
+		return usagef("--router, --policy and --since go with --ledger")
+	case c.Ledger == "" && len(c.Data) == 0:
+		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
+	case c.Ledger != "" && (c.Router == "") == (len(c.Data) == 0):
+		return usagef("--ledger corrects a router: give either --router FILE or --data DIR")
+	}
+	return nil
 }
 
 // specOf parses a predictor and the settings that go with it.
@@ -78,6 +102,9 @@ func openBook(path string) (*price.Book, error) {
 }
 
 func (c *trainCommand) Run(ctx context.Context, t terminal) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	spec, err := specOf(c.Predictor, c.Caution, c.Seed)
 	if err != nil {
 		return err
@@ -89,27 +116,21 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
 		return fmt.Errorf("save router: %w", err) // now rather than after training
 	}
-	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
+	p := startProgress(ctx, t.err, "reading "+cmp.Or(c.Router, strings.Join(c.Data, ", ")))
 	defer p.stop()
-	sets, err := loadSets(ctx, c.Data)
+	var a *artifact.Artifact
+	if c.Router != "" {
+		a, err = openRouter(c.Router, p.warn)
+	} else {
+		a, err = c.fit(ctx, p, spec, book)
+	}
 	if err != nil {
 		return err
 	}
-	texts, err := promptsOf(c.Embedder, c.Data, func() (*dataset.Set, error) { return sets[0], nil })
-	if err != nil {
-		return err
-	}
-	embedder, err := openEmbedder(c.Embedder, texts, p.count("embedding prompts"))
-	if err != nil {
-		return err
-	}
-	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced,
-		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.steps,
-		Warn: p.warn})
-	if unpriced, ok := errors.AsType[*table.UnpricedError](err); ok {
-		return hinted{err, "--keep-unpriced " + strings.Join(unpriced.Models, ",") + " keeps it; it is then chosen only where cost does not matter"}
-	} else if err != nil {
-		return err
+	if c.Ledger != "" {
+		if a, err = c.correct(ctx, p, a); err != nil {
+			return err
+		}
 	}
 	if err := a.WriteFile(c.Out); err != nil {
 		return err
@@ -127,8 +148,67 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	for _, d := range saved.Manifest.Data {
 		queries += d.Queries
 	}
-	fmt.Fprintf(t.out, "saved %s: %s on %s, %s\n\n", c.Out, spec.Name, phrase.Count(queries, "query"), phrase.Count(len(saved.Manifest.Models), "model"))
+	fmt.Fprintf(t.out, "saved %s: %s on %s, %s\n\n", c.Out, saved.Manifest.Predictor.Name, phrase.Count(queries, "query"), phrase.Count(len(saved.Manifest.Models), "model"))
 	return describe(t.out, saved)
+}
+
+// fit trains a router on the data folders.
+func (c *trainCommand) fit(ctx context.Context, p *progress, spec predict.Spec, book *price.Book) (*artifact.Artifact, error) {
+	sets, err := loadSets(ctx, c.Data)
+	if err != nil {
+		return nil, err
+	}
+	texts, err := promptsOf(c.Embedder, c.Data, func() (*dataset.Set, error) { return sets[0], nil })
+	if err != nil {
+		return nil, err
+	}
+	embedder, err := openEmbedder(c.Embedder, texts, p.count("embedding prompts"))
+	if err != nil {
+		return nil, err
+	}
+	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced,
+		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.steps,
+		Warn: p.warn})
+	if unpriced, ok := errors.AsType[*table.UnpricedError](err); ok {
+		return nil, hinted{err, "--keep-unpriced " + strings.Join(unpriced.Models, ",") + " keeps it; it is then chosen only where cost does not matter"}
+	}
+	return a, err
+}
+
+// correct returns a router that is corrected by the requests in the ledger.
+func (c *trainCommand) correct(ctx context.Context, p *progress, a *artifact.Artifact) (*artifact.Artifact, error) {
+	name := c.Router
+	if a.Fingerprint == "" { // it was trained just now: its fingerprint is that of the file that it would be
+		var file bytes.Buffer
+		if err := a.Write(&file); err != nil {
+			return nil, err
+		}
+		var err error
+		if a, err = artifact.Parse(file.Bytes()); err != nil {
+			return nil, err
+		}
+		name = "trained on " + strings.Join(c.Data, ",")
+	}
+	p.say("reading the ledger")
+	t, err := readTraffic(ctx, c.Ledger, trafficFlags{c.Policy, c.Since}, true)
+	if err != nil {
+		return nil, err
+	}
+	l := learn.NewLineage(a)
+	rows, others, err := t.learnable(ctx, name, a, l)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, otherRouter(name, a, others)
+	}
+	warnOthers(p.warn, others)
+	warnUnknown(p.warn, rows, l.Models())
+	learned := learn.Estimate(rows, l.Models(), learn.WeightsByGap)
+	if learned.From.IsZero() {
+		return nil, hinted{errors.New("no request that a router decided has feedback with a score"), "clients send it to POST /v1/feedback; carrot feedback import reads it from a file"}
+	}
+	return a.Correct(learned)
 }
 
 // embedderSpec says in the saved router how its embedder was opened. A file of vectors is

@@ -173,6 +173,9 @@ def forecasts(raw, variance, abstained, t):
     out = {"quality_se": spread * np.sqrt(variance), "quality_noise": np.sqrt(noise * held * (1 - held))}
     if abstained:
         quality, tokens, p90 = mean, volume, np.maximum(volume, volume * ratio.max(axis=1))
+    if "head.correction" in t:  # carrot.router/2: learnt from traffic after the fit
+        shift, factor = t["head.correction"].T
+        quality, tokens, p90 = np.clip(quality + shift, 0, 1), tokens * factor, p90 * factor
     return {"quality": quality, **out, "output_tokens": tokens, "output_tokens_p90": p90}
 
 

@@ -68,7 +68,7 @@ func (b *book) pendingBatches() []*pending {
 func (r *run) batches(ctx, all context.Context, tasks []task) {
 	left := slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return r.inBatch[t.key] })
 	tries := map[string]int{}
-	ended := make(chan []*line) // the calls of a batch that are to be made again
+	ended := make(chan leftover)
 	flying := 0
 	begin := func(p *pending) {
 		flying++
@@ -94,8 +94,11 @@ func (r *run) batches(ctx, all context.Context, tasks []task) {
 		}
 		again := <-ended
 		flying--
-		for _, begin := range again {
-			if tries[begin.Key]++; tries[begin.Key] <= *r.config.Retries {
+		for _, begin := range again.calls {
+			if again.tried {
+				tries[begin.Key]++
+			}
+			if tries[begin.Key] <= *r.config.Retries {
 				if t, ok := r.taskOf[begin.Key]; ok {
 					left = append(left, t)
 				}
@@ -104,6 +107,12 @@ func (r *run) batches(ctx, all context.Context, tasks []task) {
 			}
 		}
 	}
+}
+
+// leftover are the calls of a batch that are to be made again.
+type leftover struct {
+	calls []*line
+	tried bool // the provider had them
 }
 
 // chunks returns batches of as many of the tasks as fit under the cap and into a batch of
@@ -151,29 +160,35 @@ func (r *run) closed(chunks, open []*pending) []*pending {
 
 // batch submits a batch, or finds it, waits for its end and takes in its results. It
 // returns the calls that are to be made again.
-func (r *run) batch(ctx, all context.Context, p *pending) (again []*line) {
+func (r *run) batch(ctx, all context.Context, p *pending) leftover {
 	i := slices.IndexFunc(r.targets, func(t *target) bool { return t.config.Name == p.state.Model })
 	if i < 0 {
 		r.cancel(fmt.Errorf("batch %s of model %s is in progress, but the configuration has no such model any more: add it until the batch has ended", p.state.ID, p.state.Model))
-		return nil
+		return leftover{}
 	}
 	t := r.targets[i]
 	if p.state.State == "" {
 		if !r.submit(ctx, t, p) {
-			return nil
+			return leftover{}
 		}
 	}
 	if p.state.ID == "" {
 		if found, ok := r.find(ctx, t, p); !ok {
-			return nil // the next run looks again
+			return leftover{} // the next run looks again
 		} else if !found {
-			return r.dropped(p, "the provider does not have the batch", true)
+			return leftover{calls: r.dropped(p, "the provider does not have the batch", true)}
 		}
 	}
-	if !r.wait(ctx, t, p) {
-		return nil
+	refused, ok := r.wait(ctx, t, p)
+	switch {
+	case !ok:
+		return leftover{}
+	case refused != "": // all of it, perhaps because too much waits already
+		r.opt.Warn("batch " + p.state.ID + " of " + t.config.Name + ": " + refused)
+		sleep(ctx, r.poll)
+		return leftover{r.dropped(p, refused, true), true}
 	}
-	return r.results(ctx, all, t, p)
+	return leftover{r.results(ctx, all, t, p), true}
 }
 
 // note writes the state of a batch to the journal, with the beginnings of its calls if it
@@ -247,21 +262,19 @@ func (r *run) find(ctx context.Context, t *target, p *pending) (found, ok bool) 
 	}
 }
 
-// wait waits for the end of a batch.
-func (r *run) wait(ctx context.Context, t *target, p *pending) bool {
+// wait waits for the end of a batch. It returns why the provider has refused all of it,
+// and whether the batch has ended.
+func (r *run) wait(ctx context.Context, t *target, p *pending) (refused string, ended bool) {
 	for wait := r.poll; ; wait = min(wait*3/2, pollMost) {
 		state, err := t.upstream.Batch(ctx, p.state.ID)
 		switch {
 		case err == nil && state.Ended:
-			if state.Reason != "" {
-				r.opt.Warn("batch " + p.state.ID + " of " + t.config.Name + ": " + state.Reason)
-			}
-			return true
+			return state.Reason, true
 		case err != nil && ctx.Err() == nil:
 			r.opt.Warn(err.Error())
 		}
 		if !sleep(ctx, wait) {
-			return false
+			return "", false
 		}
 	}
 }

@@ -26,6 +26,9 @@ type Options struct {
 	Out           string // the data folder; what is not data is in Out.collect
 	Book          *price.Book
 	AllowCommands bool // the judge may run a command
+	// Only is the one model that is asked. What others have answered in earlier runs is
+	// kept. Empty: all are asked.
+	Only string
 	// Embedder and Predictor are those of the present router, which forecasts how long
 	// answers are and says where it is uncertain. Nil: nothing is known.
 	Embedder  carrot.Embedder
@@ -72,8 +75,8 @@ type Plan struct {
 type Bill struct {
 	Tier     string     `json:"tier"`
 	Expected carrot.USD `json:"expected_usd"`
-	Low      carrot.USD `json:"low_usd"`  // of an interval that holds the bill in about nine of ten cases,
-	High     carrot.USD `json:"high_usd"` // as far as forecasts of the lengths of answers are right
+	Low      carrot.USD `json:"low_usd"`  // of an interval that allows for errors of the forecasts of
+	High     carrot.USD `json:"high_usd"` // lengths, at 1.64 standard deviations
 	Most     carrot.USD `json:"most_usd"` // if every answer has as many tokens as it may
 	Problem  string     `json:"problem,omitempty"`
 }
@@ -97,6 +100,9 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 	}
 	if err := p.connect(); err != nil {
 		return nil, err
+	}
+	if o.Only != "" && !slices.ContainsFunc(p.targets, func(t *target) bool { return t.config.Name == o.Only }) {
+		return nil, fmt.Errorf("no model %q in the configuration: add it to models", o.Only)
 	}
 	if err := p.readPrompts(ctx); err != nil {
 		return nil, err
@@ -198,7 +204,7 @@ func (p *Plan) readPrompts(ctx context.Context) error {
 		n = min(n, c.Labels)
 	}
 	order, random := rand.New(rand.NewPCG(p.config.Seed, 1)).Perm(len(all))[:n], n
-	if n < len(all) && p.opt.Embedder != nil {
+	if n < len(all) && p.opt.Embedder != nil && p.opt.Only == "" { // a new model is compared on prompts drawn at random
 		random = (n + 2) / 3
 		if order, err = p.choose(ctx, all, order, random); err != nil {
 			return err
@@ -243,9 +249,13 @@ func (p *Plan) list() error {
 			seen[key]++
 			for r := range times {
 				own := fmt.Sprintf("%s.%d.%d", key, number, r)
+				answered := p.book.answer(own) != nil
+				if !answered && p.opt.Only != "" && t.config.Name != p.opt.Only {
+					continue
+				}
 				p.tasks = append(p.tasks, task{i, m, r, own, len(body)})
 				p.Calls++
-				if p.book.answer(own) != nil {
+				if answered {
 					p.Answered++
 				}
 			}

@@ -197,7 +197,8 @@ func (p *Plan) sorted() []task {
 
 // writeData writes the data folder.
 func (r *run) writeData() error {
-	w, err := dataset.NewWriter(r.opt.Out, dataset.WriteOptions{Force: true, Keep: []string{folder(r.opt.Out), r.config.Prompts.From}, Columns: r.columns()})
+	columns := r.columns()
+	w, err := dataset.NewWriter(r.opt.Out, dataset.WriteOptions{Force: true, Keep: []string{folder(r.opt.Out), r.config.Prompts.From}, Columns: columns})
 	if err != nil {
 		return err
 	}
@@ -215,10 +216,10 @@ func (r *run) writeData() error {
 		end := o.call.end
 		out := dataset.NewOutcome(r.prompts[t.prompt].ID, r.targets[t.model].config.Name)
 		out.InputTokens, out.OutputTokens = float64(end.Usage.Prompt()), float64(end.Usage.Answer())
-		if slices.Contains(r.columns(), dataset.ColumnCachedTokens) {
+		if slices.Contains(columns, dataset.ColumnCachedTokens) {
 			out.CachedTokens = float64(end.Usage.CachedInput)
 		}
-		if slices.Contains(r.columns(), dataset.ColumnReasoningTokens) {
+		if slices.Contains(columns, dataset.ColumnReasoningTokens) {
 			out.ReasoningTokens = float64(end.Usage.Reasoning)
 		}
 		if score, ok := r.score(o); ok {

@@ -47,6 +47,11 @@ func ExampleFormats() {
 	// embedllm
 	// litellm
 	// openai-batch
+	// carrot
+	// inspect
+	// promptfoo
+	// langfuse
+	// openhands
 	// table
 }
 

@@ -87,7 +87,7 @@ func FuzzImportJSON(f *testing.F) {
 		{"open-llm", samples, false}, {"llmrouter", "r.jsonl", false}, {"litellm", "l.jsonl", false}, {"openai-batch", "b.jsonl", false}, {"table", "t.jsonl", false},
 		{"zeroeval", "result_dirs/crux/Athene-70B.json", true}, {"zeroeval", "result_dirs/gsm/Athene-70B.json", true},
 		{"mmlu-pro", "eval_results/model_outputs_jamba-1.5-large_5shots.json", true},
-		{"carrot", "r.jsonl", false}, {"inspect", "l.json", false}, {"promptfoo", "r.json", false}, {"promptfoo", "r.jsonl", false},
+		{"carrot", "r.jsonl", false}, {"inspect", "l.json", false}, {"promptfoo", "r.json", false}, {"promptfoo", "r.jsonl", false}, {"langfuse", "l.jsonl", false},
 	}
 	for i, text := range jsonSeeds() {
 		f.Add([]byte(text), i%2 == 0, byte(i))
@@ -154,6 +154,19 @@ func FuzzFeedback(f *testing.F) {
 			}
 			return "", nil
 		}); err != nil {
+			isFormatError(t, err)
+		}
+	})
+}
+
+// FuzzOpenHands imports any bytes as results of the OpenHands index.
+func FuzzOpenHands(f *testing.F) {
+	f.Add([]byte(`{"a__b-1":{"cost":0.25,"resolved":true},"a__b-2":{"cost":null,"resolved":null}}`))
+	f.Add([]byte(`{"":{},"a__b-1":{"cost":-1,"resolved":false}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := sourceFolder(t, map[string]string{"clone/results/m/instance_results/swt-bench.json": string(data), "clone/results/m/metadata.json": "{}",
+			"i.jsonl": `{"instance_id":"a__b-1","repo":"a/b","problem_statement":"It fails."}`})
+		if _, err := Import(t.Context(), "openhands", filepath.Join(dir, "clone")+","+filepath.Join(dir, "i.jsonl"), filepath.Join(t.TempDir(), "set"), Options{KeepGoing: true}); err != nil && !strings.HasPrefix(err.Error(), "import: the source holds no ") {
 			isFormatError(t, err)
 		}
 	})

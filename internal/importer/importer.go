@@ -51,6 +51,8 @@ var formats = []Format{
 	{Name: "carrot", Summary: "traffic of a gateway: files of record: or a store; scores from feedback", Source: "carrot.db", columns: usageColumns, read: importCarrot},
 	{Name: "inspect", Summary: "logs of Inspect AI, .eval and .json", Source: "logs", columns: usageColumns, read: importInspect},
 	{Name: "promptfoo", Summary: "results of promptfoo eval -o, JSON or JSON lines", Source: "results.json", columns: usageColumns, read: importPromptfoo},
+	{Name: "langfuse", Summary: "exports of Langfuse: observations and scores, JSON lines, JSON or CSV", Source: "observations.jsonl,scores.jsonl", columns: usageColumns, read: importLangfuse},
+	{Name: "openhands", Summary: "the OpenHands index of coding agents, from a clone of its repository and the issues of SWE-bench Verified; with costs", Source: "openhands-index-results,swe-bench-verified.parquet", Priced: true, columns: usageColumns[:1], read: importOpenHands},
 	{Name: "table", Summary: "a CSV, JSON lines or Parquet file of your own, its columns named by --column or --columns", Source: "runs.csv", columns: usageColumns, read: importTable},
 }
 

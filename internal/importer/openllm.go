@@ -11,19 +11,26 @@ import (
 )
 
 // sampleName matches the name of a file of samples of lm-evaluation-harness.
-var sampleName = regexp.MustCompile(`^samples_(.+)_(\d{4}-\d{2}-\d{2}T[0-9.:+-]+?)\.jsonl?(\.gz)?$`)
+var sampleName = regexp.MustCompile(`^samples_(.+)_(\d{4}-\d{2}-\d{2}T[0-9.:+-]+?)\.(jsonl?(\.gz)?|parquet)$`)
+
+// detailPath matches the end of the path of samples in Parquet, as Hugging Face converts a
+// repository of details: org__model__task/split/0000.parquet, where split is latest or a date.
+var detailPath = regexp.MustCompile(`([^/]+?__[^/]+?)__([^/]+)/([^/]+)/\d+\.parquet$`)
 
 // openLLMMetrics are the scores of a sample, the preferred one first. On the
 // leaderboard's tasks each sample has one of them: prompt_level_strict_acc in
 // IFEval, exact_match in MATH, acc_norm in BBH, GPQA and MuSR, acc in MMLU-Pro.
 var openLLMMetrics = []string{"prompt_level_strict_acc", "exact_match", "acc_norm", "acc"}
 
-// importOpenLLM reads the details of Open LLM Leaderboard v2: folders named
-// org__model or org__model-details that hold samples_<task>_<date>.jsonl. If a
-// task has files of several dates, only the last is read. The id of a query is
-// task/doc_id.
+// importOpenLLM reads samples of lm-evaluation-harness, among them the details of Open LLM
+// Leaderboard v2: folders named org__model or org__model-details that hold
+// samples_<task>_<date>.jsonl or .parquet, or the Parquet files into which Hugging Face
+// converts them. If a task has files of several dates, only the last is read. The id of a
+// query is task/doc_id.
 func importOpenLLM(ctx context.Context, src string, im *importer) error {
-	paths, err := sourceFiles(src, "samples_<task>_<date>.jsonl", sampleName.MatchString)
+	paths, err := sourceFiles(src, "samples_<task>_<date>.jsonl", func(name string) bool {
+		return sampleName.MatchString(name) || strings.HasSuffix(name, ".parquet")
+	})
 	if err != nil {
 		return err
 	}
@@ -38,8 +45,11 @@ func importOpenLLM(ctx context.Context, src string, im *importer) error {
 			im.prices[f.model] = [2]float64{usd, usd}
 		}
 		f.im = im
-		if err := scanObjects(ctx, f.path, im.hooks(), f.sample); err != nil {
-			return err
+		for _, path := range f.paths {
+			f.path = path
+			if err := f.scan(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -48,6 +58,7 @@ func importOpenLLM(ctx context.Context, src string, im *importer) error {
 // openLLMFile is the file of the samples of one model on one task.
 type openLLMFile struct {
 	path, model, task, date string
+	paths                   []string // its parts
 
 	im     *importer
 	filter string // of the first sample; samples with another filter are the same answers, scored again
@@ -58,16 +69,20 @@ type openLLMFile struct {
 func openLLMFiles(paths []string) ([]*openLLMFile, error) {
 	var files []*openLLMFile
 	for _, path := range paths {
-		m := sampleName.FindStringSubmatch(filepath.Base(path))
-		if m == nil {
-			return nil, &dataset.FormatError{File: path, Reason: "is not named samples_<task>_<date>.jsonl", Hint: "the task is read from the file's name and the model from the folder's"}
-		}
 		whole, err := filepath.Abs(path)
 		if err != nil {
 			return nil, err
 		}
+		if m := detailPath.FindStringSubmatch(filepath.ToSlash(whole)); m != nil {
+			files = lastSamples(files, &openLLMFile{model: strings.Replace(m[1], "__", "/", 1), task: strings.TrimPrefix(m[2], "leaderboard_"), date: m[3], paths: []string{path}})
+			continue
+		}
+		m := sampleName.FindStringSubmatch(filepath.Base(path))
+		if m == nil {
+			return nil, &dataset.FormatError{File: path, Reason: "is not named samples_<task>_<date>.jsonl", Hint: "the task is read from the file's name and the model from the folder's"}
+		}
 		folder := strings.TrimSuffix(filepath.Base(filepath.Dir(whole)), "-details")
-		f := &openLLMFile{path: path, model: strings.Replace(folder, "__", "/", 1), task: strings.TrimPrefix(m[1], "leaderboard_"), date: m[2]}
+		f := &openLLMFile{path: path, paths: []string{path}, model: strings.Replace(folder, "__", "/", 1), task: strings.TrimPrefix(m[1], "leaderboard_"), date: m[2]}
 		at := slices.IndexFunc(files, func(g *openLLMFile) bool { return g.model == f.model && g.task == f.task })
 		switch {
 		case at < 0:
@@ -82,6 +97,50 @@ func openLLMFiles(paths []string) ([]*openLLMFile, error) {
 		return strings.Compare(a.model+"\x00"+a.task, b.model+"\x00"+b.task)
 	})
 	return files, nil
+}
+
+// lastSamples adds samples to a list, unless it has later ones of the model and task. Several
+// files of one date are parts.
+func lastSamples(files []*openLLMFile, f *openLLMFile) []*openLLMFile {
+	at := slices.IndexFunc(files, func(g *openLLMFile) bool { return g.model == f.model && g.task == f.task })
+	switch {
+	case at < 0:
+		return append(files, f)
+	case files[at].date == f.date:
+		files[at].paths = append(files[at].paths, f.paths...)
+	case files[at].date < f.date: // latest is after all dates
+		files[at] = f
+	}
+	return files
+}
+
+// scan reads a file of samples.
+func (f *openLLMFile) scan(ctx context.Context) error {
+	if !strings.HasSuffix(f.path, ".parquet") {
+		return scanObjects(ctx, f.path, f.im.hooks(), f.sample)
+	}
+	return scanParquet(ctx, f.path, f.im.hooks(), func(row int64, r *record) error {
+		s := make(jsonObject)
+		for i, column := range r.columns {
+			if r.present[i] {
+				nest(s, strings.Split(column, "."), r.values[i])
+			}
+		}
+		return f.sample(row, s)
+	})
+}
+
+// nest sets the value at a path of field names.
+func nest(object jsonObject, path []string, value string) {
+	for _, name := range path[:len(path)-1] {
+		inner, ok := object[name].(jsonObject)
+		if !ok {
+			inner = make(jsonObject)
+			object[name] = inner
+		}
+		object = inner
+	}
+	object[path[len(path)-1]] = value
 }
 
 // sample imports one sample.
@@ -105,6 +164,15 @@ func (f *openLLMFile) sample(row int64, s jsonObject) error {
 			break
 		}
 	}
+	if list, ok := unpack(s["metrics"]).([]any); ok && metric == "" { // of other tasks; the first that is a number counts
+		for _, m := range list {
+			name, _ := m.(string)
+			if x, reason := observed(fieldScore, s[name]); name != "" && s[name] != nil && reason == "" && x >= 0 && x <= 1 {
+				metric = name
+				break
+			}
+		}
+	}
 	if metric == "" {
 		return f.im.reject(where, openLLMMetrics[0], "is missing, and so are "+strings.Join(openLLMMetrics[1:], ", "))
 	}
@@ -121,9 +189,11 @@ func (f *openLLMFile) sample(row int64, s jsonObject) error {
 		return f.im.reject(where, metric, reason)
 	}
 	if f.im.opt.CountTokens != nil {
-		o.InputTokens, o.OutputTokens = f.im.promptTokens(sent), 1 // one letter, if the answer is chosen by likelihood
+		o.InputTokens = f.im.promptTokens(sent)
 		if text, ok := generated(s); ok {
 			o.OutputTokens = f.im.countTokens(text)
+		} else if s["resps"] != nil || !strings.HasSuffix(f.path, ".parquet") {
+			o.OutputTokens = 1 // one letter, as the answer is chosen by likelihood
 		}
 	}
 	return f.im.add(where, q, []dataset.Outcome{o}, func(field, _ string) string {
@@ -134,7 +204,7 @@ func (f *openLLMFile) sample(row int64, s jsonObject) error {
 // generated returns the text that the model wrote. Tasks that choose by
 // likelihood have pairs of a log-probability and a truth value instead.
 func generated(s jsonObject) (text string, ok bool) {
-	for _, v := range []any{s["resps"], s["filtered_resps"]} {
+	for _, v := range []any{unpack(s["resps"]), unpack(s["filtered_resps"])} {
 		for range 3 {
 			list, isList := v.([]any)
 			if !isList || len(list) == 0 || isLikelihood(list) {

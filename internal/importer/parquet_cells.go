@@ -24,6 +24,7 @@ type cellColumn struct {
 	leaves []cellLeaf
 	fields []string // of the leaves of structs; nil if there are none
 	list   bool
+	depth  int // of lists in lists; 0: there are none
 	level  int // of a list: the definition level from which there is an item
 }
 
@@ -61,6 +62,11 @@ func (f *parquetFile) cellColumns() []cellColumn {
 		if list, ok := listColumn(c, leaf); ok {
 			list.name = name
 			all = append(all, list)
+			return
+		}
+		if lists, ok := nestedLists(c, leaf); ok {
+			lists.name = name
+			all = append(all, lists)
 			return
 		}
 		if c.Leaf() || c.MaxRepetitionLevel() > 0 || c.Type().LogicalType() != nil || len(all) > maxColumns {
@@ -110,6 +116,29 @@ func listColumn(c *parquetColumn, leaf func(*parquetColumn) (cellLeaf, bool)) (c
 		}
 	}
 	return list, len(list.leaves) > 0
+}
+
+// nestedLists returns how to read lists of lists of plain items.
+func nestedLists(c *parquetColumn, leaf func(*parquetColumn) (cellLeaf, bool)) (cellColumn, bool) {
+	lists := cellColumn{list: true}
+	for ; !c.Leaf(); c = c.Columns()[0] {
+		isList := false
+		if l := c.Type().LogicalType(); l != nil {
+			_, isList = l.Value.(*format.ListType)
+		}
+		if !isList && !c.Repeated() || len(c.Columns()) != 1 {
+			return cellColumn{}, false
+		}
+		if c.Repeated() {
+			lists.level = c.MaxDefinitionLevel()
+		}
+	}
+	if c.Repeated() {
+		lists.level = c.MaxDefinitionLevel()
+	}
+	one, ok := leaf(c)
+	lists.leaves, lists.depth = []cellLeaf{one}, c.MaxRepetitionLevel()
+	return lists, ok && lists.depth > 1
 }
 
 // isCell reports whether a column is a leaf of texts or of numbers that the library
@@ -241,6 +270,9 @@ func (r *cellReader) next() (text string, ok bool, err error) {
 		text, ok := r.column.leaves[0].cell(v)
 		return text, ok, nil
 	}
+	if r.column.depth > 0 {
+		return r.nested()
+	}
 	var list []any
 	for i, c := range r.cursors {
 		n := 0
@@ -272,6 +304,43 @@ func (r *cellReader) next() (text string, ok bool, err error) {
 		return "", false, nil
 	}
 	text, ok = cellText(list)
+	return text, ok, nil
+}
+
+// nested returns the next row of lists of lists as JSON, and whether it has an item.
+func (r *cellReader) nested() (text string, ok bool, err error) {
+	depth := r.column.depth
+	open := make([][]any, depth) // the list of each depth to which items are added
+	n := 0
+	// end puts the open lists below a depth into those that they are in.
+	end := func(above int) {
+		for d := depth - 1; d > above; d-- {
+			if open[d] != nil {
+				open[d-1] = append(open[d-1], open[d])
+				open[d] = nil
+			}
+		}
+	}
+	err = r.cursors[0].row(func(v parquet.Value) error {
+		if level := v.RepetitionLevel(); level > 0 && level < depth {
+			end(level - 1)
+		}
+		if v.DefinitionLevel() < r.column.level {
+			return nil // an empty list
+		}
+		if n++; n > maxListItems {
+			return fmt.Errorf("a list has more than the limit of %d items", maxListItems)
+		}
+		var item any
+		r.set(&item, 0, v)
+		open[depth-1] = append(open[depth-1], item)
+		return nil
+	})
+	if err != nil || n == 0 {
+		return "", false, err
+	}
+	end(0)
+	text, ok = cellText(open[0])
 	return text, ok, nil
 }
 

@@ -13,14 +13,15 @@ const (
 	// expected where nothing is known of it; wideGap is one under which inverse
 	// propensities are all that counts.
 	usualGap, wideGap = 0.05, 10
-	// folds is the number of parts, by session, in which weights are compared.
-	folds = 5
 	// priorSessions is how many sessions the expected variance counts as, in that of one
 	// model's residuals.
 	priorSessions = 5
 	// nullCounts is the number of models that are taken to be right, beside those that
 	// were observed, when the shares of the spreads are chosen.
 	nullCounts = 20
+	// least is the smallest correction of quality, and of the logarithm of output tokens,
+	// that is made: anything less would change decisions for nothing.
+	least = 0.0005
 	// maxTokens bounds the factor on output tokens.
 	maxTokens = 10.0
 )
@@ -89,13 +90,17 @@ func estimate(rows []offpolicy.Row, models []string, how Weights) artifact.Learn
 	}
 	shifts, gap := combine(quality, len(rows), how, (*sample).shift)
 	for j, s := range shrink(shifts) {
-		out.Quality[j] = min(max(s, -1), 1)
+		if math.Abs(s) >= least {
+			out.Quality[j] = min(max(s, -1), 1)
+		}
 		out.QualitySE[j] = shifts[j].known()
 	}
 	out.Gap = gap
 	factors, _ := combine(tokens, len(rows), how, (*sample).logFactor)
 	for j, s := range shrink(factors) {
-		out.Tokens[j] = min(max(math.Exp(s), 1/maxTokens), maxTokens)
+		if math.Abs(s) >= least {
+			out.Tokens[j] = min(max(math.Exp(s), 1/maxTokens), maxTokens)
+		}
 		out.TokensSE[j] = factors[j].known()
 	}
 	return out

@@ -14,9 +14,10 @@ const (
 	// alpha is the probability with which a router that is no better is ever promoted,
 	// after however many looks.
 	alpha = 0.05
-	// minSessions is how many sessions must make up the variance of the difference. With
+	// minTries is how often the candidates' choices must have been tried, by the
+	// probabilities of the draws, where they differ from those of the live router. With
 	// fewer, a bound that takes sums to be normal is not to be trusted.
-	minSessions = 20
+	minTries = 20
 )
 
 // Look is what one look at new outcomes has seen: sums over the outcomes, of the utility
@@ -32,19 +33,22 @@ type Look struct {
 	Squares  float64 `json:"squares"`
 	Products float64 `json:"products"`
 	Counts   float64 `json:"counts"`
-	Fourths  float64 `json:"fourths"` // of its sum of differences from the look's mean, to the fourth power
+	// Variance is that of the sum which the probabilities of the draws imply, and Tries how
+	// often by them the candidate's choice is tried where it is another.
+	Variance float64 `json:"variance"`
+	Tries    float64 `json:"tries"`
 
 	Unsupported   int     `json:"unsupported"`
 	Weight        float64 `json:"weight"`
 	WeightSquares float64 `json:"weight_squares"`
 
-	Lower    float64 `json:"lower"`    // of the mean difference over all looks; see Progress.Bound
-	Decision string  `json:"decision"` // promoted or kept
+	Lower    *float64 `json:"lower"`    // of the mean difference over all looks, see Progress.Bound; null: unknown
+	Decision string   `json:"decision"` // promoted or kept
 }
 
 // NewLook returns the look of a comparison.
 func NewLook(at time.Time, c offpolicy.Comparison) Look {
-	l := Look{Time: at.UTC(), Outcomes: len(c.Rows), Unsupported: c.Unsupported, Weight: c.Weight, WeightSquares: c.Squares}
+	l := Look{Time: at.UTC(), Outcomes: len(c.Rows), Unsupported: c.Unsupported, Weight: c.Weight, WeightSquares: c.Squares, Variance: c.Variance, Tries: c.Tries}
 	type session struct{ sum, n float64 }
 	sessions, order := map[int]*session{}, []*session(nil)
 	for k, d := range c.Difference {
@@ -61,12 +65,10 @@ func NewLook(at time.Time, c offpolicy.Comparison) Look {
 			l.Changed++
 		}
 	}
-	mean := l.Sum / float64(max(l.Outcomes, 1))
 	for _, s := range order {
 		l.Squares += s.sum * s.sum
 		l.Products += s.sum * s.n
 		l.Counts += s.n * s.n
-		l.Fourths += math.Pow(s.sum-mean*s.n, 4)
 	}
 	return l
 }
@@ -91,15 +93,17 @@ type Bound struct {
 }
 
 // Bound returns the mean difference and its bound: a mixture boundary for one-sided tests
-// (Howard, Ramdas, McAuliffe and Sekhon 2021, equation 14), with the variance of what was
-// observed. It is tightest when the variance has grown to several times that of the
+// (Howard, Ramdas, McAuliffe and Sekhon 2021), with the variance of what was observed, or
+// that which the probabilities of the draws imply if it is larger: as long as a rare draw
+// has not happened, what was observed varies too little. It is tightest when the variance has grown to several times that of the
 // first look with any.
 func (p *Progress) Bound() Bound {
 	b := Bound{Mean: math.NaN(), SE: math.NaN(), Lower: math.Inf(-1)}
-	var sum, squares, products, counts, fourths, weight, weights, unsupported float64
+	var sum, squares, products, counts, implied, tries, weight, weights, unsupported float64
 	for _, l := range p.Looks {
 		b.Outcomes += l.Outcomes
-		sum, squares, products, counts, fourths = sum+l.Sum, squares+l.Squares, products+l.Products, counts+l.Counts, fourths+l.Fourths
+		sum, squares, products, counts = sum+l.Sum, squares+l.Squares, products+l.Products, counts+l.Counts
+		implied, tries = implied+l.Variance, tries+l.Tries
 		weight, weights, unsupported = weight+l.Weight, weights+l.WeightSquares, unsupported+float64(l.Unsupported)
 	}
 	n := float64(b.Outcomes)
@@ -111,7 +115,7 @@ func (p *Progress) Bound() Bound {
 	if weights > 0 {
 		b.EffectiveSample = weight * weight / weights
 	}
-	variance := squares - 2*b.Mean*products + b.Mean*b.Mean*counts
+	variance := max(squares-2*b.Mean*products+b.Mean*b.Mean*counts, implied)
 	b.SE = math.Sqrt(max(variance, 0)) / n
 	scale := p.first()
 	if variance > 0 && scale > 0 {
@@ -123,8 +127,8 @@ func (p *Progress) Bound() Bound {
 	if b.EffectiveSample < offpolicy.MinEffectiveSample {
 		b.Refusals = append(b.Refusals, fmt.Sprintf("the outcomes on which the candidate's choice was tried count as %.0f of equal weight (at least %d)", b.EffectiveSample, offpolicy.MinEffectiveSample))
 	}
-	if fourths > 0 && variance*variance/fourths < minSessions {
-		b.Refusals = append(b.Refusals, fmt.Sprintf("the difference comes from what counts as %.0f sessions (at least %d)", variance*variance/fourths, minSessions))
+	if tries < minTries {
+		b.Refusals = append(b.Refusals, fmt.Sprintf("where the candidates choose otherwise, their choices were tried about %.0f times (at least %d)", tries, minTries))
 	}
 	return b
 }
@@ -133,7 +137,7 @@ func (p *Progress) Bound() Bound {
 func (p *Progress) first() float64 {
 	for _, l := range p.Looks {
 		mean := l.Sum / float64(max(l.Outcomes, 1))
-		if v := l.Squares - 2*mean*l.Products + mean*mean*l.Counts; v > 1e-12*l.Squares && v > 0 {
+		if v := max(l.Squares-2*mean*l.Products+mean*mean*l.Counts, l.Variance); v > 1e-12*l.Squares && v > 0 {
 			return v
 		}
 	}

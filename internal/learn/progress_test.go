@@ -33,7 +33,8 @@ func look(r *rand.Rand, share, rate, gain float64) Look {
 		}
 		c.Rows, c.Difference, c.Cluster = append(c.Rows, i), append(c.Difference, d), append(c.Cluster, i)
 	}
-	c.Weight, c.Squares = 500, 500
+	c.Weight, c.Squares = Batch, Batch
+	c.Tries, c.Variance = share*Batch*rate/2, share*Batch*(0.21/(rate/2)+0.21/(1-rate))
 	return NewLook(time.Time{}, c)
 }
 
@@ -69,7 +70,7 @@ func TestFalsePromotions(t *testing.T) {
 		{"slightly worse", 0.3, 0.2, -0.02, 0, 0.05},
 		{"better", 0.5, 0.2, 0.15, 0.8, 1},
 	} {
-		part, looks := promoted(1, 300, c.share, c.rate, c.gain)
+		part, looks := promoted(1, 120, c.share, c.rate, c.gain)
 		t.Logf("%s: %.3f promoted, after %.1f looks", c.name, part, looks)
 		if part < c.least || part > c.most {
 			t.Errorf("%s: %.3f promoted, want %v to %v", c.name, part, c.least, c.most)
@@ -90,10 +91,10 @@ func TestBound(t *testing.T) {
 		edit func(p *Progress)
 		want string
 	}{
-		"none":           {func(p *Progress) { p.Looks = nil }, "no outcomes"},
-		"unsupported":    {func(p *Progress) { p.Looks[1].Unsupported = 100 }, "could not have been tried"},
-		"few":            {func(p *Progress) { p.Looks[0].WeightSquares = 1e6 }, "of equal weight"},
-		"single session": {func(p *Progress) { p.Looks[0].Fourths = 1e12 }, "counts as 0 sessions"},
+		"none":         {func(p *Progress) { p.Looks = nil }, "no outcomes"},
+		"unsupported":  {func(p *Progress) { p.Looks[1].Unsupported = 100 }, "could not have been tried"},
+		"few":          {func(p *Progress) { p.Looks[0].WeightSquares = 1e6 }, "of equal weight"},
+		"hardly tried": {func(p *Progress) { p.Looks[0].Tries, p.Looks[1].Tries = 3, 4 }, "tried about 7 times"},
 	} {
 		q := &Progress{Looks: append([]Look(nil), p.Looks...)}
 		c.edit(q)

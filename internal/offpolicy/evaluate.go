@@ -318,6 +318,11 @@ type Comparison struct {
 	// the squares.
 	Unsupported     int
 	Weight, Squares float64
+	// Tries is how often, by the probabilities of the draws, the first policy's choice is
+	// tried on the rows on which the two differ, and Variance the variance of the sum of
+	// the differences that the probabilities imply with the scatter of scores that was
+	// expected. Where draws are rare, what was observed tells neither.
+	Tries, Variance float64
 }
 
 // Compare compares two policies at the willingness to pay w.
@@ -338,6 +343,14 @@ func Compare(rows []Row, first, second Policy, w float64) Comparison {
 		case a[i] == x.Action:
 			c.Weight += 1 / x.Propensity
 			c.Squares += 1 / (x.Propensity * x.Propensity)
+		}
+		if a[i] != b[i] && a[i] >= 0 && b[i] >= 0 {
+			c.Tries += x.probability(a[i])
+			for _, k := range []int{a[i], b[i]} {
+				if p := x.probability(k); p > 0 && w != 0 {
+					c.Variance += x.Candidates[k].scatter() / p
+				}
+			}
 		}
 	}
 	p := problem{rows: rows, use: c.Rows, cluster: cluster, seen: func(x *Row) float64 { return utility(x.Score, x.Cost, w) },

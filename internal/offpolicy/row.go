@@ -179,3 +179,31 @@ func utility(quality, cost, w float64) float64 {
 func (r *Row) supports(candidate int) bool {
 	return candidate >= 0 && (candidate == r.Action || r.Propensity < 1)
 }
+
+// probability returns the probability with which a candidate was drawn on a row: each with
+// the same, and the router's choice with what is left.
+func (r *Row) probability(candidate int) float64 {
+	if r.Propensity == 1 || len(r.Candidates) < 2 {
+		if candidate == r.Action {
+			return 1
+		}
+		return 0
+	}
+	n := float64(len(r.Candidates))
+	each := r.Propensity
+	if r.Action == r.Greedy {
+		each = (1 - r.Propensity) / (n - 1)
+	}
+	if candidate == r.Greedy {
+		return 1 - (n-1)*each
+	}
+	return each
+}
+
+// scatter is the variance of a score about its mean, as far as it was expected.
+func (c *Candidate) scatter() float64 {
+	if c.Noise > 0 {
+		return c.Noise * c.Noise
+	}
+	return c.Quality * (1 - c.Quality)
+}

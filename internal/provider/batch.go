@@ -1,18 +1,14 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/carrot-router/carrot/internal/wire"
@@ -133,19 +129,32 @@ func (u *Upstream) SubmitBatch(ctx context.Context, key string, items []BatchIte
 // by the results of batches that have ended. While any batch of the account that was made
 // since has not ended, it could be the one: if no other is, the error wraps
 // [ErrBatchUnclear], and the caller should ask again later.
+//
+// If there is no such batch, FindBatch looks again after a moment, because a submission may
+// take a while to be seen.
 func (u *Upstream) FindBatch(ctx context.Context, key string, since time.Time) (id string, found bool, err error) {
-	switch err = u.hasBatches(); {
-	case err != nil:
-	case u.Kind == Anthropic:
-		id, err = u.findMessages(ctx, key, since.Add(-batchClockSkew))
-	default:
-		id, err = u.findFile(ctx, key, since.Add(-batchClockSkew))
+	find := u.findFile
+	if u.Kind == Anthropic {
+		find = u.findMessages
+	}
+	if err = u.hasBatches(); err == nil {
+		id, err = find(ctx, key, since.Add(-batchClockSkew))
+	}
+	if err == nil && id == "" {
+		// A provider that is still taking the batch in may not list it yet.
+		if err = sleep(ctx, batchSettles*u.batchRetry().Backoff); err == nil {
+			id, err = find(ctx, key, since.Add(-batchClockSkew))
+		}
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("find a batch of %s: %w", u.Name, err)
 	}
 	return id, id != "", nil
 }
+
+// batchSettles is the wait before a batch that was not found is looked for again, in waits
+// before a first retry.
+const batchSettles = 4
 
 // batchClockSkew is how much later the provider's clock may be behind ours.
 const batchClockSkew = 5 * time.Minute
@@ -168,7 +177,9 @@ func (u *Upstream) batchState(ctx context.Context, id string) (BatchState, error
 		return b.state(), err
 	}
 	b, err := u.getBatch(ctx, id)
-	return b.state(), err
+	state := b.state()
+	state.Reason = u.clean(state.Reason)
+	return state, err
 }
 
 // BatchResults calls each with the results of a batch that has ended, in the order in which
@@ -299,141 +310,4 @@ func (item *BatchItem) check(u *Upstream) (model string, err error) {
 		return "", errors.New("a request of a batch cannot be streamed: leave out stream")
 	}
 	return body.Model, nil
-}
-
-// batchPath returns the path of a batch, or of all if id is empty.
-func (u *Upstream) batchPath(id string) string {
-	path := "batches"
-	if u.Kind == Anthropic {
-		path = "messages/batches"
-	}
-	if id != "" {
-		path += "/" + url.PathEscape(id)
-	}
-	return path
-}
-
-// Timeouts of calls about batches.
-const (
-	// batchTimeout limits calls if the Upstream has no limit, and the silence of downloads.
-	batchTimeout = 2 * time.Minute
-	// batchBytesPerSecond is the slowest upload for which a call is given time.
-	batchBytesPerSecond = 128 << 10
-)
-
-// account returns the provider with the one key in whose account all batches are, and
-// with a limit for calls that send a number of bytes.
-func (u *Upstream) account(bytes int) *Upstream {
-	total := orDefault(u.Timeouts.Total, batchTimeout)
-	total += time.Duration(bytes/batchBytesPerSecond) * time.Second
-	return &Upstream{Name: u.Name, Kind: u.Kind, BaseURL: u.BaseURL, APIVersion: u.APIVersion, Keys: u.Keys[:min(len(u.Keys), 1)],
-		Header: u.Header, Transport: u.Transport, Timeouts: Timeouts{Total: total}}
-}
-
-// batchJob begins a job whose calls are repeated.
-func (u *Upstream) batchJob(ctx context.Context) *Job {
-	retry := u.BatchRetry
-	if retry == (Retry{}) {
-		retry = Retry{Retries: defaultRetries, Backoff: defaultBackoff, MaxWait: longestWait, Patient: true}
-	}
-	return (&Caller{Retry: retry}).Job(ctx)
-}
-
-// batchCall makes a call about a batch until it succeeds, and returns the whole answer.
-func (u *Upstream) batchCall(ctx context.Context, method, path string, query url.Values, contentType string, body []byte) ([]byte, error) {
-	return u.batchCalls(ctx, method, path, query, contentType, body, func(e *Error, _ bool) *Error { return e })
-}
-
-// batchCalls makes a call until it succeeds. judge sees each error, and whether all of
-// the body was sent before. The call is repeated if the error that it returns allows it.
-// If it returns nil, it is not.
-func (u *Upstream) batchCalls(ctx context.Context, method, path string, query url.Values, contentType string, body []byte, judge func(e *Error, sent bool) *Error) ([]byte, error) {
-	account := u.account(len(body))
-	var answer []byte
-	e := u.batchJob(ctx).Call(Target{Upstream: account}, true, func(t *Try) *Error {
-		sent := &atomic.Bool{}
-		response, err := account.batchRequest(t.Context, method, path, query, contentType, body, sent)
-		if err == nil {
-			answer, err = ReadAnswer(response, maxAnswer)
-		}
-		if err != nil {
-			return judge(NetworkError(t.Context, err), sent.Load())
-		}
-		t.Answered()
-		return nil
-	})
-	if e != nil {
-		return nil, e
-	}
-	return answer, nil
-}
-
-// batchRequest makes one call.
-func (u *Upstream) batchRequest(ctx context.Context, method, path string, query url.Values, contentType string, body []byte, sent *atomic.Bool) (*http.Response, error) {
-	address, err := u.at(path)
-	if err != nil {
-		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: err.Error()}
-	}
-	if len(query) > 0 {
-		all := address.Query()
-		for name, values := range query {
-			all[name] = values
-		}
-		address.RawQuery = all.Encode()
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "", nil)
-	if err != nil {
-		return nil, &Error{Kind: Network, Code: codeBadAddress, Message: "base URL is not usable"}
-	}
-	if body != nil {
-		reader := func() io.ReadCloser { return sending{bytes.NewReader(body), sent} }
-		request.Body, request.ContentLength = reader(), int64(len(body))
-		request.GetBody = func() (io.ReadCloser, error) { return reader(), nil }
-	}
-	return u.send(request, address, 0, nil, contentType)
-}
-
-// submitOnce makes the call that submits a batch. It repeats it only if the provider
-// cannot have accepted it.
-func (u *Upstream) submitOnce(ctx context.Context, path string, body []byte) (id string, err error) {
-	var unclear *Error
-	answer, err := u.batchCalls(ctx, http.MethodPost, path, nil, "application/json", body, func(e *Error, sent bool) *Error {
-		if accepted(e, sent) {
-			unclear = e
-			return nil
-		}
-		return e
-	})
-	if unclear != nil {
-		return "", fmt.Errorf("%w: %w", ErrBatchUnclear, unclear)
-	}
-	if err != nil {
-		return "", err
-	}
-	var made struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(answer, &made) != nil || made.ID == "" {
-		return "", fmt.Errorf("%w: its answer has no id", ErrBatchUnclear)
-	}
-	return made.ID, nil
-}
-
-// accepted reports whether a provider may have accepted a submission that failed.
-func accepted(e *Error, sent bool) bool {
-	if !sent || e.Code == codeBadAddress {
-		return false
-	}
-	switch e.Kind {
-	case RateLimited, KeyRefused, ContextLength, Invalid:
-		return false
-	case Server:
-		return e.Status >= 500 || e.Status == http.StatusRequestTimeout || e.Status == http.StatusConflict || e.Status < 300
-	}
-	return true
-}
-
-// malformed is the error of an answer that is not what it should be.
-func malformed(what string) *Error {
-	return &Error{Kind: Server, Status: http.StatusBadGateway, Code: "malformed_answer", Message: what}
 }

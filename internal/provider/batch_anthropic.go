@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -26,6 +24,8 @@ type anthropicBatch struct {
 		Expired    int `json:"expired"`
 	} `json:"request_counts"`
 }
+
+func (b *anthropicBatch) listed() (string, time.Time) { return b.ID, b.CreatedAt }
 
 func (b *anthropicBatch) state() BatchState {
 	n := b.RequestCounts
@@ -65,51 +65,22 @@ func (u *Upstream) getMessages(ctx context.Context, id string) (b anthropicBatch
 // findMessages returns the id of the batch with a key, or an empty one. A batch shows its
 // custom_ids only in its results.
 func (u *Upstream) findMessages(ctx context.Context, key string, since time.Time) (string, error) {
-	query := url.Values{"limit": {strconv.Itoa(batchPage)}}
 	open := 0 // batches that could be the one
-	for range maxBatchPages {
-		answer, err := u.batchCall(ctx, http.MethodGet, u.batchPath(""), query, "", nil)
-		if err != nil {
-			return "", err
+	id, err := findBatch(ctx, u, "after_id", since, func(b *anthropicBatch) (bool, error) {
+		if !b.state().Ended {
+			open++
+			return false, nil
 		}
-		var page struct {
-			Data    []anthropicBatch `json:"data"`
-			HasMore bool             `json:"has_more"`
+		if b.ResultsURL == "" { // they are no longer kept
+			return false, nil
 		}
-		if json.Unmarshal(answer, &page) != nil {
-			return "", malformed("the provider's answer is not a list of batches")
-		}
-		older := true // all of the page
-		for i := range page.Data {
-			b := &page.Data[i]
-			if b.CreatedAt.Before(since) {
-				continue
-			}
-			older = false
-			if !b.state().Ended {
-				open++
-				continue
-			}
-			if b.ResultsURL == "" { // they are no longer kept
-				continue
-			}
-			mark, err := u.firstMark(ctx, b.ID)
-			if err != nil {
-				return "", err
-			}
-			if mark == batchMark(key) {
-				return b.ID, nil
-			}
-		}
-		if !page.HasMore || older || len(page.Data) == 0 {
-			if open > 0 {
-				return "", fmt.Errorf("%w: %d batches have not ended, and only their results tell whether one of them is it", ErrBatchUnclear, open)
-			}
-			return "", nil
-		}
-		query.Set("after_id", page.Data[len(page.Data)-1].ID)
+		mark, err := u.firstMark(ctx, b.ID)
+		return mark == batchMark(key), err
+	})
+	if id == "" && err == nil && open > 0 {
+		return "", fmt.Errorf("%w: %d batches have not ended, and only their results tell whether one of them is it", ErrBatchUnclear, open)
 	}
-	return "", errTooManyBatches
+	return id, err
 }
 
 // errEnough ends a download.
@@ -147,7 +118,7 @@ func (u *Upstream) messagesResults(ctx context.Context, id string, results *batc
 		return err
 	}
 	if state := b.state(); !state.Ended {
-		return fmt.Errorf("it has not ended: its status is %s", state.Status)
+		return fmt.Errorf("it has not ended: its status is %.40q", state.Status)
 	}
 	if b.ResultsURL == "" {
 		return errors.New("the provider no longer keeps them")

@@ -10,7 +10,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -36,6 +35,8 @@ type openaiBatch struct {
 		} `json:"data"`
 	} `json:"errors"`
 }
+
+func (b *openaiBatch) listed() (string, time.Time) { return b.ID, time.Unix(b.CreatedAt, 0) }
 
 func (b *openaiBatch) state() BatchState {
 	s := BatchState{ID: b.ID, Status: b.Status, Total: b.RequestCounts.Total, Done: b.RequestCounts.Completed, Failed: b.RequestCounts.Failed}
@@ -116,46 +117,14 @@ func (u *Upstream) getBatch(ctx context.Context, id string) (b openaiBatch, err 
 
 // findFile returns the id of the batch with a key, or an empty one.
 func (u *Upstream) findFile(ctx context.Context, key string, since time.Time) (string, error) {
-	query := url.Values{"limit": {strconv.Itoa(batchPage)}}
-	for range maxBatchPages {
-		answer, err := u.batchCall(ctx, http.MethodGet, u.batchPath(""), query, "", nil)
-		if err != nil {
-			return "", err
+	return findBatch(ctx, u, "after", since, func(b *openaiBatch) (bool, error) {
+		if b.Metadata != nil || b.InputFileID == "" {
+			return b.Metadata[batchMetadata] == key, nil
 		}
-		var page struct {
-			Data    []openaiBatch `json:"data"`
-			HasMore bool          `json:"has_more"`
-		}
-		if json.Unmarshal(answer, &page) != nil {
-			return "", malformed("the provider's answer is not a list of batches")
-		}
-		older := true // all of the page
-		for i := range page.Data {
-			b := &page.Data[i]
-			if b.Metadata[batchMetadata] == key {
-				return b.ID, nil
-			}
-			if b.CreatedAt < since.Unix() {
-				continue
-			}
-			older = false
-			// Not all providers with OpenAI's API keep metadata.
-			if b.Metadata == nil && b.InputFileID != "" {
-				name, err := u.fileName(ctx, b.InputFileID)
-				if err != nil {
-					return "", err
-				}
-				if name == batchFile(key) {
-					return b.ID, nil
-				}
-			}
-		}
-		if !page.HasMore || older || len(page.Data) == 0 {
-			return "", nil
-		}
-		query.Set("after", page.Data[len(page.Data)-1].ID)
-	}
-	return "", errTooManyBatches
+		// Not all providers with OpenAI's API keep metadata.
+		name, err := u.fileName(ctx, b.InputFileID)
+		return name == batchFile(key), err
+	})
 }
 
 // fileName returns the name of a file, which is empty if the file no longer exists.
@@ -176,14 +145,6 @@ func (u *Upstream) fileName(ctx context.Context, id string) (string, error) {
 	return file.Filename, nil
 }
 
-// Batches are listed in pages.
-const (
-	batchPage     = 100
-	maxBatchPages = 1000
-)
-
-var errTooManyBatches = fmt.Errorf("%w: the account has too many batches to look through", ErrBatchUnclear)
-
 // fileResults reads the files with results and with errors.
 func (u *Upstream) fileResults(ctx context.Context, id string, results *batchResults) error {
 	b, err := u.getBatch(ctx, id)
@@ -192,7 +153,7 @@ func (u *Upstream) fileResults(ctx context.Context, id string, results *batchRes
 	}
 	switch state := b.state(); {
 	case !state.Ended:
-		return fmt.Errorf("it has not ended: its status is %s", state.Status)
+		return fmt.Errorf("it has not ended: its status is %.40q", state.Status)
 	case state.Reason != "":
 		return errors.New("the provider refused it: " + u.clean(state.Reason))
 	}

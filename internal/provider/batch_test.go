@@ -351,6 +351,30 @@ func TestFindBatchWithoutMetadata(t *testing.T) {
 	}
 }
 
+// A batch that the provider lists only after a moment is found.
+func TestFindBatchLater(t *testing.T) {
+	for _, api := range []wire.API{wire.Chat, wire.Messages} {
+		p, u := batchProvider(t, api, simulate.Batching{})
+		var lists atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" && strings.HasSuffix(r.URL.Path, "/batches") && lists.Add(1) == 1 {
+				fmt.Fprint(w, `{"data":[],"has_more":false}`)
+				return
+			}
+			p.ServeHTTP(w, r)
+		}))
+		defer server.Close()
+		u.BaseURL = server.URL + "/v1"
+		id, err := u.SubmitBatch(t.Context(), "k", batchItems(api, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, found, err := u.FindBatch(t.Context(), "k", time.Now()); got != id || !found || err != nil || lists.Load() != 2 {
+			t.Errorf("%s: FindBatch = %q, %v, %v, want %q", api, got, found, err, id)
+		}
+	}
+}
+
 // listed lists the ids of all message batches.
 func listed(t *testing.T, u *Upstream) (ids []string) {
 	t.Helper()
@@ -521,7 +545,7 @@ func TestRefusedBatch(t *testing.T) {
 	defer server.Close()
 	u.BaseURL = server.URL
 	state, err := u.Batch(t.Context(), "b")
-	if err != nil || !state.Ended || state.Status != "failed" || !strings.Contains(state.Reason, "token limit") {
+	if err != nil || !state.Ended || state.Status != "failed" || state.Reason != "Enqueued token limit reached for ***" {
 		t.Errorf("state %+v, %v", state, err)
 	}
 	err = u.BatchResults(t.Context(), "b", func(BatchResult) error { t.Error("a result"); return nil })

@@ -82,6 +82,7 @@ type batch struct {
 
 	// For OpenAI.
 	endpoint, input string
+	model           string // of the first request
 	output, errors  string // files
 	metadata        json.RawMessage
 	invalid         []invalidLine
@@ -119,6 +120,8 @@ const (
 
 // batchWindow is the time in which a batch is to be processed.
 const batchWindow = 24 * time.Hour
+
+func (b *batch) name() string { return b.id }
 
 // ended reports whether nothing more happens to the batch.
 func (b *batch) ended() bool {
@@ -268,13 +271,6 @@ func (w *written) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// cancel stops a batch that has not ended.
-func (b *batch) cancel() {
-	if b.status != cancelling {
-		b.become(cancelling, time.Now())
-	}
-}
-
 // storePath splits the path of files and batches: what is "files" or "batches" or, if
 // the path is another one, empty; base is the part before it, and rest are the parts
 // after it.
@@ -289,8 +285,7 @@ func storePath(path string) (base, what string, rest []string) {
 }
 
 // serveStore answers a request about files and batches.
-func (p *Provider) serveStore(w http.ResponseWriter, r *http.Request, api wire.API, what, key, id string) *refusal {
-	p.once.Do(p.init)
+func (p *Provider) serveStore(w http.ResponseWriter, r *http.Request, api wire.API, what, key string) *refusal {
 	_, _, rest := storePath(r.URL.Path)
 	verb := r.Method
 	for i, part := range rest {
@@ -343,31 +338,4 @@ func (p *Provider) download(w http.ResponseWriter, data []byte, kind string, res
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(data) // fails only if the client has hung up
-}
-
-// page returns the part of a list that a client asks for, newest first, and whether the
-// list goes on in that direction. It reports false if the cursor or the limit is wrong.
-func page[T any](all []T, id func(T) string, after, before, limit string, most int) (part []T, more, ok bool) {
-	n, ok := limitOf(limit, most)
-	if !ok {
-		return nil, false, false
-	}
-	newest := slices.Clone(all)
-	slices.Reverse(newest)
-	at := func(cursor string) int { return slices.IndexFunc(newest, func(v T) bool { return id(v) == cursor }) }
-	switch {
-	case after != "":
-		i := at(after)
-		if i < 0 {
-			return nil, false, false
-		}
-		newest = newest[i+1:]
-	case before != "":
-		i := at(before)
-		if i < 0 {
-			return nil, false, false
-		}
-		return newest[max(i-n, 0):i], i > n, true
-	}
-	return newest[:min(n, len(newest))], len(newest) > n, true
 }

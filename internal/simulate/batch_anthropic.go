@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/carrot-router/carrot/internal/wire"
 )
@@ -136,7 +137,7 @@ func (p *Provider) oneMessageBatch(w http.ResponseWriter, r *http.Request, verb,
 		if b.ended() {
 			return nil, badRequest("", "", "The message batch "+b.id+" has ended and cannot be canceled.")
 		}
-		b.cancel()
+		b.become(cancelling, time.Now())
 		send(w, b.messageBatch(r))
 	case "GET/ID/results":
 		if !b.ended() {
@@ -165,26 +166,11 @@ func (p *Provider) listMessageBatches(w http.ResponseWriter, r *http.Request, ke
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	mine := slices.DeleteFunc(slices.Clone(p.store.batches), func(b *batch) bool { return b.key != key || b.api != wire.Messages })
-	batches, more, ok := page(mine, func(b *batch) string { return b.id }, query.Get("after_id"), query.Get("before_id"), query.Get("limit"), 1000)
-	if !ok {
-		return badRequest("", "", "limit, after_id or before_id is not valid")
-	}
-	list := struct {
-		Data    []messageBatch `json:"data"`
-		HasMore bool           `json:"has_more"`
-		FirstID *string        `json:"first_id"`
-		LastID  *string        `json:"last_id"`
-	}{Data: []messageBatch{}, HasMore: more}
-	for _, b := range batches {
+	part := listPart{after: query.Get("after_id"), before: query.Get("before_id"), limit: query.Get("limit"), most: 1000}
+	return sendList(w, "", mine, part, (*batch).name, func(b *batch) any {
 		p.advance(b)
-		list.Data = append(list.Data, b.messageBatch(r))
-		list.LastID = &b.id
-	}
-	if len(batches) > 0 {
-		list.FirstID = &batches[0].id
-	}
-	send(w, list)
-	return nil
+		return b.messageBatch(r)
+	})
 }
 
 // createMessageBatch adds a batch. Mistakes in the parameters of a request show later,

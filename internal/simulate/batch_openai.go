@@ -20,164 +20,6 @@ const (
 	maxBatchLines = 50_000
 )
 
-// fileObject is a file in OpenAI's form.
-type fileObject struct {
-	Object        string  `json:"object"`
-	ID            string  `json:"id"`
-	Purpose       string  `json:"purpose"`
-	Filename      string  `json:"filename"`
-	Bytes         int     `json:"bytes"`
-	CreatedAt     int64   `json:"created_at"`
-	ExpiresAt     *int64  `json:"expires_at"`
-	Status        string  `json:"status"`
-	StatusDetails *string `json:"status_details"`
-}
-
-func (f *file) object() fileObject {
-	return fileObject{Object: "file", ID: f.id, Purpose: f.purpose, Filename: f.name, Bytes: len(f.data), CreatedAt: f.created.Unix(), Status: "processed"}
-}
-
-// listObject is a list in OpenAI's form.
-type listObject[T any] struct {
-	Object  string  `json:"object"`
-	Data    []T     `json:"data"`
-	FirstID *string `json:"first_id"`
-	LastID  *string `json:"last_id"`
-	HasMore bool    `json:"has_more"`
-}
-
-// limitOf reads the length of a page, which is 20 by default.
-func limitOf(text string, most int) (n int, ok bool) {
-	if text == "" {
-		return 20, true
-	}
-	n, err := strconv.Atoi(text)
-	return n, err == nil && n >= 1 && n <= most
-}
-
-// addFile adds a file. The store must be locked.
-func (p *Provider) addFile(f *file) string {
-	f.id, f.created = newID("file-", p.Seed, p.calls.Add(1)), time.Now()
-	p.store.files = append(p.store.files, f)
-	return f.id
-}
-
-// serveFiles answers a request about files.
-func (p *Provider) serveFiles(w http.ResponseWriter, r *http.Request, verb, key string) *refusal {
-	if verb == "POST" {
-		return p.upload(w, r, key)
-	}
-	if verb == "GET" {
-		return p.listFiles(w, r, key)
-	}
-	_, _, rest := storePath(r.URL.Path)
-	if len(rest) == 0 {
-		return noRoute(r)
-	}
-	p.store.mu.Lock()
-	i := slices.IndexFunc(p.store.files, func(f *file) bool { return f.id == rest[0] && f.key == key })
-	var f *file
-	if i >= 0 {
-		f = p.store.files[i]
-		if verb == "DELETE/ID" {
-			p.store.files = slices.Delete(p.store.files, i, i+1)
-		}
-	}
-	p.store.mu.Unlock()
-	if f == nil {
-		e := badRequest("id", "", "No such File object: "+rest[0])
-		e.status = http.StatusNotFound
-		return e
-	}
-	switch verb {
-	case "GET/ID":
-		send(w, f.object())
-	case "GET/ID/content":
-		p.download(w, f.data, "application/octet-stream", f.purpose == "batch_output")
-	case "DELETE/ID":
-		send(w, struct {
-			ID      string `json:"id"`
-			Object  string `json:"object"`
-			Deleted bool   `json:"deleted"`
-		}{f.id, "file", true})
-	default:
-		return noRoute(r)
-	}
-	return nil
-}
-
-func (p *Provider) listFiles(w http.ResponseWriter, r *http.Request, key string) *refusal {
-	query := r.URL.Query()
-	p.store.mu.Lock()
-	mine := slices.DeleteFunc(slices.Clone(p.store.files), func(f *file) bool {
-		return f.key != key || query.Get("purpose") != "" && f.purpose != query.Get("purpose")
-	})
-	p.store.mu.Unlock()
-	files, more, ok := page(mine, func(f *file) string { return f.id }, query.Get("after"), "", query.Get("limit"), 10_000)
-	if !ok {
-		return badRequest("after", "", "Invalid cursor or limit.")
-	}
-	list := listObject[fileObject]{Object: "list", Data: []fileObject{}, HasMore: more}
-	for _, f := range files {
-		list.Data = append(list.Data, f.object())
-		list.LastID = &f.id
-	}
-	if len(files) > 0 {
-		list.FirstID = &files[0].id
-	}
-	send(w, list)
-	return nil
-}
-
-// upload adds the file of a form.
-func (p *Provider) upload(w http.ResponseWriter, r *http.Request, key string) *refusal {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBatchFile+1<<20)
-	form, err := r.MultipartReader()
-	if err != nil {
-		return badRequest("file", "", "The request must be multipart/form-data with a file and a purpose.")
-	}
-	f := &file{key: key}
-	seen := false
-	for {
-		part, err := form.NextPart()
-		if err == io.EOF {
-			break
-		}
-		var data []byte
-		if err == nil {
-			data, err = io.ReadAll(part)
-		}
-		if err != nil {
-			return badRequest("file", "", "The form could not be read.")
-		}
-		switch part.FormName() {
-		case "file":
-			f.name, f.data, seen = part.FileName(), data, true
-		case "purpose":
-			f.purpose = string(data)
-		}
-	}
-	switch {
-	case !seen:
-		return badRequest("file", "missing_required_parameter", "Missing required parameter: 'file'.")
-	case f.purpose == "":
-		return badRequest("purpose", "missing_required_parameter", "Missing required parameter: 'purpose'.")
-	case f.purpose != "batch" && f.purpose != "assistants" && f.purpose != "fine-tune" && f.purpose != "vision" && f.purpose != "user_data" && f.purpose != "evals":
-		return badRequest("purpose", "", fmt.Sprintf("'%s' is not one of ['fine-tune', 'assistants', 'batch', 'user_data', 'vision', 'evals'] - 'purpose'", f.purpose))
-	case len(f.data) > maxBatchFile:
-		e := badRequest("file", "", "The file exceeds the limit of 200 MB.")
-		e.status = http.StatusRequestEntityTooLarge
-		return e
-	case len(f.data) == 0:
-		return badRequest("file", "empty_file", "The file is empty.")
-	}
-	p.store.mu.Lock()
-	p.addFile(f)
-	p.store.mu.Unlock()
-	send(w, f.object())
-	return nil
-}
-
 // batchObject is a batch in OpenAI's form.
 type batchObject struct {
 	ID               string          `json:"id"`
@@ -186,6 +28,7 @@ type batchObject struct {
 	Errors           *batchErrors    `json:"errors"`
 	InputFileID      string          `json:"input_file_id"`
 	CompletionWindow string          `json:"completion_window"`
+	Model            *string         `json:"model"`
 	Status           string          `json:"status"`
 	OutputFileID     *string         `json:"output_file_id"`
 	ErrorFileID      *string         `json:"error_file_id"`
@@ -229,7 +72,7 @@ func (b *batch) object() batchObject {
 		return &s
 	}
 	expires := b.created.Add(batchWindow).Unix()
-	o := batchObject{ID: b.id, Object: "batch", Endpoint: b.endpoint, InputFileID: b.input, CompletionWindow: "24h", Status: b.status,
+	o := batchObject{ID: b.id, Object: "batch", Endpoint: b.endpoint, InputFileID: b.input, CompletionWindow: "24h", Model: name(b.model), Status: b.status,
 		OutputFileID: name(b.output), ErrorFileID: name(b.errors), CreatedAt: b.created.Unix(), ExpiresAt: &expires,
 		InProgressAt: at(inProgress), FinalizingAt: at(finalizing), CompletedAt: at(completed), FailedAt: at(failed), ExpiredAt: at(expired),
 		CancellingAt: at(cancelling), CancelledAt: at(cancelled), Metadata: b.metadata}
@@ -262,21 +105,10 @@ func (p *Provider) serveBatches(w http.ResponseWriter, r *http.Request, verb, ke
 	case "GET":
 		query := r.URL.Query()
 		mine := slices.DeleteFunc(slices.Clone(p.store.batches), func(b *batch) bool { return b.key != key || b.api == wire.Messages })
-		batches, more, ok := page(mine, func(b *batch) string { return b.id }, query.Get("after"), "", query.Get("limit"), 100)
-		if !ok {
-			return badRequest("after", "", "Invalid cursor or limit.")
-		}
-		list := listObject[batchObject]{Object: "list", Data: []batchObject{}, HasMore: more}
-		for _, b := range batches {
+		return sendList(w, "list", mine, listPart{after: query.Get("after"), limit: query.Get("limit"), most: 100}, (*batch).name, func(b *batch) any {
 			p.advance(b)
-			list.Data = append(list.Data, b.object())
-			list.LastID = &b.id
-		}
-		if len(batches) > 0 {
-			list.FirstID = &batches[0].id
-		}
-		send(w, list)
-		return nil
+			return b.object()
+		})
 	case "GET/ID", "POST/ID/cancel":
 		b := p.findBatch(wire.Chat, rest[0], key, verb == "GET/ID")
 		if b == nil {
@@ -290,7 +122,7 @@ func (p *Provider) serveBatches(w http.ResponseWriter, r *http.Request, verb, ke
 				e.status = http.StatusConflict
 				return e
 			}
-			b.cancel()
+			b.become(cancelling, time.Now())
 		}
 		send(w, b.object())
 		return nil
@@ -362,7 +194,7 @@ const maxInvalid = 20
 // read reads the requests of a file, and notes what is wrong with them.
 func (b *batch) read(data []byte) {
 	seen := map[string]bool{}
-	model, n := "", 0
+	n := 0
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		if n++; len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -398,11 +230,13 @@ func (b *batch) read(data []byte) {
 			wrong("invalid_request", "The body is not a JSON object.")
 		case body.Stream:
 			wrong("invalid_request", "Streaming is not supported in batches.")
-		case model != "" && body.Model != model:
+		case b.model != "" && body.Model != b.model:
 			wrong("mismatched_model", "All requests of a batch must have the same model.")
 		}
 		seen[asked.CustomID] = true
-		model = body.Model
+		if b.model == "" {
+			b.model = body.Model
+		}
 		b.lines = append(b.lines, batchLine{id: asked.CustomID, body: asked.Body})
 	}
 	switch {

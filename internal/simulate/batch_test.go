@@ -346,7 +346,7 @@ func TestPage(t *testing.T) {
 		if row.limit == "" {
 			most = 20
 		}
-		got, more, ok := page(all, func(s string) string { return s }, row.after, row.before, row.limit, most)
+		got, more, ok := page(all, func(s string) string { return s }, listPart{row.after, row.before, row.limit, most})
 		if strings.Join(got, "") != row.want || more != row.more || ok != row.ok {
 			t.Errorf("page after %q, before %q, limit %q = %v, %v, %v", row.after, row.before, row.limit, got, more, ok)
 		}
@@ -384,6 +384,7 @@ func FuzzStore(f *testing.F) {
 	f.Add("POST", "batches/x/cancel", "")
 	f.Add("GET", "files", "")
 	f.Add("", chatLine(0), "")
+	f.Add("", "", "\n"+`{"id":"a","model":"one","answer":"Two.","truncated":true}`)
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		p := one(Model{})
 		r := httptest.NewRequest("GET", "/", strings.NewReader(body))
@@ -393,6 +394,14 @@ func FuzzStore(f *testing.F) {
 		p.ServeHTTP(w, r)
 		if w.Code >= 500 {
 			t.Errorf("status %d", w.Code)
+		}
+		// The body as recorded answers, and as a prompt.
+		recorded := NewRecorded(recordedSet(), "judge")
+		_ = recorded.ReadTexts(strings.NewReader(body), "f") // any error, but no panic
+		for _, model := range []string{"one", "judge"} {
+			if reply, ok := recorded.Answer(model, body); !ok || reply.Text == "" {
+				t.Errorf("%s answers %+v", model, reply)
+			}
 		}
 		// The body as the file of a batch.
 		b := &batch{endpoint: "/v1/chat/completions", api: wire.Chat}

@@ -65,41 +65,36 @@ func limited(wait time.Duration) *refusal {
 		message: fmt.Sprintf("Rate limit reached for requests. Please try again in %ds.", seconds)}
 }
 
+// gate returns the gate of a key.
+func (p *Provider) gate(key string) *gate {
+	if p.Limit == (Limit{}) {
+		return &gate{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gates == nil {
+		p.gates = map[string]*gate{}
+	}
+	if p.gates[key] == nil {
+		p.gates[key] = &gate{}
+	}
+	return p.gates[key]
+}
+
 // admit lets a call pass the limits of its key and its model. It returns a refusal, or
 // a function that must be called at the end of the call.
 func (p *Provider) admit(key string, s *state) (leave func(), bad *refusal) {
 	now := time.Now()
-	var leaves []func()
-	leave = func() {
-		for _, f := range leaves {
-			f()
-		}
+	leaveKey, wait := p.gate(key).enter(p.Limit, now)
+	if leaveKey == nil {
+		return nil, limited(wait)
 	}
-	var gates []*gate
-	var limits []Limit
-	if p.Limit != (Limit{}) {
-		p.mu.Lock()
-		if p.gates == nil {
-			p.gates = map[string]*gate{}
-		}
-		if p.gates[key] == nil {
-			p.gates[key] = &gate{}
-		}
-		gates, limits = append(gates, p.gates[key]), append(limits, p.Limit)
-		p.mu.Unlock()
+	leaveModel, wait := s.gate.enter(s.Limit, now)
+	if leaveModel == nil {
+		leaveKey()
+		return nil, limited(wait)
 	}
-	if s.Limit != (Limit{}) {
-		gates, limits = append(gates, &s.gate), append(limits, s.Limit)
-	}
-	for i, g := range gates {
-		f, wait := g.enter(limits[i], now)
-		if f == nil {
-			leave()
-			return nil, limited(wait)
-		}
-		leaves = append(leaves, f)
-	}
-	return leave, nil
+	return func() { leaveModel(); leaveKey() }, nil
 }
 
 // refuseLimited settles a call that exceeds a limit.

@@ -109,9 +109,19 @@ func (f *messages) reason() string {
 	return "end_turn"
 }
 
+// stopped appends the reason, and what else is said about the end.
+func (f *messages) stopped(b []byte) []byte {
+	reason := f.reason()
+	b = append(append(b, reason...), `","stop_sequence":null`...)
+	if reason == "refusal" {
+		b = append(b, `,"stop_details":{"type":"refusal","category":null,"explanation":null}`...)
+	}
+	return b
+}
+
 func (f *messages) end(b []byte, u carrot.Usage) []byte {
 	b = append(event(b, "message_delta"), `,"delta":{"stop_reason":"`...)
-	b = append(append(b, f.reason()...), `","stop_sequence":null},"usage":`...)
+	b = append(f.stopped(b), `},"usage":`...)
 	b = append(messagesUsage(b, u), "}\n\n"...)
 	return append(event(b, "message_stop"), "}\n\n"...)
 }
@@ -139,7 +149,7 @@ func (f *messages) whole(b []byte, u carrot.Usage) []byte {
 		}
 		b = append(b, '}')
 	}
-	b = append(append(append(b, `],"stop_reason":"`...), f.reason()...), `","stop_sequence":null,"usage":`...)
+	b = append(f.stopped(append(b, `],"stop_reason":"`...)), `,"usage":`...)
 	return append(messagesUsage(b, u), '}')
 }
 

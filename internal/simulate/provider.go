@@ -111,7 +111,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	if what == "files" || what == "batches" {
-		if bad := p.serveStore(w, hr, api, what, key, id); bad != nil {
+		if bad := p.serveStore(w, hr, api, what, key); bad != nil {
 			refuse(bad)
 		}
 		return

@@ -103,14 +103,3 @@ func TestCounted(t *testing.T) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 }
-
-func FuzzReadTexts(f *testing.F) {
-	f.Add([]byte(`{"id":"a","model":"one","answer":"Two.","truncated":true}`))
-	f.Add([]byte("\n{}\n"))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		r := NewRecorded(recordedSet(), "judge")
-		_ = r.ReadTexts(strings.NewReader(string(file)), "f") // any error, but no panic
-		r.Answer("one", string(file))
-		r.Answer("judge", string(file))
-	})
-}

@@ -66,6 +66,9 @@ func TestReplies(t *testing.T) {
 				if refused := row.reply.Finish == FinishRefused && api != wire.Messages; refused && refusal != row.reply.Text || !refused && refusal != "" {
 					t.Errorf("refusal = %q in %s", refusal, w.Body)
 				}
+				if details := gjson.Get(w.Body.String(), "stop_details.type").Str; (details == "refusal") != (want.Finish == "refusal") {
+					t.Errorf("stop_details in %s", w.Body)
+				}
 				streamed := look(t, api, ask(p, api, `{"model":"m","stream":true,"stream_options":{"include_usage":true},`+body+`}`))
 				if diff := cmp.Diff(want, streamed); diff != "" {
 					t.Errorf("stream (-want +got):\n%s", diff)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
@@ -23,6 +24,7 @@ type fitted struct {
 	models        []string
 	traffic, held []int               // rows of t with all outcomes
 	forecast      []carrot.Prediction // by row of t
+	start         time.Time           // of the requests
 	w             float64             // balanced on the router's own out-of-fold frontier
 }
 
@@ -89,7 +91,6 @@ func (f *fitted) row(i int, w float64) offpolicy.Row {
 func (f *fitted) served(r *rand.Rand, n int, w, rate float64) []offpolicy.Row {
 	decided := map[int]offpolicy.Row{}
 	rows := make([]offpolicy.Row, n)
-	count := len(f.models)
 	for k := range rows {
 		i := f.traffic[r.IntN(len(f.traffic))]
 		x, ok := decided[i]
@@ -98,25 +99,33 @@ func (f *fitted) served(r *rand.Rand, n int, w, rate float64) []offpolicy.Row {
 			decided[i] = x
 		}
 		x.Request = strconv.Itoa(k)
-		x.Propensity = 1 - rate + rate/float64(count)
-		if pick := r.IntN(count); r.Float64() < rate && pick != x.Greedy {
-			x.Action, x.Propensity = pick, rate/float64(count)
-		}
-		x.Score, x.Cost, x.OutputTokens = f.t.Set.Score.At(i, x.Action), f.t.Cost.At(i, x.Action), f.t.Set.OutputTokens.At(i, x.Action)
+		f.serve(&x, r, i, rate)
 		rows[k] = x
 	}
 	return rows
 }
 
-// worth is the mean of what a policy is worth beyond the router's choices, on all the
-// queries that are sent to it.
-func (f *fitted) worth(target offpolicy.Policy, w, at float64) (sum float64) {
+// serve draws which model answers query i, and sets what was recorded of it.
+func (f *fitted) serve(x *offpolicy.Row, r *rand.Rand, i int, rate float64) {
+	n := float64(len(f.models))
+	x.Propensity = 1 - rate + rate/n
+	if pick := r.IntN(len(f.models)); r.Float64() < rate && pick != x.Greedy {
+		x.Action, x.Propensity = pick, rate/n
+	}
+	x.Score, x.Cost, x.OutputTokens = f.t.Set.Score.At(i, x.Action), f.t.Cost.At(i, x.Action), f.t.Set.OutputTokens.At(i, x.Action)
+}
+
+// worth returns what a policy is worth beyond the router's choices, on average over all
+// the queries that are sent to it: in utility at a willingness to pay, quality and USD.
+func (f *fitted) worth(target offpolicy.Policy, w, at float64) (utility, quality, cost float64) {
+	n := float64(len(f.traffic))
 	for _, i := range f.traffic {
 		x := f.row(i, w)
-		u := func(m int) float64 { return carrot.Utility(f.t.Set.Score.At(i, m), f.t.Cost.At(i, m), at) }
-		sum += u(target(&x)) - u(x.Greedy)
+		a, b := target(&x), x.Greedy
+		quality += (f.t.Set.Score.At(i, a) - f.t.Set.Score.At(i, b)) / n
+		cost += (f.t.Cost.At(i, a) - f.t.Cost.At(i, b)) / n
 	}
-	return sum / float64(len(f.traffic))
+	return carrot.Utility(quality, cost, at), quality, cost
 }
 
 // aiq returns the AIQ on the held-out rows, with corrected forecasts. Nil corrects
