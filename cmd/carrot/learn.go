@@ -474,6 +474,30 @@ func (c *learnCommand) finish(l *lesson, r *learnReport) error {
 	return nil
 }
 
+// learnedOfOneMore returns what a router has learnt from traffic for its models and one more, of
+// which nothing is learnt yet, or nil if it has learnt nothing. The decisions of the router
+// itself can still be learnt from.
+func learnedOfOneMore(a *artifact.Artifact) *artifact.Learned {
+	if a.Manifest.Learned == nil {
+		return nil
+	}
+	extend := func(c artifact.Correction) artifact.Correction {
+		c.Quality, c.Tokens = append(slices.Clone(c.Quality), 0), append(slices.Clone(c.Tokens), 1)
+		return c
+	}
+	l := *a.Manifest.Learned
+	l.QualitySE, l.TokensSE, l.Rows = append(slices.Clone(l.QualitySE), nil), append(slices.Clone(l.TokensSE), nil), append(slices.Clone(l.Rows), 0)
+	own := l.Correction
+	own.Router = a.Fingerprint
+	l.Correction = extend(l.Correction)
+	earlier := slices.Clone(l.Earlier)
+	l.Earlier = nil
+	for _, c := range append(earlier, own) {
+		l.Earlier = append(l.Earlier, extend(c))
+	}
+	return &l
+}
+
 // promote writes a corrected router to a file, all or nothing, and reads it back. A gateway
 // that serves from the file takes it up by itself.
 func promote(path string, live *artifact.Artifact, learned artifact.Learned) (*artifact.Artifact, error) {
