@@ -152,6 +152,7 @@ func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(
 		return err
 	}
 	own.Manifest.Models = append(slices.Clone(own.Manifest.Models), added)
+	own.Manifest.Learned = learnedOfOneMore(saved)
 	if err := own.WriteFile(c.Update); err != nil {
 		return err
 	}

@@ -304,9 +304,8 @@ func (l *lesson) look() *learnReport {
 		}
 		return -1
 	})
-	want := learn.Batch
 	if s.Until.IsZero() {
-		from, want = len(l.rows)/2, learn.Batch
+		from = len(l.rows) / 2
 		if len(l.rows) < 2*learn.Batch {
 			r.New, r.Looks = len(l.rows), len(s.Looks)
 			r.Why = []string{fmt.Sprintf("%s of %d: half of them to learn from, half to test on", phrase.Count(len(l.rows), "score"), 2*learn.Batch)}
@@ -314,14 +313,14 @@ func (l *lesson) look() *learnReport {
 		}
 	}
 	r.New, r.Looks = len(l.rows)-from, len(s.Looks)
-	if r.New < want {
-		r.Why = []string{fmt.Sprintf("%s of %d since the last look", phrase.Count(r.New, "new score"), want)}
+	if r.New < learn.Batch {
+		r.Why = []string{fmt.Sprintf("%s of %d since the last look", phrase.Count(r.New, "new score"), learn.Batch)}
 		return r
 	}
 	own, _ := l.lineage.Correction(l.live.Fingerprint)
 	prices := learn.PricesOf(l.rows)
 	candidate := learn.Estimate(l.uncorrected(l.rows[:from]), l.lineage.Models(), learn.WeightsByGap)
-	look := learn.NewLook(l.now, offpolicy.Compare(l.rows[from:], l.lineage.Corrected(candidate.Correction, prices, l.w), l.lineage.Corrected(own, prices, l.w), l.w))
+	look := learn.NewLook(l.now, offpolicy.Compare(l.untouched(from), l.lineage.Corrected(candidate.Correction, prices, l.w), l.lineage.Corrected(own, prices, l.w), l.w))
 	s.Looks = append(s.Looks, look)
 	s.Until = l.said[len(l.said)-1]
 	l.next = learn.Estimate(l.uncorrected(l.rows), l.lineage.Models(), learn.WeightsByGap)
@@ -346,6 +345,16 @@ func (l *lesson) look() *learnReport {
 		r.Why = []string{"the lower 95% bound of the difference in utility is not above 0"}
 	}
 	return r
+}
+
+// untouched returns the rows from one on, without those of sessions that began before it,
+// from which the candidate was made.
+func (l *lesson) untouched(from int) []offpolicy.Row {
+	before := map[string]bool{}
+	for _, r := range l.rows[:from] {
+		before[r.Session] = r.Session != ""
+	}
+	return slices.DeleteFunc(slices.Clone(l.rows[from:]), func(r offpolicy.Row) bool { return before[r.Session] })
 }
 
 // uncorrected returns rows with the estimates of the fit.
@@ -472,6 +481,30 @@ func (c *learnCommand) finish(l *lesson, r *learnReport) error {
 		return fmt.Errorf("remember the look: %w", err)
 	}
 	return nil
+}
+
+// learnedOfOneMore returns what a router has learnt from traffic for its models and one more, of
+// which nothing is learnt yet, or nil if it has learnt nothing. The decisions of the router
+// itself can still be learnt from.
+func learnedOfOneMore(a *artifact.Artifact) *artifact.Learned {
+	if a.Manifest.Learned == nil {
+		return nil
+	}
+	extend := func(c artifact.Correction) artifact.Correction {
+		c.Quality, c.Tokens = append(slices.Clone(c.Quality), 0), append(slices.Clone(c.Tokens), 1)
+		return c
+	}
+	l := *a.Manifest.Learned
+	l.QualitySE, l.TokensSE, l.Rows = append(slices.Clone(l.QualitySE), nil), append(slices.Clone(l.TokensSE), nil), append(slices.Clone(l.Rows), 0)
+	own := l.Correction
+	own.Router = a.Fingerprint
+	l.Correction = extend(l.Correction)
+	earlier := slices.Clone(l.Earlier)
+	l.Earlier = nil
+	for _, c := range append(earlier, own) {
+		l.Earlier = append(l.Earlier, extend(c))
+	}
+	return &l
 }
 
 // promote writes a corrected router to a file, all or nothing, and reads it back. A gateway

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/internal/database/databasetest"
 	"github.com/carrot-router/carrot/internal/exampledata"
+	"github.com/carrot-router/carrot/internal/learn"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
@@ -351,5 +353,52 @@ func TestLedgerOfAnotherRouter(t *testing.T) {
 	}
 	if status, _, errors := carrotCommand(t, "learn", "--ledger", dsn, "--router", other, "--out", next); status != 1 || !strings.Contains(errors, "no decision in the ledger is of this router") {
 		t.Errorf("learn for another router: status %d, %s", status, errors)
+	}
+}
+
+// TestCorrectedRouterGetsAModel: a router that has learnt from traffic can get another model,
+// and still learns from the decisions that were made before.
+func TestCorrectedRouterGetsAModel(t *testing.T) {
+	_, path, _ := trainedOnExample(t)
+	start, err := artifact.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(start.Manifest.Models)
+	learned := artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
+		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
+	saved, err := promote(path, start, learned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	static, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]carrot.Representation, 3)
+	if err := static.Embed(t.Context(), []string{"Add 3 to 5.", "Write a poem.", "Sort a list."}, x); err != nil {
+		t.Fatal(err)
+	}
+	next := *saved
+	if next.Predictor, err = saved.Predictor.Add("new", x, []float64{1, 0, 1}, []float64{10, 20, 30}); err != nil {
+		t.Fatal(err)
+	}
+	next.Manifest.Models = append(slices.Clone(next.Manifest.Models), artifact.Model{Name: "new"})
+	next.Manifest.Learned = learnedOfOneMore(saved)
+	if err := next.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	read, err := artifact.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := learn.NewLineage(read)
+	for _, router := range []string{start.Fingerprint, saved.Fingerprint, read.Fingerprint} {
+		if c, ok := l.Correction(router); !ok || len(c.Quality) != n+1 || c.Tokens[n] != 1 {
+			t.Errorf("router %s: %+v, %v, want a correction of %d models", router, c, ok, n+1)
+		}
+	}
+	if learnedOfOneMore(start) != nil {
+		t.Error("a router that has learnt nothing gets a correction")
 	}
 }
