@@ -146,14 +146,12 @@ func (p *Plan) connect() (err error) {
 	connect := func(m *ModelConfig) (*target, error) {
 		return newTarget(m, providers[m.Provider], upstreams[m.Provider], paces[m.Provider], p.opt.Book)
 	}
-	var names []string
 	for i := range p.config.Models {
 		t, err := connect(&p.config.Models[i])
 		if err != nil {
 			return err
 		}
 		p.targets = append(p.targets, t)
-		names = append(names, t.config.Name)
 	}
 	if m := p.config.judge(); m != nil {
 		own := *m
@@ -163,7 +161,6 @@ func (p *Plan) connect() (err error) {
 		if p.asks, err = connect(&own); err != nil {
 			return err
 		}
-		names = append(names, own.Upstream)
 	}
 	if p.judgeID, err = judgeID(&p.config.Judge, p.config.dir); err != nil {
 		return fmt.Errorf("judge: %w", err)

@@ -40,11 +40,11 @@ type target struct {
 // newTarget returns the target of a configured model.
 func newTarget(m *ModelConfig, p *ProviderConfig, u *provider.Upstream, pc *pace, book *price.Book) (*target, error) {
 	t := &target{config: m, upstream: u, api: wire.API(p.API), pace: pc, stop: &stopper{}}
-	entry, err := book.Lookup(m.Upstream)
+	var err error
 	if t.price, err = priceOf(book, m); err != nil {
 		return nil, err
 	}
-	if err == nil {
+	if entry, err := book.Lookup(m.Upstream); err == nil {
 		t.facts.Efforts, t.facts.MaxOutput = strings.Join(entry.Efforts, " "), entry.MaxOutput
 		t.facts.NoSampling = entry.Sampling != nil && !*entry.Sampling && len(entry.SamplingEfforts) == 0
 	}
