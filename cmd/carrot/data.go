@@ -44,7 +44,7 @@ type importCommand struct {
 	Format    string            `arg:"" enum:"${import_formats}" help:"What the source is: see above."`
 	Source    string            `arg:"" help:"File or folder to import."`
 	Dir       string            `arg:"" help:"Data folder to write."`
-	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"For a table: the column that holds a field, or FIELD:MODEL=COLUMN for one model; may be repeated."`
+	Column    map[string]string `placeholder:"FIELD=COLUMN" mapsep:"none" help:"For a table: the column that holds a field, or FIELD:MODEL=COLUMN for one model; may be repeated. For langfuse: score=NAME, the score that counts."`
 	Columns   string            `placeholder:"FILE" help:"For a table: YAML file with the same mapping, FIELD: COLUMN."`
 	Delimiter string            `placeholder:"CHAR" help:"For a table in CSV: what separates the fields, a comma, ';', '|' or tab; found if not given."`
 	Prices    string            `placeholder:"FILE" help:"Price book for models.json, instead of the one in the binary."`
@@ -97,7 +97,7 @@ func (c *importCommand) columns() (map[string]string, error) {
 		return c.Column, nil
 	}
 	if c.Format != "table" && (c.Columns != "" || len(c.Column) > 0 || c.Delimiter != "") {
-		return nil, usagef("--column, --columns and --delimiter are for the format table only (and --column score=NAME for langfuse)")
+		return nil, usagef("--column, --columns and --delimiter are for the format table only")
 	}
 	columns := make(map[string]string)
 	if c.Columns != "" {
