@@ -91,7 +91,7 @@ func badJSON(t testing.TB) []badFolder {
 		query(`"id": "sum/2", `, ``, ":2: field id: is missing or empty"),
 		query(`"id": "sum/2"`, `"id": 2`, ":2: field id: is not a string"),
 		query(`"id": "sum/2"`, `"id": "sum\t2"`, `:2: field id: "sum\t2" holds a control character`),
-		query(`"split": "validation"`, `"split": "dev"`, `:2: field split: "dev" is not train, validation or test`),
+		query(`"split": "validation"`, `"split": "dev"`, `:2: field split: "dev" is not train, validation, test or extra`),
 		query(`"split": "validation"`, `"Split": "test"`, `:2: field "Split": is not a field of a query`),
 		query(`"split": "validation"`, `"id": "b"`, ":2: field id: is given twice"),
 		query(`"source": "words", `, `"source": null, `, ":3: field source: is not a string"),

@@ -12,16 +12,19 @@ import (
 // Split says what a query may be used for.
 type Split string
 
-// The three splits. Nothing that is fitted or chosen may look at SplitTest.
+// The splits. Nothing that is fitted or chosen may look at SplitTest. SplitExtra is for
+// queries that were not drawn at random, as those that carrot collect chooses: they are
+// trained on like those of SplitTrain, and no mean, frontier or figure comes from them.
 const (
 	SplitTrain      Split = "train"
 	SplitValidation Split = "validation"
 	SplitTest       Split = "test"
+	SplitExtra      Split = "extra"
 )
 
 // Valid reports whether s is one of the three splits.
 func (s Split) Valid() bool {
-	return s == SplitTrain || s == SplitValidation || s == SplitTest
+	return s == SplitTrain || s == SplitValidation || s == SplitTest || s == SplitExtra
 }
 
 // Query is one prompt, as queries.jsonl holds it.

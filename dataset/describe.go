@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -38,10 +39,11 @@ type SourceSummary struct {
 	Train      int    `json:"train"`
 	Validation int    `json:"validation"`
 	Test       int    `json:"test"`
+	Extra      int    `json:"extra,omitempty"` // trained on and never measured
 }
 
-// ModelSummary is what was observed of one model. Means are over the queries on
-// which the value is known, and nil if there are none.
+// ModelSummary is what was observed of one model. Means are over the queries on which
+// the value is known, without those of [SplitExtra], and nil if there are none.
 type ModelSummary struct {
 	Name     string `json:"name"`
 	Pool     bool   `json:"pool"`
@@ -104,6 +106,8 @@ func (s *Set) describeSources() []SourceSummary {
 			c.Train++
 		case SplitValidation:
 			c.Validation++
+		case SplitExtra:
+			c.Extra++
 		default:
 			c.Test++
 		}
@@ -119,16 +123,22 @@ func (s *Set) describeSources() []SourceSummary {
 func (s *Set) describeModel(j int) ModelSummary {
 	m := &s.Models[j]
 	var score, tokens, cost mean
-	price := m.Price()
+	price, observed := m.Price(), 0
 	for i := range s.Queries {
+		if !math.IsNaN(s.Score.At(i, j)) {
+			observed++
+		}
+		if s.Queries[i].Split == SplitExtra {
+			continue
+		}
 		score.add(s.Score.At(i, j))
 		tokens.add(s.OutputTokens.At(i, j))
 		cost.add(s.ObservedCost(i, j, price))
 	}
-	sum := ModelSummary{Name: m.Name, Pool: m.Pool, Priced: m.Priced(), Observed: score.n, Costed: cost.n,
+	sum := ModelSummary{Name: m.Name, Pool: m.Pool, Priced: m.Priced(), Observed: observed, Costed: cost.n,
 		MeanScore: score.value(), MeanOutputTokens: tokens.value(), MeanCostUSD: cost.value()}
 	if len(s.Queries) > 0 {
-		sum.Coverage = float64(score.n) / float64(len(s.Queries))
+		sum.Coverage = float64(observed) / float64(len(s.Queries))
 	}
 	return sum
 }
@@ -233,13 +243,21 @@ func joinShort(ids []string) string {
 
 func (d *Description) writeSources(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "train\tvalidation\ttest\tall\t  source\n")
-	row := func(c SourceSummary) {
-		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t  %s\n", c.Train, c.Validation, c.Test, c.Train+c.Validation+c.Test, c.Source)
-	}
 	all := SourceSummary{Source: "(all)"}
 	for _, c := range d.Sources {
-		all.Train, all.Validation, all.Test = all.Train+c.Train, all.Validation+c.Validation, all.Test+c.Test
+		all.Train, all.Validation, all.Test, all.Extra = all.Train+c.Train, all.Validation+c.Validation, all.Test+c.Test, all.Extra+c.Extra
+	}
+	extra := func(text string) string { // most sets have none
+		if all.Extra == 0 {
+			return ""
+		}
+		return text + "\t"
+	}
+	fmt.Fprintf(t, "train\tvalidation\ttest\t%sall\t  source\n", extra("extra"))
+	row := func(c SourceSummary) {
+		fmt.Fprintf(t, "%d\t%d\t%d\t%s%d\t  %s\n", c.Train, c.Validation, c.Test, extra(strconv.Itoa(c.Extra)), c.Train+c.Validation+c.Test+c.Extra, c.Source)
+	}
+	for _, c := range d.Sources {
 		if c.Source == "" {
 			c.Source = "(none)"
 		}

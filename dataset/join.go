@@ -201,7 +201,7 @@ func (j *joiner) addQueries(k int, s *Set) error {
 
 // splitOrder returns how late a split is: 0 for train to 2 for test.
 func splitOrder(s Split) int {
-	return slices.Index([]Split{SplitTrain, SplitValidation, SplitTest}, s)
+	return slices.Index([]Split{SplitExtra, SplitTrain, SplitValidation, SplitTest}, s)
 }
 
 // move moves a query to another split if that is later.

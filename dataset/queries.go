@@ -71,7 +71,7 @@ func checkQuery(q Query) (field, reason string) {
 	}
 	switch {
 	case q.Split != "" && !q.Split.Valid():
-		return "split", fmt.Sprintf("%s is not train, validation or test", textfile.Quote(string(q.Split)))
+		return "split", fmt.Sprintf("%s is not train, validation, test or extra", textfile.Quote(string(q.Split)))
 	case !utf8.ValidString(q.Source):
 		return "source", "is not UTF-8"
 	case q.Prompt == "":

@@ -343,9 +343,24 @@ type PolicyConfig struct {
 	// Shadow says that decisions are only recorded and the default answers.
 	// Default false.
 	Shadow bool `yaml:"shadow"`
+	// Canary lets another router decide a share of the requests, to compare what they
+	// cost and how good their answers are. Policies in the shadow have none.
+	Canary CanaryConfig `yaml:"canary"`
+	// ShadowRouter is the file of a saved router that decides every request too, which
+	// is only recorded. Default: none. Policies in the shadow have none.
+	ShadowRouter string `yaml:"shadow_router" expand:"env"`
 	// Exploration applies to this policy. Default: the exploration at the top
 	// level.
 	Exploration *ExplorationConfig `yaml:"exploration"`
+}
+
+// CanaryConfig lets another router decide a share of a policy's requests.
+type CanaryConfig struct {
+	// Router is the file of a saved router with the same embedder. Default: none.
+	Router string `yaml:"router" expand:"env"`
+	// Share is the share of the requests, above 0 and at most 1, drawn at random. Required
+	// with router.
+	Share float64 `yaml:"share"`
 }
 
 // ExplorationConfig says how often a random candidate answers, so that the outcomes of

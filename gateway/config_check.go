@@ -316,8 +316,37 @@ func (c *Config) checkPolicies(p *strictyaml.Problems) {
 		if policy.Exploration.Rate != c.Exploration.Rate { // which is already checked
 			checkRange(p, field+".exploration.rate", policy.Exploration.Rate, 0, 1)
 		}
+		policy.checkRouters(p, field)
 	}
 	c.checkInline(p)
+}
+
+// checkRouters checks what is said of other routers.
+func (c *PolicyConfig) checkRouters(p *strictyaml.Problems, field string) {
+	switch {
+	case c.Canary.Router == "" && c.Canary.Share != 0:
+		p.Add(field+".canary.router", "is missing: name a saved router, or leave out canary")
+	case c.Canary.Router != "" && !(c.Canary.Share > 0 && c.Canary.Share <= 1):
+		p.Add(field+".canary.share", "is %v: want a share above 0 and at most 1", c.Canary.Share)
+	case c.Canary.Router != "" && c.Shadow:
+		p.Add(field+".canary", "the policy is in the shadow, so that no router's decision applies: leave out one of the two")
+	}
+	if c.ShadowRouter != "" && c.Shadow {
+		p.Add(field+".shadow_router", "the policy is in the shadow, which records the decisions of the router itself: leave out one of the two")
+	}
+}
+
+// Routers returns the files of the routers that policies name beside the router of the
+// gateway, each once, in order.
+func (c *Config) Routers() (files []string) {
+	for i := range c.Policies {
+		for _, file := range []string{c.Policies[i].Canary.Router, c.Policies[i].ShadowRouter} {
+			if file != "" && !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
 }
 
 // checkInline refuses models whose names mean a policy with an objective, such as

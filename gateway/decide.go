@@ -36,6 +36,8 @@ type choice struct {
 	decision    *carrot.Decision // nil: routing failed
 	propensity  float64
 	shadow      *record.Shadow
+	watched     *carrot.Decision // that the shadow router would have made; nil: there is none
+	canary      bool             // the policy's canary has decided
 	decidedIn   time.Duration
 	inputTokens int
 	prefixes    []uint64 // hashes of the conversation's beginnings
@@ -143,15 +145,24 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 		query.Models = []string{pinned.Name}
 	}
 	query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, true)
-	decision, err := r.route(ctx, query, q.objective)
+	router := r.router
+	if q.canaried() {
+		router, h.canary = q.policy.canary, true
+	}
+	decision, err := r.route(ctx, router, query, q.objective)
+	if h.canary && err != nil && !errors.Is(err, carrot.ErrNoCandidate) {
+		d.log.Error("the canary's router failed; the other one decides", "error", unquoted(err), "policy", q.policy.name)
+		router, h.canary = r.router, false
+		decision, err = r.route(ctx, router, query, q.objective)
+	}
 	if errors.Is(err, carrot.ErrNoCandidate) && q.named == nil {
 		// Trying a model that keeps failing, or that did not begin the turn, is
 		// better than not answering.
 		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, pinned, false)
-		decision, err = r.route(ctx, query, q.objective)
+		decision, err = r.route(ctx, router, query, q.objective)
 	}
 	if q.strict && err == nil {
-		decision, err = priced(ctx, r, query, q.objective, decision)
+		decision, err = priced(ctx, r, router, query, q.objective, decision)
 	}
 	h.decidedIn = time.Since(start)
 	if err != nil {
@@ -159,6 +170,9 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	}
 	h.decision = &decision
 	h.arrange(r, &q.selection)
+	if q.policy != nil && q.policy.watcher != nil && q.named == nil && !q.dry {
+		d.watch(ctx, r, q, h, query)
+	}
 	switch {
 	case pinned != nil:
 		h.reason = why
@@ -171,8 +185,31 @@ func (d *decider) decide(ctx context.Context, r *routes, q *request) (*choice, e
 	return h, nil
 }
 
+// canaried reports whether the policy's canary decides the request, which is drawn.
+func (q *request) canaried() bool {
+	p := q.policy
+	if p == nil || p.canary == nil || q.named != nil || q.off || q.dry {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draw.Float64() < p.share
+}
+
+// watch notes what the policy's shadow router would have decided.
+func (d *decider) watch(ctx context.Context, r *routes, q *request, h *choice, query carrot.Query) {
+	decision, err := r.route(ctx, q.policy.watcher, query, q.objective)
+	if err != nil {
+		d.log.Warn("the shadow router failed", "error", unquoted(err), "policy", q.policy.name)
+		return
+	}
+	h.watched = &decision
+	h.shadow = compare(&decision, h.order[0].Name)
+	h.shadow.Router = decision.Router
+}
+
 // priced decides again without the candidates whose cost is unknown, if there are any.
-func priced(ctx context.Context, r *routes, query carrot.Query, o carrot.Objective, decision carrot.Decision) (carrot.Decision, error) {
+func priced(ctx context.Context, r *routes, router *carrot.Router, query carrot.Query, o carrot.Objective, decision carrot.Decision) (carrot.Decision, error) {
 	names := unpriced(&decision)
 	if len(names) == 0 {
 		return decision, nil
@@ -184,7 +221,7 @@ func priced(ctx context.Context, r *routes, query carrot.Query, o carrot.Objecti
 	for _, name := range names {
 		query.Excluded[name] = "its cost is unknown, and a hard budget applies to the request"
 	}
-	return r.route(ctx, query, o)
+	return r.route(ctx, router, query, o)
 }
 
 // beyond returns what finds the candidates that finish a turn of tools if all those fail
@@ -201,7 +238,7 @@ func (d *decider) beyond(r *routes, q *request, h *choice, query carrot.Query) f
 	}
 	return func(ctx context.Context) []*candidate {
 		query.Excluded = d.excluded(r, q, query.Models, &h.bodies, nil, false)
-		decision, err := r.route(ctx, query, q.objective)
+		decision, err := r.route(ctx, r.router, query, q.objective)
 		if err != nil {
 			return nil
 		}

@@ -95,7 +95,9 @@ func (x *exchange) feedback() (answer []byte, err error) {
 			return &wire.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "request_not_found", Param: "request_id",
 				Message: fmt.Sprintf("no request %.100q of this client: the id is in the header x-carrot-request-id of the answer", f.RequestID)}
 		case err != nil:
-			x.g.log.Error("feedback was not kept", "request_id", x.id, "error", err)
+			if x.ctx.Err() == nil { // else the client has hung up
+				x.g.log.Error("feedback was not kept", "request_id", x.id, "error", err)
+			}
 			x.reply.header().Set("Retry-After", "2")
 			return unavailable("store_unavailable", "the feedback could not be stored: try again")
 		}

@@ -113,6 +113,9 @@ func (f *File) resolvePaths(dir string) {
 	for i := range f.Clients {
 		paths = append(paths, &f.Clients[i].KeyFile)
 	}
+	for i := range f.Policies {
+		paths = append(paths, &f.Policies[i].Canary.Router, &f.Policies[i].ShadowRouter)
+	}
 	for _, path := range paths {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)

@@ -56,6 +56,7 @@ type metrics struct {
 	rejections *prometheus.CounterVec
 	narrowed   *prometheus.CounterVec
 	ratings    *prometheus.CounterVec
+	canaries   *prometheus.CounterVec
 
 	// Looking up labels costs more than counting, so the results are kept.
 	starts   lookup[wire.API, prometheus.Gauge]
@@ -95,7 +96,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		// P+1
 		abstained: add.counter("carrot_abstentions_total", "Decisions by each model's mean alone, because the prompt was too unlike the training data.", "policy"),
 		// P·2
-		shadowCost: add.counter("carrot_shadow_estimated_cost_usd_total", "Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router). Requests where one of them is unknown are left out.", "policy", "choice"),
+		shadowCost: add.counter("carrot_shadow_estimated_cost_usd_total", "Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router), or of a policy with a shadow router with the candidate that came first, and with that router's choice. Requests where one of them is unknown are left out.", "policy", "choice"),
 		// P·2
 		shadowQual: add.counter("carrot_shadow_estimated_quality_total", "Sum of the estimated qualities for the requests that carrot_shadow_estimated_cost_usd_total counts (choice: default, router).", "policy", "choice"),
 		// P+1 histograms
@@ -144,6 +145,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		rejections: add.counter("carrot_rejected_requests_total", "Requests that the gateway refused.", "why"),
 		// 4·(P+1): four kinds
 		ratings: add.counter("carrot_feedback_total", "Feedback on answers that was kept, by what was said (kind: score, thumb, label, success) and the policy of the request; it is empty for requests that named a model.", "kind", "policy"),
+		// P
+		canaries: add.counter("carrot_canary_decisions_total", "Decisions that the router of a policy's canary made.", "policy"),
 		// 35: the fields in noted, and other
 		narrowed: add.counter("carrot_narrowed_total", "Fields of requests that were left out or changed for a model.", "field"),
 	}

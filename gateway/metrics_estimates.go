@@ -43,6 +43,9 @@ func (m *metrics) chose(policy string, h *choice, dry bool) {
 	m.choices.get(choiceKey{policy, h.order[0].Name, h.reason}, func(k choiceKey) prometheus.Counter {
 		return m.decided.WithLabelValues(k.policy, k.model, string(k.reason))
 	}).Inc()
+	if h.canary {
+		m.canaries.WithLabelValues(policy).Inc()
+	}
 	if h.decision == nil {
 		return
 	}
@@ -51,7 +54,11 @@ func (m *metrics) chose(policy string, h *choice, dry bool) {
 		s.abstained.Inc()
 	}
 	if h.shadow != nil {
-		m.shadowed(policy, h.decision, h.order[0].Name)
+		d := h.decision
+		if h.watched != nil {
+			d = h.watched
+		}
+		m.shadowed(policy, d, h.order[0].Name)
 	}
 }
 

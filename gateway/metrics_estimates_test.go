@@ -108,7 +108,7 @@ carrot_novelty_bucket{policy="trial",le="1"} 3
 carrot_novelty_bucket{policy="trial",le="+Inf"} 3
 carrot_novelty_sum{policy="trial"} 0.75
 carrot_novelty_count{policy="trial"} 3
-# HELP carrot_shadow_estimated_cost_usd_total Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router). Requests where one of them is unknown are left out.
+# HELP carrot_shadow_estimated_cost_usd_total Estimated cost of the requests of a shadow policy with its default, and with the router's choice (choice: default, router), or of a policy with a shadow router with the candidate that came first, and with that router's choice. Requests where one of them is unknown are left out.
 # TYPE carrot_shadow_estimated_cost_usd_total counter
 carrot_shadow_estimated_cost_usd_total{choice="default",policy="trial"} 0.006
 carrot_shadow_estimated_cost_usd_total{choice="router",policy="trial"} 0.008

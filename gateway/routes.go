@@ -28,6 +28,9 @@ type Source struct {
 	// one. Without mean qualities, that is the model with the highest expected
 	// quality for an empty query.
 	MeanQuality map[string]float64
+	// Routers are the routers that policies name (Config.Routers), by their files. Each
+	// must know the configured models.
+	Routers map[string]*carrot.Router
 	// Prices has what is known of models by the providers' names of them, for
 	// whatever the configuration omits: prices, limits, abilities. It also has the
 	// prices of models that answer a part of a call of another, such as an advisor.
@@ -39,7 +42,8 @@ type Source struct {
 // reload replaces it.
 type routes struct {
 	config     *Config
-	router     *carrot.Router // over the candidates
+	router     *carrot.Router            // over the candidates
+	others     map[string]*carrot.Router // that policies name, by their files
 	providers  []*upstream
 	candidates []*candidate // in the router's order
 	byName     map[string]*candidate
@@ -62,6 +66,9 @@ type policy struct {
 	novel       float64 // novelty above which the default answers; 0: it never does
 	shadow      bool
 	exploration ExplorationConfig
+	canary      *carrot.Router // decides a share of the requests; nil: there is none
+	share       float64
+	watcher     *carrot.Router // whose decisions are only recorded; nil: there is none
 
 	mu   sync.Mutex
 	draw *rand.Rand // for exploration
@@ -73,7 +80,7 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	if source.Router == nil {
 		return nil, errors.New("gateway: Source.Router is missing")
 	}
-	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, prices: source.Prices,
+	r := &routes{config: c, byName: map[string]*candidate{}, embeddings: map[string]*candidate{}, policies: map[string]*policy{}, others: map[string]*carrot.Router{}, prices: source.Prices,
 		caller: &provider.Caller{Breakers: g.breakers, Budget: g.retries,
 			Retry: provider.Retry{Retries: *c.Retry.Retries, Backoff: c.Retry.Backoff, MaxWait: c.Retry.MaxWait}}}
 	r.clients = callers{newClients(c.Clients), g.clients, c.RequireKeys}
@@ -114,6 +121,16 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 		return nil, err
 	}
 	r.router = r.router.Trim()
+	for _, file := range c.Routers() {
+		other := source.Routers[file]
+		if other == nil {
+			return nil, fmt.Errorf("gateway: Source.Routers lacks %s", file)
+		}
+		if other, err = other.With(pool); err != nil {
+			return nil, fmt.Errorf("router %s: %w", file, err)
+		}
+		r.others[file] = other.Trim()
+	}
 	for _, e := range c.Embeddings {
 		if r.embeddings[e.Name], err = newEmbedding(e, providers[e.Provider]); err != nil {
 			return nil, err
@@ -157,7 +174,7 @@ func (r *routes) meanQualities(known map[string]float64) map[string]float64 {
 	if len(means) > 0 {
 		return means
 	}
-	d, err := r.route(context.Background(), carrot.Query{InputTokens: 1}, carrot.USDPerQuality(0))
+	d, err := r.route(context.Background(), r.router, carrot.Query{InputTokens: 1}, carrot.USDPerQuality(0))
 	if err != nil && !errors.Is(err, carrot.ErrNoCandidate) {
 		return means
 	}
@@ -199,14 +216,20 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 	case p.standby == nil:
 		return nil, errors.New("the mean qualities of its models are unknown, so it has no default: set default")
 	}
-	if _, err := objective.Resolve(r.router.Frontier()); err != nil {
-		return nil, err
+	p.canary, p.share, p.watcher = r.others[c.Canary.Router], c.Canary.Share, r.others[c.ShadowRouter]
+	for _, router := range []*carrot.Router{r.router, p.canary, p.watcher} {
+		if router == nil {
+			continue
+		}
+		if _, err := objective.Resolve(router.Frontier()); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
 
-// route calls the router. It turns a panic into an error, and limits the time.
-func (r *routes) route(ctx context.Context, query carrot.Query, o carrot.Objective) (d carrot.Decision, err error) {
+// route calls a router. It turns a panic into an error, and limits the time.
+func (r *routes) route(ctx context.Context, router *carrot.Router, query carrot.Query, o carrot.Objective) (d carrot.Decision, err error) {
 	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
 	defer cancel()
 	defer func() {
@@ -214,7 +237,7 @@ func (r *routes) route(ctx context.Context, query carrot.Query, o carrot.Objecti
 			err = fmt.Errorf("the router panicked: %T", v)
 		}
 	}()
-	return r.router.Route(ctx, query, o)
+	return router.Route(ctx, query, o)
 }
 
 // newBreakers returns the circuit breakers of a configuration.

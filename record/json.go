@@ -59,6 +59,7 @@ func (a *Attempt) AppendJSON(b []byte) []byte {
 		b = appendField(b, `,"shadow":{"model":`, s.Model)
 		b = s.Saved.AppendJSON(append(b, `,"saved_usd":`...))
 		b = appendjson.Float(append(b, `,"quality_expected":`...), s.Gain)
+		b = appendKnown(b, `,"router":`, s.Router)
 		b = append(b, '}')
 	}
 

@@ -138,10 +138,13 @@ func (a *Attempt) Estimate() *carrot.Estimate {
 	return nil
 }
 
-// Shadow compares the router's choice with the request's first candidate, which is
-// the policy's default unless the default may not answer.
+// Shadow compares a router's choice with the request's first candidate. That is the
+// policy's default, unless the default may not answer, or the choice is of a shadow router.
 type Shadow struct {
 	Model string     `json:"model"`            // the router's choice
 	Saved carrot.USD `json:"saved_usd"`        // estimated cost of the first candidate, minus that of the choice
 	Gain  float64    `json:"quality_expected"` // estimated quality of the choice, minus that of the first candidate
+	// Router is the fingerprint of the shadow router whose choice it is; empty: it is
+	// the choice of the router that decided.
+	Router string `json:"router,omitempty"`
 }

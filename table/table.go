@@ -181,9 +181,12 @@ func (t *Table) Observed(i int) []int {
 	return models
 }
 
-// Complete reports whether every model has a score and a cost on query i. An
-// unpriced model needs only a score.
+// Complete reports whether every model has a score and a cost on query i, and it was
+// drawn at random, so that figures may come from it. An unpriced model needs only a score.
 func (t *Table) Complete(i int) bool {
+	if t.Set.Queries[i].Split == dataset.SplitExtra {
+		return false
+	}
 	for m := range t.Candidates {
 		if math.IsNaN(t.Set.Score.At(i, m)) || math.IsNaN(t.Cost.At(i, m)) && !t.isUnpriced(m) {
 			return false

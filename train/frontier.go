@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/table"
 )
@@ -22,12 +23,16 @@ func (j *judged) add(row, at int, choices []int) {
 	j.rows, j.at, j.choices = append(j.rows, row), append(j.at, at), append(j.choices, choices)
 }
 
-// judge picks the complete queries. If these are fewer than half, as in sets that
+// judge picks the complete queries that were drawn at random. If these are fewer than half, as in sets that
 // were joined, it picks all queries on which several models were observed, and
 // only the observed models may be chosen.
 func judge(t *table.Table, rows []int) *judged {
-	complete, several := &judged{t: t}, &judged{t: t}
+	complete, several, extra := &judged{t: t}, &judged{t: t}, 0
 	for k, i := range rows {
+		if t.Set.Queries[i].Split == dataset.SplitExtra {
+			extra++
+			continue
+		}
 		observed := t.Observed(i)
 		if len(observed) > 0 && t.Complete(i) {
 			complete.add(i, k, observed)
@@ -36,7 +41,7 @@ func judge(t *table.Table, rows []int) *judged {
 			several.add(i, k, observed)
 		}
 	}
-	if 2*len(complete.rows) >= len(rows) {
+	if 2*len(complete.rows) >= len(rows)-extra {
 		return complete
 	}
 	return several

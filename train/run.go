@@ -186,7 +186,7 @@ func manifest(t *table.Table, rows []int, p *predict.Predictor, sets []*dataset.
 func dataOf(s *dataset.Set) artifact.Data {
 	d := artifact.Data{Name: s.Name, Fingerprint: s.Fingerprint, Rows: len(s.Queries)}
 	for _, row := range s.Describe().Sources {
-		if n := row.Train + row.Validation; n > 0 {
+		if n := row.Train + row.Validation + row.Extra; n > 0 {
 			d.Queries += n
 			d.Sources = append(d.Sources, row.Source)
 		}
@@ -194,12 +194,15 @@ func dataOf(s *dataset.Set) artifact.Data {
 	return d
 }
 
-// modelOf says what was observed of model m on rows, how well its output tokens
+// modelOf says what was observed of model m on rows that were drawn at random, how well its output tokens
 // were predicted, and its price.
 func modelOf(t *table.Table, rows []int, predictions []carrot.Prediction, m int) artifact.Model {
 	out := artifact.Model{Name: t.Candidates[m].Name, Price: t.Candidates[m].Price}
 	var within, tokens float64
 	for k, i := range rows {
+		if t.Set.Queries[i].Split == dataset.SplitExtra {
+			continue
+		}
 		if y := t.Set.Score.At(i, m); !math.IsNaN(y) {
 			out.Observed++
 			out.MeanScore += y

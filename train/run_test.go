@@ -224,3 +224,29 @@ func TestModelOf(t *testing.T) {
 		t.Errorf("modelOf = %+v, want one score and no tokens", got)
 	}
 }
+
+// TestRunExtra: queries that were not drawn at random are trained on, and no figure comes
+// from them.
+func TestRunExtra(t *testing.T) {
+	set := world(300, 3)
+	options := Options{Predictor: parse(t, quickSparse), EmbedderSpec: "static"}
+	plain, _ := run(t, options, set)
+	extra := *set
+	extra.Queries = slices.Clone(set.Queries)
+	for i := range extra.Queries {
+		if i%3 == 0 && extra.Queries[i].Split != dataset.SplitTest {
+			extra.Queries[i].Split = dataset.SplitExtra
+		}
+	}
+	extra.Fingerprint = extra.ComputeFingerprint()
+	with, _ := run(t, options, &extra)
+	if a, b := plain.Manifest.Data[0].Queries, with.Manifest.Data[0].Queries; a != b {
+		t.Errorf("trained on %d queries, with extra ones on %d", a, b)
+	}
+	if a, b := plain.Manifest.Metrics["queries"], with.Manifest.Metrics["queries"]; b == 0 || b >= a {
+		t.Errorf("measured on %v queries, with extra ones on %v", a, b)
+	}
+	if a, b := plain.Manifest.Models[0], with.Manifest.Models[0]; a.MeanScore == b.MeanScore || b.Observed >= a.Observed {
+		t.Errorf("model %+v, with extra queries %+v", a, b)
+	}
+}

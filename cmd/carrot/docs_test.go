@@ -51,6 +51,7 @@ func TestDocs(t *testing.T) {
 		{"keys", []string{docsDir + "/keys.md"}, showFile(t, docsDir+"/keys.md", "keys.json")},
 		{"operate", []string{docsDir + "/operate.md"}, nil},
 		{"collect", []string{docsDir + "/collect.md"}, nil},
+		{"learn", []string{docsDir + "/learn.md"}, nil},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func TestRouterPromote(t *testing.T) {
 	dir := t.TempDir()
 	config, live := filepath.Join(dir, "carrot.yaml"), filepath.Join(dir, "router.safetensors")
 	_, rest := simulated(t)
-	text := "admin_listen: 127.0.0.1:0\nrouter: router.safetensors\n" + rest
+	text := "admin_listen: 127.0.0.1:0\nrouter: router.safetensors\n" + rest + "policies: [{name: some, canary: {router: canary.safetensors, share: 0.5}}, {name: other, shadow_router: canary.safetensors}]\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +48,10 @@ func TestRouterPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(live, data, 0o600); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{live, filepath.Join(dir, "canary.safetensors")} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	broken := filepath.Join(dir, "broken.safetensors")
 	if err := os.WriteFile(broken, data[:len(data)/2], 0o600); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
@@ -118,7 +119,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		s.seen = known
 		return nil, gateway.Source{}, hinted{err, "docs/config.md lists every key"}
 	}
-	look(seen, config.Router, config.Prices)
+	look(seen, append(config.Routers(), config.Router, config.Prices)...)
 	s.seen = seen
 	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
 	s.warnings = nil
@@ -134,6 +135,15 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}, Prices: book}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
+	}
+	for _, file := range config.Routers() {
+		other := routerFlags{Router: file, Embedder: config.Embedder, Prices: config.Prices}
+		if source.Routers == nil {
+			source.Routers = map[string]*carrot.Router{}
+		}
+		if source.Routers[file], _, err = other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) }); err != nil {
+			return nil, gateway.Source{}, err
+		}
 	}
 	return config, source, nil
 }

@@ -203,7 +203,10 @@ func (r *run) writeData() error {
 		return err
 	}
 	defer w.Close()
-	for _, p := range r.prompts {
+	for i, p := range r.prompts {
+		if !r.random[i] && r.opt.Only == "" {
+			p.Split = dataset.SplitExtra // no figure may come from it
+		}
 		if err := w.Query(p.Query); err != nil {
 			return err
 		}

@@ -38,15 +38,15 @@ price org/tiny-7b 0.2 0.2
 		want              string
 		report            Report
 	}{
-		{"inspect", "inspect", "testdata/inspect", `tiny/3 tiny "Name a prime between 8 and 12."
-tiny/3 mockllm/bad 0 14 5 - 2 -
-tiny/3 mockllm/good 1 14 5 - 2 -
-tiny/capital tiny "What is the capital of France?"
-tiny/capital mockllm/bad 1 13 4 - 2 -
-tiny/capital mockllm/good 1 13 4 - 2 -
-tiny/sum tiny "What is 2 + 3?"
-tiny/sum mockllm/bad 0 12 3 - 2 -
+		{"inspect", "inspect", "testdata/inspect", `tiny/sum tiny "What is 2 + 3?"
 tiny/sum mockllm/good 1 12 3 - 2 -
+tiny/sum mockllm/bad 0 12 3 - 2 -
+tiny/capital tiny "What is the capital of France?"
+tiny/capital mockllm/good 1 13 4 - 2 -
+tiny/capital mockllm/bad 1 13 4 - 2 -
+tiny/3 tiny "Name a prime between 8 and 12."
+tiny/3 mockllm/good 1 14 5 - 2 -
+tiny/3 mockllm/bad 0 14 5 - 2 -
 `, Report{Rows: 6, Queries: 3, Outcomes: 6, Scores: 6}},
 		{"promptfoo", "promptfoo", "testdata/promptfoo/results.json", promptfoo, Report{Rows: 6, Skipped: 1, Queries: 3, Outcomes: 5, Scores: 5, Costs: 5}},
 		{"lm-eval", "open-llm", "testdata/lm-eval", samples, Report{Rows: 6, Skipped: 2, Queries: 4, Outcomes: 4, Scores: 4}},
@@ -260,7 +260,7 @@ func TestOpenHandsRefuses(t *testing.T) {
 
 // TestInspectDamaged: a log that was cut anywhere is refused or read in part, without a panic.
 func TestInspectDamaged(t *testing.T) {
-	whole, err := os.ReadFile("testdata/inspect/good.eval")
+	whole, err := os.ReadFile("testdata/inspect/2026-11-29T22-17-23-00-00_tiny_good.eval")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func FuzzImportJSON(f *testing.F) {
 
 // FuzzInspectArchive imports any bytes as a log of Inspect.
 func FuzzInspectArchive(f *testing.F) {
-	log, err := os.ReadFile("testdata/inspect/good.eval")
+	log, err := os.ReadFile("testdata/inspect/2026-11-29T22-17-23-00-00_tiny_good.eval")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,8 +24,8 @@ import (
 // 0. Its tokens and cost are those of that model alone, not of graders. Several epochs, and
 // logs of several runs, are averaged. The id of a query is TASK/SAMPLE.
 func importInspect(ctx context.Context, src string, im *importer) error {
-	paths, err := sourceFiles(src, "logs of Inspect (.eval or .json)", func(name string) bool {
-		return strings.HasSuffix(strings.ToLower(name), ".eval") || hasEnding(name, ".json")
+	paths, err := sourceFiles(src, "logs of Inspect (.eval, or .json with a date at the beginning)", func(name string) bool {
+		return strings.HasSuffix(strings.ToLower(name), ".eval") || inspectName.MatchString(name)
 	})
 	if err != nil {
 		return err
@@ -44,6 +45,10 @@ func importInspect(ctx context.Context, src string, im *importer) error {
 	}
 	return in.flush()
 }
+
+// inspectName matches the name of a log in JSON, beside which Inspect also writes lists of
+// logs.
+var inspectName = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T.*\.json(\.gz)?$`)
 
 // inspectLogs are the logs of an import.
 type inspectLogs struct {

@@ -80,7 +80,7 @@ func refusals() []refusal {
 		{"score", "table", "t.csv", "k,p,m,s\n1,Why?,m,1\n2,A secret,m,1e3\n", longID, ":3: field s: 1000 is outside [0,1]", true},
 		{"repeated", "table", "t.csv", "k,p,m,s\n1,Why?,m,1\n1,Why?,m,0\n", longID, `:3: field id: "1" with model "m" is repeated`, true},
 		{"no id", "table", "t.csv", "k,p,m,s\n1,Why?,m,1\n,A secret,m,0\n", longID, ":3: field k: is missing or empty", true},
-		{"split", "table", "t.csv", "k,p,m,s,split\n1,Why?,m,1,train\n2,A secret,m,0,x\n", longID, `:3: field split: "x" is not train, validation or test`, true},
+		{"split", "table", "t.csv", "k,p,m,s,split\n1,Why?,m,1,train\n2,A secret,m,0,x\n", longID, `:3: field split: "x" is not train, validation, test or extra`, true},
 		{"straddling", "table", "t.csv", "k,p,m,s,split\n1,Why?,m,1,train\n2,Why?,m,0,test\n", longID, ":3: field split: an earlier query with this prompt is not in test: equal prompts belong in one split", true},
 		{"column", "table", "t.csv", "k,prompt,m,s\n1,A secret,m,1\n", longID, ": field p: the column is missing; the columns are k, prompt, m, s", false},
 		{"column", "table", "t.jsonl", `{"k":1,"prompt":"A secret","m":"m","s":1}`, longID, ": field p: the column is missing; the columns are k, m, prompt, s", false},

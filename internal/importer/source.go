@@ -79,5 +79,5 @@ func splitOfWord(word string) dataset.Split {
 // splitOrder orders the splits by how late they are used: train is 0, validation
 // 1, test 2, and no split -1.
 func splitOrder(s dataset.Split) int {
-	return slices.Index([]dataset.Split{dataset.SplitTrain, dataset.SplitValidation, dataset.SplitTest}, s)
+	return slices.Index([]dataset.Split{dataset.SplitExtra, dataset.SplitTrain, dataset.SplitValidation, dataset.SplitTest}, s)
 }

@@ -268,11 +268,18 @@ func TestChoiceCases(t *testing.T) {
 		{"B", "A and B", 0, ""},
 		{"B", "The answer is A or B.", 0, ""},
 		{"B", "The options are (A) and (B).", 0, ""},
+		{"B", "The answer is (A,B).", 0, ""},
+		{"A", "\\boxed{A, B}", 0, ""},
+		{"B", "We get $\\boxed{10.50}$. So, the answer is B.", 1, "B"},
+		{"B", "The answer is (B). The answer is (A) is incorrect, as London is in England.", 1, "B"},
+		{"B", `{"reasoning": "Paris", "answer": null}`, 0, ""},
 		{"A", "A good question. I cannot say.", 0, ""},
 		{"A", "I think that nobody knows.", 0, ""},
 		{"B", "", 0, ""},
 		{`["A", "B"]`, "B", 1, "B"},
 		{"A", `{"answer": 1}`, 0, ""},
+		{"B", "It is Paris. The answer is (B).\n\nQuestion:\nWhere is Rome?\nAnswer: The answer is (A).", 1, "B"},
+		{"B", "Question: What is the capital of France?\nAnswer: B", 1, "B"},
 	})
 	listed := Item{Prompt: "Which is prime?\nA) 4\nB) 6\nC) 7\nD) 9"}
 	judgeAll(t, Config{Kind: "choice"}, listed, []scored{

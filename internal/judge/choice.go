@@ -69,8 +69,10 @@ var (
 	letterFirst = regexp.MustCompile(`^(?i:(?:option|choice|letter|answer|statement|antwort|选项)\s*:?\s*)?[(\[{]?\s*([A-Za-z])\s*(?:[)\]}.:,;]|\s|-|–|—|$)`)
 	letterAlone = regexp.MustCompile(`^[(\[{]?\s*([A-Za-z])\s*[)\]}]?[.:,;]?$`)
 	moreLetters = regexp.MustCompile(`^(?:\s*[,/&+]\s*|\s+(?:and|or|und|oder)\s+)(?i:option\s+)?[(\[]?([A-Z])(?:[)\].,\s]|$)`)
-	namedLetter = regexp.MustCompile(`(?:\(([A-Z])\)|\[([A-Z])\]|\b(?i:option|choice)\s+\(?([A-Z])\b)`)
-	afterLetter = regexp.MustCompile(`^\s+(?i:because|since|as|is|was|due|which|would|seems|\(|-|–|—)`)
+	// an answer of several letters
+	severalLetters = regexp.MustCompile(`^(?:(?i:both|options?|choices?)\s+)*[(\[]?[A-Z][)\]]?(?:\s*[,/&+]\s*|\s+(?:and|or|und|oder)\s+)(?i:option\s+)?[(\[]?[A-Z](?:[)\].,\s]|$)`)
+	namedLetter    = regexp.MustCompile(`(?:\(([A-Z])\)|\[([A-Z])\]|\b(?i:option|choice)\s+\(?([A-Z])\b)`)
+	afterLetter    = regexp.MustCompile(`^\s+(?i:because|since|as|is|was|due|which|would|seems|\(|-|–|—)`)
 )
 
 // letterOf returns the letter in upper case of a text that is an answer by itself:
@@ -153,7 +155,7 @@ func finalLetter(answer string, options []string) string {
 		if letter := mentioned(m.text, options); letter != "" && !m.strong {
 			return letter
 		}
-		if m.strong {
+		if m.text == "" || severalLetters.MatchString(bare(plainMath(m.text))) {
 			return ""
 		}
 	}

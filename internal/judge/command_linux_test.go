@@ -97,6 +97,24 @@ func TestCommandLimits(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	})
+	t.Run("children that leave the group", func(t *testing.T) {
+		setsid, err := exec.LookPath("setsid")
+		if !namespaces() || err != nil {
+			t.Skip("no namespaces for ordinary users, or no setsid")
+		}
+		sign := filepath.Join(t.TempDir(), "sign")
+		j, err := New(script(t, setsid+` sh -c 'sleep 0.3; touch `+sign+`' >/dev/null 2>&1 & echo '{"score": 1}'`), Options{AllowCommands: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := j.Judge(t.Context(), Item{}); err != nil || v.Score != 1 {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		time.Sleep(600 * time.Millisecond) // the child would have made the file by then
+		if _, err := os.Stat(sign); err == nil {
+			t.Error("a process of the command ran on after its end")
+		}
+	})
 	t.Run("memory", func(t *testing.T) {
 		python, err := exec.LookPath("python3")
 		if err != nil {

@@ -30,7 +30,7 @@ var (
 	answerHashes    = regexp.MustCompile(`(?m)^\s*####\s*([^\n]+)$`)
 	answerTag       = regexp.MustCompile(`(?is)<(?:final_answer|finalanswer|final|answer|ans)>\s*(.*?)\s*(?:</|\z)`)
 	// of what follows "the answer is" without being an answer
-	noAnswer = regexp.MustCompile(`(?i)^(?:not\b|n't\b|correct\b|incorrect\b|wrong\b|right\b|helpful\b|clear\b|useful\b|as follows\b|below\b|unclear\b|likely to\b|based on\b)`)
+	noAnswer = regexp.MustCompile(`(?i)^(?:not\b|n't\b|correct\b|incorrect\b|wrong\b|right\b|helpful\b|clear\b|useful\b|as follows\b|below\b|unclear\b|likely to\b|based on\b|[(*]*[A-Z][)*]*\s+is\s+(?:incorrect|wrong|not)\b)`)
 	// a key of a JSON object that holds the final answer, in order of preference
 	answerKeys = []string{"final_answer", "finalanswer", "answer", "final", "correct_answer", "answer_choice", "choice", "option", "result", "solution", "output", "value", "label"}
 	cutAnswer  = regexp.MustCompile(`(?i)"(?:final_?answer|answer|answer_choice)"\s*:\s*("(?:[^"\\]|\\.)*"|[^,{}\[\]"\n]+)`)

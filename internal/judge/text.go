@@ -49,8 +49,13 @@ var thoughts = []struct{ begin, end string }{
 	{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"},
 }
 
-// spoken returns an answer without what the model thought aloud before it. Nothing is
-// left of an answer that was cut off in a thought.
+// nextQuestion begins a question that a model invents after its answer, as those do that
+// were not taught to stop.
+var nextQuestion = regexp.MustCompile(`\n[ \t]*(?:#+[ \t]*)?Question:?[ \t]*\n|\n[ \t]*(?:#+[ \t]*)?Question:`)
+
+// spoken returns an answer without what the model thought aloud before it, and without
+// questions that it invented after it. Nothing is left of an answer that was cut off in
+// a thought.
 func spoken(answer string) string {
 	for _, t := range thoughts {
 		if i := strings.LastIndex(answer, t.end); i >= 0 {
@@ -59,6 +64,9 @@ func spoken(answer string) string {
 		if strings.HasPrefix(strings.TrimSpace(answer), t.begin) {
 			return ""
 		}
+	}
+	if at := nextQuestion.FindStringIndex(answer); at != nil && len(marks(answer[:at[0]])) > 0 {
+		answer = answer[:at[0]]
 	}
 	return strings.TrimSpace(answer)
 }

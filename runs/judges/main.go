@@ -1,10 +1,14 @@
 // Command judges measures how often the intervals of carrot judge check hold the true
-// mean, for simulated judges and people.
+// mean, for simulated judges and people; and how often the rules that extract answers
+// agree with the scores of two public benchmarks.
 //
 //	go run ./runs/judges [-draws 4000] [-rows 1000]
+//	go run ./runs/judges -zeroeval CLONE -data .cache/public/zeroeval
+//	go run ./runs/judges -mmlu-pro CLONE
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -16,15 +20,15 @@ import (
 	"github.com/carrot-router/carrot/internal/agreement"
 )
 
-// judge draws the score of a judge for an answer that a person scores.
-type judge struct {
+// simulated is a judge that draws the score of a judge for an answer that a person scores.
+type simulated struct {
 	name  string
 	score func(r *rand.Rand, human float64) float64
 }
 
 func clip(x float64) float64 { return math.Max(0, math.Min(1, x)) }
 
-var judges = []judge{
+var judges = []simulated{
 	// Scores near the middle, which barely follow the truth.
 	{"timid", func(r *rand.Rand, human float64) float64 { return clip(0.5 + 0.1*(human-0.5) + 0.08*r.NormFloat64()) }},
 	// Scores near 0 or 1, which are wrong on one answer of twelve.
@@ -53,7 +57,7 @@ var judges = []judge{
 
 // setting is what a simulation is about.
 type setting struct {
-	judge  judge
+	judge  simulated
 	mean   float64 // the true one
 	labels int
 	rows   int
@@ -167,8 +171,20 @@ func run(w io.Writer, draws, rows int) error {
 func main() {
 	draws := flag.Int("draws", 4000, "data sets to draw for each figure")
 	rows := flag.Int("rows", 1000, "answers in a data set, all of which the judge scores")
+	clone := flag.String("zeroeval", "", "clone of WildEval/ZeroEval")
+	data := flag.String("data", "", "data folder that was imported from it")
+	pro := flag.String("mmlu-pro", "", "clone of TIGER-AI-Lab/MMLU-Pro")
 	flag.Parse()
-	if err := run(os.Stdout, *draws, *rows); err != nil {
+	var err error
+	switch {
+	case *clone != "":
+		err = zeroEval(context.Background(), os.Stdout, *clone, *data)
+	case *pro != "":
+		err = mmluPro(context.Background(), os.Stdout, *pro)
+	default:
+		err = run(os.Stdout, *draws, *rows)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "judges:", err)
 		os.Exit(1)
 	}
