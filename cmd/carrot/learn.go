@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,7 +201,7 @@ func (c *learnCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}
 	report.DryRun = c.DryRun
-	if err := c.finish(lesson, report); err != nil {
+	if err := c.finish(t, lesson, report); err != nil {
 		return err
 	}
 	p.stop()
@@ -449,7 +450,7 @@ func (l *lesson) holdOut(ctx context.Context, dirs []string, r *learnReport) err
 }
 
 // finish promotes the router if that was decided, and then remembers the look.
-func (c *learnCommand) finish(l *lesson, r *learnReport) error {
+func (c *learnCommand) finish(t terminal, l *lesson, r *learnReport) error {
 	if c.DryRun || r.Decision == learnWaiting {
 		return nil
 	}
@@ -461,7 +462,7 @@ func (c *learnCommand) finish(l *lesson, r *learnReport) error {
 		last.Lower = &lower
 	}
 	if r.Decision == learnPromoted {
-		promoted, err := promote(c.Out, l.live, l.next)
+		promoted, err := c.promote(t, l)
 		if err != nil {
 			return err
 		}
@@ -507,17 +508,36 @@ func learnedOfOneMore(a *artifact.Artifact) *artifact.Learned {
 	return &l
 }
 
-// promote writes a corrected router to a file, all or nothing, and reads it back. A gateway
+// promote makes the corrected router the one that serves, as carrot router promote does, or
+// without a configuration writes it to a file, all or nothing. It reads it back. A gateway
 // that serves from the file takes it up by itself.
-func promote(path string, live *artifact.Artifact, learned artifact.Learned) (*artifact.Artifact, error) {
-	next, err := live.Correct(learned)
+func (c *learnCommand) promote(t terminal, l *lesson) (*artifact.Artifact, error) {
+	next, err := l.live.Correct(l.next)
 	if err != nil {
 		return nil, err
 	}
-	if err := next.WriteFile(path); err != nil {
+	if c.Config == "" {
+		err = next.WriteFile(c.Out)
+	} else {
+		var data bytes.Buffer
+		if err = next.Write(&data); err == nil {
+			err = replaceRouter(t, c.Config, data.Bytes(), "carrot learn")
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	return artifact.Open(path)
+	return artifact.Open(c.Out)
+}
+
+// replaceRouter makes a router the one that a gateway serves with, and keeps the one before.
+func replaceRouter(t terminal, config string, data []byte, note string) error {
+	line, err := openRouterLine(config)
+	if err != nil {
+		return err
+	}
+	_, err = line.promote(t, data, note)
+	return err
 }
 
 // write shows the report to people.

@@ -367,7 +367,7 @@ func TestCorrectedRouterGetsAModel(t *testing.T) {
 	n := len(start.Manifest.Models)
 	learned := artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
 		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
-	saved, err := promote(path, start, learned)
+	saved, err := (&learnCommand{Out: path}).promote(terminal{}, &lesson{live: start, next: learned})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +124,39 @@ func within(t *testing.T, so func() bool) bool {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return false
+}
+
+// TestLearnPromotes: carrot learn --config promotes as carrot router promote does, so that a
+// rollback goes back to the router before.
+func TestLearnPromotes(t *testing.T) {
+	first := routers(t, "first")[0]
+	dir := t.TempDir()
+	config, live := filepath.Join(dir, "carrot.yaml"), filepath.Join(dir, "router.safetensors")
+	_, rest := simulated(t)
+	data, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string][]byte{config: []byte("admin_listen: 127.0.0.1:0\nrouter: router.safetensors\n" + rest), live: data} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start, err := artifact.Open(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(start.Manifest.Models)
+	learned := artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
+		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
+	promoted, err := (&learnCommand{Config: config, Out: live}).promote(terminal{out: io.Discard, err: io.Discard}, &lesson{live: start, next: learned})
+	if err != nil || promoted.Fingerprint == start.Fingerprint || promoted.Manifest.Learned == nil {
+		t.Fatalf("promoted %+v, %v", promoted, err)
+	}
+	if out, errs, status := do(t, "router", "rollback", "--config", config); status != exitOK {
+		t.Fatalf("rollback: status %d\n%s%s", status, out, errs)
+	}
+	if back, err := os.ReadFile(live); err != nil || !bytes.Equal(back, data) {
+		t.Errorf("after the rollback the router is not the one before (%v)", err)
+	}
 }
