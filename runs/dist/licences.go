@@ -45,6 +45,7 @@ var embedded = []struct {
 	{"internal/database/schema/", "", "", ""},
 	{"internal/adminapi/openapi.yaml", "", "", ""},
 	{"internal/report/page/", "", "", ""},
+	{"internal/judge/prompts/", "", "", ""},
 }
 
 // listedPackage is what go list says of a package.
