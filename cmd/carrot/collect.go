@@ -176,8 +176,14 @@ func (c *collectCommand) options(config *collect.Config, warn func(string)) (col
 	}
 	o.Embedder, o.Predictor = router.Embedder(), router.Predictor()
 	o.Import = func(ctx context.Context, format, src, dst string) error {
-		_, err := importer.Import(ctx, format, src, dst, importer.Options{Force: true})
-		return err
+		report, err := importer.Import(ctx, format, src, dst, importer.Options{Force: true, Store: answeredIn})
+		if err != nil {
+			return err
+		}
+		for _, one := range append(lostWarnings(report), textWarnings(report)...) {
+			warn(src + ": " + one.text)
+		}
+		return nil
 	}
 	return o, nil
 }
