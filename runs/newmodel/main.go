@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	draws := flags.Int("draws", 20, "draws of prompts for each number of them")
 	prompts := flags.String("prompts", "0,25,50,100,200,400", "numbers of prompts that the new model was asked")
 	least := flags.Float64("least", 0.002, "the least full gain of a model that counts in the sum of gains")
+	only := flags.String("models", "", "the models to leave out, with commas between them (all of the pool)")
 	choose := flags.String("choose", "random", "how prompts are chosen: random, or cover, the farthest from all before them")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -82,7 +83,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		r := &replay{t: t, rows: t.CompleteOf(table.Trainable(t.Set)), draws: *draws, numbers: numbers, least: *least, cover: *choose == "cover",
+		r := &replay{t: t, rows: t.CompleteOf(table.Trainable(t.Set)), draws: *draws, numbers: numbers, least: *least, cover: *choose == "cover", only: *only,
 			say: func(text string) { fmt.Fprintln(progress, text) }}
 		if err := r.run(ctx, set.Name, out); err != nil {
 			return fmt.Errorf("%s: %w", set.Name, err)
@@ -99,6 +100,7 @@ type replay struct {
 	numbers []int
 	least   float64
 	cover   bool
+	only    string
 	say     func(string)
 	scale   frontier.Scale
 	spec    predict.Spec
@@ -138,6 +140,9 @@ func (r *replay) run(ctx context.Context, name string, out io.Writer) error {
 	var fullSum float64
 	counted := 0
 	for m, model := range models {
+		if r.only != "" && !slices.Contains(strings.Split(r.only, ","), model) {
+			continue
+		}
 		r.say(name + ": leaving out " + model)
 		without, err := r.crossfit(ctx, fold, m)
 		if err != nil {
