@@ -47,7 +47,7 @@ type planFlags struct {
 	Embedder    string   `default:"static" help:"Embedder of the predictor: static, bert:DIR, npy:FILE, …"`
 	Prices      string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 	Bootstrap   int      `default:"1000" help:"Resamples for the intervals; 0 for none."`
-	Seed        uint64   `placeholder:"N" help:"Seed of fits and resamples."`
+	Seed        uint64   `placeholder:"N" help:"Seed of fits, resamples and the verifier's errors."`
 	NoCache     bool     `help:"Fit everything again, and keep no fitted router."`
 }
 
@@ -68,6 +68,7 @@ func (c *planFlags) options() (o plan.Options, spec predict.Spec, err error) {
 		if err != nil {
 			return o, spec, usagef("--verifier: %v", err)
 		}
+		v.Seed = c.Seed
 		o.Verifier = &v
 	}
 	spec, err = specOf(c.Predictor, 0, c.Seed)
@@ -300,6 +301,9 @@ func (c *planFlags) command() (text string) {
 	return text
 }
 
+// mostShown is how many plans a comparison lists.
+const mostShown = 20
+
 // printChosen prints in how many fits each plan was chosen.
 func printChosen(out io.Writer, r *eval.Report) error {
 	line := lineOf(r, withPlans)
@@ -323,8 +327,11 @@ func printChosen(out io.Writer, r *eval.Report) error {
 	slices.SortStableFunc(names, func(a, b string) int { return count[b] - count[a] })
 	fmt.Fprintf(out, "\nplans, and in how many of %d fits they were chosen\n", len(line.Settings))
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, name := range names {
+	for _, name := range names[:min(len(names), mostShown)] {
 		fmt.Fprintf(tw, "%s\t%d\n", name, count[name])
+	}
+	if more := len(names) - mostShown; more > 0 {
+		fmt.Fprintf(tw, "and %d more\n", more)
 	}
 	return tw.Flush()
 }

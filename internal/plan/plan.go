@@ -62,10 +62,13 @@ func (p Plan) Rounds() int {
 	return len(p.Models)
 }
 
-// Verifier is a check of answers that errs. The zero Verifier is perfect.
+// Verifier is a check of answers that errs. The zero Verifier is perfect. Its name does
+// not have the seed.
 type Verifier struct {
 	FalsePass float64 // share of the wrong answers that it passes
 	FalseFail float64 // share of the right answers that it fails
+	// Seed of the errors: another one draws others.
+	Seed uint64
 }
 
 // ParseVerifier reads "perfect" or FALSEPASS/FALSEFAIL, two shares whose sum is
@@ -97,7 +100,7 @@ func ParseVerifier(text string) (Verifier, error) {
 
 // String writes what ParseVerifier reads.
 func (v Verifier) String() string {
-	if v == (Verifier{}) {
+	if v.FalsePass == 0 && v.FalseFail == 0 {
 		return "perfect"
 	}
 	return strconv.FormatFloat(v.FalsePass, 'g', -1, 64) + "/" + strconv.FormatFloat(v.FalseFail, 'g', -1, 64)
@@ -109,7 +112,7 @@ const right = 0.5
 // Passes reports whether the verifier passes a model's answer to a query that has
 // the given score, of which 0.5 and more is right. Its errors are drawn by a hash of
 // the query's id and the model's name, so that they are the same in every plan and
-// every run.
+// every run of the same seed.
 func (v Verifier) Passes(query, model string, score float64) bool {
 	passed := score >= right
 	err := v.FalsePass
@@ -119,7 +122,7 @@ func (v Verifier) Passes(query, model string, score float64) bool {
 	if err == 0 {
 		return passed
 	}
-	sum := sha256.Sum256([]byte(query + "\x00" + model))
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(query+"\x00"+model+"\x00"), v.Seed))
 	drawn := float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
 	return passed != (drawn < err)
 }
