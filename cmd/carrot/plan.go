@@ -15,6 +15,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/plan"
 	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/predict"
@@ -429,7 +430,7 @@ func (s *suggestion) print(out io.Writer) error {
 	if !s.Kept {
 		word = "not kept"
 	}
-	fmt.Fprintf(out, "%s, %s: with %d plans, AIQ %+.4f [%+.4f, %+.4f], peak %+.4f: %s\n", s.Dataset, s.HeldOut, len(s.Plans),
+	fmt.Fprintf(out, "%s, %s: with %s, AIQ %+.4f [%+.4f, %+.4f], peak %+.4f: %s\n", s.Dataset, s.HeldOut, phrase.Count(len(s.Plans), "plan"),
 		s.Transfer.AIQ, s.Transfer.Interval[0], s.Transfer.Interval[1], s.Transfer.Peak, word)
 	if !s.Kept {
 		fmt.Fprintln(out, "No plan is kept. Those that would have been, by the queries they were chosen on:")

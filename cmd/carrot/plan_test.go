@@ -150,7 +150,7 @@ func TestSuggestionPrints(t *testing.T) {
 	if err := s.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := `d, leave one source out: with 1 plans, AIQ -0.0020 [-0.0040, +0.0010], peak -0.0015: not kept
+	want := `d, leave one source out: with 1 plan, AIQ -0.0020 [-0.0040, +0.0010], peak -0.0015: not kept
 No plan is kept. Those that would have been, by the queries they were chosen on:
 
 plan                quality  USD a query  first answer kept  its quality  rounds  calls
