@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -162,8 +164,8 @@ func covered(set *dataset.Set, share float64, warn func(string)) (*dataset.Set, 
 	for _, j := range out.Pool() {
 		observed := 0.0
 		for _, i := range rows {
-			score, tokens := out.Score.At(i, j), out.OutputTokens.At(i, j)
-			if score == score && (tokens == tokens || out.CostUSD.Rows > 0 && out.CostUSD.At(i, j) == out.CostUSD.At(i, j)) {
+			costed := !math.IsNaN(out.OutputTokens.At(i, j)) || out.CostUSD.Rows > 0 && !math.IsNaN(out.CostUSD.At(i, j))
+			if costed && !math.IsNaN(out.Score.At(i, j)) {
 				observed++
 			}
 		}
@@ -297,7 +299,7 @@ func (c *planFlags) command() (text string) {
 		}
 	}
 	if c.Prices != "" {
-		text += " --prices " + stem(c.Prices)
+		text += " --prices " + filepath.Base(c.Prices)
 	}
 	return text
 }

@@ -204,3 +204,22 @@ func TestVerifierErrs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseVerifier: what is accepted is better than chance, and reads back equal.
+func FuzzParseVerifier(f *testing.F) {
+	for _, text := range []string{"perfect", "0.1/0.05", "1/0", "0x1p-2/1e-3", "/", "NaN/0"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := ParseVerifier(text)
+		if err != nil {
+			return
+		}
+		if !(v.FalsePass >= 0 && v.FalseFail >= 0 && v.FalsePass+v.FalseFail < 1) {
+			t.Errorf("%q is read as %+v", text, v)
+		}
+		if again, err := ParseVerifier(v.String()); err != nil || again.FalsePass != v.FalsePass || again.FalseFail != v.FalseFail {
+			t.Errorf("%q is written as %s, which is read as %+v, %v", text, v, again, err)
+		}
+	})
+}
