@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -98,6 +99,9 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p = startProgress(ctx, t.err, "asking models")
 	defer p.stop()
+	defer context.AfterFunc(ctx, func() {
+		p.warn("interrupted: waiting for the calls in flight, which are paid; interrupt once more to end at once and lose their answers")
+	})()
 	report, err := plan.Run(ctx, collect.RunOptions{Tier: c.Wait, Progress: func(s collect.Progress) {
 		doing := fmt.Sprintf("asking models, %s of %s USD spent", usd(s.Spent), usd(s.Cap))
 		if s.Expect > 0 {
@@ -322,10 +326,8 @@ func printReport(out io.Writer, r *collect.Report) error {
 	if r.AtCap > 0 {
 		fmt.Fprintf(out, "\nThe cap was reached before %s. Raise cap_usd and run again to make the rest.\n", phrase.Count(r.AtCap, "call"))
 	}
-	for _, m := range r.Models {
-		if why := r.Stopped[m.Name]; why != "" {
-			fmt.Fprintf(out, "\n%s was asked no more, because it only failed: %s\n", m.Name, why)
-		}
+	for _, name := range slices.Sorted(maps.Keys(r.Stopped)) { // that of the judge may be one of them
+		fmt.Fprintf(out, "\n%s was asked no more, because it only failed: %s\n", name, r.Stopped[name])
 	}
 	if n := r.Noise; n != nil {
 		fmt.Fprintf(out, "\nAsked again, %s: scores of answers vary by %s (standard deviation, the judge's part included), judgements of one answer by %s.\n",

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/internal/collect"
 )
 
 // TestCollectCommand: what collect says before anything is spent, and what its exit status
@@ -54,30 +55,39 @@ cap_usd: 1
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	collect := func(args ...string) (status int, stdout, stderr string) {
+	collecting := func(args ...string) (status int, stdout, stderr string) {
 		t.Helper()
 		var out, said output
 		status = run(t.Context(), append([]string{"collect", "--config", config, "--yes"}, args...), terminal{strings.NewReader(""), &out, &said})
 		return status, out.String(), said.String()
 	}
 
-	status, stdout, stderr := collect("--out", filepath.Join(dir, "new"), "--estimate", "--json")
+	status, stdout, stderr := collecting("--out", filepath.Join(dir, "new"), "--estimate", "--json")
 	var plan planJSON
 	if err := json.Unmarshal([]byte(stdout), &plan); err != nil || status != exitOK || plan.Calls != 6 || len(plan.Bills) != 3 || plan.Bills[0].Most == 0 {
 		t.Errorf("an estimate as JSON: status %d, %v: %s%s", status, err, stdout, stderr)
 	}
 
 	updated := filepath.Join(dir, "updated.safetensors")
-	status, _, stderr = collect("--out", filepath.Join(dir, "known"), "--add-model", known, "--update", updated)
+	status, _, stderr = collecting("--out", filepath.Join(dir, "known"), "--add-model", known, "--update", updated)
 	if status != exitFailed || !strings.Contains(stderr, "knows it already") || bill().CostUSD != 0 {
 		t.Errorf("a known model: status %d, billed %s: %s", status, bill().CostUSD, stderr)
 	}
 
-	status, stdout, stderr = collect("--out", filepath.Join(dir, "none"), "--add-model", "unrecorded", "--update", updated, "--json")
+	status, stdout, stderr = collecting("--out", filepath.Join(dir, "none"), "--add-model", "unrecorded", "--update", updated, "--json")
 	if status != exitFailed || !strings.Contains(stderr, "no outcome of unrecorded was scored") || !json.Valid([]byte(stdout)) {
 		t.Errorf("nothing is scored: status %d: %s%s", status, stdout, stderr)
 	}
 	if _, err := os.Stat(updated); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a router was written: %v", err)
+	}
+}
+
+// The report names the judge if that was asked no more.
+func TestCollectReportOfStoppedJudge(t *testing.T) {
+	var out strings.Builder
+	r := &collect.Report{Models: []collect.OfModel{{Name: "one"}}, Stopped: map[string]string{"judge": "key_refused: status 401"}}
+	if err := printReport(&out, r); err != nil || !strings.Contains(out.String(), "judge was asked no more, because it only failed: key_refused: status 401") {
+		t.Errorf("the report (%v):\n%s", err, out.String())
 	}
 }

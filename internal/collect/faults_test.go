@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,6 +236,28 @@ func TestJudgeCommandChanged(t *testing.T) {
 	}
 	if a, b, again := id("echo 0"), id("echo 1"), id("echo 0"); a == b || a != again {
 		t.Errorf("the ids are %s, %s, %s", a, b, again)
+	}
+}
+
+// TestJudgeDoesNotAnswer: when the key of the judge's provider is refused, the report says
+// so, and answers that were not judged are counted.
+func TestJudgeDoesNotAnswer(t *testing.T) {
+	w := newWorld(t, 3, nil)
+	dir := t.TempDir()
+	refuse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"message":"no such key","code":"invalid_api_key"}}`, http.StatusUnauthorized)
+	}))
+	defer refuse.Close()
+	head, _, _ := strings.Cut(w.config, "judge:")
+	head = strings.Replace(head, "providers:\n", "providers:\n  - {name: other, kind: openai, base_url: "+refuse.URL+"}\n", 1)
+	p, _ := w.plan(t, dir, head+"judge: {kind: model, model: judge}\njudge_model: {name: judge, provider: other, price: {input: 1, output: 4}}\ncap_usd: 5\n")
+	defer p.Close()
+	report, err := p.Run(t.Context(), RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := report.Models[0]; m.NotJudged != 3 || m.Scored != 0 || !strings.Contains(report.Stopped["judge"], "401") || report.SpentUSD != w.bill() {
+		t.Errorf("the report: %+v", report)
 	}
 }
 

@@ -47,7 +47,7 @@ type OfModel struct {
 	Failed    int      `json:"failed"`     // asked and not answered: absent
 	Refused   int      `json:"refused"`    // with or without a score, as the configuration says
 	Truncated int      `json:"truncated"`  // answers that the limit on tokens has cut; they are scored
-	NotJudged int      `json:"not_judged"` // answers that the judge could not score: absent
+	NotJudged int      `json:"not_judged"` // answers that the judge could not score, or has not yet: absent
 	Estimated int      `json:"estimated"`  // answers without a report of their tokens, which we counted
 	MeanScore *float64 `json:"mean_score"` // over the prompts drawn at random; null: none is scored
 	StdErr    *float64 `json:"mean_score_se"`
@@ -359,7 +359,7 @@ func (r *run) reportModels(report *Report, asked map[string]bool) {
 					one.Failed++
 				}
 				continue
-			case o.verdict != nil && o.verdict.Unknown:
+			case !scored && (!o.call.end.Refused || r.config.Refusals == refusalJudge):
 				one.NotJudged++
 			}
 			if o.call.end.Refused {
