@@ -212,7 +212,7 @@ func TestOtherJudge(t *testing.T) {
 		t.Errorf("%d judgements, expected to cost %+v", p.Judgements, p.Bills[0])
 	}
 	other := strings.Replace(model, price, "settings: {temperature: 0}, "+price, 1)
-	if q, _ := run("ANSWER", other); q.Judgements == 0 || q.judgeID == p.judgeID {
+	if q, _ := run("ANSWER", other); q.Judgements != 42 || q.judgeID == p.judgeID || q.Bills[0].Expected == 0 {
 		t.Errorf("another setting of the judge: %d judgements", q.Judgements)
 	}
 	if q, _ := run("ANSWER", other); q.Judgements != 0 || q.Bills[0].Most != 0 {
@@ -230,7 +230,15 @@ func TestJudgeCommandChanged(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "judge.sh"), []byte(script), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p, _ := w.plan(t, dir, head+"judge: {kind: command, command: [sh, judge.sh]}\ncap_usd: 1\n")
+		w.write(t, dir, head+"judge: {kind: command, command: [sh, judge.sh], network: true}\ncap_usd: 1\n")
+		c, err := OpenConfig(filepath.Join(dir, "collect.yaml"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := NewPlan(t.Context(), c, Options{Out: filepath.Join(dir, "out"), Book: w.book, AllowCommands: true})
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer p.Close()
 		return p.judgeID
 	}
@@ -352,6 +360,40 @@ func TestRedaction(t *testing.T) {
 	}
 	if bytes.Count(prompt.Messages, []byte("mail")) != 6 {
 		t.Errorf("the messages: %s", prompt.Messages)
+	}
+}
+
+// TestRedactionFails: when an answer cannot be redacted, no further one is asked for, what
+// is in flight is kept, and nothing is counted that was not charged.
+func TestRedactionFails(t *testing.T) {
+	w := newWorld(t, 20, nil)
+	dir := t.TempDir()
+	p, _ := w.plan(t, dir, w.config+`redact: {command: [sh, -c, 'x=$(cat); case "$x" in *score=0.5*) exit 1;; esac; printf %s "$x"']}`+"\n")
+	defer p.Close()
+	report, err := p.Run(t.Context(), RunOptions{})
+	if err == nil || !strings.Contains(err.Error(), "redact.command") || report == nil {
+		t.Fatalf("the run = %v", err)
+	}
+	if report.SpentUSD != w.bill() || report.Complete == 20 {
+		t.Errorf("spent %s, charged %s: %+v", report.SpentUSD, w.bill(), report)
+	}
+}
+
+// TestBadJudge: what is wrong with a judge is said before anything is asked.
+func TestBadJudge(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	head, _, _ := strings.Cut(w.config, "judge:")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "judge.md"), []byte("no placeholder"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for config, want := range map[string]string{
+		"{kind: model, model: small, prompt: judge.md}": "{{answer}} is missing",
+		"{kind: command, command: [judge]}":             "unless commands are allowed",
+	} {
+		if _, err := newPlan(t, w, dir, head+"judge: "+config+"\ncap_usd: 1\n"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", config, err)
+		}
 	}
 }
 

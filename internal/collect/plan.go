@@ -65,8 +65,8 @@ type Plan struct {
 	random  []bool   // by prompt
 	order   []int    // of prompts
 	targets []*target
-	asks    *target // of the judge
-	judge   judge.Judge
+	asks    *target     // of the judge
+	judge   judge.Judge // which cannot ask its model
 	judgeID string
 	redact  *redactor
 	tasks   []task
@@ -198,6 +198,9 @@ func (p *Plan) connect() (err error) {
 	}
 	if p.judgeID, err = judgeID(&p.config.Judge, p.config.dir); err != nil {
 		return fmt.Errorf("judge: %w", err)
+	}
+	if p.judge, err = p.newJudge(asker{}, p.opt.Warn); err != nil {
+		return err
 	}
 	if p.asks != nil { // another model, or other settings of it, is another judge
 		body, err := p.asks.question("", "")
@@ -467,7 +470,7 @@ const judgeOutput = 150
 // judging returns what it is expected to cost to judge an answer with that many tokens a
 // number of times, and what it can cost at most.
 func (p *Plan) judging(prompt *Prompt, tokens float64, times int) (expected, most carrot.USD, err error) {
-	q, ok := p.questioner()
+	q, ok := p.judge.(judge.Questioner)
 	if !ok {
 		return 0, 0, nil
 	}
@@ -494,25 +497,13 @@ func (p *Plan) judging(prompt *Prompt, tokens float64, times int) (expected, mos
 	return expected, most, nil
 }
 
-func (p *Plan) questioner() (judge.Questioner, bool) {
-	if p.judge == nil {
-		j, err := p.newJudge(nil)
-		if err != nil {
-			return nil, false
-		}
-		p.judge = j
-	}
-	q, ok := p.judge.(judge.Questioner)
-	return q, ok
-}
-
 // newJudge returns the judge.
-func (p *Plan) newJudge(asker judge.Asker) (judge.Judge, error) {
+func (p *Plan) newJudge(asker judge.Asker, warn func(string)) (judge.Judge, error) {
 	var names []string
 	for _, t := range p.targets {
 		names = append(names, t.config.Name)
 	}
-	j, err := judge.New(p.config.Judge, judge.Options{Asker: asker, Dir: p.config.dir, AllowCommands: p.opt.AllowCommands, Models: names, Warn: p.opt.Warn})
+	j, err := judge.New(p.config.Judge, judge.Options{Asker: asker, Dir: p.config.dir, AllowCommands: p.opt.AllowCommands, Models: names, Warn: warn})
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}

@@ -53,6 +53,7 @@ type run struct {
 	caller *provider.Caller
 	judge  judge.Judge
 	cancel context.CancelCauseFunc // of everything, when the journal cannot be written
+	halt   context.CancelCauseFunc // of what has not begun
 
 	done, failed, atCap atomic.Int64
 	first               int // answers that there were before
@@ -74,11 +75,13 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	}
 	all, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	r := &run{Plan: p, tier: o.Tier, purse: newPurse(p.Cap, p.Spent), cancel: cancel, first: p.Answered, began: p.Spent,
+	ctx, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	r := &run{Plan: p, tier: o.Tier, purse: newPurse(p.Cap, p.Spent), cancel: cancel, halt: halt, first: p.Answered, began: p.Spent,
 		caller: &provider.Caller{Retry: provider.Retry{Retries: *p.config.Retries, Backoff: p.backoff, MaxWait: longestWait, Patient: true}}}
 	r.done.Store(int64(p.Answered))
 	var err error
-	if r.judge, err = p.newJudge(asker{r}); err != nil {
+	if r.judge, err = p.newJudge(asker{r}, nil); err != nil {
 		return nil, err
 	}
 	var beside sync.WaitGroup
@@ -110,7 +113,7 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return report, ctx.Err()
+	return report, context.Cause(ctx)
 }
 
 // watch synchronises the journal with the disk, and tells of progress.
@@ -330,13 +333,6 @@ func (r *run) read(t *target, request, body []byte, tier string, end *line) *pro
 		end.Outcome, end.CostUnknown = outcomeUnknown, true
 		return &provider.Error{Kind: provider.Server, Code: "malformed_answer", Message: "the answer is not one of " + string(t.api)}
 	}
-	said := wire.ReadReply(t.api, body)
-	text, err := r.redact.text(context.Background(), said.Text)
-	if err != nil {
-		end.Outcome, end.CostUnknown = outcomeUnknown, true
-		r.cancel(err)
-		return &provider.Error{Kind: provider.Denied, Ours: true, Code: "redact", Err: err}
-	}
 	usage := answer.Report.Usage()
 	if !answer.Report.Input() {
 		usage.Input, end.Estimated = price.CountTokens(string(request)), true
@@ -352,10 +348,18 @@ func (r *run) read(t *target, request, body []byte, tier string, end *line) *pro
 		details.Tier = Batch
 		usage.Details = &details
 	}
-	end.Outcome, end.Text, end.Truncated, end.Refused, end.Usage = outcomeAnswered, text, said.Truncated, said.Refused, &usage
+	var err error
 	if end.Cost, err = t.price.Cost(usage); err != nil {
 		end.Cost, end.CostUnknown = 0, true
 	}
+	said := wire.ReadReply(t.api, body)
+	text, err := r.redact.text(context.Background(), said.Text)
+	if err != nil { // it is paid and cannot be kept
+		end.Outcome = outcomeUnknown
+		r.halt(err)
+		return &provider.Error{Kind: provider.Denied, Ours: true, Code: "redact", Err: err}
+	}
+	end.Outcome, end.Text, end.Truncated, end.Refused, end.Usage = outcomeAnswered, text, said.Truncated, said.Refused, &usage
 	return nil
 }
 
