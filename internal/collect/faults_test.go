@@ -446,3 +446,59 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("two columns of one name: %v", err)
 	}
 }
+
+// TestOutIsHere: the folder that a run is in, or one above it, is no data folder.
+func TestOutIsHere(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	dir := t.TempDir()
+	w.write(t, dir, w.config)
+	c, err := OpenConfig(filepath.Join(dir, "collect.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{".", "./", "..", "/", "a/../.."} {
+		if _, err := NewPlan(t.Context(), c, Options{Out: out, Book: w.book}); err == nil || !strings.Contains(err.Error(), "name a new folder") {
+			t.Errorf("%s: %v", out, err)
+		}
+	}
+}
+
+// TestDamagedJournal: what a crash can leave is read, and other damage is named with its
+// line.
+func TestDamagedJournal(t *testing.T) {
+	whole := `{"line":"begin","call":1,"key":"k","for":"answer","held_usd":10}` + "\n"
+	end := `{"line":"end","call":1,"outcome":"answered","text":"a","usage":{"output_tokens":1},"cost_usd":3}` + "\n"
+	for name, test := range map[string]struct {
+		text string
+		lost int
+		want string // of the error
+	}{
+		"cut":             {whole + end[:40], 1, ""},
+		"zeros":           {whole + end + "\x00\x00\x00", 0, ""},
+		"garbage":         {whole + "{\"li\n" + end, 0, "calls.jsonl:2: not a line"},
+		"ended twice":     {whole + end + end, 0, "calls.jsonl:3: call 1 ends without a beginning"},
+		"without a usage": {whole + `{"line":"end","call":1,"outcome":"answered"}` + "\n", 0, "calls.jsonl:2: call 1 is answered without a usage"},
+		"of the future":   {whole + `{"line":"plan"}` + "\n", 0, `calls.jsonl:2: no line is called "plan"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, journalName), []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b, err := openBook(dir)
+			if test.want != "" {
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("the error is %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.close()
+			if b.lost != test.lost {
+				t.Errorf("%d calls are lost, want %d", b.lost, test.lost)
+			}
+		})
+	}
+}

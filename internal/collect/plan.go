@@ -147,6 +147,9 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 // checkOut says whether the data folder can be written in the end, before anything is
 // spent. A folder that no earlier run has written is not replaced.
 func (p *Plan) checkOut() error {
+	if base := filepath.Base(filepath.Clean(p.opt.Out)); base == "." || base == ".." || base == string(filepath.Separator) {
+		return fmt.Errorf("%s: cannot be replaced by a data folder: name a new folder", p.opt.Out)
+	}
 	if _, err := os.Stat(filepath.Join(folder(p.opt.Out), journalName)); errors.Is(err, fs.ErrNotExist) {
 		if entries, err := os.ReadDir(p.opt.Out); err == nil && len(entries) > 0 {
 			return fmt.Errorf("%s: holds data that carrot collect has not written: name a new folder", p.opt.Out)
