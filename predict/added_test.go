@@ -114,11 +114,13 @@ func TestAddRefuses(t *testing.T) {
 	d, _ := world(60, 5)
 	p := fit(t, "mean", d)
 	for name, add := range map[string]func() (*Predictor, error){
-		"a known model":         func() (*Predictor, error) { return p.Add(d.Models[0], nil, nil, nil) },
-		"too few tokens":        func() (*Predictor, error) { return p.Add("new", d.X[:2], []float64{1, 1}, []float64{5}) },
-		"a score out of range":  func() (*Predictor, error) { return p.Add("new", d.X[:1], []float64{1.5}, []float64{5}) },
-		"tokens below zero":     func() (*Predictor, error) { return p.Add("new", d.X[:1], []float64{1}, []float64{-5}) },
-		"vectors of other size": func() (*Predictor, error) { return p.Add("new", make([]carrot.Representation, 1), []float64{1}, []float64{5}) },
+		"a known model":        func() (*Predictor, error) { return p.Add(d.Models[0], nil, nil, nil) },
+		"too few tokens":       func() (*Predictor, error) { return p.Add("new", d.X[:2], []float64{1, 1}, []float64{5}) },
+		"a score out of range": func() (*Predictor, error) { return p.Add("new", d.X[:1], []float64{1.5}, []float64{5}) },
+		"tokens below zero":    func() (*Predictor, error) { return p.Add("new", d.X[:1], []float64{1}, []float64{-5}) },
+		"vectors of other size": func() (*Predictor, error) {
+			return p.Add("new", make([]carrot.Representation, 1), []float64{1}, []float64{5})
+		},
 	} {
 		if grown, err := add(); err == nil {
 			t.Errorf("%s: %v, want an error", name, grown.Models())
