@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/frontier"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/rivals"
 	"github.com/carrot-router/carrot/predict"
@@ -104,6 +105,9 @@ func (c custom) fit(ctx context.Context, t *table.Table, rows []int, progress fu
 	if err != nil {
 		return nil, err
 	}
+	if s, ok := p.(asksSeveral); ok {
+		return severalFitted{s}, nil
+	}
 	return predictor{p}, nil
 }
 
@@ -117,6 +121,38 @@ func (p predictor) setting() string      { return "" }
 
 func (p predictor) answer(e *entry, rows []int, variants [][]carrot.Representation) error {
 	return e.predict(p.Predictor, rows, variants)
+}
+
+// asksSeveral is a router that may ask several models for one query, and so knows by
+// itself what its choices cost and score. It need not predict.
+type asksSeveral interface {
+	carrot.Predictor
+	// Setting names what was chosen by the fit.
+	Setting() string
+	// Steps returns, for each of the rows of the table that the router was fitted on,
+	// its choices at every willingness to pay, in falling order. The candidate of a
+	// step is a model of the table, or -1 for several models.
+	Steps(rows []int, willing []float64) ([][]frontier.Step, error)
+}
+
+// severalFitted is a fitted router that may ask several models.
+type severalFitted struct{ router asksSeveral }
+
+func (s severalFitted) save(io.Writer) error { return errNotKept }
+func (s severalFitted) setting() string      { return s.router.Setting() }
+
+func (s severalFitted) answer(e *entry, rows []int, _ [][]carrot.Representation) error {
+	steps, err := s.router.Steps(rows, e.grid)
+	if err != nil {
+		return err
+	}
+	if e.several == nil {
+		e.several = make([]asksSeveral, len(e.steps))
+	}
+	for k, i := range rows {
+		e.steps[i], e.several[i] = steps[k], s.router
+	}
+	return nil
 }
 
 // own is a predictor of this module.

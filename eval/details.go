@@ -151,7 +151,17 @@ func (d details) regret(c *contestant, objective carrot.Objective) (RegretAt, er
 		return carrot.Choose(d.t.Set.Score.Row(d.rows[k]), d.t.Cost.Row(d.rows[k]), w)
 	}).Curve(nil)[0]
 	least := math.Inf(1)
-	if e := c.entry; e != nil && e.calibrated() {
+	if e := c.entry; e != nil && e.several != nil {
+		reached := frontier.Trace{Settings: 1}
+		for _, i := range d.rows {
+			steps, err := e.several[i].Steps([]int{i}, []float64{w})
+			if err != nil {
+				return RegretAt{}, err
+			}
+			reached.Steps = append(reached.Steps, steps[0])
+		}
+		least = frontier.Regret(best, reached.Curve(nil)[0], w)
+	} else if e != nil && e.calibrated() {
 		reached := d.t.Trace(d.rows, 1, func(k, _ int) int {
 			i := d.rows[k]
 			quality, cost := e.estimates(i, &e.predictions[i])

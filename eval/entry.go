@@ -35,6 +35,10 @@ type entry struct {
 	grid   []float64 // of steps
 	labels []string  // the names of the settings, for a router without a grid
 
+	// several has, for each query that was answered, the router that may have asked
+	// several models; it is nil for other routers.
+	several []asksSeveral
+
 	external *PredictionsFile // nil for a router that was asked here
 }
 
@@ -145,7 +149,9 @@ func (e *entry) trace(rows []int) (frontier.Trace, error) {
 
 // calibrated reports whether the router forecasts qualities, which can be
 // compared with scores.
-func (e *entry) calibrated() bool { return e.worth == rivals.Quality || e.worth == "" }
+func (e *entry) calibrated() bool {
+	return e.several == nil && (e.worth == rivals.Quality || e.worth == "")
+}
 
 // measure returns the figures of the entry on those of rows that are complete.
 func (e *entry) measure(rows []int) (frontier.Metrics, error) {

@@ -108,6 +108,10 @@ var ErrSameName = errors.New("two routers would be named alike")
 // references are the reference rows, with which every report ends.
 var references = []string{"mean", "best-single", "zero-router", "oracle"}
 
+// plansOracle is the name of the contender that knows every outcome of models and
+// plans. Like the oracle, it is not compared pair by pair.
+const plansOracle = "oracle-plans"
+
 // Run fits the contenders and compares them. A contender that cannot be fitted is
 // left out, and the report's notes say why. Unless calls are counted, it is a
 // [*table.UnpricedError] if some models have neither tokens nor costs, and

@@ -205,7 +205,7 @@ func pairs(all []*contestant) []Pair {
 	var out []Pair
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if slices.Contains(references, a.name) || b.name == "oracle" || !a.curved() || !b.curved() {
+			if slices.Contains(references, a.name) || a.name == plansOracle || b.name == plansOracle || b.name == "oracle" || !a.curved() || !b.curved() {
 				continue
 			}
 			p := Pair{A: a.name, B: b.name, AIQDiff: number(a.metrics.AIQ - b.metrics.AIQ)}

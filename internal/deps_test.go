@@ -77,6 +77,7 @@ var rules = map[string]rule{
 	"train":                {[]string{"internal/phrase", "", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
 	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
+	"internal/plan":        {[]string{"", "dataset", "frontier", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
 	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {[]string{"internal/phrase"}, "a reader of lines and records does not know what they hold"},
 	"internal/pickle":      {nil, "a reader of pickles does not know what the table is about, and must not run anything"},
@@ -96,7 +97,7 @@ var rules = map[string]rule{
 	"runs/judges":          {[]string{"dataset", "internal/agreement", "internal/judge"}, "intervals are measured by drawing what they are of, and rules on recorded answers"},
 	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/learn", "internal/ledger", "internal/offpolicy", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/learn", "internal/ledger", "internal/offpolicy", "internal/plan", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

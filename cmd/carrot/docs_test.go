@@ -52,6 +52,7 @@ func TestDocs(t *testing.T) {
 		{"operate", []string{docsDir + "/operate.md"}, nil},
 		{"collect", []string{docsDir + "/collect.md"}, nil},
 		{"learn", []string{docsDir + "/learn.md"}, nil},
+		{"plans", []string{docsDir + "/plans.md"}, nil},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {

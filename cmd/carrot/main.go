@@ -43,6 +43,7 @@ type commands struct {
 	Collect    collectCommand    `cmd:"" help:"Ask models your own prompts, have the answers judged, and keep the outcomes."`
 	Train      trainCommand      `cmd:"" help:"Fit a router on a data set and save it."`
 	Eval       evalCommand       `cmd:"" help:"Measure routers on recorded outcomes."`
+	Plan       planCommand       `cmd:"" help:"Find and measure plans: programs that ask more than one model."`
 	Learn      learnCommand      `cmd:"" help:"Learn from a gateway's requests, and promote the router if it is better."`
 	Report     reportCommand     `cmd:"" help:"Make pages, tables and pictures from a saved evaluation."`
 	Judge      judgeCommand      `cmd:"" help:"Compare the scores of a judge with people's."`
