@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -68,6 +69,11 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if c.AddModel != "" {
+		if err := c.checkRouter(p.warn); err != nil {
+			return err
+		}
+	}
 	plan, err := collect.NewPlan(ctx, config, options)
 	p.stop()
 	if err != nil {
@@ -78,16 +84,24 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		out = t.err
 	}
-	if err := printPlan(out, plan); err != nil || c.Estimate {
+	err = printPlan(out, plan)
+	if err == nil && c.Estimate && c.JSON {
+		err = json.NewEncoder(t.out).Encode(planJSON{Judgements: plan.Judgements, Schema: "carrot.collect-plan/1", Prompts: plan.Prompts, Of: plan.Of, Random: plan.Random, Calls: plan.Calls,
+			Answered: plan.Answered, Lost: plan.Lost, Pending: plan.Pending, Spent: plan.Spent, Cap: plan.Cap, Bills: plan.Bills})
+	}
+	if err != nil || c.Estimate {
 		return err
 	}
-	if plan.Answered+plan.Pending < plan.Calls && !c.Yes {
+	if costs(plan) && !c.Yes {
 		if err := c.ask(t, out); err != nil {
 			return err
 		}
 	}
 	p = startProgress(ctx, t.err, "asking models")
 	defer p.stop()
+	defer context.AfterFunc(ctx, func() {
+		p.warn("interrupted: waiting for the calls in flight, which are paid; interrupt once more to end at once and lose their answers")
+	})()
 	report, err := plan.Run(ctx, collect.RunOptions{Tier: c.Wait, Progress: func(s collect.Progress) {
 		doing := fmt.Sprintf("asking models, %s of %s USD spent", usd(s.Spent), usd(s.Cap))
 		if s.Expect > 0 {
@@ -105,10 +119,54 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	} else {
 		err = errors.Join(err, printReport(out, report))
 	}
-	if err != nil || c.AddModel == "" {
+	if err != nil {
+		return err
+	}
+	if err := nothing(report, c.AddModel); err != nil || c.AddModel == "" {
 		return err
 	}
 	return c.addModel(ctx, out, p.warn)
+}
+
+// planJSON is what --estimate says for programs.
+type planJSON struct {
+	Schema     string         `json:"schema"`
+	Prompts    int            `json:"prompts"`
+	Of         int            `json:"of"`
+	Random     int            `json:"random"`
+	Calls      int            `json:"calls"`
+	Answered   int            `json:"answered"`
+	Judgements int            `json:"judgements"` // to make of answers that are there
+	Lost       int            `json:"paid_answer_lost"`
+	Pending    int            `json:"in_batches"`
+	Spent      carrot.USD     `json:"spent_usd"`
+	Cap        carrot.USD     `json:"cap_usd"`
+	Bills      []collect.Bill `json:"bills"` // of what is left, by tier
+}
+
+// nothing returns an error if the folder holds no score: of the model only, or of any if
+// that is empty.
+func nothing(r *collect.Report, only string) error {
+	of := "any model"
+	if only != "" {
+		of = only
+	}
+	for _, m := range r.Models {
+		if m.Scored > 0 && (only == "" || m.Name == only) {
+			return nil
+		}
+	}
+	return hinted{fmt.Errorf("no outcome of %s was scored", of), "the report above says what failed; run again when that is repaired"}
+}
+
+// checkRouter says whether the model can be added to the router, before anything is spent.
+func (c *collectCommand) checkRouter(warn func(string)) error {
+	saved, err := (&routerFlags{Router: c.Router, Embedder: c.Embedder}).artifact(warn)
+	if err != nil {
+		return err
+	}
+	_, err = saved.Predictor.Add(c.AddModel, nil, nil, nil)
+	return err
 }
 
 // addModel adds the model that was asked to the router.
@@ -142,7 +200,10 @@ func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(
 		added.Observed++
 		added.MeanScore += s
 	}
-	added.MeanScore /= float64(max(added.Observed, 1))
+	if added.Observed == 0 {
+		return hinted{fmt.Errorf("no outcome of %s was scored on a prompt to train on, so %s is not written", c.AddModel, c.Update), "prompts whose split is test only measure: ask more prompts"}
+	}
+	added.MeanScore /= float64(added.Observed)
 	x := make([]carrot.Representation, len(texts))
 	if err := router.Embedder().Embed(ctx, texts, x); err != nil {
 		return err
@@ -201,6 +262,9 @@ func (c *collectCommand) ask(t terminal, out io.Writer) error {
 	return hinted{errors.New("nothing was asked"), "answer y, or add --yes"}
 }
 
+// costs reports whether anything is left to pay for.
+func costs(p *collect.Plan) bool { return p.Answered+p.Pending < p.Calls || p.Judgements > 0 }
+
 // printPlan says what is to be done and what it is expected to cost.
 func printPlan(out io.Writer, p *collect.Plan) error {
 	asked := phrase.Count(p.Prompts, "prompt")
@@ -218,7 +282,10 @@ func printPlan(out io.Writer, p *collect.Plan) error {
 	if p.Pending > 0 {
 		fmt.Fprintf(out, "%s in batches that have not ended: they are fetched, and not sent again\n", phrase.Count(p.Pending, "call"))
 	}
-	if p.Answered+p.Pending >= p.Calls {
+	if p.Judgements > 0 {
+		fmt.Fprintf(out, "%s to make of answers that are there\n", phrase.Count(p.Judgements, "judgement"))
+	}
+	if !costs(p) {
 		return nil
 	}
 	fmt.Fprintln(out)
@@ -266,10 +333,8 @@ func printReport(out io.Writer, r *collect.Report) error {
 	if r.AtCap > 0 {
 		fmt.Fprintf(out, "\nThe cap was reached before %s. Raise cap_usd and run again to make the rest.\n", phrase.Count(r.AtCap, "call"))
 	}
-	for _, m := range r.Models {
-		if why := r.Stopped[m.Name]; why != "" {
-			fmt.Fprintf(out, "\n%s was asked no more, because it only failed: %s\n", m.Name, why)
-		}
+	for _, name := range slices.Sorted(maps.Keys(r.Stopped)) { // that of the judge may be one of them
+		fmt.Fprintf(out, "\n%s was asked no more, because it only failed: %s\n", name, r.Stopped[name])
 	}
 	if n := r.Noise; n != nil {
 		fmt.Fprintf(out, "\nAsked again, %s: scores of answers vary by %s (standard deviation, the judge's part included), judgements of one answer by %s.\n",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,9 +65,12 @@ func (b *book) pendingBatches() []*pending {
 
 // batches gets the answers of tasks by batches. Batches of earlier runs are continued
 // first, and never submitted again. It returns when all have ended, or ctx is done; what is
-// then in batches is fetched by the next run.
-func (r *run) batches(ctx, all context.Context, tasks []task) {
-	left := slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return r.inBatch[t.key] })
+// then in batches is fetched by the next run. In a run of another tier no batch is submitted,
+// and the tasks are returned that have no answer after batches of earlier runs.
+func (r *run) batches(ctx, all context.Context, tasks []task) (left []task) {
+	ctx, leave := both(ctx, all)
+	defer leave()
+	left = slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return r.inBatch[t.key] })
 	tries := map[string]int{}
 	ended := make(chan leftover)
 	flying := 0
@@ -80,17 +84,20 @@ func (r *run) batches(ctx, all context.Context, tasks []task) {
 	r.resumed = nil
 	for {
 		var chunks []*pending
-		if ctx.Err() == nil && all.Err() == nil {
+		if ctx.Err() == nil && r.tier == Batch {
 			chunks, left = r.chunks(left)
 		}
 		for _, p := range chunks {
 			begin(p)
 		}
 		if flying == 0 {
+			if r.tier != Batch {
+				return left
+			}
 			if ctx.Err() == nil {
 				r.atCap.Add(int64(len(left)))
 			}
-			return
+			return nil
 		}
 		again := <-ended
 		flying--
@@ -161,13 +168,9 @@ func (r *run) closed(chunks, open []*pending) []*pending {
 // batch submits a batch, or finds it, waits for its end and takes in its results. It
 // returns the calls that are to be made again.
 func (r *run) batch(ctx, all context.Context, p *pending) leftover {
-	i := slices.IndexFunc(r.targets, func(t *target) bool { return t.config.Name == p.state.Model })
-	if i < 0 {
-		r.cancel(fmt.Errorf("batch %s of model %s is in progress, but the configuration has no such model any more: add it until the batch has ended", p.state.ID, p.state.Model))
-		return leftover{}
-	}
-	t := r.targets[i]
-	if p.state.State == "" {
+	t := r.targets[r.targetOf(p)]
+	own := p.state.State == "" // submitted by this run
+	if own {
 		if !r.submit(ctx, t, p) {
 			return leftover{}
 		}
@@ -176,7 +179,7 @@ func (r *run) batch(ctx, all context.Context, p *pending) leftover {
 		if found, ok := r.find(ctx, t, p); !ok {
 			return leftover{} // the next run looks again
 		} else if !found {
-			return leftover{calls: r.dropped(p, "the provider does not have the batch", true)}
+			return leftover{r.dropped(p, "the provider does not have the batch", true), own}
 		}
 	}
 	refused, ok := r.wait(ctx, t, p)
@@ -223,12 +226,16 @@ func (r *run) submit(ctx context.Context, t *target, p *pending) bool {
 	if !r.note(p, batchSubmitting) {
 		return false
 	}
+	if err := r.book.sync(); err != nil { // a batch of which nothing is known would be submitted again
+		r.cancel(fmt.Errorf("synchronise the journal: %w", err))
+		return false
+	}
 	id, err := t.upstream.SubmitBatch(context.WithoutCancel(ctx), p.key, items)
 	switch {
 	case errors.Is(err, provider.ErrBatchUnclear):
 		return true
 	case err != nil:
-		r.dropped(p, err.Error(), false)
+		r.dropped(p, public(err), false)
 		failed, ok := errors.AsType[*provider.Error](err)
 		if !ok {
 			failed = &provider.Error{Kind: provider.Invalid, Ours: true, Message: err.Error()}
@@ -253,8 +260,13 @@ func (r *run) find(ctx context.Context, t *target, p *pending) (found, ok bool) 
 			return true, r.note(p, batchSubmitted)
 		case err == nil:
 			return false, true
-		case !errors.Is(err, provider.ErrBatchUnclear) && ctx.Err() == nil:
-			r.opt.Warn("batches of " + t.config.Name + ": " + err.Error())
+		case ctx.Err() != nil:
+			return false, false
+		case !errors.Is(err, provider.ErrBatchUnclear):
+			r.opt.Warn("batches of " + t.config.Name + ": " + public(err))
+			if hopeless(err) {
+				return false, false
+			}
 		}
 		if !sleep(ctx, wait) {
 			return false, false
@@ -271,12 +283,55 @@ func (r *run) wait(ctx context.Context, t *target, p *pending) (refused string, 
 		case err == nil && state.Ended:
 			return state.Reason, true
 		case err != nil && ctx.Err() == nil:
-			r.opt.Warn(err.Error())
+			r.opt.Warn("a batch of " + t.config.Name + ": " + public(err))
+			if hopeless(err) {
+				return "", false
+			}
 		}
 		if !sleep(ctx, wait) {
 			return "", false
 		}
 	}
+}
+
+// hopeless reports whether an error stays the same however often the provider is asked: it
+// refuses the key, or does not know the batch. The calls stay in the batch, and the next run
+// asks again, perhaps with another key.
+func hopeless(err error) bool {
+	e, ok := errors.AsType[*provider.Error](err)
+	return ok && (e.Kind == provider.KeyRefused || e.Kind == provider.Invalid)
+}
+
+// public returns the text of an error without what a provider may have quoted of a prompt.
+func public(err error) string {
+	e, ok := errors.AsType[*provider.Error](err)
+	if !ok || !e.Quoted {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), e.Error(), e.Public(), 1)
+}
+
+// targetOf returns the index of a batch's model among the targets, -1 if there is none.
+func (p *Plan) targetOf(b *pending) int {
+	return slices.IndexFunc(p.targets, func(t *target) bool { return t.config.Name == b.state.Model })
+}
+
+// checkPending says whether the batches of earlier runs can be fetched.
+func (p *Plan) checkPending(batches []*pending) error {
+	for _, b := range batches {
+		name := b.state.ID
+		if name == "" {
+			name = "whose id is not known yet"
+		}
+		i := p.targetOf(b)
+		if i < 0 {
+			return fmt.Errorf("a batch (%s) of model %s is in progress, but the configuration has no such model any more: add it until the batch has ended", name, b.state.Model)
+		}
+		if now := p.targets[i].config.Provider; now != b.state.Provider {
+			return fmt.Errorf("a batch (%s) of model %s is in progress at provider %s, but the model is now at %s: change that when the batch has ended", name, b.state.Model, b.state.Provider, now)
+		}
+	}
+	return nil
 }
 
 // sleep waits, and reports whether ctx is not done.
@@ -297,6 +352,7 @@ func (r *run) results(ctx, all context.Context, t *target, p *pending) (again []
 		byID[itemID(begin)] = begin
 	}
 	var got []task
+	var broken error // of the journal
 	take := func(result provider.BatchResult) error {
 		begin := byID[result.ID]
 		if begin == nil {
@@ -321,6 +377,7 @@ func (r *run) results(ctx, all context.Context, t *target, p *pending) (again []
 		amount, _ := (&call{begin, end}).cost()
 		r.purse.settle(begin.Held, amount)
 		if err := r.book.write(end); err != nil {
+			broken = err
 			return err
 		}
 		if end.Outcome == outcomeAnswered {
@@ -339,8 +396,13 @@ func (r *run) results(ctx, all context.Context, t *target, p *pending) (again []
 		if ctx.Err() != nil {
 			return nil
 		}
-		if try == *r.config.Retries {
-			r.cancel(err)
+		if broken != nil {
+			r.cancel(broken)
+			return nil
+		}
+		if try == *r.config.Retries { // the next run fetches the rest
+			r.opt.Warn("a batch of " + t.config.Name + ": " + public(err))
+			r.judgeAll(ctx, all, got)
 			return nil
 		}
 		if !sleep(ctx, r.poll) {

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -384,6 +385,8 @@ func (c *Config) checkModels(p *strictyaml.Problems, providers []string) {
 		for key := range m.Settings {
 			if slices.Contains([]string{"model", "messages", "input", "system", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "service_tier"}, key) {
 				p.Add(strictyaml.Child(at+".settings", key), "cannot be set here")
+			} else if _, err := json.Marshal(m.Settings[key]); err != nil {
+				p.Add(strictyaml.Child(at+".settings", key), "has no form in JSON: want a finite number, a text, true, false, a list or a mapping")
 			}
 		}
 	}

@@ -194,6 +194,9 @@ func (b *book) note(l *line) error {
 		c := &call{begin, l}
 		b.ended = append(b.ended, c)
 		if l.Outcome == outcomeAnswered {
+			if l.Usage == nil {
+				return fmt.Errorf("call %d is answered without a usage", l.Call)
+			}
 			b.answers[begin.Key] = c
 		}
 	case lineVerdict:

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/judge"
 	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/price"
@@ -47,11 +50,13 @@ type Plan struct {
 	Random   int // drawn at random
 	Calls    int // for answers, in all
 	Answered int // of them in earlier runs
-	Lost     int // calls of an earlier run that were in flight when it ended
-	Pending  int // calls of an earlier run that are in batches
-	Cap      carrot.USD
-	Spent    carrot.USD // in earlier runs
-	Bills    []Bill     // what is left is expected to cost, by service tier
+	// Judgements are those that a model is to make of answers of earlier runs.
+	Judgements int
+	Lost       int // calls of an earlier run that were in flight when it ended
+	Pending    int // calls of an earlier run that are in batches
+	Cap        carrot.USD
+	Spent      carrot.USD // in earlier runs
+	Bills      []Bill     // what is left is expected to cost, by service tier
 
 	config  *Config
 	opt     Options
@@ -60,8 +65,8 @@ type Plan struct {
 	random  []bool   // by prompt
 	order   []int    // of prompts
 	targets []*target
-	asks    *target // of the judge
-	judge   judge.Judge
+	asks    *target     // of the judge
+	judge   judge.Judge // which cannot ask its model
 	judgeID string
 	redact  *redactor
 	tasks   []task
@@ -85,7 +90,7 @@ type Bill struct {
 type task struct {
 	prompt, model, repeat int
 	key                   string
-	size                  int // of the request, in bytes
+	size                  int // bound of the request's tokens; at least its bytes
 }
 
 // folder returns the folder of what is not data.
@@ -104,6 +109,9 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 	if o.Only != "" && !slices.ContainsFunc(p.targets, func(t *target) bool { return t.config.Name == o.Only }) {
 		return nil, fmt.Errorf("no model %q in the configuration: add it to models", o.Only)
 	}
+	if err := p.checkOut(); err != nil {
+		return nil, err
+	}
 	if err := p.readPrompts(ctx); err != nil {
 		return nil, err
 	}
@@ -116,7 +124,11 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 		}
 	}()
 	p.inBatch = map[string]bool{}
-	for _, b := range p.book.pendingBatches() {
+	batches := p.book.pendingBatches()
+	if err := p.checkPending(batches); err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
 		for _, begin := range b.calls {
 			p.inBatch[begin.Key] = true
 			p.Pending++
@@ -130,6 +142,28 @@ func NewPlan(ctx context.Context, c *Config, o Options) (_ *Plan, err error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// checkOut says whether the data folder can be written in the end, before anything is
+// spent. A folder that no earlier run has written is not replaced.
+func (p *Plan) checkOut() error {
+	if base := filepath.Base(filepath.Clean(p.opt.Out)); base == "." || base == ".." || base == string(filepath.Separator) {
+		return fmt.Errorf("%s: cannot be replaced by a data folder: name a new folder", p.opt.Out)
+	}
+	if _, err := os.Stat(filepath.Join(folder(p.opt.Out), journalName)); errors.Is(err, fs.ErrNotExist) {
+		if entries, err := os.ReadDir(p.opt.Out); err == nil && len(entries) > 0 {
+			return fmt.Errorf("%s: holds data that carrot collect has not written: name a new folder", p.opt.Out)
+		}
+	}
+	w, err := dataset.NewWriter(p.opt.Out, p.writeOptions(nil))
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+func (p *Plan) writeOptions(columns []string) dataset.WriteOptions {
+	return dataset.WriteOptions{Force: true, Keep: []string{folder(p.opt.Out), p.config.Prompts.From}, Columns: columns}
 }
 
 // Close closes the journal.
@@ -165,6 +199,16 @@ func (p *Plan) connect() (err error) {
 	if p.judgeID, err = judgeID(&p.config.Judge, p.config.dir); err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
+	if p.judge, err = p.newJudge(asker{}, p.opt.Warn); err != nil {
+		return err
+	}
+	if p.asks != nil { // another model, or other settings of it, is another judge
+		body, err := p.asks.question("", "")
+		if err != nil {
+			return err
+		}
+		p.judgeID = p.asks.keyOf([]byte(p.judgeID + string(body)))
+	}
 	return nil
 }
 
@@ -176,7 +220,13 @@ func (p *Plan) readPrompts(ctx context.Context) error {
 		if p.opt.Import == nil {
 			return fmt.Errorf("prompts.format: %q cannot be read here", c.Format)
 		}
-		from = filepath.Join(folder(p.opt.Out), "prompts")
+		// What is read is not redacted yet, and so is not kept.
+		dir, err := os.MkdirTemp("", "carrot-collect-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		from = filepath.Join(dir, "prompts")
 		if err := p.opt.Import(ctx, c.Format, c.From, from); err != nil {
 			return err
 		}
@@ -241,7 +291,7 @@ func (p *Plan) list() error {
 			if err != nil {
 				return fmt.Errorf("prompt %s: %w", p.prompts[i].ID, err)
 			}
-			key := t.keyOf(body)
+			key, size := t.keyOf(body), p.prompts[i].bound(len(body))
 			number := seen[key]
 			seen[key]++
 			for r := range times {
@@ -250,7 +300,7 @@ func (p *Plan) list() error {
 				if !answered && p.opt.Only != "" && t.config.Name != p.opt.Only {
 					continue
 				}
-				p.tasks = append(p.tasks, task{i, m, r, own, len(body)})
+				p.tasks = append(p.tasks, task{i, m, r, own, size})
 				p.Calls++
 				if answered {
 					p.Answered++
@@ -293,7 +343,12 @@ func (p *Plan) bills(ctx context.Context) ([]Bill, error) {
 	}
 	tokens := make([]int, len(p.prompts)) // of the input
 	for _, task := range p.tasks {
-		if p.inBatch[task.key] || p.book.answer(task.key) != nil {
+		c := p.book.answer(task.key)
+		there, times := c != nil || p.inBatch[task.key], p.toJudge(task, c)
+		if c != nil && p.asks != nil {
+			p.Judgements += times
+		}
+		if there && times == 0 {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -305,13 +360,19 @@ func (p *Plan) bills(ctx context.Context) ([]Bill, error) {
 		if tokens[task.prompt] == 0 {
 			tokens[task.prompt] = 8 + price.CountTokens(p.config.Prompts.System+prompt.text(&p.config.Prompts))
 		}
-		judged, judgedMost, err := p.judging(prompt, f.output)
+		if c != nil {
+			f.output = float64(c.end.Usage.Answer())
+		}
+		judged, judgedMost, err := p.judging(prompt, f.output, times)
 		for _, e := range tiers {
 			if e.Problem == "" && err != nil {
 				e.Problem = err.Error()
 			}
+			if e.Problem == "" && !there {
+				e.add(t, task, tokens[task.prompt], f)
+			}
 			if e.Problem == "" {
-				e.add(t, task, tokens[task.prompt], f, judged, judgedMost)
+				e.addJudging(judged, judgedMost)
 			}
 		}
 	}
@@ -322,8 +383,8 @@ func (p *Plan) bills(ctx context.Context) ([]Bill, error) {
 	return bills, nil
 }
 
-// add adds an answer, and what judging it costs.
-func (e *estimating) add(t *target, task task, input int, f forecast, judged, judgedMost carrot.USD) {
+// add adds an answer.
+func (e *estimating) add(t *target, task task, input int, f forecast) {
 	tier := e.Tier
 	if tier == tierName(Standard) {
 		tier = Standard
@@ -353,11 +414,39 @@ func (e *estimating) add(t *target, task task, input int, f forecast, judged, ju
 	if f.known {
 		e.errorOf[task.model] = knownError
 	}
+	e.Most += most
+	e.expected += whole.Float()
+}
+
+// addJudging adds what judging an answer costs.
+func (e *estimating) addJudging(judged, most carrot.USD) {
 	last := len(e.ofModel) - 1
 	e.errorOf[last] = knownError
 	e.ofModel[last] += judged.Float()
-	e.Most += most + judgedMost
-	e.expected += (whole + judged).Float()
+	e.Most += most
+	e.expected += judged.Float()
+}
+
+// judgements returns how often the answer of a task is judged.
+func (p *Plan) judgements(t task) int {
+	if p.asks != nil && t.repeat == 0 && p.repeats[t.prompt] {
+		return p.config.Repeats.Times // the same answer, for the noise of the judge
+	}
+	return 1
+}
+
+// toJudge returns how many judgements of the answer of a task are missing. c is nil if the
+// answer is not there yet.
+func (p *Plan) toJudge(t task, c *call) (missing int) {
+	if c != nil && c.end.Refused && p.config.Refusals != refusalJudge {
+		return 0
+	}
+	for n := range p.judgements(t) {
+		if p.book.verdict(p.verdictKey(t, n)) == nil {
+			missing++
+		}
+	}
+	return missing
 }
 
 // bill returns the sum with its interval.
@@ -378,10 +467,10 @@ func (e *estimating) bill() Bill {
 // judgeOutput is how many tokens a judge's reply is taken to have.
 const judgeOutput = 150
 
-// judging returns what it is expected to cost to judge an answer with that many tokens,
-// and what it can cost at most.
-func (p *Plan) judging(prompt *Prompt, tokens float64) (expected, most carrot.USD, err error) {
-	q, ok := p.questioner()
+// judging returns what it is expected to cost to judge an answer with that many tokens a
+// number of times, and what it can cost at most.
+func (p *Plan) judging(prompt *Prompt, tokens float64, times int) (expected, most carrot.USD, err error) {
+	q, ok := p.judge.(judge.Questioner)
 	if !ok {
 		return 0, 0, nil
 	}
@@ -403,30 +492,18 @@ func (p *Plan) judging(prompt *Prompt, tokens float64) (expected, most carrot.US
 		if err != nil {
 			return 0, 0, err
 		}
-		expected, most = expected+cost, most+highest
+		expected, most = expected+cost*carrot.USD(times), most+highest*carrot.USD(times)
 	}
 	return expected, most, nil
 }
 
-func (p *Plan) questioner() (judge.Questioner, bool) {
-	if p.judge == nil {
-		j, err := p.newJudge(nil)
-		if err != nil {
-			return nil, false
-		}
-		p.judge = j
-	}
-	q, ok := p.judge.(judge.Questioner)
-	return q, ok
-}
-
 // newJudge returns the judge.
-func (p *Plan) newJudge(asker judge.Asker) (judge.Judge, error) {
+func (p *Plan) newJudge(asker judge.Asker, warn func(string)) (judge.Judge, error) {
 	var names []string
 	for _, t := range p.targets {
 		names = append(names, t.config.Name)
 	}
-	j, err := judge.New(p.config.Judge, judge.Options{Asker: asker, Dir: p.config.dir, AllowCommands: p.opt.AllowCommands, Models: names, Warn: p.opt.Warn})
+	j, err := judge.New(p.config.Judge, judge.Options{Asker: asker, Dir: p.config.dir, AllowCommands: p.opt.AllowCommands, Models: names, Warn: warn})
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
@@ -444,6 +521,21 @@ func (p *Plan) all() []*target {
 		return p.targets
 	}
 	return append(slices.Clone(p.targets), p.asks)
+}
+
+// verdictKey returns the key of a verdict on the answer of a task. Who judges against
+// another reference is another judge.
+func (p *Plan) verdictKey(t task, number int) verdictKey {
+	prompt := &p.prompts[t.prompt]
+	id := p.judgeID
+	if prompt.Reference != "" || len(prompt.Choices) > 0 {
+		h := sha256.New()
+		for _, text := range append([]string{id, prompt.Reference}, prompt.Choices...) {
+			fmt.Fprintf(h, "%d %s", len(text), text)
+		}
+		id = hex.EncodeToString(h.Sum(nil)[:8])
+	}
+	return verdictKey{t.key, id, number}
 }
 
 // judgeID identifies a judge: its configuration and the files that it names.
@@ -464,6 +556,22 @@ func judgeID(c *judge.Config, dir string) (string, error) {
 			return "", err
 		}
 		h.Write(text)
+	}
+	for _, name := range c.Command { // the program itself, or a script that another one runs
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(h, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return "", err
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +30,23 @@ type Prompt struct {
 	Messages  json.RawMessage
 	Reference string
 	Choices   []string
+
+	derived bool // the prompt is taken from the messages
+	images  int  // in the messages
+	cached  bool // the messages mark what the provider is to cache
+}
+
+// imageTokens is more than any provider counts for an image.
+const imageTokens = 50_000
+
+// bound returns the most tokens of a request with the prompt, of a number of bytes. What
+// is written to a cache costs up to twice as much.
+func (p *Prompt) bound(bytes int) int {
+	n := bytes + p.images*imageTokens
+	if p.cached {
+		n *= 2
+	}
+	return n
 }
 
 // text returns what is sent, for counting its tokens.
@@ -109,9 +128,12 @@ func (l *promptLine) prompt(number int) (Prompt, *dataset.FormatError) {
 		if err != nil {
 			return p, &dataset.FormatError{Field: "messages", Reason: "are not a conversation of chat completions: " + err.Error()}
 		}
-		p.Messages = l.Messages
+		if kind := unbounded(l.Messages); kind != "" {
+			return p, &dataset.FormatError{Field: "messages", Reason: "have a part of type " + textfile.Quote(kind) + ", whose cost has no bound that is known before", Hint: "leave out prompts with such parts"}
+		}
+		p.Messages, p.images, p.cached = l.Messages, r.Images, r.CacheControl
 		if p.Prompt == "" {
-			p.Prompt = r.Query(embeddedSystem, embeddedEarlier)
+			p.Prompt, p.derived = r.Query(embeddedSystem, embeddedEarlier), true
 		}
 	}
 	if p.Split == "" {
@@ -125,6 +147,31 @@ func (l *promptLine) prompt(number int) (Prompt, *dataset.FormatError) {
 		return p, &dataset.FormatError{Reason: err.Error()}
 	}
 	return p, nil
+}
+
+// unbounded returns the type of a part of a conversation that is neither a text nor an image,
+// such as a file, "" if there is none.
+func unbounded(messages json.RawMessage) string {
+	var all []struct {
+		Content json.RawMessage `json:"content"`
+	}
+	if json.Unmarshal(messages, &all) != nil {
+		return "" // it was parsed before
+	}
+	for _, m := range all {
+		var parts []struct {
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(m.Content, &parts) != nil {
+			continue // a text
+		}
+		for _, part := range parts {
+			if !slices.Contains([]string{"", "text", "refusal", "image_url"}, part.Type) {
+				return part.Type
+			}
+		}
+	}
+	return ""
 }
 
 func textOf(v any) (string, bool) {
@@ -184,11 +231,12 @@ func readCSV(l *textfile.Reader, path string, columns []string, fn func(at place
 		return err
 	}
 	known := 0
-	for _, name := range header {
-		for _, want := range columns {
-			if name == want {
-				known++
-			}
+	for i, name := range header {
+		if !slices.Contains(columns, name) {
+			continue
+		}
+		if known++; slices.Contains(header[:i], name) {
+			return l.Fault(name, "is the name of two columns", "")
 		}
 	}
 	if known == 0 {
@@ -307,7 +355,11 @@ func (r *redactor) prompt(ctx context.Context, p *Prompt) (err error) {
 	if !r.active() {
 		return nil
 	}
-	for _, text := range []*string{&p.Prompt, &p.Reference} {
+	texts := []*string{&p.Prompt, &p.Reference}
+	for i := range p.Choices {
+		texts = append(texts, &p.Choices[i])
+	}
+	for _, text := range texts {
 		if *text, err = r.text(ctx, *text); err != nil {
 			return fmt.Errorf("prompt %s: %w", p.ID, err)
 		}
@@ -323,6 +375,13 @@ func (r *redactor) prompt(ctx context.Context, p *Prompt) (err error) {
 		if p.Messages, err = json.Marshal(v); err != nil {
 			return err
 		}
+		if p.derived { // cut texts may have hidden what a pattern looks for
+			request, err := wire.ParseRequest(wire.Chat, fmt.Appendf(nil, `{"model":"m","messages":%s}`, p.Messages))
+			if err != nil {
+				return fmt.Errorf("prompt %s: after redaction: %w", p.ID, err)
+			}
+			p.Prompt = request.Query(embeddedSystem, embeddedEarlier)
+		}
 	}
 	if strings.TrimSpace(p.Prompt) == "" {
 		return fmt.Errorf("prompt %s: nothing is left after redaction", p.ID)
@@ -330,7 +389,10 @@ func (r *redactor) prompt(ctx context.Context, p *Prompt) (err error) {
 	return nil
 }
 
-// value redacts the texts named text and content in a conversation.
+// structure are the fields of a conversation whose values are no text.
+var structure = []string{"role", "type", "id", "tool_call_id", "detail", "format"}
+
+// value redacts all texts in a conversation.
 func (r *redactor) value(ctx context.Context, v any) (_ any, err error) {
 	switch v := v.(type) {
 	case []any:
@@ -340,18 +402,19 @@ func (r *redactor) value(ctx context.Context, v any) (_ any, err error) {
 			}
 		}
 	case map[string]any:
-		for key, inner := range v {
-			text, isText := inner.(string)
-			switch {
-			case isText && (key == "text" || key == "content" || key == "arguments"):
-				v[key], err = r.text(ctx, text)
-			case !isText:
-				v[key], err = r.value(ctx, inner)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if slices.Contains(structure, key) {
+				continue
 			}
-			if err != nil {
+			if v[key], err = r.value(ctx, v[key]); err != nil {
 				return nil, err
 			}
 		}
+	case string:
+		if strings.HasPrefix(v, "data:") {
+			return v, nil // an image
+		}
+		return r.text(ctx, v)
 	}
 	return v, nil
 }

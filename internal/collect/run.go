@@ -53,6 +53,7 @@ type run struct {
 	caller *provider.Caller
 	judge  judge.Judge
 	cancel context.CancelCauseFunc // of everything, when the journal cannot be written
+	halt   context.CancelCauseFunc // of what has not begun
 
 	done, failed, atCap atomic.Int64
 	first               int // answers that there were before
@@ -74,11 +75,13 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	}
 	all, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	r := &run{Plan: p, tier: o.Tier, purse: newPurse(p.Cap, p.Spent), cancel: cancel, first: p.Answered, began: p.Spent,
+	ctx, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	r := &run{Plan: p, tier: o.Tier, purse: newPurse(p.Cap, p.Spent), cancel: cancel, halt: halt, first: p.Answered, began: p.Spent,
 		caller: &provider.Caller{Retry: provider.Retry{Retries: *p.config.Retries, Backoff: p.backoff, MaxWait: longestWait, Patient: true}}}
 	r.done.Store(int64(p.Answered))
 	var err error
-	if r.judge, err = p.newJudge(asker{r}); err != nil {
+	if r.judge, err = p.newJudge(asker{r}, nil); err != nil {
 		return nil, err
 	}
 	var beside sync.WaitGroup
@@ -95,9 +98,11 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	} else {
 		// What is in batches of earlier runs is not asked again.
 		var batches sync.WaitGroup
-		batches.Go(func() { r.batches(ctx, all, nil) })
+		var left []task
+		batches.Go(func() { left = r.batches(ctx, all, nil) })
 		r.answers(ctx, all, slices.DeleteFunc(slices.Clone(p.tasks), func(t task) bool { return r.inBatch[t.key] }))
 		batches.Wait()
+		r.answers(ctx, all, left)
 	}
 	close(stop)
 	beside.Wait()
@@ -108,7 +113,7 @@ func (p *Plan) Run(ctx context.Context, o RunOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return report, ctx.Err()
+	return report, context.Cause(ctx)
 }
 
 // watch synchronises the journal with the disk, and tells of progress.
@@ -180,7 +185,7 @@ func (r *run) answer(ctx, all context.Context, task task) {
 			r.cancel(err) // it was made before
 			return
 		}
-		c, err = r.ask(ctx, all, t, body, line{Key: task.key, For: forAnswer, Model: t.config.Name, Query: prompt.ID, Tier: r.tier})
+		c, err = r.ask(ctx, all, t, body, task.size, line{Key: task.key, For: forAnswer, Model: t.config.Name, Query: prompt.ID, Tier: r.tier})
 		switch {
 		case errors.Is(err, errCap):
 			r.atCap.Add(1)
@@ -206,12 +211,12 @@ type stopper struct {
 var errGone = errors.New("the model is asked no more")
 
 // ask makes a call and its repetitions, and returns the answered call. The error is errCap
-// if it did not fit under the cap.
-func (r *run) ask(ctx, all context.Context, t *target, body []byte, l line) (answered *call, err error) {
+// if it did not fit under the cap. size bounds the tokens of the request.
+func (r *run) ask(ctx, all context.Context, t *target, body []byte, size int, l line) (answered *call, err error) {
 	if t.stop.gone.Load() != nil {
 		return nil, errGone
 	}
-	held, err := t.most(len(body), l.Tier)
+	held, err := t.most(size, l.Tier)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +230,7 @@ func (r *run) ask(ctx, all context.Context, t *target, body []byte, l line) (ans
 	defer leave()
 	call := func() *provider.Error {
 		return r.caller.Job(joined).Call(provider.Target{Upstream: t.upstream, Model: t.config.Upstream}, true, func(try *provider.Try) *provider.Error {
-			if err := r.purse.hold(ctx, held); err != nil {
+			if err := r.purse.hold(joined, held); err != nil {
 				capped = errors.Is(err, errCap)
 				return &provider.Error{Kind: provider.Denied, Ours: true, Code: "cap_reached", Err: err}
 			}
@@ -248,8 +253,10 @@ func (r *run) ask(ctx, all context.Context, t *target, body []byte, l line) (ans
 	switch {
 	case capped:
 		return nil, errCap
-	case failed != nil && failed.Kind == provider.Denied:
+	case failed != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
+	case failed != nil && failed.Kind == provider.Denied: // the model is not at fault
+		return nil, failed
 	case failed != nil:
 		if failed.Kind == provider.KeyRefused || failed.Kind != provider.ContextLength && t.stop.row.Add(1) >= failuresInARow {
 			t.stop.gone.CompareAndSwap(nil, failed)
@@ -326,13 +333,6 @@ func (r *run) read(t *target, request, body []byte, tier string, end *line) *pro
 		end.Outcome, end.CostUnknown = outcomeUnknown, true
 		return &provider.Error{Kind: provider.Server, Code: "malformed_answer", Message: "the answer is not one of " + string(t.api)}
 	}
-	said := wire.ReadReply(t.api, body)
-	text, err := r.redact.text(context.Background(), said.Text)
-	if err != nil {
-		end.Outcome, end.CostUnknown = outcomeUnknown, true
-		r.cancel(err)
-		return &provider.Error{Kind: provider.Denied, Ours: true, Code: "redact", Err: err}
-	}
 	usage := answer.Report.Usage()
 	if !answer.Report.Input() {
 		usage.Input, end.Estimated = price.CountTokens(string(request)), true
@@ -348,10 +348,18 @@ func (r *run) read(t *target, request, body []byte, tier string, end *line) *pro
 		details.Tier = Batch
 		usage.Details = &details
 	}
-	end.Outcome, end.Text, end.Truncated, end.Refused, end.Usage = outcomeAnswered, text, said.Truncated, said.Refused, &usage
+	var err error
 	if end.Cost, err = t.price.Cost(usage); err != nil {
 		end.Cost, end.CostUnknown = 0, true
 	}
+	said := wire.ReadReply(t.api, body)
+	text, err := r.redact.text(context.Background(), said.Text)
+	if err != nil { // it is paid and cannot be kept
+		end.Outcome = outcomeUnknown
+		r.halt(err)
+		return &provider.Error{Kind: provider.Denied, Ours: true, Code: "redact", Err: err}
+	}
+	end.Outcome, end.Text, end.Truncated, end.Refused, end.Usage = outcomeAnswered, text, said.Truncated, said.Refused, &usage
 	return nil
 }
 
@@ -360,24 +368,26 @@ func (r *run) judged(ctx, all context.Context, task task, c *call) {
 	if c.end.Refused && r.config.Refusals != refusalJudge {
 		return
 	}
-	times := 1
-	if r.asks != nil && task.repeat == 0 && r.repeated(task.prompt) {
-		times = r.config.Repeats.Times // the same answer, for the noise of the judge
-	}
-	for n := range times {
-		if r.book.verdict(verdictKey{task.key, r.judgeID, n}) != nil {
+	for n := range r.judgements(task) {
+		of := r.verdictKey(task, n)
+		before := r.book.verdict(of)
+		if before != nil && !before.Unknown {
 			continue
 		}
 		it := r.item(&r.prompts[task.prompt], r.targets[task.model].config.Name, c.end.Text)
 		joined, leave := both(ctx, all)
 		v, err := r.judge.Judge(context.WithValue(joined, judging{}, judging{task.key, n}), it)
+		stopped := joined.Err() != nil
 		leave()
-		if ctx.Err() != nil || errors.Is(err, errCap) || errors.Is(err, errNotAsked) {
+		if stopped || errors.Is(err, errCap) || errors.Is(err, errNotAsked) {
 			return // the next run judges it
 		}
-		l := &line{Line: lineVerdict, Key: task.key, Judge: r.judgeID, Number: n, Score: v.Score, Final: v.Final, Votes: v.Votes, Note: v.Note}
+		l := &line{Line: lineVerdict, Key: task.key, Judge: of.judge, Number: n, Score: v.Score, Final: v.Final, Votes: v.Votes, Note: v.Note}
 		if err != nil {
 			l.Unknown, l.Score, l.Note = true, 0, err.Error()
+			if before != nil && before.Note == l.Note {
+				continue // it was tried again, in vain
+			}
 		}
 		if err := r.book.write(l); err != nil {
 			r.cancel(err)
@@ -385,9 +395,6 @@ func (r *run) judged(ctx, all context.Context, task task, c *call) {
 		}
 	}
 }
-
-// repeated reports whether a prompt is asked several times.
-func (p *Plan) repeated(prompt int) bool { return p.repeats[prompt] }
 
 // judging says which verdict a question of the judge is for.
 type judging struct {
@@ -411,7 +418,7 @@ func (a asker) Ask(ctx context.Context, q judge.Question) (string, error) {
 	key := fmt.Sprintf("%s.%s.%d.%d", a.r.asks.keyOf(body), of.key, of.number, q.Number)
 	c := a.r.book.answer(key)
 	if c == nil {
-		c, err = a.r.ask(ctx, context.WithoutCancel(ctx), a.r.asks, body, line{Key: key, For: forJudge, Model: a.r.asks.config.Name, Query: q.Item.ID})
+		c, err = a.r.ask(ctx, context.WithoutCancel(ctx), a.r.asks, body, len(body), line{Key: key, For: forJudge, Model: a.r.asks.config.Name, Query: q.Item.ID})
 		if errors.Is(err, errCap) {
 			a.r.atCap.Add(1)
 			return "", err

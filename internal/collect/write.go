@@ -47,7 +47,7 @@ type OfModel struct {
 	Failed    int      `json:"failed"`     // asked and not answered: absent
 	Refused   int      `json:"refused"`    // with or without a score, as the configuration says
 	Truncated int      `json:"truncated"`  // answers that the limit on tokens has cut; they are scored
-	NotJudged int      `json:"not_judged"` // answers that the judge could not score: absent
+	NotJudged int      `json:"not_judged"` // answers that the judge could not score, or has not yet: absent
 	Estimated int      `json:"estimated"`  // answers without a report of their tokens, which we counted
 	MeanScore *float64 `json:"mean_score"` // over the prompts drawn at random; null: none is scored
 	StdErr    *float64 `json:"mean_score_se"`
@@ -95,7 +95,7 @@ type outcome struct {
 
 // outcome returns what the journal knows of a task.
 func (p *Plan) outcome(t task) outcome {
-	return outcome{p.book.answer(t.key), p.book.verdict(verdictKey{t.key, p.judgeID, 0})}
+	return outcome{p.book.answer(t.key), p.book.verdict(p.verdictKey(t, 0))}
 }
 
 // score returns the score, and whether there is one.
@@ -131,7 +131,7 @@ func (r *run) write(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 		for n := 0; ; n++ {
-			v := r.book.verdict(verdictKey{t.key, r.judgeID, n})
+			v := r.book.verdict(r.verdictKey(t, n))
 			if v == nil {
 				break
 			}
@@ -198,7 +198,7 @@ func (p *Plan) sorted() []task {
 // writeData writes the data folder.
 func (r *run) writeData() error {
 	columns := r.columns()
-	w, err := dataset.NewWriter(r.opt.Out, dataset.WriteOptions{Force: true, Keep: []string{folder(r.opt.Out), r.config.Prompts.From}, Columns: columns})
+	w, err := dataset.NewWriter(r.opt.Out, r.writeOptions(columns))
 	if err != nil {
 		return err
 	}
@@ -244,10 +244,11 @@ func (r *run) writeData() error {
 		if out, both := t.price.Output.PerMillion(); known && both {
 			m.InputUSDPerMillion, m.OutputUSDPerMillion = in, out
 		}
-		for rate, at := range map[carrot.Rate]**float64{t.price.CachedInput: &m.CachedInputUSDPerMillion, t.price.Reasoning: &m.ReasoningUSDPerMillion} {
-			if usd, ok := rate.PerMillion(); ok {
-				*at = &usd
-			}
+		if usd, ok := t.price.CachedInput.PerMillion(); ok {
+			m.CachedInputUSDPerMillion = &usd
+		}
+		if usd, ok := t.price.Reasoning.PerMillion(); ok {
+			m.ReasoningUSDPerMillion = &usd
 		}
 		models = append(models, m)
 	}
@@ -293,7 +294,9 @@ func (r *run) report() *Report {
 	asked := map[string]bool{} // model and query that a call was begun for
 	lines := map[BillLine]*BillLine{}
 	for _, c := range r.book.ended {
-		asked[c.begin.Model+"\x00"+c.begin.Query] = true
+		if c.begin.For == forAnswer {
+			asked[c.begin.Model+"\x00"+c.begin.Query] = true
+		}
 		key := BillLine{Model: c.begin.Model, For: c.begin.For, Tier: tierName(c.begin.Tier)}
 		l := lines[key]
 		if l == nil {
@@ -359,7 +362,7 @@ func (r *run) reportModels(report *Report, asked map[string]bool) {
 					one.Failed++
 				}
 				continue
-			case o.verdict != nil && o.verdict.Unknown:
+			case !scored && (!o.call.end.Refused || r.config.Refusals == refusalJudge):
 				one.NotJudged++
 			}
 			if o.call.end.Refused {
@@ -437,7 +440,7 @@ func (r *run) noise() *Noise {
 		}
 		var again []float64
 		for k := 0; t.repeat == 0; k++ {
-			v := r.book.verdict(verdictKey{t.key, r.judgeID, k})
+			v := r.book.verdict(r.verdictKey(t, k))
 			if v == nil {
 				break
 			}

@@ -16,6 +16,9 @@ const (
 	// priorSessions is how many sessions the expected variance counts as, in that of one
 	// model's residuals.
 	priorSessions = 5
+	// usualScatter is the variance of the logarithm of one answer's length about what was
+	// expected of it, as far as too few are observed to know it.
+	usualScatter = 0.25
 	// nullCounts is the number of models that are taken to be right, beside those that
 	// were observed, when the shares of the spreads are chosen.
 	nullCounts = 20
@@ -292,7 +295,7 @@ func pool(lists ...[]observation) {
 			}
 			expected := o.noise
 			if expected == 0 {
-				expected = scatter / effective
+				expected = (scatter + priorSessions*usualScatter) / (effective + priorSessions)
 			}
 			own := float64(o.sessions - 1)
 			o.variance = max((own*o.variance+priorSessions*expected/float64(o.sessions))/(own+priorSessions), o.noise/o.effective, 1e-12)

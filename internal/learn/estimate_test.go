@@ -149,3 +149,20 @@ func TestPricesOf(t *testing.T) {
 		t.Errorf("PricesOf = %v, want 4e-6 and 5e-6", p)
 	}
 }
+
+// TestEstimateFew: a request or two with answers much shorter than expected and no score of
+// use say next to nothing.
+func TestEstimateFew(t *testing.T) {
+	rows := traffic(rand.New(rand.NewPCG(1, 17)), 3, 0.1, make([]float64, 5), []float64{1, 1, 1, 1, 1})
+	for n := 1; n <= len(rows); n++ {
+		for i := range rows[:n] {
+			rows[i].OutputTokens = 100 + float64(i) // 200 were expected
+		}
+		l := Estimate(rows[:n], models, WeightsByGap)
+		for j := range models {
+			if math.Abs(l.Quality[j]) > 0.02 || math.Abs(math.Log(l.Tokens[j])) > 0.1 {
+				t.Errorf("%d requests: model %s is corrected by %+.3f and × %.3f", n, models[j], l.Quality[j], l.Tokens[j])
+			}
+		}
+	}
+}
