@@ -163,15 +163,12 @@ func settingsOf(candidates []*candidate) map[wire.API][]wire.Setting {
 
 func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	u := &upstream{
-		Upstream: &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: p.BaseURL, APIVersion: p.APIVersion, Header: http.Header{},
+		Upstream: &provider.Upstream{Name: p.Name, Kind: provider.Kind(p.Kind), BaseURL: provider.BaseURL(provider.Kind(p.Kind), p.BaseURL), APIVersion: p.APIVersion, Header: http.Header{},
 			Timeouts: provider.Timeouts{FirstToken: p.Timeouts.FirstToken, Thinking: p.Timeouts.Thinking, Idle: p.Timeouts.Idle, Total: p.Timeouts.Total}, Transport: transport},
 		cacheMinTokens: p.CacheMinTokens,
 	}
 	for _, api := range p.APIs {
 		u.APIs = append(u.APIs, wire.API(api))
-	}
-	if p.Kind == anthropic && strings.Count(strings.TrimRight(p.BaseURL, "/"), "/") == 2 {
-		u.BaseURL = strings.TrimRight(p.BaseURL, "/") + "/v1" // which is omitted in the addresses for Anthropic's own clients
 	}
 	for _, key := range append([]Secret{p.APIKey}, p.APIKeys...) {
 		if key != "" {
@@ -187,10 +184,10 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 	// OpenAI's newer models accept only the longer name, many other servers
 	// only the shorter one.
 	u.limitKey = maxCompletionTokens
-	if u.foreign = p.Kind == openAI && !isOpenAI(p.BaseURL); u.foreign {
+	if u.foreign = p.Kind == openAI && !provider.IsOpenAI(p.BaseURL); u.foreign {
 		u.limitKey = maxTokens
 	}
-	u.signs = p.Kind != anthropic && !u.foreign || p.Kind == anthropic && isAt(p.BaseURL, ".api.anthropic.com")
+	u.signs = p.Kind != anthropic && !u.foreign || p.Kind == anthropic && provider.IsAt(p.BaseURL, ".api.anthropic.com")
 	return u
 }
 

@@ -11,11 +11,6 @@ import (
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
-const (
-	openAIURL    = "https://api.openai.com/v1"
-	anthropicURL = "https://api.anthropic.com/v1"
-)
-
 // defaultCacheMin is the shortest prefix that prompt caches keep, in tokens, if nothing
 // is known of a provider and a model.
 const defaultCacheMin = 1024
@@ -99,11 +94,11 @@ func (c *ProviderConfig) fillDefaults(p *strictyaml.Problems, field string, time
 	ownAddress := false
 	switch provider.Kind(c.Kind) {
 	case provider.OpenAI:
-		or(p, field+".base_url", &c.BaseURL, openAIURL)
+		or(p, field+".base_url", &c.BaseURL, provider.DefaultBaseURL(provider.OpenAI))
 		u, err := url.Parse(c.BaseURL)
 		ownAddress = err == nil && strings.EqualFold(u.Hostname(), "api.openai.com")
 	case provider.Anthropic:
-		or(p, field+".base_url", &c.BaseURL, anthropicURL)
+		or(p, field+".base_url", &c.BaseURL, provider.DefaultBaseURL(provider.Anthropic))
 		or(p, field+".api_version", &c.APIVersion, "2023-06-01")
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")

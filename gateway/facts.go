@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/carrot-router/carrot/internal/provider"
 	"github.com/carrot-router/carrot/internal/wire"
 )
 
@@ -97,23 +97,8 @@ var wantReasoning = []string{"kimi-k2.", "kimi-k2-thinking", "kimi-k3", "deepsee
 // signature, at Google's own addresses.
 var wantSignature = []string{"gemini-3", "gemini-4", "gemini-pro-latest", "gemini-flash-latest"}
 
-// isOpenAI reports whether an address is one of OpenAI's, or of OpenAI's models at Azure.
-func isOpenAI(address string) bool {
-	return isAt(address, ".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
-}
-
-// isAt reports whether an address is in one of the domains, which begin with a dot.
-func isAt(address string, domains ...string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	host := "." + strings.ToLower(u.Hostname())
-	return slices.ContainsFunc(domains, func(domain string) bool { return strings.HasSuffix(host, domain) })
-}
-
 // isGoogle reports whether an address is one of Google's.
-func isGoogle(address string) bool { return isAt(address, ".googleapis.com") }
+func isGoogle(address string) bool { return provider.IsAt(address, ".googleapis.com") }
 
 // longLimits begin the names of OpenAI's models that refuse max_tokens in chat, which
 // they call max_completion_tokens: those that reason.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -230,16 +231,11 @@ func (c *Config) complete() {
 	}
 	for i := range c.Providers {
 		p := &c.Providers[i]
-		switch {
-		case p.BaseURL != "":
-		case p.Kind == string(provider.Anthropic):
-			p.BaseURL = "https://api.anthropic.com/v1"
-		case p.Kind == string(provider.OpenAI):
-			p.BaseURL = "https://api.openai.com/v1"
-		}
+		kind := provider.Kind(p.Kind)
+		p.BaseURL = provider.BaseURL(kind, cmp.Or(p.BaseURL, provider.DefaultBaseURL(kind)))
 		if p.API == "" {
 			p.API = string(wire.Chat)
-			if p.Kind == string(provider.Anthropic) {
+			if kind == provider.Anthropic {
 				p.API = string(wire.Messages)
 			}
 		}

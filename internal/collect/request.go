@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -48,7 +47,7 @@ func newTarget(m *ModelConfig, p *ProviderConfig, u *provider.Upstream, pc *pace
 		t.facts.Efforts, t.facts.MaxOutput = strings.Join(entry.Efforts, " "), entry.MaxOutput
 		t.facts.NoSampling = entry.Sampling != nil && !*entry.Sampling && len(entry.SamplingEfforts) == 0
 	}
-	t.facts.Foreign = p.Kind == string(provider.OpenAI) && !atOpenAI(p.BaseURL)
+	t.facts.Foreign = p.Kind == string(provider.OpenAI) && !provider.IsOpenAI(p.BaseURL)
 	t.facts.Limit = m.MaxTokens
 	chat := "max_completion_tokens" // which OpenAI's newer models require, and many other servers do not know
 	if t.facts.Foreign {
@@ -82,11 +81,6 @@ func priceOf(book *price.Book, m *ModelConfig) (carrot.Price, error) {
 		return p, fmt.Errorf("model %s: %w: without a price nothing can be kept under the cap; add price: {input: …, output: …} in USD per million tokens", m.Name, err)
 	}
 	return p, nil
-}
-
-func atOpenAI(base string) bool {
-	u, err := url.Parse(base)
-	return err == nil && (u.Hostname() == "api.openai.com" || strings.HasSuffix(u.Hostname(), ".api.openai.com"))
 }
 
 // body returns the request that asks a model a prompt.
