@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/simulate"
 )
 
 // simulatedFolder writes a data folder with two queries and two models.
@@ -113,30 +114,18 @@ func TestSimulate(t *testing.T) {
 	if diff := cmp.Diff(one, two); diff != "" {
 		t.Errorf("the bill that was shown and the one that was printed differ:\n%s", diff)
 	}
-	first := simulatedLine{Model: "one", Calls: 1, Usage: carrot.Usage{Input: 1000, Output: 10}, CostUSD: carrot.Dollars(0.00102)}
-	second := simulatedLine{Model: "two", Calls: 1, Failed: 2, Usage: carrot.Usage{Input: 2000}, CostUSD: carrot.Dollars(0.006)}
-	if diff := cmp.Diff([]simulatedLine{first, second}, two.Models[:2]); diff != "" || two.Models[2].Calls != 1 || two.CostUSD != first.CostUSD+second.CostUSD+two.Models[2].CostUSD {
+	first := simulate.Line{Model: "one", Calls: 1, Usage: carrot.Usage{Input: 1000, Output: 10}, Cost: carrot.Dollars(0.00102)}
+	second := simulate.Line{Model: "two", Calls: 1, Failed: 2, Usage: carrot.Usage{Input: 2000}, Cost: carrot.Dollars(0.006)}
+	if diff := cmp.Diff([]simulate.Line{first, second}, two.Models[:2]); diff != "" || two.Models[2].Calls != 1 || two.CostUSD != first.Cost+second.Cost+two.Models[2].Cost {
 		t.Errorf("bill %+v, (-want +got):\n%s", two, diff)
 	}
 }
 
-// simulatedBill and simulatedLine are the JSON of a bill.
+// simulatedBill is the JSON of a bill.
 type simulatedBill struct {
 	Schema  string          `json:"schema"`
 	CostUSD carrot.USD      `json:"cost_usd"`
-	Models  []simulatedLine `json:"models"`
-}
-
-type simulatedLine struct {
-	Model   string       `json:"model"`
-	Calls   int          `json:"calls"`
-	Batch   int          `json:"batch"`
-	Flex    int          `json:"flex"`
-	Cut     int          `json:"cut"`
-	Failed  int          `json:"failed"`
-	Limited int          `json:"limited"`
-	Usage   carrot.Usage `json:"usage"`
-	CostUSD carrot.USD   `json:"cost_usd"`
+	Models  []simulate.Line `json:"models"`
 }
 
 func TestSimulateAnswers(t *testing.T) {

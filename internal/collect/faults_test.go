@@ -301,10 +301,10 @@ func TestReportOfJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &run{Plan: p}
-	if got := r.report().Models[1]; got.Failed != 0 {
+	if got := r.report(r.sorted()).Models[1]; got.Failed != 0 {
 		t.Errorf("the judge as a model: %+v", got)
 	}
-	if err := r.writeData(); err != nil {
+	if err := r.writeData(r.sorted()); err != nil {
 		t.Fatal(err)
 	}
 	set, err := dataset.Load(t.Context(), p.opt.Out)

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,15 +114,16 @@ func (p *Plan) score(o outcome) (float64, bool) {
 
 // write writes the data folder, the answers, the judgements and the report.
 func (r *run) write(ctx context.Context) (*Report, error) {
-	report := r.report()
-	if err := r.writeData(); err != nil {
+	tasks := r.sorted()
+	report := r.report(tasks)
+	if err := r.writeData(tasks); err != nil {
 		return nil, err
 	}
 	dir := folder(r.opt.Out)
 	var answers, judgements bytes.Buffer
 	ea, ej := json.NewEncoder(&answers), json.NewEncoder(&judgements)
 	ea.SetEscapeHTML(false)
-	for _, t := range r.sorted() {
+	for _, t := range tasks {
 		o := r.outcome(t)
 		if o.call == nil {
 			continue
@@ -184,19 +186,13 @@ type judgementLine struct {
 func (p *Plan) sorted() []task {
 	tasks := slices.Clone(p.tasks)
 	slices.SortStableFunc(tasks, func(a, b task) int {
-		if a.prompt != b.prompt {
-			return a.prompt - b.prompt
-		}
-		if a.model != b.model {
-			return a.model - b.model
-		}
-		return a.repeat - b.repeat
+		return cmp.Or(a.prompt-b.prompt, a.model-b.model, a.repeat-b.repeat)
 	})
 	return tasks
 }
 
 // writeData writes the data folder.
-func (r *run) writeData() error {
+func (r *run) writeData(tasks []task) error {
 	columns := r.columns()
 	w, err := dataset.NewWriter(r.opt.Out, r.writeOptions(columns))
 	if err != nil {
@@ -211,7 +207,7 @@ func (r *run) writeData() error {
 			return err
 		}
 	}
-	for _, t := range r.sorted() {
+	for _, t := range tasks {
 		o := r.outcome(t)
 		if t.repeat > 0 || o.call == nil {
 			continue
@@ -275,7 +271,7 @@ func (r *run) columns() []string {
 }
 
 // report returns the report.
-func (r *run) report() *Report {
+func (r *run) report(tasks []task) *Report {
 	report := &Report{Schema: Schema, Prompts: r.Prompts, Random: r.Random, CapUSD: r.Cap, AtCap: int(r.atCap.Load()), Stopped: r.stopped(), Lost: []LostCall{}}
 	for _, p := range r.book.pendingBatches() {
 		report.InBatches += len(p.calls)
@@ -323,67 +319,57 @@ func (r *run) report() *Report {
 		report.Bill = append(report.Bill, *l)
 	}
 	slices.SortFunc(report.Bill, func(a, b BillLine) int {
-		return compare(a.For, b.For, a.Model, b.Model, a.Tier, b.Tier)
+		return cmp.Or(cmp.Compare(a.For, b.For), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier))
 	})
-	slices.SortFunc(report.Lost, func(a, b LostCall) int { return compare(a.Query, b.Query, a.Model, b.Model, a.For, b.For) })
-	r.reportModels(report, asked)
-	report.Noise = r.noise()
+	slices.SortFunc(report.Lost, func(a, b LostCall) int {
+		return cmp.Or(cmp.Compare(a.Query, b.Query), cmp.Compare(a.Model, b.Model), cmp.Compare(a.For, b.For))
+	})
+	r.reportModels(report, tasks, asked)
+	report.Noise = r.noise(tasks)
 	return report
 }
 
-// compare compares pairs of texts, in order.
-func compare(pairs ...string) int {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i] != pairs[i+1] {
-			if pairs[i] < pairs[i+1] {
-				return -1
+// reportModels adds what was observed of each model.
+func (r *run) reportModels(report *Report, tasks []task, asked map[string]bool) {
+	complete, scores := make([]int, len(r.prompts)), make([][]float64, len(r.targets))
+	report.Models = make([]OfModel, len(r.targets))
+	for m, t := range r.targets {
+		report.Models[m].Name = t.config.Name
+	}
+	for _, task := range tasks {
+		if task.repeat > 0 {
+			continue
+		}
+		one, o := &report.Models[task.model], r.outcome(task)
+		score, scored := r.score(o)
+		switch {
+		case o.call == nil:
+			if asked[one.Name+"\x00"+r.prompts[task.prompt].ID] {
+				one.Failed++
 			}
-			return 1
+			continue
+		case !scored && (!o.call.end.Refused || r.config.Refusals == refusalJudge):
+			one.NotJudged++
+		}
+		if o.call.end.Refused {
+			one.Refused++
+		}
+		if o.call.end.Truncated {
+			one.Truncated++
+		}
+		if o.call.end.Estimated {
+			one.Estimated++
+		}
+		if scored {
+			one.Scored++
+			complete[task.prompt]++
+			if r.random[task.prompt] {
+				scores[task.model] = append(scores[task.model], score)
+			}
 		}
 	}
-	return 0
-}
-
-// reportModels adds what was observed of each model.
-func (r *run) reportModels(report *Report, asked map[string]bool) {
-	complete := make([]int, len(r.prompts))
-	for m, t := range r.targets {
-		one := OfModel{Name: t.config.Name}
-		var scores []float64
-		for _, task := range r.tasks {
-			if task.model != m || task.repeat > 0 {
-				continue
-			}
-			o := r.outcome(task)
-			score, scored := r.score(o)
-			switch {
-			case o.call == nil:
-				if asked[t.config.Name+"\x00"+r.prompts[task.prompt].ID] {
-					one.Failed++
-				}
-				continue
-			case !scored && (!o.call.end.Refused || r.config.Refusals == refusalJudge):
-				one.NotJudged++
-			}
-			if o.call.end.Refused {
-				one.Refused++
-			}
-			if o.call.end.Truncated {
-				one.Truncated++
-			}
-			if o.call.end.Estimated {
-				one.Estimated++
-			}
-			if scored {
-				one.Scored++
-				complete[task.prompt]++
-				if r.random[task.prompt] {
-					scores = append(scores, score)
-				}
-			}
-		}
-		one.MeanScore, one.StdErr = meanOf(scores)
-		report.Models = append(report.Models, one)
+	for m := range report.Models {
+		report.Models[m].MeanScore, report.Models[m].StdErr = meanOf(scores[m])
 	}
 	for _, n := range complete {
 		if n == len(r.targets) {
@@ -414,7 +400,7 @@ func meanOf(values []float64) (mean, se *float64) {
 }
 
 // noise returns how scores vary when the same is asked, or judged, again.
-func (r *run) noise() *Noise {
+func (r *run) noise(tasks []task) *Noise {
 	if r.config.Repeats.Times == 0 {
 		return nil
 	}
@@ -427,7 +413,7 @@ func (r *run) noise() *Noise {
 	var answers, judged within
 	var group []float64 // the scores of a model on a prompt
 	var of task
-	for _, t := range r.sorted() {
+	for _, t := range tasks {
 		if !r.repeats[t.prompt] {
 			continue
 		}

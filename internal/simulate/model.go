@@ -71,20 +71,19 @@ type Bill struct {
 
 // Line is the part of a bill for one model.
 type Line struct {
-	Model  string
-	Calls  int // billed calls, including cut ones
-	Cut    int // billed calls that were cut
-	Batch  int // billed calls that were part of a batch
-	Flex   int // billed calls with the service tier flex
-	Failed int // failed calls, which are not billed, including limited ones
-	// Limited counts the calls that exceeded a limit.
-	Limited int
-	Usage   carrot.Usage
-	Cost    carrot.USD
+	Model   string       `json:"model"`
+	Calls   int          `json:"calls"`   // billed calls, including cut ones
+	Batch   int          `json:"batch"`   // billed calls that were part of a batch
+	Flex    int          `json:"flex"`    // billed calls with the service tier flex
+	Cut     int          `json:"cut"`     // billed calls that were cut
+	Failed  int          `json:"failed"`  // failed calls, which are not billed, including limited ones
+	Limited int          `json:"limited"` // calls that exceeded a limit
+	Usage   carrot.Usage `json:"usage"`
+	Cost    carrot.USD   `json:"cost_usd"`
 	// CutUsage and CutCost are the parts of Usage and Cost for cut calls, of whose
 	// answers the client may have seen less than was generated.
-	CutUsage carrot.Usage
-	CutCost  carrot.USD
+	CutUsage carrot.Usage `json:"-"`
+	CutCost  carrot.USD   `json:"-"`
 }
 
 // bills returns what the provider bills for a usage, which its own counts make

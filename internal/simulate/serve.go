@@ -38,31 +38,11 @@ func withBill(p *Provider) http.Handler {
 	return mux
 }
 
-// simulatedBill is what simulated providers have charged.
-type simulatedBill struct {
-	Schema  string          `json:"schema"`
-	CostUSD carrot.USD      `json:"cost_usd"`
-	Models  []simulatedLine `json:"models"`
-}
-
-// simulatedLine is the part of a bill for one model.
-type simulatedLine struct {
-	Model   string       `json:"model"`
-	Calls   int          `json:"calls"`   // billed
-	Batch   int          `json:"batch"`   // of them, in batches
-	Flex    int          `json:"flex"`    // of them, with the service tier flex
-	Cut     int          `json:"cut"`     // of them, those whose client hung up
-	Failed  int          `json:"failed"`  // not billed
-	Limited int          `json:"limited"` // of them, because of a limit
-	Usage   carrot.Usage `json:"usage"`
-	CostUSD carrot.USD   `json:"cost_usd"`
-}
-
 // MarshalJSON writes the bill in the form carrot.simulated-bill/1.
 func (b Bill) MarshalJSON() ([]byte, error) {
-	out := simulatedBill{Schema: "carrot.simulated-bill/1", CostUSD: b.Cost(), Models: []simulatedLine{}}
-	for _, l := range b.Lines {
-		out.Models = append(out.Models, simulatedLine{l.Model, l.Calls, l.Batch, l.Flex, l.Cut, l.Failed, l.Limited, l.Usage, l.Cost})
-	}
-	return json.Marshal(out)
+	return json.Marshal(struct {
+		Schema  string     `json:"schema"`
+		CostUSD carrot.USD `json:"cost_usd"`
+		Models  []Line     `json:"models"`
+	}{"carrot.simulated-bill/1", b.Cost(), append([]Line{}, b.Lines...)})
 }
