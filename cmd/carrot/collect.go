@@ -65,12 +65,16 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p := startProgress(ctx, t.err, "reading the prompts")
 	defer p.stop()
-	options, err := c.options(config, p.warn)
+	router, saved, err := (&routerFlags{Router: c.Router, Embedder: c.Embedder}).open(p.warn)
 	if err != nil {
 		return err
 	}
-	if c.AddModel != "" {
-		if err := c.checkRouter(p.warn); err != nil {
+	options, err := c.options(config, router, p.warn)
+	if err != nil {
+		return err
+	}
+	if c.AddModel != "" { // now rather than after anything is spent
+		if _, err := saved.Predictor.Add(c.AddModel, nil, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -125,7 +129,7 @@ func (c *collectCommand) Run(ctx context.Context, t terminal) error {
 	if err := nothing(report, c.AddModel); err != nil || c.AddModel == "" {
 		return err
 	}
-	return c.addModel(ctx, out, p.warn)
+	return c.addModel(ctx, out, saved, router.Embedder())
 }
 
 // planJSON is what --estimate says for programs.
@@ -159,27 +163,8 @@ func nothing(r *collect.Report, only string) error {
 	return hinted{fmt.Errorf("no outcome of %s was scored", of), "the report above says what failed; run again when that is repaired"}
 }
 
-// checkRouter says whether the model can be added to the router, before anything is spent.
-func (c *collectCommand) checkRouter(warn func(string)) error {
-	saved, err := (&routerFlags{Router: c.Router, Embedder: c.Embedder}).artifact(warn)
-	if err != nil {
-		return err
-	}
-	_, err = saved.Predictor.Add(c.AddModel, nil, nil, nil)
-	return err
-}
-
 // addModel adds the model that was asked to the router.
-func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(string)) error {
-	flags := routerFlags{Router: c.Router, Embedder: c.Embedder}
-	saved, err := flags.artifact(warn)
-	if err != nil {
-		return err
-	}
-	router, _, err := flags.open(warn)
-	if err != nil {
-		return err
-	}
+func (c *collectCommand) addModel(ctx context.Context, out io.Writer, saved *artifact.Artifact, embedder carrot.Embedder) error {
 	set, err := dataset.Load(ctx, c.Out)
 	if err != nil {
 		return err
@@ -205,7 +190,7 @@ func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(
 	}
 	added.MeanScore /= float64(added.Observed)
 	x := make([]carrot.Representation, len(texts))
-	if err := router.Embedder().Embed(ctx, texts, x); err != nil {
+	if err := embedder.Embed(ctx, texts, x); err != nil {
 		return err
 	}
 	own := *saved
@@ -222,8 +207,9 @@ func (c *collectCommand) addModel(ctx context.Context, out io.Writer, warn func(
 }
 
 // options opens what a plan needs.
-func (c *collectCommand) options(config *collect.Config, warn func(string)) (collect.Options, error) {
-	o := collect.Options{Out: c.Out, AllowCommands: c.AllowCommands, Only: c.AddModel, Warn: warn, Book: price.Default()}
+func (c *collectCommand) options(config *collect.Config, router *carrot.Router, warn func(string)) (collect.Options, error) {
+	o := collect.Options{Out: c.Out, AllowCommands: c.AllowCommands, Only: c.AddModel, Warn: warn, Book: price.Default(),
+		Embedder: router.Embedder(), Predictor: router.Predictor()}
 	if config.Prices != "" {
 		own, err := price.Open(config.Prices)
 		if err != nil {
@@ -231,11 +217,6 @@ func (c *collectCommand) options(config *collect.Config, warn func(string)) (col
 		}
 		o.Book = o.Book.Overlay(own)
 	}
-	router, _, err := (&routerFlags{Router: c.Router, Embedder: c.Embedder}).open(warn)
-	if err != nil {
-		return o, err
-	}
-	o.Embedder, o.Predictor = router.Embedder(), router.Predictor()
 	o.Import = func(ctx context.Context, format, src, dst string) error {
 		report, err := importer.Import(ctx, format, src, dst, importer.Options{Force: true, Store: answeredIn})
 		if err != nil {
