@@ -92,7 +92,7 @@ var rules = map[string]rule{
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
 	"runs/ledger":          {[]string{"", "artifact", "embed", "internal/database", "internal/ledger", "price", "record"}, "what measures the ledger writes to it as a gateway does"},
 	"runs/collect":         {[]string{"", "dataset"}, "what checks the collection of a set runs the program as a user would"},
-	"runs/newmodel":        {[]string{"", "dataset", "embed", "frontier", "internal/parallel", "predict", "table"}, "a new model is added to what training makes, and measured as evaluation does"},
+	"runs/newmodel":        {[]string{"", "dataset", "embed", "frontier", "internal/collect", "internal/parallel", "predict", "table"}, "a new model is added to what training makes, and measured as evaluation does"},
 	"runs/pacing":          {[]string{"", "dataset", "embed", "frontier", "internal/budget", "internal/parallel", "internal/svg", "predict", "table", "train"}, "what pacing is worth is measured with the formula that the gateway uses, on forecasts that training makes"},
 	"runs/judges":          {[]string{"dataset", "internal/agreement", "internal/judge"}, "intervals are measured by drawing what they are of, and rules on recorded answers"},
 	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},

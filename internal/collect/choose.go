@@ -16,10 +16,6 @@ import (
 func (p *Plan) choose(ctx context.Context, all []Prompt, drawn []int, random int) ([]int, error) {
 	n := len(drawn)
 	order := slices.Clone(drawn[:random])
-	taken := make([]bool, len(all))
-	for _, i := range order {
-		taken[i] = true
-	}
 	texts := make([]string, len(all))
 	for i := range all {
 		texts[i] = all[i].Prompt
@@ -38,31 +34,12 @@ func (p *Plan) choose(ctx context.Context, all []Prompt, drawn []int, random int
 	if p.opt.Predictor == nil {
 		cover = n
 	}
-	near := make([]float64, len(all)) // the squared distance to the nearest prompt that is taken
-	for i := range near {
-		near[i] = math.Inf(1)
+	if order, err = Cover(ctx, dense, order, cover); err != nil {
+		return nil, err
 	}
-	closer := func(to int) {
-		for i := range dense {
-			near[i] = min(near[i], distance(dense[i], dense[to]))
-		}
-	}
+	taken := make([]bool, len(all))
 	for _, i := range order {
-		closer(i)
-	}
-	for len(order) < cover {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		farthest := -1
-		for i := range near {
-			if !taken[i] && (farthest < 0 || near[i] > near[farthest]) {
-				farthest = i
-			}
-		}
-		taken[farthest] = true
-		order = append(order, farthest)
-		closer(farthest)
+		taken[i] = true
 	}
 	var left []int
 	for i := range all {
@@ -72,6 +49,40 @@ func (p *Plan) choose(ctx context.Context, all []Prompt, drawn []int, random int
 	}
 	slices.SortStableFunc(left, func(a, b int) int { return cmp.Compare(doubt[b], doubt[a]) })
 	return append(order, left[:n-len(order)]...), nil
+}
+
+// Cover returns the vectors of taken and further ones, up to n in all: one after the other
+// the one farthest from all before it, and of equal ones the first. n is at most the number
+// of vectors.
+func Cover(ctx context.Context, vectors [][]float32, taken []int, n int) ([]int, error) {
+	order, out := slices.Clone(taken), make([]bool, len(vectors))
+	near := make([]float64, len(vectors)) // the squared distance to the nearest one that is taken
+	for i := range near {
+		near[i] = math.Inf(1)
+	}
+	take := func(i int) {
+		out[i] = true
+		for k := range vectors {
+			near[k] = min(near[k], distance(vectors[k], vectors[i]))
+		}
+	}
+	for _, i := range order {
+		take(i)
+	}
+	for len(order) < n {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		farthest := -1
+		for i := range near {
+			if !out[i] && (farthest < 0 || near[i] > near[farthest]) {
+				farthest = i
+			}
+		}
+		order = append(order, farthest)
+		take(farthest)
+	}
+	return order, nil
 }
 
 // distance returns the squared distance of two vectors.

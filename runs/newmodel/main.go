@@ -27,6 +27,7 @@ import (
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/embed"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/collect"
 	"github.com/carrot-router/carrot/internal/parallel"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
@@ -291,7 +292,10 @@ func (r *replay) draw(c *crossfitted, fold []int, m, n int, seed uint64) (figure
 				rows = append(rows, k)
 			}
 		}
-		some := r.choose(rows, n, seed)
+		some, err := r.choose(rows, n, seed)
+		if err != nil {
+			return figures{}, err
+		}
 		var x []carrot.Representation
 		var score, tokens []float64
 		for _, k := range some {
@@ -315,7 +319,7 @@ func (r *replay) draw(c *crossfitted, fold []int, m, n int, seed uint64) (figure
 }
 
 // choose returns n of the rows.
-func (r *replay) choose(rows []int, n int, seed uint64) []int {
+func (r *replay) choose(rows []int, n int, seed uint64) ([]int, error) {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	n = min(n, len(rows))
 	if !r.cover || n == 0 {
@@ -323,29 +327,21 @@ func (r *replay) choose(rows []int, n int, seed uint64) []int {
 		for k, at := range random.Perm(len(rows))[:n] {
 			some[k] = rows[at]
 		}
-		return some
+		return some, nil
 	}
-	near := make([]float64, len(rows))
-	for k := range near {
-		near[k] = math.Inf(1)
+	vectors := make([][]float32, len(rows))
+	for k, row := range rows {
+		vectors[k] = r.t.X[r.rows[row]].Dense
 	}
-	some, at := []int{}, random.IntN(len(rows))
-	for len(some) < n {
-		some = append(some, rows[at])
-		taken := r.t.X[r.rows[rows[at]]].Dense
-		far := 0
-		for k, row := range rows {
-			var d float64
-			for j, v := range r.t.X[r.rows[row]].Dense {
-				d += float64(v-taken[j]) * float64(v-taken[j])
-			}
-			if near[k] = min(near[k], d); near[k] > near[far] {
-				far = k
-			}
-		}
-		at = far
+	order, err := collect.Cover(context.Background(), vectors, []int{random.IntN(len(rows))}, n)
+	if err != nil {
+		return nil, err
 	}
-	return some
+	some := make([]int, n)
+	for k, at := range order {
+		some[k] = rows[at]
+	}
+	return some, nil
 }
 
 // measure returns the AIQ of the router with forecasts, without a model, and how good the
