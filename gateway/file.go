@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,14 +30,9 @@ func OpenFile(path string, env func(string) (string, bool), reading func(name st
 		reading = func(string) {}
 	}
 	reading(path)
-	f, err := os.Open(path)
+	data, err := strictyaml.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("open config: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
+		return nil, err
 	}
 	return parseFile(data, env, path, reading)
 }

@@ -356,6 +356,13 @@ func TestLedgerOfAnotherRouter(t *testing.T) {
 	}
 }
 
+// longer is what a router has learnt that expects all answers to be half as long again.
+func longer(a *artifact.Artifact) artifact.Learned {
+	n := len(a.Manifest.Models)
+	return artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
+		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
+}
+
 // TestCorrectedRouterGetsAModel: a router that has learnt from traffic can get another model,
 // and still learns from the decisions that were made before.
 func TestCorrectedRouterGetsAModel(t *testing.T) {
@@ -364,9 +371,7 @@ func TestCorrectedRouterGetsAModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := len(start.Manifest.Models)
-	learned := artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
-		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
+	n, learned := len(start.Manifest.Models), longer(start)
 	saved, err := (&learnCommand{Out: path}).promote(terminal{}, &lesson{live: start, next: learned})
 	if err != nil {
 		t.Fatal(err)

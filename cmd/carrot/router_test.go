@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,9 +145,7 @@ func TestLearnPromotes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := len(start.Manifest.Models)
-	learned := artifact.Learned{Correction: artifact.Correction{Quality: make([]float64, n), Tokens: slices.Repeat([]float64{1.5}, n)},
-		QualitySE: make([]*float64, n), TokensSE: make([]*float64, n), Rows: make([]int, n)}
+	learned := longer(start)
 	promoted, err := (&learnCommand{Config: config, Out: live}).promote(terminal{out: io.Discard, err: io.Discard}, &lesson{live: start, next: learned})
 	if err != nil || promoted.Fingerprint == start.Fingerprint || promoted.Manifest.Learned == nil {
 		t.Fatalf("promoted %+v, %v", promoted, err)

@@ -3,11 +3,8 @@ package collect
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"io"
 	"math"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -196,14 +193,9 @@ const (
 // folder of the file. The error lists all problems, each with line, column and field.
 // env returns the value of an environment variable, and whether it is set.
 func OpenConfig(path string, env func(string) (string, bool)) (*Config, error) {
-	f, err := os.Open(path)
+	data, err := strictyaml.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("open config: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
+		return nil, err
 	}
 	return parseConfig(data, path, env)
 }
