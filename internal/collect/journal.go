@@ -99,6 +99,7 @@ type book struct {
 	batches  map[string]*line // the latest line of each
 	ended    []*call          // all that have ended, and those that were lost
 	lost     int              // calls without an end in the journal as it was opened
+	failing  map[string]bool  // keys that had failed and no answer when it was opened
 }
 
 // call is a call that has ended, or was lost.
@@ -147,6 +148,12 @@ func openBook(dir string) (_ *book, err error) {
 	}
 	if _, err := b.file.Seek(whole, io.SeekStart); err != nil {
 		return nil, err
+	}
+	b.failing = map[string]bool{}
+	for _, c := range b.ended {
+		if b.answers[c.begin.Key] == nil {
+			b.failing[c.begin.Key] = true
+		}
 	}
 	for _, begin := range b.open {
 		if begin.Batch == "" {

@@ -179,3 +179,36 @@ func TestLabels(t *testing.T) {
 		t.Errorf("%d prompts, %d at random; the set has %d, of which %d extra", report.Prompts, report.Random, len(set.Queries), extra)
 	}
 }
+
+// TestFailingBefore: prompts that a model always fails on do not stop it in a later run, in
+// which they come first, while a model that only fails is stopped.
+func TestFailingBefore(t *testing.T) {
+	w := newWorld(t, 60, nil)
+	answers := w.openAI.Answers
+	w.openAI.Answers = func(model, prompt string) (simulate.Reply, bool) {
+		for i, q := range w.set.Queries {
+			if q.Prompt == prompt && model == "large" && i%2 == 0 {
+				return simulate.Reply{Status: 500, Text: "always"}, true
+			}
+		}
+		return answers(model, prompt)
+	}
+	dir := t.TempDir()
+	for run := range 2 {
+		p, _ := w.plan(t, dir, w.config)
+		report, err := p.Run(t.Context(), RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if m := report.Models[1]; len(report.Stopped) > 0 || m.Failed != 36 || m.Scored != 24 { // 6 of them are not recorded
+			t.Errorf("run %d: %+v, stopped %v", run, m, report.Stopped)
+		}
+	}
+	w.openAI.Answers = func(string, string) (simulate.Reply, bool) { return simulate.Reply{Status: 500}, true }
+	p, _ := w.plan(t, t.TempDir(), w.config)
+	defer p.Close()
+	if report, err := p.Run(t.Context(), RunOptions{}); err != nil || len(report.Stopped) != 2 {
+		t.Errorf("stopped %v, %v", report.Stopped, err)
+	}
+}

@@ -258,7 +258,10 @@ func (r *run) ask(ctx, all context.Context, t *target, body []byte, size int, l 
 	case failed != nil && failed.Kind == provider.Denied: // the model is not at fault
 		return nil, failed
 	case failed != nil:
-		if failed.Kind == provider.KeyRefused || failed.Kind != provider.ContextLength && t.stop.row.Add(1) >= failuresInARow {
+		// What has failed in an earlier run stands together at the beginning of this one,
+		// and says nothing new of the model.
+		fresh := failed.Kind != provider.ContextLength && !r.book.failing[l.Key]
+		if failed.Kind == provider.KeyRefused || fresh && t.stop.row.Add(1) >= failuresInARow {
 			t.stop.gone.CompareAndSwap(nil, failed)
 		}
 		return nil, failed
