@@ -22,7 +22,7 @@ import (
 
 // routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
-	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
+	Router   string   `placeholder:"FILE" help:"Saved router, or the name of one in the binary: default (if not given) or agents-2026."`
 	Embedder string   `placeholder:"SPEC" help:"The router's embedder, required unless it is static: static:FILE, bert:DIR or openai:URL#MODEL."`
 	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
 	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
@@ -140,8 +140,9 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if (c.Prompt == "") == (c.Batch == "") {
-		return usagef("give a prompt, - for standard input, or --batch FILE")
+	noPrompt := usagef("give a prompt, - for standard input, or --batch FILE")
+	if c.Prompt != "" && c.Batch != "" {
+		return noPrompt
 	}
 	if err := c.checkFormat(); err != nil {
 		return err
@@ -152,6 +153,9 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	p.stop()
 	if err != nil {
 		return err
+	}
+	if c.Prompt == "" && c.Batch == "" && !blind(a) {
+		return noPrompt
 	}
 	if c.Format == arenaFormat {
 		return c.arena(ctx, t, router, objective)
@@ -267,7 +271,12 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	perUnit := a.Manifest.Unit != "" // costs were recorded for a whole task, and no tokens
+	if perUnit {
+		fmt.Fprintf(tw, " \tmodel\tquality\t\tUSD a %s\tutility\t\n", a.Manifest.Unit)
+	} else {
+		fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	}
 	order := make([]*carrot.Assessment, len(d.Candidates))
 	for i := range d.Candidates {
 		order[i] = &d.Candidates[i]
@@ -292,12 +301,20 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 			mark = "→"
 		}
 		if c.Excluded != "" {
-			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
+			columns := "\t\t\t\t"
+			if perUnit {
+				columns = columns[1:]
+			}
+			fmt.Fprintf(tw, "%s\t%s\t–\t%s %s\n", mark, c.Name, columns, c.Excluded)
 			continue
 		}
 		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), phrase.USD(c.Cost.Float())
 		if c.CostUnknown {
 			tokens, cost = "–", "–"
+		}
+		if perUnit {
+			fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility)
+			continue
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility)
 	}
@@ -312,7 +329,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		return err
 	}
 	chosen := d.Chosen()
-	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	if perUnit {
+		fmt.Fprintf(w, "\nquality and cost are those of a whole %s, whatever the prompt; ", a.Manifest.Unit)
+	} else {
+		fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	}
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
 	}

@@ -121,11 +121,14 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	}
 	look(seen, append(config.Routers(), config.Router, config.Prices)...)
 	s.seen = seen
-	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
+	flags := routerFlags{Router: orInBinary(config.Router), Embedder: config.Embedder, Prices: config.Prices}
 	s.warnings = nil
 	router, a, err := flags.open(func(text string) { s.warnings = append(s.warnings, text) })
 	if err != nil {
 		return nil, gateway.Source{}, err
+	}
+	if err := checkRequests(a); err != nil {
+		return nil, gateway.Source{}, fmt.Errorf("router %s: %w", config.Router, err)
 	}
 	s.artifact = a
 	book, err := flags.book()
@@ -137,12 +140,15 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		source.MeanQuality[m.Name] = m.MeanScore
 	}
 	for _, file := range config.Routers() {
-		other := routerFlags{Router: file, Embedder: config.Embedder, Prices: config.Prices}
+		other := routerFlags{Router: orInBinary(file), Embedder: config.Embedder, Prices: config.Prices}
 		if source.Routers == nil {
 			source.Routers = map[string]*carrot.Router{}
 		}
-		if source.Routers[file], _, err = other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) }); err != nil {
+		if source.Routers[file], a, err = other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) }); err != nil {
 			return nil, gateway.Source{}, err
+		}
+		if err := checkRequests(a); err != nil {
+			return nil, gateway.Source{}, fmt.Errorf("router %s: %w", file, err)
 		}
 	}
 	return config, source, nil
