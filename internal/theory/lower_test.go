@@ -126,7 +126,7 @@ func TestLowerBound(t *testing.T) {
 			t.Errorf("%v: ignoring cost has the rate of theory: slope %v", s.Setting, c.Slope)
 		}
 	}
-	if minimax[RightK] < 16 || minimax[RightH] < 16 || minimax[OneNearest] > 5 {
+	if minimax[RightK] < 15 || minimax[RightH] < 15 || minimax[OneNearest] > 5 {
 		t.Errorf("settings with the slope of theory: %v", minimax)
 	}
 	var text bytes.Buffer

@@ -45,7 +45,7 @@ type lowerEffort struct {
 func (c *Config) effort() effort {
 	if c.Quick {
 		return effort{[]int{128, 256, 512, 1024}, 8, 200, 400, 4000,
-			lowerEffort{[]int{256, 512, 1024}, 24, 16}}
+			lowerEffort{[]int{256, 1024, 4096}, 24, 12}}
 	}
 	sizes := []int{256, 512, 1024, 2048, 4096, 8192, 16384}
 	return effort{sizes, 24, 400, 2000, 50000, lowerEffort{sizes, 128, 24}}
