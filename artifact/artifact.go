@@ -310,7 +310,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
+		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
 //go:embed default.safetensors
