@@ -132,7 +132,7 @@ func (c *planFlags) open(ctx context.Context, p *progress) (*planning, error) {
 // contenders lists the routers to compare. Each chooses its plans on the queries that it
 // is fitted on.
 func (w *planning) contenders() []eval.Contender {
-	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (carrot.Predictor, error) {
+	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (*predict.Predictor, error) {
 		return train.Fit(ctx, t, rows, w.spec, progress)
 	}
 	return []eval.Contender{

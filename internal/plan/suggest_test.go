@@ -166,7 +166,7 @@ func TestSuggestCheck(t *testing.T) {
 func TestRouter(t *testing.T) {
 	task := world(t, 600, true)
 	fitRows, held := upTo(600)[:400], upTo(600)[400:]
-	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (carrot.Predictor, error) {
+	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (*predict.Predictor, error) {
 		p := predict.New(predict.Spec{Name: "mean"})
 		return p, p.Fit(ctx, t.Data(rows), progress)
 	}
@@ -187,7 +187,7 @@ func TestRouter(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, i := range held {
-		if r.wide.Set.Score.At(i, 4) != outcomes[k].Score || r.wide.Cost.At(i, 4) != outcomes[k].CostUSD {
+		if r.of.score.At(i, 0) != outcomes[k].Score || r.of.cost.At(i, 0) != outcomes[k].CostUSD {
 			t.Fatalf("row %d: the column of %s does not hold its outcome", i, r.Plans[0])
 		}
 	}
@@ -224,8 +224,8 @@ func TestRouter(t *testing.T) {
 		t.Errorf("oracle of models and plans %+v, of models %+v", got, want)
 	}
 	for _, s := range steps[0] {
-		if s.Candidate < -1 || s.Candidate > 3 {
-			t.Errorf("candidate %d is neither a model nor several", s.Candidate)
+		if s.Candidate < -len(o.Plans) || s.Candidate > 3 {
+			t.Errorf("candidate %d is neither a model nor a plan", s.Candidate)
 		}
 	}
 }
