@@ -58,8 +58,8 @@ type Forecast struct {
 	CostUnknown bool
 
 	// CostRatioP90 and TokensRatioP90 are, for a plan, the 90% quantile of its cost and of
-	// its output tokens over what is expected. Its tokens and costs are zero above:
-	// they follow from Prediction.Steps.
+	// its output tokens over what is expected. Its tokens are those of all calls, and its
+	// cost follows from Prediction.Steps.
 	CostRatioP90, TokensRatioP90 float64
 }
 

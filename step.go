@@ -76,6 +76,9 @@ func (r *Router) assessPlan(i int, q *Query, p *Prediction, a *Assessment, steps
 	var cost, tokens float64
 	for k, at := range r.steps[i] {
 		s := forecast[k]
+		if s.Model != "" && s.Model != c.Steps[k].Model {
+			return steps, fmt.Errorf("route: %w: plan %q asks %s, and %s is forecast", ErrForecast, c.Name, c.Steps[k].Model, s.Model)
+		}
 		if why := s.impossible(); why != "" {
 			return steps, fmt.Errorf("route: %w: plan %q: %s", ErrForecast, c.Name, why)
 		}

@@ -79,6 +79,12 @@ type Manifest struct {
 	Frontier   []carrot.Point     `json:"frontier"` // out of fold
 	BestSingle carrot.Point       `json:"best_single"`
 	Metrics    map[string]float64 `json:"metrics"` // out of fold
+	// Plans are the columns of the predictor after the models. Frontier and Metrics
+	// are those of a router that chooses among models, PlanFrontier and PlanMetrics of
+	// one that may also choose plans.
+	Plans        []Plan             `json:"plans,omitempty"`
+	PlanFrontier []carrot.Point     `json:"plan_frontier,omitempty"`
+	PlanMetrics  map[string]float64 `json:"plan_metrics,omitempty"`
 	// Command is the command line that made the router, without the name of its
 	// file. Its data are in Data, and its prices in Models.
 	Command     string `json:"command"`
@@ -110,6 +116,18 @@ type Model struct {
 	// without a price book. Null if costs do not follow from tokens: outcomes
 	// carried costs, or the cost is unknown.
 	Price *carrot.Price `json:"price"`
+}
+
+// Plan is a candidate of several calls, with what training saw of it.
+type Plan struct {
+	Name      string    `json:"name"`     // as in agree(a,b,c), see docs/plans.md
+	Models    []string  `json:"models"`   // asked, in this order
+	Observed  int       `json:"observed"` // queries with a score
+	MeanScore float64   `json:"mean_score"`
+	Called    []float64 `json:"called"` // share of these queries on which each model was asked
+	// CostP90 is the share of the costs within the 90% quantile, at the prices of the
+	// training data; null where none were known.
+	CostP90 *float64 `json:"cost_p90_coverage"`
 }
 
 // Data names a data set that the router was trained on.
@@ -207,7 +225,7 @@ func Parse(data []byte) (*Artifact, error) {
 	if err := a.Manifest.check(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
+	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.columns(), a.Manifest.Embedder.Dim)
 	if err != nil {
 		return nil, err
 	}
@@ -256,13 +274,31 @@ func (m *Manifest) check() error {
 	if len(m.Models) == 0 {
 		return errors.New("models: there are none")
 	}
+	for _, p := range m.Plans {
+		if p.Name == "" || seen[p.Name] {
+			return fmt.Errorf("plans: name %q is empty or appears twice", p.Name)
+		}
+		if len(p.Models) == 0 || len(p.Called) != len(p.Models) {
+			return fmt.Errorf("plans: %q: want models, and as many shares of queries on which they were called", p.Name)
+		}
+		for _, model := range p.Models {
+			if !slices.ContainsFunc(m.Models, func(o Model) bool { return o.Name == model }) {
+				return fmt.Errorf("plans: %q asks %q, which is not among the models", p.Name, model)
+			}
+		}
+		seen[p.Name] = true
+	}
 	return nil
 }
 
-func (a *Artifact) names() []string {
-	names := make([]string, len(a.Manifest.Models))
-	for i, m := range a.Manifest.Models {
-		names[i] = m.Name
+// columns names the predictor's columns: the models, then the plans.
+func (a *Artifact) columns() []string {
+	var names []string
+	for _, m := range a.Manifest.Models {
+		names = append(names, m.Name)
+	}
+	for _, p := range a.Manifest.Plans {
+		names = append(names, p.Name)
 	}
 	return names
 }
@@ -288,6 +324,19 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 	return pool
 }
 
+// Plans returns the artefact's plans as candidates, for a pool that has the models they ask.
+func (a *Artifact) Plans() []carrot.Candidate {
+	var plans []carrot.Candidate
+	for _, p := range a.Manifest.Plans {
+		c := carrot.Candidate{Name: p.Name}
+		for _, model := range p.Models {
+			c.Steps = append(c.Steps, carrot.Step{Model: model})
+		}
+		plans = append(plans, c)
+	}
+	return plans
+}
+
 // prices reports whether one of the book's own entries has a price for a model.
 func prices(book *price.Book, model string) bool {
 	return slices.ContainsFunc(book.Entries, func(e price.Entry) bool {
@@ -295,13 +344,14 @@ func prices(book *price.Book, model string) bool {
 	})
 }
 
-// Frontier returns the stored operating points.
+// Frontier returns the stored operating points of a router that chooses among models.
 func (a *Artifact) Frontier() carrot.Frontier {
 	return carrot.Frontier{Points: a.Manifest.Frontier, BestSingle: a.Manifest.BestSingle}
 }
 
 // Router returns the router, with an embedder, which must be the one that it was
-// trained with, and a pool of candidates, usually that of Pool.
+// trained with, and a pool of candidates, usually that of Pool, and of Plans if these
+// may be chosen too.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if embedder == nil {
 		return nil, errors.New("router: the embedder is missing")
@@ -309,8 +359,12 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
+	points := a.Frontier()
+	if slices.ContainsFunc(pool, func(c carrot.Candidate) bool { return len(c.Steps) > 0 }) {
+		points.Points = a.Manifest.PlanFrontier
+	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
+		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint})
 }
 
 //go:embed default.safetensors

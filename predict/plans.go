@@ -466,9 +466,11 @@ func (l *plans) apply(models, variance, raw []float64, trust float64, correction
 			}
 			calls[s] = carrot.Step{Model: l.columns[steps[s].model], Called: called[s], OutputTokens: factor * call.OutputTokens, Cost: carrot.Dollars(factor * call.CostUSD)}
 			f.CostUnknown = f.CostUnknown || call.CostUnknown
+			f.OutputTokens += called[s] * calls[s].OutputTokens
 		}
 		first := l.firstGate(k, called[:len(steps)])
 		f.CostRatioP90, f.TokensRatioP90 = l.ratios[k].of(&l.ratios[k].cost, first), l.ratios[k].of(&l.ratios[k].tokens, first)
+		f.OutputTokensP90 = f.TokensRatioP90 * f.OutputTokens
 	}
 }
 

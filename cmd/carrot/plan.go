@@ -17,8 +17,10 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/plan"
+	"github.com/carrot-router/carrot/internal/readfile"
 	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
@@ -341,7 +343,8 @@ func printChosen(out io.Writer, r *eval.Report) error {
 
 type planSuggestCommand struct {
 	planFlags
-	JSON bool `name:"json" help:"Print the plans as JSON."`
+	JSON bool   `name:"json" help:"Print the plans as JSON (carrot.plans/1)."`
+	Out  string `placeholder:"FILE" help:"Write the plans as JSON to a file, for carrot train --plans."`
 }
 
 func (c *planSuggestCommand) Help() string {
@@ -351,7 +354,7 @@ five folds): they are if a router of models and plans then has a higher AIQ than
 models, by more than chance, and no lower peak by more than 0.001. It may keep none.
 
 Examples:
-  carrot plan suggest --data mydata
+  carrot plan suggest --data mydata --out plans.json
   carrot plan suggest --data mydata --verifier perfect --json`
 }
 
@@ -369,6 +372,9 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 	if c.Bootstrap == 0 {
 		return usagef("--bootstrap 0: whether plans are kept depends on an interval")
 	}
+	if err := folderOf("--out", c.Out); err != nil {
+		return err
+	}
 	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
 	defer p.stop()
 	w, err := c.open(ctx, p)
@@ -384,7 +390,7 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	s := suggestion{Schema: "carrot.plans/1", Dataset: w.set.Name, Plans: []plan.Summary{}}
+	s := suggestion{Schema: plansSchema, Dataset: w.set.Name, Plans: []plan.Summary{}}
 	if len(plans) > 0 {
 		if s.Plans, err = plan.Summarise(all, plans, all.CompleteOf(rows)); err != nil {
 			return err
@@ -404,12 +410,55 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 		s.HeldOut, s.Kept = r.Split, s.Transfer.Keeps()
 	}
 	p.stop()
-	if c.JSON {
-		encoder := json.NewEncoder(t.out)
+	write := func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", " ")
 		return encoder.Encode(s)
 	}
+	if c.Out != "" {
+		if err := atomicfile.Write(c.Out, 0o644, write); err != nil {
+			return fmt.Errorf("write plans: %w", err)
+		}
+		wrote(t.out, c.Out)
+	}
+	if c.JSON {
+		return write(t.out)
+	}
 	return s.print(t.out)
+}
+
+// plansSchema names the JSON form of a suggestion.
+const plansSchema = "carrot.plans/1"
+
+// maxPlansFile is the largest file of plans, in bytes.
+const maxPlansFile = 16 << 20
+
+// readPlans reads the names of the plans in a file that carrot plan suggest wrote, if they
+// are kept. Without a file there are none.
+func readPlans(path string, warn func(string)) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readfile.Read(path, maxPlansFile)
+	if err != nil {
+		return nil, fmt.Errorf("read plans: %w", err)
+	}
+	var s suggestion
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("read plans: %s: %w", path, phrase.JSON(err))
+	}
+	if s.Schema != plansSchema {
+		return nil, hinted{fmt.Errorf("read plans: %s: schema %q, want %q", path, s.Schema, plansSchema), "carrot plan suggest --out writes such a file"}
+	}
+	if !s.Kept {
+		warn(path + ": no plan was kept, so the router has none")
+		return nil, nil
+	}
+	var names []string
+	for _, p := range s.Plans {
+		names = append(names, p.Plan)
+	}
+	return names, nil
 }
 
 // transferOf reads off a report what plans change.

@@ -153,8 +153,13 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == arenaFormat {
+	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
+	}
+	if plans := a.Plans(); len(plans) > 0 {
+		if router, err = a.Router(router.Embedder(), append(slices.Clone(router.Candidates()), plans...)); err != nil {
+			return err
+		}
 	}
 	if c.Batch != "" {
 		return c.batch(ctx, t, router, objective)
@@ -312,6 +317,10 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		return err
 	}
 	chosen := d.Chosen()
+	if len(chosen.Steps) > 0 {
+		fmt.Fprintf(w, "\n%s\n", chosen.Name)
+		printSteps(w, chosen)
+	}
 	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
@@ -328,6 +337,14 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 	printFlips(w, d)
 	printNovelty(w, d, a)
 	return nil
+}
+
+// printSteps says which models a plan asks, and how likely that is.
+func printSteps(w io.Writer, c *carrot.Assessment) {
+	for k := range c.Steps {
+		s := &c.Steps[k]
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+	}
 }
 
 // printFlips says what a cheaper and a better setting would choose. A model of

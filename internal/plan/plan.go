@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,47 @@ func (p Plan) String() string {
 		arguments = []string{p.Models[0], p.Verifier.String(), p.Models[1]}
 	}
 	return fmt.Sprintf("%s(%s)", p.Program, strings.Join(arguments, ","))
+}
+
+// Parse reads a plan's name, as String writes it. The names of models must not have a
+// comma.
+func Parse(text string) (Plan, error) {
+	program, rest, ok := strings.Cut(text, "(")
+	inside, closed := strings.CutSuffix(rest, ")")
+	if !ok || !closed {
+		return Plan{}, fmt.Errorf("plan %q: want PROGRAM(…), as in agree(a,b,c) or check(a,perfect,c)", text)
+	}
+	p := Plan{Program: Program(program), Models: strings.Split(inside, ",")}
+	if p.Program == Check {
+		if len(p.Models) != 3 {
+			return Plan{}, fmt.Errorf("plan %q: want check(MODEL,VERIFIER,MODEL)", text)
+		}
+		v, err := ParseVerifier(p.Models[1])
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan %q: %w", text, err)
+		}
+		p.Verifier, p.Models = v, []string{p.Models[0], p.Models[2]}
+	}
+	return p, p.check()
+}
+
+// ParseAll reads the names of plans, which must differ. seed is that of verifiers' errors.
+func ParseAll(names []string, seed uint64) ([]Plan, error) {
+	var plans []Plan
+	for k, name := range names {
+		p, err := Parse(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(names[:k], name) {
+			return nil, fmt.Errorf("plan %s is given twice", name)
+		}
+		if p.Program == Check {
+			p.Verifier.Seed = seed
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
 }
 
 // Rounds is the largest number of times that the plan waits for answers if it asks
@@ -171,31 +213,42 @@ func NewRecorded(set *dataset.Set, cost dataset.Matrix) *Recorded {
 	return r
 }
 
-// check reports what keeps a plan from being run, if anything.
-func (r *Recorded) check(p Plan) error {
+// check reports what is wrong with a plan, whatever the data.
+func (p Plan) check() error {
 	least, most := 3, mostModels
 	switch p.Program {
 	case Check:
 		least, most = 2, 2
 	case Agree:
-		if r.set.Answers == nil {
-			return fmt.Errorf("plan %s: data set %s has no answers.csv to compare answers by", p, r.set.Name)
-		}
 	default:
 		return fmt.Errorf("there is no program %q: want %s or %s", p.Program, Agree, Check)
 	}
 	if len(p.Models) < least || len(p.Models) > most {
 		return fmt.Errorf("plan %s(%s) has %d models: want %d to %d", p.Program, strings.Join(p.Models, ","), len(p.Models), least, most)
 	}
-	seen := map[string]bool{}
+	for k, name := range p.Models {
+		if name == "" {
+			return fmt.Errorf("plan %s asks a model without a name", p)
+		}
+		if slices.Contains(p.Models[:k], name) {
+			return fmt.Errorf("plan %s asks %s twice", p, name)
+		}
+	}
+	return nil
+}
+
+// check reports what keeps a plan from being run, if anything.
+func (r *Recorded) check(p Plan) error {
+	if err := p.check(); err != nil {
+		return err
+	}
 	for _, name := range p.Models {
 		if _, ok := r.columns[name]; !ok {
 			return fmt.Errorf("plan %s: data set %s has no model %q", p, r.set.Name, name)
 		}
-		if seen[name] {
-			return fmt.Errorf("plan %s asks %s twice", p, name)
-		}
-		seen[name] = true
+	}
+	if p.Program == Agree && r.set.Answers == nil {
+		return fmt.Errorf("plan %s: data set %s has no answers.csv to compare answers by", p, r.set.Name)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/carrot-router/carrot/table"
 )
 
-// outcomes are those of plans on all queries of a table.
-type outcomes struct {
+// Outcomes are those of plans on all queries of a table.
+type Outcomes struct {
 	t           *table.Table
 	plans       []Plan
 	models      [][]int // of each plan, the columns of the table
@@ -24,7 +24,8 @@ type outcomes struct {
 	asked       [][]float64 // of each plan, queries × models: 1, 0 or NaN
 }
 
-func outcomesOf(t *table.Table, plans []Plan) (*outcomes, error) {
+// NewOutcomes runs plans on all queries of a table.
+func NewOutcomes(t *table.Table, plans []Plan) (*Outcomes, error) {
 	if t.PerCall != nil {
 		return nil, errors.New("plans cost what their calls cost: calls of one model cannot be counted")
 	}
@@ -32,7 +33,7 @@ func outcomesOf(t *table.Table, plans []Plan) (*outcomes, error) {
 	for i := range all {
 		all[i] = i
 	}
-	o := &outcomes{t: t, plans: plans, score: dataset.NewMatrix(len(all), len(plans)), cost: dataset.NewMatrix(len(all), len(plans))}
+	o := &Outcomes{t: t, plans: plans, score: dataset.NewMatrix(len(all), len(plans)), cost: dataset.NewMatrix(len(all), len(plans))}
 	recorded := NewRecorded(t.Set, t.Cost)
 	for k, p := range plans {
 		run, err := recorded.Run(p, all)
@@ -60,16 +61,43 @@ func outcomesOf(t *table.Table, plans []Plan) (*outcomes, error) {
 	return o, nil
 }
 
-// Attach adds plans to a predictor that was fitted on the given rows of a table.
-func Attach(ctx context.Context, p *predict.Predictor, t *table.Table, rows []int, plans []Plan, progress func(doing string)) error {
-	o, err := outcomesOf(t, plans)
-	if err != nil {
-		return err
-	}
-	return o.attach(ctx, p, rows, progress)
+// At returns the cost in USD and the score of plan k on query i, NaN if they are unknown.
+func (o *Outcomes) At(i, k int) (cost, score float64) { return o.cost.At(i, k), o.score.At(i, k) }
+
+// Asked reports how often plan k asks each of its models on query i, once or never; it is
+// NaN if that is unknown.
+func (o *Outcomes) Asked(i, k int) []float64 {
+	n := len(o.plans[k].Models)
+	return o.asked[k][i*n:][:n]
 }
 
-func (o *outcomes) attach(ctx context.Context, p *predict.Predictor, rows []int, progress func(doing string)) error {
+// Observed lists the plans that have a score and a cost on query i.
+func (o *Outcomes) Observed(i int) []int {
+	var plans []int
+	for k := range o.plans {
+		if !math.IsNaN(o.score.At(i, k)) && !math.IsNaN(o.cost.At(i, k)) {
+			plans = append(plans, k)
+		}
+	}
+	return plans
+}
+
+// PredictedCost returns the cost in USD that is expected of plan k on query i at the
+// table's prices, given a prediction in which it has a column. It is that of
+// [table.Table.PredictedCost].
+func (o *Outcomes) PredictedCost(i, k int, p *carrot.Prediction, column int) float64 {
+	if p.Forecasts[column].CostUnknown {
+		return math.MaxFloat64
+	}
+	cost := 0.0
+	for s, step := range p.Steps[column] {
+		cost += step.Called * o.callCost(i, o.models[k][s], &step)
+	}
+	return cost
+}
+
+// Attach adds the plans to a predictor that was fitted on the given rows of the table.
+func (o *Outcomes) Attach(ctx context.Context, p *predict.Predictor, rows []int, progress func(doing string)) error {
 	var columns []predict.Plan
 	for k, plan := range o.plans {
 		c := predict.Plan{Name: plan.String(), Models: plan.Models}
@@ -88,7 +116,7 @@ func (o *outcomes) attach(ctx context.Context, p *predict.Predictor, rows []int,
 type Router struct {
 	carrot.Predictor
 	Plans   []Plan // that it may choose, after the models
-	of      *outcomes
+	of      *Outcomes
 	columns []int // of the predictor: for each model of the table, then for each plan
 	seen    []*prediction
 }
@@ -103,14 +131,14 @@ type prediction struct {
 // On returns a router that chooses between the models of a table and some plans, all of
 // which the predictor must know.
 func On(t *table.Table, p carrot.Predictor, plans []Plan) (*Router, error) {
-	o, err := outcomesOf(t, plans)
+	o, err := NewOutcomes(t, plans)
 	if err != nil {
 		return nil, err
 	}
 	return o.router(p)
 }
 
-func (o *outcomes) router(p carrot.Predictor) (*Router, error) {
+func (o *Outcomes) router(p carrot.Predictor) (*Router, error) {
 	r := &Router{Predictor: p, Plans: o.plans, of: o, seen: make([]*prediction, len(o.t.X))}
 	names := o.t.ModelNames()
 	for _, plan := range o.plans {
@@ -137,7 +165,7 @@ func Fit(ctx context.Context, t *table.Table, rows []int, o Options, fit FitFunc
 	if err != nil {
 		return nil, err
 	}
-	of, err := outcomesOf(t, plans)
+	of, err := NewOutcomes(t, plans)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +173,7 @@ func Fit(ctx context.Context, t *table.Table, rows []int, o Options, fit FitFunc
 	if err != nil {
 		return nil, err
 	}
-	if err := of.attach(ctx, p, rows, progress); err != nil {
+	if err := of.Attach(ctx, p, rows, progress); err != nil {
 		return nil, err
 	}
 	return of.router(p)
@@ -194,31 +222,25 @@ func (r *Router) predict(rows []int) error {
 }
 
 // expected returns what a prediction expects on query i at the table's prices.
-func (o *outcomes) expected(i int, p *carrot.Prediction, columns []int) *prediction {
+func (o *Outcomes) expected(i int, p *carrot.Prediction, columns []int) *prediction {
 	models := len(o.t.Candidates)
 	e := &prediction{Prediction: carrot.Prediction{Novelty: p.Novelty, Abstained: p.Abstained}}
 	for m, c := range columns {
 		f := &p.Forecasts[c]
-		cost := 0.0
+		e.quality = append(e.quality, f.Quality)
 		if m < models {
 			e.Forecasts = append(e.Forecasts, *f)
-			cost = o.t.PredictedCost(i, m, f)
+			e.cost = append(e.cost, o.t.PredictedCost(i, m, f))
 		} else {
-			for s, step := range p.Steps[c] {
-				cost += step.Called * o.callCost(i, o.models[m-models][s], &step)
-			}
-			if f.CostUnknown {
-				cost = math.MaxFloat64
-			}
+			e.cost = append(e.cost, o.PredictedCost(i, m-models, p, c))
 			e.ratio = append(e.ratio, f.CostRatioP90)
 		}
-		e.quality, e.cost = append(e.quality, f.Quality), append(e.cost, cost)
 	}
 	return e
 }
 
 // callCost is what a call of a plan is expected to cost, if it is made.
-func (o *outcomes) callCost(i, model int, s *carrot.Step) float64 {
+func (o *Outcomes) callCost(i, model int, s *carrot.Step) float64 {
 	if o.t.Candidates[model].Price == nil {
 		return s.Cost.Float()
 	}
@@ -269,7 +291,7 @@ func (r *Router) Expected(i int) ([]Expected, error) {
 // Oracle knows every outcome, of models and of plans.
 type Oracle struct {
 	Plans []Plan
-	of    *outcomes
+	of    *Outcomes
 }
 
 // FitOracle chooses plans on the given rows of a table, as Fit does.
@@ -283,7 +305,7 @@ func FitOracle(t *table.Table, rows []int, o Options) (*Oracle, error) {
 
 // NewOracle returns the oracle of the models of a table and of plans.
 func NewOracle(t *table.Table, plans []Plan) (*Oracle, error) {
-	of, err := outcomesOf(t, plans)
+	of, err := NewOutcomes(t, plans)
 	return &Oracle{plans, of}, err
 }
 
@@ -309,7 +331,7 @@ func (o *Oracle) Steps(rows []int, willing []float64) ([][]frontier.Step, error)
 }
 
 // trace returns the steps of choices among models and plans, by their place.
-func (o *outcomes) trace(rows []int, willing []float64, choose func(i int, w float64) int) [][]frontier.Step {
+func (o *Outcomes) trace(rows []int, willing []float64, choose func(i int, w float64) int) [][]frontier.Step {
 	models := len(o.t.Candidates)
 	t := frontier.NewTrace(len(rows), len(willing), func(k, s int) int { return choose(rows[k], willing[s]) }, func(k, c int) (float64, float64) {
 		if c >= models {

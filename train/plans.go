@@ -1,0 +1,57 @@
+package train
+
+import (
+	"context"
+
+	"github.com/carrot-router/carrot/artifact"
+	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/plan"
+	"github.com/carrot-router/carrot/predict"
+	"github.com/carrot-router/carrot/table"
+)
+
+// addPlans adds plans to a fitted predictor, and says in the manifest what a router
+// reaches that may choose them too.
+func addPlans(ctx context.Context, m *artifact.Manifest, t *table.Table, rows []int, p *predict.Predictor, plans []plan.Plan, say func(string)) error {
+	outcomes, err := plan.NewOutcomes(t, plans)
+	if err != nil {
+		return err
+	}
+	if err := outcomes.Attach(ctx, p, rows, say); err != nil {
+		return err
+	}
+	predictions := p.OutOfFold().Predictions(0)
+	m.PlanFrontier, m.PlanMetrics = frontierOf(t, rows, predictions, outcomes).Points, curveMetrics(t, rows, predictions, outcomes)
+	for k, one := range plans {
+		out := artifact.Plan{Name: one.String(), Models: one.Models, Called: make([]float64, len(one.Models))}
+		var within, costs float64
+		for n, i := range rows {
+			cost, score := outcomes.At(i, k)
+			if t.Set.Queries[i].Split == dataset.SplitExtra || score != score {
+				continue
+			}
+			out.Observed++
+			out.MeanScore += score
+			for s, asked := range outcomes.Asked(i, k) {
+				out.Called[s] += asked
+			}
+			if column := len(t.Candidates) + k; cost == cost {
+				costs++
+				if cost <= predictions[n].Forecasts[column].CostRatioP90*outcomes.PredictedCost(i, k, &predictions[n], column) {
+					within++
+				}
+			}
+		}
+		observed := float64(max(out.Observed, 1))
+		out.MeanScore /= observed
+		for s := range out.Called {
+			out.Called[s] /= observed
+		}
+		if costs > 0 {
+			share := within / costs
+			out.CostP90 = &share
+		}
+		m.Plans = append(m.Plans, out)
+	}
+	return nil
+}
