@@ -69,6 +69,17 @@ func (a *Assessment) before(b *Assessment) bool {
 	return b.CostUnknown || a.Cost < b.Cost
 }
 
+// compare is negative if a is preferred to b, and positive if b is to a.
+func (a *Assessment) compare(b *Assessment) int {
+	switch {
+	case a.before(b):
+		return -1
+	case b.before(a):
+		return 1
+	}
+	return 0
+}
+
 // chosen returns the index of the best candidate not excluded, or -1.
 func chosen(candidates []Assessment) int {
 	best := -1
@@ -100,15 +111,7 @@ func (d *Decision) Fallback() []string {
 			rest = append(rest, a)
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b *Assessment) int {
-		switch {
-		case a.before(b):
-			return -1
-		case b.before(a):
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(rest, (*Assessment).compare)
 	names := make([]string, len(rest))
 	for i, a := range rest {
 		names[i] = a.Name

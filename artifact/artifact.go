@@ -364,7 +364,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 		points.Points = a.Manifest.PlanFrontier
 	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint})
+		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
 //go:embed default.safetensors

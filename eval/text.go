@@ -37,7 +37,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
+	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness, r.writePromises} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -252,6 +252,29 @@ func (r *Report) writeTraffic(w io.Writer) error {
 		return tw.Flush()
 	}
 	return nil
+}
+
+// writePromises shows how well promises were kept.
+func (r *Report) writePromises(w io.Writer) error {
+	if !slices.ContainsFunc(r.Routers, func(l RouterLine) bool { return len(l.Promises) > 0 }) {
+		return nil
+	}
+	fmt.Fprintln(w, "\npromises, on queries that neither the fit nor the calibration saw; kept, quality and cost are of the feasible queries")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tobjective\tpromise\tfeasible\tkept\tbinds\tquality\tUSD a query")
+	for _, l := range r.Routers {
+		for _, p := range l.Promises {
+			binds, cost := "no", p.CostUSD.String()
+			if p.Binds {
+				binds = "yes"
+			}
+			if cost != "none" {
+				cost = fmt.Sprintf("%.3g", float64(p.CostUSD))
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.1f%%\t%s\t%s\t%s\t%s\n", l.Name, p.Objective, p.Promise, 100*p.Feasible, percent(p.Kept), binds, p.Quality, cost)
+		}
+	}
+	return tw.Flush()
 }
 
 func (r *Report) writeSources(w io.Writer) error {

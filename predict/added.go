@@ -200,7 +200,7 @@ func (p *Predictor) Add(name string, x []carrot.Representation, score, tokens []
 		h.correction = append(slices.Clone(p.head.correction), correction{0, 1})
 	}
 	names := append(slices.Clone(p.models), name)
-	return &Predictor{spec: p.spec, models: names, dense: p.dense, novelty: p.novelty, plans: p.plans.named(names),
+	return &Predictor{spec: p.spec, models: names, dense: p.dense, novelty: p.novelty, holdout: p.holdout, plans: p.plans.named(names),
 		learner: &added{base: base, models: models, quality: q, volume: v, unsure: u}, head: h}, nil
 }
 

@@ -59,6 +59,10 @@ type Data struct {
 	// Hash assigns queries to folds: equal prompts should have equal hashes,
 	// so that they share a fold. If it is nil, the row numbers serve.
 	Hash []uint64
+	// InputTokens has the input tokens of each query, in the mean over models, NaN where
+	// nothing is known. They are kept with what was held out, and not fitted on. It may
+	// be nil.
+	InputTokens []float64
 }
 
 // Predictor is a carrot.Predictor that can be fitted and saved. Make one with
@@ -73,6 +77,7 @@ type Predictor struct {
 	plans   *plans // nil without plans
 	scratch sync.Pool
 	oof     *outOfFold // of the last Fit; nil after Load
+	holdout *carrot.Holdout
 }
 
 // outOfFold is what Fit keeps to calibrate the head again, and to report figures
@@ -83,6 +88,7 @@ type outOfFold struct {
 	variance []float64 // n×M
 	novelty  []float64 // n
 	share    []float64 // n: the same as a percentile
+	input    []float64 // n: see Data.InputTokens
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -135,7 +141,7 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	}
 	p.models, p.dense, p.learner, p.plans = d.Models, problem.dense.Cols, learner, nil
 	p.novelty = newNovelty(problem.sparse)
-	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance}
+	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
 	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
 	p.oof.share = p.novelty.calibrate(p.oof.novelty)
 	learner.describe(&p.spec)
@@ -162,6 +168,7 @@ func (p *Predictor) SetCaution(c float64) error {
 	if p.plans != nil {
 		p.plans.calibrate(p)
 	}
+	p.holdout = p.holdOut()
 	return nil
 }
 
