@@ -113,6 +113,7 @@ type RouterLine struct {
 	Regret        []RegretAt      `json:"regret"`
 	Sources       []SourceLine    `json:"sources,omitempty"`
 	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
+	Plans         []PlanLine      `json:"plans,omitempty"` // of a router that may choose plans
 	Robustness    []Robustness    `json:"robustness,omitempty"`
 	Promises      []PromiseLine   `json:"promises,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`

@@ -237,8 +237,8 @@ func (p Plan) check() error {
 	return nil
 }
 
-// check reports what keeps a plan from being run, if anything.
-func (r *Recorded) check(p Plan) error {
+// Check reports what keeps a plan from being run, if anything.
+func (r *Recorded) Check(p Plan) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (r *Recorded) check(p Plan) error {
 
 // Run returns what a plan makes of the queries in rows.
 func (r *Recorded) Run(p Plan, rows []int) ([]Outcome, error) {
-	if err := r.check(p); err != nil {
+	if err := r.Check(p); err != nil {
 		return nil, err
 	}
 	at := make([]int, len(p.Models))

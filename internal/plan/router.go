@@ -154,6 +154,15 @@ func (o *Outcomes) router(p carrot.Predictor) (*Router, error) {
 	return r, nil
 }
 
+// Saved is a predictor that was fitted before, and the plans it knows.
+type Saved struct {
+	carrot.Predictor
+	Plans []Plan
+}
+
+// On returns the router of the models of a table and of the plans.
+func (s Saved) On(t *table.Table) (carrot.Predictor, error) { return On(t, s.Predictor, s.Plans) }
+
 // FitFunc fits a predictor on some rows of a table.
 type FitFunc func(ctx context.Context, t *table.Table, rows []int, progress func(doing string)) (*predict.Predictor, error)
 
@@ -302,6 +311,15 @@ func FitOracle(t *table.Table, rows []int, o Options) (*Oracle, error) {
 	}
 	return NewOracle(t, plans)
 }
+
+// SavedOracle is the oracle of plans that were chosen before.
+type SavedOracle struct {
+	carrot.Predictor // not asked
+	Plans            []Plan
+}
+
+// On returns the oracle of the models of a table and of the plans.
+func (s SavedOracle) On(t *table.Table) (carrot.Predictor, error) { return NewOracle(t, s.Plans) }
 
 // NewOracle returns the oracle of the models of a table and of plans.
 func NewOracle(t *table.Table, plans []Plan) (*Oracle, error) {
