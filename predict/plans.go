@@ -580,8 +580,9 @@ func loadPlans(in *tensors, names []string, base learner, learner string) (*plan
 	for c := count; c < len(in.sides); c++ {
 		in.sides[c] = sideCommon
 	}
+	in.models = 0
 	err = l.learner.load(in, plansPrefix+learner+".")
-	in.sides = nil
+	in.sides, in.models = nil, models
 	return l, err
 }
 
