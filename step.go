@@ -10,15 +10,15 @@ import (
 // of them are made depends on the answers.
 type Step struct {
 	// Model names the candidate of the same pool that is asked.
-	Model string
-	// Called is the probability that it is asked. It and what follows are zero in
+	Model string `json:"model"`
+	// Called is the probability that it is asked. It and what follows do not count in
 	// Candidate.Steps.
-	Called float64
+	Called float64 `json:"called"`
 	// OutputTokens are expected of the answer if it is asked.
-	OutputTokens float64
+	OutputTokens float64 `json:"output_tokens"`
 	// Cost is expected of the call if it is made. In a forecast it is zero, unless the
 	// model's costs are forecast directly; in an assessment, if the plan's cost is unknown.
-	Cost USD
+	Cost USD `json:"cost_usd"`
 }
 
 // impossible says why a step of a forecast cannot be true, or "" if it can.

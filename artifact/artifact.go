@@ -79,10 +79,11 @@ type Manifest struct {
 	Frontier   []carrot.Point     `json:"frontier"` // out of fold
 	BestSingle carrot.Point       `json:"best_single"`
 	Metrics    map[string]float64 `json:"metrics"` // out of fold
-	// Plans are the columns of the predictor after the models. Frontier and Metrics
-	// are those of a router that chooses among models, PlanFrontier and PlanMetrics of
-	// one that may also choose plans.
-	Plans        []Plan             `json:"plans,omitempty"`
+	// Plans are the columns of the predictor after the models: candidates of several
+	// calls, for a pool that has the models of their steps. Frontier and Metrics are those of
+	// a router that chooses among models, PlanFrontier and PlanMetrics of one that may
+	// also choose plans.
+	Plans        []Model            `json:"plans,omitempty"`
 	PlanFrontier []carrot.Point     `json:"plan_frontier,omitempty"`
 	PlanMetrics  map[string]float64 `json:"plan_metrics,omitempty"`
 	// Command is the command line that made the router, without the name of its
@@ -104,7 +105,8 @@ type Embedder struct {
 	Dim  int    `json:"dim"`
 }
 
-// Model is one column of the predictor, with what training saw of it.
+// Model is one column of the predictor, a model or a plan of several calls, with what
+// training saw of it.
 type Model struct {
 	Name      string  `json:"name"`
 	Observed  int     `json:"observed"`   // queries with a score
@@ -116,18 +118,11 @@ type Model struct {
 	// without a price book. Null if costs do not follow from tokens: outcomes
 	// carried costs, or the cost is unknown.
 	Price *carrot.Price `json:"price"`
-}
-
-// Plan is a candidate of several calls, with what training saw of it.
-type Plan struct {
-	Name      string    `json:"name"`     // as in agree(a,b,c), see docs/plans.md
-	Models    []string  `json:"models"`   // asked, in this order
-	Observed  int       `json:"observed"` // queries with a score
-	MeanScore float64   `json:"mean_score"`
-	Called    []float64 `json:"called"` // share of these queries on which each model was asked
-	// CostP90 is the share of the costs within the 90% quantile, at the prices of the
-	// training data; null where none were known.
-	CostP90 *float64 `json:"cost_p90_coverage"`
+	// Steps of a plan: the share of its queries on which each model was asked, and what it
+	// wrote and cost then in the mean. CostP90 is the share of the plan's costs within
+	// the 90% quantile, out of fold, at the prices of the training data; nil where none were known.
+	Steps   []carrot.Step `json:"steps,omitempty"`
+	CostP90 *float64      `json:"cost_p90_coverage,omitempty"`
 }
 
 // Data names a data set that the router was trained on.
@@ -278,12 +273,12 @@ func (m *Manifest) check() error {
 		if p.Name == "" || seen[p.Name] {
 			return fmt.Errorf("plans: name %q is empty or appears twice", p.Name)
 		}
-		if len(p.Models) == 0 || len(p.Called) != len(p.Models) {
-			return fmt.Errorf("plans: %q: want models, and as many shares of queries on which they were called", p.Name)
+		if len(p.Steps) == 0 {
+			return fmt.Errorf("plans: %q has no steps", p.Name)
 		}
-		for _, model := range p.Models {
-			if !slices.ContainsFunc(m.Models, func(o Model) bool { return o.Name == model }) {
-				return fmt.Errorf("plans: %q asks %q, which is not among the models", p.Name, model)
+		for _, s := range p.Steps {
+			if !slices.ContainsFunc(m.Models, func(o Model) bool { return o.Name == s.Model }) {
+				return fmt.Errorf("plans: %q asks %q, which is not among the models", p.Name, s.Model)
 			}
 		}
 		seen[p.Name] = true
@@ -324,19 +319,6 @@ func (a *Artifact) Pool(book *price.Book) []carrot.Candidate {
 	return pool
 }
 
-// Plans returns the artefact's plans as candidates, for a pool that has the models they ask.
-func (a *Artifact) Plans() []carrot.Candidate {
-	var plans []carrot.Candidate
-	for _, p := range a.Manifest.Plans {
-		c := carrot.Candidate{Name: p.Name}
-		for _, model := range p.Models {
-			c.Steps = append(c.Steps, carrot.Step{Model: model})
-		}
-		plans = append(plans, c)
-	}
-	return plans
-}
-
 // prices reports whether one of the book's own entries has a price for a model.
 func prices(book *price.Book, model string) bool {
 	return slices.ContainsFunc(book.Entries, func(e price.Entry) bool {
@@ -350,8 +332,8 @@ func (a *Artifact) Frontier() carrot.Frontier {
 }
 
 // Router returns the router, with an embedder, which must be the one that it was
-// trained with, and a pool of candidates, usually that of Pool, and of Plans if these
-// may be chosen too.
+// trained with, and a pool of candidates, usually that of Pool, and the plans of the
+// manifest, by their names and steps, if these may be chosen too.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if embedder == nil {
 		return nil, errors.New("router: the embedder is missing")

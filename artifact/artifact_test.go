@@ -388,7 +388,7 @@ func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (pars
 	if err != nil {
 		return false
 	}
-	router, err := a.Router(embedder, append(a.Pool(nil), a.Plans()...))
+	router, err := a.Router(embedder, pool(a))
 	if err != nil {
 		return true
 	}

@@ -26,15 +26,26 @@ func tinyPlans(tb testing.TB, spec string) *artifact.Artifact {
 		plan.Score, plan.Asked = append(plan.Score, max(first, second)), append(plan.Asked, 1, 1-first)
 		plan.CostUSD = append(plan.CostUSD, float64(holdout.Observed[3*i])*5e-6+(1-first)*float64(holdout.Observed[3*i+1])*8e-6)
 	}
-	price := func(_, model int, f *carrot.Forecast) float64 { return f.OutputTokens * []float64{5e-6, 8e-6, 0}[model] }
+	price := func(_, model int, f *carrot.Forecast) float64 {
+		return f.OutputTokens * []float64{5e-6, 8e-6, 0}[model]
+	}
 	if err := a.Predictor.FitPlans(context.Background(), []predict.Plan{plan}, price, nil); err != nil {
 		tb.Fatal(err)
 	}
 	within := 0.9
-	a.Manifest.Plans = []artifact.Plan{{Name: plan.Name, Models: plan.Models, Observed: 90, MeanScore: 0.7, Called: []float64{1, 0.5}, CostP90: &within}}
+	a.Manifest.Plans = []artifact.Model{{Name: plan.Name, Observed: 90, MeanScore: 0.7, Steps: []carrot.Step{{Model: "abacus", Called: 1}, {Model: "bard", Called: 0.5}}, CostP90: &within}}
 	a.Manifest.PlanFrontier = slices.Clone(a.Manifest.Frontier)
 	a.Manifest.PlanMetrics = map[string]float64{"aiq": 0.9}
 	return a
+}
+
+// pool is that of a router with its plans.
+func pool(a *artifact.Artifact) []carrot.Candidate {
+	all := a.Pool(nil)
+	for _, p := range a.Manifest.Plans {
+		all = append(all, carrot.Candidate{Name: p.Name, Steps: p.Steps})
+	}
+	return all
 }
 
 // TestPlans: a router with plans is read back whole, and decides among models as the
@@ -54,7 +65,7 @@ func TestPlans(t *testing.T) {
 		if got := decisions(t, b); !reflect.DeepEqual(got, alone) {
 			t.Errorf("%s: plans change what is decided among models", spec)
 		}
-		router, err := b.Router(wordVectors{}, append(b.Pool(nil), b.Plans()...))
+		router, err := b.Router(wordVectors{}, pool(b))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,9 +99,8 @@ func TestPlansParseErrors(t *testing.T) {
 	}{
 		"no name":            {plan("name", ""), "is empty or appears twice"},
 		"the name of models": {plan("name", "bard"), `"bard" is empty or appears twice`},
-		"unknown model":      {plan("models", []string{"abacus", "zed"}), `asks "zed"`},
-		"no models":          {plan("models", []string{}), "want models"},
-		"no shares":          {plan("called", nil), "as many shares"},
+		"unknown model":      {plan("steps", []any{map[string]any{"model": "zed"}}), `asks "zed"`},
+		"no models":          {plan("steps", []any{}), "has no steps"},
 		"no plans":           {func(m map[string]any, _ tensors) { delete(m, "plans") }, "tensor"},
 		"no tensors": {func(_ map[string]any, x tensors) {
 			for name := range x {

@@ -3,28 +3,12 @@ package eval
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"text/tabwriter"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/plan"
 )
-
-// PlanLine compares what a router expected of a plan with what was recorded, in the mean
-// over the measured queries for which the plan was a candidate.
-type PlanLine struct {
-	Plan    string `json:"plan"`
-	Queries int    `json:"queries"`
-	Quality Number `json:"quality"` // expected
-	Score   Number `json:"score"`
-	Brier   Number `json:"brier"` // mean squared error of quality
-	// CostUSD is what a query was expected to cost, RecordedUSD what it cost, and CostP90
-	// the share of the queries whose cost is within the 90% quantile.
-	CostUSD     Number `json:"cost_usd"`
-	RecordedUSD Number `json:"recorded_cost_usd"`
-	CostP90     Number `json:"cost_p90_coverage"`
-}
 
 // forecasting is a router that asks several models by plans, and says what it expects of
 // each model and plan. The candidate of a step is -1-k for the plan with Names()[k].
@@ -85,32 +69,18 @@ func (e *entry) forecast(r forecasting, rows []int) error {
 	return nil
 }
 
-// plans compares what a router expected of its plans with what was recorded.
-func (d details) plans(p *planned) []PlanLine {
-	var out []PlanLine
+// plans compares what a router expected of its plans, on the measured queries for which
+// they were candidates, with what was recorded.
+func (d details) plans(p *planned) []plan.Line {
+	out := make([]plan.Line, len(p.names))
 	for k, name := range p.names {
-		line := PlanLine{Plan: name}
-		var quality, score, brier, cost, recorded, within float64
+		var expected []plan.Expected
 		for _, i := range d.rows {
-			x, ok := p.expected[k][i]
-			if !ok || math.IsNaN(x.Score) || math.IsNaN(x.RecordedUSD) {
-				continue
-			}
-			line.Queries++
-			quality += x.Quality
-			score += x.Score
-			brier += (x.Quality - x.Score) * (x.Quality - x.Score)
-			cost += x.CostUSD
-			recorded += x.RecordedUSD
-			if x.RecordedUSD <= x.CostP90USD {
-				within++
+			if x, ok := p.expected[k][i]; ok {
+				expected = append(expected, x)
 			}
 		}
-		n := float64(line.Queries)
-		for to, sum := range map[*Number]float64{&line.Quality: quality, &line.Score: score, &line.Brier: brier, &line.CostUSD: cost, &line.RecordedUSD: recorded, &line.CostP90: within} {
-			*to = number(sum / n)
-		}
-		out = append(out, line)
+		out[k] = plan.Compare(name, expected)
 	}
 	return out
 }
@@ -159,7 +129,7 @@ func (r *Report) writePlans(w io.Writer) error {
 		fmt.Fprintln(tw, "plan\tqueries\tquality\tscore\tUSD a query\trecorded\twithin p90\tchosen")
 		for _, k := range order[:min(len(order), mostPlans)] {
 			p := &l.Plans[k]
-			fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%.3g\t%.3g\t%s\t%.0f%%\n", p.Plan, p.Queries, p.Quality, p.Score, float64(p.CostUSD), float64(p.RecordedUSD), percent(p.CostP90), 100*best[k])
+			fmt.Fprintf(tw, "%s\t%d\t%.4f\t%.4f\t%.3g\t%.3g\t%.1f%%\t%.0f%%\n", p.Plan, p.Queries, p.Quality, p.Score, p.CostUSD, p.RecordedUSD, 100*p.CostP90, 100*best[k])
 		}
 		if more := len(order) - mostPlans; more > 0 {
 			fmt.Fprintf(tw, "and %d more\n", more)

@@ -57,7 +57,7 @@ func TestPlansMeasured(t *testing.T) {
 		t.Fatalf("plans are %+v", with.Plans)
 	}
 	for _, p := range with.Plans {
-		if math.Abs(float64(p.Quality-p.Score)) > 0.05 || math.Abs(float64(p.CostUSD/p.RecordedUSD-1)) > 0.1 || p.CostP90 < 0.8 || p.CostP90 > 0.99 || !(p.Brier < 0.25) {
+		if math.Abs(p.Quality-p.Score) > 0.05 || math.Abs(p.CostUSD/p.RecordedUSD-1) > 0.1 || p.CostP90 < 0.8 || p.CostP90 > 0.99 || !(p.Brier < 0.25) {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -77,7 +77,7 @@ var rules = map[string]rule{
 	"table":                {[]string{"", "dataset", "frontier", "predict", "price"}, "outcomes are embedded and priced once, for all that is trained and measured on them"},
 	"train":                {[]string{"internal/phrase", "", "artifact", "dataset", "frontier", "internal/calibration", "internal/plan", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
-	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
+	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", "internal/plan", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
 	"internal/plan":        {[]string{"", "dataset", "frontier", "predict", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
 	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/plan", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {[]string{"internal/phrase"}, "a reader of lines and records does not know what they hold"},

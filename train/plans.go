@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"math"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/plan"
@@ -23,19 +25,22 @@ func addPlans(ctx context.Context, m *artifact.Manifest, t *table.Table, rows []
 	predictions := p.OutOfFold().Predictions(0)
 	m.PlanFrontier, m.PlanMetrics = frontierOf(t, rows, predictions, outcomes).Points, curveMetrics(t, rows, predictions, outcomes)
 	for k, one := range plans {
-		out := artifact.Plan{Name: one.String(), Models: one.Models, Called: make([]float64, len(one.Models))}
+		out := artifact.Model{Name: one.String(), Steps: make([]carrot.Step, len(one.Models))}
+		tokens, usd := make([]float64, len(one.Models)), make([]float64, len(one.Models))
 		var within, costs float64
 		for n, i := range rows {
 			cost, score := outcomes.At(i, k)
-			if t.Set.Queries[i].Split == dataset.SplitExtra || score != score {
+			if t.Set.Queries[i].Split == dataset.SplitExtra || math.IsNaN(score) {
 				continue
 			}
 			out.Observed++
 			out.MeanScore += score
-			for s, asked := range outcomes.Asked(i, k) {
-				out.Called[s] += asked
+			for s, call := range outcomes.Calls(i, k) {
+				out.Steps[s].Called += call.Calls
+				tokens[s] += call.OutputTokens
+				usd[s] += call.CostUSD
 			}
-			if column := len(t.Candidates) + k; cost == cost {
+			if column := len(t.Candidates) + k; !math.IsNaN(cost) {
 				costs++
 				if cost <= predictions[n].Forecasts[column].CostRatioP90*outcomes.PredictedCost(i, k, &predictions[n], column) {
 					within++
@@ -44,8 +49,13 @@ func addPlans(ctx context.Context, m *artifact.Manifest, t *table.Table, rows []
 		}
 		observed := float64(max(out.Observed, 1))
 		out.MeanScore /= observed
-		for s := range out.Called {
-			out.Called[s] /= observed
+		for s := range out.Steps {
+			step := &out.Steps[s]
+			step.Model = one.Models[s]
+			if step.Called > 0 && !math.IsNaN(tokens[s]+usd[s]) {
+				step.OutputTokens, step.Cost = tokens[s]/step.Called, carrot.Dollars(usd[s]/step.Called)
+			}
+			step.Called /= observed
 		}
 		if costs > 0 {
 			share := within / costs

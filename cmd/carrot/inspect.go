@@ -108,9 +108,9 @@ func describePlans(w io.Writer, m *artifact.Manifest) error {
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "plan\tobserved\tmean score\tasked\tcost within p90")
 	for _, p := range m.Plans {
-		asked := make([]string, len(p.Called))
-		for k, share := range p.Called {
-			asked[k] = fmt.Sprintf("%.0f%%", 100*share)
+		asked := make([]string, len(p.Steps))
+		for k, s := range p.Steps {
+			asked[k] = fmt.Sprintf("%.0f%%", 100*s.Called)
 		}
 		within := "–"
 		if p.CostP90 != nil {

@@ -156,8 +156,12 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
 	}
-	if plans := a.Plans(); len(plans) > 0 {
-		if router, err = a.Router(router.Embedder(), append(slices.Clone(router.Candidates()), plans...)); err != nil {
+	if len(a.Manifest.Plans) > 0 {
+		pool := slices.Clone(router.Candidates())
+		for _, p := range a.Manifest.Plans {
+			pool = append(pool, carrot.Candidate{Name: p.Name, Steps: p.Steps})
+		}
+		if router, err = a.Router(router.Embedder(), pool); err != nil {
 			return err
 		}
 	}

@@ -29,8 +29,8 @@ const (
 	// is asked and its answer returned; in a plan of four models only if it equals
 	// a's or b's, and else the fourth model answers.
 	Agree Program = "agree"
-	// Check asks a, and returns its answer if the verifier passes it. If not, c
-	// answers.
+	// Check asks its models in turn, and returns the first answer that the verifier passes.
+	// The last model's answer is returned without a check.
 	Check Program = "check"
 )
 
@@ -38,18 +38,18 @@ const (
 type Plan struct {
 	Program Program
 	// Models in the order in which they are asked: three or four different models
-	// for Agree, two for Check.
+	// for Agree, two to four for Check.
 	Models []string
 	// Verifier of Check.
 	Verifier Verifier
 }
 
 // String names the plan, as in "agree(a,b,c)", "agree(a,b,c,best)" and
-// "check(a,perfect,c)".
+// "check(a,perfect,c)". The verifier stands after the first model.
 func (p Plan) String() string {
 	arguments := p.Models
-	if p.Program == Check {
-		arguments = []string{p.Models[0], p.Verifier.String(), p.Models[1]}
+	if p.Program == Check && len(arguments) > 0 {
+		arguments = append([]string{p.Models[0], p.Verifier.String()}, p.Models[1:]...)
 	}
 	return fmt.Sprintf("%s(%s)", p.Program, strings.Join(arguments, ","))
 }
@@ -64,14 +64,14 @@ func Parse(text string) (Plan, error) {
 	}
 	p := Plan{Program: Program(program), Models: strings.Split(inside, ",")}
 	if p.Program == Check {
-		if len(p.Models) != 3 {
+		if len(p.Models) < 3 {
 			return Plan{}, fmt.Errorf("plan %q: want check(MODEL,VERIFIER,MODEL)", text)
 		}
 		v, err := ParseVerifier(p.Models[1])
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan %q: %w", text, err)
 		}
-		p.Verifier, p.Models = v, []string{p.Models[0], p.Models[2]}
+		p.Verifier, p.Models = v, append(p.Models[:1:1], p.Models[2:]...)
 	}
 	return p, p.check()
 }
@@ -99,7 +99,7 @@ func ParseAll(names []string, seed uint64) ([]Plan, error) {
 // side by side what it can.
 func (p Plan) Rounds() int {
 	if p.Program == Agree {
-		return len(p.Models) - 1
+		return len(p.Models) - 1 // the first two side by side
 	}
 	return len(p.Models)
 }
@@ -218,7 +218,7 @@ func (p Plan) check() error {
 	least, most := 3, mostModels
 	switch p.Program {
 	case Check:
-		least, most = 2, 2
+		least = 2
 	case Agree:
 	default:
 		return fmt.Errorf("there is no program %q: want %s or %s", p.Program, Agree, Check)
@@ -326,11 +326,29 @@ func (r *running) agree() {
 }
 
 func (r *running) verify(v Verifier) {
-	r.ask(0)
-	if v.Passes(r.set.Queries[r.i].ID, r.set.Models[r.at[0]].Name, r.set.Score.At(r.i, r.at[0])) {
-		r.answer(0)
-		return
+	for k, j := range r.at {
+		r.ask(k)
+		if k == len(r.at)-1 || v.Passes(r.set.Queries[r.i].ID, r.set.Models[j].Name, r.set.Score.At(r.i, j)) {
+			r.answer(k)
+			return
+		}
 	}
-	r.ask(1)
-	r.answer(1)
+}
+
+// Expect returns what a check plan of the given models costs and scores on a query in the
+// mean over the verifier's errors, from the outcomes of all models on it. An answer that
+// scores between 0 and 1 is right with that probability. It is NaN if the outcome of a model that
+// may be asked is.
+func (v Verifier) Expect(models []int, score, cost []float64) (usd, quality float64) {
+	reached := 1.0 // probability
+	for k, m := range models {
+		usd += reached * cost[m]
+		passed := 1.0
+		if k < len(models)-1 {
+			passed = (1-v.FalseFail)*score[m] + v.FalsePass*(1-score[m])
+		}
+		quality += reached * passed * score[m]
+		reached *= 1 - passed
+	}
+	return usd, quality
 }

@@ -21,7 +21,7 @@ type Outcomes struct {
 	plans       []Plan
 	models      [][]int // of each plan, the columns of the table
 	score, cost dataset.Matrix
-	asked       [][]float64 // of each plan, queries × models: 1, 0 or NaN
+	calls       [][]Step // of each plan, queries × models
 }
 
 // NewOutcomes runs plans on all queries of a table.
@@ -40,23 +40,22 @@ func NewOutcomes(t *table.Table, plans []Plan) (*Outcomes, error) {
 		if err != nil {
 			return nil, err
 		}
-		asked := make([]float64, 0, len(all)*len(p.Models))
+		calls := make([]Step, 0, len(all)*len(p.Models))
 		for i, one := range run {
 			o.score.Set(i, k, one.Score)
 			o.cost.Set(i, k, one.CostUSD)
 			for s := range p.Models {
-				calls := one.Steps[s].Calls
 				if math.IsNaN(one.Score) {
-					calls = math.NaN()
+					one.Steps[s].Calls = math.NaN()
 				}
-				asked = append(asked, calls)
+				calls = append(calls, one.Steps[s])
 			}
 		}
 		var models []int
 		for _, name := range p.Models {
 			models = append(models, recorded.columns[name])
 		}
-		o.asked, o.models = append(o.asked, asked), append(o.models, models)
+		o.calls, o.models = append(o.calls, calls), append(o.models, models)
 	}
 	return o, nil
 }
@@ -64,11 +63,11 @@ func NewOutcomes(t *table.Table, plans []Plan) (*Outcomes, error) {
 // At returns the cost in USD and the score of plan k on query i, NaN if they are unknown.
 func (o *Outcomes) At(i, k int) (cost, score float64) { return o.cost.At(i, k), o.score.At(i, k) }
 
-// Asked reports how often plan k asks each of its models on query i, once or never; it is
-// NaN if that is unknown.
-func (o *Outcomes) Asked(i, k int) []float64 {
+// Calls returns what plan k spends on each of its models on query i. How often it asks one
+// is NaN if the plan's outcome is unknown.
+func (o *Outcomes) Calls(i, k int) []Step {
 	n := len(o.plans[k].Models)
-	return o.asked[k][i*n:][:n]
+	return o.calls[k][i*n:][:n]
 }
 
 // Observed lists the plans that have a score and a cost on query i.
@@ -103,7 +102,9 @@ func (o *Outcomes) Attach(ctx context.Context, p *predict.Predictor, rows []int,
 		c := predict.Plan{Name: plan.String(), Models: plan.Models}
 		for _, i := range rows {
 			c.Score, c.CostUSD = append(c.Score, o.score.At(i, k)), append(c.CostUSD, o.cost.At(i, k))
-			c.Asked = append(c.Asked, o.asked[k][i*len(plan.Models):][:len(plan.Models)]...)
+			for _, call := range o.Calls(i, k) {
+				c.Asked = append(c.Asked, call.Calls)
+			}
 		}
 		columns = append(columns, c)
 	}
@@ -295,6 +296,45 @@ func (r *Router) Expected(i int) ([]Expected, error) {
 			Score: r.of.score.At(i, k), RecordedUSD: r.of.cost.At(i, k)}
 	}
 	return out, nil
+}
+
+// Line compares what a router expected of a plan with what was recorded, in the mean over
+// some queries.
+type Line struct {
+	Plan    string  `json:"plan"`
+	Queries int     `json:"queries"`
+	Quality float64 `json:"quality"` // expected
+	Score   float64 `json:"score"`
+	Brier   float64 `json:"brier"` // mean squared error of quality
+	// CostUSD is what a query was expected to cost, RecordedUSD what it cost, and CostP90
+	// the share of the queries whose cost is within the 90% quantile.
+	CostUSD     float64 `json:"cost_usd"`
+	RecordedUSD float64 `json:"recorded_cost_usd"`
+	CostP90     float64 `json:"cost_p90_coverage"`
+}
+
+// Compare compares what was expected of a plan with what was recorded, on the queries on
+// which this is known.
+func Compare(name string, all []Expected) Line {
+	l := Line{Plan: name}
+	for _, x := range all {
+		if math.IsNaN(x.Score) || math.IsNaN(x.RecordedUSD) {
+			continue
+		}
+		l.Queries++
+		l.Quality += x.Quality
+		l.Score += x.Score
+		l.Brier += (x.Quality - x.Score) * (x.Quality - x.Score)
+		l.CostUSD += x.CostUSD
+		l.RecordedUSD += x.RecordedUSD
+		if x.RecordedUSD <= x.CostP90USD {
+			l.CostP90++
+		}
+	}
+	for _, sum := range []*float64{&l.Quality, &l.Score, &l.Brier, &l.CostUSD, &l.RecordedUSD, &l.CostP90} {
+		*sum /= float64(max(l.Queries, 1))
+	}
+	return l
 }
 
 // Oracle knows every outcome, of models and of plans.
