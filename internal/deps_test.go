@@ -78,7 +78,7 @@ var rules = map[string]rule{
 	"train":                {[]string{"internal/phrase", "", "artifact", "dataset", "frontier", "internal/calibration", "internal/plan", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
 	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", "internal/plan", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"internal/plan":        {[]string{"", "dataset", "frontier", "predict", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
+	"internal/plan":        {[]string{"", "dataset", "frontier", "internal/agreement", "predict", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
 	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/plan", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {[]string{"internal/phrase"}, "a reader of lines and records does not know what they hold"},
 	"internal/pickle":      {nil, "a reader of pickles does not know what the table is about, and must not run anything"},

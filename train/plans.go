@@ -2,15 +2,39 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/plan"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
 )
+
+// labelled leaves out plans of which too little is known, and warns of them.
+func labelled(t *table.Table, rows []int, plans []plan.Plan, warn func(string)) (kept []plan.Plan, err error) {
+	if len(plans) == 0 {
+		return nil, nil
+	}
+	outcomes, err := plan.NewOutcomes(t, plans)
+	if err != nil {
+		return nil, err
+	}
+	for k, p := range plans {
+		if n := outcomes.Labels(k, rows); n < plan.LeastLabels {
+			if warn != nil {
+				warn(fmt.Sprintf("plan %s is left out: its first answer is kept and scored on %s, and fewer than %d do not tell how often it is right",
+					p, phrase.Count(n, "query"), plan.LeastLabels))
+			}
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept, nil
+}
 
 // addPlans adds plans to a fitted predictor, and says in the manifest what a router
 // reaches that may choose them too.

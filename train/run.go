@@ -117,10 +117,11 @@ func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o O
 	}
 	say("measuring it")
 	m := manifest(t, rows, p, sets, o)
-	if len(plans) > 0 {
-		if err := addPlans(ctx, &m, t, rows, p, plans, say); err != nil {
-			return nil, err
-		}
+	if plans, err = labelled(t, rows, plans, o.Warn); err == nil && len(plans) > 0 {
+		err = addPlans(ctx, &m, t, rows, p, plans, say)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &artifact.Artifact{Predictor: p, Manifest: m}, nil
 }

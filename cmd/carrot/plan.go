@@ -360,12 +360,16 @@ Examples:
 
 // suggestion is the JSON form of a suggestion.
 type suggestion struct {
-	Schema   string         `json:"schema"`
-	Dataset  string         `json:"dataset"`
-	HeldOut  string         `json:"held_out"`
-	Transfer plan.Transfer  `json:"transfer"`
-	Kept     bool           `json:"kept"`
-	Plans    []plan.Summary `json:"plans"` // the candidates, also if they are not kept
+	Schema   string        `json:"schema"`
+	Dataset  string        `json:"dataset"`
+	HeldOut  string        `json:"held_out"`
+	Transfer plan.Transfer `json:"transfer"`
+	Kept     bool          `json:"kept"`
+	// Unlabelled is the number of plans that were left out because the answer of their first
+	// round was returned, and scored, on fewer than LeastLabels queries.
+	Unlabelled  int            `json:"unlabelled"`
+	LeastLabels int            `json:"least_labels"`
+	Plans       []plan.Summary `json:"plans"` // the candidates, also if they are not kept
 }
 
 func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
@@ -386,11 +390,12 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	plans, err := plan.Suggest(all, rows, w.plans)
+	s := suggestion{Schema: plansSchema, Dataset: w.set.Name, LeastLabels: plan.LeastLabels, Plans: []plan.Summary{}}
+	plans, left, err := plan.Search(all, rows, w.plans)
 	if err != nil {
 		return err
 	}
-	s := suggestion{Schema: plansSchema, Dataset: w.set.Name, Plans: []plan.Summary{}}
+	s.Unlabelled = left
 	if len(plans) > 0 {
 		if s.Plans, err = plan.Summarise(all, plans, all.CompleteOf(rows)); err != nil {
 			return err
@@ -473,6 +478,10 @@ func transferOf(r *eval.Report) (plan.Transfer, error) {
 }
 
 func (s *suggestion) print(out io.Writer) error {
+	if s.Unlabelled > 0 {
+		fmt.Fprintf(out, "%s left out: fewer than %d scored queries on which the first answer is kept, so how often it is right is not known\n",
+			phrase.Count(s.Unlabelled, "plan")+" "+phrase.Verb(s.Unlabelled, "is", "are"), s.LeastLabels)
+	}
 	if len(s.Plans) == 0 {
 		_, err := fmt.Fprintf(out, "%s: no plan is worth anything beside the models\n", s.Dataset)
 		return err
@@ -488,11 +497,11 @@ func (s *suggestion) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "plan\tquality\tUSD a query\tfirst answer kept\tits quality\trounds\tcalls")
+	fmt.Fprintln(tw, "plan\tquality\tUSD a query\tfirst answer kept\tright then\trounds\tcalls")
 	for _, p := range s.Plans {
 		right := "none"
-		if p.Right != nil {
-			right = fmt.Sprintf("%.3f", *p.Right)
+		if g := p.Gate; g.Right != nil {
+			right = fmt.Sprintf("%.3f [%.3f, %.3f]", *g.Right, g.Interval[0], g.Interval[1])
 		}
 		fmt.Fprintf(tw, "%s\t%.4f\t%.3g\t%.1f%%\t%s\t%.2f\t%.2f\n", p.Plan, p.Quality, p.CostUSD, 100*p.Accepted, right, p.Rounds, p.Turns)
 	}

@@ -70,6 +70,21 @@ func (o *Outcomes) Calls(i, k int) []Step {
 	return o.calls[k][i*n:][:n]
 }
 
+// Labels counts the given queries on which plan k returns the answer of its first round,
+// and its score is known.
+func (o *Outcomes) Labels(k int, rows []int) (n int) {
+	first := 1 // calls of the first round
+	if o.plans[k].Program == Agree {
+		first = 2
+	}
+	for _, i := range rows {
+		if !math.IsNaN(o.score.At(i, k)) && o.Calls(i, k)[first].Calls == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Observed lists the plans that have a score and a cost on query i.
 func (o *Outcomes) Observed(i int) []int {
 	var plans []int
