@@ -71,7 +71,9 @@ func TestRunPlans(t *testing.T) {
 // TestRunPlansFew: a plan whose gate has too few labels is left out, with a warning.
 func TestRunPlansFew(t *testing.T) {
 	a, said := run(t, Options{Predictor: parse(t, "mean"), Plans: []string{"check(small,perfect,large)"}}, world(60, 3))
-	if len(a.Manifest.Plans) != 0 || !slices.ContainsFunc(said, func(text string) bool { return strings.HasPrefix(text, "plan check(small,perfect,large) is left out: ") }) {
+	if len(a.Manifest.Plans) != 0 || !slices.ContainsFunc(said, func(text string) bool {
+		return strings.HasPrefix(text, "plan check(small,perfect,large) is left out: ")
+	}) {
 		t.Errorf("plans %+v, warned of %q", a.Manifest.Plans, said)
 	}
 }
