@@ -191,6 +191,9 @@ func (d *Decision) Reason() string {
 		b = appendShort(append(b, " has the best trade-off at "...), Dollars(d.USDPerQuality))
 		b = append(b, " per unit of quality"...)
 	}
+	if p := d.Objective.promises; p != (promises{}) {
+		b = append(append(b, " of those that keep "...), p.String()...)
+	}
 	if top := d.best(); top != nil && top.Quality > c.Quality && !math.IsInf(d.USDPerQuality, 1) {
 		b = append(append(append(b, ": "...), top.Name...), " would add "...)
 		b = strconv.AppendFloat(b, top.Quality-c.Quality, 'f', 3, 64)

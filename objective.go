@@ -132,8 +132,8 @@ const objectiveForms = "quality, balanced, cheap, mu=, usd-per-quality=, budget=
 // "as-good-as-best@0.95"; or several of these, separated by commas, of which at most
 // one is a trade-off.
 func ParseObjective(s string) (Objective, error) {
-	if !strings.ContainsAny(s, ",@") && !strings.HasPrefix(s, "max-cost=") { // the usual case
-		return parseTradeOff(s)
+	if s == "" {
+		return Balanced, nil
 	}
 	o, given := Objective{kind: byPromise}, false
 	for part := range strings.SplitSeq(s, ",") {
@@ -146,12 +146,13 @@ func ParseObjective(s string) (Objective, error) {
 			continue
 		case part == "":
 			return Objective{}, fmt.Errorf("objective %q: a part is empty", s)
-		case given:
-			return Objective{}, fmt.Errorf("objective %q: there are two trade-offs: want one, and promises", s)
 		}
 		base, err := parseTradeOff(part)
 		if err != nil {
-			return Objective{}, err
+			return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+		}
+		if given {
+			return Objective{}, fmt.Errorf("objective %q: there are two trade-offs: want one, and promises", s)
 		}
 		given = true
 		o.kind, o.value, o.name = base.kind, base.value, base.name
@@ -167,7 +168,7 @@ func parseTradeOff(s string) (Objective, error) {
 	switch s {
 	case "quality":
 		return Quality, nil
-	case "balanced", "":
+	case "balanced":
 		return Balanced, nil
 	case "cheap":
 		return Cheap, nil
@@ -175,7 +176,7 @@ func parseTradeOff(s string) (Objective, error) {
 	key, text, found := strings.Cut(s, "=")
 	value, err := strconv.ParseFloat(text, 64)
 	if !found || err != nil || math.IsNaN(value) {
-		return Objective{}, fmt.Errorf("objective %q: want %s", s, objectiveForms)
+		return Objective{}, fmt.Errorf("want %s", objectiveForms)
 	}
 	var o Objective
 	switch key {
@@ -188,10 +189,7 @@ func parseTradeOff(s string) (Objective, error) {
 	case "target":
 		o = Target(value)
 	default:
-		return Objective{}, fmt.Errorf("objective %q: unknown %q, want %s", s, key, objectiveForms)
-	}
-	if err := o.check(); err != nil {
-		return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+		return Objective{}, fmt.Errorf("unknown %q, want %s", key, objectiveForms)
 	}
 	return o, nil
 }

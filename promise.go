@@ -134,7 +134,12 @@ func (p promises) check() error {
 // String writes the promises in the form that ParseObjective reads.
 func (p promises) String() string {
 	var parts []string
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	number := func(v float64) string {
+		if v >= 1e-9 {
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
 	if p.score != 0 {
 		parts = append(parts, "min-quality="+number(p.score)+"@"+number(p.scoreAt))
 	}
@@ -195,30 +200,31 @@ const (
 	kinds
 )
 
-// states returns the promise of a kind and its probability, 0 if it is not made.
-func (p promises) states(k kind) (promises, float64) {
+// only returns the promise of a kind.
+func (p promises) only(k kind) promises {
 	switch k {
 	case minQuality:
-		return promises{score: p.score, scoreAt: p.scoreAt}, p.scoreAt
+		return promises{score: p.score, scoreAt: p.scoreAt}
 	case asGoodAsBest:
-		return promises{goodAt: p.goodAt}, p.goodAt
+		return promises{goodAt: p.goodAt}
 	default:
-		return promises{usd: p.usd, usdAt: p.usdAt}, p.usdAt
+		return promises{usd: p.usd, usdAt: p.usdAt}
 	}
 }
 
-// restated returns the promise of a kind with another probability.
-func (p promises) restated(k kind, at float64) promises {
-	one, _ := p.states(k)
-	switch k {
-	case minQuality:
-		one.scoreAt = at
-	case asGoodAsBest:
-		one.goodAt = at
-	default:
-		one.usdAt = at
+// at returns the probability of the promise of a kind, 0 if it has none.
+func (p promises) at(k kind) float64 {
+	return [...]float64{minQuality: p.scoreAt, asGoodAsBest: p.goodAt, maxCost: p.usdAt}[k]
+}
+
+// restated returns promises with another probability.
+func (p promises) restated(at float64) promises {
+	for _, stated := range []*float64{&p.scoreAt, &p.goodAt, &p.usdAt} {
+		if *stated > 0 {
+			*stated = at
+		}
 	}
-	return one
+	return p
 }
 
 // calibrations keeps what was calibrated for the objectives and pools last asked for.
@@ -253,9 +259,9 @@ func (r *Router) Promises(o Objective, models []string) ([]Promise, error) {
 	}
 	var out []Promise
 	for k := range kinds {
-		if one, stated := c.states(k); stated > 0 {
+		if one := c.promises.only(k); one.at(k) > 0 {
 			f := &c.results[k]
-			p := Promise{Promise: one.String(), Stated: stated, MinScore: one.score, MaxCostUSD: one.usd,
+			p := Promise{Promise: one.String(), Stated: one.at(k), MinScore: one.score, MaxCostUSD: one.usd,
 				Feasible: f.Made, Kept: f.Kept, Binds: f.Binds, Most: f.Most()}
 			if k == asGoodAsBest && c.reference >= 0 {
 				p.AsGoodAs = r.config.Candidates[c.reference].Name
@@ -462,7 +468,8 @@ func (c *calibrated) fit(w float64, models []string) error {
 // own reports whether a candidate's quality may be promised: what another model's answers
 // scored says nothing of a candidate that borrows its estimates.
 func (c *calibrated) own(a *Assessment, m int) bool {
-	return a.Excluded == "" && c.router.config.Candidates[m].Like == ""
+	like := c.router.config.Candidates[m].Like
+	return a.Excluded == "" && (like == "" || like == a.Name)
 }
 
 // volumes returns the volume of held-out query i that was forecast and that came.
@@ -534,7 +541,7 @@ func (c *calibrated) settle(queries []heldOut) {
 		}
 		slices.SortStableFunc(order[i], func(a, b int32) int { return x.candidates[a].compare(&x.candidates[b]) })
 		for k := range kinds {
-			if _, stated := c.states(k); stated == 0 {
+			if c.at(k) == 0 {
 				continue
 			}
 			for m := range x.candidates {
@@ -547,9 +554,9 @@ func (c *calibrated) settle(queries []heldOut) {
 	for range rounds {
 		before := c.results
 		for k := range kinds {
-			if _, stated := c.states(k); stated > 0 {
+			if c.at(k) > 0 {
 				left := c.left(k, order, confidence)
-				c.results[k] = promise.Calibrate(left, confidence[k], kept[k], stated)
+				c.results[k] = promise.Calibrate(left, confidence[k], kept[k], c.at(k))
 			}
 		}
 		if !slices.ContainsFunc([]kind{minQuality, asGoodAsBest, maxCost}, func(k kind) bool { return c.results[k].Threshold != before[k].Threshold }) {
@@ -562,7 +569,7 @@ func (c *calibrated) settle(queries []heldOut) {
 func (c *calibrated) left(k kind, order [][]int32, confidence [kinds][][]float64) [][]int32 {
 	var others []kind
 	for other := range kinds {
-		if _, stated := c.states(other); stated > 0 && other != k {
+		if c.at(other) > 0 && other != k {
 			others = append(others, other)
 		}
 	}
@@ -605,73 +612,128 @@ func (c *calibrated) keeps(k kind, x *heldOut, m int) float64 {
 // exclude excludes the candidates of a decision that do not keep the promises. If none
 // is left it returns an error, which says what could be promised.
 func (c *calibrated) exclude(d *Decision, q *Query) error {
-	var could [kinds]float64 // the highest confidence of a candidate that could answer
-	var who [kinds]string
-	var cheapest *Assessment
-	excluded, left := make([]string, len(d.Candidates)), false
+	var able []int // the candidates that could answer
+	left := false
 	for m := range d.Candidates {
-		a := &d.Candidates[m]
-		if a.Excluded != "" {
-			continue
-		}
-		if c.usd > 0 && c.usdAt == 0 {
-			if !a.CostUnknown && (cheapest == nil || a.Cost < cheapest.Cost) {
-				cheapest = a
-			}
-			if a.CostUnknown || a.Cost.Float() > c.usd {
-				excluded[m] = "its expected cost is above max-cost=" + strconv.FormatFloat(c.usd, 'g', -1, 64)
-			}
-		}
-		for k := range kinds {
-			one, stated := c.states(k)
-			if stated == 0 {
-				continue
-			}
-			confidence, least := c.confidence(k, q, d.Candidates, m), c.results[k].Threshold
-			if d.Abstained && k != maxCost && m != c.reference {
-				confidence = math.Inf(-1)
-			}
-			if confidence > could[k] {
-				could[k], who[k] = confidence, a.Name
-			}
-			switch {
-			case confidence >= least:
-			case math.IsInf(confidence, -1) && d.Abstained && k != maxCost:
-				excluded[m] = one.String() + " is not promised for a query unlike the training data"
-			case math.IsInf(confidence, -1):
-				excluded[m] = "nothing is known to promise " + one.String() + " of it"
-			case math.IsInf(least, 1):
-				excluded[m] = one.String() + " cannot be promised of any model"
-			default:
-				excluded[m] = fmt.Sprintf("%s: its probability is %.3f, and %.3f is needed", one, confidence, least)
-			}
-		}
-		left = left || excluded[m] == ""
-	}
-	for m, why := range excluded {
-		if why != "" {
-			d.Candidates[m].Excluded = why
+		if a := &d.Candidates[m]; a.Excluded == "" {
+			able = append(able, m)
+			a.Excluded = c.broken(d, q, m)
+			left = left || a.Excluded == ""
 		}
 	}
-	if left || (cheapest == nil && who == [kinds]string{} && !slices.ContainsFunc(excluded, func(why string) bool { return why != "" })) {
+	if left || able == nil {
 		return nil
 	}
-	var offers []string
-	if cheapest != nil && cheapest.Cost.Float() > c.usd {
-		offers = append(offers, fmt.Sprintf("%s has the least expected cost, %s", cheapest.Name, phrase.USD(cheapest.Cost.Float())))
+	return fmt.Errorf("route: %w: %w %s: %s", ErrNoCandidate, ErrInfeasible, c.promises, strings.Join(c.offers(d, q, able), "; "))
+}
+
+// broken says which promise candidate m of a decision does not keep, or "" if it keeps
+// all.
+func (c *calibrated) broken(d *Decision, q *Query, m int) string {
+	a := &d.Candidates[m]
+	if c.usd > 0 && c.usdAt == 0 && (a.CostUnknown || a.Cost.Float() > c.usd) {
+		return c.promises.only(maxCost).String() + ": its expected cost is higher"
 	}
 	for k := range kinds {
-		if who[k] == "" {
+		one := c.promises.only(k)
+		if one.at(k) == 0 {
 			continue
 		}
-		if at := math.Floor(1000*c.results[k].Promised(could[k])) / 1000; at > 0 {
-			if _, stated := c.states(k); at < stated {
-				offers = append(offers, fmt.Sprintf("%s comes closest, and %s could be promised", who[k], c.restated(k, at)))
-			}
+		confidence, least := c.in(d, q, k, m), c.results[k].Threshold
+		switch {
+		case confidence >= least:
+		case math.IsInf(least, 1):
+			return one.String() + ": it cannot be promised of any model"
+		case !math.IsInf(confidence, -1):
+			return fmt.Sprintf("%s: its own probability is %.3f, and the promise is kept from %.3f on", one, confidence, least)
+		case d.Abstained && k != maxCost:
+			return one.String() + ": quality is not promised for a query unlike the training data"
+		default:
+			return one.String() + ": nothing is known to promise it on"
 		}
 	}
-	if len(offers) == 0 {
-		offers = append(offers, d.refusals(q.Models))
+	return ""
+}
+
+// in is the confidence in candidate m of a decision. The calibration says nothing of the
+// quality on a query unlike those that it was made on.
+func (c *calibrated) in(d *Decision, q *Query, k kind, m int) float64 {
+	if d.Abstained && k != maxCost && (k != asGoodAsBest || m != c.reference) {
+		return math.Inf(-1)
 	}
-	return fmt.Errorf("route: %w: %w (%s): %s", ErrNoCandidate, ErrInfeasible, c.promises, strings.Join(offers, "; "))
+	return c.confidence(k, q, d.Candidates, m)
+}
+
+// offers says, for each promise that none of some candidates keeps, what could be promised.
+func (c *calibrated) offers(d *Decision, q *Query, able []int) []string {
+	var out []string
+	for k := range kinds {
+		one := c.promises.only(k)
+		if one == (promises{}) {
+			continue
+		}
+		if k == maxCost {
+			if who, usd := c.leastCost(d, q, able); usd > c.usd {
+				out = append(out, fmt.Sprintf("%s could be held to about %s", d.Candidates[who].Name, phrase.USD(usd)))
+			}
+			continue
+		}
+		who, best := -1, math.Inf(-1)
+		for _, m := range able {
+			if confidence := c.in(d, q, k, m); confidence > best {
+				who, best = m, confidence
+			}
+		}
+		switch at := math.Floor(1000*c.results[k].Promised(best)) / 1000; {
+		case who < 0:
+			out = append(out, c.broken(d, q, able[0]))
+		case at <= 0:
+			out = append(out, one.String()+" cannot be promised at any probability")
+		case at < one.at(k):
+			out = append(out, fmt.Sprintf("%s comes closest, and %s could be promised of it", d.Candidates[who].Name, one.restated(at)))
+		}
+	}
+	if out == nil {
+		out = append(out, "each promise could be kept, but not all of them by one candidate")
+	}
+	return out
+}
+
+// leastCost returns the candidate that could be held to the least cost, and about what
+// that is; -1 and 0 if that is known of none.
+func (c *calibrated) leastCost(d *Decision, q *Query, able []int) (who int, usd float64) {
+	who = -1
+	for _, m := range able {
+		a := &d.Candidates[m]
+		if a.CostUnknown {
+			continue
+		}
+		least := a.Cost.Float()
+		if c.usdAt > 0 {
+			need, trial := c.results[maxCost].Threshold, *c
+			if math.IsInf(need, 1) {
+				need = c.usdAt
+			}
+			low, high := 0.0, 1e-9
+			reaches := func(usd float64) bool {
+				trial.usd = usd
+				return trial.confidence(maxCost, q, d.Candidates, m) >= need
+			}
+			for !reaches(high) && high < 1e9 {
+				low, high = high, 2*high
+			}
+			for range 20 {
+				if middle := (low + high) / 2; reaches(middle) {
+					high = middle
+				} else {
+					low = middle
+				}
+			}
+			least = high
+		}
+		if who < 0 || least < usd {
+			who, usd = m, least
+		}
+	}
+	return who, usd
 }
