@@ -45,7 +45,7 @@ func newContestant(e *entry, complete, rows []int) (*contestant, error) {
 		return nil, err
 	}
 	c := &contestant{name: e.name, entry: e, trace: trace, grid: e.grid, labels: e.labels}
-	if e.calibrated() {
+	if e.calibrated() || e.plans != nil {
 		c.calibration = calibrate(e.table, complete, rows, e.predictions)
 		if e.external != nil { // its file has no quantiles
 			c.calibration.OutputTokensP90 = Number(math.NaN())

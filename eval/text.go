@@ -168,7 +168,7 @@ func (r *Report) writeRobustness(w io.Writer) error {
 // WriteDetails writes the longer tables: chosen settings, regret, calibration,
 // traffic and sources.
 func (r *Report) WriteDetails(w io.Writer) error {
-	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writeSources} {
+	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writePlans, r.writeSources} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -256,6 +256,11 @@ func (r *Report) writeTraffic(w io.Writer) error {
 			for m, share := range p.Shares {
 				if share >= 0.005 {
 					mix = append(mix, fmt.Sprintf("%s %.0f%%", r.Models[m], 100*share))
+				}
+			}
+			for k, share := range p.Plans {
+				if share >= 0.005 {
+					mix = append(mix, fmt.Sprintf("%s %.0f%%", l.Plans[k].Plan, 100*share))
 				}
 			}
 			worth := "best quality"

@@ -154,8 +154,17 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == arenaFormat {
+	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
+	}
+	if len(a.Manifest.Plans) > 0 {
+		pool := slices.Clone(router.Candidates())
+		for _, p := range a.Manifest.Plans {
+			pool = append(pool, carrot.Candidate{Name: p.Name, Steps: p.Steps})
+		}
+		if router, err = a.Router(router.Embedder(), pool); err != nil {
+			return err
+		}
 	}
 	if c.Batch != "" {
 		return c.batch(ctx, t, router, objective)
@@ -317,6 +326,10 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		return err
 	}
 	chosen := d.Chosen()
+	if len(chosen.Steps) > 0 {
+		fmt.Fprintf(w, "\n%s\n", chosen.Name)
+		printSteps(w, chosen)
+	}
 	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
@@ -339,6 +352,14 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 	}
 	printNovelty(w, d, a)
 	return nil
+}
+
+// printSteps says which models a plan asks, and how likely that is.
+func printSteps(w io.Writer, c *carrot.Assessment) {
+	for k := range c.Steps {
+		s := &c.Steps[k]
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+	}
 }
 
 // printFlips says what a cheaper and a better setting would choose. A model of
