@@ -20,7 +20,8 @@ var ErrNoCandidate = errors.New("no candidate can answer the query")
 // a number of tokens or a cost below zero. Nothing is decided on such a forecast.
 var ErrForecast = errors.New("impossible forecast")
 
-// Config holds the parts of a Router. All but Frontier and Fingerprint are required.
+// Config holds the parts of a Router. All but Frontier, Fingerprint and Holdout are
+// required.
 type Config struct {
 	// Candidates is the pool, in the order that breaks ties.
 	Candidates []Candidate
@@ -36,6 +37,9 @@ type Config struct {
 	// Fingerprint names the router in its decisions, so that what is learnt from them
 	// is learnt for the router that made them. It may be empty.
 	Fingerprint string
+	// Holdout has what promises are calibrated on. Without it, objectives with a
+	// probability are an error.
+	Holdout *Holdout
 }
 
 // Router is the plug-in rule of CARROT: embed, predict, price, decide. It is
@@ -45,7 +49,12 @@ type Router struct {
 	columns []int // the predictor's column of each candidate
 	scratch sync.Pool
 
+	calibrations calibrations
+
 	priceDate string // the latest of the candidates' prices
+
+	steps [][]int // for each candidate that is a plan, the candidates it asks, -1 for none; nil without plans
+	calls int     // of all plans
 }
 
 // NewRouter checks that no part is missing and that they fit: candidates have
@@ -93,7 +102,7 @@ func NewRouter(c Config) (*Router, error) {
 		}
 	}
 	r.scratch.New = func() any { return &scratch{} }
-	return r, nil
+	return r, r.setSteps()
 }
 
 // scratch is what one routing needs and the next can use again.
@@ -149,7 +158,8 @@ func (r *Router) Trim() *Router {
 }
 
 // Route decides which candidate answers q under the objective o. When all are
-// excluded the error wraps ErrNoCandidate and the decision says why. A forecast that
+// excluded the error wraps ErrNoCandidate and the decision says why; it also wraps
+// ErrInfeasible if the promises of the objective left none. A forecast that
 // cannot be true, for any model of the pool, is an error that wraps ErrForecast.
 func (r *Router) Route(ctx context.Context, q Query, o Objective) (Decision, error) {
 	w, err := o.Resolve(r.config.Frontier)
@@ -191,10 +201,21 @@ func (r *Router) checkModels(names []string) error {
 
 // decide prices the prediction and chooses.
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
+	var promised *calibrated
+	if o.promises != (promises{}) {
+		var err error
+		if promised, err = r.calibrate(o, w, q.Models); err != nil {
+			return Decision{}, err
+		}
+	}
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
 		PriceDate: r.priceDate, Router: r.config.Fingerprint, Candidates: make([]Assessment, len(r.config.Candidates))}
 	if !(p.Novelty >= 0 && p.Novelty <= 1) {
 		return Decision{}, fmt.Errorf("route: %w: novelty %v is outside [0,1]", ErrForecast, p.Novelty)
+	}
+	var steps []Step
+	if r.calls > 0 {
+		steps = make([]Step, 0, r.calls)
 	}
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
@@ -205,21 +226,25 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)
 		}
 		a.Name = c.Name
-		input := c.inputTokens(q)
-		a.Excluded = c.excludes(q, input)
-		estimate, err := c.estimate(q, &p.Forecasts[r.columns[i]], input)
-		if err != nil && a.Excluded == "" {
-			return Decision{}, err
-		}
-		a.Estimate = estimate
-		switch {
-		case !a.CostUnknown || math.IsInf(w, 1):
-			a.Utility = Utility(a.Quality, a.Cost.Float(), w)
-		default:
-			a.Utility = math.Inf(-1)
-			if a.Excluded == "" {
-				a.Excluded = unknownCost
+		if len(c.Steps) > 0 {
+			var err error
+			if steps, err = r.assessPlan(i, q, p, a, steps); err != nil {
+				return Decision{}, err
 			}
+		} else {
+			input := c.inputTokens(q)
+			a.Excluded = c.excludes(q, input)
+			estimate, err := c.estimate(q, &p.Forecasts[r.columns[i]], input)
+			if err != nil && a.Excluded == "" {
+				return Decision{}, err
+			}
+			a.Estimate = estimate
+		}
+		a.value(w)
+	}
+	if promised != nil {
+		if err := promised.exclude(&d, q); err != nil {
+			return d, err
 		}
 	}
 	best := chosen(d.Candidates)
@@ -228,6 +253,19 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	}
 	d.Model = d.Candidates[best].Name
 	return d, nil
+}
+
+// value sets the utility of a candidate, and excludes one without a cost where cost
+// matters.
+func (a *Assessment) value(w float64) {
+	if !a.CostUnknown || math.IsInf(w, 1) {
+		a.Utility = Utility(a.Quality, a.Cost.Float(), w)
+		return
+	}
+	a.Utility = math.Inf(-1)
+	if a.Excluded == "" {
+		a.Excluded = unknownCost
+	}
 }
 
 // unknownCost is why a candidate without a cost is excluded.
@@ -265,11 +303,8 @@ func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error)
 	if c.OutputFactor > 0 {
 		e.OutputTokens, e.OutputTokensP90 = c.OutputFactor*e.OutputTokens, c.OutputFactor*e.OutputTokensP90
 	}
-	for _, limit := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
-		if limit := float64(limit); limit > 0 {
-			e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
-		}
-	}
+	limit := c.longest(q)
+	e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
 	if answers := float64(q.Answers); answers > 1 {
 		e.OutputTokens, e.OutputTokensP90 = answers*e.OutputTokens, answers*e.OutputTokensP90
 	}
@@ -297,6 +332,18 @@ func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error)
 	return e, nil
 }
 
+// longest returns the largest number of output tokens that one answer may have, +Inf if
+// nothing limits it.
+func (c *Candidate) longest(q *Query) float64 {
+	limit := math.Inf(1)
+	for _, n := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
+		if n > 0 {
+			limit = min(limit, float64(n))
+		}
+	}
+	return limit
+}
+
 // inputTokens returns the number of input tokens of q as the candidate's model counts
 // them.
 func (c *Candidate) inputTokens(q *Query) int {
@@ -320,8 +367,16 @@ func (c *Candidate) Excludes(q *Query) string { return c.excludes(q, c.inputToke
 // them.
 func (c *Candidate) excludes(q *Query, input int) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
-		return "not among the models to choose from"
+		return notAmong
 	}
+	return c.refuses(q, input)
+}
+
+// notAmong is why a candidate is excluded that the query does not name.
+const notAmong = "not among the models to choose from"
+
+// refuses is excludes for a query that may be answered by any model.
+func (c *Candidate) refuses(q *Query, input int) string {
 	if why := q.Excluded[c.Name]; why != "" {
 		return why
 	}

@@ -23,6 +23,7 @@ package artifact
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -79,6 +80,13 @@ type Manifest struct {
 	Frontier   []carrot.Point     `json:"frontier"` // out of fold
 	BestSingle carrot.Point       `json:"best_single"`
 	Metrics    map[string]float64 `json:"metrics"` // out of fold
+	// Plans are the columns of the predictor after the models: candidates of several
+	// calls, for a pool that has the models of their steps. Frontier and Metrics are those of
+	// a router that chooses among models, PlanFrontier and PlanMetrics of one that may
+	// also choose plans.
+	Plans        []Model            `json:"plans,omitempty"`
+	PlanFrontier []carrot.Point     `json:"plan_frontier,omitempty"`
+	PlanMetrics  map[string]float64 `json:"plan_metrics,omitempty"`
 	// Command is the command line that made the router, without the name of its
 	// file. Its data are in Data, and its prices in Models.
 	Command     string `json:"command"`
@@ -102,7 +110,8 @@ type Embedder struct {
 	Dim  int    `json:"dim"`
 }
 
-// Model is one column of the predictor, with what training saw of it.
+// Model is one column of the predictor, a model or a plan of several calls, with what
+// training saw of it.
 type Model struct {
 	Name      string  `json:"name"`
 	Observed  int     `json:"observed"`   // queries with a score
@@ -114,6 +123,11 @@ type Model struct {
 	// without a price book. Null if costs do not follow from tokens: outcomes
 	// carried costs, or the cost is unknown.
 	Price *carrot.Price `json:"price"`
+	// Steps of a plan: the share of its queries on which each model was asked, and what it
+	// wrote and cost then in the mean. CostP90 is the share of the plan's costs within
+	// the 90% quantile, out of fold, at the prices of the training data; nil where none were known.
+	Steps   []carrot.Step `json:"steps,omitempty"`
+	CostP90 *float64      `json:"cost_p90_coverage,omitempty"`
 }
 
 // Data names a data set that the router was trained on.
@@ -219,7 +233,7 @@ func Parse(data []byte) (*Artifact, error) {
 	if err := a.Manifest.check(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
+	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.columns(), a.Manifest.Embedder.Dim)
 	if err != nil {
 		return nil, err
 	}
@@ -271,13 +285,31 @@ func (m *Manifest) check() error {
 	if m.Unit != "" && m.Unit != "task" {
 		return fmt.Errorf("unit %q is not known: want task, or none for a query", m.Unit)
 	}
+	for _, p := range m.Plans {
+		if p.Name == "" || seen[p.Name] {
+			return fmt.Errorf("plans: name %q is empty or appears twice", p.Name)
+		}
+		if len(p.Steps) == 0 {
+			return fmt.Errorf("plans: %q has no steps", p.Name)
+		}
+		for _, s := range p.Steps {
+			if !slices.ContainsFunc(m.Models, func(o Model) bool { return o.Name == s.Model }) {
+				return fmt.Errorf("plans: %q asks %q, which is not among the models", p.Name, s.Model)
+			}
+		}
+		seen[p.Name] = true
+	}
 	return nil
 }
 
-func (a *Artifact) names() []string {
-	names := make([]string, len(a.Manifest.Models))
-	for i, m := range a.Manifest.Models {
-		names[i] = m.Name
+// columns names the predictor's columns: the models, then the plans.
+func (a *Artifact) columns() []string {
+	var names []string
+	for _, m := range a.Manifest.Models {
+		names = append(names, m.Name)
+	}
+	for _, p := range a.Manifest.Plans {
+		names = append(names, p.Name)
 	}
 	return names
 }
@@ -310,13 +342,14 @@ func prices(book *price.Book, model string) bool {
 	})
 }
 
-// Frontier returns the stored operating points.
+// Frontier returns the stored operating points of a router that chooses among models.
 func (a *Artifact) Frontier() carrot.Frontier {
 	return carrot.Frontier{Points: a.Manifest.Frontier, BestSingle: a.Manifest.BestSingle}
 }
 
 // Router returns the router, with an embedder, which must be the one that it was
-// trained with, and a pool of candidates, usually that of Pool.
+// trained with, and a pool of candidates, usually that of Pool, and the plans of the
+// manifest, by their names and steps, if these may be chosen too.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if embedder == nil {
 		return nil, errors.New("router: the embedder is missing")
@@ -324,8 +357,12 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
+	points := a.Frontier()
+	if slices.ContainsFunc(pool, func(c carrot.Candidate) bool { return len(c.Steps) > 0 }) {
+		points.Points = a.Manifest.PlanFrontier
+	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
+		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
 //go:embed default.safetensors
@@ -336,7 +373,18 @@ var defaultRouter []byte
 // docs/default-router.md for what it should not be used for.
 var Default = sync.OnceValues(func() (*Artifact, error) { return Parse(slices.Clip(defaultRouter)) })
 
-//go:embed agents-2026.safetensors
+//go:embed agents-2026.safetensors.gz
 var agentsRouter []byte
 
-var agents = sync.OnceValues(func() (*Artifact, error) { return Parse(slices.Clip(agentsRouter)) })
+// agents is the router of agents' coding tasks. Compressed, it takes a quarter of its size.
+var agents = sync.OnceValues(func() (*Artifact, error) {
+	in, err := gzip.NewReader(bytes.NewReader(agentsRouter))
+	if err != nil {
+		return nil, fmt.Errorf("the router of agents' tasks: %w", err)
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("the router of agents' tasks: %w", err)
+	}
+	return Parse(data)
+})

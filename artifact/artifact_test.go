@@ -388,7 +388,7 @@ func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (pars
 	if err != nil {
 		return false
 	}
-	router, err := a.Router(embedder, a.Pool(nil))
+	router, err := a.Router(embedder, pool(a))
 	if err != nil {
 		return true
 	}
@@ -633,7 +633,7 @@ func TestAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &a.Manifest
-	if !a.Verified || m.Unit != "task" || m.Embedder.ID != "none" || m.Predictor.Name != "mean" || !strings.HasPrefix(m.Licence, "MIT") || len(m.Models) != 30 || a.Size > 64<<10 {
+	if !a.Verified || m.Unit != "task" || m.Embedder.ID != "none" || m.Predictor.Name != "mean" || !strings.HasPrefix(m.Licence, "MIT") || len(m.Models) != 30 || a.Size > 256<<10 {
 		t.Errorf("the agents' router: unit %q, embedder %q, predictor %q, licence %q, %d models, %d bytes", m.Unit, m.Embedder.ID, m.Predictor.Name, m.Licence, len(m.Models), a.Size)
 	}
 	for _, model := range m.Models {
@@ -688,6 +688,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(legacy(f, data))
 		f.Add(data[:len(data)/2])
 	}
+	f.Add(encode(f, tinyPlans(f, tinySpec)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		try(t, data, wordVectors{}, "fuzzed bytes")

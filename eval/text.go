@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -37,7 +38,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
+	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness, r.writePromises} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func (r *Report) writeRobustness(w io.Writer) error {
 // WriteDetails writes the longer tables: chosen settings, regret, calibration,
 // traffic and sources.
 func (r *Report) WriteDetails(w io.Writer) error {
-	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writeSources} {
+	for _, table := range []func(io.Writer) error{r.writeSettings, r.writeRegret, r.writeCalibration, r.writeTraffic, r.writePlans, r.writeSources} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -211,14 +212,28 @@ func (r *Report) writeRegret(w io.Writer) error {
 func (r *Report) writeCalibration(w io.Writer) error {
 	fmt.Fprintln(w, "\ncalibration")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation")
+	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation\twithin p90\tby model\toutside 99.9%")
 	for _, l := range r.Routers {
 		if c := l.Calibration; c != nil {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
-				short(c.OutputTokensRelativeMAE), percent(c.OutputTokensBias), percent(c.OutputTokensP90), short(c.CostRelativeMAE), percent(c.CostBias), short(c.CostRankCorrelation))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
+				short(c.OutputTokensRelativeMAE), percent(c.OutputTokensBias), percent(c.OutputTokensP90), short(c.CostRelativeMAE), percent(c.CostBias), short(c.CostRankCorrelation), percent(c.CostP90), c.costP90())
 		}
 	}
 	return tw.Flush()
+}
+
+// costP90 writes the range of the models' coverage, and how many are outside the band.
+func (c *Calibration) costP90() string {
+	var known []float64
+	for _, v := range c.CostP90ByModel {
+		if v := float64(v); !math.IsNaN(v) {
+			known = append(known, v)
+		}
+	}
+	if known == nil {
+		return "\t"
+	}
+	return fmt.Sprintf("%s to %s\t%d of %d", percent(Number(slices.Min(known))), percent(Number(slices.Max(known))), c.CostP90Outside, len(known))
 }
 
 // writeTraffic shows which models answer at a few points along the first router's
@@ -243,6 +258,11 @@ func (r *Report) writeTraffic(w io.Writer) error {
 					mix = append(mix, fmt.Sprintf("%s %.0f%%", r.Models[m], 100*share))
 				}
 			}
+			for k, share := range p.Plans {
+				if share >= 0.005 {
+					mix = append(mix, fmt.Sprintf("%s %.0f%%", l.Plans[k].Plan, 100*share))
+				}
+			}
 			worth := "best quality"
 			if v := float64(p.USDPerQuality); v < 1e300 {
 				worth = fmt.Sprintf("%.3g", v)
@@ -252,6 +272,29 @@ func (r *Report) writeTraffic(w io.Writer) error {
 		return tw.Flush()
 	}
 	return nil
+}
+
+// writePromises shows how well promises were kept.
+func (r *Report) writePromises(w io.Writer) error {
+	if !slices.ContainsFunc(r.Routers, func(l RouterLine) bool { return len(l.Promises) > 0 }) {
+		return nil
+	}
+	fmt.Fprintln(w, "\npromises, on queries that neither the fit nor the calibration saw; kept, quality and cost are of the feasible queries")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tobjective\tpromise\tfeasible\tkept\tbinds\tquality\tUSD a query")
+	for _, l := range r.Routers {
+		for _, p := range l.Promises {
+			binds, cost := "no", p.CostUSD.String()
+			if p.Binds {
+				binds = "yes"
+			}
+			if cost != "none" {
+				cost = fmt.Sprintf("%.3g", float64(p.CostUSD))
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.1f%%\t%s\t%s\t%s\t%s\n", l.Name, p.Objective, p.Promise, 100*p.Feasible, percent(p.Kept), binds, p.Quality, cost)
+		}
+	}
+	return tw.Flush()
 }
 
 func (r *Report) writeSources(w io.Writer) error {

@@ -35,9 +35,10 @@ const (
 )
 
 var rules = map[string]rule{
-	"":                               {[]string{"internal/phrase", "internal/appendjson"}, "whoever imports the domain types must get nothing else with them"},
+	"":                               {[]string{"internal/phrase", "internal/appendjson", "internal/promise"}, "whoever imports the domain types must get nothing else with them"},
 	"internal/phrase":                {nil, "words for people do not depend on what they are about"},
 	"internal/appendjson":            {nil, "numbers and strings are written without knowing what they stand for"},
+	"internal/promise":               {nil, "a promise is calibrated on numbers, whatever they stand for"},
 	"internal/dot":                   {[]string{"golang.org/x/sys/cpu"}, "products of numbers know nothing of what the numbers are"},
 	"internal/nearest":               {nil, "a heap of neighbours knows nothing of what they are neighbours of"},
 	"internal/recent":                {nil, "a bounded memory knows nothing of what is remembered"},
@@ -74,11 +75,11 @@ var rules = map[string]rule{
 	"dataset":              {[]string{"internal/phrase", "", "internal/atomicfile", "internal/textfile"}, "outcomes are read and written by programs that do not route"},
 	"internal/exampledata": {[]string{"dataset"}, "an invented set is outcomes like any other; what is trained on them is not its business"},
 	"table":                {[]string{"", "dataset", "frontier", "predict", "price"}, "outcomes are embedded and priced once, for all that is trained and measured on them"},
-	"train":                {[]string{"internal/phrase", "", "artifact", "dataset", "frontier", "internal/calibration", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
+	"train":                {[]string{"internal/phrase", "", "artifact", "dataset", "frontier", "internal/calibration", "internal/plan", "predict", "price", "table"}, "training goes from data to a saved router; it must not depend on how routers are measured or served"},
 	"internal/calibration": {[]string{"", "frontier", "table"}, "training notes the figures that evaluation reports"},
-	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
-	"internal/plan":        {[]string{"", "dataset", "frontier", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
-	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
+	"internal/rivals":      {[]string{"", "frontier", "internal/nearest", "internal/parallel", "internal/plan", gonum}, "a rival is fitted on the numbers a predictor sees; where they come from is not its business"},
+	"internal/plan":        {[]string{"", "dataset", "frontier", "internal/agreement", "predict", "table"}, "what a plan costs and scores follows from recorded outcomes; how its columns are predicted is passed to it"},
+	"eval":                 {[]string{"internal/phrase", "", "dataset", "frontier", "internal/atomicfile", "internal/calibration", "internal/parallel", "internal/plan", "internal/readfile", "internal/rivals", "internal/textfile", "predict", "price", "table", "train"}, "what is measured must not depend on how it is saved or served"},
 	"internal/textfile":    {[]string{"internal/phrase"}, "a reader of lines and records does not know what they hold"},
 	"internal/pickle":      {nil, "a reader of pickles does not know what the table is about, and must not run anything"},
 	"internal/importer":    {[]string{"dataset", "record", "internal/pickle", "internal/textfile", "internal/wire", parquet, "github.com/andybalholm/brotli", "github.com/goccy/go-yaml", "github.com/klauspost/compress", "github.com/pierrec/lz4"}, "what others publish becomes outcomes; what is trained on them is not its business"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes artifact/agents-2026.safetensors, the router of agents' coding tasks in the binary
+# Makes artifact/agents-2026.safetensors.gz, the router of agents' coding tasks in the binary
 # (docs/agents-router.md), from the 30 models of openhands that were observed on over 97% of
-# the tasks. Takes a second.
+# the tasks. Takes a few seconds.
 #
 #   DATA=../shared/data runs/agents.sh
 set -euo pipefail
@@ -15,3 +15,4 @@ cd "${DATA:-../shared/data}" # so that the file records the name of the folder a
   --licence "MIT (github.com/OpenHands/openhands-index-results)" \
   --description "agents' coding tasks (SWE-bench Verified, SWT-bench) solved by thirty models of December 2025 to June 2026: quality and USD of a whole task" \
   --out "$out"
+gzip -9nf "$out"

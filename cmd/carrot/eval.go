@@ -16,6 +16,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/plan"
 	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/table"
 )
@@ -40,6 +41,7 @@ type evalCommand struct {
 	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and compare the choices."`
 	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Also measure by the protocol of the paper's code (docs/protocol.md)."`
 	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret, such as mu=0.3; by default the cost of 1, 10 and 100 calls of the most expensive model."`
+	Promise       []string `placeholder:"NAME" sep:"none" help:"Objectives with promises, such as min-quality=0.8@0.95: measure how often predictors keep them. Can be repeated."`
 	Ledger        string   `placeholder:"DSN" help:"Store of a gateway: estimate from its requests what --objective or --router would have been worth, in place of --data."`
 	Policy        string   `placeholder:"NAME" help:"With --ledger, only requests of this policy."`
 	Since         string   `placeholder:"TIME" help:"With --ledger, only requests since then: a day, or an age such as 30d."`
@@ -76,6 +78,7 @@ Examples:
   carrot eval --data mydata --rivals all
   carrot eval --data mydata --folds 5 --predictions mine=predictions.jsonl
   carrot eval --data mydata --leave-out source --json report.json
+  carrot eval --data mydata --folds 5 --promise min-quality=0.8@0.95 --promise max-cost=0.01@0.9
   carrot eval --ledger carrot.db --objective w=0.02 --policy auto --since 30d`
 }
 
@@ -120,15 +123,20 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	}
 	o := eval.Options{Split: dataset.Split(c.Split), Folds: c.Folds, LeaveSourcesOut: c.LeaveOut != "", Pair: c.Pair, CountCalls: c.CountCalls,
 		LearningCurve: c.LearningCurve, Robustness: c.Robustness, PaperProtocol: c.Protocol != "", Bootstrap: c.Bootstrap, Seed: c.Seed}
-	for _, text := range c.Objective {
-		objective, err := carrot.ParseObjective(text)
-		if err == nil {
-			_, err = objective.Resolve(carrot.Frontier{})
+	for _, list := range []struct {
+		texts []string
+		to    *[]carrot.Objective
+	}{{c.Objective, &o.Objectives}, {c.Promise, &o.Promises}} {
+		for _, text := range list.texts {
+			objective, err := carrot.ParseObjective(text)
+			if err == nil {
+				_, err = objective.Resolve(carrot.Frontier{})
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			*list.to = append(*list.to, objective)
 		}
-		if err != nil {
-			return usageError{err}
-		}
-		o.Objectives = append(o.Objectives, objective)
 	}
 	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
 	defer p.stop()
@@ -209,6 +217,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 			return nil, nil, err
 		}
 	}
+	var plans []plan.Plan // of all routers
 	for _, path := range c.Router {
 		a, err := openRouter(path, p.warn)
 		if err != nil {
@@ -221,6 +230,18 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 		known := eval.Contender{Name: stem(path), Embedder: embedder, Fitted: a.Predictor}
 		for _, d := range a.Manifest.Data {
 			known.TrainedOn = append(known.TrainedOn, d.Name, d.Fingerprint)
+		}
+		if len(a.Manifest.Plans) > 0 {
+			own, err := plansOf(a, c.Seed, load, p.warn)
+			if err != nil {
+				return nil, nil, fmt.Errorf("router %s: %w", path, err)
+			}
+			known.Fitted = plan.Saved{Predictor: a.Predictor, Plans: own}
+			for _, one := range own {
+				if !slices.ContainsFunc(plans, func(o plan.Plan) bool { return o.String() == one.String() }) {
+					plans = append(plans, one)
+				}
+			}
 		}
 		out = append(out, known)
 	}
@@ -265,11 +286,40 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 			add(one)
 		}
 	}
+	if len(plans) > 0 {
+		out = append(out, eval.Contender{Name: plansOracle, Fitted: plan.SavedOracle{Plans: plans}})
+	}
 	if len(c.Router) > 0 {
 		base, err = openEmbedder("static", nil, nil)
 		return out, base, err
 	}
 	return out, embedders[0], nil
+}
+
+// plansOf returns the plans of a saved router that can be run on the data. seed is that
+// of the errors of verifiers.
+func plansOf(a *artifact.Artifact, seed uint64, load func() (*dataset.Set, error), warn func(string)) ([]plan.Plan, error) {
+	var names []string
+	for _, p := range a.Manifest.Plans {
+		names = append(names, p.Name)
+	}
+	all, err := plan.ParseAll(names, seed)
+	if err != nil {
+		return nil, err
+	}
+	set, err := load()
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Plan
+	for _, one := range all {
+		if err := plan.NewRecorded(set.Subset(nil, set.Pool()), dataset.Matrix{}).Check(one); err != nil {
+			warn(err.Error() + ": it is left out")
+			continue
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // namedFile splits NAME=FILE. The name of a FILE alone is the file's, without its

@@ -30,7 +30,7 @@ type routerFlags struct {
 
 type routeCommand struct {
 	routerFlags
-	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
+	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97; promises such as min-quality=0.8@0.95, max-cost=0.01@0.9 or as-good-as-best@0.95; or one of these and promises, with commas (docs/certainty.md)."`
 	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
 	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
@@ -46,6 +46,7 @@ and cost, marks the choice and says why.
 Examples:
   carrot route "A train leaves at 3 pm at 60 mph. When has it gone 90 miles?"
   carrot route --objective cheap --json - < prompt.txt
+  carrot route --objective balanced,max-cost=0.01@0.9 --json - < prompt.txt
   carrot route --batch prompts.jsonl > decisions.jsonl
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
@@ -157,8 +158,17 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if c.Prompt == "" && c.Batch == "" && !blind(a) {
 		return noPrompt
 	}
-	if c.Format == arenaFormat {
+	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
+	}
+	if len(a.Manifest.Plans) > 0 {
+		pool := slices.Clone(router.Candidates())
+		for _, p := range a.Manifest.Plans {
+			pool = append(pool, carrot.Candidate{Name: p.Name, Steps: p.Steps})
+		}
+		if router, err = a.Router(router.Embedder(), pool); err != nil {
+			return err
+		}
 	}
 	if c.Batch != "" {
 		return c.batch(ctx, t, router, objective)
@@ -184,7 +194,11 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(decision)
 	}
-	return printDecision(t.out, &decision, a)
+	promises, err := router.Promises(objective, c.Models)
+	if err != nil {
+		return err
+	}
+	return printDecision(t.out, &decision, a, promises)
 }
 
 // batchLine is one line of a batch.
@@ -267,7 +281,7 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 }
 
 // printDecision writes a decision for people.
-func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error {
+func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promises []carrot.Promise) error {
 	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -329,6 +343,10 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		return err
 	}
 	chosen := d.Chosen()
+	if len(chosen.Steps) > 0 {
+		fmt.Fprintf(w, "\n%s\n", chosen.Name)
+		printSteps(w, chosen)
+	}
 	if perUnit {
 		fmt.Fprintf(w, "\nquality and cost are those of a whole %s, whatever the prompt; ", a.Manifest.Unit)
 	} else {
@@ -341,14 +359,28 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		fmt.Fprintf(w, "prices of %s; ", d.PriceDate)
 	}
 	fmt.Fprintf(w, "objective %s", d.Objective)
-	if math.IsInf(d.USDPerQuality, 1) {
+	switch worth := d.USDPerQuality; {
+	case math.IsInf(worth, 1):
 		fmt.Fprint(w, ": quality at any price.\n")
-	} else {
-		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", phrase.USD(d.USDPerQuality/100))
+	case worth == 0:
+		fmt.Fprint(w, ": the least cost.\n")
+	default:
+		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", phrase.USD(worth/100))
 	}
 	printFlips(w, d)
+	for _, p := range promises {
+		fmt.Fprintf(w, "Of the queries held out in training, %s can be promised for %.0f%%, and was kept for %.1f%% of these.\n", p.Promise, 100*p.Feasible, 100*p.Kept)
+	}
 	printNovelty(w, d, a)
 	return nil
+}
+
+// printSteps says which models a plan asks, and how likely that is.
+func printSteps(w io.Writer, c *carrot.Assessment) {
+	for k := range c.Steps {
+		s := &c.Steps[k]
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+	}
 }
 
 // printFlips says what a cheaper and a better setting would choose. A model of
