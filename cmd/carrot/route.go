@@ -379,7 +379,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 func printSteps(w io.Writer, c *carrot.Assessment) {
 	for k := range c.Steps {
 		s := &c.Steps[k]
-		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+		tokens := ""
+		if s.OutputTokens > 0 { // else its costs were recorded, and no tokens
+			tokens = fmt.Sprintf("%.0f output tokens, ", s.OutputTokens)
+		}
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %s%s\n", s.Model, s.Called, tokens, phrase.USD(s.Cost.Float()))
 	}
 }
 
