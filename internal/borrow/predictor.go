@@ -122,9 +122,9 @@ func (p *Predictor) Predict(x []carrot.Representation, dst []carrot.Prediction) 
 func (c *column) forecast(f carrot.Forecast) carrot.Forecast {
 	was := c.mean + kept*(f.Quality-c.mean)
 	q := c.quality(was)
-	slope := variance(q) / variance(was)
+	slope := variance(between(q, 0.001)) / variance(between(was, 0.001))
 	f.QualitySE = math.Hypot(kept*slope*f.QualitySE, c.se)
-	f.QualityNoise *= math.Sqrt(variance(q) / variance(f.Quality))
+	f.QualityNoise *= math.Sqrt(variance(between(q, 0.05)) / variance(between(f.Quality, 0.05))) // as predictors scale it
 	f.Quality = q
 	f.OutputTokens *= c.times
 	f.OutputTokensP90 *= c.times * wider
@@ -142,19 +142,17 @@ func (c *column) quality(q float64) float64 {
 	return 1 / (1 + math.Exp(-logit(q)-c.shift))
 }
 
-// rarest is the quality closest to 0 or 1 that is told apart from it.
-const rarest = 0.001
-
 func logit(q float64) float64 {
-	q = min(max(q, rarest), 1-rarest)
+	q = between(q, 0.001)
 	return math.Log(q / (1 - q))
 }
 
 // variance is that of a score that is 0 or 1, and q on average.
-func variance(q float64) float64 {
-	q = min(max(q, rarest), 1-rarest)
-	return q * (1 - q)
-}
+func variance(q float64) float64 { return q * (1 - q) }
+
+// between returns q, or else what is closest to it of the qualities that are at least edge
+// away from 0 and 1.
+func between(q, edge float64) float64 { return min(max(q, edge), 1-edge) }
 
 // Only returns a predictor of the given models, which borrow as they did.
 func (p *Predictor) Only(models []string) carrot.Predictor {
