@@ -71,6 +71,17 @@ func (a *Assessment) before(b *Assessment) bool {
 	return b.CostUnknown || a.Cost < b.Cost
 }
 
+// compare is negative if a is preferred to b, and positive if b is to a.
+func (a *Assessment) compare(b *Assessment) int {
+	switch {
+	case a.before(b):
+		return -1
+	case b.before(a):
+		return 1
+	}
+	return 0
+}
+
 // chosen returns the index of the best candidate not excluded, or -1.
 func chosen(candidates []Assessment) int {
 	best := -1
@@ -102,15 +113,7 @@ func (d *Decision) Fallback() []string {
 			rest = append(rest, a)
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b *Assessment) int {
-		switch {
-		case a.before(b):
-			return -1
-		case b.before(a):
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(rest, (*Assessment).compare)
 	names := make([]string, len(rest))
 	for i, a := range rest {
 		names[i] = a.Name
@@ -189,6 +192,9 @@ func (d *Decision) Reason() string {
 	default:
 		b = appendShort(append(b, " has the best trade-off at "...), Dollars(d.USDPerQuality))
 		b = append(b, " per unit of quality"...)
+	}
+	if p := d.Objective.promises; p != (promises{}) {
+		b = append(append(b, " of those that keep "...), p.String()...)
 	}
 	if top := d.best(); top != nil && top.Quality > c.Quality && !math.IsInf(d.USDPerQuality, 1) {
 		b = append(append(append(b, ": "...), top.Name...), " would add "...)

@@ -67,23 +67,26 @@ const (
 	byUSDPerQuality
 	byMu
 	byBudget
+	byPromise // the promises alone: the cheapest that keeps them, or the best within a cost
 )
 
 // Objective says how quality and cost trade. Inside it is one number, the
 // willingness to pay w in USD per unit of quality; [Objective.Resolve] gives
-// it. The zero value is Balanced.
+// it. It may also have promises, such as [MaxCost]: then the trade-off is made among
+// the candidates that keep them. The zero value is Balanced.
 type Objective struct {
-	kind  objectiveKind
-	value float64
-	name  string
+	kind     objectiveKind
+	value    float64
+	name     string
+	promises promises
 }
 
 // The named objectives: the least mean cost at which the router's stored
 // frontier reaches 99%, 97% and 90% of the best single model's quality.
 var (
-	Quality  = Objective{byTarget, 0.99, "quality"}
+	Quality  = Objective{kind: byTarget, value: 0.99, name: "quality"}
 	Balanced = Objective{}
-	Cheap    = Objective{byTarget, 0.90, "cheap"}
+	Cheap    = Objective{kind: byTarget, value: 0.90, name: "cheap"}
 )
 
 // balancedTarget is the share of quality that Balanced reaches.
@@ -119,13 +122,53 @@ var ErrNoFrontier = errors.New("the router has no stored frontier")
 // leastWorth is the smallest willingness to pay above zero, a pico-dollar.
 const leastWorth = 1e-12
 
-// ParseObjective reads "quality", "balanced", "cheap", "mu=0.3",
-// "usd-per-quality=0.01", "budget=0.002" or "target=0.97".
+// objectiveForms lists what ParseObjective reads.
+const objectiveForms = "quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number, " +
+	"and the promises min-quality=SCORE@P, max-cost=USD, max-cost=USD@P and as-good-as-best@P"
+
+// ParseObjective reads a trade-off: "quality", "balanced", "cheap", "mu=0.3",
+// "usd-per-quality=0.01", "budget=0.002" or "target=0.97"; promises:
+// "min-quality=0.8@0.95", "max-cost=0.01", "max-cost=0.01@0.9" or
+// "as-good-as-best@0.95"; or several of these, separated by commas, of which at most
+// one is a trade-off.
 func ParseObjective(s string) (Objective, error) {
+	if s == "" {
+		return Balanced, nil
+	}
+	o, given := Objective{kind: byPromise}, false
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		known, err := o.promises.parse(part)
+		switch {
+		case err != nil:
+			return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+		case known:
+			continue
+		case part == "":
+			return Objective{}, fmt.Errorf("objective %q: a part is empty", s)
+		}
+		base, err := parseTradeOff(part)
+		if err != nil {
+			return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+		}
+		if given {
+			return Objective{}, fmt.Errorf("objective %q: there are two trade-offs: want one, and promises", s)
+		}
+		given = true
+		o.kind, o.value, o.name = base.kind, base.value, base.name
+	}
+	if err := o.check(); err != nil {
+		return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+	}
+	return o, nil
+}
+
+// parseTradeOff reads an objective without promises.
+func parseTradeOff(s string) (Objective, error) {
 	switch s {
 	case "quality":
 		return Quality, nil
-	case "balanced", "":
+	case "balanced":
 		return Balanced, nil
 	case "cheap":
 		return Cheap, nil
@@ -133,7 +176,7 @@ func ParseObjective(s string) (Objective, error) {
 	key, text, found := strings.Cut(s, "=")
 	value, err := strconv.ParseFloat(text, 64)
 	if !found || err != nil || math.IsNaN(value) {
-		return Objective{}, fmt.Errorf("objective %q: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", s)
+		return Objective{}, fmt.Errorf("want %s", objectiveForms)
 	}
 	var o Objective
 	switch key {
@@ -146,10 +189,7 @@ func ParseObjective(s string) (Objective, error) {
 	case "target":
 		o = Target(value)
 	default:
-		return Objective{}, fmt.Errorf("objective %q: unknown %q, want quality, balanced, cheap, or a number for mu, usd-per-quality, budget or target", s, key)
-	}
-	if err := o.check(); err != nil {
-		return Objective{}, fmt.Errorf("objective %q: %w", s, err)
+		return Objective{}, fmt.Errorf("unknown %q, want %s", key, objectiveForms)
 	}
 	return o, nil
 }
@@ -167,11 +207,22 @@ func (o Objective) check() error {
 	case o.kind == byUSDPerQuality && !(v >= leastWorth || v == 0):
 		return fmt.Errorf("%v is no price of quality: want 0 or at least %g", v, leastWorth)
 	}
-	return nil
+	return o.promises.check()
 }
 
 // String writes the objective in the form that ParseObjective reads.
 func (o Objective) String() string {
+	if o.promises == (promises{}) {
+		return o.tradeOff()
+	}
+	if o.kind == byPromise {
+		return o.promises.String()
+	}
+	return o.tradeOff() + "," + o.promises.String()
+}
+
+// tradeOff writes the objective without its promises.
+func (o Objective) tradeOff() string {
 	value := strconv.FormatFloat(o.value, 'g', -1, 64)
 	switch {
 	case o.name != "":
@@ -205,7 +256,8 @@ func (o *Objective) UnmarshalText(text []byte) error {
 // takes the best quality, 0 the cheapest candidate. A target or a budget is
 // read off the frontier f, which is ErrNoFrontier if it is empty; a target that
 // no point reaches gives +Inf, a budget below the cheapest point is ErrBudget.
-// An objective with a number out of range is an error.
+// Promises without a trade-off give 0 if they are of quality, +Inf if they are of cost
+// alone. An objective with a number out of range is an error.
 func (o Objective) Resolve(f Frontier) (float64, error) {
 	if err := o.check(); err != nil {
 		return 0, fmt.Errorf("objective %s: %w", o, err)
@@ -218,6 +270,11 @@ func (o Objective) Resolve(f Frontier) (float64, error) {
 			return math.Inf(1), nil
 		}
 		return (1 - o.value) / (o.value * PaperK), nil
+	case byPromise:
+		if o.promises.quality() {
+			return 0, nil
+		}
+		return math.Inf(1), nil
 	}
 	if len(f.Points) == 0 {
 		return 0, fmt.Errorf("objective %s: %w: ask for usd-per-quality= or mu=, which need none", o, ErrNoFrontier)

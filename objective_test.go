@@ -31,6 +31,21 @@ func TestParseObjective(t *testing.T) {
 	f("usd-per-quality=0", carrot.USDPerQuality(0))
 	f("budget=2e-3", carrot.Budget(0.002))
 	f("target=0.97", carrot.Target(0.97))
+	f("min-quality=0.8@0.95", carrot.MinQuality(0.8, 0.95))
+	f("max-cost=0.01", carrot.MaxCost(0.01, 0))
+	f("max-cost=0.01@0.9", carrot.MaxCost(0.01, 0.9))
+	f("as-good-as-best@0.95", carrot.AsGoodAsBest(0.95))
+	f("balanced, max-cost=0.01@0.9", carrot.Balanced.With(carrot.MaxCost(0.01, 0.9)))
+	f("max-cost=0.01,cheap,as-good-as-best@0.8", carrot.Cheap.With(carrot.AsGoodAsBest(0.8), carrot.MaxCost(0.01, 0)))
+	f("min-quality=1@0.5,max-cost=0.01@0.9", carrot.MaxCost(0.01, 0.9).With(carrot.MinQuality(1, 0.5)))
+}
+
+// A later promise of a kind replaces an earlier one, and the trade-off stays.
+func TestWith(t *testing.T) {
+	o := carrot.Mu(0.3).With(carrot.MaxCost(0.5, 0), carrot.MaxCost(0.01, 0.9), carrot.Cheap)
+	if got, want := o.String(), "mu=0.3,max-cost=0.01@0.9"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 func TestParseObjectiveErrors(t *testing.T) {
@@ -56,11 +71,29 @@ func TestParseObjectiveErrors(t *testing.T) {
 	f("mu=nan", "with a number")
 	f("mu=", "with a number")
 	f("mu", "want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target=")
-	f("mu=0.3 ", "with a number")
+	f("mu=0,3", "with a number")
 	f("fastest", "want quality, balanced, cheap")
 	f("lambda=3", `unknown "lambda"`)
 	f("Quality", "want quality")
 	f("budget=1e999", "with a number")
+	f("min-quality=0.8", "lacks a probability")
+	f("min-quality=8@0.9", "min-quality: the score 8 is outside (0,1]")
+	f("min-quality=0.8@95", "min-quality: the probability 95 is outside (0,1)")
+	f("min-quality=0.8@1", "min-quality: the probability 1 is outside (0,1)")
+	f("min-quality=@0.9", "is not a number above 0")
+	f("min-quality=0@0.9", "is not a number above 0")
+	f("max-cost=-1", "max-cost: -1 is no cost")
+	f("max-cost=inf@0.9", "max-cost: +Inf is no cost")
+	f("max-cost=1@0", "is not a number above 0")
+	f("max-cost=1@", "is not a number above 0")
+	f("as-good-as-best", "want as-good-as-best@0.95")
+	f("as-good-as-best=1@0.9", "want as-good-as-best@0.95")
+	f("as-good-as-best@-1", "as-good-as-best: the probability -1 is outside (0,1)")
+	f("balanced@0.9", "want quality")
+	f("cheap,mu=0.3,max-cost=1", "there are two trade-offs")
+	f("max-cost=1,max-cost=2", "max-cost is promised twice")
+	f("max-cost=1,", "a part is empty")
+	f("cheap,fastest", "want quality, balanced, cheap")
 }
 
 // What String writes, ParseObjective reads.
@@ -153,6 +186,7 @@ func FuzzParseObjective(f *testing.F) {
 	for _, seed := range []string{
 		"", "quality", "balanced", "cheap", "mu=0.3", "mu=1.5", "mu=nan", "usd-per-quality=+Inf",
 		"usd-per-quality=0x1p-3", "budget=1e-320", "target=-0", "target=0", "=1", "mu==1", "mu=1_0",
+		"min-quality=0.8@0.95", "max-cost=1e-12@0.9,cheap", "as-good-as-best@0.5, mu=0.2", "max-cost=1e300", ",@,",
 	} {
 		f.Add(seed)
 	}

@@ -20,7 +20,8 @@ var ErrNoCandidate = errors.New("no candidate can answer the query")
 // a number of tokens or a cost below zero. Nothing is decided on such a forecast.
 var ErrForecast = errors.New("impossible forecast")
 
-// Config holds the parts of a Router. All but Frontier and Fingerprint are required.
+// Config holds the parts of a Router. All but Frontier, Fingerprint and Holdout are
+// required.
 type Config struct {
 	// Candidates is the pool, in the order that breaks ties.
 	Candidates []Candidate
@@ -36,6 +37,9 @@ type Config struct {
 	// Fingerprint names the router in its decisions, so that what is learnt from them
 	// is learnt for the router that made them. It may be empty.
 	Fingerprint string
+	// Holdout has what promises are calibrated on. Without it, objectives with a
+	// probability are an error.
+	Holdout *Holdout
 }
 
 // Router is the plug-in rule of CARROT: embed, predict, price, decide. It is
@@ -45,6 +49,8 @@ type Router struct {
 	columns []int    // the predictor's column of each candidate
 	lenders []string // the model that each candidate's forecasts are borrowed from; "": they are not
 	scratch sync.Pool
+
+	calibrations calibrations
 
 	priceDate string // the latest of the candidates' prices
 }
@@ -155,7 +161,8 @@ func (r *Router) Trim() *Router {
 }
 
 // Route decides which candidate answers q under the objective o. When all are
-// excluded the error wraps ErrNoCandidate and the decision says why. A forecast that
+// excluded the error wraps ErrNoCandidate and the decision says why; it also wraps
+// ErrInfeasible if the promises of the objective left none. A forecast that
 // cannot be true, for any model of the pool, is an error that wraps ErrForecast.
 func (r *Router) Route(ctx context.Context, q Query, o Objective) (Decision, error) {
 	w, err := o.Resolve(r.config.Frontier)
@@ -197,6 +204,13 @@ func (r *Router) checkModels(names []string) error {
 
 // decide prices the prediction and chooses.
 func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decision, error) {
+	var promised *calibrated
+	if o.promises != (promises{}) {
+		var err error
+		if promised, err = r.calibrate(o, w, q.Models); err != nil {
+			return Decision{}, err
+		}
+	}
 	d := Decision{ID: q.ID, Objective: o, USDPerQuality: w, Novelty: p.Novelty, Abstained: p.Abstained,
 		PriceDate: r.priceDate, Router: r.config.Fingerprint, Candidates: make([]Assessment, len(r.config.Candidates))}
 	if !(p.Novelty >= 0 && p.Novelty <= 1) {
@@ -218,14 +232,11 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 			return Decision{}, err
 		}
 		a.Estimate = estimate
-		switch {
-		case !a.CostUnknown || math.IsInf(w, 1):
-			a.Utility = Utility(a.Quality, a.Cost.Float(), w)
-		default:
-			a.Utility = math.Inf(-1)
-			if a.Excluded == "" {
-				a.Excluded = unknownCost
-			}
+		a.value(w)
+	}
+	if promised != nil {
+		if err := promised.exclude(&d, q); err != nil {
+			return d, err
 		}
 	}
 	best := chosen(d.Candidates)
@@ -234,6 +245,19 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	}
 	d.Model = d.Candidates[best].Name
 	return d, nil
+}
+
+// value sets the utility of a candidate, and excludes one without a cost where cost
+// matters.
+func (a *Assessment) value(w float64) {
+	if !a.CostUnknown || math.IsInf(w, 1) {
+		a.Utility = Utility(a.Quality, a.Cost.Float(), w)
+		return
+	}
+	a.Utility = math.Inf(-1)
+	if a.Excluded == "" {
+		a.Excluded = unknownCost
+	}
 }
 
 // unknownCost is why a candidate without a cost is excluded.
@@ -271,11 +295,8 @@ func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error)
 	if c.OutputFactor > 0 {
 		e.OutputTokens, e.OutputTokensP90 = c.OutputFactor*e.OutputTokens, c.OutputFactor*e.OutputTokensP90
 	}
-	for _, limit := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
-		if limit := float64(limit); limit > 0 {
-			e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
-		}
-	}
+	limit := c.longest(q)
+	e.OutputTokens, e.OutputTokensP90 = min(e.OutputTokens, limit), min(e.OutputTokensP90, limit)
 	if answers := float64(q.Answers); answers > 1 {
 		e.OutputTokens, e.OutputTokensP90 = answers*e.OutputTokens, answers*e.OutputTokensP90
 	}
@@ -301,6 +322,18 @@ func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error)
 		return e, fmt.Errorf("price a call of %q: %w", c.Name, err)
 	}
 	return e, nil
+}
+
+// longest returns the largest number of output tokens that one answer may have, +Inf if
+// nothing limits it.
+func (c *Candidate) longest(q *Query) float64 {
+	limit := math.Inf(1)
+	for _, n := range []int{q.MaxOutputTokens, c.MaxOutputTokens} {
+		if n > 0 {
+			limit = min(limit, float64(n))
+		}
+	}
+	return limit
 }
 
 // inputTokens returns the number of input tokens of q as the candidate's model counts

@@ -317,7 +317,7 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 		means[m.Name] = m.MeanScore
 	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: borrow.Wrap(a.Predictor, means, borrow.Default()),
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint})
+		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
 //go:embed default.safetensors

@@ -34,6 +34,12 @@ type Calibration struct {
 	CostRelativeMAE Number `json:"cost_relative_mae"`
 	// CostRankCorrelation is Spearman's, over all queries and models.
 	CostRankCorrelation Number `json:"cost_rank_correlation"`
+	// CostP90 is the share of calls that cost at most the 90% quantile of their cost: the
+	// mean over models, and then for each, in the order of the report. CostP90Band is where
+	// 99.9% of such shares lie if the quantile is right.
+	CostP90        Number   `json:"cost_p90_coverage"`
+	CostP90ByModel []Number `json:"cost_p90_coverage_by_model,omitempty"`
+	CostP90Band    []Number `json:"cost_p90_band,omitempty"`
 	// Reliability has the bins of ECE that are not empty.
 	Reliability []ReliabilityBin `json:"reliability"`
 }
@@ -60,6 +66,9 @@ func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) *Cal
 		CostBias:                number(f.CostBias),
 		CostRelativeMAE:         number(f.CostRelativeMAE),
 		CostRankCorrelation:     number(f.CostRankCorrelation),
+		CostP90:                 number(f.CostP90),
+		CostP90ByModel:          numbers(f.CostP90ByModel),
+		CostP90Band:             numbers(f.CostP90Band[:]),
 		Reliability:             []ReliabilityBin{},
 	}
 	for _, b := range f.Reliability {

@@ -123,6 +123,7 @@ func (d details) write(r *Report, o compareOptions) error {
 			l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
 		}
 		l.Robustness = d.robustness(c, curve)
+		l.Promises = d.promises(c)
 	}
 	return nil
 }

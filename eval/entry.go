@@ -39,6 +39,8 @@ type entry struct {
 	// several models; it is nil for other routers.
 	several []asksSeveral
 
+	promises []promised // by objective
+
 	external *PredictionsFile // nil for a router that was asked here
 }
 
@@ -87,6 +89,9 @@ func (e *entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Repr
 	}
 	for k, i := range rows {
 		e.set(i, predictions[k])
+	}
+	if err := e.promise(p, rows); err != nil {
+		return err
 	}
 	for v, changed := range variants {
 		if e.variants == nil {
@@ -177,12 +182,17 @@ type runOptions struct {
 	Variants [][]carrot.Representation
 	// Share, if not zero, is the share of the rows to fit on, by prompt hash.
 	Share float64
+	// Promises are the objectives whose promises are checked.
+	Promises []carrot.Objective
 }
 
 // runParts fits a router on each part's rows and lets it answer the rows held out.
 func runParts(ctx context.Context, name string, who method, t *table.Table, parts []part, o runOptions) (*entry, error) {
 	e := newEntry(name, t)
 	e.worth = who.worth()
+	for _, o := range o.Promises {
+		e.promises = append(e.promises, promised{objective: o, choice: map[int]int{}, by: map[int][]carrot.Promise{}})
+	}
 	total := 0
 	for p, part := range parts {
 		say := func(doing string) {

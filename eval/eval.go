@@ -84,6 +84,10 @@ type Options struct {
 	// calls of the most expensive model.
 	Objectives []carrot.Objective
 
+	// Promises are objectives with promises. How often these were kept is measured for
+	// routers that hold what they are calibrated on: predictors of this module.
+	Promises []carrot.Objective
+
 	Bootstrap int    // number of resamples; 0 means no intervals
 	Seed      uint64 // of the resamples, and of the fit of mean
 
@@ -357,7 +361,7 @@ func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 			return nil, err
 		}
 		fit := func(share float64) (*entry, error) {
-			return runParts(ctx, c.Name, who, t, e.partsOf(c), runOptions{Cache: e.cache, Share: share, Variants: e.variants[t],
+			return runParts(ctx, c.Name, who, t, e.partsOf(c), runOptions{Cache: e.cache, Share: share, Variants: e.variants[t], Promises: e.promised(share),
 				Progress: func(doing string, done, parts int) {
 					e.done = (ready + who.weight()*float64(done)/float64(max(parts, 1))) / total
 					e.say(fmt.Sprintf("router %d of %d, %s: %s", k+1, len(e.Contenders), c.Name, doing))

@@ -114,6 +114,7 @@ type RouterLine struct {
 	Sources       []SourceLine    `json:"sources,omitempty"`
 	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
 	Robustness    []Robustness    `json:"robustness,omitempty"`
+	Promises      []PromiseLine   `json:"promises,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`
 	Pair          *PairMetrics    `json:"pair,omitempty"`
 }

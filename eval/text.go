@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -37,7 +38,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness} {
+	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness, r.writePromises} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -211,14 +212,31 @@ func (r *Report) writeRegret(w io.Writer) error {
 func (r *Report) writeCalibration(w io.Writer) error {
 	fmt.Fprintln(w, "\ncalibration")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation")
+	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation\twithin p90\tby model\toutside the band")
 	for _, l := range r.Routers {
 		if c := l.Calibration; c != nil {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
-				short(c.OutputTokensRelativeMAE), percent(c.OutputTokensBias), percent(c.OutputTokensP90), short(c.CostRelativeMAE), percent(c.CostBias), short(c.CostRankCorrelation))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
+				short(c.OutputTokensRelativeMAE), percent(c.OutputTokensBias), percent(c.OutputTokensP90), short(c.CostRelativeMAE), percent(c.CostBias), short(c.CostRankCorrelation), percent(c.CostP90), c.costP90())
 		}
 	}
 	return tw.Flush()
+}
+
+// costP90 writes the range of the models' coverage, and which are outside the band.
+func (c *Calibration) costP90() string {
+	low, high, outside, n := math.Inf(1), math.Inf(-1), 0, 0
+	for _, v := range c.CostP90ByModel {
+		if v := float64(v); !math.IsNaN(v) {
+			low, high = min(low, v), max(high, v)
+			if n++; v < float64(c.CostP90Band[0]) || v > float64(c.CostP90Band[1]) {
+				outside++
+			}
+		}
+	}
+	if n == 0 {
+		return "\t"
+	}
+	return fmt.Sprintf("%s to %s\t%d of %d (%s to %s)", percent(Number(low)), percent(Number(high)), outside, n, percent(c.CostP90Band[0]), percent(c.CostP90Band[1]))
 }
 
 // writeTraffic shows which models answer at a few points along the first router's
@@ -252,6 +270,29 @@ func (r *Report) writeTraffic(w io.Writer) error {
 		return tw.Flush()
 	}
 	return nil
+}
+
+// writePromises shows how well promises were kept.
+func (r *Report) writePromises(w io.Writer) error {
+	if !slices.ContainsFunc(r.Routers, func(l RouterLine) bool { return len(l.Promises) > 0 }) {
+		return nil
+	}
+	fmt.Fprintln(w, "\npromises, on queries that neither the fit nor the calibration saw; kept, quality and cost are of the feasible queries")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "router\tobjective\tpromise\tfeasible\tkept\tbinds\tquality\tUSD a query")
+	for _, l := range r.Routers {
+		for _, p := range l.Promises {
+			binds, cost := "no", p.CostUSD.String()
+			if p.Binds {
+				binds = "yes"
+			}
+			if cost != "none" {
+				cost = fmt.Sprintf("%.3g", float64(p.CostUSD))
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.1f%%\t%s\t%s\t%s\t%s\n", l.Name, p.Objective, p.Promise, 100*p.Feasible, percent(p.Kept), binds, p.Quality, cost)
+		}
+	}
+	return tw.Flush()
 }
 
 func (r *Report) writeSources(w io.Writer) error {

@@ -131,7 +131,7 @@ func (x *exchange) paced(s *selection) {
 		return
 	}
 	if w, err := s.objective.Resolve(x.routes.router.Frontier()); err == nil && !math.IsInf(w, 1) {
-		s.objective = carrot.USDPerQuality(w * factor)
+		s.objective = carrot.USDPerQuality(w * factor).With(s.objective)
 	}
 }
 

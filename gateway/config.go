@@ -330,7 +330,10 @@ type PolicyConfig struct {
 	Name string `yaml:"name"`
 	// Objective is the trade-off between quality and cost: quality, balanced,
 	// cheap, or a number for mu=, usd-per-quality=, budget= (USD per request) or
-	// target=. Default: balanced; for the policies cheap and quality, their names.
+	// target=. Promises may follow after commas or stand alone: min-quality=0.8@0.95,
+	// max-cost=0.01 (expected USD of one request), max-cost=0.01@0.9 or
+	// as-good-as-best@0.95. Default: balanced; for the policies cheap and quality, their
+	// names.
 	Objective string `yaml:"objective"`
 	// Models are the models that may be chosen. Default: all.
 	Models []string `yaml:"models"`

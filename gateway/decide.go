@@ -262,7 +262,7 @@ func (d *decider) undecided(r *routes, q *request, h *choice, decision carrot.De
 		return nil
 	}
 	if errors.Is(err, carrot.ErrNoCandidate) {
-		return noCandidate(decision, &q.selection)
+		return noCandidate(decision, &q.selection, err)
 	}
 	for _, c := range r.candidates {
 		if c.Excludes(query) == "" {
@@ -287,7 +287,12 @@ func unquoted(err error) error {
 }
 
 // noCandidate returns the error that says why no model may answer.
-func noCandidate(d carrot.Decision, s *selection) error {
+func noCandidate(d carrot.Decision, s *selection, err error) error {
+	if errors.Is(err, carrot.ErrInfeasible) {
+		e := invalid("", "%v", err)
+		e.Code = "infeasible"
+		return e
+	}
 	var why []string
 	for _, a := range d.Candidates {
 		if a.Excluded != "" && slices.Contains(s.models, a.Name) {

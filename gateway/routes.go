@@ -227,7 +227,7 @@ func (r *routes) newPolicy(c PolicyConfig, means map[string]float64) (*policy, e
 		if router == nil {
 			continue
 		}
-		if _, err := objective.Resolve(router.Frontier()); err != nil {
+		if _, err := router.Promises(objective, p.pool); err != nil {
 			return nil, err
 		}
 	}

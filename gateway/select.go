@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -105,7 +106,7 @@ func (r *routes) selects(q *wire.Request, h http.Header, client *Client) (select
 		return s, err
 	}
 	if s.objective != s.policy.objective { // the policies' objectives are already checked
-		if _, err := s.objective.Resolve(r.router.Frontier()); err != nil {
+		if _, err := r.router.Promises(s.objective, s.models); err != nil {
 			param := "model"
 			if ask(askObjective) != "" {
 				param = "x-carrot-objective"
@@ -138,7 +139,7 @@ func (r *routes) model(s *selection, name string, client *Client) error {
 	if before, inline, ok := strings.Cut(name, ":"); ok && r.policies[before] != nil {
 		objective, err := carrot.ParseObjective(inline)
 		if err != nil || inline == "" {
-			return invalid("model", "%q: %q is not an objective: want quality, balanced, cheap, mu=, usd-per-quality=, budget= or target= with a number", name, inline)
+			return invalid("model", "%q: %v", name, cmp.Or(err, errors.New("the objective after the colon is missing")))
 		}
 		s.policy, s.objective = r.policy(before, client), objective
 		s.models = s.policy.pool

@@ -35,9 +35,10 @@ const (
 )
 
 var rules = map[string]rule{
-	"":                               {[]string{"internal/phrase", "internal/appendjson"}, "whoever imports the domain types must get nothing else with them"},
+	"":                               {[]string{"internal/phrase", "internal/appendjson", "internal/promise"}, "whoever imports the domain types must get nothing else with them"},
 	"internal/phrase":                {nil, "words for people do not depend on what they are about"},
 	"internal/appendjson":            {nil, "numbers and strings are written without knowing what they stand for"},
+	"internal/promise":               {nil, "a promise is calibrated on numbers, whatever they stand for"},
 	"internal/dot":                   {[]string{"golang.org/x/sys/cpu"}, "products of numbers know nothing of what the numbers are"},
 	"internal/nearest":               {nil, "a heap of neighbours knows nothing of what they are neighbours of"},
 	"internal/recent":                {nil, "a bounded memory knows nothing of what is remembered"},

@@ -198,7 +198,7 @@ func (p *Predictor) Add(name string, x []carrot.Representation, score, tokens []
 	if p.head.correction != nil { // the new model was compared with what was fitted
 		h.correction = append(slices.Clone(p.head.correction), correction{0, 1})
 	}
-	return &Predictor{spec: p.spec, models: append(slices.Clone(p.models), name), dense: p.dense, novelty: p.novelty,
+	return &Predictor{spec: p.spec, models: append(slices.Clone(p.models), name), dense: p.dense, novelty: p.novelty, holdout: p.holdout,
 		learner: &added{base: base, models: models, quality: q, volume: v, unsure: u}, head: h}, nil
 }
 

@@ -29,7 +29,7 @@ func (p *Predictor) Correct(shift, factor []float64) (*Predictor, error) {
 			return nil, fmt.Errorf("correct: model %q: %s", p.models[j], why)
 		}
 	}
-	return &Predictor{spec: p.spec, models: p.models, dense: p.dense, learner: p.learner, head: h, novelty: p.novelty}, nil
+	return &Predictor{spec: p.spec, models: p.models, dense: p.dense, learner: p.learner, head: h, novelty: p.novelty, holdout: p.holdout}, nil
 }
 
 // Correction returns what Correct was given, also after saving and loading, or nil if

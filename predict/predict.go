@@ -58,6 +58,10 @@ type Data struct {
 	// Hash assigns queries to folds: equal prompts should have equal hashes,
 	// so that they share a fold. If it is nil, the row numbers serve.
 	Hash []uint64
+	// InputTokens has the input tokens of each query, in the mean over models, NaN where
+	// nothing is known. They are kept with what was held out, and not fitted on. It may
+	// be nil.
+	InputTokens []float64
 }
 
 // Predictor is a carrot.Predictor that can be fitted and saved. Make one with
@@ -71,6 +75,7 @@ type Predictor struct {
 	novelty novelty
 	scratch sync.Pool
 	oof     *outOfFold // of the last Fit; nil after Load
+	holdout *carrot.Holdout
 }
 
 // outOfFold is what Fit keeps to calibrate the head again, and to report figures
@@ -81,6 +86,7 @@ type outOfFold struct {
 	variance []float64 // n×M
 	novelty  []float64 // n
 	share    []float64 // n: the same as a percentile
+	input    []float64 // n: see Data.InputTokens
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -128,7 +134,7 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	}
 	p.models, p.dense, p.learner = d.Models, problem.dense.Cols, learner
 	p.novelty = newNovelty(problem.sparse)
-	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance}
+	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
 	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
 	p.oof.share = p.novelty.calibrate(p.oof.novelty)
 	learner.describe(&p.spec)
@@ -152,6 +158,7 @@ func (p *Predictor) SetCaution(c float64) error {
 	}
 	p.spec.Caution = c
 	p.head = fitHead(p.oof, c, p.learner.exact())
+	p.holdout = p.holdOut()
 	return nil
 }
 

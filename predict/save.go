@@ -11,8 +11,8 @@ import (
 // Write writes the fitted state and the given metadata, which must be valid
 // UTF-8, to w in the safetensors format. Equal predictors and metadata give
 // equal bytes. The arguments of [File.Predictor] are not part of the state: put
-// them into the metadata or keep them elsewhere. The out-of-fold predictions of
-// Fit are not written. It returns ErrNotFitted before Fit.
+// them into the metadata or keep them elsewhere. Of the out-of-fold predictions
+// of Fit, it writes [Predictor.Holdout]. It returns ErrNotFitted before Fit.
 func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	if p.learner == nil {
 		return ErrNotFitted
@@ -21,6 +21,7 @@ func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	p.learner.save(out, p.spec.Name+".")
 	p.head.save(out, "head.")
 	p.novelty.save(out, "novelty.")
+	saveHoldout(out, p.holdout)
 	return safetensors.Write(w, metadata, out.list)
 }
 
@@ -66,6 +67,9 @@ func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, err
 	if err := p.novelty.load(in, "novelty."); err != nil {
 		return nil, err
 	}
+	if p.holdout, err = loadHoldout(in, models); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -93,6 +97,32 @@ func (t *tensors) int32s(name string, v []int32, shape ...int) {
 
 func (t *tensors) uint32s(name string, v []uint32, shape ...int) {
 	t.list = append(t.list, safetensors.FromUint32(name, v, shape...))
+}
+
+func (t *tensors) uint8s(name string, v []uint8, shape ...int) {
+	t.list = append(t.list, safetensors.FromUint8(name, v, shape...))
+}
+
+func (t *tensors) uint16s(name string, v []uint16, shape ...int) {
+	t.list = append(t.list, safetensors.FromUint16(name, v, shape...))
+}
+
+func (t *tensors) getUint8s(name string, shape ...int) []uint8 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Bytes(name, safetensors.U8, shape...)
+	t.err = err
+	return v
+}
+
+func (t *tensors) getUint16s(name string, shape ...int) []uint16 {
+	if t.err != nil {
+		return nil
+	}
+	v, err := t.file.Uint16s(name, shape...)
+	t.err = err
+	return v
 }
 
 func (t *tensors) getUint32s(name string, shape ...int) []uint32 {

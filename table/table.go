@@ -139,8 +139,12 @@ func (t *Table) Data(rows []int) predict.Data {
 	if t.Set.CostUSD.Rows > 0 {
 		d.CostUSD = make([]float64, len(rows)*models)
 	}
+	d.InputTokens = make([]float64, len(rows))
 	for k, i := range rows {
 		d.X[k] = t.X[i]
+		if d.InputTokens[k] = math.NaN(); slices.ContainsFunc(t.Set.InputTokens.Row(i), func(v float64) bool { return v == v }) {
+			d.InputTokens[k] = meanObserved(t.Set.InputTokens.Row(i))
+		}
 		copy(d.Score[k*models:], t.Set.Score.Row(i))
 		copy(d.OutputTokens[k*models:], t.Set.OutputTokens.Row(i))
 		if d.CostUSD != nil {

@@ -39,6 +39,7 @@ type evalCommand struct {
 	Robustness    bool     `help:"Change every prompt (case, white space, typos, suffixes) and compare the choices."`
 	Protocol      string   `enum:",paper" default:"" placeholder:"paper" help:"Also measure by the protocol of the paper's code (docs/protocol.md)."`
 	Objective     []string `placeholder:"NAME" help:"Objectives at which --details shows regret, such as mu=0.3; by default the cost of 1, 10 and 100 calls of the most expensive model."`
+	Promise       []string `placeholder:"NAME" sep:"none" help:"Objectives with promises, such as min-quality=0.8@0.95: measure how often predictors keep them. Can be repeated."`
 	Ledger        string   `placeholder:"DSN" help:"Store of a gateway: estimate from its requests what --objective or --router would have been worth, in place of --data."`
 	Policy        string   `placeholder:"NAME" help:"With --ledger, only requests of this policy."`
 	Since         string   `placeholder:"TIME" help:"With --ledger, only requests since then: a day, or an age such as 30d."`
@@ -75,6 +76,7 @@ Examples:
   carrot eval --data mydata --rivals all
   carrot eval --data mydata --folds 5 --predictions mine=predictions.jsonl
   carrot eval --data mydata --leave-out source --json report.json
+  carrot eval --data mydata --folds 5 --promise min-quality=0.8@0.95 --promise max-cost=0.01@0.9
   carrot eval --ledger carrot.db --objective w=0.02 --policy auto --since 30d`
 }
 
@@ -117,15 +119,20 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	}
 	o := eval.Options{Split: dataset.Split(c.Split), Folds: c.Folds, LeaveSourcesOut: c.LeaveOut != "", Pair: c.Pair, CountCalls: c.CountCalls,
 		LearningCurve: c.LearningCurve, Robustness: c.Robustness, PaperProtocol: c.Protocol != "", Bootstrap: c.Bootstrap, Seed: c.Seed}
-	for _, text := range c.Objective {
-		objective, err := carrot.ParseObjective(text)
-		if err == nil {
-			_, err = objective.Resolve(carrot.Frontier{})
+	for _, list := range []struct {
+		texts []string
+		to    *[]carrot.Objective
+	}{{c.Objective, &o.Objectives}, {c.Promise, &o.Promises}} {
+		for _, text := range list.texts {
+			objective, err := carrot.ParseObjective(text)
+			if err == nil {
+				_, err = objective.Resolve(carrot.Frontier{})
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			*list.to = append(*list.to, objective)
 		}
-		if err != nil {
-			return usageError{err}
-		}
-		o.Objectives = append(o.Objectives, objective)
 	}
 	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
 	defer p.stop()

@@ -30,7 +30,7 @@ type routerFlags struct {
 
 type routeCommand struct {
 	routerFlags
-	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97."`
+	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97; promises such as min-quality=0.8@0.95, max-cost=0.01@0.9 or as-good-as-best@0.95; or one of these and promises, with commas (docs/certainty.md)."`
 	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
 	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
@@ -46,6 +46,7 @@ and cost, marks the choice and says why.
 Examples:
   carrot route "A train leaves at 3 pm at 60 mph. When has it gone 90 miles?"
   carrot route --objective cheap --json - < prompt.txt
+  carrot route --objective balanced,max-cost=0.01@0.9 --json - < prompt.txt
   carrot route --batch prompts.jsonl > decisions.jsonl
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
@@ -218,7 +219,11 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return json.NewEncoder(t.out).Encode(decision)
 	}
-	return printDecision(t.out, &decision, a)
+	promises, err := router.Promises(objective, c.Models)
+	if err != nil {
+		return err
+	}
+	return printDecision(t.out, &decision, a, promises)
 }
 
 // batchLine is one line of a batch.
@@ -301,7 +306,7 @@ func (c *routeCommand) batch(ctx context.Context, t terminal, router *carrot.Rou
 }
 
 // printDecision writes a decision for people.
-func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error {
+func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promises []carrot.Promise) error {
 	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -362,12 +367,18 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact) error 
 		fmt.Fprintf(w, "prices of %s; ", d.PriceDate)
 	}
 	fmt.Fprintf(w, "objective %s", d.Objective)
-	if math.IsInf(d.USDPerQuality, 1) {
+	switch worth := d.USDPerQuality; {
+	case math.IsInf(worth, 1):
 		fmt.Fprint(w, ": quality at any price.\n")
-	} else {
-		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", phrase.USD(d.USDPerQuality/100))
+	case worth == 0:
+		fmt.Fprint(w, ": the least cost.\n")
+	default:
+		fmt.Fprintf(w, ": worth %s for each 0.01 of quality.\n", phrase.USD(worth/100))
 	}
 	printFlips(w, d)
+	for _, p := range promises {
+		fmt.Fprintf(w, "Of the queries held out in training, %s can be promised for %.0f%%, and was kept for %.1f%% of these.\n", p.Promise, 100*p.Feasible, 100*p.Kept)
+	}
 	printNovelty(w, d, a)
 	return nil
 }

@@ -30,6 +30,13 @@ type Figures struct {
 	CostRelativeMAE     float64 // mean absolute error over the mean observed
 	CostRankCorrelation float64 // Spearman's
 
+	// CostP90 is the share of calls that cost no more than the 90% quantile of their cost:
+	// the mean over models, and then for each. CostP90Band is where 99.9% of such shares lie
+	// if the quantile is right and queries are alike, for the number of calls of most models.
+	CostP90        float64
+	CostP90ByModel []float64
+	CostP90Band    [2]float64
+
 	Reliability []frontier.Bin // of quality, without empty ones
 }
 
@@ -47,9 +54,11 @@ func (s *sample) add(predicted, observed float64) {
 // rows. Every model must have a score on each of these.
 func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 	var quality, tokens, p90, cost sample
-	var z, uncertain, r2 float64
+	var z, uncertain, r2, covered, models, most float64
+	var byModel []float64
 	for m := range t.Candidates {
 		var own sample
+		var within, calls float64
 		for _, i := range rows {
 			f, y := &predictions[i].Forecasts[m], t.Set.Score.At(i, m)
 			own.add(f.Quality, y)
@@ -59,6 +68,12 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 			}
 			if usd := t.Cost.At(i, m); !math.IsNaN(usd) && (t.PerCall != nil || !f.CostUnknown) {
 				cost.add(t.PredictedCost(i, m, f), usd)
+				if p90, ok := costP90(t, i, m, f); ok {
+					calls++
+					if usd <= p90 {
+						within++
+					}
+				}
 			}
 			if out := t.Set.OutputTokens.At(i, m); !math.IsNaN(out) && !f.Direct && !f.CostUnknown {
 				tokens.add(f.OutputTokens, out)
@@ -66,6 +81,11 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 			}
 		}
 		r2 += frontier.R2(own.predicted, own.observed) / float64(len(t.Candidates))
+		byModel, most = append(byModel, within/calls), max(most, calls)
+		if calls > 0 {
+			covered += within / calls
+			models++
+		}
 		quality.predicted, quality.observed = append(quality.predicted, own.predicted...), append(quality.observed, own.observed...)
 	}
 	return Figures{
@@ -80,7 +100,55 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 		CostBias:                frontier.Bias(cost.predicted, cost.observed),
 		CostRelativeMAE:         frontier.RelativeMAE(cost.predicted, cost.observed),
 		CostRankCorrelation:     frontier.RankCorrelation(cost.predicted, cost.observed),
+		CostP90:                 covered / models,
+		CostP90ByModel:          byModel,
+		CostP90Band:             band(int(most), 0.9, 0.999),
 		Reliability: slices.DeleteFunc(frontier.Reliability(quality.predicted, quality.observed, bins),
 			func(b frontier.Bin) bool { return b.Count == 0 }),
 	}
+}
+
+// costP90 returns the 90% quantile of the cost of a call in USD. ok is false if none is
+// forecast. A millionth is for rounding.
+func costP90(t *table.Table, i, m int, f *carrot.Forecast) (usd float64, ok bool) {
+	in := t.Set.InputTokens.At(i, m)
+	if t.PerCall != nil || !(f.OutputTokensP90 > 0 || f.CostUSDP90 > 0) || !f.Direct && math.IsNaN(in) {
+		return 0, false
+	}
+	input := 0 // of no effect on a cost that is forecast itself
+	if !math.IsNaN(in) {
+		input = int(math.Round(in))
+	}
+	e, err := t.Candidates[m].Estimate(&carrot.Query{InputTokens: input}, f)
+	if err != nil || e.CostUnknown {
+		return 0, false
+	}
+	return e.CostP90.Float() * (1 + 1e-6), true
+}
+
+// band returns the shares of n draws, each with probability p, between which the share
+// lies with the probability level, as nearly as whole draws allow.
+func band(n int, p, level float64) [2]float64 {
+	if n == 0 {
+		return [2]float64{math.NaN(), math.NaN()}
+	}
+	choose := func(k int) float64 {
+		a, _ := math.Lgamma(float64(n + 1))
+		b, _ := math.Lgamma(float64(k + 1))
+		c, _ := math.Lgamma(float64(n - k + 1))
+		return a - b - c
+	}
+	below, low, high := 0.0, -1, n
+	for k := range n + 1 {
+		mass := math.Exp(choose(k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
+		below += mass
+		if low < 0 && below > (1-level)/2 {
+			low = k
+		}
+		if below >= 1-(1-level)/2 {
+			high = k
+			break
+		}
+	}
+	return [2]float64{float64(low) / float64(n), float64(high) / float64(n)}
 }

@@ -195,6 +195,15 @@ func (f *File) Uint32s(name string, shape ...int) ([]uint32, error) {
 	return convert(t.Data, 4, binary.LittleEndian.Uint32), nil
 }
 
+// Uint16s is like Float32s for a U16 tensor.
+func (f *File) Uint16s(name string, shape ...int) ([]uint16, error) {
+	t, err := f.find(name, shape, U16)
+	if err != nil {
+		return nil, err
+	}
+	return convert(t.Data, 2, binary.LittleEndian.Uint16), nil
+}
+
 // convert decodes elements of size bytes.
 func convert[T any](data []byte, size int, decode func([]byte) T) []T {
 	v := make([]T, len(data)/size)

@@ -128,6 +128,15 @@ func FromUint8(name string, v []uint8, shape ...int) Tensor {
 	return Tensor{Name: name, DType: U8, Shape: shape, Data: append([]byte{}, v...)}
 }
 
+// FromUint16 returns a U16 tensor that holds a copy of v.
+func FromUint16(name string, v []uint16, shape ...int) Tensor {
+	b := make([]byte, 0, 2*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint16(b, x)
+	}
+	return Tensor{Name: name, DType: U16, Shape: shape, Data: b}
+}
+
 // FromInt32 returns an I32 tensor that holds a copy of v.
 func FromInt32(name string, v []int32, shape ...int) Tensor {
 	b := make([]byte, 0, 4*len(v))
