@@ -468,7 +468,8 @@ func (c *calibrated) fit(w float64, models []string) error {
 // own reports whether a candidate's quality may be promised: what another model's answers
 // scored says nothing of a candidate that borrows its estimates.
 func (c *calibrated) own(a *Assessment, m int) bool {
-	return a.Excluded == "" && c.router.config.Candidates[m].Like == ""
+	like := c.router.config.Candidates[m].Like
+	return a.Excluded == "" && (like == "" || like == a.Name)
 }
 
 // volumes returns the volume of held-out query i that was forecast and that came.

@@ -23,6 +23,8 @@ import (
 const threeModels = simulatedConfig + `
 policies:
   - {name: pair, objective: usd-per-quality=0.001, models: [gpt-4o-mini-2024-07-18, gemma-2-2b-it], default: gemma-2-2b-it}
+  - {name: sure, objective: "min-quality=0.8@0.8"}
+  - {name: frugal, objective: "quality,max-cost=0.0005@0.9"}
 `
 
 // chat returns the body of a chat request, with further members.
@@ -51,6 +53,10 @@ func TestSelection(t *testing.T) {
 		{"least cost", chat("auto:usd-per-quality=0", sumQuestion), nil, 200, cheap, "auto:usd-per-quality=0", "trade-off"},
 		{"a policy", chat("pair", sumQuestion), nil, 200, mini, "pair", "trade-off"},
 		{"a policy with an objective", chat("pair:usd-per-quality=0", sumQuestion), nil, 200, cheap, "pair:usd-per-quality=0", "trade-off"},
+		{"a policy that promises a quality", chat("sure", sumQuestion), nil, 200, mini, "sure", "trade-off"},
+		{"a policy that promises a cost", chat("frugal", sumQuestion), nil, 200, mini, "frugal", "trade-off"},
+		{"promises in a header", chat("auto", sumQuestion), []string{"X-Carrot-Objective: quality,max-cost=0.00005"}, 200, cheap, "auto", "only-candidate"},
+		{"a model by name, whatever its policy promises", chat(cheap, sumQuestion), []string{"X-Carrot-Objective: min-quality=0.8@0.8"}, 200, cheap, cheap, "named"},
 		{"a model by name", chat(cheap, sumQuestion), nil, 200, cheap, cheap, "named"},
 		{"an objective in a header", chat("auto", sumQuestion), []string{"X-Carrot-Objective: usd-per-quality=0"}, 200, cheap, "auto", "trade-off"},
 		{"an objective in the metadata", chat("auto", sumQuestion, `"metadata":{"carrot_objective":"usd-per-quality=0"}`), nil, 200, cheap, "auto", "trade-off"},
@@ -59,9 +65,9 @@ func TestSelection(t *testing.T) {
 		{"models in a header", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it"}, 200, cheap, "auto", "only-candidate"},
 		{"routing off", chat("pair", sumQuestion), []string{"X-Carrot-Route: off"}, 200, cheap, "pair", "routing-off"},
 
-		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 404, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid models: pair, auto, `, "", ""},
-		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": "cheapest" is not an objective`, "", ""},
-		{"an empty inline objective", chat("auto:", sumQuestion), nil, 400, `is not an objective`, "", ""},
+		{"an unknown model", chat("gpt-4o-mini", sumQuestion), nil, 404, `unknown model "gpt-4o-mini"; did you mean "gpt-4o-mini-2024-07-18"? Valid models: pair, sure, frugal, auto, `, "", ""},
+		{"a bad inline objective", chat("auto:cheapest", sumQuestion), nil, 400, `"auto:cheapest": objective "cheapest": want quality, balanced`, "", ""},
+		{"an empty inline objective", chat("auto:", sumQuestion), nil, 400, `the objective after the colon is missing`, "", ""},
 		{"a bad objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: mu=2"}, 400, `mu=2`, "", ""},
 		{"an unknown model in the list", chat("auto", sumQuestion), []string{"X-Carrot-Models: gemma-2-2b-it, gema"}, 400, `unknown model "gema"`, "", ""},
 		{"a model outside the pool", chat("pair", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06"}, 400, `not in the pool of "pair", which is gpt-4o-mini-2024-07-18, gemma-2-2b-it`, "", ""},
@@ -72,8 +78,10 @@ func TestSelection(t *testing.T) {
 		{"a setting twice", chat("auto", sumQuestion, `"temperature":0,"temperature":2`), nil, 400, `"temperature" appears twice`, "", ""},
 		{"unknown metadata of ours", chat("auto", sumQuestion, `"metadata":{"carrot_objectiv":"x"}`), nil, 400, `unknown metadata key carrot_objectiv: valid keys are carrot_labels, carrot_models, carrot_objective`, "", ""},
 		{"a budget that is too low", chat("auto:budget=1e-9", sumQuestion), nil, 400, `budget below the cheapest`, "", ""},
+		{"a promise that nothing keeps", chat("auto:max-cost=0.000001@0.9", sumQuestion), nil, 400, `no candidate keeps the promise max-cost=0.000001@0.9: gemma-2-2b-it could be held to about $0.0000`, "", ""},
+		{"a promise that is none", chat("auto:max-cost=0@0.9", sumQuestion), nil, 400, `"max-cost=0@0.9" is no promise: "0" is not a number above 0`, "", ""},
 		{"tags that no model has", chat("auto", sumQuestion), []string{"X-Carrot-Tags: eu"}, 400, `no model has the tag "eu". Valid tags: none`, "", ""},
-		{"an unknown objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: zzz=3"}, 400, `want quality, balanced, cheap, or a number for mu`, "", ""},
+		{"an unknown objective", chat("auto", sumQuestion), []string{"X-Carrot-Objective: zzz=3"}, 400, `want quality, balanced, cheap, mu=`, "", ""},
 		{"models in two headers", chat("auto", sumQuestion), []string{"X-Carrot-Models: gpt-4o-2024-08-06", "X-Carrot-Models: gema"}, 400, `unknown model "gema"`, "", ""},
 		{"no messages", `{"model":"auto"}`, nil, 400, `the field "messages" is missing`, "", ""},
 		{"not JSON", `hello`, nil, 400, `not valid JSON`, "", ""},
