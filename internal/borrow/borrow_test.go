@@ -212,7 +212,7 @@ func TestForecast(t *testing.T) {
 	near("better", "odds", better.Quality/(1-better.Quality), odds*kept/(1-kept))
 	near("better", "tokens", better.OutputTokens, 200)
 	near("better", "90% quantile of tokens", better.OutputTokensP90, 2*268)
-	if better.QualitySE < 0.065 || better.QualitySE >= same.QualitySE || better.QualityNoise >= 0.4 {
+	if better.QualitySE < 0.083 || better.QualitySE >= same.QualitySE || better.QualityNoise >= 0.4 {
 		t.Errorf("better: standard error %v, noise %v", better.QualitySE, better.QualityNoise)
 	}
 	if like := got["like-better"]; like.Quality != better.Quality || like.QualitySE <= same.QualitySE || like.OutputTokens != 100 {

@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := &replay{t: t, rows: t.CompleteOf(table.Trainable(t.Set)), names: t.ModelNames()}
+	r := &replay{whole: set, t: t, rows: t.CompleteOf(table.Trainable(t.Set)), names: t.ModelNames()}
 	for _, p := range pairs {
 		for _, name := range p {
 			if !slices.Contains(r.names, name) {
@@ -102,6 +102,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 
 // replay holds out-of-fold forecasts and outcomes of the rows.
 type replay struct {
+	whole     *dataset.Set // with the models of no pair too
 	t         *table.Table
 	rows      []int
 	names     []string
@@ -140,14 +141,83 @@ func (r *replay) fit(ctx context.Context, name string) error {
 
 // mean returns the mean score of a model on the rows for which use is true.
 func (r *replay) mean(m int, use func(source string) bool) float64 {
+	return mean(r.t.Set, r.rows, m, use)
+}
+
+func mean(set *dataset.Set, rows []int, m int, use func(source string) bool) float64 {
 	sum, n := 0.0, 0
-	for _, i := range r.rows {
-		if q := &r.t.Set.Queries[i]; use(q.Source) {
-			sum += r.t.Set.Score.At(i, m)
+	for _, i := range rows {
+		if s := set.Score.At(i, m); s == s && use(set.Queries[i].Source) {
+			sum += s
 			n++
 		}
 	}
 	return sum / float64(n)
+}
+
+// rules are ways to carry the difference between a known model's share a of right answers
+// on one source and another's, b, over to the known model's share q on others.
+var rules = []struct {
+	name  string
+	apply func(a, b, q float64) float64
+}{
+	{"difference of right answers", func(a, b, q float64) float64 { return q + b - a }},
+	{"ratio of wrong answers", func(a, b, q float64) float64 { return 1 - (1-q)*(1-b)/(1-a) }},
+	{"difference of log-odds", func(a, b, q float64) float64 { return 1 / (1 + math.Exp(-logit(q)-logit(b)+logit(a))) }},
+}
+
+// compare prints what each rule gets wrong: for the pairs, and for all pairs of models of
+// which one is better by less than closeBy.
+func (r *replay) compare(out io.Writer, pairs [][2]string, sources []string) {
+	const closeBy = 0.25
+	models := len(r.whole.Models)
+	share := func(m int, use func(string) bool) float64 { return mean(r.whole, r.rows, m, use) }
+	in, others, all := make([][]float64, models), make([][]float64, models), make([]float64, models)
+	for m := range models {
+		for _, s := range sources {
+			in[m] = append(in[m], share(m, func(source string) bool { return source == s }))
+			others[m] = append(others[m], share(m, func(source string) bool { return source != s }))
+		}
+		all[m] = share(m, func(string) bool { return true })
+	}
+	given := map[[2]string]bool{}
+	for _, p := range pairs {
+		given[p] = true
+	}
+	fmt.Fprintf(out, "\n| rule | these pairs | %s | all pairs |\n|---|---|%s---|\n", strings.Join(sources, " | "), strings.Repeat("---|", len(sources)))
+	for _, rule := range rules {
+		var these, every []float64
+		by := make([][]float64, len(sources))
+		for a := range models {
+			for b := range models {
+				own := given[[2]string{r.whole.Models[a].Name, r.whole.Models[b].Name}]
+				near := all[b] > all[a] && all[b]-all[a] < closeBy
+				for s := range sources {
+					e := others[b][s] - rule.apply(in[a][s], in[b][s], others[a][s])
+					if own {
+						these, by[s] = append(these, e), append(by[s], e)
+					}
+					if near {
+						every = append(every, e)
+					}
+				}
+			}
+		}
+		fmt.Fprintf(out, "| %s | %.3f |", rule.name, rms(these))
+		for _, errs := range by {
+			fmt.Fprintf(out, " %.3f |", rms(errs))
+		}
+		fmt.Fprintf(out, " %.3f of %d |\n", rms(every), len(every)/len(sources))
+	}
+}
+
+// rms is the root mean square.
+func rms(errs []float64) float64 {
+	sum := 0.0
+	for _, e := range errs {
+		sum += e * e
+	}
+	return math.Sqrt(sum / float64(len(errs)))
 }
 
 func all(string) bool { return true }
@@ -204,4 +274,5 @@ func (r *replay) write(out io.Writer, pairs [][2]string) {
 	fmt.Fprintf(out, "\nRoot mean square of the error: %.3f if the newer model is assumed to be as good, %.3f by the figures of one source.\n", math.Sqrt(assumed/n), math.Sqrt(cited/float64(figures)))
 	fmt.Fprintf(out, "Over all pairs, a score moves with the known model's forecast by %.2f of the known model and by %.2f of the other: %.2f of the effect is kept.\n", known/base, above/base, above/known)
 	fmt.Fprintf(out, "90%% of the answers are within %.2f times the known model's 90%% quantile of output tokens.\n", tokens[int(math.Ceil(0.9*float64(len(tokens))))-1])
+	r.compare(out, pairs, sources)
 }
