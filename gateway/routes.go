@@ -171,7 +171,7 @@ func (r *routes) meanQualities(known map[string]float64, lends lender) map[strin
 	for _, c := range r.candidates {
 		if q, ok := known[c.Like]; ok {
 			means[c.Name] = q
-		} else if lends != nil {
+		} else if lends != nil && len(known) > 0 {
 			if q, se, ok := lends.Mean(c.Like); ok {
 				means[c.Name] = q - se
 			}
