@@ -22,8 +22,8 @@ def check(path):
     assert len(manifest["frontier"]) > 1 and tensors
     for name, tensor in tensors.items():
         if np.issubdtype(tensor.dtype, np.floating):
-            # kNN stores the outcomes, and NaN is one that was not observed.
-            good = ~np.isinf(tensor) if name.endswith("knn.target") else np.isfinite(tensor)
+            # NaN is an outcome, or a number of input tokens, that was not observed.
+            good = ~np.isinf(tensor) if name.endswith(("knn.target", "holdout.input")) else np.isfinite(tensor)
             assert good.all(), f"{name} is not finite"
     size = sum(tensor.nbytes for tensor in tensors.values())
     print(f"{path}: {manifest['predictor']['name']}, {len(manifest['models'])} models, "

@@ -54,6 +54,7 @@ func TestDocs(t *testing.T) {
 		{"collect", []string{docsDir + "/collect.md"}, nil},
 		{"learn", []string{docsDir + "/learn.md"}, nil},
 		{"plans", []string{docsDir + "/plans.md"}, nil},
+		{"certainty", []string{docsDir + "/certainty.md"}, nil},
 		{"publish", []string{docsDir + "/publish.md"}, nil},
 	} {
 		t.Run(session.name, func(t *testing.T) {

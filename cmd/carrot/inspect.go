@@ -64,6 +64,9 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		}
 		fmt.Fprintf(tw, "trained on\t%s: %s of %s (%s)\n", d.Name, queries, phrase.Count(len(d.Sources), "source"), d.Fingerprint)
 	}
+	if h := a.Predictor.Holdout(); h != nil {
+		fmt.Fprintf(tw, "promises\tcalibrated on %s held out\n", phrase.Count(len(h.InputTokens), "query"))
+	}
 	fmt.Fprintf(tw, "command\t%s\nlicence\t%s\n", m.Command, m.Licence)
 	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
 		fmt.Fprintf(tw, "out of fold\t%s %.4g\n", name, m.Metrics[name])

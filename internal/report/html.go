@@ -108,6 +108,7 @@ func (b *board) sections(all []series, o Options) []section {
 	add(b.heat())
 	add(b.regret())
 	add(b.robustness())
+	add(b.promises())
 	add(b.learning(all))
 	add(b.pairMetrics())
 	add(b.protocols())

@@ -79,6 +79,29 @@ func (b *board) robustness() (section, bool) {
 	return s, len(t.Rows) > 0
 }
 
+func (b *board) promises() (section, bool) {
+	s := section{ID: "promises", Title: "Promises", Lead: []string{
+		"How often objectives with a probability were kept, on queries that neither the fit nor the calibration has seen. Kept, quality and cost are over the queries for which all promises of the objective could be made."}}
+	t := table{Caption: "Promises", Head: head("router", "objective", "promise", "feasible", "kept", "binds", "quality", "cost of 1,000")}
+	for _, i := range b.shown {
+		l := &b.Routers[i]
+		for _, p := range l.Promises {
+			binds, cost := "no", none
+			if finite(p.CostUSD) {
+				cost = b.unit.thousand(float64(p.CostUSD))
+			}
+			if p.Binds {
+				binds = "yes"
+			}
+			t.Rows = append(t.Rows, row{"", []cell{name(l.Name), name(p.Objective), name(p.Promise), num(shareFine(eval.Number(p.Feasible))), num(shareFine(p.Kept)),
+				name(binds), num(decimals(p.Quality, 4)), num(cost)}})
+		}
+	}
+	s.Tables = []table{t}
+	s.Notes = []string{"A promise binds if without it, it would have been broken more often than it states."}
+	return s, len(t.Rows) > 0
+}
+
 func (b *board) pairMetrics() (section, bool) {
 	s := section{ID: "pair", Title: "Two models (RouteLLM)"}
 	t := table{Caption: "RouteLLM's figures", Head: head("router", "APGR", "95% interval", "CPT(50%)", "CPT(80%)")}

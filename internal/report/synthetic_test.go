@@ -24,7 +24,7 @@ func synthetic(routers int) *eval.Report {
 		r.Routers = append(r.Routers, syntheticRouter(name, 0.79-0.01*float64(k), 1+0.02*float64(k)))
 	}
 	single := syntheticRouter(singleName, 0.7, 1)
-	single.AIQ, single.AIQInterval, single.GapClosed, single.AUDC, single.Traffic, single.Calibration, single.LearningCurve, single.Robustness = nan, nil, nan, nan, nil, nil, nil, nil
+	single.AIQ, single.AIQInterval, single.GapClosed, single.AUDC, single.Traffic, single.Calibration, single.LearningCurve, single.Robustness, single.Promises = nan, nil, nan, nan, nil, nil, nil, nil, nil
 	single.Curve = []eval.CurvePoint{{USDPerQuality: nan, CostUSD: cost[0], Quality: quality[0], Model: models[0]}}
 	zero := single
 	zero.Name, zero.AIQ, zero.AIQInterval, zero.Curve = zeroName, 0.76, []eval.Number{0.74, 0.78}, nil
@@ -32,7 +32,7 @@ func synthetic(routers int) *eval.Report {
 		zero.Curve = append(zero.Curve, eval.CurvePoint{USDPerQuality: nan, CostUSD: cost[m], Quality: quality[m], Model: name})
 	}
 	oracle := syntheticRouter(oracleName, 0.9, 0.3)
-	oracle.Traffic, oracle.Calibration, oracle.LearningCurve, oracle.Robustness, oracle.Settings, oracle.Worth = nil, nil, nil, nil, nil, ""
+	oracle.Traffic, oracle.Calibration, oracle.LearningCurve, oracle.Robustness, oracle.Promises, oracle.Settings, oracle.Worth = nil, nil, nil, nil, nil, nil, ""
 	r.Routers = append(r.Routers, single, zero, oracle)
 	for i := range r.Routers[:routers] {
 		for j := range r.Routers[i+1:] {
@@ -70,7 +70,8 @@ func syntheticRouter(name string, aiq float64, level float64) eval.RouterLine {
 		Regret:        []eval.RegretAt{{Objective: "usd-per-quality=0.004", USDPerQuality: 0.004, Regret: 0.1}, {Objective: "usd-per-quality=0.04", USDPerQuality: 0.04, Regret: 0.05, OracleTuned: name == "a-rival"}},
 		Sources:       []eval.SourceLine{{Source: "sums", Queries: 800, AIQ: eval.Number(aiq - 0.01), Peak: 0.8, QNC: 0.5}, {Source: "dates", Queries: 400, AIQ: eval.Number(aiq + 0.03), Peak: 0.8, QNC: inf}},
 		LearningCurve: []eval.LearningPoint{{Queries: 100, AIQ: eval.Number(aiq - 0.05), Peak: 0.7}, {Queries: 1000, AIQ: eval.Number(aiq), Peak: 0.8}},
-		Robustness:    []eval.Robustness{{Perturbation: "upper case", Kept: 0.97, Bill: 1.02, Worst: 2.5}}}
+		Robustness:    []eval.Robustness{{Perturbation: "upper case", Kept: 0.97, Bill: 1.02, Worst: 2.5}},
+		Promises:      []eval.PromiseLine{{Objective: "cheap,max-cost=0.01@0.9", Promise: "max-cost=0.01@0.9", Stated: 0.9, Feasible: 0.97, Kept: 0.912, Quality: 0.8, CostUSD: 0.004, Binds: true}}}
 	const settings = 401
 	for s := range settings {
 		w := eval.Number(math.Pow(10, 3-9*float64(s)/settings))
@@ -130,6 +131,9 @@ func hostile(text string) *eval.Report {
 		}
 		for s := range l.Sources {
 			l.Sources[s].Source = text + l.Sources[s].Source
+		}
+		for s := range l.Promises {
+			l.Promises[s].Objective, l.Promises[s].Promise = text, text
 		}
 		for s := range l.Robustness {
 			l.Robustness[s].Perturbation = text
