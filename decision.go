@@ -20,6 +20,8 @@ type Assessment struct {
 	Utility float64
 	// Excluded says why the candidate may not be chosen; empty if it may.
 	Excluded string
+	// Steps of a plan. Its tokens and cost are those of all calls that are made.
+	Steps []Step
 }
 
 // Decision is a choice with everything it was made from.

@@ -110,6 +110,9 @@ func (a *Assessment) appendJSON(b []byte) []byte {
 		b = append(b, `,"cost_usd_p90":`...)
 		b = a.CostP90.AppendJSON(b)
 	}
+	if len(a.Steps) > 0 {
+		b = a.appendSteps(append(b, `,"steps":`...))
+	}
 	b = append(b, `,"utility":`...)
 	b = appendjson.Float(b, a.Utility)
 	b = append(b, `,"excluded":`...)
@@ -117,6 +120,27 @@ func (a *Assessment) appendJSON(b []byte) []byte {
 		return append(b, "null}"...)
 	}
 	return append(appendjson.String(b, a.Excluded), '}')
+}
+
+// appendSteps writes the calls that a plan may make. The cost of a call is null where
+// that of the plan is.
+func (a *Assessment) appendSteps(b []byte) []byte {
+	b = append(b, '[')
+	for i := range a.Steps {
+		s := &a.Steps[i]
+		b = append(comma(b, i), `{"model":`...)
+		b = appendjson.String(b, s.Model)
+		b = append(b, `,"called":`...)
+		b = appendjson.Float(b, s.Called)
+		b = append(b, `,"output_tokens":`...)
+		b = appendjson.Float(b, s.OutputTokens)
+		if b = append(b, `,"cost_usd":`...); a.CostUnknown {
+			b = append(b, "null}"...)
+		} else {
+			b = append(s.Cost.AppendJSON(b), '}')
+		}
+	}
+	return append(b, ']')
 }
 
 // tokensUnknown reports whether there is no forecast of output tokens, which is
@@ -162,8 +186,14 @@ type assessmentJSON struct {
 	PriceAbove      int      `json:"price_above"`
 	CostUSD         *USD     `json:"cost_usd"`
 	CostUSDP90      *USD     `json:"cost_usd_p90"`
-	Utility         *float64 `json:"utility"`
-	Excluded        string   `json:"excluded"`
+	Steps           []struct {
+		Model        string   `json:"model"`
+		Called       *float64 `json:"called"`
+		OutputTokens *float64 `json:"output_tokens"`
+		CostUSD      *USD     `json:"cost_usd"`
+	} `json:"steps"`
+	Utility  *float64 `json:"utility"`
+	Excluded string   `json:"excluded"`
 }
 
 // UnmarshalJSON reads what MarshalJSON writes: a decision equal to the one that
@@ -216,6 +246,13 @@ func (in *assessmentJSON) assessment() Assessment {
 		a.Utility = number(in.Utility, math.Inf(-1))
 	} else {
 		a.Cost, a.CostP90, a.Utility = *in.CostUSD, *in.CostUSDP90, number(in.Utility, nan)
+	}
+	for _, s := range in.Steps {
+		step := Step{Model: s.Model, Called: number(s.Called, nan), OutputTokens: number(s.OutputTokens, nan)}
+		if s.CostUSD != nil {
+			step.Cost = *s.CostUSD
+		}
+		a.Steps = append(a.Steps, step)
 	}
 	return a
 }

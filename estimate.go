@@ -56,6 +56,11 @@ type Forecast struct {
 	// CostUnknown says that the model was trained on scores alone: neither
 	// tokens nor costs are forecast.
 	CostUnknown bool
+
+	// CostRatioP90 and TokensRatioP90 are, for a plan, the 90% quantile of its cost and of
+	// its output tokens over what is expected. Its tokens are those of all calls, and its
+	// cost follows from Prediction.Steps.
+	CostRatioP90, TokensRatioP90 float64
 }
 
 // impossible says why a forecast cannot be true, or "" if it can.
@@ -63,9 +68,9 @@ func (f *Forecast) impossible() string {
 	if !(f.Quality >= 0 && f.Quality <= 1) {
 		return fmt.Sprintf("quality %v is outside [0,1]", f.Quality)
 	}
-	for i, v := range [...]float64{f.QualitySE, f.QualityNoise, f.OutputTokens, f.OutputTokensP90, f.CostUSD, f.CostUSDP90} {
+	for i, v := range [...]float64{f.QualitySE, f.QualityNoise, f.OutputTokens, f.OutputTokensP90, f.CostUSD, f.CostUSDP90, f.CostRatioP90, f.TokensRatioP90} {
 		if !(v >= 0 && v <= math.MaxFloat64) {
-			what := [...]string{"the standard error of quality", "the noise of quality", "output tokens", "their 90% quantile", "the cost", "its 90% quantile"}
+			what := [...]string{"the standard error of quality", "the noise of quality", "output tokens", "their 90% quantile", "the cost", "its 90% quantile", "the ratio of the 90% quantile of the cost", "that of the output tokens"}
 			return fmt.Sprintf("%s: %v is negative or not finite", what[i], v)
 		}
 	}
@@ -76,6 +81,9 @@ func (f *Forecast) impossible() string {
 type Prediction struct {
 	// Forecasts has one entry per model, in the order of Models.
 	Forecasts []Forecast
+	// Steps has the calls of each plan, by the same number as its forecast, and none for
+	// a model. It is nil for a predictor without plans.
+	Steps [][]Step
 	// Novelty in [0,1] is how unlike the training queries this one is: the
 	// share of training queries that were less novel when they were held
 	// out.
@@ -104,7 +112,7 @@ type Predictor interface {
 	// Models names the columns of a prediction.
 	Models() []string
 	// Predict writes the prediction for x[i] to dst[i], reusing the
-	// capacity of its Forecasts. len(dst) must equal len(x).
+	// capacity of its Forecasts and Steps. len(dst) must equal len(x).
 	Predict(x []Representation, dst []Prediction) error
 }
 

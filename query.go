@@ -60,8 +60,8 @@ type Model struct {
 	Abilities *Abilities
 }
 
-// Candidate is what may be chosen: today, one call of one model. The decision
-// rule knows only its name, its estimate and its cost.
+// Candidate is what may be chosen: one call of one model, or a plan of several calls. The
+// decision rule knows only its name, its estimate and its cost.
 type Candidate struct {
 	// Name is unique in a router.
 	Name string
@@ -86,4 +86,9 @@ type Candidate struct {
 	// own, such as a higher reasoning effort, is thought to differ from the
 	// model it is like. A factor of zero means one.
 	QualityShift, OutputFactor float64
+	// Steps of a plan, in the order in which they are made; none for a single call. The
+	// plan's cost is that of its steps, at the prices of the candidates that they name,
+	// and it is excluded if one of these is missing, or cannot answer the query. Name is then
+	// the only other field that counts.
+	Steps []Step
 }

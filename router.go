@@ -53,6 +53,9 @@ type Router struct {
 	calibrations calibrations
 
 	priceDate string // the latest of the candidates' prices
+
+	steps [][]int // for each candidate that is a plan, the candidates it asks, -1 for none; nil without plans
+	calls int     // of all plans
 }
 
 // NewRouter checks that no part is missing and that they fit: candidates have
@@ -105,7 +108,7 @@ func NewRouter(c Config) (*Router, error) {
 		}
 	}
 	r.scratch.New = func() any { return &scratch{} }
-	return r, nil
+	return r, r.setSteps()
 }
 
 // scratch is what one routing needs and the next can use again.
@@ -216,6 +219,10 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	if !(p.Novelty >= 0 && p.Novelty <= 1) {
 		return Decision{}, fmt.Errorf("route: %w: novelty %v is outside [0,1]", ErrForecast, p.Novelty)
 	}
+	var steps []Step
+	if r.calls > 0 {
+		steps = make([]Step, 0, r.calls)
+	}
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
 		if r.columns[i] >= len(p.Forecasts) {
@@ -225,13 +232,20 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)
 		}
 		a.Name, a.Borrowed = c.Name, r.lenders[i]
-		input := c.inputTokens(q)
-		a.Excluded = c.excludes(q, input)
-		estimate, err := c.estimate(q, &p.Forecasts[r.columns[i]], input)
-		if err != nil && a.Excluded == "" {
-			return Decision{}, err
+		if len(c.Steps) > 0 {
+			var err error
+			if steps, err = r.assessPlan(i, q, p, a, steps); err != nil {
+				return Decision{}, err
+			}
+		} else {
+			input := c.inputTokens(q)
+			a.Excluded = c.excludes(q, input)
+			estimate, err := c.estimate(q, &p.Forecasts[r.columns[i]], input)
+			if err != nil && a.Excluded == "" {
+				return Decision{}, err
+			}
+			a.Estimate = estimate
 		}
-		a.Estimate = estimate
 		a.value(w)
 	}
 	if promised != nil {
@@ -359,8 +373,16 @@ func (c *Candidate) Excludes(q *Query) string { return c.excludes(q, c.inputToke
 // them.
 func (c *Candidate) excludes(q *Query, input int) string {
 	if len(q.Models) > 0 && !slices.Contains(q.Models, c.Name) {
-		return "not among the models to choose from"
+		return notAmong
 	}
+	return c.refuses(q, input)
+}
+
+// notAmong is why a candidate is excluded that the query does not name.
+const notAmong = "not among the models to choose from"
+
+// refuses is excludes for a query that may be answered by any model.
+func (c *Candidate) refuses(q *Query, input int) string {
 	if why := q.Excluded[c.Name]; why != "" {
 		return why
 	}

@@ -80,6 +80,13 @@ type Manifest struct {
 	Frontier   []carrot.Point     `json:"frontier"` // out of fold
 	BestSingle carrot.Point       `json:"best_single"`
 	Metrics    map[string]float64 `json:"metrics"` // out of fold
+	// Plans are the columns of the predictor after the models: candidates of several
+	// calls, for a pool that has the models of their steps. Frontier and Metrics are those of
+	// a router that chooses among models, PlanFrontier and PlanMetrics of one that may
+	// also choose plans.
+	Plans        []Model            `json:"plans,omitempty"`
+	PlanFrontier []carrot.Point     `json:"plan_frontier,omitempty"`
+	PlanMetrics  map[string]float64 `json:"plan_metrics,omitempty"`
 	// Command is the command line that made the router, without the name of its
 	// file. Its data are in Data, and its prices in Models.
 	Command     string `json:"command"`
@@ -99,7 +106,8 @@ type Embedder struct {
 	Dim  int    `json:"dim"`
 }
 
-// Model is one column of the predictor, with what training saw of it.
+// Model is one column of the predictor, a model or a plan of several calls, with what
+// training saw of it.
 type Model struct {
 	Name      string  `json:"name"`
 	Observed  int     `json:"observed"`   // queries with a score
@@ -111,6 +119,11 @@ type Model struct {
 	// without a price book. Null if costs do not follow from tokens: outcomes
 	// carried costs, or the cost is unknown.
 	Price *carrot.Price `json:"price"`
+	// Steps of a plan: the share of its queries on which each model was asked, and what it
+	// wrote and cost then in the mean. CostP90 is the share of the plan's costs within
+	// the 90% quantile, out of fold, at the prices of the training data; nil where none were known.
+	Steps   []carrot.Step `json:"steps,omitempty"`
+	CostP90 *float64      `json:"cost_p90_coverage,omitempty"`
 }
 
 // Data names a data set that the router was trained on.
@@ -208,7 +221,7 @@ func Parse(data []byte) (*Artifact, error) {
 	if err := a.Manifest.check(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.names(), a.Manifest.Embedder.Dim)
+	a.Predictor, err = file.Predictor(a.Manifest.Predictor, a.columns(), a.Manifest.Embedder.Dim)
 	if err != nil {
 		return nil, err
 	}
@@ -257,13 +270,31 @@ func (m *Manifest) check() error {
 	if len(m.Models) == 0 {
 		return errors.New("models: there are none")
 	}
+	for _, p := range m.Plans {
+		if p.Name == "" || seen[p.Name] {
+			return fmt.Errorf("plans: name %q is empty or appears twice", p.Name)
+		}
+		if len(p.Steps) == 0 {
+			return fmt.Errorf("plans: %q has no steps", p.Name)
+		}
+		for _, s := range p.Steps {
+			if !slices.ContainsFunc(m.Models, func(o Model) bool { return o.Name == s.Model }) {
+				return fmt.Errorf("plans: %q asks %q, which is not among the models", p.Name, s.Model)
+			}
+		}
+		seen[p.Name] = true
+	}
 	return nil
 }
 
-func (a *Artifact) names() []string {
-	names := make([]string, len(a.Manifest.Models))
-	for i, m := range a.Manifest.Models {
-		names[i] = m.Name
+// columns names the predictor's columns: the models, then the plans.
+func (a *Artifact) columns() []string {
+	var names []string
+	for _, m := range a.Manifest.Models {
+		names = append(names, m.Name)
+	}
+	for _, p := range a.Manifest.Plans {
+		names = append(names, p.Name)
 	}
 	return names
 }
@@ -296,13 +327,14 @@ func prices(book *price.Book, model string) bool {
 	})
 }
 
-// Frontier returns the stored operating points.
+// Frontier returns the stored operating points of a router that chooses among models.
 func (a *Artifact) Frontier() carrot.Frontier {
 	return carrot.Frontier{Points: a.Manifest.Frontier, BestSingle: a.Manifest.BestSingle}
 }
 
 // Router returns the router, with an embedder, which must be the one that it was
-// trained with, and a pool of candidates, usually that of Pool. A candidate that the
+// trained with, and a pool of candidates, usually that of Pool, and the plans of the
+// manifest, by their names and steps, if these may be chosen too. A candidate that the
 // artefact does not know may be one of the models of today that borrow the forecasts of one
 // that it knows; docs/default-router.md lists them.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
@@ -316,8 +348,12 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 	for _, m := range a.Manifest.Models {
 		means[m.Name] = m.MeanScore
 	}
+	points := a.Frontier()
+	if slices.ContainsFunc(pool, func(c carrot.Candidate) bool { return len(c.Steps) > 0 }) {
+		points.Points = a.Manifest.PlanFrontier
+	}
 	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: borrow.Wrap(a.Predictor, means, borrow.Default()),
-		CountTokens: price.CountTokens, Frontier: a.Frontier(), Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
+		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
 //go:embed default.safetensors

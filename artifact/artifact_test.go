@@ -388,7 +388,7 @@ func try(t *testing.T, data []byte, embedder carrot.Embedder, what string) (pars
 	if err != nil {
 		return false
 	}
-	router, err := a.Router(embedder, a.Pool(nil))
+	router, err := a.Router(embedder, pool(a))
 	if err != nil {
 		return true
 	}
@@ -649,6 +649,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(legacy(f, data))
 		f.Add(data[:len(data)/2])
 	}
+	f.Add(encode(f, tinyPlans(f, tinySpec)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		try(t, data, wordVectors{}, "fuzzed bytes")

@@ -71,7 +71,10 @@ func (c *Contender) method() method {
 	case c.own != nil:
 		return c.own
 	case c.Fitted != nil:
-		return custom{func(context.Context, *table.Table, []int, func(string)) (carrot.Predictor, error) {
+		return custom{func(_ context.Context, t *table.Table, _ []int, _ func(string)) (carrot.Predictor, error) {
+			if b, ok := c.Fitted.(binds); ok {
+				return b.On(t)
+			}
 			return c.Fitted, nil
 		}, 1}
 	case c.Fit != nil:
@@ -123,6 +126,11 @@ func (p predictor) answer(e *entry, rows []int, variants [][]carrot.Representati
 	return e.predict(p.Predictor, rows, variants)
 }
 
+// binds is a fitted router that becomes another on the table that it is to answer for.
+type binds interface {
+	On(t *table.Table) (carrot.Predictor, error)
+}
+
 // asksSeveral is a router that may ask several models for one query, and so knows by
 // itself what its choices cost and score. It need not predict.
 type asksSeveral interface {
@@ -131,7 +139,7 @@ type asksSeveral interface {
 	Setting() string
 	// Steps returns, for each of the rows of the table that the router was fitted on,
 	// its choices at every willingness to pay, in falling order. The candidate of a
-	// step is a model of the table, or -1 for several models.
+	// step is a model of the table, or negative for several models.
 	Steps(rows []int, willing []float64) ([][]frontier.Step, error)
 }
 
@@ -151,6 +159,10 @@ func (s severalFitted) answer(e *entry, rows []int, _ [][]carrot.Representation)
 	}
 	for k, i := range rows {
 		e.steps[i], e.several[i] = steps[k], s.router
+	}
+	e.promises = nil
+	if f, ok := s.router.(forecasting); ok {
+		return e.forecast(f, rows)
 	}
 	return nil
 }

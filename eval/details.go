@@ -32,12 +32,14 @@ type SourceLine struct {
 }
 
 // TrafficPoint has the share of the queries that each model answers at one
-// setting, in the order of the report's models.
+// setting, in the order of the report's models, and the share for which each plan is
+// chosen, in the order of the router's plans.
 type TrafficPoint struct {
 	USDPerQuality Number    `json:"usd_per_quality"`
 	CostUSD       float64   `json:"cost_usd"`
 	Quality       float64   `json:"quality"`
 	Shares        []float64 `json:"shares"`
+	Plans         []float64 `json:"plans,omitempty"`
 }
 
 // Robustness compares a router's choices on prompts with those on the same
@@ -120,7 +122,10 @@ func (d details) write(r *Report, o compareOptions) error {
 		}
 		l.Worth, l.Settings = string(c.entry.worth), c.entry.settings
 		if c.grid != nil {
-			l.Traffic = traffic(c.trace, c.grid, curve, len(r.Models))
+			l.Traffic = d.traffic(c, curve, len(r.Models))
+		}
+		if c.entry.plans != nil {
+			l.Plans = d.plans(c.entry.plans)
 		}
 		l.Robustness = d.robustness(c, curve)
 		l.Promises = d.promises(c)
@@ -223,10 +228,14 @@ func (d details) source(c *contestant, name string, weights []float64) SourceLin
 // reported.
 const trafficEvery = 10
 
-func traffic(t frontier.Trace, grid []float64, curve []frontier.Point, models int) []TrafficPoint {
+func (d details) traffic(c *contestant, curve []frontier.Point, models int) []TrafficPoint {
 	var out []TrafficPoint
 	for s := 0; s < len(curve); s += trafficEvery {
-		out = append(out, TrafficPoint{USDPerQuality: number(grid[s]), CostUSD: curve[s].Cost, Quality: curve[s].Quality, Shares: t.Shares(s, models)})
+		p := TrafficPoint{USDPerQuality: number(c.grid[s]), CostUSD: curve[s].Cost, Quality: curve[s].Quality, Shares: c.trace.Shares(s, models)}
+		if c.entry.plans != nil {
+			p.Plans = d.planShares(c, s)
+		}
+		out = append(out, p)
 	}
 	return out
 }

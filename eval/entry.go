@@ -38,6 +38,7 @@ type entry struct {
 	// several has, for each query that was answered, the router that may have asked
 	// several models; it is nil for other routers.
 	several []asksSeveral
+	plans   *planned // of a router that chooses plans and forecasts; nil for others
 
 	promises []promised // by objective
 

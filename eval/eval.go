@@ -409,7 +409,7 @@ func (e *evaluation) noteFixed(c Contender) {
 		e.noteExternal(c.Name, x)
 		return
 	}
-	if !e.outOfFold() && e.split() == dataset.SplitTest {
+	if !e.outOfFold() && e.split() == dataset.SplitTest || c.Name == plansOracle {
 		return
 	}
 	if len(c.TrainedOn) == 0 {

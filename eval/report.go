@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/plan"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -113,6 +114,7 @@ type RouterLine struct {
 	Regret        []RegretAt      `json:"regret"`
 	Sources       []SourceLine    `json:"sources,omitempty"`
 	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
+	Plans         []plan.Line     `json:"plans,omitempty"` // of a router that may choose plans
 	Robustness    []Robustness    `json:"robustness,omitempty"`
 	Promises      []PromiseLine   `json:"promises,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`

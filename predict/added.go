@@ -35,6 +35,7 @@ func (l *added) crossfit(context.Context, *problem, []int, int, bool) (raw, vari
 }
 func (l *added) exact() bool      { return l.base.exact() }
 func (l *added) describe(s *Spec) { l.base.describe(s) }
+func (l *added) again() learner   { return l.base.again() }
 
 func (l *added) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
 	m, k := l.models, l.number()
@@ -160,7 +161,7 @@ func (p *Predictor) Add(name string, x []carrot.Representation, score, tokens []
 	switch {
 	case p.learner == nil:
 		return nil, fmt.Errorf("add model %q: %w", name, ErrNotFitted)
-	case slices.Contains(p.models, name):
+	case slices.Contains(p.Models(), name):
 		return nil, fmt.Errorf("add model %q: the predictor knows it already", name)
 	case len(score) != len(x) || len(tokens) != len(x):
 		return nil, fmt.Errorf("add model %q: %d queries, %d scores, %d numbers of tokens", name, len(x), len(score), len(tokens))
@@ -198,7 +199,8 @@ func (p *Predictor) Add(name string, x []carrot.Representation, score, tokens []
 	if p.head.correction != nil { // the new model was compared with what was fitted
 		h.correction = append(slices.Clone(p.head.correction), correction{0, 1})
 	}
-	return &Predictor{spec: p.spec, models: append(slices.Clone(p.models), name), dense: p.dense, novelty: p.novelty, holdout: p.holdout,
+	names := append(slices.Clone(p.models), name)
+	return &Predictor{spec: p.spec, models: names, dense: p.dense, novelty: p.novelty, holdout: p.holdout, plans: p.plans.named(names),
 		learner: &added{base: base, models: models, quality: q, volume: v, unsure: u}, head: h}, nil
 }
 

@@ -90,6 +90,14 @@ func (l *blend) fit(ctx context.Context, p *problem) error {
 	return nil
 }
 
+func (l *blend) again() learner {
+	out := &blend{names: l.names}
+	for _, part := range l.parts {
+		out.parts = append(out.parts, part.again())
+	}
+	return out
+}
+
 func (l *blend) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
 	w.part.raw, w.part.variance = grow(w.part.raw, len(raw)), grow(w.part.variance, len(variance))
 	clear(raw)

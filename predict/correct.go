@@ -13,7 +13,7 @@ const maxFactor = 1000
 // after it: shift[j] is added to the quality of model j, which stays within [0,1], and
 // factor[j] multiplies its output tokens, or the cost of a model without tokens. A
 // correction that p has already is replaced. The new predictor has no out-of-fold
-// predictions, as one that was loaded. It returns ErrNotFitted before Fit.
+// predictions, as one that was loaded. Plans keep their quality, and their calls follow the factors. It returns ErrNotFitted before Fit.
 func (p *Predictor) Correct(shift, factor []float64) (*Predictor, error) {
 	if p.learner == nil {
 		return nil, fmt.Errorf("correct: %w", ErrNotFitted)
@@ -29,7 +29,7 @@ func (p *Predictor) Correct(shift, factor []float64) (*Predictor, error) {
 			return nil, fmt.Errorf("correct: model %q: %s", p.models[j], why)
 		}
 	}
-	return &Predictor{spec: p.spec, models: p.models, dense: p.dense, learner: p.learner, head: h, novelty: p.novelty, holdout: p.holdout}, nil
+	return &Predictor{spec: p.spec, models: p.models, dense: p.dense, learner: p.learner, head: h, novelty: p.novelty, holdout: p.holdout, plans: p.plans}, nil
 }
 
 // Correction returns what Correct was given, also after saving and loading, or nil if

@@ -36,6 +36,8 @@ type kernel struct {
 	mean   []float64      // T
 	spread [][]float32    // per variance class, V×V: R with RᵀR = K_VV⁻¹ - noise·A⁻¹
 	class  []int32        // the variance class of each model
+
+	further bool // see again
 }
 
 const (
@@ -93,8 +95,11 @@ func (l *kernel) tune(ctx context.Context, p *problem, fold []int) error {
 	return nil
 }
 
-// draw chooses the landmarks of a problem, by its seed.
+// draw chooses the landmarks of a problem, by its seed, if there are none yet.
 func (l *kernel) draw(p *problem) {
+	if l.further {
+		return
+	}
 	d := p.dense.Cols
 	n := min(l.landmarks, p.n)
 	order := rand.New(rand.NewPCG(p.seed, 0x6c616e64)).Perm(p.n)
@@ -222,13 +227,19 @@ func (l *kernel) fit(ctx context.Context, p *problem) error {
 	return err
 }
 
+func (l *kernel) again() learner {
+	return &kernel{gamma: l.gamma, noise: l.noise, landmarks: l.landmarks, z: l.z, further: true}
+}
+
 func (l *kernel) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
 	n, t := l.z.Rows, len(l.mean)
-	w.kernel = grow(w.kernel, n)
-	if l.z.Cols > 0 {
-		dot.Rows(w.kernel, l.z.Data, x.Dense)
+	if !l.further {
+		w.kernel = grow(w.kernel, n)
+		if l.z.Cols > 0 {
+			dot.Rows(w.kernel, l.z.Data, x.Dense)
+		}
+		l.apply(w.kernel)
 	}
-	l.apply(w.kernel)
 	w.y = grow(w.y, t)
 	dot.Rows(w.y, l.w, w.kernel)
 	for c := range t {
@@ -257,6 +268,11 @@ func (l *kernel) variances(k []float32, w *workspace, variance []float64) {
 }
 
 func (l *kernel) save(out *tensors, prefix string) {
+	if l.further {
+		out.float32s(prefix+"weights", flipped(l.w, l.z.Rows), l.z.Rows, len(l.mean))
+		out.float64s(prefix+"mean", l.mean, len(l.mean))
+		return
+	}
 	out.float32s(prefix+"landmarks", l.z.Data, l.z.Rows, l.z.Cols)
 	out.float32s(prefix+"weights", flipped(l.w, l.z.Rows), l.z.Rows, len(l.mean))
 	out.float64s(prefix+"mean", l.mean, len(l.mean))
@@ -271,6 +287,13 @@ func (l *kernel) save(out *tensors, prefix string) {
 }
 
 func (l *kernel) load(in *tensors, prefix string) error {
+	if l.further {
+		weights := in.getFloat32s(prefix+"weights", l.z.Rows, in.targets())
+		if l.mean = in.getFloat64s(prefix+"mean", in.targets()); in.err == nil {
+			l.w = flipped(weights, in.targets())
+		}
+		return in.err
+	}
 	data := in.getFloat32s(prefix+"landmarks", -1, in.dense)
 	n := in.rows(prefix + "landmarks")
 	l.z = blas32.General{Rows: n, Cols: in.dense, Stride: max(in.dense, 1), Data: data}

@@ -26,6 +26,9 @@ type knn struct {
 	target  []float32      // n×T, NaN not observed
 	mean    []float64      // T
 	targets int
+
+	further bool  // see again
+	sides   []int // of the targets, as those of a problem
 }
 
 func (l *knn) exact() bool      { return false }
@@ -109,7 +112,7 @@ func (l *knn) average(p *problem, near [][]int32, k [3]int, part []int, raw, var
 	parallel.Ranges(p.n, func(lo, hi int) {
 		count := make([]float64, t)
 		for i := lo; i < hi; i++ {
-			averageInto(raw[i*t:][:t], count, near[i], k, partMeans[part[i]],
+			averageInto(raw[i*t:][:t], count, near[i], k, p.sides, partMeans[part[i]],
 				func(row int32, c int) float64 { return p.target[int(row)*t+c] })
 			for m := range p.models {
 				if variance != nil {
@@ -121,11 +124,17 @@ func (l *knn) average(p *problem, near [][]int32, k [3]int, part []int, raw, var
 }
 
 // averageInto averages targets over the first k[side] of the neighbours.
-func averageInto(out, count []float64, near []int32, k [3]int, mean []float64, target func(row int32, c int) float64) {
+func averageInto(out, count []float64, near []int32, k [3]int, sides []int, mean []float64, target func(row int32, c int) float64) {
 	models := (len(out) - 1) / 2
 	for c := range out {
+		var side int
+		if sides != nil {
+			side = sides[c]
+		} else {
+			side = c / models
+		}
 		out[c], count[c] = 0, 0
-		for _, row := range near[:min(k[c/models], len(near))] {
+		for _, row := range near[:min(k[side], len(near))] {
 			if y := target(row, c); !math.IsNaN(y) {
 				out[c] += y
 				count[c]++
@@ -140,7 +149,7 @@ func averageInto(out, count []float64, near []int32, k [3]int, mean []float64, t
 }
 
 func (l *knn) fit(_ context.Context, p *problem) error {
-	l.x, l.targets, l.mean = p.dense, p.targets(), p.means(nil)
+	l.x, l.targets, l.mean, l.sides = p.dense, p.targets(), p.means(nil), p.sides
 	for side := range l.k {
 		l.k[side] = min(max(l.k[side], 1), p.n)
 	}
@@ -155,40 +164,56 @@ func (l *knn) fit(_ context.Context, p *problem) error {
 // spread a single query over the processors.
 const parallelScan = 1 << 20
 
+func (l *knn) again() learner { return &knn{k: l.k, x: l.x, further: true} }
+
 func (l *knn) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
-	n := l.x.Rows
-	w.kernel = grow(w.kernel, n)
-	if n*l.x.Cols < parallelScan {
-		l.scan(x, w, 0, n)
-	} else {
-		parallel.Ranges(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
-	}
-	w.near.Reset(slices.Max(l.k[:]))
-	for j, s := range w.kernel {
-		w.near.Offer(s, int32(j))
+	if !l.further {
+		w.rows = l.neighbours(x, w)
 	}
 	w.y = grow(w.y, l.targets)
 	w.counts = grow(w.counts, l.targets)
-	averageInto(raw, w.counts, w.near.Sorted(), l.k, l.mean,
+	averageInto(raw, w.counts, w.rows, l.k, l.sides, l.mean,
 		func(row int32, c int) float64 { return float64(l.target[int(row)*l.targets+c]) })
 	for m := range variance {
 		variance[m] = 1 / max(w.counts[m], 1)
 	}
 }
 
+// neighbours returns the rows nearest to a query, nearest first. They stay in the
+// workspace.
+func (l *knn) neighbours(x *carrot.Representation, w *workspace) []int32 {
+	n := l.x.Rows
+	w.similar = grow(w.similar, n)
+	if n*l.x.Cols < parallelScan {
+		l.scan(x, w, 0, n)
+	} else {
+		parallel.Ranges(n, func(lo, hi int) { l.scan(x, w, lo, hi) })
+	}
+	w.near.Reset(slices.Max(l.k[:]))
+	for j, s := range w.similar {
+		w.near.Offer(s, int32(j))
+	}
+	return w.near.Sorted()
+}
+
 // scan writes the similarities of rows [lo,hi) to the workspace.
 func (l *knn) scan(x *carrot.Representation, w *workspace, lo, hi int) {
 	d := l.x.Cols
 	if lo == hi || d == 0 {
-		clear(w.kernel[lo:hi])
+		clear(w.similar[lo:hi])
 		return
 	}
 	rows := blas32.General{Rows: hi - lo, Cols: d, Stride: d, Data: l.x.Data[lo*d : hi*d]}
 	blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: d, Inc: 1, Data: x.Dense}, 0,
-		blas32.Vector{N: hi - lo, Inc: 1, Data: w.kernel[lo:hi]})
+		blas32.Vector{N: hi - lo, Inc: 1, Data: w.similar[lo:hi]})
 }
 
 func (l *knn) save(out *tensors, prefix string) {
+	if l.further {
+		out.float32s(prefix+"target", l.target, l.x.Rows, l.targets)
+		out.float64s(prefix+"mean", l.mean, l.targets)
+		return
+	}
 	out.float32s(prefix+"x", l.x.Data, l.x.Rows, l.x.Cols)
 	out.float32s(prefix+"target", l.target, l.x.Rows, l.targets)
 	out.float64s(prefix+"mean", l.mean, l.targets)
@@ -196,6 +221,12 @@ func (l *knn) save(out *tensors, prefix string) {
 }
 
 func (l *knn) load(in *tensors, prefix string) error {
+	if l.further {
+		l.targets, l.sides = in.targets(), in.sides
+		l.target = in.getFloat32sOrNaN(prefix+"target", l.x.Rows, l.targets)
+		l.mean = in.getFloat64s(prefix+"mean", l.targets)
+		return in.err
+	}
 	l.targets = targetsOf(in.models)
 	data := in.getFloat32s(prefix+"x", -1, in.dense)
 	n := 0

@@ -32,6 +32,11 @@ type learner interface {
 	exact() bool
 	// describe writes the chosen hyperparameters to s.
 	describe(s *Spec)
+	// again returns an unfitted learner of further targets, with the settings of this one
+	// and, if it is fitted, its view of a query. Right after a prediction of this one, it predicts the
+	// same query from what that has left in the workspace. It predicts no variances, and
+	// saves and loads only what this one does not have.
+	again() learner
 	// only returns the fitted learner restricted to the models in the given
 	// columns; models is the number that it was fitted on.
 	only(columns []int, models int) learner
@@ -89,6 +94,9 @@ type problem struct {
 	hash      []uint64
 	seed      uint64
 	progress  func(string)
+	// sides are those of targets in another order than the above, for a problem without
+	// models; nil otherwise.
+	sides []int
 }
 
 // The sides of the targets, which are tuned separately.
@@ -100,10 +108,20 @@ const (
 
 func targetsOf(models int) int { return 2*models + 1 }
 
-func (p *problem) targets() int { return targetsOf(p.models) }
+func (p *problem) targets() int {
+	if p.sides != nil {
+		return len(p.sides)
+	}
+	return targetsOf(p.models)
+}
 
 // side returns the side of a target column.
-func (p *problem) side(c int) int { return c / p.models }
+func (p *problem) side(c int) int {
+	if p.sides != nil {
+		return p.sides[c]
+	}
+	return c / p.models
+}
 
 // columns returns the range of columns of a side.
 func (p *problem) columns(side int) (from, to int) {

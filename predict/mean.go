@@ -54,7 +54,9 @@ func (l *mean) fit(_ context.Context, p *problem) error {
 		case sideVolume:
 			sum = math.Log1p(sum)
 		case sideDifference:
-			l.variance[c] = 1 / max(n, 1)
+			if c < p.models {
+				l.variance[c] = 1 / max(n, 1)
+			}
 		}
 		l.raw[c] = sum
 	}
@@ -81,6 +83,8 @@ func (p *problem) complete(i int) bool {
 	return true
 }
 
+func (l *mean) again() learner { return &mean{} }
+
 func (l *mean) predict(_ *carrot.Representation, _ *workspace, raw, variance []float64) {
 	copy(raw, l.raw)
 	copy(variance, l.variance)
@@ -92,7 +96,7 @@ func (l *mean) save(out *tensors, prefix string) {
 }
 
 func (l *mean) load(in *tensors, prefix string) (err error) {
-	l.raw = in.getFloat64s(prefix+"raw", targetsOf(in.models))
+	l.raw = in.getFloat64s(prefix+"raw", in.targets())
 	l.variance = in.getFloat64s(prefix+"variance", in.models)
 	return in.err
 }

@@ -8,8 +8,8 @@ import (
 
 // Only returns a predictor of some of p's models, in the order given. Its
 // predictions for them are p's to the last bit, in less time and memory. If p is
-// not fitted or does not know one of the models, Only returns p itself. The result has
-// no Holdout.
+// not fitted or does not know one of the models, or one is a plan, Only returns p itself. The
+// result has no Holdout.
 func (p *Predictor) Only(models []string) carrot.Predictor {
 	columns := make([]int, len(models))
 	for i, model := range models {

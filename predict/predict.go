@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/carrot-router/carrot"
@@ -73,6 +74,7 @@ type Predictor struct {
 	learner learner
 	head    head
 	novelty novelty
+	plans   *plans // nil without plans
 	scratch sync.Pool
 	oof     *outOfFold // of the last Fit; nil after Load
 	holdout *carrot.Holdout
@@ -96,8 +98,13 @@ func New(spec Spec) *Predictor { return &Predictor{spec: spec} }
 // Spec returns the predictor's hyperparameters: after Fit, the chosen ones.
 func (p *Predictor) Spec() Spec { return p.spec }
 
-// Models names the columns of a prediction.
-func (p *Predictor) Models() []string { return p.models }
+// Models names the columns of a prediction: the models, and after them the plans.
+func (p *Predictor) Models() []string {
+	if p.plans != nil {
+		return p.plans.columns
+	}
+	return p.models
+}
 
 // Fit chooses the hyperparameters that are zero in the Spec, calibrates on
 // out-of-fold predictions and fits on all of d. progress, if not nil, is told what
@@ -132,7 +139,7 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	if err := learner.fit(ctx, problem); err != nil {
 		return fmt.Errorf("fit %s: %w", p.spec.Name, err)
 	}
-	p.models, p.dense, p.learner = d.Models, problem.dense.Cols, learner
+	p.models, p.dense, p.learner, p.plans = d.Models, problem.dense.Cols, learner, nil
 	p.novelty = newNovelty(problem.sparse)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
 	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
@@ -158,6 +165,9 @@ func (p *Predictor) SetCaution(c float64) error {
 	}
 	p.spec.Caution = c
 	p.head = fitHead(p.oof, c, p.learner.exact())
+	if p.plans != nil {
+		p.plans.calibrate(p)
+	}
 	p.holdout = p.holdOut()
 	return nil
 }
@@ -174,6 +184,7 @@ func checkCaution(c float64) error {
 type CrossFit struct {
 	p             *Predictor
 	raw, variance []float64
+	plans         []float64 // raw outputs for plans; nil without
 }
 
 // OutOfFold returns the predictions that the last Fit calibrated on, by folds of
@@ -182,19 +193,23 @@ func (p *Predictor) OutOfFold() *CrossFit {
 	if p.oof == nil {
 		return nil
 	}
-	return &CrossFit{p, p.oof.raw, p.oof.variance}
+	c := &CrossFit{p: p, raw: p.oof.raw, variance: p.oof.variance}
+	if p.plans != nil {
+		c.plans = p.plans.oof.raw
+	}
+	return c
 }
 
 // CrossFit predicts the queries of the last Fit by another partition, with the
 // hyperparameters it chose: query i is held out with part group[i], which is in
-// [0,parts). It trades a little of OutOfFold's accuracy for speed and is meant
+// [0,parts). It predicts no plans. It trades a little of OutOfFold's accuracy for speed and is meant
 // for comparing settings.
 func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*CrossFit, error) {
 	if p.oof == nil {
 		return nil, ErrNotFitted
 	}
 	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
-	return &CrossFit{p, raw, variance}, err
+	return &CrossFit{p: p, raw: raw, variance: variance}, err
 }
 
 // Predictions returns one prediction per query, with the given caution; 0 means
@@ -213,6 +228,13 @@ func (c *CrossFit) Predictions(caution float64) []carrot.Prediction {
 		out[i].Novelty = share[i]
 		out[i].Forecasts = make([]carrot.Forecast, m)
 		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], out[i].Forecasts)
+		if c.plans != nil {
+			l := c.p.plans
+			width := len(l.names) + len(l.gates)
+			out[i].Forecasts = append(out[i].Forecasts, make([]carrot.Forecast, len(l.names))...)
+			out[i].Steps = make([][]carrot.Step, len(out[i].Forecasts))
+			l.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], c.plans[i*width:][:width], 1, h.correction, out[i].Forecasts[m:], out[i].Steps[m:])
+		}
 	}
 	return out
 }
@@ -224,13 +246,16 @@ type workspace struct {
 	y             []float32 // raw outputs of one learner
 	kernel        []float32 // similarities
 	proj          []float32 // for the kernel's variance
+	similar       []float32 // similarities to the rows, for the nearest of them
 	near          nearest.Heap
+	rows          []int32 // the nearest ones
 	part          workspacePart
 	place         []int32   // novelty: where the query's words are in its key
 	sim           []float32 // novelty: similarity to each training query
 	bucket        []int32   // sparse: the buckets of the query's words
 	value         []float32 // sparse: and their weights
 	added         workspaceAdded
+	plans         []float64 // raw outputs for plans
 }
 
 // workspacePart is what a blend needs to collect its learners' outputs.
@@ -270,15 +295,29 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 		w = &workspace{raw: make([]float64, targetsOf(m)), variance: make([]float64, m)}
 	}
 	p.learner.predict(x, w, w.raw, w.variance)
-	if cap(dst.Forecasts) < len(p.models) {
-		dst.Forecasts = make([]carrot.Forecast, len(p.models))
+	if p.plans != nil {
+		w.plans = grow(w.plans, len(p.plans.names)+len(p.plans.gates))
+		p.plans.learner.predict(x, w, w.plans, nil)
 	}
-	dst.Forecasts = dst.Forecasts[:len(p.models)]
+	columns := len(p.Models())
+	if cap(dst.Forecasts) < columns {
+		dst.Forecasts = make([]carrot.Forecast, columns)
+	}
+	dst.Forecasts = dst.Forecasts[:columns]
 	dst.Novelty = p.novelty.of(&x.Sparse, w)
 	dst.Abstained = dst.Novelty > p.novelty.limit
 	p.head.apply(w.raw, w.variance, dst.Forecasts)
+	trust := 1.0
 	if dst.Abstained && !p.learner.exact() {
 		p.head.retreat(dst.Forecasts)
+		trust = 0
+	}
+	if p.plans != nil {
+		dst.Steps = slices.Grow(dst.Steps[:0], columns)[:columns]
+		clear(dst.Steps[:len(p.models)])
+		p.plans.apply(w.raw, w.variance, w.plans, trust, p.head.correction, dst.Forecasts[len(p.models):], dst.Steps[len(p.models):])
+	} else {
+		dst.Steps = nil
 	}
 	p.scratch.Put(w)
 }

@@ -126,6 +126,8 @@ func (l *ridge) fitGroup(p *problem, g int32, cov coverage) error {
 	return nil
 }
 
+func (l *ridge) again() learner { return &ridge{alpha: l.alpha} }
+
 func (l *ridge) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
 	d, t := l.dim, len(l.mean)
 	copy(raw, l.mean)
@@ -173,7 +175,7 @@ func (l *ridge) save(out *tensors, prefix string) {
 }
 
 func (l *ridge) load(in *tensors, prefix string) error {
-	t := targetsOf(in.models)
+	t := in.targets()
 	l.dim = in.dense
 	l.weights = in.getFloat64s(prefix+"weights", l.dim, t)
 	l.mean = in.getFloat64s(prefix+"mean", t)

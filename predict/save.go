@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
@@ -21,6 +22,9 @@ func (p *Predictor) Write(w io.Writer, metadata map[string]string) error {
 	p.learner.save(out, p.spec.Name+".")
 	p.head.save(out, "head.")
 	p.novelty.save(out, "novelty.")
+	if p.plans != nil {
+		p.plans.save(out, p.spec.Name)
+	}
 	saveHoldout(out, p.holdout)
 	return safetensors.Write(w, metadata, out.list)
 }
@@ -53,10 +57,19 @@ func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, err
 	if len(models) == 0 {
 		return nil, fmt.Errorf("predictor %s has no models", spec.Name)
 	}
+	in := &tensors{file: f.file, models: len(models), dense: dense}
+	var plans []string // the last names
+	if _, ok := f.file.Tensor(plansScores); ok {
+		n := in.rows(plansScores)
+		if n < 1 || n >= len(models) {
+			return nil, fmt.Errorf("tensor %s: %d plans among %d columns", plansScores, n, len(models))
+		}
+		models, plans = models[:len(models)-n], models[len(models)-n:]
+		in.models = len(models)
+	}
 	if _, ok := f.file.Tensor(addedUnsure); ok {
 		learner = &added{base: learner}
 	}
-	in := &tensors{file: f.file, models: len(models), dense: dense}
 	p := &Predictor{spec: spec, models: models, dense: dense, learner: learner}
 	if err := learner.load(in, spec.Name+"."); err != nil {
 		return nil, err
@@ -66,6 +79,13 @@ func (f *File) Predictor(spec Spec, models []string, dense int) (*Predictor, err
 	}
 	if err := p.novelty.load(in, "novelty."); err != nil {
 		return nil, err
+	}
+	if plans != nil {
+		l, err := loadPlans(in, plans, learner, spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		p.plans = l.named(models)
 	}
 	if p.holdout, err = loadHoldout(in, models); err != nil {
 		return nil, err
@@ -80,11 +100,29 @@ type tensors struct {
 
 	file          *safetensors.File
 	models, dense int
+	sides         []int // of the targets, as those of a problem; nil: those of models
 	err           error
+}
+
+// targets is the number of targets of the learner to load.
+func (t *tensors) targets() int {
+	if t.sides != nil {
+		return len(t.sides)
+	}
+	return targetsOf(t.models)
 }
 
 func (t *tensors) float32s(name string, v []float32, shape ...int) {
 	t.list = append(t.list, safetensors.FromFloat32(name, v, shape...))
+}
+
+// float16sOr32s saves numbers in 16 bits if that keeps them as they are.
+func (t *tensors) float16sOr32s(name string, v []float32, shape ...int) {
+	if slices.ContainsFunc(v, func(x float32) bool { return safetensors.Half(x) != x }) {
+		t.float32s(name, v, shape...)
+		return
+	}
+	t.list = append(t.list, safetensors.FromFloat16(name, v, shape...))
 }
 
 func (t *tensors) float64s(name string, v []float64, shape ...int) {

@@ -8,6 +8,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/parallel"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
@@ -25,6 +26,8 @@ type sparse struct {
 	mean    []float64 // T
 	seen    []float32 // G×B: Σx² of each variance class
 	class   []int32   // the variance class of each model
+
+	further bool // see again
 }
 
 const (
@@ -162,7 +165,9 @@ func (l *sparse) solve(ctx context.Context, p *problem, b *bag, use func(i int) 
 			}
 		}
 		job.seen = b.squares(job.rows, l.buckets)
-		l.seen = append(l.seen, job.seen...)
+		if p.models > 0 {
+			l.seen = append(l.seen, job.seen...)
+		}
 		for at := 0; at < len(columns); at += cgBlock {
 			job.columns = columns[at:min(at+cgBlock, len(columns))]
 			for k, c := range job.columns {
@@ -232,20 +237,41 @@ func (l *sparse) crossfit(ctx context.Context, p *problem, part []int, parts int
 }
 
 func (l *sparse) fit(ctx context.Context, p *problem) error {
-	return l.solve(ctx, p, l.bag(p), func(int) bool { return true })
+	if err := l.solve(ctx, p, l.bag(p), func(int) bool { return true }); err != nil {
+		return err
+	}
+	// Half the size of a file, for an error of a two-thousandth of a weight.
+	const largest = 65504
+	for k, w := range l.weights {
+		l.weights[k] = safetensors.Half(min(max(w, -largest), largest))
+	}
+	return nil
 }
 
-func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
-	t := len(l.mean)
-	w.y = grow(w.y, t)
-	clear(w.y)
-	norm, mask := l.norm(&x.Sparse), uint32(len(l.idf)-1)
+func (l *sparse) again() learner {
+	return &sparse{alpha: l.alpha, buckets: l.buckets, idf: l.idf, further: true}
+}
+
+// weigh writes the query's words to the workspace.
+func (l *sparse) weigh(x *carrot.Representation, w *workspace) (norm float32) {
+	norm = l.norm(&x.Sparse)
+	mask := uint32(len(l.idf) - 1)
 	w.bucket, w.value = w.bucket[:0], w.value[:0]
 	for k, j := range x.Sparse.Index {
 		j &= mask
 		v := x.Sparse.Value[k] * l.idf[j] * norm
 		w.bucket, w.value = append(w.bucket, int32(j)), append(w.value, v)
 	}
+	return norm
+}
+
+func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance []float64) {
+	t, norm := len(l.mean), float32(1)
+	if !l.further {
+		norm = l.weigh(x, w)
+	}
+	w.y = grow(w.y, t)
+	clear(w.y)
 	dot.AddRows(w.y, l.weights, w.bucket, w.value)
 	for c, y := range w.y {
 		raw[c] = l.mean[c] + float64(y)
@@ -271,8 +297,13 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 
 func (l *sparse) save(out *tensors, prefix string) {
 	b := len(l.idf)
+	if l.further {
+		out.float16sOr32s(prefix+"weights", l.weights, b, len(l.mean))
+		out.float64s(prefix+"mean", l.mean, len(l.mean))
+		return
+	}
 	out.float32s(prefix+"idf", l.idf, b)
-	out.float32s(prefix+"weights", l.weights, b, len(l.mean))
+	out.float16sOr32s(prefix+"weights", l.weights, b, len(l.mean))
 	out.float64s(prefix+"mean", l.mean, len(l.mean))
 	out.float32s(prefix+"seen", l.seen, len(l.seen)/b, b)
 	out.int32s(prefix+"class", l.class, len(l.class))
@@ -280,6 +311,11 @@ func (l *sparse) save(out *tensors, prefix string) {
 }
 
 func (l *sparse) load(in *tensors, prefix string) error {
+	if l.further {
+		l.weights = in.getFloat32s(prefix+"weights", len(l.idf), in.targets())
+		l.mean = in.getFloat64s(prefix+"mean", in.targets())
+		return in.err
+	}
 	l.idf = in.getFloat32s(prefix+"idf", -1)
 	b := len(l.idf)
 	l.weights = in.getFloat32s(prefix+"weights", b, targetsOf(in.models))

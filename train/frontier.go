@@ -3,10 +3,12 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/plan"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -50,17 +52,40 @@ func judge(t *table.Table, rows []int) *judged {
 // trace records the choices along the grid. There is one prediction for each of
 // the rows given to judge.
 func (j *judged) trace(predictions []carrot.Prediction) frontier.Trace {
-	grid := frontier.Grid()
-	quality, cost := make([][]float64, len(j.rows)), make([][]float64, len(j.rows))
+	return j.traceWith(predictions, nil)
+}
+
+// traceWith is trace with plans, if there are some: they may be chosen on a query on which
+// all that they ask was observed.
+func (j *judged) traceWith(predictions []carrot.Prediction, plans *plan.Outcomes) frontier.Trace {
+	grid, models := frontier.Grid(), len(j.t.Candidates)
+	quality, cost, choices := make([][]float64, len(j.rows)), make([][]float64, len(j.rows)), j.choices
+	if plans != nil {
+		choices = make([][]int, len(j.rows))
+	}
 	for n, i := range j.rows {
 		for _, m := range j.choices[n] {
 			f := &predictions[j.at[n]].Forecasts[m]
 			quality[n] = append(quality[n], f.Quality)
 			cost[n] = append(cost[n], j.t.PredictedCost(i, m, f))
 		}
+		if plans == nil {
+			continue
+		}
+		choices[n] = slices.Clone(j.choices[n])
+		for _, k := range plans.Observed(i) {
+			choices[n] = append(choices[n], models+k)
+			quality[n] = append(quality[n], predictions[j.at[n]].Forecasts[models+k].Quality)
+			cost[n] = append(cost[n], plans.PredictedCost(i, k, &predictions[j.at[n]], models+k))
+		}
 	}
-	return j.t.Trace(j.rows, len(grid), func(n, s int) int {
-		return j.choices[n][carrot.Choose(quality[n], cost[n], grid[s])]
+	return frontier.NewTrace(len(j.rows), len(grid), func(n, s int) int {
+		return choices[n][carrot.Choose(quality[n], cost[n], grid[s])]
+	}, func(n, c int) (float64, float64) {
+		if c >= models {
+			return plans.At(j.rows[n], c-models)
+		}
+		return j.t.Cost.At(j.rows[n], c), j.t.Set.Score.At(j.rows[n], c)
 	})
 }
 
@@ -110,13 +135,18 @@ func (j *judged) singles() (singles []frontier.Point, best frontier.Point) {
 // left out. As a router may choose them where cost does not matter, there is then
 // no point at that setting.
 func Frontier(t *table.Table, rows []int, predictions []carrot.Prediction) carrot.Frontier {
+	return frontierOf(t, rows, predictions, nil)
+}
+
+// frontierOf is Frontier of a router that may choose plans, if there are some.
+func frontierOf(t *table.Table, rows []int, predictions []carrot.Prediction, plans *plan.Outcomes) carrot.Frontier {
 	j := judge(t, rows)
 	if len(j.rows) == 0 {
 		return carrot.Frontier{}
 	}
 	var f carrot.Frontier
 	grid := frontier.Grid()
-	for s, p := range j.trace(predictions).Curve(nil) {
+	for s, p := range j.traceWith(predictions, plans).Curve(nil) {
 		if math.IsInf(grid[s], 1) && len(t.Unpriced()) > 0 {
 			continue
 		}

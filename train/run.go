@@ -29,6 +29,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/internal/phrase"
+	"github.com/carrot-router/carrot/internal/plan"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/table"
@@ -46,6 +47,10 @@ type Options struct {
 	// tokens nor recorded costs. Their cost is unknown, so that the router
 	// chooses them only where cost does not matter.
 	KeepUnpriced []string
+	// Plans names plans to add as candidates, as in "agree(a,b,c)" or
+	// "check(a,perfect,c)". They leave what is fitted of models as it is. The errors of a
+	// verifier are drawn by the predictor's seed.
+	Plans []string
 	// EmbedderSpec says how to open the embedder, such as "static" or
 	// "bert:DIR". It is recorded in the artefact, as are the next three.
 	EmbedderSpec                  string
@@ -71,7 +76,14 @@ func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o O
 	if o.Predictor.Name == "" {
 		o.Predictor.Name = "blend"
 	}
+	plans, err := plan.ParseAll(o.Plans, o.Predictor.Seed)
+	if err != nil {
+		return nil, err
+	}
 	done, total := 0, steps(o.Predictor, embedder.ID())
+	if len(plans) > 0 {
+		total += 2
+	}
 	say := func(doing string) {
 		if o.Progress != nil {
 			o.Progress(doing, done, total)
@@ -104,7 +116,14 @@ func Run(ctx context.Context, sets []*dataset.Set, embedder carrot.Embedder, o O
 		return nil, err
 	}
 	say("measuring it")
-	return &artifact.Artifact{Predictor: p, Manifest: manifest(t, rows, p, sets, o)}, nil
+	m := manifest(t, rows, p, sets, o)
+	if plans, err = labelled(t, rows, plans, o.Warn); err == nil && len(plans) > 0 {
+		err = addPlans(ctx, &m, t, rows, p, plans, say)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &artifact.Artifact{Predictor: p, Manifest: m}, nil
 }
 
 func join(sets []*dataset.Set) (*dataset.Set, error) {

@@ -209,7 +209,7 @@ func (c *collectCommand) addModel(ctx context.Context, out io.Writer, saved *art
 // options opens what a plan needs.
 func (c *collectCommand) options(config *collect.Config, router *carrot.Router, warn func(string)) (collect.Options, error) {
 	o := collect.Options{Out: c.Out, AllowCommands: c.AllowCommands, Only: c.AddModel, Warn: warn, Book: price.Default(),
-		Embedder: router.Embedder(), Predictor: router.Predictor()}
+		Embedder: router.Embedder(), Predictor: router.Trim().Predictor()} // without plans
 	if config.Prices != "" {
 		own, err := price.Open(config.Prices)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/plan"
 	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/table"
 )
@@ -210,6 +211,7 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 			return nil, nil, err
 		}
 	}
+	var plans []plan.Plan // of all routers
 	for _, path := range c.Router {
 		a, err := openRouter(path, p.warn)
 		if err != nil {
@@ -222,6 +224,18 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 		known := eval.Contender{Name: stem(path), Embedder: embedder, Fitted: a.Predictor}
 		for _, d := range a.Manifest.Data {
 			known.TrainedOn = append(known.TrainedOn, d.Name, d.Fingerprint)
+		}
+		if len(a.Manifest.Plans) > 0 {
+			own, err := plansOf(a, c.Seed, load, p.warn)
+			if err != nil {
+				return nil, nil, fmt.Errorf("router %s: %w", path, err)
+			}
+			known.Fitted = plan.Saved{Predictor: a.Predictor, Plans: own}
+			for _, one := range own {
+				if !slices.ContainsFunc(plans, func(o plan.Plan) bool { return o.String() == one.String() }) {
+					plans = append(plans, one)
+				}
+			}
 		}
 		out = append(out, known)
 	}
@@ -266,11 +280,40 @@ func (c *evalCommand) contenders(p *progress, warn func(string), load func() (*d
 			add(one)
 		}
 	}
+	if len(plans) > 0 {
+		out = append(out, eval.Contender{Name: plansOracle, Fitted: plan.SavedOracle{Plans: plans}})
+	}
 	if len(c.Router) > 0 {
 		base, err = openEmbedder("static", nil, nil)
 		return out, base, err
 	}
 	return out, embedders[0], nil
+}
+
+// plansOf returns the plans of a saved router that can be run on the data. seed is that
+// of the errors of verifiers.
+func plansOf(a *artifact.Artifact, seed uint64, load func() (*dataset.Set, error), warn func(string)) ([]plan.Plan, error) {
+	var names []string
+	for _, p := range a.Manifest.Plans {
+		names = append(names, p.Name)
+	}
+	all, err := plan.ParseAll(names, seed)
+	if err != nil {
+		return nil, err
+	}
+	set, err := load()
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Plan
+	for _, one := range all {
+		if err := plan.NewRecorded(set.Subset(nil, set.Pool()), dataset.Matrix{}).Check(one); err != nil {
+			warn(err.Error() + ": it is left out")
+			continue
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // namedFile splits NAME=FILE. The name of a FILE alone is the file's, without its

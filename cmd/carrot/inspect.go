@@ -92,10 +92,44 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\t%s\n", model.Name, model.Observed, model.MeanScore, covered, in, out)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
-	if err := printStyled(w, models.String(), headed("model ")); err != nil || m.Learned == nil {
+	if err := printStyled(w, models.String(), headed("model ")); err != nil {
+		return err
+	}
+	if err := describePlans(w, m); err != nil || m.Learned == nil {
 		return err
 	}
 	return describeLearned(w, m)
+}
+
+// describePlans writes what is known of the plans of a router.
+func describePlans(w io.Writer, m *artifact.Manifest) error {
+	if len(m.Plans) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "plan\tobserved\tmean score\tasked\tcost within p90")
+	for _, p := range m.Plans {
+		asked := make([]string, len(p.Steps))
+		for k, s := range p.Steps {
+			asked[k] = fmt.Sprintf("%.0f%%", 100*s.Called)
+		}
+		within := "–"
+		if p.CostP90 != nil {
+			within = fmt.Sprintf("%.1f%%", 100**p.CostP90)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%.4f\t%s\t%s\n", p.Name, p.Observed, p.MeanScore, strings.Join(asked, ", "), within)
+	}
+	tw.Flush() // returns no error, as it writes to a strings.Builder
+	if err := printStyled(w, text.String(), headed("plan ")); err != nil {
+		return err
+	}
+	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, name := range slices.Sorted(maps.Keys(m.PlanMetrics)) {
+		fmt.Fprintf(tw, "with plans, out of fold\t%s %.4g\n", name, m.PlanMetrics[name])
+	}
+	return tw.Flush()
 }
 
 // describeLearned writes what a router learnt from traffic after its fit.

@@ -17,8 +17,10 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/dataset"
 	"github.com/carrot-router/carrot/eval"
+	"github.com/carrot-router/carrot/internal/atomicfile"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/plan"
+	"github.com/carrot-router/carrot/internal/readfile"
 	render "github.com/carrot-router/carrot/internal/report"
 	"github.com/carrot-router/carrot/predict"
 	"github.com/carrot-router/carrot/table"
@@ -132,7 +134,7 @@ func (c *planFlags) open(ctx context.Context, p *progress) (*planning, error) {
 // contenders lists the routers to compare. Each chooses its plans on the queries that it
 // is fitted on.
 func (w *planning) contenders() []eval.Contender {
-	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (carrot.Predictor, error) {
+	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (*predict.Predictor, error) {
 		return train.Fit(ctx, t, rows, w.spec, progress)
 	}
 	return []eval.Contender{
@@ -341,7 +343,8 @@ func printChosen(out io.Writer, r *eval.Report) error {
 
 type planSuggestCommand struct {
 	planFlags
-	JSON bool `name:"json" help:"Print the plans as JSON."`
+	JSON bool   `name:"json" help:"Print the plans as JSON (carrot.plans/1)."`
+	Out  string `placeholder:"FILE" help:"Write the plans as JSON to a file, for carrot train --plans."`
 }
 
 func (c *planSuggestCommand) Help() string {
@@ -351,23 +354,30 @@ five folds): they are if a router of models and plans then has a higher AIQ than
 models, by more than chance, and no lower peak by more than 0.001. It may keep none.
 
 Examples:
-  carrot plan suggest --data mydata
+  carrot plan suggest --data mydata --out plans.json
   carrot plan suggest --data mydata --verifier perfect --json`
 }
 
 // suggestion is the JSON form of a suggestion.
 type suggestion struct {
-	Schema   string         `json:"schema"`
-	Dataset  string         `json:"dataset"`
-	HeldOut  string         `json:"held_out"`
-	Transfer plan.Transfer  `json:"transfer"`
-	Kept     bool           `json:"kept"`
-	Plans    []plan.Summary `json:"plans"` // the candidates, also if they are not kept
+	Schema   string        `json:"schema"`
+	Dataset  string        `json:"dataset"`
+	HeldOut  string        `json:"held_out"`
+	Transfer plan.Transfer `json:"transfer"`
+	Kept     bool          `json:"kept"`
+	// Unlabelled is the number of plans that were left out because the answer of their first
+	// round was returned, and scored, on fewer than LeastLabels queries.
+	Unlabelled  int            `json:"unlabelled"`
+	LeastLabels int            `json:"least_labels"`
+	Plans       []plan.Summary `json:"plans"` // the candidates, also if they are not kept
 }
 
 func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 	if c.Bootstrap == 0 {
 		return usagef("--bootstrap 0: whether plans are kept depends on an interval")
+	}
+	if err := folderOf("--out", c.Out); err != nil {
+		return err
 	}
 	p := startProgress(ctx, t.err, "reading "+strings.Join(c.Data, ", "))
 	defer p.stop()
@@ -380,11 +390,12 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	plans, err := plan.Suggest(all, rows, w.plans)
+	s := suggestion{Schema: plansSchema, Dataset: w.set.Name, LeastLabels: plan.LeastLabels, Plans: []plan.Summary{}}
+	plans, left, err := plan.Search(all, rows, w.plans)
 	if err != nil {
 		return err
 	}
-	s := suggestion{Schema: "carrot.plans/1", Dataset: w.set.Name, Plans: []plan.Summary{}}
+	s.Unlabelled = left
 	if len(plans) > 0 {
 		if s.Plans, err = plan.Summarise(all, plans, all.CompleteOf(rows)); err != nil {
 			return err
@@ -404,12 +415,55 @@ func (c *planSuggestCommand) Run(ctx context.Context, t terminal) error {
 		s.HeldOut, s.Kept = r.Split, s.Transfer.Keeps()
 	}
 	p.stop()
-	if c.JSON {
-		encoder := json.NewEncoder(t.out)
+	write := func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", " ")
 		return encoder.Encode(s)
 	}
+	if c.Out != "" {
+		if err := atomicfile.Write(c.Out, 0o644, write); err != nil {
+			return fmt.Errorf("write plans: %w", err)
+		}
+		wrote(t.out, c.Out)
+	}
+	if c.JSON {
+		return write(t.out)
+	}
 	return s.print(t.out)
+}
+
+// plansSchema names the JSON form of a suggestion.
+const plansSchema = "carrot.plans/1"
+
+// maxPlansFile is the largest file of plans, in bytes.
+const maxPlansFile = 16 << 20
+
+// readPlans reads the names of the plans in a file that carrot plan suggest wrote, if they
+// are kept. Without a file there are none.
+func readPlans(path string, warn func(string)) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readfile.Read(path, maxPlansFile)
+	if err != nil {
+		return nil, fmt.Errorf("read plans: %w", err)
+	}
+	var s suggestion
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("read plans: %s: %w", path, phrase.JSON(err))
+	}
+	if s.Schema != plansSchema {
+		return nil, hinted{fmt.Errorf("read plans: %s: schema %q, want %q", path, s.Schema, plansSchema), "carrot plan suggest --out writes such a file"}
+	}
+	if !s.Kept {
+		warn(path + ": no plan was kept, so the router has none")
+		return nil, nil
+	}
+	var names []string
+	for _, p := range s.Plans {
+		names = append(names, p.Plan)
+	}
+	return names, nil
 }
 
 // transferOf reads off a report what plans change.
@@ -424,6 +478,10 @@ func transferOf(r *eval.Report) (plan.Transfer, error) {
 }
 
 func (s *suggestion) print(out io.Writer) error {
+	if s.Unlabelled > 0 {
+		fmt.Fprintf(out, "%s left out: fewer than %d scored queries on which the first answer is kept, so how often it is right is not known\n",
+			phrase.Count(s.Unlabelled, "plan")+" "+phrase.Verb(s.Unlabelled, "is", "are"), s.LeastLabels)
+	}
 	if len(s.Plans) == 0 {
 		_, err := fmt.Fprintf(out, "%s: no plan is worth anything beside the models\n", s.Dataset)
 		return err
@@ -439,11 +497,11 @@ func (s *suggestion) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "plan\tquality\tUSD a query\tfirst answer kept\tits quality\trounds\tcalls")
+	fmt.Fprintln(tw, "plan\tquality\tUSD a query\tfirst answer kept\tright then\trounds\tcalls")
 	for _, p := range s.Plans {
 		right := "none"
-		if p.Right != nil {
-			right = fmt.Sprintf("%.3f", *p.Right)
+		if g := p.Gate; g.Right != nil {
+			right = fmt.Sprintf("%.3f [%.3f, %.3f]", *g.Right, g.Interval[0], g.Interval[1])
 		}
 		fmt.Fprintf(tw, "%s\t%.4f\t%.3g\t%.1f%%\t%s\t%.2f\t%.2f\n", p.Plan, p.Quality, p.CostUSD, 100*p.Accepted, right, p.Rounds, p.Turns)
 	}

@@ -145,16 +145,18 @@ func TestPlanSuggest(t *testing.T) {
 func TestSuggestionPrints(t *testing.T) {
 	right := 0.75
 	s := suggestion{Dataset: "d", HeldOut: "leave one source out", Transfer: plan.Transfer{AIQ: -0.002, Interval: [2]float64{-0.004, 0.001}, Peak: -0.0015},
-		Plans: []plan.Summary{{Plan: "check(a,perfect,c)", Quality: 0.8, CostUSD: 0.001, Accepted: 0.5, Right: &right, Rounds: 1.5, Turns: 1.5}}}
+		Unlabelled: 2, LeastLabels: 30,
+		Plans: []plan.Summary{{Plan: "check(a,perfect,c)", Quality: 0.8, CostUSD: 0.001, Accepted: 0.5, Gate: plan.Gate{Labels: 40, Right: &right, Interval: &[2]float64{0.6, 0.86}}, Rounds: 1.5, Turns: 1.5}}}
 	var out bytes.Buffer
 	if err := s.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := `d, leave one source out: with 1 plan, AIQ -0.0020 [-0.0040, +0.0010], peak -0.0015: not kept
+	want := `2 plans are left out: fewer than 30 scored queries on which the first answer is kept, so how often it is right is not known
+d, leave one source out: with 1 plan, AIQ -0.0020 [-0.0040, +0.0010], peak -0.0015: not kept
 No plan is kept. Those that would have been, by the queries they were chosen on:
 
-plan                quality  USD a query  first answer kept  its quality  rounds  calls
-check(a,perfect,c)  0.8000   0.001        50.0%              0.750        1.50    1.50
+plan                quality  USD a query  first answer kept  right then            rounds  calls
+check(a,perfect,c)  0.8000   0.001        50.0%              0.750 [0.600, 0.860]  1.50    1.50
 `
 	if out.String() != want {
 		t.Errorf("%s", out.String())

@@ -31,7 +31,7 @@ type routerFlags struct {
 type routeCommand struct {
 	routerFlags
 	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97; promises such as min-quality=0.8@0.95, max-cost=0.01@0.9 or as-good-as-best@0.95; or one of these and promises, with commas (docs/certainty.md)."`
-	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
+	Models    []string          `placeholder:"NAME" help:"Choose among these models only; models of today that docs/default-router.md lists may be among them."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
 	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
 	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it differs; can be repeated."`
@@ -192,8 +192,17 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == arenaFormat {
+	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
+	}
+	if len(a.Manifest.Plans) > 0 {
+		pool := slices.Clone(router.Candidates())
+		for _, p := range a.Manifest.Plans {
+			pool = append(pool, carrot.Candidate{Name: p.Name, Steps: p.Steps})
+		}
+		if router, err = a.Router(router.Embedder(), pool); err != nil {
+			return err
+		}
 	}
 	if c.Batch != "" {
 		return c.batch(ctx, t, router, objective)
@@ -359,6 +368,10 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		return err
 	}
 	chosen := d.Chosen()
+	if len(chosen.Steps) > 0 {
+		fmt.Fprintf(w, "\n%s\n", chosen.Name)
+		printSteps(w, chosen)
+	}
 	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
@@ -381,6 +394,14 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 	}
 	printNovelty(w, d, a)
 	return nil
+}
+
+// printSteps says which models a plan asks, and how likely that is.
+func printSteps(w io.Writer, c *carrot.Assessment) {
+	for k := range c.Steps {
+		s := &c.Steps[k]
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+	}
 }
 
 // printFlips says what a cheaper and a better setting would choose. A model of

@@ -25,6 +25,7 @@ import (
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
 	"github.com/carrot-router/carrot/record"
 )
@@ -128,6 +129,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		return nil, gateway.Source{}, err
 	}
 	s.artifact = a
+	s.leavesPlans("", a)
 	book, err := flags.book()
 	if err != nil {
 		return nil, gateway.Source{}, err
@@ -141,11 +143,21 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		if source.Routers == nil {
 			source.Routers = map[string]*carrot.Router{}
 		}
-		if source.Routers[file], _, err = other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) }); err != nil {
+		alone, a, err := other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) })
+		if err != nil {
 			return nil, gateway.Source{}, err
 		}
+		source.Routers[file] = alone
+		s.leavesPlans(file+": ", a)
 	}
 	return config, source, nil
+}
+
+// leavesPlans warns of plans that the gateway does not run.
+func (s *service) leavesPlans(prefix string, a *artifact.Artifact) {
+	if n := len(a.Manifest.Plans); n > 0 {
+		s.warnings = append(s.warnings, prefix+"the router's "+phrase.Count(n, "plan")+" are left out: the gateway asks one model for a request, and chooses among models")
+	}
 }
 
 // look stores the stamps of files.

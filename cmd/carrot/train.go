@@ -34,6 +34,7 @@ type trainCommand struct {
 	Caution      float64  `placeholder:"X" help:"Factor in (0,1] that shrinks quality estimates towards each model's mean; by default chosen by leaving sources out."`
 	Prices       string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
 	KeepUnpriced []string `placeholder:"NAME" help:"Keep a model that has scores but neither tokens nor costs; it is then chosen only where cost does not matter."`
+	Plans        string   `placeholder:"FILE" help:"Plans to add as candidates, as carrot plan suggest --out writes them (docs/plans.md)."`
 	Seed         uint64   `placeholder:"N" help:"Random seed."`
 	Licence      string   `default:"${no_licence}" help:"Licence to record in the file."`
 	Description  string   `placeholder:"TEXT" help:"Description to record in the file."`
@@ -61,6 +62,8 @@ func (c *trainCommand) check() error {
 		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
 	case c.Ledger != "" && (c.Router == "") == (len(c.Data) == 0):
 		return usagef("--ledger corrects a router: give either --router FILE or --data DIR")
+	case c.Plans != "" && len(c.Data) == 0:
+		return usagef("--plans goes with --data: plans are fitted on recorded outcomes")
 	}
 	return nil
 }
@@ -154,6 +157,10 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 
 // fit trains a router on the data folders.
 func (c *trainCommand) fit(ctx context.Context, p *progress, spec predict.Spec, book *price.Book) (*artifact.Artifact, error) {
+	plans, err := readPlans(c.Plans, p.warn)
+	if err != nil {
+		return nil, err
+	}
 	sets, err := loadSets(ctx, c.Data)
 	if err != nil {
 		return nil, err
@@ -166,7 +173,7 @@ func (c *trainCommand) fit(ctx context.Context, p *progress, spec predict.Spec, 
 	if err != nil {
 		return nil, err
 	}
-	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced,
+	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced, Plans: plans,
 		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.steps,
 		Warn: p.warn})
 	if unpriced, ok := errors.AsType[*table.UnpricedError](err); ok {
@@ -233,6 +240,7 @@ func (c *trainCommand) command() string {
 	add(c.Caution > 0, "--caution", strconv.FormatFloat(c.Caution, 'g', -1, 64))
 	add(c.Prices != "", "--prices", c.Prices)
 	add(len(c.KeepUnpriced) > 0, "--keep-unpriced", strings.Join(c.KeepUnpriced, ","))
+	add(c.Plans != "", "--plans", c.Plans)
 	add(true, "--seed", strconv.FormatUint(c.Seed, 10))
 	add(c.Licence != noLicence, "--licence", c.Licence)
 	add(c.Description != "", "--description", c.Description)

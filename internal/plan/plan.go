@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,8 +29,8 @@ const (
 	// is asked and its answer returned; in a plan of four models only if it equals
 	// a's or b's, and else the fourth model answers.
 	Agree Program = "agree"
-	// Check asks a, and returns its answer if the verifier passes it. If not, c
-	// answers.
+	// Check asks its models in turn, and returns the first answer that the verifier passes.
+	// The last model's answer is returned without a check.
 	Check Program = "check"
 )
 
@@ -37,27 +38,68 @@ const (
 type Plan struct {
 	Program Program
 	// Models in the order in which they are asked: three or four different models
-	// for Agree, two for Check.
+	// for Agree, two to four for Check.
 	Models []string
 	// Verifier of Check.
 	Verifier Verifier
 }
 
 // String names the plan, as in "agree(a,b,c)", "agree(a,b,c,best)" and
-// "check(a,perfect,c)".
+// "check(a,perfect,c)". The verifier stands after the first model.
 func (p Plan) String() string {
 	arguments := p.Models
-	if p.Program == Check {
-		arguments = []string{p.Models[0], p.Verifier.String(), p.Models[1]}
+	if p.Program == Check && len(arguments) > 0 {
+		arguments = append([]string{p.Models[0], p.Verifier.String()}, p.Models[1:]...)
 	}
 	return fmt.Sprintf("%s(%s)", p.Program, strings.Join(arguments, ","))
+}
+
+// Parse reads a plan's name, as String writes it. The names of models must not have a
+// comma.
+func Parse(text string) (Plan, error) {
+	program, rest, ok := strings.Cut(text, "(")
+	inside, closed := strings.CutSuffix(rest, ")")
+	if !ok || !closed {
+		return Plan{}, fmt.Errorf("plan %q: want PROGRAM(…), as in agree(a,b,c) or check(a,perfect,c)", text)
+	}
+	p := Plan{Program: Program(program), Models: strings.Split(inside, ",")}
+	if p.Program == Check {
+		if len(p.Models) < 3 {
+			return Plan{}, fmt.Errorf("plan %q: want check(MODEL,VERIFIER,MODEL)", text)
+		}
+		v, err := ParseVerifier(p.Models[1])
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan %q: %w", text, err)
+		}
+		p.Verifier, p.Models = v, append(p.Models[:1:1], p.Models[2:]...)
+	}
+	return p, p.check()
+}
+
+// ParseAll reads the names of plans, which must differ. seed is that of verifiers' errors.
+func ParseAll(names []string, seed uint64) ([]Plan, error) {
+	var plans []Plan
+	for k, name := range names {
+		p, err := Parse(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(names[:k], name) {
+			return nil, fmt.Errorf("plan %s is given twice", name)
+		}
+		if p.Program == Check {
+			p.Verifier.Seed = seed
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
 }
 
 // Rounds is the largest number of times that the plan waits for answers if it asks
 // side by side what it can.
 func (p Plan) Rounds() int {
 	if p.Program == Agree {
-		return len(p.Models) - 1
+		return len(p.Models) - 1 // the first two side by side
 	}
 	return len(p.Models)
 }
@@ -171,38 +213,49 @@ func NewRecorded(set *dataset.Set, cost dataset.Matrix) *Recorded {
 	return r
 }
 
-// check reports what keeps a plan from being run, if anything.
-func (r *Recorded) check(p Plan) error {
+// check reports what is wrong with a plan, whatever the data.
+func (p Plan) check() error {
 	least, most := 3, mostModels
 	switch p.Program {
 	case Check:
-		least, most = 2, 2
+		least = 2
 	case Agree:
-		if r.set.Answers == nil {
-			return fmt.Errorf("plan %s: data set %s has no answers.csv to compare answers by", p, r.set.Name)
-		}
 	default:
 		return fmt.Errorf("there is no program %q: want %s or %s", p.Program, Agree, Check)
 	}
 	if len(p.Models) < least || len(p.Models) > most {
 		return fmt.Errorf("plan %s(%s) has %d models: want %d to %d", p.Program, strings.Join(p.Models, ","), len(p.Models), least, most)
 	}
-	seen := map[string]bool{}
+	for k, name := range p.Models {
+		if name == "" {
+			return fmt.Errorf("plan %s asks a model without a name", p)
+		}
+		if slices.Contains(p.Models[:k], name) {
+			return fmt.Errorf("plan %s asks %s twice", p, name)
+		}
+	}
+	return nil
+}
+
+// Check reports what keeps a plan from being run, if anything.
+func (r *Recorded) Check(p Plan) error {
+	if err := p.check(); err != nil {
+		return err
+	}
 	for _, name := range p.Models {
 		if _, ok := r.columns[name]; !ok {
 			return fmt.Errorf("plan %s: data set %s has no model %q", p, r.set.Name, name)
 		}
-		if seen[name] {
-			return fmt.Errorf("plan %s asks %s twice", p, name)
-		}
-		seen[name] = true
+	}
+	if p.Program == Agree && r.set.Answers == nil {
+		return fmt.Errorf("plan %s: data set %s has no answers.csv to compare answers by", p, r.set.Name)
 	}
 	return nil
 }
 
 // Run returns what a plan makes of the queries in rows.
 func (r *Recorded) Run(p Plan, rows []int) ([]Outcome, error) {
-	if err := r.check(p); err != nil {
+	if err := r.Check(p); err != nil {
 		return nil, err
 	}
 	at := make([]int, len(p.Models))
@@ -273,11 +326,29 @@ func (r *running) agree() {
 }
 
 func (r *running) verify(v Verifier) {
-	r.ask(0)
-	if v.Passes(r.set.Queries[r.i].ID, r.set.Models[r.at[0]].Name, r.set.Score.At(r.i, r.at[0])) {
-		r.answer(0)
-		return
+	for k, j := range r.at {
+		r.ask(k)
+		if k == len(r.at)-1 || v.Passes(r.set.Queries[r.i].ID, r.set.Models[j].Name, r.set.Score.At(r.i, j)) {
+			r.answer(k)
+			return
+		}
 	}
-	r.ask(1)
-	r.answer(1)
+}
+
+// Expect returns what a check plan of the given models costs and scores on a query in the
+// mean over the verifier's errors, from the outcomes of all models on it. An answer that
+// scores between 0 and 1 is right with that probability. It is NaN if the outcome of a model that
+// may be asked is.
+func (v Verifier) Expect(models []int, score, cost []float64) (usd, quality float64) {
+	reached := 1.0 // probability
+	for k, m := range models {
+		usd += reached * cost[m]
+		passed := 1.0
+		if k < len(models)-1 {
+			passed = (1-v.FalseFail)*score[m] + v.FalsePass*(1-score[m])
+		}
+		quality += reached * passed * score[m]
+		reached *= 1 - passed
+	}
+	return usd, quality
 }

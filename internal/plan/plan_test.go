@@ -79,6 +79,9 @@ func TestRun(t *testing.T) {
 		{Plan{Program: Check, Models: []string{"a", "c"}}, []want{
 			{1, 1, 0, 1, 1}, {1, 5, 1, 2, 2}, {1, 5, 1, 2, 2}, {0, 5, 1, 2, 2}, {0.25, 5, 1, 2, 2}, {0.5, 1, 0, 1, 1},
 			{1, 1, 0, 1, 1}, {1, 1, 0, 1, 1}, unknown, {1, 1, 0, 1, 1}}},
+		{Plan{Program: Check, Models: []string{"a", "c", "d"}}, []want{
+			{1, 1, 0, 1, 1}, {1, 5, 1, 2, 2}, {1, 5, 1, 2, 2}, {1, 13, 2, 3, 3}, {1, 13, 2, 3, 3}, {0.5, 1, 0, 1, 1},
+			{1, 1, 0, 1, 1}, {1, 1, 0, 1, 1}, unknown, {1, 1, 0, 1, 1}}},
 	} {
 		rows := make([]int, len(test.want))
 		for i := range rows {
@@ -94,6 +97,54 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s, %q (-want +got):\n%s", test.plan, r.set.Queries[i].ID, diff)
 			}
 		}
+	}
+}
+
+// TestExpect: what a check plan is expected to cost and score is the mean over many
+// draws of the verifier's errors, within four standard errors.
+func TestExpect(t *testing.T) {
+	r := recorded(t)
+	rows, models := []int{0, 1, 3}, []int{0, 2, 3}
+	p := Plan{Program: Check, Models: []string{"a", "c", "d"}, Verifier: Verifier{FalsePass: 0.3, FalseFail: 0.2}}
+	const draws = 4000
+	cost, score := make([]float64, len(rows)), make([]float64, len(rows))
+	for seed := range uint64(draws) {
+		p.Verifier.Seed = seed
+		outcomes, err := r.Run(p, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, o := range outcomes {
+			cost[k] += o.CostUSD / draws
+			score[k] += o.Score / draws
+		}
+	}
+	for k, i := range rows {
+		usd, quality := p.Verifier.Expect(models, r.set.Score.Row(i), r.cost.Row(i))
+		if math.Abs(usd-cost[k]) > 4*6.5/math.Sqrt(draws) || math.Abs(quality-score[k]) > 4*0.5/math.Sqrt(draws) {
+			t.Errorf("query %d: expected $%.3f and %.3f, the mean of %d draws is $%.3f and %.3f", i, usd, quality, draws, cost[k], score[k])
+		}
+	}
+}
+
+// TestParse: a plan is read as it is written.
+func TestParse(t *testing.T) {
+	for text, want := range map[string]string{
+		"agree(a,b,c)": "", "agree(a,b,c,d)": "", "check(a,perfect,c)": "", "check(a,0.1/0.05,c)": "", "check(a,0/0.2,b,c)": "",
+		"": "want PROGRAM", "agree": "want PROGRAM", "agree(a,b,c": "want PROGRAM", "agree()": "has 1 models", "agree(a,b,)": "a model without a name",
+		"agree(a,b,a)": "asks a twice", "vote(a,b,c)": "there is no program", "check(a,c)": "want check(", "check(a,c,d)": "verifier \"c\"",
+	} {
+		p, err := Parse(text)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || err == nil && p.String() != text {
+			t.Errorf("%q is read as %s (%v), want %q", text, p, err, want)
+		}
+	}
+	all, err := ParseAll([]string{"check(a,0.1/0.05,c)", "agree(a,b,c)"}, 7)
+	if err != nil || all[0].Verifier.Seed != 7 || all[1].Verifier != (Verifier{}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := ParseAll([]string{"agree(a,b,c)", "agree(a,b,c)"}, 0); err == nil {
+		t.Error("a plan is given twice")
 	}
 }
 
@@ -127,7 +178,7 @@ func TestRunRefuses(t *testing.T) {
 		{r, Plan{Program: Agree, Models: []string{"a", "b"}}, "plan agree(a,b) has 2 models: want 3 to 4"},
 		{r, Plan{Program: Agree, Models: []string{"a", "b", "e"}}, `plan agree(a,b,e): data set hand has no model "e"`},
 		{r, Plan{Program: Agree, Models: []string{"a", "b", "a"}}, "plan agree(a,b,a) asks a twice"},
-		{r, Plan{Program: Check, Models: []string{"a"}}, "plan check(a) has 1 models: want 2 to 2"},
+		{r, Plan{Program: Check, Models: []string{"a"}}, "plan check(a) has 1 models: want 2 to 4"},
 		{r, Plan{Program: "vote", Models: []string{"a", "b"}}, `there is no program "vote": want agree or check`},
 		{NewRecorded(&silent, r.cost), Plan{Program: Agree, Models: []string{"a", "b", "c"}}, "plan agree(a,b,c): data set hand has no answers.csv to compare answers by"},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/agreement"
 	"github.com/carrot-router/carrot/table"
 )
 
@@ -82,12 +83,23 @@ func library(t *table.Table, cost, score []float64, o Options) []Plan {
 	return plans
 }
 
+// LeastLabels is the number of scored queries on which a plan must return the answer of its
+// first round, so that its gate is known: of fewer, the share of right answers says little.
+const LeastLabels = 30
+
 // Suggest returns the plans that raise the AIQ most, over the complete ones of the
 // rows, if for every source the candidates' means on it are known. They are chosen one
 // after the other, the first among equals, until none is worth anything or there are
-// o.Max. Then plans are added by their distance from the hull of the means of all.
-// Equal tables, rows and options give equal plans.
+// o.Max. Then plans are added by their distance from the hull of the means of all. Plans
+// with fewer than LeastLabels are left out. Equal tables, rows and options give equal plans.
 func Suggest(t *table.Table, rows []int, o Options) ([]Plan, error) {
+	plans, _, err := Search(t, rows, o)
+	return plans, err
+}
+
+// Search does what Suggest does, and counts the plans that are left out for their few
+// labels.
+func Search(t *table.Table, rows []int, o Options) (chosen []Plan, left int, err error) {
 	if o.Max == 0 {
 		o.Max = DefaultMax
 	}
@@ -95,11 +107,11 @@ func Suggest(t *table.Table, rows []int, o Options) ([]Plan, error) {
 		o.Cheap = DefaultCheap
 	}
 	if t.Set.Answers == nil && o.Verifier == nil {
-		return nil, fmt.Errorf("data set %s: %w", t.Set.Name, ErrNoPrograms)
+		return nil, 0, fmt.Errorf("data set %s: %w", t.Set.Name, ErrNoPrograms)
 	}
 	complete := t.CompleteOf(rows)
 	if len(complete) == 0 {
-		return nil, fmt.Errorf("data set %s: no query to choose plans on has a score and a cost for every model", t.Set.Name)
+		return nil, 0, fmt.Errorf("data set %s: no query to choose plans on has a score and a cost for every model", t.Set.Name)
 	}
 	s := newSearch(t, complete)
 	models := len(t.Candidates)
@@ -112,20 +124,63 @@ func Suggest(t *table.Table, rows []int, o Options) ([]Plan, error) {
 	for _, p := range s.mean {
 		cost, score = append(cost, p.Cost), append(score, p.Quality)
 	}
-	plans := library(t, cost, score, o)
+	all := library(t, cost, score, o)
+	plans := all[:0]
 	recorded := NewRecorded(t.Set, t.Cost)
-	for _, p := range plans {
+	for _, p := range all {
 		outcomes, err := recorded.Run(p, complete)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		if known, _ := labels(outcomes); known < LeastLabels {
+			left++
+			continue
+		}
+		plans = append(plans, p)
 		s.add(func(k int) (float64, float64) { return outcomes[k].CostUSD, outcomes[k].Score })
 	}
-	var chosen []Plan
 	for _, at := range s.greedy(models, o.Max) {
 		chosen = append(chosen, plans[at-models])
 	}
-	return chosen, nil
+	return chosen, left, nil
+}
+
+// Gate says how often the answers that a plan returns after its first round are right,
+// that is, score 0.5 or more.
+type Gate struct {
+	Labels int `json:"labels"` // queries with such an answer and its score
+	// Right is the share of them that are right, with its 95% interval by Wilson; null
+	// with fewer than two.
+	Right    *float64    `json:"right"`
+	Interval *[2]float64 `json:"right_ci"`
+}
+
+// labels counts the queries on which a plan returns the answer of its first round, and
+// those of them on which it is right.
+func labels(outcomes []Outcome) (all, good int) {
+	for i := range outcomes {
+		if o := &outcomes[i]; o.Rounds == 1 && !math.IsNaN(o.Score) {
+			if all++; o.Score >= right {
+				good++
+			}
+		}
+	}
+	return all, good
+}
+
+func gateOf(outcomes []Outcome) Gate {
+	all, good := labels(outcomes)
+	drawn := make([]agreement.Pair, all)
+	for i := range drawn {
+		if drawn[i].Weight = 1; i < good {
+			drawn[i].Human = 1
+		}
+	}
+	g := Gate{Labels: all}
+	if i, ok := agreement.Classical(drawn); ok {
+		g.Right, g.Interval = &i.Mean, &[2]float64{i.Low, i.High}
+	}
+	return g
 }
 
 // search is over candidates that are known by their means: first the models, then
@@ -288,9 +343,10 @@ type Summary struct {
 	Quality float64 `json:"quality"`
 	CostUSD float64 `json:"cost_usd"`
 	// Accepted is the share of the queries on which the answer of the first round is
-	// returned, and Right the mean score of these answers; null if there are none.
-	Accepted float64  `json:"accepted"`
-	Right    *float64 `json:"quality_accepted"`
+	// returned, and QualityAccepted the mean score of these answers; null if there are none.
+	Accepted        float64  `json:"accepted"`
+	QualityAccepted *float64 `json:"quality_accepted"`
+	Gate            Gate     `json:"gate"`
 	// Calls has one for each model of the plan, in their order: how often it is asked.
 	Calls []float64 `json:"calls"`
 	// Rounds is how often the plan waits if it asks side by side what it can, Turns
@@ -313,7 +369,7 @@ func Summarise(t *table.Table, plans []Plan, rows []int) ([]Summary, error) {
 		if len(outcomes) == 0 {
 			return nil, fmt.Errorf("plan %s: its outcome is known on no query", p)
 		}
-		s := Summary{Plan: p.String(), Calls: make([]float64, len(p.Models))}
+		s := Summary{Plan: p.String(), Calls: make([]float64, len(p.Models)), Gate: gateOf(outcomes)}
 		var accepted float64
 		for _, o := range outcomes {
 			s.Quality += o.Score
@@ -330,7 +386,7 @@ func Summarise(t *table.Table, plans []Plan, rows []int) ([]Summary, error) {
 		}
 		if s.Accepted > 0 {
 			right := accepted / s.Accepted
-			s.Right = &right
+			s.QualityAccepted = &right
 		}
 		for _, sum := range []*float64{&s.Quality, &s.CostUSD, &s.Rounds, &s.Turns, &s.Accepted} {
 			*sum /= float64(len(outcomes))

@@ -133,6 +133,23 @@ func TestSuggestNone(t *testing.T) {
 	if _, err := Suggest(world(t, 200, false), upTo(200), Options{}); !errors.Is(err, ErrNoPrograms) {
 		t.Errorf("without answers and verifier: %v", err)
 	}
+	few := world(t, 60, true)
+	for i, row := range few.Set.Answers { // with 29 agreements, how often they are right is not known
+		for m := range row {
+			if row[m] = "same"; i >= LeastLabels-1 {
+				row[m] = strconv.Itoa(m)
+			}
+		}
+	}
+	if plans, left, err := Search(few, upTo(60), Options{}); err != nil || len(plans) > 0 || left == 0 {
+		t.Errorf("with few labels: plans %v, %d left out, %v", namesOf(plans), left, err)
+	}
+	for m := range few.Set.Answers[59] {
+		few.Set.Answers[59][m] = "same"
+	}
+	if _, left, err := Search(few, upTo(60), Options{}); err != nil || left != 0 {
+		t.Errorf("with labels enough: %d left out, %v", left, err)
+	}
 	task.Set.Score.Set(0, 0, nan)
 	if _, err := Suggest(task, []int{0}, Options{}); err == nil || !strings.Contains(err.Error(), "no query to choose plans on") {
 		t.Errorf("without complete queries: %v", err)
@@ -155,7 +172,7 @@ func TestSuggestCheck(t *testing.T) {
 	if large := task.Singles(upTo(400)).Curve(nil)[3]; s.Quality <= large.Quality || s.CostUSD > 0.5*large.Cost {
 		t.Errorf("%+v, the large model alone has %+v", s, large)
 	}
-	if s.Accepted <= 0.5 || *s.Right != 1 || s.Calls[0] != 1 || math.Abs(s.Calls[1]-(1-s.Accepted)) > 1e-12 || math.Abs(s.Rounds-(2-s.Accepted)) > 1e-12 {
+	if s.Accepted <= 0.5 || *s.QualityAccepted != 1 || *s.Gate.Right != 1 || s.Gate.Labels < 200 || s.Gate.Interval[0] < 0.98 || s.Gate.Interval[1] != 1 || s.Calls[0] != 1 || math.Abs(s.Calls[1]-(1-s.Accepted)) > 1e-12 || math.Abs(s.Rounds-(2-s.Accepted)) > 1e-12 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -166,7 +183,7 @@ func TestSuggestCheck(t *testing.T) {
 func TestRouter(t *testing.T) {
 	task := world(t, 600, true)
 	fitRows, held := upTo(600)[:400], upTo(600)[400:]
-	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (carrot.Predictor, error) {
+	fit := func(ctx context.Context, t *table.Table, rows []int, progress func(string)) (*predict.Predictor, error) {
 		p := predict.New(predict.Spec{Name: "mean"})
 		return p, p.Fit(ctx, t.Data(rows), progress)
 	}
@@ -187,7 +204,7 @@ func TestRouter(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, i := range held {
-		if r.wide.Set.Score.At(i, 4) != outcomes[k].Score || r.wide.Cost.At(i, 4) != outcomes[k].CostUSD {
+		if r.of.score.At(i, 0) != outcomes[k].Score || r.of.cost.At(i, 0) != outcomes[k].CostUSD {
 			t.Fatalf("row %d: the column of %s does not hold its outcome", i, r.Plans[0])
 		}
 	}
@@ -224,8 +241,8 @@ func TestRouter(t *testing.T) {
 		t.Errorf("oracle of models and plans %+v, of models %+v", got, want)
 	}
 	for _, s := range steps[0] {
-		if s.Candidate < -1 || s.Candidate > 3 {
-			t.Errorf("candidate %d is neither a model nor several", s.Candidate)
+		if s.Candidate < -len(o.Plans) || s.Candidate > 3 {
+			t.Errorf("candidate %d is neither a model nor a plan", s.Candidate)
 		}
 	}
 }

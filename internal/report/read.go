@@ -328,6 +328,9 @@ func check(r *eval.Report) error {
 			if n := len(l.Traffic[p].Shares); n != len(r.Models) {
 				return fmt.Errorf("%s.traffic[%d].shares: has %s of %s", at, p, plural(n, "share"), plural(len(r.Models), "model"))
 			}
+			if n := len(l.Traffic[p].Plans); n != len(l.Plans) {
+				return fmt.Errorf("%s.traffic[%d].plans: has %s of %s", at, p, plural(n, "share"), plural(len(l.Plans), "plan"))
+			}
 		}
 	}
 	for k, p := range r.Pairs {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/frontier"
+	"github.com/carrot-router/carrot/internal/plan"
 )
 
 // Cascade asks a cheap model first and a more expensive one if a judge rejects
@@ -18,7 +19,8 @@ import (
 // an answer of score s with probability Accuracy·s + (1-Accuracy)·(1-s). Costs
 // and scores are expectations over its errors, so nothing is drawn. The judge is
 // free and may not exist: this is what a cascade could reach with one, and not a
-// router that decides by the prompt alone.
+// router that decides by the prompt alone. Its sequences are check plans of package plan,
+// whose verifier errs as often either way.
 //
 // For every willingness to pay, Fit chooses the sequence of models with the
 // highest mean utility on the training queries. The zero value has an accuracy of
@@ -61,9 +63,10 @@ func (c *Cascade) Fit(ctx context.Context, d *Data) error {
 	plans := plansOf(planned(d))
 	points := make([]frontier.Point, len(plans))
 	m := len(d.Models)
-	for p, plan := range plans {
+	judge := c.judge()
+	for p, models := range plans {
 		for _, i := range d.complete {
-			cost, score := c.run(plan, d.Score[i*m:][:m], d.CostUSD[i*m:][:m])
+			cost, score := judge.Expect(models, d.Score[i*m:][:m], d.CostUSD[i*m:][:m])
 			points[p].Cost += cost / float64(len(d.complete))
 			points[p].Quality += score / float64(len(d.complete))
 		}
@@ -122,20 +125,9 @@ func plansOf(models []int) [][]int {
 	return out
 }
 
-// run is the expected cost and score of a plan on a query with these outcomes.
-func (c *Cascade) run(plan []int, score, cost []float64) (usd, quality float64) {
-	reach := 1.0
-	for k, m := range plan {
-		usd += reach * cost[m]
-		accept := 1.0
-		if k < len(plan)-1 {
-			a := c.accuracy()
-			accept = a*score[m] + (1-a)*(1-score[m])
-		}
-		quality += reach * accept * score[m]
-		reach *= 1 - accept
-	}
-	return usd, quality
+// judge is the verifier of the plans.
+func (c *Cascade) judge() plan.Verifier {
+	return plan.Verifier{FalsePass: 1 - c.accuracy(), FalseFail: 1 - c.accuracy()}
 }
 
 // Steps returns what a query costs in USD and scores at every setting of the
@@ -146,14 +138,15 @@ func (c *Cascade) Steps(score, cost []float64) ([]frontier.Step, error) {
 		return nil, ErrNotFitted
 	}
 	var out []frontier.Step
-	for s, plan := range c.Plans {
-		if s > 0 && slices.Equal(plan, c.Plans[s-1]) {
+	judge := c.judge()
+	for s, models := range c.Plans {
+		if s > 0 && slices.Equal(models, c.Plans[s-1]) {
 			continue
 		}
-		usd, quality := c.run(plan, score, cost)
+		usd, quality := judge.Expect(models, score, cost)
 		candidate := -1
-		if len(plan) == 1 {
-			candidate = plan[0]
+		if len(models) == 1 {
+			candidate = models[0]
 		}
 		out = append(out, frontier.Step{At: s, Candidate: candidate, Cost: usd, Quality: quality})
 	}

@@ -398,7 +398,7 @@ func TestBradleyTerry(t *testing.T) {
 // beats the most expensive model alone, at less than twice its cost.
 func TestCascade(t *testing.T) {
 	c := &Cascade{Accuracy: 0.9}
-	usd, quality := c.run([]int{0, 1}, []float64{0, 1}, []float64{1, 10})
+	usd, quality := c.judge().Expect([]int{0, 1}, []float64{0, 1}, []float64{1, 10})
 	// The wrong answer is accepted with probability .1; otherwise the second model is asked.
 	if want := 1 + 0.9*10; math.Abs(usd-want) > 1e-12 || math.Abs(quality-0.9) > 1e-12 {
 		t.Errorf("cost %v and score %v, want %v and 0.9", usd, quality, want)
