@@ -18,38 +18,17 @@ import (
 // the objective. The error says which promise could be kept.
 var ErrInfeasible = errors.New("no candidate keeps the promise")
 
-// promises are the promises of an objective. A zero is a promise that is not made.
+// promises are the promises of an objective. A zero is a promise that is not made. See
+// [ParseObjective].
 type promises struct {
 	score, scoreAt float64 // the score is at least this, with this probability
 	usd, usdAt     float64 // the cost is at most this, with this probability; 0: its mean is
 	goodAt         float64 // the score is at least that of the best single model, with this probability
 }
 
-// MinQuality promises a score of at least score, in (0,1], with a probability in (0,1).
-// Without a trade-off, it asks for the cheapest candidate of which that can be promised.
-// Numbers out of range are an error of Resolve.
-func MinQuality(score, probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{score: score, scoreAt: probability}}
-}
-
-// MaxCost promises a cost of at most usd dollars, usd > 0, for each query by itself, with
-// a probability in (0,1); at probability 0, it promises that the expected cost is at most
-// that. Without a trade-off, it asks for the best candidate of which that can be promised.
-// Numbers out of range are an error of Resolve.
-func MaxCost(usd, probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{usd: usd, usdAt: probability}}
-}
-
-// AsGoodAsBest promises, with a probability in (0,1), a score of at least that of the best
-// single model, which is the candidate with the highest mean score on the held-out
-// queries. Without a trade-off, it asks for the cheapest candidate of which that can be
-// promised. A number out of range is an error of Resolve.
-func AsGoodAsBest(probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{goodAt: probability}}
-}
-
-// With returns the objective with the promises of others added. Their trade-offs are
-// left out, and of two promises of a kind the later one holds.
+// With returns the objective with the promises of others added, which
+// [ParseObjective] reads. Their trade-offs are left out, and of two promises of a kind the
+// later one holds.
 func (o Objective) With(others ...Objective) Objective {
 	for _, other := range others {
 		p := other.promises

@@ -37,6 +37,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/borrow"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/predict"
@@ -349,7 +350,9 @@ func (a *Artifact) Frontier() carrot.Frontier {
 
 // Router returns the router, with an embedder, which must be the one that it was
 // trained with, and a pool of candidates, usually that of Pool, and the plans of the
-// manifest, by their names and steps, if these may be chosen too.
+// manifest, by their names and steps, if these may be chosen too. A candidate that the
+// artefact does not know may be one of the models of today that borrow the forecasts of one
+// that it knows; docs/default-router.md lists them.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if embedder == nil {
 		return nil, errors.New("router: the embedder is missing")
@@ -357,11 +360,15 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
+	means := map[string]float64{}
+	for _, m := range a.Manifest.Models {
+		means[m.Name] = m.MeanScore
+	}
 	points := a.Frontier()
 	if slices.ContainsFunc(pool, func(c carrot.Candidate) bool { return len(c.Steps) > 0 }) {
 		points.Points = a.Manifest.PlanFrontier
 	}
-	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
+	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: borrow.Wrap(a.Predictor, means, borrow.Default()),
 		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 

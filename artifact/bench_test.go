@@ -57,7 +57,13 @@ func BenchmarkDecisionCounted(b *testing.B) {
 }
 
 // promising is an objective with two promises.
-var promising = carrot.MinQuality(0.8, 0.8).With(carrot.MaxCost(0.003, 0.9))
+var promising = func() carrot.Objective {
+	o, err := carrot.ParseObjective("min-quality=0.8@0.8,max-cost=0.003@0.9")
+	if err != nil {
+		panic(err)
+	}
+	return o
+}()
 
 // BenchmarkPromise makes one decision under an objective with promises.
 func BenchmarkPromise(b *testing.B) {

@@ -31,7 +31,7 @@ type routerFlags struct {
 type routeCommand struct {
 	routerFlags
 	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97; promises such as min-quality=0.8@0.95, max-cost=0.01@0.9 or as-good-as-best@0.95; or one of these and promises, with commas (docs/certainty.md)."`
-	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
+	Models    []string          `placeholder:"NAME" help:"Choose among these models only; models of today that docs/default-router.md lists may be among them."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
 	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
 	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it differs; can be repeated."`
@@ -51,8 +51,9 @@ Examples:
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
 
-// open loads the router that the flags name. warn gets warnings about its file.
-func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifact, error) {
+// open loads the router that the flags name. warn gets warnings about its file. The pool
+// also has those of the named models that borrow their estimates.
+func (f *routerFlags) open(warn func(string), named ...string) (*carrot.Router, *artifact.Artifact, error) {
 	a, err := f.artifact(warn)
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +81,44 @@ func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifac
 	if errors.Is(err, artifact.ErrEmbedder) {
 		err = hinted{err, "name the embedder it was trained with by --embedder"}
 	}
-	return router, a, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if router, err = withBorrowers(router, pool, book, named); err != nil {
+		return nil, nil, err
+	}
+	return router, a, nil
+}
+
+// withBorrowers returns the router with those of the named models added to its pool that
+// it does not know, but that borrow the estimates of one that it does. Any other name is
+// an error.
+func withBorrowers(router *carrot.Router, pool []carrot.Candidate, book *price.Book, named []string) (*carrot.Router, error) {
+	lends, _ := router.Predictor().(interface{ Lender(model string) string })
+	added := slices.Clone(pool)
+	for _, name := range named {
+		if slices.ContainsFunc(added, func(c carrot.Candidate) bool { return c.Name == name }) {
+			continue
+		}
+		entry, err := book.Lookup(name)
+		if err != nil || lends == nil || lends.Lender(entry.Name) == "" {
+			names := make([]string, len(pool))
+			for i, c := range pool {
+				names[i] = c.Name
+			}
+			return nil, hinted{fmt.Errorf("unknown model %q; the pool is %s", name, strings.Join(names, ", ")),
+				"--like NEW=KNOWN adds a model; docs/default-router.md lists the models of today that need none"}
+		}
+		p, err := book.Price(name)
+		if err != nil {
+			return nil, hinted{err, "give a price book with it by --prices; carrot price set --help shows how to make one"}
+		}
+		added = append(added, carrot.Candidate{Name: name, Like: entry.Name, Price: &p, InputFactor: entry.TokenFactor})
+	}
+	if len(added) == len(pool) {
+		return router, nil
+	}
+	return router.With(added)
 }
 
 // book returns the prices: those in the binary, under those of --prices.
@@ -150,7 +188,7 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	}
 	p := startProgress(ctx, t.err, "reading the router and the prices")
 	defer p.stop()
-	router, a, err := c.open(p.warn)
+	router, a, err := c.open(p.warn, c.Models...)
 	p.stop()
 	if err != nil {
 		return err
@@ -326,11 +364,15 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		if c.CostUnknown {
 			tokens, cost = "–", "–"
 		}
+		note := ""
+		if c.Borrowed != "" {
+			note = " borrowed from " + c.Borrowed
+		}
 		if perUnit {
-			fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility)
+			fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility, note)
 			continue
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility)
+		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
 	err := printStyled(w, table.String(), func(line string) string {
