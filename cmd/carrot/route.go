@@ -22,7 +22,7 @@ import (
 
 // routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
-	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
+	Router   string   `placeholder:"FILE" help:"Saved router, or the name of one in the binary: default (if not given) or agents-2026."`
 	Embedder string   `placeholder:"SPEC" help:"The router's embedder, required unless it is static: static:FILE, bert:DIR or openai:URL#MODEL."`
 	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
 	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
@@ -179,8 +179,9 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if (c.Prompt == "") == (c.Batch == "") {
-		return usagef("give a prompt, - for standard input, or --batch FILE")
+	noPrompt := usagef("give a prompt, - for standard input, or --batch FILE")
+	if c.Prompt != "" && c.Batch != "" {
+		return noPrompt
 	}
 	if err := c.checkFormat(); err != nil {
 		return err
@@ -191,6 +192,9 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	p.stop()
 	if err != nil {
 		return err
+	}
+	if c.Prompt == "" && c.Batch == "" && !blind(a) {
+		return noPrompt
 	}
 	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
@@ -319,7 +323,12 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	perUnit := a.Manifest.Unit != "" // costs were recorded for a whole task, and no tokens
+	if perUnit {
+		fmt.Fprintf(tw, " \tmodel\tquality\t\tUSD a %s\tutility\t\n", a.Manifest.Unit)
+	} else {
+		fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	}
 	order := make([]*carrot.Assessment, len(d.Candidates))
 	for i := range d.Candidates {
 		order[i] = &d.Candidates[i]
@@ -344,7 +353,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 			mark = "→"
 		}
 		if c.Excluded != "" {
-			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
+			columns := "\t\t\t\t"
+			if perUnit {
+				columns = columns[1:]
+			}
+			fmt.Fprintf(tw, "%s\t%s\t–\t%s %s\n", mark, c.Name, columns, c.Excluded)
 			continue
 		}
 		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), phrase.USD(c.Cost.Float())
@@ -355,7 +368,13 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		if c.Borrowed != "" {
 			note = " borrowed from " + c.Borrowed
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
+		if perUnit {
+			fmt.Fprintf(tw, "%s	%s	%.3f	± %.3f	%s	%+.3f	%s
+", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility, note)
+			continue
+		}
+		fmt.Fprintf(tw, "%s	%s	%.3f	± %.3f	%s	%s	%+.3f	%s
+", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
 	err := printStyled(w, table.String(), func(line string) string {
@@ -372,7 +391,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		fmt.Fprintf(w, "\n%s\n", chosen.Name)
 		printSteps(w, chosen)
 	}
-	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	if perUnit {
+		fmt.Fprintf(w, "\nquality and cost are those of a whole %s, whatever the prompt; ", a.Manifest.Unit)
+	} else {
+		fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	}
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
 	}

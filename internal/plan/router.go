@@ -266,7 +266,7 @@ func (o *Outcomes) expected(i int, p *carrot.Prediction, columns []int) *predict
 
 // callCost is what a call of a plan is expected to cost, if it is made.
 func (o *Outcomes) callCost(i, model int, s *carrot.Step) float64 {
-	if o.t.Candidates[model].Price == nil {
+	if o.t.Candidates[model].Price == nil || s.Cost > 0 { // its costs were recorded, and no tokens
 		return s.Cost.Float()
 	}
 	return o.t.PredictedCost(i, model, &carrot.Forecast{OutputTokens: s.OutputTokens})
