@@ -369,12 +369,10 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 			note = " borrowed from " + c.Borrowed
 		}
 		if perUnit {
-			fmt.Fprintf(tw, "%s	%s	%.3f	± %.3f	%s	%+.3f	%s
-", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility, note)
+			fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility, note)
 			continue
 		}
-		fmt.Fprintf(tw, "%s	%s	%.3f	± %.3f	%s	%s	%+.3f	%s
-", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
+		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
 	err := printStyled(w, table.String(), func(line string) string {
