@@ -109,11 +109,17 @@ type RouterLine struct {
 	AUDC     Number   `json:"audc"`
 	// Arena is the highest RouterArena score along the curve, which is
 	// oracle-tuned.
-	Arena         Number          `json:"routerarena_best"`
-	Regret        []RegretAt      `json:"regret"`
-	Sources       []SourceLine    `json:"sources,omitempty"`
-	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
-	Robustness    []Robustness    `json:"robustness,omitempty"`
+	Arena      Number         `json:"routerarena_best"`
+	Regret     []RegretAt     `json:"regret"`
+	Sources    []SourceLine   `json:"sources,omitempty"`
+	Traffic    []TrafficPoint `json:"traffic,omitempty"`
+	Robustness []Robustness   `json:"robustness,omitempty"`
+	// NoveltyAUC, only where sources are left out, is the probability that a query of a
+	// source left out is more novel than one of the others, held out in turn.
+	NoveltyAUC *Number `json:"novelty_auc,omitempty"`
+	// SuffixSearch is what one suffix of common words, searched for all prompts, makes
+	// the choices cost; nil unless robustness was asked for and the router could be asked.
+	SuffixSearch  *Robustness     `json:"suffix_search,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`
 	Pair          *PairMetrics    `json:"pair,omitempty"`
 }
