@@ -79,8 +79,7 @@ type outOfFold struct {
 	problem  *problem
 	raw      []float64 // n×T
 	variance []float64 // n×M
-	novelty  []float64 // n
-	share    []float64 // n: the same as a percentile
+	distance []float32 // n: from the nearest other query
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -129,8 +128,10 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.models, p.dense, p.learner = d.Models, problem.dense.Cols, learner
 	p.novelty = newNovelty(problem.sparse)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance}
-	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
-	p.oof.share = p.novelty.calibrate(p.oof.novelty)
+	p.oof.distance = p.novelty.heldOut(problem.sparse, func(i int, row int32) bool {
+		return int(row) == i || d.Hash != nil && d.Hash[row] == d.Hash[i]
+	})
+	p.novelty.calibrate(p.oof.distance)
 	learner.describe(&p.spec)
 	return p.SetCaution(p.spec.Caution)
 }
@@ -167,6 +168,7 @@ func checkCaution(c float64) error {
 type CrossFit struct {
 	p             *Predictor
 	raw, variance []float64
+	distance      []float32
 }
 
 // OutOfFold returns the predictions that the last Fit calibrated on, by folds of
@@ -175,7 +177,7 @@ func (p *Predictor) OutOfFold() *CrossFit {
 	if p.oof == nil {
 		return nil
 	}
-	return &CrossFit{p, p.oof.raw, p.oof.variance}
+	return &CrossFit{p, p.oof.raw, p.oof.variance, p.oof.distance}
 }
 
 // CrossFit predicts the queries of the last Fit by another partition, with the
@@ -187,7 +189,8 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 		return nil, ErrNotFitted
 	}
 	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
-	return &CrossFit{p, raw, variance}, err
+	distance := p.novelty.heldOut(p.oof.problem.sparse, func(i int, row int32) bool { return group[row] == group[i] })
+	return &CrossFit{p, raw, variance, distance}, err
 }
 
 // Predictions returns one prediction per query, with the given caution; 0 means
@@ -200,12 +203,16 @@ func (c *CrossFit) Predictions(caution float64) []carrot.Prediction {
 	if caution > 0 {
 		h.caution = caution
 	}
-	m, t, share := len(h.models), targetsOf(len(h.models)), c.p.oof.share
-	out := make([]carrot.Prediction, len(share))
+	m, t := len(h.models), targetsOf(len(h.models))
+	out := make([]carrot.Prediction, len(c.distance))
 	for i := range out {
-		out[i].Novelty = share[i]
+		trust := c.p.novelty.trust(c.distance[i])
+		out[i].Novelty, out[i].Abstained = c.p.novelty.share(c.distance[i]), trust < abstainBelow
 		out[i].Forecasts = make([]carrot.Forecast, m)
-		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], out[i].Forecasts)
+		if c.p.learner.exact() {
+			trust = 1
+		}
+		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], trust, out[i].Forecasts)
 	}
 	return out
 }
@@ -267,12 +274,12 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 		dst.Forecasts = make([]carrot.Forecast, len(p.models))
 	}
 	dst.Forecasts = dst.Forecasts[:len(p.models)]
-	dst.Novelty = p.novelty.of(&x.Sparse, w)
-	dst.Abstained = dst.Novelty > p.novelty.limit
-	p.head.apply(w.raw, w.variance, dst.Forecasts)
-	if dst.Abstained && !p.learner.exact() {
-		p.head.retreat(dst.Forecasts)
+	novelty, trust := p.novelty.of(&x.Sparse, w)
+	dst.Novelty, dst.Abstained = novelty, trust < abstainBelow
+	if p.learner.exact() {
+		trust = 1
 	}
+	p.head.apply(w.raw, w.variance, trust, dst.Forecasts)
 	p.scratch.Put(w)
 }
 
