@@ -11,6 +11,10 @@ import (
 type Assessment struct {
 	Name string
 	Estimate
+	// Borrowed names the model whose forecasts the estimate follows from, if nothing
+	// was observed of the candidate's own (see [Predictor]). It is empty for a
+	// candidate with forecasts of its own, or those that Candidate.Like says are.
+	Borrowed string
 	// Utility is Quality - Cost/w; at w = 0, minus the cost in USD. It is -Inf
 	// where the cost is unknown and w is not +Inf.
 	Utility float64
@@ -199,6 +203,9 @@ func (d *Decision) Reason() string {
 		b = strconv.AppendFloat(b, top.Quality-c.Quality, 'f', 3, 64)
 		b = appendShort(append(b, " quality for "...), top.Cost-c.Cost)
 		b = append(b, " more"...)
+	}
+	if c.Borrowed != "" {
+		b = append(append(append(b, "; its estimates are borrowed from "...), c.Borrowed...), ", as it was never observed"...)
 	}
 	return string(b)
 }

@@ -16,7 +16,8 @@ const DecisionSchema = "carrot.decision/1"
 
 // MarshalJSON writes the decision in the form carrot.decision/1: an infinite
 // willingness to pay is null, costs are in USD, unknown costs are null and so are
-// the tokens of a model without any. The objective is written where a policy has
+// the tokens of a model without any. A candidate has a member borrowed only if its
+// estimate is. The objective is written where a policy has
 // another name than its own.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	return d.AppendJSON(make([]byte, 0, 512+320*len(d.Candidates))), nil
@@ -73,6 +74,10 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 func (a *Assessment) appendJSON(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = appendjson.String(b, a.Name)
+	if a.Borrowed != "" {
+		b = append(b, `,"borrowed":`...)
+		b = appendjson.String(b, a.Borrowed)
+	}
 	b = append(b, `,"quality":`...)
 	b = appendjson.Float(b, a.Quality)
 	b = append(b, `,"quality_se":`...)
@@ -170,6 +175,7 @@ type decisionJSON struct {
 
 type assessmentJSON struct {
 	Name            string   `json:"name"`
+	Borrowed        string   `json:"borrowed"`
 	Quality         *float64 `json:"quality"`
 	QualitySE       *float64 `json:"quality_se"`
 	QualityNoise    *float64 `json:"quality_noise"`
@@ -228,7 +234,7 @@ func (d *Decision) UnmarshalJSON(data []byte) error {
 
 func (in *assessmentJSON) assessment() Assessment {
 	nan := math.NaN()
-	a := Assessment{Name: in.Name, Excluded: in.Excluded,
+	a := Assessment{Name: in.Name, Borrowed: in.Borrowed, Excluded: in.Excluded,
 		Estimate: Estimate{
 			Quality: number(in.Quality, nan), QualitySE: number(in.QualitySE, nan), QualityNoise: number(in.QualityNoise, nan),
 			InputTokens: in.InputTokens, CachedTokens: in.CachedTokens, PriceAbove: in.PriceAbove,

@@ -33,6 +33,7 @@ type plain struct {
 
 type plainCandidate struct {
 	Name            string     `json:"name"`
+	Borrowed        string     `json:"borrowed,omitempty"`
 	Quality         float64    `json:"quality"`
 	QualitySE       float64    `json:"quality_se"`
 	QualityNoise    float64    `json:"quality_noise"`
@@ -66,7 +67,7 @@ func plainJSON(t *testing.T, d *carrot.Decision) string {
 	}
 	for _, a := range d.Candidates {
 		c := plainCandidate{
-			a.Name, a.Quality, a.QualitySE, a.QualityNoise, a.InputTokens, a.CachedTokens,
+			a.Name, a.Borrowed, a.Quality, a.QualitySE, a.QualityNoise, a.InputTokens, a.CachedTokens,
 			a.OutputTokens, a.OutputTokensP90, a.Cost, a.CostP90, a.Utility, nil,
 		}
 		if a.Excluded != "" {
@@ -113,6 +114,9 @@ func manyCandidates(random *rand.Rand, n int) *carrot.Decision {
 		}
 		if random.IntN(4) == 0 {
 			a.Excluded = text()
+		}
+		if random.IntN(4) == 0 {
+			a.Borrowed = text()
 		}
 		d.Candidates = append(d.Candidates, a)
 		if random.IntN(n) == 0 {
@@ -230,7 +234,7 @@ func TestDecisionReadsBackEqual(t *testing.T) {
 		for i := range d.Candidates {
 			a := &d.Candidates[i]
 			a.Name = strings.ToValidUTF8(a.Name, "?")
-			a.Excluded = strings.ToValidUTF8(a.Excluded, "?")
+			a.Excluded, a.Borrowed = strings.ToValidUTF8(a.Excluded, "?"), strings.ToValidUTF8(a.Borrowed, "?")
 			switch random.IntN(4) {
 			case 0:
 				a.CostUnknown, a.Cost, a.CostP90, a.Utility = true, 0, 0, math.Inf(-1)

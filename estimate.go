@@ -102,7 +102,12 @@ type Prediction struct {
 //	Only(models []string) Predictor
 //
 // that returns a predictor of these models alone, with the same forecasts;
-// [Router.Trim] uses it.
+// [Router.Trim] uses it. And it may have a method
+//
+//	Lender(model string) string
+//
+// that names the model which a column's forecasts are borrowed from, because nothing was
+// observed of the column's own; "" for the others. See Assessment.Borrowed.
 type Predictor interface {
 	// Models names the columns of a prediction.
 	Models() []string

@@ -72,7 +72,7 @@ const (
 
 // Objective says how quality and cost trade. Inside it is one number, the
 // willingness to pay w in USD per unit of quality; [Objective.Resolve] gives
-// it. It may also have promises, such as [MaxCost]: then the trade-off is made among
+// it. It may also have promises (see [ParseObjective]): then the trade-off is made among
 // the candidates that keep them. The zero value is Balanced.
 type Objective struct {
 	kind     objectiveKind
@@ -127,10 +127,18 @@ const objectiveForms = "quality, balanced, cheap, mu=, usd-per-quality=, budget=
 	"and the promises min-quality=SCORE@P, max-cost=USD, max-cost=USD@P and as-good-as-best@P"
 
 // ParseObjective reads a trade-off: "quality", "balanced", "cheap", "mu=0.3",
-// "usd-per-quality=0.01", "budget=0.002" or "target=0.97"; promises:
-// "min-quality=0.8@0.95", "max-cost=0.01", "max-cost=0.01@0.9" or
-// "as-good-as-best@0.95"; or several of these, separated by commas, of which at most
-// one is a trade-off.
+// "usd-per-quality=0.01", "budget=0.002" or "target=0.97"; promises; or several of these,
+// separated by commas, of which at most one is a trade-off. Promises are
+//
+//   - "min-quality=0.8@0.95": a score of at least 0.8, with probability 0.95,
+//   - "as-good-as-best@0.95": a score of at least that of the best single model, which is
+//     the candidate with the highest mean score on the held-out queries,
+//   - "max-cost=0.01@0.9": a cost of at most $0.01, with probability 0.9,
+//   - "max-cost=0.01": an expected cost of at most $0.01.
+//
+// The probability is over the queries for which the promise is made. Promises of quality
+// without a trade-off ask for the cheapest candidate that keeps them, those of cost alone
+// for the best one.
 func ParseObjective(s string) (Objective, error) {
 	if s == "" {
 		return Balanced, nil

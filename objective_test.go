@@ -31,18 +31,38 @@ func TestParseObjective(t *testing.T) {
 	f("usd-per-quality=0", carrot.USDPerQuality(0))
 	f("budget=2e-3", carrot.Budget(0.002))
 	f("target=0.97", carrot.Target(0.97))
-	f("min-quality=0.8@0.95", carrot.MinQuality(0.8, 0.95))
-	f("max-cost=0.01", carrot.MaxCost(0.01, 0))
-	f("max-cost=0.01@0.9", carrot.MaxCost(0.01, 0.9))
-	f("as-good-as-best@0.95", carrot.AsGoodAsBest(0.95))
-	f("balanced, max-cost=0.01@0.9", carrot.Balanced.With(carrot.MaxCost(0.01, 0.9)))
-	f("max-cost=0.01,cheap,as-good-as-best@0.8", carrot.Cheap.With(carrot.AsGoodAsBest(0.8), carrot.MaxCost(0.01, 0)))
-	f("min-quality=1@0.5,max-cost=0.01@0.9", carrot.MaxCost(0.01, 0.9).With(carrot.MinQuality(1, 0.5)))
+	f("balanced, max-cost=0.01@0.9", carrot.Balanced.With(promise("max-cost=0.01@0.9")))
+	f("max-cost=0.01,cheap,as-good-as-best@0.8", carrot.Cheap.With(promise("as-good-as-best@0.8"), promise("max-cost=0.01")))
+	f("min-quality=1@0.5,max-cost=0.01@0.9", promise("max-cost=0.01@0.9").With(promise("min-quality=1@0.5")))
+}
+
+// Promises are written in one order, without zeros that say nothing, and ask for the least
+// cost or, if they are of cost alone, for the best quality.
+func TestParsePromises(t *testing.T) {
+	for text, want := range map[string]struct {
+		written string
+		worth   float64
+	}{
+		"min-quality=0.80@.950": {"min-quality=0.8@0.95", 0},
+		"as-good-as-best@0.95":  {"as-good-as-best@0.95", 0},
+		"max-cost=1e-2":         {"max-cost=0.01", math.Inf(1)},
+		"max-cost=0.01@0.9":     {"max-cost=0.01@0.9", math.Inf(1)},
+		"max-cost=0.01,as-good-as-best@0.5,min-quality=1@0.5": {"min-quality=1@0.5,as-good-as-best@0.5,max-cost=0.01", 0},
+		"max-cost=0.01, usd-per-quality=0.2":                  {"usd-per-quality=0.2,max-cost=0.01", 0.2},
+	} {
+		o, err := carrot.ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := o.Resolve(carrot.Frontier{}); o.String() != want.written || w != want.worth || err != nil {
+			t.Errorf("%s is %s, worth %v (%v), want %s, %v", text, o, w, err, want.written, want.worth)
+		}
+	}
 }
 
 // A later promise of a kind replaces an earlier one, and the trade-off stays.
 func TestWith(t *testing.T) {
-	o := carrot.Mu(0.3).With(carrot.MaxCost(0.5, 0), carrot.MaxCost(0.01, 0.9), carrot.Cheap)
+	o := carrot.Mu(0.3).With(promise("max-cost=0.5"), promise("max-cost=0.01@0.9"), carrot.Cheap)
 	if got, want := o.String(), "mu=0.3,max-cost=0.01@0.9"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -18,38 +18,17 @@ import (
 // the objective. The error says which promise could be kept.
 var ErrInfeasible = errors.New("no candidate keeps the promise")
 
-// promises are the promises of an objective. A zero is a promise that is not made.
+// promises are the promises of an objective. A zero is a promise that is not made. See
+// [ParseObjective].
 type promises struct {
 	score, scoreAt float64 // the score is at least this, with this probability
 	usd, usdAt     float64 // the cost is at most this, with this probability; 0: its mean is
 	goodAt         float64 // the score is at least that of the best single model, with this probability
 }
 
-// MinQuality promises a score of at least score, in (0,1], with a probability in (0,1).
-// Without a trade-off, it asks for the cheapest candidate of which that can be promised.
-// Numbers out of range are an error of Resolve.
-func MinQuality(score, probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{score: score, scoreAt: probability}}
-}
-
-// MaxCost promises a cost of at most usd dollars, usd > 0, for each query by itself, with
-// a probability in (0,1); at probability 0, it promises that the expected cost is at most
-// that. Without a trade-off, it asks for the best candidate of which that can be promised.
-// Numbers out of range are an error of Resolve.
-func MaxCost(usd, probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{usd: usd, usdAt: probability}}
-}
-
-// AsGoodAsBest promises, with a probability in (0,1), a score of at least that of the best
-// single model, which is the candidate with the highest mean score on the held-out
-// queries. Without a trade-off, it asks for the cheapest candidate of which that can be
-// promised. A number out of range is an error of Resolve.
-func AsGoodAsBest(probability float64) Objective {
-	return Objective{kind: byPromise, promises: promises{goodAt: probability}}
-}
-
-// With returns the objective with the promises of others added. Their trade-offs are
-// left out, and of two promises of a kind the later one holds.
+// With returns the objective with the promises of others added, which
+// [ParseObjective] reads. Their trade-offs are left out, and of two promises of a kind the
+// later one holds.
 func (o Objective) With(others ...Objective) Objective {
 	for _, other := range others {
 		p := other.promises
@@ -303,6 +282,7 @@ func (r *Router) calibrate(o Objective, w float64, models []string) (*calibrated
 type calibrated struct {
 	promises
 	router    *Router
+	columns   []int              // of the Holdout, for each candidate; -1 for none
 	reference int                // the best single model, or -1
 	high      []promise.Logistic // for each candidate: that it reaches score; nil if nothing is known
 	good      []promise.Logistic // the same: that it is as good as the reference
@@ -335,8 +315,8 @@ func (c *calibrated) confidence(k kind, q *Query, candidates []Assessment, m int
 
 // within is the probability that a call costs at most the promised cost.
 func (c *calibrated) within(q *Query, a *Assessment, m int) float64 {
-	candidate, column := &c.router.config.Candidates[m], c.router.column(m)
-	if c.router.config.Holdout.Direct[column] {
+	candidate := &c.router.config.Candidates[m]
+	if c.router.config.Holdout.Direct[c.columns[m]] {
 		return c.ratios[m].Within(microUSD*a.Cost.Float(), microUSD*c.usd)
 	}
 	const step = 1000 // tokens, so that rounding does not count
@@ -361,20 +341,10 @@ func (c *calibrated) within(q *Query, a *Assessment, m int) float64 {
 // microUSD is the number of units of a cost that are forecast in place of tokens.
 const microUSD = 1e6
 
-// column returns the candidate's column of the Holdout, -1 if it has none.
-func (r *Router) column(m int) int {
-	c := &r.config.Candidates[m]
-	return slices.Index(r.config.Holdout.Models, cmp.Or(c.Like, c.Name))
-}
-
-// heldOutQueries assesses the queries of the Holdout at a willingness to pay.
-func (r *Router) heldOutQueries(w float64, models []string) ([]heldOut, error) {
-	h, n := r.config.Holdout, len(r.config.Candidates)
+// queries assesses the queries of the Holdout at a willingness to pay.
+func (c *calibrated) queries(w float64, models []string) ([]heldOut, error) {
+	r, h, n, columns := c.router, c.router.config.Holdout, len(c.columns), c.columns
 	out := make([]heldOut, len(h.InputTokens))
-	columns := make([]int, n)
-	for m := range columns {
-		columns[m] = r.column(m)
-	}
 	for i := range out {
 		x := heldOut{make([]Assessment, n), make([]float64, n), make([]float64, n)}
 		out[i] = x
@@ -429,11 +399,14 @@ const pull = 5
 
 // fit fits the probabilities and calibrates the thresholds for a pool.
 func (c *calibrated) fit(w float64, models []string) error {
-	queries, err := c.router.heldOutQueries(w, models)
+	n := len(c.router.config.Candidates)
+	for _, candidate := range c.router.config.Candidates {
+		c.columns = append(c.columns, slices.Index(c.router.config.Holdout.Models, cmp.Or(candidate.Like, candidate.Name)))
+	}
+	queries, err := c.queries(w, models)
 	if err != nil {
 		return err
 	}
-	n := len(c.router.config.Candidates)
 	c.ratios = make([]promise.Ratios, n)
 	best := -1.0
 	for m := range n {
@@ -474,7 +447,7 @@ func (c *calibrated) own(a *Assessment, m int) bool {
 
 // volumes returns the volume of held-out query i that was forecast and that came.
 func (c *calibrated) volumes(i, m int) (forecast, observed float64) {
-	h, column := c.router.config.Holdout, c.router.column(m)
+	h, column := c.router.config.Holdout, c.columns[m]
 	if column < 0 {
 		return math.NaN(), math.NaN()
 	}

@@ -12,6 +12,15 @@ import (
 	"github.com/carrot-router/carrot"
 )
 
+// promise reads an objective that is known to be right.
+func promise(text string) carrot.Objective {
+	o, err := carrot.ParseObjective(text)
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
 // hardness predicts three models by how hard the query is, which its text says as a
 // number: small, medium and large succeed with a probability that falls with it.
 type hardness struct{ abstain bool }
@@ -171,7 +180,7 @@ func TestInfeasible(t *testing.T) {
 	refused(r, hard, "cheap,min-quality=1@0.9999999", "large comes closest, and min-quality=1@0.")
 
 	// What the error offers is accepted.
-	_, err := r.Route(t.Context(), hard, carrot.MinQuality(1, 0.9))
+	_, err := r.Route(t.Context(), hard, promise("min-quality=1@0.9"))
 	offer := err.Error()[strings.LastIndex(err.Error(), "and ")+4:]
 	offer, _, _ = strings.Cut(offer, " ")
 	o, err := carrot.ParseObjective(offer)
@@ -185,7 +194,7 @@ func TestInfeasible(t *testing.T) {
 	novel := c
 	novel.Predictor = hardness{abstain: true}
 	refused(newRouter(t, novel), carrot.Query{Text: "0.1"}, "min-quality=1@0.7", "not promised for a query unlike the training data")
-	if d := route(t, newRouter(t, novel), carrot.Query{Text: "0.1"}, carrot.AsGoodAsBest(0.9)); d.Model != "large" {
+	if d := route(t, newRouter(t, novel), carrot.Query{Text: "0.1"}, promise("as-good-as-best@0.9")); d.Model != "large" {
 		t.Errorf("on a novel query %s is as good as the best, want the best itself", d.Model)
 	}
 
@@ -196,10 +205,10 @@ func TestInfeasible(t *testing.T) {
 
 	without := c
 	without.Holdout = nil
-	if _, err := newRouter(t, without).Route(t.Context(), hard, carrot.MinQuality(1, 0.5)); err == nil || !strings.Contains(err.Error(), "no held-out queries") {
+	if _, err := newRouter(t, without).Route(t.Context(), hard, promise("min-quality=1@0.5")); err == nil || !strings.Contains(err.Error(), "no held-out queries") {
 		t.Errorf("without a holdout: %v", err)
 	}
-	if d := route(t, newRouter(t, without), hard, carrot.MaxCost(0.002, 0)); d.Model != "medium" {
+	if d := route(t, newRouter(t, without), hard, promise("max-cost=0.002")); d.Model != "medium" {
 		t.Errorf("a cap on the expected cost chooses %s, want medium: it needs no holdout", d.Model)
 	}
 }
@@ -209,7 +218,7 @@ func TestInfeasible(t *testing.T) {
 func TestPromiseInDecision(t *testing.T) {
 	c, _ := promising(t, 2000)
 	r := newRouter(t, c)
-	o := carrot.MaxCost(0.0008, 0.95)
+	o := promise("max-cost=0.0008@0.95")
 	d := route(t, r, carrot.Query{Text: "0.5"}, o)
 	if d.Model != "small" || !strings.HasSuffix(d.Reason(), "of those that keep max-cost=0.0008@0.95") {
 		t.Errorf("%s: %s", d.Model, d.Reason())

@@ -46,7 +46,8 @@ type Config struct {
 // safe for concurrent use.
 type Router struct {
 	config  Config
-	columns []int // the predictor's column of each candidate
+	columns []int    // the predictor's column of each candidate
+	lenders []string // the model that each candidate's forecasts are borrowed from; "": they are not
 	scratch sync.Pool
 
 	calibrations calibrations
@@ -71,9 +72,10 @@ func NewRouter(c Config) (*Router, error) {
 	case len(c.Candidates) == 0:
 		return nil, fmt.Errorf("new router: %w: the pool is empty", ErrNoCandidate)
 	}
-	r := &Router{config: c, columns: make([]int, len(c.Candidates))}
+	r := &Router{config: c, columns: make([]int, len(c.Candidates)), lenders: make([]string, len(c.Candidates))}
 	r.config.Candidates = slices.Clone(c.Candidates)
 	known := c.Predictor.Models()
+	lends, _ := c.Predictor.(interface{ Lender(model string) string })
 	columns := make(map[string]int, len(known))
 	for i, name := range known {
 		if _, ok := columns[name]; !ok {
@@ -98,7 +100,11 @@ func NewRouter(c Config) (*Router, error) {
 			r.priceDate = max(r.priceDate, cand.Price.Date)
 		}
 		if r.columns[i], ok = columns[column]; !ok {
-			return nil, fmt.Errorf("new router: the predictor does not know model %q; it knows %s", column, strings.Join(known, ", "))
+			own := slices.DeleteFunc(slices.Clone(known), func(name string) bool { return lends != nil && lends.Lender(name) != "" })
+			return nil, fmt.Errorf("new router: the predictor does not know model %q; it knows %s", column, strings.Join(own, ", "))
+		}
+		if lends != nil {
+			r.lenders[i] = lends.Lender(column)
 		}
 	}
 	r.scratch.New = func() any { return &scratch{} }
@@ -225,7 +231,7 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 		if why := p.Forecasts[r.columns[i]].impossible(); why != "" {
 			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)
 		}
-		a.Name = c.Name
+		a.Name, a.Borrowed = c.Name, r.lenders[i]
 		if len(c.Steps) > 0 {
 			var err error
 			if steps, err = r.assessPlan(i, q, p, a, steps); err != nil {

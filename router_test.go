@@ -369,6 +369,60 @@ func (o only) Predict(x []carrot.Representation, dst []carrot.Prediction) error 
 	return nil
 }
 
+// newer forecasts one more model, like large, of which nothing was observed.
+type newer struct{ hardness }
+
+func (newer) Models() []string { return append(slices.Clone(hardnessModels), "newer") }
+
+func (newer) Lender(model string) string {
+	if model == "newer" {
+		return "large"
+	}
+	return ""
+}
+
+func (n newer) Predict(x []carrot.Representation, dst []carrot.Prediction) error {
+	err := n.hardness.Predict(x, dst)
+	for i := range dst {
+		dst[i].Forecasts = append(dst[i].Forecasts, dst[i].Forecasts[2])
+	}
+	return err
+}
+
+// A decision says whose forecasts a candidate borrows, and nothing is promised of it.
+func TestBorrowed(t *testing.T) {
+	c, _ := promising(t, 500)
+	c.Predictor = newer{}
+	c.Candidates = append(c.Candidates, carrot.Candidate{Name: "today", Like: "newer", Price: c.Candidates[0].Price})
+	r := newRouter(t, c)
+	q := carrot.Query{Text: "0.5"}
+	d := route(t, r, q, best)
+	for _, a := range d.Candidates {
+		if want := map[string]string{"today": "large"}[a.Name]; a.Borrowed != want {
+			t.Errorf("%s: borrowed from %q, want %q", a.Name, a.Borrowed, want)
+		}
+	}
+	if want := "; its estimates are borrowed from large, as it was never observed"; d.Model != "today" || !strings.HasSuffix(d.Reason(), want) {
+		t.Errorf("%s: %q, want today and a reason that ends in %q", d.Model, d.Reason(), want)
+	}
+	for _, text := range []string{"min-quality=0.8@0.6", "max-cost=0.01@0.6", "as-good-as-best@0.6"} {
+		o, err := carrot.ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err = r.Route(t.Context(), q, o); err != nil {
+			t.Fatal(err)
+		}
+		if a := d.Candidates[3]; d.Model == "today" || !strings.Contains(a.Excluded, "nothing is known to promise it on") {
+			t.Errorf("%s: chose %s, today is excluded because %q", text, d.Model, a.Excluded)
+		}
+	}
+	c.Candidates[3].Like = "nobody"
+	if _, err := carrot.NewRouter(c); err == nil || !strings.HasSuffix(err.Error(), "it knows small, medium, large") {
+		t.Errorf("error %v, want one that lists what was observed", err)
+	}
+}
+
 // A trimmed router decides as the whole one does, from the models of its pool.
 func TestTrim(t *testing.T) {
 	c := twoModels()

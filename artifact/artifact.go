@@ -23,6 +23,7 @@ package artifact
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/atomicfile"
+	"github.com/carrot-router/carrot/internal/borrow"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/readfile"
 	"github.com/carrot-router/carrot/predict"
@@ -91,6 +93,9 @@ type Manifest struct {
 	Command     string `json:"command"`
 	Licence     string `json:"licence"`
 	Description string `json:"description,omitempty"`
+	// Unit is what qualities and costs are of: "task" for tasks that an agent
+	// solves in many calls, empty for one query.
+	Unit string `json:"unit,omitempty"`
 	// Learned is what the router learnt from traffic after its fit, in files of the
 	// format carrot.router/2; nil in others.
 	Learned *Learned `json:"learned,omitempty"`
@@ -98,9 +103,10 @@ type Manifest struct {
 
 // Embedder names the embedder that made the representations.
 type Embedder struct {
-	// ID includes a hash of the content: "static@0123456789ab".
+	// ID includes a hash of the content: "static@0123456789ab". It is "none" for a
+	// router whose estimates are the same for every prompt.
 	ID string `json:"id"`
-	// Spec says how to open it: "static", "bert:DIR" or "openai:URL#MODEL".
+	// Spec says how to open it: "static", "bert:DIR", "openai:URL#MODEL" or "none".
 	Spec string `json:"spec"`
 	Dim  int    `json:"dim"`
 }
@@ -176,8 +182,16 @@ func (a *Artifact) WriteFile(path string) error {
 	return nil
 }
 
-// Open reads an artefact from a regular file of at most 16 GiB.
+// Open reads an artefact from a regular file of at most 16 GiB. The paths "default"
+// and "agents-2026" name the routers in the binary: that of Default, and one of
+// agents' coding tasks (docs/agents-router.md).
 func Open(path string) (*Artifact, error) {
+	switch path {
+	case "default":
+		return Default()
+	case "agents-2026":
+		return agents()
+	}
 	data, err := readfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("open router: %w", err)
@@ -269,6 +283,9 @@ func (m *Manifest) check() error {
 	if len(m.Models) == 0 {
 		return errors.New("models: there are none")
 	}
+	if m.Unit != "" && m.Unit != "task" {
+		return fmt.Errorf("unit %q is not known: want task, or none for a query", m.Unit)
+	}
 	for _, p := range m.Plans {
 		if p.Name == "" || seen[p.Name] {
 			return fmt.Errorf("plans: name %q is empty or appears twice", p.Name)
@@ -333,7 +350,9 @@ func (a *Artifact) Frontier() carrot.Frontier {
 
 // Router returns the router, with an embedder, which must be the one that it was
 // trained with, and a pool of candidates, usually that of Pool, and the plans of the
-// manifest, by their names and steps, if these may be chosen too.
+// manifest, by their names and steps, if these may be chosen too. A candidate that the
+// artefact does not know may be one of the models of today that borrow the forecasts of one
+// that it knows; docs/default-router.md lists them.
 func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*carrot.Router, error) {
 	if embedder == nil {
 		return nil, errors.New("router: the embedder is missing")
@@ -341,11 +360,15 @@ func (a *Artifact) Router(embedder carrot.Embedder, pool []carrot.Candidate) (*c
 	if id := embedder.ID(); id != a.Manifest.Embedder.ID {
 		return nil, fmt.Errorf("embedder %s: %w, %s", id, ErrEmbedder, a.Manifest.Embedder.ID)
 	}
+	means := map[string]float64{}
+	for _, m := range a.Manifest.Models {
+		means[m.Name] = m.MeanScore
+	}
 	points := a.Frontier()
 	if slices.ContainsFunc(pool, func(c carrot.Candidate) bool { return len(c.Steps) > 0 }) {
 		points.Points = a.Manifest.PlanFrontier
 	}
-	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: a.Predictor,
+	return carrot.NewRouter(carrot.Config{Candidates: pool, Embedder: embedder, Predictor: borrow.Wrap(a.Predictor, means, borrow.Default()),
 		CountTokens: price.CountTokens, Frontier: points, Fingerprint: a.Fingerprint, Holdout: a.Predictor.Holdout()})
 }
 
@@ -356,3 +379,19 @@ var defaultRouter []byte
 // arithmetic reasoning, mathematics and code among models of 2024. See
 // docs/default-router.md for what it should not be used for.
 var Default = sync.OnceValues(func() (*Artifact, error) { return Parse(slices.Clip(defaultRouter)) })
+
+//go:embed agents-2026.safetensors.gz
+var agentsRouter []byte
+
+// agents is the router of agents' coding tasks. Compressed, it takes a quarter of its size.
+var agents = sync.OnceValues(func() (*Artifact, error) {
+	in, err := gzip.NewReader(bytes.NewReader(agentsRouter))
+	if err != nil {
+		return nil, fmt.Errorf("the router of agents' tasks: %w", err)
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("the router of agents' tasks: %w", err)
+	}
+	return Parse(data)
+})

@@ -625,6 +625,45 @@ func TestDefault(t *testing.T) {
 	}
 }
 
+// TestAgents: the second router in the binary says what its numbers are of, is small, and
+// decides the same for every prompt.
+func TestAgents(t *testing.T) {
+	a, err := artifact.Open("agents-2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &a.Manifest
+	if !a.Verified || m.Unit != "task" || m.Embedder.ID != "none" || m.Predictor.Name != "mean" || !strings.HasPrefix(m.Licence, "MIT") || len(m.Models) != 30 || a.Size > 256<<10 {
+		t.Errorf("the agents' router: unit %q, embedder %q, predictor %q, licence %q, %d models, %d bytes", m.Unit, m.Embedder.ID, m.Predictor.Name, m.Licence, len(m.Models), a.Size)
+	}
+	for _, model := range m.Models {
+		if float64(model.Observed) < 0.97*float64(m.Data[0].Queries) {
+			t.Errorf("%s was observed on %d of %d tasks", model.Name, model.Observed, m.Data[0].Queries)
+		}
+	}
+	x := make([]carrot.Prediction, 1)
+	if err := a.Predictor.Predict([]carrot.Representation{{}}, x); err != nil || x[0].Novelty != 0 || x[0].Abstained {
+		t.Fatalf("Predict = %+v, %v, want no novelty", x[0], err)
+	}
+	for j, f := range x[0].Forecasts { // means over the tasks that all models solved or tried
+		if !f.Direct || f.CostUSD <= 0 || math.Abs(f.Quality-m.Models[j].MeanScore) > 0.03 {
+			t.Errorf("%s: forecast %+v, mean score %v", m.Models[j].Name, f, m.Models[j].MeanScore)
+		}
+	}
+	if d, err := artifact.Open("default"); err != nil || d.Manifest.Unit != "" {
+		t.Errorf(`Open("default") = %v, want the default router`, err)
+	}
+}
+
+// TestUnitRefused: a unit that this program does not know may mean anything.
+func TestUnitRefused(t *testing.T) {
+	a := tiny(t, tinySpec)
+	a.Manifest.Unit = "week"
+	if _, err := artifact.Parse(encode(t, a)); err == nil || !strings.Contains(err.Error(), `manifest: unit "week" is not known`) {
+		t.Errorf("Parse of a router with the unit week: %v", err)
+	}
+}
+
 // TestRouteAllocations holds a decision to its budget of allocations.
 func TestRouteAllocations(t *testing.T) {
 	router, query := defaultRouter(t), carrot.Query{Text: prompt, InputTokens: 100}

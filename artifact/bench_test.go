@@ -89,3 +89,37 @@ func BenchmarkDecisionPlans(b *testing.B) {
 		})
 	}
 }
+
+// promising is an objective with two promises.
+var promising = func() carrot.Objective {
+	o, err := carrot.ParseObjective("min-quality=0.8@0.8,max-cost=0.003@0.9")
+	if err != nil {
+		panic(err)
+	}
+	return o
+}()
+
+// BenchmarkPromise makes one decision under an objective with promises.
+func BenchmarkPromise(b *testing.B) {
+	router, query := defaultRouter(b), carrot.Query{Text: prompt, InputTokens: 100}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := router.Route(context.Background(), query, promising); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCalibratePromises is what the first decision under an objective takes beside.
+func BenchmarkCalibratePromises(b *testing.B) {
+	router := defaultRouter(b)
+	for b.Loop() {
+		fresh, err := router.With(router.Candidates())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := fresh.Promises(promising, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

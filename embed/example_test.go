@@ -46,7 +46,7 @@ func ExampleOpen() {
 	// Output:
 	// opened bert:tiny-bert
 	// no model at bert:testdata/missing
-	// invalid embedder "word2vec": want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE
+	// invalid embedder "word2vec": want static, static:FILE, bert:DIR, openai:URL#MODEL, npy:FILE or none
 }
 
 func ExampleDefault() {

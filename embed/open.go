@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,6 +39,7 @@ var (
 //	bert:DIR            a sentence encoder in a Hugging Face folder, as OpenBERT
 //	openai:URL#MODEL    a model at an OpenAI-compatible API, for example
 //	                    openai:https://api.openai.com/v1#text-embedding-3-small
+//	none                nothing, for outcomes that prompts say nothing about
 //	npy:FILE            vectors that another program has made of Options.Texts,
 //	                    a matrix of float32 that numpy.save has written
 //
@@ -51,6 +53,8 @@ func Open(spec string, o Options) (carrot.Embedder, error) {
 	var encoder Encoder
 	kind, at, _ := strings.Cut(spec, ":")
 	switch {
+	case spec == "none":
+		return none{}, nil
 	case kind == "static":
 		s, err := openTable(at)
 		if err != nil {
@@ -76,7 +80,7 @@ func Open(spec string, o Options) (carrot.Embedder, error) {
 		}
 		return r, nil
 	default:
-		return nil, fmt.Errorf("%w %q: want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE", ErrSpec, spec)
+		return nil, fmt.Errorf("%w %q: want static, static:FILE, bert:DIR, openai:URL#MODEL, npy:FILE or none", ErrSpec, spec)
 	}
 	e := &Encoded{Encoder: encoder, Progress: o.Progress}
 	if o.CacheDir != "" {
@@ -87,6 +91,23 @@ func Open(spec string, o Options) (carrot.Embedder, error) {
 		e.Cache = cache
 	}
 	return e, nil
+}
+
+// none represents every text by nothing, so that no forecast depends on it.
+type none struct{}
+
+// ID implements carrot.Embedder.
+func (none) ID() string { return "none" }
+
+// Embed implements carrot.Embedder.
+func (none) Embed(_ context.Context, texts []string, dst []carrot.Representation) error {
+	if len(texts) != len(dst) {
+		return fmt.Errorf("embed: %d texts for %d representations", len(texts), len(dst))
+	}
+	for i := range dst {
+		dst[i] = carrot.Representation{}
+	}
+	return nil
 }
 
 // openTable opens the table in a file, or the one in the binary if path is

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
@@ -24,6 +25,7 @@ func TestOpen(t *testing.T) {
 	}
 	for spec, prefix := range map[string]string{
 		"static":                           "static@",
+		"none":                             "none",
 		"static:" + table:                  "static@",
 		"bert:" + folder:                   "bert:",
 		"openai:http://localhost:1/v1#m":   "openai:localhost:1/v1#m",
@@ -44,6 +46,21 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestNone: nothing of a text remains.
+func TestNone(t *testing.T) {
+	embedder, err := Open("none", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []carrot.Representation{{Dense: []float32{1}}}
+	if err := embedder.Embed(t.Context(), []string{"some text"}, x); err != nil || len(x[0].Dense) != 0 || len(x[0].Sparse.Index) != 0 {
+		t.Errorf("Embed = %v, %v, want an empty representation", x[0], err)
+	}
+	if err := embedder.Embed(t.Context(), nil, x); err == nil {
+		t.Error("no texts for one representation were accepted")
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -56,7 +73,7 @@ func TestOpenErrors(t *testing.T) {
 		is    error
 		want  string
 	}{
-		{"", "", ErrSpec, `embedder "": want static, static:FILE, bert:DIR, openai:URL#MODEL or npy:FILE`},
+		{"", "", ErrSpec, `embedder "": want static, static:FILE, bert:DIR, openai:URL#MODEL, npy:FILE or none`},
 		{"word2vec", "", ErrSpec, `embedder "word2vec": want static, `},
 		{"bert", "", ErrSpec, `embedder "bert": want`},
 		{"bert:", "", ErrSpec, `embedder "bert:": want`},

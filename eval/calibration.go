@@ -35,11 +35,13 @@ type Calibration struct {
 	// CostRankCorrelation is Spearman's, over all queries and models.
 	CostRankCorrelation Number `json:"cost_rank_correlation"`
 	// CostP90 is the share of calls that cost at most the 90% quantile of their cost: the
-	// mean over models, and then for each, in the order of the report. CostP90Band is where
-	// 99.9% of such shares lie if the quantile is right.
+	// mean over models, and then for each, in the order of the report. It also counts
+	// queries on which other models were not observed. CostP90Outside is the number of models
+	// whose share is outside the range in which 99.9% of such shares are if the quantile is
+	// right.
 	CostP90        Number   `json:"cost_p90_coverage"`
 	CostP90ByModel []Number `json:"cost_p90_coverage_by_model,omitempty"`
-	CostP90Band    []Number `json:"cost_p90_band,omitempty"`
+	CostP90Outside int      `json:"cost_p90_outside"`
 	// Reliability has the bins of ECE that are not empty.
 	Reliability []ReliabilityBin `json:"reliability"`
 }
@@ -51,9 +53,10 @@ type ReliabilityBin struct {
 	Observed  float64 `json:"observed"`
 }
 
-// calibrate compares the predictions with the outcomes on complete rows.
-func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) *Calibration {
-	f := calibration.Of(t, rows, predictions)
+// calibrate compares the predictions with the outcomes on complete rows, and costs on
+// all.
+func calibrate(t *table.Table, complete, all []int, predictions []carrot.Prediction) *Calibration {
+	f, costs := calibration.Of(t, complete, predictions), calibration.CostCoverage(t, all, predictions)
 	c := &Calibration{
 		Brier:                   number(f.Brier),
 		ECE:                     number(f.ECE),
@@ -66,9 +69,9 @@ func calibrate(t *table.Table, rows []int, predictions []carrot.Prediction) *Cal
 		CostBias:                number(f.CostBias),
 		CostRelativeMAE:         number(f.CostRelativeMAE),
 		CostRankCorrelation:     number(f.CostRankCorrelation),
-		CostP90:                 number(f.CostP90),
-		CostP90ByModel:          numbers(f.CostP90ByModel),
-		CostP90Band:             numbers(f.CostP90Band[:]),
+		CostP90:                 number(costs.Mean),
+		CostP90ByModel:          numbers(costs.ByModel),
+		CostP90Outside:          costs.Outside,
 		Reliability:             []ReliabilityBin{},
 	}
 	for _, b := range f.Reliability {

@@ -39,14 +39,14 @@ type contestant struct {
 	apgr        []float64          // bootstrap, with shares
 }
 
-func newContestant(e *entry, complete []int) (*contestant, error) {
+func newContestant(e *entry, complete, rows []int) (*contestant, error) {
 	trace, err := e.trace(complete)
 	if err != nil {
 		return nil, err
 	}
 	c := &contestant{name: e.name, entry: e, trace: trace, grid: e.grid, labels: e.labels}
 	if e.calibrated() || e.plans != nil {
-		c.calibration = calibrate(e.table, complete, e.predictions)
+		c.calibration = calibrate(e.table, complete, rows, e.predictions)
 		if e.external != nil { // its file has no quantiles
 			c.calibration.OutputTokensP90 = Number(math.NaN())
 		}
@@ -68,14 +68,14 @@ func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, 
 	}
 	var all []*contestant
 	for _, e := range entries {
-		c, err := newContestant(e, complete)
+		c, err := newContestant(e, complete, rows)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, c)
 	}
 	if mean != nil {
-		c, err := newContestant(mean, complete)
+		c, err := newContestant(mean, complete, rows)
 		if err != nil {
 			return nil, err
 		}

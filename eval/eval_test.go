@@ -433,7 +433,7 @@ func hand() (*table.Table, []carrot.Prediction) {
 func TestCalibrate(t *testing.T) {
 	task, predictions := hand()
 	task.PerCall = []float64{1, 1}
-	got := calibrate(task, []int{0, 1}, predictions)
+	got := calibrate(task, []int{0, 1}, []int{0, 1}, predictions)
 	want := Calibration{
 		Brier:            (0.25 + 0.01 + 0.04 + 0.04) / 4,
 		ECE:              (0.5 + 0.1 + 0.4) / 4,    // bins of .5, of .9 and of both .2

@@ -212,7 +212,7 @@ func (r *Report) writeRegret(w io.Writer) error {
 func (r *Report) writeCalibration(w io.Writer) error {
 	fmt.Fprintln(w, "\ncalibration")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation\twithin p90\tby model\toutside the band")
+	fmt.Fprintln(tw, "router\tBrier\tECE\tR²\tresidual / deviation\ttokens: relative error\tbias\twithin p90\tcost: relative error\tbias\trank correlation\twithin p90\tby model\toutside 99.9%")
 	for _, l := range r.Routers {
 		if c := l.Calibration; c != nil {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, c.Brier, short(c.ECE), short(c.R2), short(c.QualityZ),
@@ -222,21 +222,18 @@ func (r *Report) writeCalibration(w io.Writer) error {
 	return tw.Flush()
 }
 
-// costP90 writes the range of the models' coverage, and which are outside the band.
+// costP90 writes the range of the models' coverage, and how many are outside the band.
 func (c *Calibration) costP90() string {
-	low, high, outside, n := math.Inf(1), math.Inf(-1), 0, 0
+	var known []float64
 	for _, v := range c.CostP90ByModel {
 		if v := float64(v); !math.IsNaN(v) {
-			low, high = min(low, v), max(high, v)
-			if n++; v < float64(c.CostP90Band[0]) || v > float64(c.CostP90Band[1]) {
-				outside++
-			}
+			known = append(known, v)
 		}
 	}
-	if n == 0 {
+	if known == nil {
 		return "\t"
 	}
-	return fmt.Sprintf("%s to %s\t%d of %d (%s to %s)", percent(Number(low)), percent(Number(high)), outside, n, percent(c.CostP90Band[0]), percent(c.CostP90Band[1]))
+	return fmt.Sprintf("%s to %s\t%d of %d", percent(Number(slices.Min(known))), percent(Number(slices.Max(known))), c.CostP90Outside, len(known))
 }
 
 // writeTraffic shows which models answer at a few points along the first router's

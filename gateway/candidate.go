@@ -21,6 +21,9 @@ type candidate struct {
 	carrot.Candidate
 	// steps are the targets that are called, in order. A model has one.
 	steps []*target
+	// borrowed names the model whose forecasts the router uses, as it has none of the
+	// candidate's own; "": it has, or the configuration says whose it uses.
+	borrowed string
 }
 
 // target returns the target of a candidate that calls one model, as all do today.
@@ -192,14 +195,19 @@ func newUpstream(p ProviderConfig, transport http.RoundTripper) *upstream {
 }
 
 // newCandidate combines a configured model with what the router knows about it.
-func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstream) (*candidate, error) {
+func newCandidate(m completeModel, known map[string]carrot.Candidate, lends lender, u *upstream) (*candidate, error) {
 	like := cmp.Or(m.Like, m.Name)
 	base, ok := known[like]
 	if !ok {
-		names := slices.Sorted(maps.Keys(known))
-		return nil, fmt.Errorf("the router does not know %q%s Set like to a model that it knows: %s", like, meant(like, names), strings.Join(names, ", "))
+		if like = borrowing(&m, lends); like == "" {
+			like, names := cmp.Or(m.Like, m.Name), slices.Sorted(maps.Keys(known))
+			return nil, fmt.Errorf("the router does not know %q%s Set like to a model that it knows: %s; docs/default-router.md lists the models of today that need no like", like, meant(like, names), strings.Join(names, ", "))
+		}
 	}
 	c := &candidate{Candidate: carrot.Candidate{Name: m.Name, Model: base.Model, Like: like}}
+	if lends != nil {
+		c.borrowed = lends.Lender(like)
+	}
 	c.Model.ContextTokens = m.Context
 	c.QualityShift, c.OutputFactor, c.InputFactor = m.Adjust.Quality, m.Adjust.OutputTokens, m.tokenFactor
 	if m.Abilities != nil {
@@ -226,6 +234,31 @@ func newCandidate(m completeModel, known map[string]carrot.Candidate, u *upstrea
 	c.MaxOutputTokens = t.maxTokens
 	c.steps = []*target{t}
 	return c, nil
+}
+
+// lender is a predictor that forecasts models which borrow the forecasts of others.
+type lender interface {
+	// Lender names the model whose forecasts another borrows; "": it does not.
+	Lender(model string) string
+	// Mean is the mean quality that is expected of a model which borrows, and its
+	// standard error.
+	Mean(model string) (mean, se float64, ok bool)
+}
+
+// borrowing returns the name by which the router borrows forecasts for a configured model
+// that it does not know, or "". Without like, that is the model's name, the provider's name
+// of it, or what the catalogue calls it.
+func borrowing(m *completeModel, lends lender) string {
+	names := []string{m.Like}
+	if m.Like == "" {
+		names = []string{m.Name, m.Upstream, m.catalogued}
+	}
+	for _, name := range names {
+		if lends != nil && lends.Lender(name) != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // newTarget returns what is called for a configured model.

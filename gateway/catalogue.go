@@ -20,6 +20,7 @@ type completeModel struct {
 	listed      *carrot.Price // that of the price book, or of the vendor if it serves the model
 	elsewhere   string        // the vendor whose price the catalogue has, if another provider serves the model
 	tokenFactor float64
+	catalogued  string // its name in the catalogue, if it is there
 }
 
 // completed fills in what a configured model omits.
@@ -36,7 +37,7 @@ func completed(m ModelConfig, providers []ProviderConfig, book *price.Book) comp
 	if err != nil {
 		return out
 	}
-	out.tokenFactor = e.TokenFactor
+	out.tokenFactor, out.catalogued = e.TokenFactor, e.Name
 	if out.Context == 0 {
 		if out.Context = e.Context; out.Context == 0 && e.MaxInput > 0 {
 			out.Context = e.MaxInput + e.MaxOutput
@@ -115,6 +116,15 @@ func (c *Config) shutdowns(book *price.Book, clock func() time.Time) []string {
 func (g *Gateway) warn(r *routes) {
 	for _, text := range r.config.shutdowns(r.prices, g.decider.conversations.now) {
 		g.log.Warn(text)
+	}
+	var borrowed []string
+	for _, c := range r.candidates {
+		if c.borrowed != "" {
+			borrowed = append(borrowed, c.Name+" from "+c.borrowed)
+		}
+	}
+	if len(borrowed) > 0 {
+		g.log.Warn("the router has no outcomes of some models and borrows their estimates: " + strings.Join(borrowed, ", ") + "; docs/default-router.md says how to replace them with your own")
 	}
 }
 

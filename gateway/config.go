@@ -173,7 +173,9 @@ type ProviderConfig struct {
 // ModelConfig is one candidate: a model at a provider, with settings if any.
 type ModelConfig struct {
 	// Name is the name in requests and answers. It is a model that the router
-	// knows, or any name if like is set. Required.
+	// knows, or one of today's that borrows the estimates of such a model
+	// (docs/default-router.md lists them), or any name if like or upstream is one of
+	// these. Required.
 	Name string `yaml:"name"`
 	// Provider is the name of a provider that serves chat, responses or messages.
 	// Required.
@@ -181,7 +183,8 @@ type ModelConfig struct {
 	// Upstream is the provider's name for the model. Default: the model's name.
 	Upstream string `yaml:"upstream"`
 	// Like is a model that the router knows, and whose estimates are used for this
-	// one. Default: none; the router knows this model itself.
+	// one. Default: none; the router knows this model itself, or its estimates are
+	// borrowed.
 	Like string `yaml:"like"`
 	// Adjust says how this candidate differs from the model whose estimates are
 	// used for it.

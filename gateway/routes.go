@@ -97,10 +97,11 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 	for _, k := range source.Router.Candidates() {
 		known[k.Name] = k
 	}
+	lends, _ := source.Router.Predictor().(lender)
 	pool := make([]carrot.Candidate, len(c.Models))
 	var problems []error
 	for i, m := range c.Models {
-		made, err := newCandidate(completed(m, c.Providers, r.prices), known, providers[m.Provider])
+		made, err := newCandidate(completed(m, c.Providers, r.prices), known, lends, providers[m.Provider])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("models[%d] %s: %w", i, m.Name, err))
 			continue
@@ -136,7 +137,7 @@ func (g *Gateway) newRoutes(c *Config, source Source) (*routes, error) {
 			return nil, err
 		}
 	}
-	means := r.meanQualities(source.MeanQuality)
+	means := r.meanQualities(source.MeanQuality, lends)
 	for i, p := range c.Policies {
 		made, err := r.newPolicy(p, means)
 		if err != nil {
@@ -162,13 +163,18 @@ func (r *routes) all() []*candidate {
 }
 
 // meanQualities returns the mean quality of each candidate, by name: that of the model
-// whose estimates it uses. If none is known, it returns the expected qualities for an
-// empty query, which is as unlike the training queries as possible.
-func (r *routes) meanQualities(known map[string]float64) map[string]float64 {
+// whose estimates it uses, or what is expected of one that borrows them, less its standard
+// error, as nothing was observed of it. If none is known, it returns the expected qualities
+// for an empty query, which is as unlike the training queries as possible.
+func (r *routes) meanQualities(known map[string]float64, lends lender) map[string]float64 {
 	means := map[string]float64{}
 	for _, c := range r.candidates {
 		if q, ok := known[c.Like]; ok {
 			means[c.Name] = q
+		} else if lends != nil && len(known) > 0 {
+			if q, se, ok := lends.Mean(c.Like); ok {
+				means[c.Name] = q - se
+			}
 		}
 	}
 	if len(means) > 0 {

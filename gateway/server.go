@@ -261,6 +261,7 @@ type listed struct {
 	CreatedAt string `json:"created_at"`
 	OwnedBy   string `json:"owned_by"`
 	Name      string `json:"display_name"`
+	Borrowed  string `json:"borrowed,omitempty"` // the model whose estimates are used, as there are none of its own
 }
 
 // models answers with the names that the client may use as the model, or with one of
@@ -277,11 +278,11 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request) {
 		if client.restricted() && !slices.Contains(client.Limits.Policies, name) && (name != defaultPolicy || x.routes.own(client) == "") {
 			continue
 		}
-		owner := "carrot"
+		owner, borrowed := "carrot", ""
 		if c := cmp.Or(x.routes.byName[name], x.routes.embeddings[name]); c != nil {
-			owner = c.target().provider.Name
+			owner, borrowed = c.target().provider.Name, c.borrowed
 		}
-		list = append(list, listed{name, "model", "model", 0, "1970-01-01T00:00:00Z", owner, name})
+		list = append(list, listed{name, "model", "model", 0, "1970-01-01T00:00:00Z", owner, name, borrowed})
 	}
 	var answer any = map[string]any{"object": "list", "data": list, "has_more": false}
 	if name := r.PathValue("name"); name != "" {

@@ -220,8 +220,12 @@ func (n *novelty) share(v float32) float64 {
 	return float64(at) / float64(len(n.quantile))
 }
 
-// of returns the novelty of a query; 1 if it has no word that was ever seen.
+// of returns the novelty of a query; 1 if it has no word that was ever seen, and 0 if
+// the training queries have no words, so that none can be missing.
 func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
+	if len(n.key) == 0 {
+		return 0
+	}
 	w.place = n.find(s, w.place)
 	if !slices.ContainsFunc(w.place, func(k int32) bool { return k >= 0 }) {
 		return 1

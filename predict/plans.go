@@ -216,6 +216,9 @@ func (l *plans) problem(p *Predictor, of []Plan) (*problem, error) {
 	}
 	l.oof.target = slices.Clone(out.target)
 	out.align()
+	if _, ok := p.learner.(*mean); ok {
+		out.onlyWhere(models)
+	}
 	return out, nil
 }
 
@@ -245,6 +248,27 @@ func (l *plans) addGate(columns [][]float64, asked []float64) ([][]float64, int)
 		}
 	}
 	return append(columns, asked), len(columns) - len(l.names)
+}
+
+// onlyWhere leaves out queries on which some model was not observed, if there are others,
+// since the means of models are those of the others: plans and models are then compared
+// on the same queries.
+func (p *problem) onlyWhere(models *problem) {
+	var incomplete []int
+	for i := range p.n {
+		if !models.complete(i) {
+			incomplete = append(incomplete, i)
+		}
+	}
+	if len(incomplete) == p.n {
+		return
+	}
+	t := p.targets()
+	for _, i := range incomplete {
+		for c := range t {
+			p.target[i*t+c] = math.NaN()
+		}
+	}
 }
 
 // align leaves out queries on which some target is unknown, if these are few, since

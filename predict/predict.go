@@ -126,6 +126,9 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	if err != nil {
 		return err
 	}
+	if name := p.spec.Name; problem.dense.Cols == 0 && name != "mean" && name != "sparse" {
+		return fmt.Errorf("fit: queries have no dense vectors, which %s needs: use mean or, where they have words, sparse", name)
+	}
 	fold := folds(d.Hash, len(d.X), foldCount)
 	if err := learner.tune(ctx, problem, fold); err != nil {
 		return fmt.Errorf("tune %s: %w", p.spec.Name, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/carrot-router/carrot/internal/safetensors"
 )
@@ -113,6 +114,15 @@ func (t *tensors) targets() int {
 
 func (t *tensors) float32s(name string, v []float32, shape ...int) {
 	t.list = append(t.list, safetensors.FromFloat32(name, v, shape...))
+}
+
+// float16sOr32s saves numbers in 16 bits if that keeps them as they are.
+func (t *tensors) float16sOr32s(name string, v []float32, shape ...int) {
+	if slices.ContainsFunc(v, func(x float32) bool { return safetensors.Half(x) != x }) {
+		t.float32s(name, v, shape...)
+		return
+	}
+	t.list = append(t.list, safetensors.FromFloat16(name, v, shape...))
 }
 
 func (t *tensors) float64s(name string, v []float64, shape ...int) {

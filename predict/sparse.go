@@ -8,6 +8,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/dot"
 	"github.com/carrot-router/carrot/internal/parallel"
+	"github.com/carrot-router/carrot/internal/safetensors"
 )
 
 // sparse is ridge regression on the bag of hashed words, weighted by inverse
@@ -236,7 +237,15 @@ func (l *sparse) crossfit(ctx context.Context, p *problem, part []int, parts int
 }
 
 func (l *sparse) fit(ctx context.Context, p *problem) error {
-	return l.solve(ctx, p, l.bag(p), func(int) bool { return true })
+	if err := l.solve(ctx, p, l.bag(p), func(int) bool { return true }); err != nil {
+		return err
+	}
+	// Half the size of a file, for an error of a two-thousandth of a weight.
+	const largest = 65504
+	for k, w := range l.weights {
+		l.weights[k] = safetensors.Half(min(max(w, -largest), largest))
+	}
+	return nil
 }
 
 func (l *sparse) again() learner {
@@ -289,12 +298,12 @@ func (l *sparse) predict(x *carrot.Representation, w *workspace, raw, variance [
 func (l *sparse) save(out *tensors, prefix string) {
 	b := len(l.idf)
 	if l.further {
-		out.float32s(prefix+"weights", l.weights, b, len(l.mean))
+		out.float16sOr32s(prefix+"weights", l.weights, b, len(l.mean))
 		out.float64s(prefix+"mean", l.mean, len(l.mean))
 		return
 	}
 	out.float32s(prefix+"idf", l.idf, b)
-	out.float32s(prefix+"weights", l.weights, b, len(l.mean))
+	out.float16sOr32s(prefix+"weights", l.weights, b, len(l.mean))
 	out.float64s(prefix+"mean", l.mean, len(l.mean))
 	out.float32s(prefix+"seen", l.seen, len(l.seen)/b, b)
 	out.int32s(prefix+"class", l.class, len(l.class))

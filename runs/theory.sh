@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the table and the picture of docs/theory.md. Takes a minute on two cores.
+# Makes the tables and the picture of docs/theory.md. Takes a minute and a half on two cores.
 #
 #   runs/theory.sh
 set -euo pipefail

@@ -77,8 +77,11 @@ func addPlans(ctx context.Context, m *artifact.Manifest, t *table.Table, rows []
 		for s := range out.Steps {
 			step := &out.Steps[s]
 			step.Model = one.Models[s]
-			if step.Called > 0 && !math.IsNaN(tokens[s]+usd[s]) {
-				step.OutputTokens, step.Cost = tokens[s]/step.Called, carrot.Dollars(usd[s]/step.Called)
+			if step.Called > 0 && !math.IsNaN(tokens[s]) {
+				step.OutputTokens = tokens[s] / step.Called
+			}
+			if step.Called > 0 && !math.IsNaN(usd[s]) {
+				step.Cost = carrot.Dollars(usd[s] / step.Called)
 			}
 			step.Called /= observed
 		}

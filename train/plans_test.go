@@ -68,6 +68,47 @@ func TestRunPlans(t *testing.T) {
 	}
 }
 
+// TestRunPlansOfTasks: where costs were recorded and no tokens, though models have prices,
+// plans are priced by these costs; and means are compared on the same queries as those of
+// models, of which one is not observed where queries are hard.
+func TestRunPlansOfTasks(t *testing.T) {
+	set := world(400, 3)
+	set.CostUSD = dataset.NewMatrix(len(set.Queries), len(set.Models))
+	var returned, complete float64
+	for i := range set.Queries {
+		for m := range set.Models {
+			set.CostUSD.Set(i, m, math.Pow(10, float64(m))*set.OutputTokens.At(i, m)/100)
+			set.OutputTokens.Set(i, m, math.NaN())
+			set.InputTokens.Set(i, m, math.NaN())
+		}
+		score := max(set.Score.At(i, 0), set.Score.At(i, 3))
+		if set.Queries[i].Split != dataset.SplitTest && (score == 1 || i%3 == 0) {
+			returned += score
+			complete++
+		} else {
+			set.Score.Set(i, 2, math.NaN())
+		}
+	}
+	a, _ := run(t, Options{Predictor: parse(t, "mean"), EmbedderSpec: "static", Unit: "task", Plans: []string{"check(small,perfect,large)"}}, set)
+	m := a.Manifest
+	p := m.Plans[0]
+	if m.Unit != "task" || p.Steps[1].Cost < 500*p.Steps[0].Cost || p.Steps[0].Cost == 0 || *p.CostP90 < 0.85 || *p.CostP90 > 0.95 {
+		t.Errorf("unit %q, plan %+v", m.Unit, p)
+	}
+	x := make([]carrot.Prediction, 1)
+	if err := a.Predictor.Predict([]carrot.Representation{{Dense: make([]float32, m.Embedder.Dim)}}, x); err != nil {
+		t.Fatal(err)
+	}
+	if got := x[0].Forecasts[3].Quality; math.Abs(got-returned/complete) > 1e-6 {
+		t.Errorf("the plan's quality is %v, want the mean of %v over the queries that all models answered", got, returned/complete)
+	}
+	// Costs span a factor of a thousand: the points on the frontier do too.
+	first, last := m.PlanFrontier[0], m.PlanFrontier[len(m.PlanFrontier)-1]
+	if high, low := max(first.CostUSD, last.CostUSD), min(first.CostUSD, last.CostUSD); low > 3 || high < 100 {
+		t.Errorf("the frontier goes from %v to %v USD", low, high)
+	}
+}
+
 // TestRunPlansFew: a plan whose gate has too few labels is left out, with a warning.
 func TestRunPlansFew(t *testing.T) {
 	a, said := run(t, Options{Predictor: parse(t, "mean"), Plans: []string{"check(small,perfect,large)"}}, world(60, 3))

@@ -55,6 +55,8 @@ type Options struct {
 	// "bert:DIR". It is recorded in the artefact, as are the next three.
 	EmbedderSpec                  string
 	Command, Licence, Description string
+	// Unit is "task" if outcomes are those of whole tasks, see [artifact.Manifest].
+	Unit string
 	// Progress, if not nil, is called before each step with what is done next, in
 	// words, and how many of the steps are done. Steps differ in length.
 	Progress func(doing string, done, steps int)
@@ -188,6 +190,7 @@ func manifest(t *table.Table, rows []int, p *predict.Predictor, sets []*dataset.
 		Command:     o.Command,
 		Licence:     o.Licence,
 		Description: o.Description,
+		Unit:        o.Unit,
 	}
 	if o.Book != nil {
 		m.PriceDate = o.Book.Date()

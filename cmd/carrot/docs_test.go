@@ -46,6 +46,7 @@ func TestDocs(t *testing.T) {
 		{"README", []string{docsDir + "/../README.md"}, nil},
 		{"tour", tour, nil},
 		{"data", []string{docsDir + "/data.md"}, prepareDocs},
+		{"default-router", []string{docsDir + "/default-router.md"}, nil},
 		{"own-router", []string{docsDir + "/own-router.md"}, nil},
 		{"prices", []string{docsDir + "/prices.md"}, prepareDocs},
 		{"keys", []string{docsDir + "/keys.md"}, showFile(t, docsDir+"/keys.md", "keys.json")},

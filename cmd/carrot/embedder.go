@@ -14,7 +14,39 @@ import (
 	"github.com/carrot-router/carrot/embed"
 )
 
-const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder), openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY) or, for train and eval, npy:FILE (a float32 row for each query, in order; docs/own-router.md)."
+const embedderHelp = "Embedder: static (in the binary), static:FILE, bert:DIR (a Hugging Face folder), openai:URL#MODEL (any /v1/embeddings; key in OPENAI_API_KEY) or, for train and eval, npy:FILE (a float32 row for each query, in order; docs/own-router.md). With --predictor mean also none: prompts are not looked at."
+
+// noEmbedder is the spec and the ID of the embedder that represents no prompt.
+const noEmbedder = "none"
+
+// blind reports whether a router estimates the same for every prompt by design.
+func blind(a *artifact.Artifact) bool { return a.Manifest.Embedder.ID == noEmbedder }
+
+// checkRequests refuses a router whose estimates are not of single requests.
+func checkRequests(a *artifact.Artifact) error {
+	if a.Manifest.Unit == "" && !blind(a) {
+		return nil
+	}
+	what := "its estimates do not depend on the prompt (embedder none), so it cannot tell one request from another"
+	if a.Manifest.Unit != "" {
+		what = fmt.Sprintf("its qualities and costs are those of a whole %s, which an agent solves in many calls, and not of one request", a.Manifest.Unit)
+		if blind(a) {
+			what += "; nor do they depend on the prompt"
+		}
+	}
+	return hinted{errors.New(what), "carrot route and carrot eval take it; train a router for requests on outcomes of requests"}
+}
+
+// orInBinary returns the name of a router in the binary if a configuration names one and
+// there is no such file: a configuration's paths are those of files beside it.
+func orInBinary(path string) string {
+	if name := filepath.Base(path); name == "default" || name == "agents-2026" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return name
+		}
+	}
+	return path
+}
 
 // openEmbedder opens the embedder that a flag describes, with the cache and
 // the key that the environment names. texts are those that an npy embedder knows, nil
@@ -83,7 +115,7 @@ func embedderSpec(a *artifact.Artifact, named string) (string, error) {
 	switch {
 	case named != "":
 		return named, nil
-	case wants.Spec == "static":
+	case wants.Spec == "static" || wants.Spec == noEmbedder:
 		return wants.Spec, nil
 	}
 	return "", hinted{fmt.Errorf("it wants the embedder %q (%q): %w", wants.Spec, wants.ID, errWantsEmbedder),

@@ -33,6 +33,7 @@ type evalCommand struct {
 	Embedder    []string `default:"static" help:"Embedders for --predictor, --rivals and those saved routers that need one: static, bert:DIR, npy:FILE, …"`
 	Caution     float64  `placeholder:"X" help:"Factor in (0,1] that shrinks the fitted predictors' quality estimates."`
 	Prices      string   `placeholder:"FILE" help:"Price book; by default the prices in the data's models.json."`
+	MinCoverage float64  `placeholder:"X" help:"Leave out models that have a score and a cost on less than this share of the queries."`
 
 	Pair          []string `placeholder:"A,B" help:"Two models to route between, with RouteLLM's figures APGR and CPT."`
 	CountCalls    string   `placeholder:"MODEL" help:"Count a call of MODEL as cost 1 and others as 0: for data without tokens."`
@@ -97,6 +98,8 @@ func (c *evalCommand) check() error {
 		return usagef("--protocol paper fits on one split and measures on another: use --split, and --predictor or --rivals")
 	case c.Bootstrap < 0:
 		return usagef("--bootstrap %d: want 0 or more", c.Bootstrap)
+	case !(c.MinCoverage >= 0 && c.MinCoverage <= 1):
+		return usagef("--min-coverage %v: want a share between 0 and 1", c.MinCoverage)
 	case c.Robustness && slices.ContainsFunc(c.Embedder, func(spec string) bool { return strings.HasPrefix(spec, "npy:") }):
 		return usagef("--robustness changes prompts, and an npy embedder has no vectors of changed ones: leave one out")
 	case c.CountCalls != "" && c.Prices != "":
@@ -153,6 +156,9 @@ func (c *evalCommand) Run(ctx context.Context, t terminal) error {
 	}
 	set, err := load()
 	if err != nil {
+		return err
+	}
+	if set, err = covered(set, c.MinCoverage, p.warn); err != nil {
 		return err
 	}
 	if !c.NoCache {
@@ -421,6 +427,9 @@ func (c *evalCommand) command(set string) string {
 	add("embedder", strings.Join(embedders, ","))
 	if c.Caution > 0 {
 		add("caution", fmt.Sprint(c.Caution))
+	}
+	if c.MinCoverage > 0 {
+		add("min-coverage", fmt.Sprint(c.MinCoverage))
 	}
 	add("protocol", c.Protocol)
 	add("pair", strings.Join(c.Pair, ","))

@@ -19,7 +19,7 @@ import (
 )
 
 type inspectCommand struct {
-	File string `arg:"" optional:"" help:"Saved router; the one in the binary if not given."`
+	File string `arg:"" optional:"" help:"Saved router, or the name of one in the binary: default (if not given) or agents-2026."`
 	JSON bool   `name:"json" help:"Print the manifest as JSON."`
 }
 
@@ -56,11 +56,18 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	if m.Description != "" {
 		fmt.Fprintf(tw, "what\t%s\n", m.Description)
 	}
-	fmt.Fprintf(tw, "embedder\t%s, %s\npredictor\t%s\n", m.Embedder.ID, phrase.Count(m.Embedder.Dim, "dimension"), spec)
+	if m.Unit != "" {
+		fmt.Fprintf(tw, "unit\ta %s: qualities and costs are those of a whole %[1]s, costs in USD a %[1]s\n", m.Unit)
+	}
+	if blind(a) {
+		fmt.Fprintf(tw, "embedder\tnone: estimates are the same for every prompt\npredictor\t%s\n", spec)
+	} else {
+		fmt.Fprintf(tw, "embedder\t%s, %s\npredictor\t%s\n", m.Embedder.ID, phrase.Count(m.Embedder.Dim, "dimension"), spec)
+	}
 	for _, d := range m.Data {
-		queries := phrase.Count(d.Queries, "query")
+		queries := phrase.Count(d.Queries, unit(a))
 		if d.Rows > d.Queries {
-			queries = fmt.Sprintf("%d of %s", d.Queries, phrase.Count(d.Rows, "query"))
+			queries = fmt.Sprintf("%d of %s", d.Queries, phrase.Count(d.Rows, unit(a)))
 		}
 		fmt.Fprintf(tw, "trained on\t%s: %s of %s (%s)\n", d.Name, queries, phrase.Count(len(d.Sources), "source"), d.Fingerprint)
 	}
@@ -75,7 +82,7 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 		return err
 	}
 	if len(m.Metrics) > 0 {
-		fmt.Fprintln(w, "out of fold: the settings were chosen on these same queries; carrot eval --folds measures without that advantage")
+		fmt.Fprintf(w, "out of fold: the settings were chosen on these same %s; carrot eval --folds measures without that advantage\n", phrase.Plural(unit(a)))
 	}
 	fmt.Fprintln(w)
 	var models strings.Builder
@@ -100,6 +107,9 @@ func describe(w io.Writer, a *artifact.Artifact) error {
 	}
 	return describeLearned(w, m)
 }
+
+// unit is what qualities and costs of a router are of.
+func unit(a *artifact.Artifact) string { return cmp.Or(a.Manifest.Unit, "query") }
 
 // describePlans writes what is known of the plans of a router.
 func describePlans(w io.Writer, m *artifact.Manifest) error {

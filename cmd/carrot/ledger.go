@@ -216,7 +216,11 @@ func describeRequest(out io.Writer, attempts []*record.Attempt) error {
 				fmt.Fprintf(w, "%s\t-\t-\t-\t-\t%s\n", e.Name, e.Excluded)
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%.3f\t%s\t%s\t%.0f\n", e.Name, e.Quality, costOr(e.Cost, e.CostUnknown), costOr(e.CostP90, e.CostUnknown), e.OutputTokens)
+			note := ""
+			if e.Borrowed != "" {
+				note = "\tborrowed from " + e.Borrowed
+			}
+			fmt.Fprintf(w, "%s\t%.3f\t%s\t%s\t%.0f%s\n", e.Name, e.Quality, costOr(e.Cost, e.CostUnknown), costOr(e.CostP90, e.CostUnknown), e.OutputTokens, note)
 		}
 		if err := w.Flush(); err != nil {
 			return err

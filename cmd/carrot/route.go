@@ -22,7 +22,7 @@ import (
 
 // routerFlags choose a saved router, and what can change without training.
 type routerFlags struct {
-	Router   string   `placeholder:"FILE" help:"Saved router; the one in the binary if not given."`
+	Router   string   `placeholder:"FILE" help:"Saved router, or the name of one in the binary: default (if not given) or agents-2026."`
 	Embedder string   `placeholder:"SPEC" help:"The router's embedder, required unless it is static: static:FILE, bert:DIR or openai:URL#MODEL."`
 	Prices   string   `placeholder:"FILE" help:"Price book whose prices replace those in the binary."`
 	Like     []string `placeholder:"NEW=KNOWN" help:"Add a model without outcomes, with a known model's estimates and its own price."`
@@ -31,7 +31,7 @@ type routerFlags struct {
 type routeCommand struct {
 	routerFlags
 	Objective string            `default:"balanced" help:"quality, balanced, cheap, mu=0.3, usd-per-quality=0.01, budget=0.002 or target=0.97; promises such as min-quality=0.8@0.95, max-cost=0.01@0.9 or as-good-as-best@0.95; or one of these and promises, with commas (docs/certainty.md)."`
-	Models    []string          `placeholder:"NAME" help:"Choose among these models only."`
+	Models    []string          `placeholder:"NAME" help:"Choose among these models only; models of today that docs/default-router.md lists may be among them."`
 	Batch     string            `placeholder:"FILE" help:"Route a JSONL of {\"id\":…,\"prompt\":…}, - for standard input; writes one decision a line."`
 	Format    string            `enum:"jsonl,routerarena" default:"jsonl" help:"Format of --batch: jsonl, or routerarena for RouterArena's prompts and predictions (docs/protocol.md)."`
 	ModelName map[string]string `placeholder:"CARROT=ARENA" mapsep:"none" help:"A model's name in RouterArena, if it differs; can be repeated."`
@@ -51,8 +51,9 @@ Examples:
   carrot route --batch router_data.json --format routerarena > carrot.json`
 }
 
-// open loads the router that the flags name. warn gets warnings about its file.
-func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifact, error) {
+// open loads the router that the flags name. warn gets warnings about its file. The pool
+// also has those of the named models that borrow their estimates.
+func (f *routerFlags) open(warn func(string), named ...string) (*carrot.Router, *artifact.Artifact, error) {
 	a, err := f.artifact(warn)
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +81,44 @@ func (f *routerFlags) open(warn func(string)) (*carrot.Router, *artifact.Artifac
 	if errors.Is(err, artifact.ErrEmbedder) {
 		err = hinted{err, "name the embedder it was trained with by --embedder"}
 	}
-	return router, a, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if router, err = withBorrowers(router, pool, book, named); err != nil {
+		return nil, nil, err
+	}
+	return router, a, nil
+}
+
+// withBorrowers returns the router with those of the named models added to its pool that
+// it does not know, but that borrow the estimates of one that it does. Any other name is
+// an error.
+func withBorrowers(router *carrot.Router, pool []carrot.Candidate, book *price.Book, named []string) (*carrot.Router, error) {
+	lends, _ := router.Predictor().(interface{ Lender(model string) string })
+	added := slices.Clone(pool)
+	for _, name := range named {
+		if slices.ContainsFunc(added, func(c carrot.Candidate) bool { return c.Name == name }) {
+			continue
+		}
+		entry, err := book.Lookup(name)
+		if err != nil || lends == nil || lends.Lender(entry.Name) == "" {
+			names := make([]string, len(pool))
+			for i, c := range pool {
+				names[i] = c.Name
+			}
+			return nil, hinted{fmt.Errorf("unknown model %q; the pool is %s", name, strings.Join(names, ", ")),
+				"--like NEW=KNOWN adds a model; docs/default-router.md lists the models of today that need none"}
+		}
+		p, err := book.Price(name)
+		if err != nil {
+			return nil, hinted{err, "give a price book with it by --prices; carrot price set --help shows how to make one"}
+		}
+		added = append(added, carrot.Candidate{Name: name, Like: entry.Name, Price: &p, InputFactor: entry.TokenFactor})
+	}
+	if len(added) == len(pool) {
+		return router, nil
+	}
+	return router.With(added)
 }
 
 // book returns the prices: those in the binary, under those of --prices.
@@ -141,18 +179,22 @@ func (c *routeCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if (c.Prompt == "") == (c.Batch == "") {
-		return usagef("give a prompt, - for standard input, or --batch FILE")
+	noPrompt := usagef("give a prompt, - for standard input, or --batch FILE")
+	if c.Prompt != "" && c.Batch != "" {
+		return noPrompt
 	}
 	if err := c.checkFormat(); err != nil {
 		return err
 	}
 	p := startProgress(ctx, t.err, "reading the router and the prices")
 	defer p.stop()
-	router, a, err := c.open(p.warn)
+	router, a, err := c.open(p.warn, c.Models...)
 	p.stop()
 	if err != nil {
 		return err
+	}
+	if c.Prompt == "" && c.Batch == "" && !blind(a) {
+		return noPrompt
 	}
 	if c.Format == arenaFormat { // which knows models only
 		return c.arena(ctx, t, router, objective)
@@ -281,7 +323,12 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 	fmt.Fprintf(w, "%s\n  %s\n\n", styled(w, "→ "+d.Model, styleChosen), d.Reason())
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	perUnit := a.Manifest.Unit != "" // costs were recorded for a whole task, and no tokens
+	if perUnit {
+		fmt.Fprintf(tw, " \tmodel\tquality\t\tUSD a %s\tutility\t\n", a.Manifest.Unit)
+	} else {
+		fmt.Fprintln(tw, " \tmodel\tquality\t\toutput tokens\tcost\tutility\t")
+	}
 	order := make([]*carrot.Assessment, len(d.Candidates))
 	for i := range d.Candidates {
 		order[i] = &d.Candidates[i]
@@ -306,14 +353,26 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 			mark = "→"
 		}
 		if c.Excluded != "" {
-			fmt.Fprintf(tw, "%s\t%s\t–\t\t\t\t\t %s\n", mark, c.Name, c.Excluded)
+			columns := "\t\t\t\t"
+			if perUnit {
+				columns = columns[1:]
+			}
+			fmt.Fprintf(tw, "%s\t%s\t–\t%s %s\n", mark, c.Name, columns, c.Excluded)
 			continue
 		}
 		tokens, cost := fmt.Sprintf("%.0f", c.OutputTokens), phrase.USD(c.Cost.Float())
 		if c.CostUnknown {
 			tokens, cost = "–", "–"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility)
+		note := ""
+		if c.Borrowed != "" {
+			note = " borrowed from " + c.Borrowed
+		}
+		if perUnit {
+			fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, cost, c.Utility, note)
+			continue
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%.3f\t± %.3f\t%s\t%s\t%+.3f\t%s\n", mark, c.Name, c.Quality, c.QualitySE, tokens, cost, c.Utility, note)
 	}
 	tw.Flush() // returns no error, as it writes to a strings.Builder
 	err := printStyled(w, table.String(), func(line string) string {
@@ -330,7 +389,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 		fmt.Fprintf(w, "\n%s\n", chosen.Name)
 		printSteps(w, chosen)
 	}
-	fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	if perUnit {
+		fmt.Fprintf(w, "\nquality and cost are those of a whole %s, whatever the prompt; ", a.Manifest.Unit)
+	} else {
+		fmt.Fprintf(w, "\n%s; ", phrase.Count(chosen.InputTokens, "input token"))
+	}
 	if chosen.PriceAbove > 0 {
 		fmt.Fprintf(w, "rates for more than %s; ", phrase.Count(chosen.PriceAbove, "token"))
 	}
@@ -358,7 +421,11 @@ func printDecision(w io.Writer, d *carrot.Decision, a *artifact.Artifact, promis
 func printSteps(w io.Writer, c *carrot.Assessment) {
 	for k := range c.Steps {
 		s := &c.Steps[k]
-		fmt.Fprintf(w, "  asks %s with probability %.2f: %.0f output tokens, %s\n", s.Model, s.Called, s.OutputTokens, phrase.USD(s.Cost.Float()))
+		tokens := ""
+		if s.OutputTokens > 0 { // else its costs were recorded, and no tokens
+			tokens = fmt.Sprintf("%.0f output tokens, ", s.OutputTokens)
+		}
+		fmt.Fprintf(w, "  asks %s with probability %.2f: %s%s\n", s.Model, s.Called, tokens, phrase.USD(s.Cost.Float()))
 	}
 }
 

@@ -122,11 +122,14 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	}
 	look(seen, append(config.Routers(), config.Router, config.Prices)...)
 	s.seen = seen
-	flags := routerFlags{Router: config.Router, Embedder: config.Embedder, Prices: config.Prices}
+	flags := routerFlags{Router: orInBinary(config.Router), Embedder: config.Embedder, Prices: config.Prices}
 	s.warnings = nil
 	router, a, err := flags.open(func(text string) { s.warnings = append(s.warnings, text) })
 	if err != nil {
 		return nil, gateway.Source{}, err
+	}
+	if err := checkRequests(a); err != nil {
+		return nil, gateway.Source{}, fmt.Errorf("router %s: %w", config.Router, err)
 	}
 	s.artifact = a
 	s.leavesPlans("", a)
@@ -139,13 +142,16 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 		source.MeanQuality[m.Name] = m.MeanScore
 	}
 	for _, file := range config.Routers() {
-		other := routerFlags{Router: file, Embedder: config.Embedder, Prices: config.Prices}
+		other := routerFlags{Router: orInBinary(file), Embedder: config.Embedder, Prices: config.Prices}
 		if source.Routers == nil {
 			source.Routers = map[string]*carrot.Router{}
 		}
 		alone, a, err := other.open(func(text string) { s.warnings = append(s.warnings, file+": "+text) })
 		if err != nil {
 			return nil, gateway.Source{}, err
+		}
+		if err := checkRequests(a); err != nil {
+			return nil, gateway.Source{}, fmt.Errorf("router %s: %w", file, err)
 		}
 		source.Routers[file] = alone
 		s.leavesPlans(file+": ", a)

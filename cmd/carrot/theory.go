@@ -19,7 +19,7 @@ type theoryCommand struct {
 	Seed  uint64 `placeholder:"N" help:"Seed of the simulation."`
 	Quick bool   `help:"Fewer sizes and repetitions: seconds instead of minutes, and wide intervals."`
 	JSON  string `name:"json" placeholder:"FILE" help:"Write the report as JSON (carrot.theory/1); - for standard output, without the table."`
-	SVG   string `name:"svg" placeholder:"FILE" help:"Draw excess risk against n."`
+	SVG   string `name:"svg" placeholder:"FILE" help:"Draw excess risk against n on the fixed problems."`
 }
 
 func (c *theoryCommand) Help() string {
@@ -27,7 +27,8 @@ func (c *theoryCommand) Help() string {
 routes with nearest neighbours and a kernel, and fits the slope of log excess
 risk against log n beside that of theory, -γ(1+α)/(2γ+d). Wrong numbers of
 neighbours, an estimated cost and a domain shift show what the rate does not
-promise (docs/theory.md). Takes a minute or two.
+promise. A second table has the least favourable problems for each n, on which no
+rule can be faster (docs/theory.md). Takes about two minutes.
 
 Examples:
   carrot theory --svg theory.svg
@@ -68,7 +69,7 @@ func (c *theoryCommand) Run(ctx context.Context, t terminal) error {
 	if err := report.WriteText(&text); err != nil {
 		return err
 	}
-	return printStyled(t.out, text.String(), headed("method "))
+	return printStyled(t.out, text.String(), headed("method ", "d  γ "))
 }
 
 // folderOf checks, before a long run, that the folder of the file that a flag

@@ -38,6 +38,8 @@ type trainCommand struct {
 	Seed         uint64   `placeholder:"N" help:"Random seed."`
 	Licence      string   `default:"${no_licence}" help:"Licence to record in the file."`
 	Description  string   `placeholder:"TEXT" help:"Description to record in the file."`
+	Unit         string   `enum:"query,task" default:"query" help:"What an outcome is of: a query, or a whole task that an agent solves in many calls; carrot serve refuses the latter."`
+	MinCoverage  float64  `placeholder:"X" help:"Leave out models that have a score and a cost on less than this share of the queries."`
 	JSON         bool     `name:"json" help:"Print the manifest as JSON."`
 }
 
@@ -60,6 +62,12 @@ func (c *trainCommand) check() error {
 		return usagef("--router, --policy and --since go with --ledger")
 	case c.Ledger == "" && len(c.Data) == 0:
 		return usagef("missing flags: --data=DIR,... or --ledger=DSN")
+	case !(c.MinCoverage >= 0 && c.MinCoverage <= 1):
+		return usagef("--min-coverage %v: want a share between 0 and 1", c.MinCoverage)
+	case c.Embedder == noEmbedder && c.Predictor != "mean":
+		return usagef("--embedder none leaves nothing for the predictor %s to learn from: use --predictor mean", c.Predictor)
+	case c.Ledger != "" && (c.Unit != "query" || c.Embedder == noEmbedder):
+		return usagef("--ledger corrects routers of requests, not one with --unit task or --embedder none")
 	case c.Ledger != "" && (c.Router == "") == (len(c.Data) == 0):
 		return usagef("--ledger corrects a router: give either --router FILE or --data DIR")
 	case c.Plans != "" && len(c.Data) == 0:
@@ -123,7 +131,9 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	defer p.stop()
 	var a *artifact.Artifact
 	if c.Router != "" {
-		a, err = openRouter(c.Router, p.warn)
+		if a, err = openRouter(c.Router, p.warn); err == nil {
+			err = checkRequests(a)
+		}
 	} else {
 		a, err = c.fit(ctx, p, spec, book)
 	}
@@ -151,7 +161,7 @@ func (c *trainCommand) Run(ctx context.Context, t terminal) error {
 	for _, d := range saved.Manifest.Data {
 		queries += d.Queries
 	}
-	fmt.Fprintf(t.out, "saved %s: %s on %s, %s\n\n", c.Out, saved.Manifest.Predictor.Name, phrase.Count(queries, "query"), phrase.Count(len(saved.Manifest.Models), "model"))
+	fmt.Fprintf(t.out, "saved %s: %s on %s, %s\n\n", c.Out, saved.Manifest.Predictor.Name, phrase.Count(queries, unit(saved)), phrase.Count(len(saved.Manifest.Models), "model"))
 	return describe(t.out, saved)
 }
 
@@ -165,6 +175,13 @@ func (c *trainCommand) fit(ctx context.Context, p *progress, spec predict.Spec, 
 	if err != nil {
 		return nil, err
 	}
+	if c.MinCoverage > 0 {
+		for i := range sets {
+			if sets[i], err = covered(sets[i], c.MinCoverage, p.warn); err != nil {
+				return nil, err
+			}
+		}
+	}
 	texts, err := promptsOf(c.Embedder, c.Data, func() (*dataset.Set, error) { return sets[0], nil })
 	if err != nil {
 		return nil, err
@@ -175,7 +192,7 @@ func (c *trainCommand) fit(ctx context.Context, p *progress, spec predict.Spec, 
 	}
 	a, err := train.Run(ctx, sets, embedder, train.Options{Predictor: spec, Book: book, KeepUnpriced: c.KeepUnpriced, Plans: plans,
 		EmbedderSpec: c.embedderSpec(), Command: c.command(), Licence: c.Licence, Description: c.Description, Progress: p.steps,
-		Warn: p.warn})
+		Unit: strings.TrimPrefix(c.Unit, "query"), Warn: p.warn})
 	if unpriced, ok := errors.AsType[*table.UnpricedError](err); ok {
 		return nil, hinted{err, "--keep-unpriced " + strings.Join(unpriced.Models, ",") + " keeps it; it is then chosen only where cost does not matter"}
 	}
@@ -244,6 +261,8 @@ func (c *trainCommand) command() string {
 	add(true, "--seed", strconv.FormatUint(c.Seed, 10))
 	add(c.Licence != noLicence, "--licence", c.Licence)
 	add(c.Description != "", "--description", c.Description)
+	add(c.Unit != "query", "--unit", c.Unit)
+	add(c.MinCoverage > 0, "--min-coverage", strconv.FormatFloat(c.MinCoverage, 'g', -1, 64))
 	for i, arg := range args {
 		args[i] = shellQuote(arg)
 	}

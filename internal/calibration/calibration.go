@@ -30,13 +30,6 @@ type Figures struct {
 	CostRelativeMAE     float64 // mean absolute error over the mean observed
 	CostRankCorrelation float64 // Spearman's
 
-	// CostP90 is the share of calls that cost no more than the 90% quantile of their cost:
-	// the mean over models, and then for each. CostP90Band is where 99.9% of such shares lie
-	// if the quantile is right and queries are alike, for the number of calls of most models.
-	CostP90        float64
-	CostP90ByModel []float64
-	CostP90Band    [2]float64
-
 	Reliability []frontier.Bin // of quality, without empty ones
 }
 
@@ -54,11 +47,9 @@ func (s *sample) add(predicted, observed float64) {
 // rows. Every model must have a score on each of these.
 func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 	var quality, tokens, p90, cost sample
-	var z, uncertain, r2, covered, models, most float64
-	var byModel []float64
+	var z, uncertain, r2 float64
 	for m := range t.Candidates {
 		var own sample
-		var within, calls float64
 		for _, i := range rows {
 			f, y := &predictions[i].Forecasts[m], t.Set.Score.At(i, m)
 			own.add(f.Quality, y)
@@ -68,12 +59,6 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 			}
 			if usd := t.Cost.At(i, m); !math.IsNaN(usd) && (t.PerCall != nil || !f.CostUnknown) {
 				cost.add(t.PredictedCost(i, m, f), usd)
-				if p90, ok := costP90(t, i, m, f); ok {
-					calls++
-					if usd <= p90 {
-						within++
-					}
-				}
 			}
 			if out := t.Set.OutputTokens.At(i, m); !math.IsNaN(out) && !f.Direct && !f.CostUnknown {
 				tokens.add(f.OutputTokens, out)
@@ -81,11 +66,6 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 			}
 		}
 		r2 += frontier.R2(own.predicted, own.observed) / float64(len(t.Candidates))
-		byModel, most = append(byModel, within/calls), max(most, calls)
-		if calls > 0 {
-			covered += within / calls
-			models++
-		}
 		quality.predicted, quality.observed = append(quality.predicted, own.predicted...), append(quality.observed, own.observed...)
 	}
 	return Figures{
@@ -100,12 +80,51 @@ func Of(t *table.Table, rows []int, predictions []carrot.Prediction) Figures {
 		CostBias:                frontier.Bias(cost.predicted, cost.observed),
 		CostRelativeMAE:         frontier.RelativeMAE(cost.predicted, cost.observed),
 		CostRankCorrelation:     frontier.RankCorrelation(cost.predicted, cost.observed),
-		CostP90:                 covered / models,
-		CostP90ByModel:          byModel,
-		CostP90Band:             band(int(most), 0.9, 0.999),
 		Reliability: slices.DeleteFunc(frontier.Reliability(quality.predicted, quality.observed, bins),
 			func(b frontier.Bin) bool { return b.Count == 0 }),
 	}
+}
+
+// Coverage is the share of calls that cost no more than the 90% quantile of their cost.
+type Coverage struct {
+	Mean    float64   // over models; NaN if no quantile is forecast
+	ByModel []float64 // NaN for a model without one
+	// Outside is the number of models whose share is not where 99.9% of such shares lie if
+	// the quantile is right and queries are alike; Models is the number of shares.
+	Outside, Models int
+}
+
+// CostCoverage compares the 90% quantiles of costs with what calls cost, on all of the rows
+// on which that was observed.
+func CostCoverage(t *table.Table, rows []int, predictions []carrot.Prediction) Coverage {
+	var c Coverage
+	for m := range t.Candidates {
+		var within, calls float64
+		for _, i := range rows {
+			usd := t.Cost.At(i, m)
+			if len(predictions[i].Forecasts) == 0 { // no answer was asked for
+				continue
+			}
+			if p90, ok := costP90(t, i, m, &predictions[i].Forecasts[m]); ok && !math.IsNaN(usd) {
+				calls++
+				if usd <= p90 {
+					within++
+				}
+			}
+		}
+		share := within / calls
+		c.ByModel = append(c.ByModel, share)
+		if calls == 0 {
+			continue
+		}
+		c.Mean += share
+		c.Models++
+		if b := band(int(calls), 0.9, 0.999); share < b[0] || share > b[1] {
+			c.Outside++
+		}
+	}
+	c.Mean /= float64(c.Models)
+	return c
 }
 
 // costP90 returns the 90% quantile of the cost of a call in USD. ok is false if none is

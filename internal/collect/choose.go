@@ -20,11 +20,14 @@ func (p *Plan) choose(ctx context.Context, all []Prompt, drawn []int, random int
 	for i := range all {
 		texts[i] = all[i].Prompt
 	}
+	observed := p.opt.observed()
 	dense, doubt := make([][]float32, len(all)), make([]float64, len(all))
 	err := p.opt.predict(ctx, texts, func(i int, x *carrot.Representation, prediction *carrot.Prediction) {
 		dense[i] = slices.Clone(x.Dense)
-		for _, f := range prediction.Forecasts {
-			doubt[i] += f.QualitySE
+		for m, f := range prediction.Forecasts {
+			if observed[m] {
+				doubt[i] += f.QualitySE
+			}
 		}
 	})
 	if err != nil {

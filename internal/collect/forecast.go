@@ -48,6 +48,20 @@ func (o *Options) predict(ctx context.Context, texts []string, fn func(i int, x 
 	return nil
 }
 
+// observed reports for each of the predictor's models whether its forecasts follow from
+// outcomes of its own, and are not borrowed.
+func (o *Options) observed() []bool {
+	if o.Predictor == nil {
+		return nil
+	}
+	lends, _ := o.Predictor.(interface{ Lender(model string) string })
+	own := make([]bool, len(o.Predictor.Models()))
+	for m, model := range o.Predictor.Models() {
+		own[m] = lends == nil || lends.Lender(model) == ""
+	}
+	return own
+}
+
 // forecasts returns what the present router forecasts for the prompts.
 func (p *Plan) forecasts(ctx context.Context) (*forecasts, error) {
 	f := &forecasts{}
@@ -55,6 +69,7 @@ func (p *Plan) forecasts(ctx context.Context) (*forecasts, error) {
 		return f, nil
 	}
 	f.models = p.opt.Predictor.Models()
+	observed := p.opt.observed()
 	texts := make([]string, len(p.prompts))
 	for i := range p.prompts {
 		texts[i] = p.prompts[i].Prompt
@@ -66,6 +81,9 @@ func (p *Plan) forecasts(ctx context.Context) (*forecasts, error) {
 				continue
 			}
 			known[m] = forecast{one.OutputTokens, one.OutputTokensP90, true}
+			if !observed[m] {
+				continue
+			}
 			mean.output, mean.p90, n = mean.output+one.OutputTokens, max(mean.p90, one.OutputTokensP90), n+1
 		}
 		if mean.output /= n; n == 0 {

@@ -71,7 +71,7 @@ func syntheticRouter(name string, aiq float64, level float64) eval.RouterLine {
 		Sources:       []eval.SourceLine{{Source: "sums", Queries: 800, AIQ: eval.Number(aiq - 0.01), Peak: 0.8, QNC: 0.5}, {Source: "dates", Queries: 400, AIQ: eval.Number(aiq + 0.03), Peak: 0.8, QNC: inf}},
 		LearningCurve: []eval.LearningPoint{{Queries: 100, AIQ: eval.Number(aiq - 0.05), Peak: 0.7}, {Queries: 1000, AIQ: eval.Number(aiq), Peak: 0.8}},
 		Robustness:    []eval.Robustness{{Perturbation: "upper case", Kept: 0.97, Bill: 1.02, Worst: 2.5}},
-		Promises: []eval.PromiseLine{{Objective: "cheap,max-cost=0.01@0.9", Promise: "max-cost=0.01@0.9", Stated: 0.9, Feasible: 0.97, Kept: 0.912, Quality: 0.8, CostUSD: 0.004, Binds: true}}}
+		Promises:      []eval.PromiseLine{{Objective: "cheap,max-cost=0.01@0.9", Promise: "max-cost=0.01@0.9", Stated: 0.9, Feasible: 0.97, Kept: 0.912, Quality: 0.8, CostUSD: 0.004, Binds: true}}}
 	const settings = 401
 	for s := range settings {
 		w := eval.Number(math.Pow(10, 3-9*float64(s)/settings))

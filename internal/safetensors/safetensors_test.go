@@ -191,6 +191,20 @@ func TestFloat16(t *testing.T) {
 		if got != want || math.Signbit(got) != math.Signbit(want) {
 			t.Fatalf("float16(%#04x) = %v, want %v", h, got, want)
 		}
+		if back := bits16(float32(got)); back != uint16(h) {
+			t.Fatalf("bits16(%v) = %#04x, want %#04x", got, back, h)
+		}
+		// What lies between two neighbours goes to the nearer, and from the middle to the even one.
+		if next := float64(float16(uint16(h) + 1)); exp < 31 && frac < 1023 && !math.IsInf(next, 0) {
+			middle, even := (got+next)/2, uint16(h)+uint16(h)&1
+			below, above := math.Nextafter32(float32(middle), float32(got)), math.Nextafter32(float32(middle), float32(next))
+			if bits16(below) != uint16(h) || bits16(above) != uint16(h)+1 || bits16(float32(middle)) != even {
+				t.Fatalf("around %v: %#04x, %#04x and %#04x", middle, bits16(below), bits16(float32(middle)), bits16(above))
+			}
+		}
+	}
+	if !math.IsInf(float64(Half(65520)), 1) || Half(65519) != 65504 {
+		t.Errorf("Half(65520) = %v, Half(65519) = %v", Half(65520), Half(65519))
 	}
 }
 

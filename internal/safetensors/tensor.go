@@ -155,6 +155,36 @@ func FromUint32(name string, v []uint32, shape ...int) Tensor {
 	return Tensor{Name: name, DType: U32, Shape: shape, Data: b}
 }
 
+// FromFloat16 returns an F16 tensor of v, rounded as [Half] does.
+func FromFloat16(name string, v []float32, shape ...int) Tensor {
+	b := make([]byte, 0, 2*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint16(b, bits16(x))
+	}
+	return Tensor{Name: name, DType: F16, Shape: shape, Data: b}
+}
+
+// Half returns the nearest number that an F16 tensor can hold, of two the even one. It is
+// infinite from 65,520 on.
+func Half(v float32) float32 { return float16(bits16(v)) }
+
+// bits16 returns the bits of the nearest IEEE 754 half.
+func bits16(v float32) uint16 {
+	b := math.Float32bits(v)
+	sign := uint16(b >> 16 & 0x8000)
+	b &= 1<<31 - 1
+	switch a := math.Float32frombits(b); {
+	case a != a:
+		return sign | 0x7e00
+	case a >= 65520:
+		return sign | 0x7c00
+	case a < 0x1p-14: // subnormal
+		return sign | uint16(math.RoundToEven(float64(a)*0x1p24))
+	}
+	b += 0xfff + b>>13&1
+	return sign | uint16((b-(127-15)<<23)>>13)
+}
+
 // float16 converts the bits of an IEEE 754 half to float32, which is exact.
 func float16(h uint16) float32 {
 	sign := uint32(h>>15) << 31

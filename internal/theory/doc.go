@@ -21,9 +21,11 @@
 // 608-633); section 3 of CARROT (arXiv 2502.03261) carries the analysis over
 // to routing between models by a convex combination of metrics.
 //
-// A [Problem] is such a problem; its comment proves the margin exponent. [Run]
-// simulates [Scenarios] and fits slopes to log risk against log n. The [Report]
-// writes itself as a table and as a picture.
+// A [Problem] is such a problem, the same at every n; its comment proves the margin
+// exponent. A [Setting] has the problems that no rule can be faster on, another one
+// for every n; its comment proves that. [Run] simulates [Scenarios] and [Settings]
+// and fits slopes to log risk against log n. The [Report] writes itself as two
+// tables and, for the fixed problems, as a picture.
 //
 // Nothing here is meant for serving: the estimators are the textbook ones, with
 // exhaustive search, on data that the package draws itself.

@@ -19,7 +19,7 @@ func ExampleProblem_Exponent() {
 func ExampleRun() {
 	plane := theory.Scenario{Name: "mine", CostKnown: true, Seen: 1,
 		Problem: theory.Problem{Dim: 2, Smoothness: 1, CostSmoothness: 1, Margin: 1, Noise: 0.25, Models: 3}}
-	report, err := theory.Run(context.Background(), theory.Config{Quick: true, Scenarios: []theory.Scenario{plane}})
+	report, err := theory.Run(context.Background(), theory.Config{Quick: true, Scenarios: []theory.Scenario{plane}, Settings: []theory.Setting{}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -18,8 +18,9 @@ const Schema = "carrot.theory/1"
 type Config struct {
 	Seed  uint64
 	Quick bool // fewer sizes, repetitions and test queries: seconds, wide intervals
-	// Scenarios to run; nil: all of Scenarios.
+	// Scenarios and settings to run; nil: all of Scenarios and of Settings.
 	Scenarios []Scenario
+	Settings  []Setting
 	// Progress, if set, is called with the number of simulations done and of
 	// all. Several goroutines call it.
 	Progress func(done, total int)
@@ -32,24 +33,34 @@ type effort struct {
 	tests       int   // test queries per training set, fresh for each
 	resamples   int   // of the bootstrap
 	truth       int   // queries for a scenario's constants
+	lower       lowerEffort
+}
+
+// lowerEffort is how much of the least favourable family is simulated.
+type lowerEffort struct {
+	sizes              []int
+	repetitions, tests int
 }
 
 func (c *Config) effort() effort {
 	if c.Quick {
-		return effort{[]int{128, 256, 512, 1024}, 8, 200, 400, 4000}
+		return effort{[]int{128, 256, 512, 1024}, 8, 200, 400, 4000,
+			lowerEffort{[]int{256, 1024, 4096}, 24, 12}}
 	}
-	return effort{[]int{256, 512, 1024, 2048, 4096, 8192, 16384}, 24, 400, 2000, 50000}
+	sizes := []int{256, 512, 1024, 2048, 4096, 8192, 16384}
+	return effort{sizes, 24, 400, 2000, 50000, lowerEffort{sizes, 128, 24}}
 }
 
 // Report is the outcome of Run.
 type Report struct {
-	Schema      string   `json:"schema"`
-	Seed        uint64   `json:"seed"`
-	Quick       bool     `json:"quick"`
-	Sizes       []int    `json:"sizes"`
-	Repetitions int      `json:"repetitions"`
-	Tests       int      `json:"test_queries"` // per repetition
-	Scenarios   []Result `json:"scenarios"`
+	Schema      string     `json:"schema"`
+	Seed        uint64     `json:"seed"`
+	Quick       bool       `json:"quick"`
+	Sizes       []int      `json:"sizes"`
+	Repetitions int        `json:"repetitions"`
+	Tests       int        `json:"test_queries"` // per repetition
+	Scenarios   []Result   `json:"scenarios"`
+	LowerBound  LowerBound `json:"lower_bound"`
 }
 
 // Result is the outcome of one scenario. Risks and worths are in units of
@@ -104,9 +115,17 @@ const (
 // Run simulates the scenarios. The same seed gives the same report on any number
 // of processors.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	scenarios, e := c.Scenarios, c.effort()
+	scenarios, settings, e := c.Scenarios, c.Settings, c.effort()
 	if scenarios == nil {
 		scenarios = Scenarios()
+	}
+	if settings == nil {
+		settings = Settings()
+	}
+	for _, s := range settings {
+		if err := s.Validate(); err != nil {
+			return nil, fmt.Errorf("setting %v: %w", s, err)
+		}
 	}
 	for i := range scenarios {
 		if err := scenarios[i].Validate(); err != nil {
@@ -120,9 +139,15 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	for i := range risks {
 		risks[i] = make([][methods]float64, e.repetitions)
 	}
-	total := len(risks) * e.repetitions
+	first := len(risks) * e.repetitions
+	total := first + len(settings)*len(e.lower.sizes)*e.lower.repetitions
 	var done atomic.Int64
-	parallel.Each(total, func(i int) {
+	progress := func() {
+		if c.Progress != nil {
+			c.Progress(int(done.Add(1)), total)
+		}
+	}
+	parallel.Each(first, func(i int) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -131,14 +156,13 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		size := len(e.sizes) - 1 - i/e.repetitions/len(scenarios)
 		risks[scenario*len(e.sizes)+size][repetition] = scenarios[scenario].simulate(e.sizes[size], e.tests,
 			rand.New(rand.NewPCG(c.Seed, uint64(scenario)<<40|uint64(size)<<32|uint64(repetition))))
-		if c.Progress != nil {
-			c.Progress(int(done.Add(1)), total)
-		}
+		progress()
 	})
+	lower := lowerBound(ctx, c.Seed, settings, e, progress)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &Report{Schema, c.Seed, c.Quick, e.sizes, e.repetitions, e.tests, make([]Result, len(scenarios))}
+	r := &Report{Schema, c.Seed, c.Quick, e.sizes, e.repetitions, e.tests, make([]Result, len(scenarios)), lower}
 	parallel.Each(len(scenarios), func(i int) {
 		rng := rand.New(rand.NewPCG(c.Seed, 1<<63|uint64(i)))
 		r.Scenarios[i] = scenarios[i].result(risks[i*len(e.sizes):][:len(e.sizes)], e, rng)

@@ -332,13 +332,14 @@ func TestWriteSVG(t *testing.T) {
 // quick runs the named scenarios, or all, at the quick effort.
 func quick(t *testing.T, seed uint64, names ...string) *Report {
 	t.Helper()
+	settings := []Setting{{2, 1, 1}}
 	var some []Scenario
 	for _, s := range Scenarios() {
 		if len(names) == 0 || slices.Contains(names, s.Name) {
 			some = append(some, s)
 		}
 	}
-	r, err := Run(t.Context(), Config{Seed: seed, Quick: true, Scenarios: some})
+	r, err := Run(t.Context(), Config{Seed: seed, Quick: true, Scenarios: some, Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}

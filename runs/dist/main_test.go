@@ -19,7 +19,7 @@ func TestLicences(t *testing.T) {
 		}
 		texts := string(notices(parts))
 		for _, want := range []string{
-			"  std ", "  gonum.org/v1/gonum ", "  all-MiniLM-L6-v2 ", "  ZeroEval ", "  tiktoken ", // the list
+			"  std ", "  gonum.org/v1/gonum ", "  all-MiniLM-L6-v2 ", "  ZeroEval ", "  OpenHands ", "  tiktoken ", // the list
 			"Copyright ©2013 The Gonum Authors", "Copyright (c) 2022 OpenAI", "Copyright 2009 The Go Authors", // texts
 			"Copyright 2012-2015 The Prometheus Authors", // a notice
 		} {
