@@ -58,6 +58,9 @@ type Data struct {
 	// Hash assigns queries to folds: equal prompts should have equal hashes,
 	// so that they share a fold. If it is nil, the row numbers serve.
 	Hash []uint64
+	// Asides are sentences that say nothing about a question, such as a greeting. What is
+	// learnt from dense vectors changes little if one is added to a prompt. It may be nil.
+	Asides []carrot.Representation
 }
 
 // Predictor is a carrot.Predictor that can be fitted and saved. Make one with
@@ -80,6 +83,7 @@ type outOfFold struct {
 	raw      []float64 // n×T
 	variance []float64 // n×M
 	distance []float32 // n: from the nearest other query
+	mixing   *mixing   // applied to the learner and to raw; nil if none was
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -128,6 +132,11 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.models, p.dense, p.learner = d.Models, problem.dense.Cols, learner
 	p.novelty = newNovelty(problem.sparse)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance}
+	if linear(learner) {
+		p.oof.mixing = newMixing(problem, raw)
+		p.oof.mixing.apply(raw, problem.models)
+		mixed(learner, p.oof.mixing, problem.models)
+	}
 	p.oof.distance = p.novelty.heldOut(problem.sparse, func(i int, row int32) bool {
 		return int(row) == i || d.Hash != nil && d.Hash[row] == d.Hash[i]
 	})
@@ -189,8 +198,14 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 		return nil, ErrNotFitted
 	}
 	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
+	if err != nil {
+		return nil, err
+	}
+	if p.oof.mixing != nil {
+		p.oof.mixing.apply(raw, p.oof.problem.models)
+	}
 	distance := p.novelty.heldOut(p.oof.problem.sparse, func(i int, row int32) bool { return group[row] == group[i] })
-	return &CrossFit{p, raw, variance, distance}, err
+	return &CrossFit{p, raw, variance, distance}, nil
 }
 
 // Predictions returns one prediction per query, with the given caution; 0 means
