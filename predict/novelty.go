@@ -305,7 +305,11 @@ func (n *novelty) save(out *tensors, prefix string) {
 	out.int32s(prefix+"row", row, len(row))
 	out.float32s(prefix+"value", value, len(value))
 	out.float32s(prefix+"quantile", n.quantile, len(n.quantile))
-	out.float64s(prefix+"settings", []float64{n.limit, float64(n.rows), n.near}, 3)
+	settings := []float64{n.limit, float64(n.rows)}
+	if n.near > 0 {
+		settings = append(settings, n.near)
+	}
+	out.float64s(prefix+"settings", settings, len(settings))
 }
 
 func (n *novelty) load(in *tensors, prefix string) error {
