@@ -20,6 +20,8 @@ type compareOptions struct {
 	Bootstrap int    // resamples; 0: no intervals
 	Seed      uint64
 	Progress  func(done, total int) // never called concurrently
+	LeftOut   bool                  // sources are left out
+	Say       func(doing string)    // with what is done, in words; may be nil
 	// Objectives of regret: see Options.
 	Objectives []carrot.Objective
 }
@@ -105,7 +107,7 @@ func compare(ctx context.Context, t *table.Table, rows []int, entries []*entry, 
 		r.Notes = append(r.Notes, fmt.Sprintf("APGR and CPT are left out: --count-calls should name %s, the better model on these queries", r.BestSingle))
 	}
 	d := details{t, complete, all, scale, singles}
-	return r, d.write(r, o)
+	return r, d.write(ctx, r, o)
 }
 
 // fewComplete is the number of complete queries below which figures say little.

@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -29,6 +31,8 @@ type SourceLine struct {
 	AIQ     Number `json:"aiq"`
 	Peak    Number `json:"peak"`
 	QNC     Number `json:"qnc"`
+	// NoveltyAUC is RouterLine's, of this source.
+	NoveltyAUC *Number `json:"novelty_auc,omitempty"`
 }
 
 // TrafficPoint has the share of the queries that each model answers at one
@@ -55,6 +59,15 @@ type Robustness struct {
 	// Worst is the bill if every query went to the most expensive single model,
 	// which is the most that a change can cause.
 	Worst float64 `json:"worst_bill"`
+	// AbstainedBefore and Abstained are the shares of the queries on which the router
+	// abstains, before and after the change.
+	AbstainedBefore float64 `json:"abstained_before"`
+	Abstained       float64 `json:"abstained"`
+	// Suffix, only of a search, is appended to every prompt. It was found on FoundOn
+	// queries and measured on Queries others.
+	Suffix  string `json:"suffix,omitempty"`
+	FoundOn int    `json:"found_on,omitempty"`
+	Queries int    `json:"queries,omitempty"`
 }
 
 // LearningPoint measures a router that was fitted on a part of the queries.
@@ -84,7 +97,7 @@ type details struct {
 	singles frontier.Trace
 }
 
-func (d details) write(r *Report, o compareOptions) error {
+func (d details) write(ctx context.Context, r *Report, o compareOptions) error {
 	objectives := o.Objectives
 	if objectives == nil {
 		for _, calls := range []float64{1, 10, 100} {
@@ -112,7 +125,14 @@ func (d details) write(r *Report, o compareOptions) error {
 			l.Regret = append(l.Regret, at)
 		}
 		for s, source := range sources {
-			l.Sources = append(l.Sources, d.source(c, source, groups[s]))
+			line := d.source(c, source, groups[s])
+			if o.LeftOut {
+				line.NoveltyAUC = d.noveltyAUC(c, groups[s])
+			}
+			l.Sources = append(l.Sources, line)
+		}
+		if o.LeftOut {
+			l.NoveltyAUC = d.noveltyAUC(c, nil)
 		}
 		if d.singles.Settings == 2 {
 			l.Pair = d.pair(c, r.Models)
@@ -129,6 +149,12 @@ func (d details) write(r *Report, o compareOptions) error {
 		}
 		l.Robustness = d.robustness(c, curve)
 		l.Promises = d.promises(c)
+		if c.grid != nil {
+			var err error
+			if l.SuffixSearch, err = d.searchSuffix(ctx, c, d.balanced(curve), o); err != nil {
+				return fmt.Errorf("%s: search a suffix: %w", c.name, err)
+			}
+		}
 	}
 	return nil
 }
@@ -258,6 +284,30 @@ func (d details) balanced(curve []frontier.Point) int {
 	return at
 }
 
+// noveltyAUC is the mean novelty of the queries with weights (nil: of all). As a novelty
+// is the share of the queries fitted on that were less novel when held out, this is the
+// probability that one of those is less novel than a query measured: the area under the
+// ROC curve. It is nil for a router that does not tell novelty.
+func (d details) noveltyAUC(c *contestant, weights []float64) *Number {
+	if c.entry == nil || !c.entry.calibrated() || c.entry.external != nil {
+		return nil
+	}
+	var sum, n float64
+	told := false
+	for k, i := range d.rows {
+		novelty := c.entry.predictions[i].Novelty
+		told = told || novelty > 0
+		if weights == nil || weights[k] > 0 {
+			sum, n = sum+novelty, n+1
+		}
+	}
+	if !told || n == 0 {
+		return nil
+	}
+	auc := Number(sum / n)
+	return &auc
+}
+
 func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness {
 	if c.entry.variants == nil {
 		return nil
@@ -271,7 +321,13 @@ func (d details) robustness(c *contestant, curve []frontier.Point) []Robustness 
 		}
 		line := Robustness{Perturbation: p.Name, Worst: d.scale.High / curve[s].Cost}
 		var cost float64
-		for k := range d.rows {
+		for k, i := range d.rows {
+			if c.entry.predictions[i].Abstained {
+				line.AbstainedBefore += 1 / float64(len(d.rows))
+			}
+			if c.entry.abstained[v][i] {
+				line.Abstained += 1 / float64(len(d.rows))
+			}
 			before, after := c.trace.At(k, s), changed.At(k, s)
 			if before.Candidate == after.Candidate {
 				line.Kept += 1 / float64(len(d.rows))

@@ -26,8 +26,15 @@ type entry struct {
 	// steps has, for each query that was answered, the choices along the grid
 	// with their costs and scores.
 	steps [][]frontier.Step
-	// variants are the steps on changed prompts, one list per perturbation.
-	variants [][][]frontier.Step
+	// variants are the steps on changed prompts, one list per perturbation, and
+	// abstained says on which of them the router abstained.
+	variants  [][][]frontier.Step
+	abstained [][]bool
+	// For the search of a suffix: the embedder of the prompts, nil if there is no search,
+	// and for each query the fitted router that answered it, with the number of its part.
+	embedder carrot.Embedder
+	asked    []carrot.Predictor
+	number   []int
 	settings []string // the hyperparameters that were chosen, fit by fit
 	notes    []string // for the report
 	fitted   int      // the mean number of queries that a fit saw
@@ -96,17 +103,17 @@ func (e *entry) predict(p carrot.Predictor, rows []int, variants [][]carrot.Repr
 	}
 	for v, changed := range variants {
 		if e.variants == nil {
-			e.variants = make([][][]frontier.Step, len(variants))
+			e.variants, e.abstained = make([][][]frontier.Step, len(variants)), make([][]bool, len(variants))
 		}
 		if e.variants[v] == nil {
-			e.variants[v] = make([][]frontier.Step, len(e.table.X))
+			e.variants[v], e.abstained[v] = make([][]frontier.Step, len(e.table.X)), make([]bool, len(e.table.X))
 		}
 		again, err := ask(changed)
 		if err != nil {
 			return err
 		}
 		for k, i := range rows {
-			e.variants[v][i] = e.choices(i, &again[k])
+			e.variants[v][i], e.abstained[v][i] = e.choices(i, &again[k]), again[k].Abstained
 		}
 	}
 	return nil
@@ -185,6 +192,8 @@ type runOptions struct {
 	Share float64
 	// Promises are the objectives whose promises are checked.
 	Promises []carrot.Objective
+	// Search is the embedder for the search of a suffix; nil if none is made.
+	Search carrot.Embedder
 }
 
 // runParts fits a router on each part's rows and lets it answer the rows held out.
@@ -193,6 +202,9 @@ func runParts(ctx context.Context, name string, who method, t *table.Table, part
 	e.worth = who.worth()
 	for _, o := range o.Promises {
 		e.promises = append(e.promises, promised{objective: o, choice: map[int]int{}, by: map[int][]carrot.Promise{}})
+	}
+	if o.Search != nil {
+		e.embedder, e.asked, e.number = o.Search, make([]carrot.Predictor, len(t.X)), make([]int, len(t.X))
 	}
 	total := 0
 	for p, part := range parts {
@@ -223,7 +235,25 @@ func runParts(ctx context.Context, name string, who method, t *table.Table, part
 		if err := f.answer(e, part.Held, o.Variants); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if o.Search != nil {
+			router := asked(f)
+			for _, i := range part.Held {
+				e.asked[i], e.number[i] = router, p
+			}
+		}
 	}
 	e.fitted = total / max(len(parts), 1)
 	return e, ctx.Err()
+}
+
+// asked returns a fitted router that is searched for a suffix: a predictor of this module
+// or of the caller, nil for others.
+func asked(f fitted) carrot.Predictor {
+	switch f := f.(type) {
+	case ownFitted:
+		return f.p
+	case predictor:
+		return f.Predictor
+	}
+	return nil
 }

@@ -313,7 +313,7 @@ func (e *evaluation) compare(ctx context.Context) (*Report, error) {
 		entries = append(entries, a.entry)
 		curves[a.contender.Name] = a.learning
 	}
-	r, err := compare(ctx, base, e.rows, entries, mean, compareOptions{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Objectives: e.Objectives,
+	r, err := compare(ctx, base, e.rows, entries, mean, compareOptions{Split: e.label(), Bootstrap: e.Bootstrap, Seed: e.Seed, Objectives: e.Objectives, Say: e.say, LeftOut: e.LeaveSourcesOut,
 		Progress: func(done, total int) {
 			if done%max(total/100, 1) == 0 {
 				e.say(fmt.Sprintf("bootstrap: %d of %d resamples", done, total))
@@ -360,8 +360,12 @@ func (e *evaluation) answers(ctx context.Context) ([]answer, error) {
 		if err != nil {
 			return nil, err
 		}
+		var search carrot.Embedder // others are too slow for a quarter of a million prompts
+		if e.Robustness && strings.HasPrefix(embedder.ID(), "static@") {
+			search = embedder
+		}
 		fit := func(share float64) (*entry, error) {
-			return runParts(ctx, c.Name, who, t, e.partsOf(c), runOptions{Cache: e.cache, Share: share, Variants: e.variants[t], Promises: e.promised(share),
+			return runParts(ctx, c.Name, who, t, e.partsOf(c), runOptions{Cache: e.cache, Share: share, Variants: e.variants[t], Promises: e.promised(share), Search: search,
 				Progress: func(doing string, done, parts int) {
 					e.done = (ready + who.weight()*float64(done)/float64(max(parts, 1))) / total
 					e.say(fmt.Sprintf("router %d of %d, %s: %s", k+1, len(e.Contenders), c.Name, doing))

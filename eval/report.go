@@ -110,13 +110,19 @@ type RouterLine struct {
 	AUDC     Number   `json:"audc"`
 	// Arena is the highest RouterArena score along the curve, which is
 	// oracle-tuned.
-	Arena         Number          `json:"routerarena_best"`
-	Regret        []RegretAt      `json:"regret"`
-	Sources       []SourceLine    `json:"sources,omitempty"`
-	Traffic       []TrafficPoint  `json:"traffic,omitempty"`
-	Plans         []plan.Line     `json:"plans,omitempty"` // of a router that may choose plans
-	Robustness    []Robustness    `json:"robustness,omitempty"`
-	Promises      []PromiseLine   `json:"promises,omitempty"`
+	Arena      Number         `json:"routerarena_best"`
+	Regret     []RegretAt     `json:"regret"`
+	Sources    []SourceLine   `json:"sources,omitempty"`
+	Traffic    []TrafficPoint `json:"traffic,omitempty"`
+	Plans      []plan.Line    `json:"plans,omitempty"` // of a router that may choose plans
+	Robustness []Robustness   `json:"robustness,omitempty"`
+	Promises   []PromiseLine  `json:"promises,omitempty"`
+	// NoveltyAUC, only where sources are left out, is the probability that a query of a
+	// source left out is more novel than one of the others, held out in turn.
+	NoveltyAUC *Number `json:"novelty_auc,omitempty"`
+	// SuffixSearch is what one suffix of common words, searched for all prompts, makes
+	// the choices cost; nil unless robustness was asked for and the router could be asked.
+	SuffixSearch  *Robustness     `json:"suffix_search,omitempty"`
 	LearningCurve []LearningPoint `json:"learning_curve,omitempty"`
 	Pair          *PairMetrics    `json:"pair,omitempty"`
 }

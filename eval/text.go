@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -38,7 +39,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := r.writePairs(w, own > manyRouters); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeRobustness, r.writePromises} {
+	for _, table := range []func(io.Writer) error{r.writePoints, r.writePairMetrics, r.writeProtocols, r.writeLearning, r.writeNovelty, r.writeRobustness, r.writeAbstentions, r.writeSuffixes, r.writePromises} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -161,6 +162,77 @@ func (r *Report) writeRobustness(w io.Writer) error {
 			fmt.Fprintf(tw, "\t%.0f%% ×%.2f", 100*p.Kept, p.Bill)
 		}
 		fmt.Fprintf(tw, "\t×%.2f\n", l.Robustness[0].Worst)
+	}
+	return tw.Flush()
+}
+
+// writeNovelty writes how well routers tell the queries of a source left out from others.
+func (r *Report) writeNovelty(w io.Writer) error {
+	head := false
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		if l.NoveltyAUC == nil || l.Name == "mean" {
+			continue
+		}
+		if !head {
+			fmt.Fprintln(w, "\nnovelty: probability (AUC) that a query of the source left out is more novel than one of the others, held out in turn")
+			fmt.Fprintln(tw, "router\tall sources\tlowest\t\thighest")
+			head = true
+		}
+		fmt.Fprintf(tw, "%s\t%s", l.Name, short(*l.NoveltyAUC))
+		of := slices.Clone(l.Sources)
+		of = slices.DeleteFunc(of, func(s SourceLine) bool { return s.NoveltyAUC == nil })
+		slices.SortStableFunc(of, func(a, b SourceLine) int { return cmp.Compare(*a.NoveltyAUC, *b.NoveltyAUC) })
+		if len(of) > 0 {
+			fmt.Fprintf(tw, "\t%s\t%s\t%s\t%s", short(*of[0].NoveltyAUC), of[0].Source, short(*of[len(of)-1].NoveltyAUC), of[len(of)-1].Source)
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+// writeAbstentions writes on which share of the prompts routers abstain, before and after
+// each change.
+func (r *Report) writeAbstentions(w io.Writer) error {
+	head := false
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		if !slices.ContainsFunc(l.Robustness, func(p Robustness) bool { return max(p.AbstainedBefore, p.Abstained) > 0 }) {
+			continue
+		}
+		if !head {
+			fmt.Fprintln(w, "\nabstentions: share of the prompts on which the router decides by each model's mean, as they are and changed")
+			fmt.Fprint(tw, "router\tunchanged")
+			for _, p := range l.Robustness {
+				fmt.Fprintf(tw, "\t%s", p.Perturbation)
+			}
+			fmt.Fprintln(tw)
+			head = true
+		}
+		fmt.Fprintf(tw, "%s\t%.1f%%", l.Name, 100*l.Robustness[0].AbstainedBefore)
+		for _, p := range l.Robustness {
+			fmt.Fprintf(tw, "\t%.1f%%", 100*p.Abstained)
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+// writeSuffixes writes what searched suffixes do.
+func (r *Report) writeSuffixes(w io.Writer) error {
+	head := false
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range r.Routers {
+		p := l.SuffixSearch
+		if p == nil {
+			continue
+		}
+		if !head {
+			fmt.Fprintf(w, "\nsearched suffix: at most %d common words for all prompts, found on %d queries and measured on %d others\n", suffixWords, p.FoundOn, p.Queries)
+			fmt.Fprintln(tw, "router\tchoices kept\tbill\tworst bill\tabstentions\tafter\tsuffix")
+			head = true
+		}
+		fmt.Fprintf(tw, "%s\t%.0f%%\t×%.2f\t×%.2f\t%.1f%%\t%.1f%%\t%s\n", l.Name, 100*p.Kept, p.Bill, p.Worst, 100*p.AbstainedBefore, 100*p.Abstained, cmp.Or(p.Suffix, "none found"))
 	}
 	return tw.Flush()
 }

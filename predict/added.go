@@ -255,6 +255,7 @@ func (a *addition) fit() (c calibration, quality, volume []float64, unsure float
 		c.mean += w * min(max(known.mean+like.shift[j], 0), 1)
 		c.spread += w * known.spread
 		c.noise += w * known.noise
+		c.between += w * known.between
 	}
 	// The head takes the base off the difference before it shrinks it, so that the sum
 	// must be the base where each model is at its own.

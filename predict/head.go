@@ -45,10 +45,13 @@ type calibration struct {
 	noise  float64 // factor on the variance of a score about its mean
 	few    float64 // in [0,1]: trust in the model's own differences
 	direct float64 // 1: the volume is a cost in millionths of USD
+	// between is the variance of quality between queries, which is that of the mean as
+	// a forecast. It is 0 in a file of a former version.
+	between float64
 
 	// Volume: exp(a + b·raw) - 1, within [0,limit].
 	a, b, limit float64
-	volume      float64 // mean volume, for a query the predictor abstains on
+	volume      float64 // mean volume, for a novel query
 	// The 90% quantile is the volume times a ratio, which is interpolated by
 	// raw between the medians of its thirds, at.
 	at, ratio [3]float64
@@ -97,6 +100,7 @@ func fitHead(o *outOfFold, caution float64, exact bool) head {
 		}
 	}
 	h.fitNoise(o)
+	h.fitBetween(o)
 	return h
 }
 
@@ -280,19 +284,43 @@ func (p *problem) score(i, j int) float64 {
 	return row[j] + row[len(row)-1]
 }
 
-// apply writes the forecasts for one query's raw outputs and variances.
-func (h *head) apply(raw, variance []float64, out []carrot.Forecast) {
+// fitBetween takes from the variance of each model's scores what is noise about the
+// quality of a query.
+func (h *head) fitBetween(o *outOfFold) {
+	p := o.problem
+	t := p.targets()
+	for j := range h.models {
+		c := &h.models[j]
+		var sum, n float64
+		for i := range p.n {
+			if y := p.score(i, j); !math.IsNaN(y) {
+				sum += (y-c.mean)*(y-c.mean) - c.noise*scatter(h.quality(c, o.raw[i*t+j], o.raw[i*t+t-1]))
+				n++
+			}
+		}
+		c.between = max(sum/n, 0)
+	}
+}
+
+// apply writes the forecasts for one query's raw outputs and variances. With probability
+// trust the query is like those fitted on, and else nothing is known of it but each
+// model's mean: the forecast is the mean of both, and its standard error that of the
+// mixture.
+func (h *head) apply(raw, variance []float64, trust float64, out []carrot.Forecast) {
 	for j := range h.models {
 		c := &h.models[j]
 		q := h.quality(c, raw[j], raw[len(raw)-1])
 		v := raw[len(h.models)+j]
 		mean := c.expected(v)
-		out[j] = carrot.Forecast{
-			Quality:      q,
-			QualitySE:    c.spread * math.Sqrt(variance[j]),
-			QualityNoise: math.Sqrt(c.noise * scatter(q)),
+		p90 := c.quantile(v, mean)
+		se := c.spread * math.Sqrt(variance[j])
+		if trust < 1 {
+			se = math.Sqrt(trust*se*se + (1-trust)*c.between + trust*(1-trust)*(q-c.mean)*(q-c.mean))
+			q = toMean(q, c.mean, trust)
+			mean, p90 = toMean(mean, c.volume, trust), toMean(p90, c.farthest(), trust)
 		}
-		c.setVolume(&out[j], mean, c.quantile(v, mean))
+		out[j] = carrot.Forecast{Quality: q, QualitySE: se, QualityNoise: math.Sqrt(c.noise * scatter(q))}
+		c.setVolume(&out[j], mean, p90)
 		h.correct(j, &out[j])
 	}
 }
@@ -308,16 +336,11 @@ func (c *calibration) setVolume(f *carrot.Forecast, mean, p90 float64) {
 	}
 }
 
-// retreat replaces quality and volume by each model's mean, which is all that is
-// known about a query unlike any seen before.
-func (h *head) retreat(out []carrot.Forecast) {
-	for j := range h.models {
-		c := &h.models[j]
-		out[j].Quality = c.mean
-		c.setVolume(&out[j], c.volume, max(c.volume, c.volume*slices.Max(c.ratio[:])))
-		h.correct(j, &out[j])
-	}
-}
+// toMean moves v towards a mean. It is the mean itself where trust is 0.
+func toMean(v, mean, trust float64) float64 { return mean + trust*(v-mean) }
+
+// farthest is the 90% quantile of the volume of a query of which nothing is known.
+func (c *calibration) farthest() float64 { return c.volume * max(1, slices.Max(c.ratio[:])) }
 
 func (h *head) save(out *tensors, prefix string) {
 	var all []float64
@@ -328,6 +351,11 @@ func (h *head) save(out *tensors, prefix string) {
 	}
 	out.float64s(prefix+"calibration", all, len(h.models), calibrationFields)
 	out.float64s(prefix+"caution", []float64{h.caution}, 1)
+	var between []float64
+	for j := range h.models {
+		between = append(between, h.models[j].between)
+	}
+	out.float64s(prefix+"between", between, len(h.models))
 	if h.correction != nil {
 		var both []float64
 		for _, c := range h.correction {
@@ -340,6 +368,10 @@ func (h *head) save(out *tensors, prefix string) {
 func (h *head) load(in *tensors, prefix string) error {
 	all := in.getFloat64s(prefix+"calibration", in.models, calibrationFields)
 	caution := in.getFloat64s(prefix+"caution", 1)
+	var between []float64 // none in a file of a former version
+	if _, ok := in.file.Tensor(prefix + "between"); ok {
+		between = in.getFloat64s(prefix+"between", in.models)
+	}
 	if in.err != nil {
 		return in.err
 	}
@@ -348,6 +380,9 @@ func (h *head) load(in *tensors, prefix string) error {
 	for j := range h.models {
 		for k, f := range h.models[j].fields() {
 			*f = all[j*calibrationFields+k]
+		}
+		if between != nil {
+			h.models[j].between = between[j]
 		}
 		if why := h.models[j].wrong(); why != "" {
 			in.fail(prefix+"calibration", fmt.Sprintf("row %d: %s", j, why))
@@ -378,7 +413,7 @@ func (c *calibration) wrong() string {
 		return fmt.Sprintf("trust %v is outside [0,1]", c.few)
 	case c.direct != 0 && c.direct != 1:
 		return fmt.Sprintf("%v is neither 0, for tokens, nor 1, for a cost", c.direct)
-	case min(c.spread, c.noise, c.limit, c.volume) < 0 || slices.Min(c.ratio[:]) < 0:
+	case min(c.spread, c.noise, c.limit, c.volume, c.between) < 0 || slices.Min(c.ratio[:]) < 0:
 		return "a spread, a noise, a limit, a volume or a ratio is negative"
 	}
 	return ""

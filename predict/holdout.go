@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/carrot-router/carrot"
@@ -119,7 +120,7 @@ func saveHoldout(out *tensors, h *carrot.Holdout) {
 		volume[at], observed[at] = codeVolume(float64(h.Volume[at])*unit), codeVolume(float64(h.Observed[at])*unit)
 	}
 	out.float32s("holdout.input", h.InputTokens, rows)
-	out.uint8s("holdout.direct", direct, models)
+	out.uint8s("holdout.unit", direct, models)
 	out.uint8s("holdout.score", score, rows, models)
 	out.uint16s("holdout.quality", quality, rows, models)
 	out.uint16s("holdout.volume", volume, rows, models)
@@ -132,12 +133,12 @@ func loadHoldout(in *tensors, names []string) (*carrot.Holdout, error) {
 	if _, ok := in.file.Tensor("holdout.input"); !ok {
 		return nil, in.err
 	}
-	rows, models := in.rows("holdout.input"), in.rows("holdout.direct")
+	rows, models := in.rows("holdout.input"), in.rows("holdout.unit")
 	if models > len(names) {
-		in.fail("holdout.direct", "has more models than the router")
+		in.fail("holdout.unit", "has more models than the router")
 	}
 	input := in.getFloat32sOrNaN("holdout.input", rows)
-	direct := in.getUint8s("holdout.direct", models)
+	direct := in.getUint8s("holdout.unit", models)
 	score := in.getUint8s("holdout.score", rows, models)
 	quality := in.getUint16s("holdout.quality", rows, models)
 	volume := in.getUint16s("holdout.volume", rows, models)
@@ -154,7 +155,10 @@ func loadHoldout(in *tensors, names []string) (*carrot.Holdout, error) {
 		h.InputTokens[i] = v
 	}
 	for j, v := range direct {
-		h.Direct[j] = v == 1
+		if h.Direct[j] = v == 1; v > 1 {
+			in.fail("holdout.unit", fmt.Sprintf("%d is outside [0,1]", v))
+			return nil, in.err
+		}
 	}
 	for at := range quality {
 		unit := 1.0

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -9,17 +10,27 @@ import (
 	"github.com/carrot-router/carrot/internal/parallel"
 )
 
-// novelty measures how unlike the training queries a query is. The distance of
-// a query is one minus the cosine to the nearest training query, over words
-// weighted by inverse document frequency; its novelty is the share of training
-// queries, each held out in turn, whose distance was less. Words never seen
-// lengthen the query's vector and match nothing, so that a text in another
+// novelty measures how unlike the training queries a query is. The similarity of
+// a query is the cosine to the nearest training query, over words weighted by
+// inverse document frequency; its novelty is the share of training queries, each
+// held out in turn, that were more similar. Words never seen have no weight, so that
+// a misspelt word or a courtesy does not make a query novel. But the similarity is
+// scaled down if fewer than half of the words were ever seen, so that a text in another
 // language is as novel as possible.
+//
+// The trust in a forecast falls with the similarity, not with its rank: it is 1 down to
+// the similarity that all but noveltyFar of the held-out queries reach, and 0 at half
+// of that. Similarities of prompts made from few templates are so close together that
+// ranks would make a cliff.
 //
 // Words recognise an unknown subject better than dense neighbours or the
 // variance of a Gaussian process do (docs/log.md).
 type novelty struct {
-	limit float64 // abstain above this share
+	// near is the similarity down to which forecasts are trusted. It is 0 in a file of
+	// a former version: words never seen then lengthen a query's vector, and trust
+	// falls from 1 to 0 where the novelty passes limit.
+	near  float64
+	limit float64
 
 	key      []uint32  // the hashes of the words seen, rising
 	idf      []float32 // of each word
@@ -40,6 +51,12 @@ type posting struct {
 const (
 	noveltyQuantiles = 256 // points of the distribution kept
 	noveltyLimit     = 0.995
+	// noveltyFar is the share of held-out training queries that are trusted in part.
+	noveltyFar = 0.01
+	// abstainBelow is the trust below which a predictor is said to abstain.
+	abstainBelow = 0.05
+	// knownWords is the share of a query's words that must have been seen.
+	knownWords = 0.5
 	// A word found in more than the share noveltyCommon of the queries has no
 	// postings: it counts as shared with whichever query is nearest.
 	noveltyCommon = 0.1
@@ -47,7 +64,7 @@ const (
 
 // newNovelty indexes the training queries.
 func newNovelty(texts []carrot.Sparse) novelty {
-	n := novelty{limit: noveltyLimit, rows: len(texts)}
+	n := novelty{near: 1, limit: noveltyLimit, rows: len(texts)}
 	df := map[uint32]int32{}
 	for _, s := range texts {
 		for _, j := range words(&s) {
@@ -133,7 +150,10 @@ func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
 // norm is one over the length of a text's weighted word vector, 0 for an empty
 // one. place says where its words are in key.
 func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
-	unseen := float32(inverseFrequency(n.rows, 0))
+	var unseen float32
+	if n.near == 0 {
+		unseen = float32(inverseFrequency(n.rows, 0))
+	}
 	var sum float32
 	for at, k := range place {
 		weight := unseen
@@ -148,11 +168,35 @@ func (n *novelty) norm(s *carrot.Sparse, place []int32) float32 {
 	return float32(1 / math.Sqrt(float64(sum)))
 }
 
+// known is the factor, in [0,1], by which a similarity counts if only some of the words
+// of a text were seen. place says which. In another language about a quarter of the
+// words happen to be known.
+func (n *novelty) known(s *carrot.Sparse, place []int32) float32 {
+	if n.near == 0 {
+		return 1
+	}
+	var seen, all float32
+	for at, k := range place {
+		all += s.Value[at]
+		if k >= 0 {
+			seen += s.Value[at]
+		}
+	}
+	if seen >= knownWords*all {
+		return 1
+	}
+	share := seen / (knownWords * all)
+	return share * share * share * share
+}
+
 // nearest returns the highest similarity of a text to a training query for which
 // skip is false (nil: to any). w.place says where the text's words are in key.
 func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) bool) float32 {
 	w.sim = grow(w.sim, n.indexed)
 	norm := n.norm(s, w.place)
+	if norm == 0 && n.near > 0 { // what was seen of it is in every training query
+		return n.known(s, w.place)
+	}
 	var common, best float32
 	for at, k := range w.place {
 		if k < 0 {
@@ -180,39 +224,45 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 		}
 	}
 	clear(w.sim)
-	return min(best+common, 1)
+	return n.known(s, w.place) * min(best+common, 1)
 }
 
-// heldOut returns the novelty of each training query against the others that
-// do not share its hash.
-func (n *novelty) heldOut(texts []carrot.Sparse, hash []uint64) []float64 {
-	out := make([]float64, len(texts))
+// heldOut returns one minus the similarity of each training query to the nearest of
+// the others that are not held out with it: same(i, row) reports whether row is, for
+// query i. What only such rows contain was not seen.
+func (n *novelty) heldOut(texts []carrot.Sparse, same func(i int, row int32) bool) []float32 {
+	out := make([]float32, len(texts))
 	parallel.Ranges(len(texts), func(lo, hi int) {
 		var w workspace
 		for i := lo; i < hi; i++ {
+			skip := func(row int32) bool { return same(i, row) }
 			w.place = n.find(&texts[i], w.place)
-			out[i] = 1 - float64(n.nearest(&texts[i], &w, func(row int32) bool {
-				return int(row) == i || hash != nil && hash[row] == hash[i]
-			}))
+			for at, k := range w.place {
+				postings := n.posting[n.start[k]:n.start[k+1]]
+				if len(postings) > 0 && !slices.ContainsFunc(postings, func(p posting) bool { return !skip(p.row) }) {
+					w.place[at] = -1
+				}
+			}
+			out[i] = 1 - n.nearest(&texts[i], &w, skip)
 		}
 	})
 	return out
 }
 
-// calibrate keeps the distribution of the held-out novelties and returns each
-// as a share.
-func (n *novelty) calibrate(heldOut []float64) []float64 {
+// calibrate keeps the distribution of the training queries, each held out.
+func (n *novelty) calibrate(heldOut []float32) {
 	sorted := slices.Sorted(slices.Values(heldOut))
+	at := func(share float64) float32 { return sorted[int(share*float64(len(sorted)-1))] }
 	n.quantile = n.quantile[:0]
 	for k := range noveltyQuantiles {
-		n.quantile = append(n.quantile, float32(sorted[k*(len(sorted)-1)/(noveltyQuantiles-1)]))
+		n.quantile = append(n.quantile, sorted[k*(len(sorted)-1)/(noveltyQuantiles-1)])
 	}
-	share := make([]float64, len(heldOut))
-	for i, v := range heldOut {
-		share[i] = n.share(float32(v))
-	}
-	return share
+	n.near = max(1-float64(at(1-noveltyFar)), leastNear)
 }
+
+// leastNear is what near is at least, so that it is not 0 where training queries share
+// no words.
+const leastNear = 0.01
 
 // share is the share of held-out training queries that were less novel.
 func (n *novelty) share(v float32) float64 {
@@ -220,17 +270,32 @@ func (n *novelty) share(v float32) float64 {
 	return float64(at) / float64(len(n.quantile))
 }
 
-// of returns the novelty of a query; 1 if it has no word that was ever seen, and 0 if
-// the training queries have no words, so that none can be missing.
-func (n *novelty) of(s *carrot.Sparse, w *workspace) float64 {
+// trust is how far the forecast for a query of a distance counts, from 0 to 1. It falls
+// smoothly.
+func (n *novelty) trust(v float32) float64 {
+	if n.near == 0 {
+		if n.share(v) > n.limit {
+			return 0
+		}
+		return 1
+	}
+	x := min(max(2*(1-float64(v))/n.near-1, 0), 1)
+	return x * x * (3 - 2*x)
+}
+
+// of returns the novelty of a query and the trust in a forecast for it: 1 and 0 if it has
+// no word that was ever seen, and 0 and 1 if the training queries have no words, so that
+// none can be missing.
+func (n *novelty) of(s *carrot.Sparse, w *workspace) (share, trust float64) {
 	if len(n.key) == 0 {
-		return 0
+		return 0, 1
 	}
 	w.place = n.find(s, w.place)
 	if !slices.ContainsFunc(w.place, func(k int32) bool { return k >= 0 }) {
-		return 1
+		return 1, 0
 	}
-	return n.share(1 - n.nearest(s, w, nil))
+	distance := 1 - n.nearest(s, w, nil)
+	return n.share(distance), n.trust(distance)
 }
 
 func (n *novelty) save(out *tensors, prefix string) {
@@ -244,15 +309,28 @@ func (n *novelty) save(out *tensors, prefix string) {
 	out.int32s(prefix+"row", row, len(row))
 	out.float32s(prefix+"value", value, len(value))
 	out.float32s(prefix+"quantile", n.quantile, len(n.quantile))
-	out.float64s(prefix+"settings", []float64{n.limit, float64(n.rows)}, 2)
+	settings := []float64{n.limit, float64(n.rows)}
+	if n.near > 0 { // else it was loaded from a file of a former version
+		settings = append(settings, n.near)
+	}
+	out.float64s(prefix+"settings", settings, len(settings))
 }
 
 func (n *novelty) load(in *tensors, prefix string) error {
-	settings := in.getFloat64s(prefix+"settings", 2)
+	numbers := 2 // of a former version
+	if in.err == nil && in.rows(prefix+"settings") == 3 {
+		numbers = 3
+	}
+	settings := in.getFloat64s(prefix+"settings", numbers)
 	if in.err != nil {
 		return in.err
 	}
 	n.limit, n.rows = settings[0], int(settings[1])
+	if numbers == 3 {
+		if n.near = settings[2]; !(n.near > 0 && n.near <= 1) {
+			in.fail(prefix+"settings", fmt.Sprintf("a similarity of %v is outside (0,1]", n.near))
+		}
+	}
 	n.key = in.getUint32s(prefix+"key", -1)
 	n.idf = in.getFloat32s(prefix+"idf", len(n.key))
 	value := in.getFloat32s(prefix+"value", -1)

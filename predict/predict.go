@@ -86,9 +86,8 @@ type outOfFold struct {
 	problem  *problem
 	raw      []float64 // n×T
 	variance []float64 // n×M
-	novelty  []float64 // n
-	share    []float64 // n: the same as a percentile
 	input    []float64 // n: see Data.InputTokens
+	distance []float32 // n: from the nearest other query
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -145,8 +144,10 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.models, p.dense, p.learner, p.plans = d.Models, problem.dense.Cols, learner, nil
 	p.novelty = newNovelty(problem.sparse)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
-	p.oof.novelty = p.novelty.heldOut(problem.sparse, d.Hash)
-	p.oof.share = p.novelty.calibrate(p.oof.novelty)
+	p.oof.distance = p.novelty.heldOut(problem.sparse, func(i int, row int32) bool {
+		return int(row) == i || d.Hash != nil && d.Hash[row] == d.Hash[i]
+	})
+	p.novelty.calibrate(p.oof.distance)
 	learner.describe(&p.spec)
 	return p.SetCaution(p.spec.Caution)
 }
@@ -188,6 +189,7 @@ type CrossFit struct {
 	p             *Predictor
 	raw, variance []float64
 	plans         []float64 // raw outputs for plans; nil without
+	distance      []float32
 }
 
 // OutOfFold returns the predictions that the last Fit calibrated on, by folds of
@@ -196,7 +198,7 @@ func (p *Predictor) OutOfFold() *CrossFit {
 	if p.oof == nil {
 		return nil
 	}
-	c := &CrossFit{p: p, raw: p.oof.raw, variance: p.oof.variance}
+	c := &CrossFit{p: p, raw: p.oof.raw, variance: p.oof.variance, distance: p.oof.distance}
 	if p.plans != nil {
 		c.plans = p.plans.oof.raw
 	}
@@ -212,7 +214,8 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 		return nil, ErrNotFitted
 	}
 	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
-	return &CrossFit{p: p, raw: raw, variance: variance}, err
+	distance := p.novelty.heldOut(p.oof.problem.sparse, func(i int, row int32) bool { return group[row] == group[i] })
+	return &CrossFit{p: p, raw: raw, variance: variance, distance: distance}, err
 }
 
 // Predictions returns one prediction per query, with the given caution; 0 means
@@ -225,18 +228,22 @@ func (c *CrossFit) Predictions(caution float64) []carrot.Prediction {
 	if caution > 0 {
 		h.caution = caution
 	}
-	m, t, share := len(h.models), targetsOf(len(h.models)), c.p.oof.share
-	out := make([]carrot.Prediction, len(share))
+	m, t := len(h.models), targetsOf(len(h.models))
+	out := make([]carrot.Prediction, len(c.distance))
 	for i := range out {
-		out[i].Novelty = share[i]
+		trust := c.p.novelty.trust(c.distance[i])
+		out[i].Novelty, out[i].Abstained = c.p.novelty.share(c.distance[i]), trust < abstainBelow
 		out[i].Forecasts = make([]carrot.Forecast, m)
-		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], out[i].Forecasts)
+		if c.p.learner.exact() {
+			trust = 1
+		}
+		h.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], trust, out[i].Forecasts)
 		if c.plans != nil {
 			l := c.p.plans
 			width := len(l.names) + len(l.gates)
 			out[i].Forecasts = append(out[i].Forecasts, make([]carrot.Forecast, len(l.names))...)
 			out[i].Steps = make([][]carrot.Step, len(out[i].Forecasts))
-			l.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], c.plans[i*width:][:width], 1, h.correction, out[i].Forecasts[m:], out[i].Steps[m:])
+			l.apply(c.raw[i*t:][:t], c.variance[i*m:][:m], c.plans[i*width:][:width], trust, h.correction, out[i].Forecasts[m:], out[i].Steps[m:])
 		}
 	}
 	return out
@@ -307,14 +314,12 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 		dst.Forecasts = make([]carrot.Forecast, columns)
 	}
 	dst.Forecasts = dst.Forecasts[:columns]
-	dst.Novelty = p.novelty.of(&x.Sparse, w)
-	dst.Abstained = dst.Novelty > p.novelty.limit
-	p.head.apply(w.raw, w.variance, dst.Forecasts)
-	trust := 1.0
-	if dst.Abstained && !p.learner.exact() {
-		p.head.retreat(dst.Forecasts)
-		trust = 0
+	novelty, trust := p.novelty.of(&x.Sparse, w)
+	dst.Novelty, dst.Abstained = novelty, trust < abstainBelow
+	if p.learner.exact() {
+		trust = 1
 	}
+	p.head.apply(w.raw, w.variance, trust, dst.Forecasts)
 	if p.plans != nil {
 		dst.Steps = slices.Grow(dst.Steps[:0], columns)[:columns]
 		clear(dst.Steps[:len(p.models)])

@@ -53,8 +53,8 @@ func TestUnknownCostsAbstained(t *testing.T) {
 	h := head{models: make([]calibration, 1)}
 	h.models[0].fitVolume(nil, false)
 	f := make([]carrot.Forecast, 1)
-	h.retreat(f)
+	h.apply(make([]float64, 3), make([]float64, 1), 0, f)
 	if !f[0].CostUnknown {
-		t.Errorf("retreat = %+v, want an unknown cost", f[0])
+		t.Errorf("apply = %+v, want an unknown cost", f[0])
 	}
 }

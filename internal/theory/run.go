@@ -112,7 +112,7 @@ const (
 	Undetermined Verdict = "undetermined"
 )
 
-// Run simulates the scenarios. The same seed gives the same report on any number
+// Run simulates the scenarios and the settings. The same seed gives the same report on any number
 // of processors.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	scenarios, settings, e := c.Scenarios, c.Settings, c.effort()

@@ -47,6 +47,8 @@ var embedded = []struct {
 	{"internal/adminapi/openapi.yaml", "", "", ""},
 	{"internal/report/page/", "", "", ""},
 	{"internal/judge/prompts/", "", "", ""},
+	{"internal/borrow/table.json", "", "", ""},
+	{"eval/words.txt", "", "", ""},
 }
 
 // listedPackage is what go list says of a package.
