@@ -355,7 +355,9 @@ func (h *head) save(out *tensors, prefix string) {
 	for j := range h.models {
 		between = append(between, h.models[j].between)
 	}
-	out.float64s(prefix+"between", between, len(h.models))
+	if slices.Max(between) > 0 {
+		out.float64s(prefix+"between", between, len(h.models))
+	}
 	if h.correction != nil {
 		var both []float64
 		for _, c := range h.correction {
