@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -155,6 +156,12 @@ type balancer struct {
 }
 
 func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A ReverseProxy fails if an answer begins before it has seen the end of the body.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has gone
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	b.mu.Lock()
 	if len(b.ready) == 0 {
 		b.mu.Unlock()
@@ -193,7 +200,7 @@ func (b *balancer) add(ctx context.Context, address string) {
 			b.mu.Unlock()
 			select {
 			case <-ctx.Done():
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
 	}()
@@ -210,8 +217,8 @@ func (b *balancer) count(address string) int {
 // one after the other and under load. No request fails, and each is in the store once.
 func testRolling(t *testing.T, releases ...string) {
 	dsn := databasetest.Postgres(t)
-	bills, rest := simulatedSlowly(t, 5*time.Millisecond)
-	rest += "limits: {drain: 300ms, shutdown: 20s}\n"
+	bills, rest := simulatedSlowly(t, 3*time.Millisecond)
+	rest += "limits: {drain: 400ms, shutdown: 20s}\n"
 	configs := []string{configured(t, dsn, rest), configured(t, dsn, rest)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -228,7 +235,7 @@ func testRolling(t *testing.T, releases ...string) {
 	serve := func() {
 		t.Helper()
 		for _, g := range gateways {
-			for before, until := b.count(g.url), time.Now().Add(time.Minute); b.count(g.url) < before+10; time.Sleep(5 * time.Millisecond) {
+			for before, until := b.count(g.url), time.Now().Add(time.Minute); b.count(g.url) < before+20; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(until) {
 					t.Fatalf("a gateway is sent nothing: %s", g.log)
 				}
@@ -250,7 +257,7 @@ func testRolling(t *testing.T, releases ...string) {
 	got := &acknowledged{costs: map[string]string{}}
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
-	for i := range 6 {
+	for i := range 12 {
 		clients.Go(func() {
 			for n := 0; ; n++ {
 				select {
