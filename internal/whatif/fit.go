@@ -11,7 +11,7 @@ const (
 	// ratioGap and offsetGap are the standard deviations by which a model is off otherwise
 	// where it did not answer: it is chosen where little cost or much quality is expected
 	// of it.
-	ratioGap, offsetGap = 0.1, 0.02
+	ratioGap, offsetGap = 0.05, 0.05
 	// priorSessions is how many sessions the scatter of all models counts as, in that of
 	// one, and usualScatter that scatter where nothing is observed.
 	priorSessions, usualScatter = 5, 0.5
@@ -141,8 +141,9 @@ func shrink(all []off, usual, gap float64) {
 	spread, models := usualModels*usual*usual, float64(usualModels)
 	for _, o := range all {
 		if o.n > 0 {
-			spread += max(o.value*o.value-o.variance, 0)
-			models++
+			weight := usual * usual / (usual*usual + o.variance)
+			spread += weight * max(o.value*o.value-o.variance, 0)
+			models += weight
 		}
 	}
 	spread /= models
