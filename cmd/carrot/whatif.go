@@ -331,8 +331,11 @@ func (r *whatifReport) write(out io.Writer) error {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "model\twas\tcost USD\twould be\tcost USD\tactual / expected cost")
 	for _, m := range a.Models {
-		ratio := "unknown: it answered none"
-		if m.Answered > 0 {
+		ratio := "-"
+		switch {
+		case m.Was == 0:
+			ratio = "unknown: it answered none"
+		case m.Answered > 0:
 			ratio = fmt.Sprintf("×%.2f [%.2f, %.2f], from %d", m.Ratio.Value, m.Ratio.Interval[0], m.Ratio.Interval[1], m.Answered)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t≈ %s\t%s\n", m.Name, m.Was, money(m.WasUSD), m.Then, money(m.ThenUSD), ratio)
@@ -343,10 +346,10 @@ func (r *whatifReport) write(out io.Writer) error {
 	interval := func(e whatif.Estimate, places int) string {
 		return fmt.Sprintf("%s\t[%s, %s]", decimals(figure(e.Value), places), decimals(figure(e.Interval[0]), places), decimals(figure(e.Interval[1]), places))
 	}
-	fmt.Fprintln(w, "facts\t\t")
-	fmt.Fprintf(w, "bill, USD\twas\t%s\n", money(a.Was))
-	fmt.Fprintf(w, "mean score\twas\t%s of %s\n", decimals(figure(a.Score), 4), phrase.Count(a.Rated, "rated answer"))
-	fmt.Fprintln(w, "estimates, with 95% intervals\t\t")
+	fmt.Fprintln(w, "facts")
+	fmt.Fprintf(w, "bill, USD\t%s\n", money(a.Was))
+	fmt.Fprintf(w, "mean score\t%s of %s\n", decimals(figure(a.Score), 4), phrase.Count(a.Rated, "rated answer"))
+	fmt.Fprintln(w, "\nestimates, with 95% intervals")
 	fmt.Fprintf(w, "bill, USD\twould be\t%s\t%s of it observed\n", interval(a.Then, 6), money(a.Paid))
 	fmt.Fprintf(w, "saved, USD\twould be\t%s\t%s\n", interval(a.Saved, 6), r.share())
 	fmt.Fprintf(w, "quality\twas\t%s\tof the requests decided again\n", interval(a.QualityWas, 4))

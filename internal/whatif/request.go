@@ -98,11 +98,7 @@ func (r *Request) Add(a *record.Attempt, prices Prices) {
 	}
 	now := was
 	if prices != nil && a.Outcome != record.Lapsed {
-		p, asked := prices(a.Candidate)
-		if !asked {
-			p, asked = prices(a.UpstreamModel)
-		}
-		if asked {
+		if p, asked := prices(a.Candidate); asked {
 			now = usd(p.Cost(a.Usage))
 		}
 	}
