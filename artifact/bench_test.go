@@ -2,6 +2,7 @@ package artifact_test
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/carrot-router/carrot"
@@ -53,6 +54,39 @@ func BenchmarkDecisionCounted(b *testing.B) {
 		if _, err := router.Route(context.Background(), query, carrot.Balanced); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkDecisionPlans makes decisions with the router in the file that
+// CARROT_BENCH_ROUTER names, among its models and among its models and plans.
+func BenchmarkDecisionPlans(b *testing.B) {
+	path := os.Getenv("CARROT_BENCH_ROUTER")
+	if path == "" {
+		b.Skip("CARROT_BENCH_ROUTER names no router with plans")
+	}
+	a, err := artifact.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	static, err := embed.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	query := carrot.Query{Text: prompt}
+	for name, candidates := range map[string][]carrot.Candidate{"models": a.Pool(nil), "plans": pool(a)} {
+		router, err := a.Router(static, candidates)
+		if err != nil {
+			b.Fatal(err)
+		}
+		router = router.Trim()
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := router.Route(context.Background(), query, carrot.Balanced); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -39,3 +39,57 @@ func BenchmarkKNN44k(b *testing.B) {
 		l.predict(&query, &w, raw, variance)
 	}
 }
+
+// BenchmarkPredict forecasts one query with 16 models, alone and with 20 plans of three
+// steps that share ten gates, by a blend of the usual size.
+func BenchmarkPredict(b *testing.B) {
+	const n, models, count = 1100, 16, 20
+	four, _ := world(n, 1)
+	d := Data{X: four.X, Hash: four.Hash}
+	for j := range models {
+		d.Models = append(d.Models, string(rune('a'+j)))
+	}
+	for i := range n {
+		for j := range models {
+			d.Score, d.OutputTokens = append(d.Score, four.Score[i*4+j%4]), append(d.OutputTokens, four.OutputTokens[i*4+j%4])
+		}
+	}
+	spec, err := ParseSpec("blend:gamma=1:noise=5:alpha=5:buckets=16384:caution=0.7")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := New(spec)
+	if err := p.Fit(b.Context(), d, nil); err != nil {
+		b.Fatal(err)
+	}
+	predict := func(name string) {
+		b.Run(name, func(b *testing.B) {
+			out := make([]carrot.Prediction, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Predict(d.X[:1], out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	predict("models")
+	r := rand.New(rand.NewPCG(1, 2))
+	var plans []Plan
+	gate := make([]float64, n)
+	for k := range count {
+		plan := Plan{Name: "plan " + d.Models[k%models] + d.Models[k/models], Models: []string{d.Models[k/2], d.Models[k/2+1], d.Models[(k/2+2+k%2)%models]}}
+		for i := range n {
+			if k%2 == 0 {
+				gate[i] = float64(r.IntN(2))
+			}
+			plan.Score, plan.CostUSD = append(plan.Score, d.Score[i*models+k%models]), append(plan.CostUSD, 1+gate[i])
+			plan.Asked = append(plan.Asked, 1, 1, gate[i])
+		}
+		plans = append(plans, plan)
+	}
+	if err := p.FitPlans(b.Context(), plans, func(int, int, *carrot.Forecast) float64 { return 0.5 }, nil); err != nil {
+		b.Fatal(err)
+	}
+	predict("plans")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/carrot-router/carrot/internal/dot"
@@ -26,12 +27,14 @@ type system struct {
 	grams   [][]*mat.SymDense // group, part: L×L
 	moments []*mat.Dense      // part: L×T, sum of k·y
 	sums    [][]*mat.VecDense // group, part: L, sum of k
+	aside   *mat.SymDense     // L×L, see asides; nil for none
 }
 
 func (l *kernel) system(ctx context.Context, p *problem, part []int, parts int) (*system, error) {
 	l.draw(p)
 	s := &system{p: p, part: part, parts: parts, k: l.matrix(p.dense), groups: p.coverages()}
 	s.kll = symmetric(l.matrix(l.z))
+	s.aside = l.asides(p)
 	s.moments = make([]*mat.Dense, parts)
 	for f := range parts {
 		s.moments[f] = s.moment(f)
@@ -49,6 +52,47 @@ func (l *kernel) system(ctx context.Context, p *problem, part []int, parts int) 
 		s.grams, s.sums = append(s.grams, grams), append(s.sums, sums)
 	}
 	return s, nil
+}
+
+const (
+	asideRows   = 512 // training queries to which an aside is added
+	asideWeight = 10  // of a change of the prediction against a residual
+)
+
+// asides is the penalty for predictions that change when something that says nothing is
+// added to a prompt: wᵀ(asides)w is asideWeight times the sum over queries of the squared
+// change of kᵀw. No outcome is used. The vector of a text is a mean over its words, so
+// that of two texts together is the normalised sum, weighted by their lengths.
+func (l *kernel) asides(p *problem) *mat.SymDense {
+	d := p.dense.Cols
+	if len(p.asides) == 0 || d == 0 {
+		return nil
+	}
+	n := min(p.n, asideRows)
+	as := blas32.General{Rows: n, Cols: d, Stride: d, Data: make([]float32, n*d)}
+	with := blas32.General{Rows: n, Cols: d, Stride: d, Data: make([]float32, n*d)}
+	random := rand.New(rand.NewPCG(p.seed, 0x6173696465))
+	all := make([]int, n)
+	for k, i := range random.Perm(p.n)[:n] {
+		x, g, share := as.Data[k*d:][:d], p.asides[random.IntN(len(p.asides))].Dense, 0.2+0.4*random.Float32()
+		copy(x, p.dense.Data[i*d:][:d])
+		both, norm := with.Data[k*d:][:d], 0.0
+		for j := range both {
+			both[j] = x[j] + share*g[j]
+			norm += float64(both[j] * both[j])
+		}
+		if norm > 0 {
+			blas32.Scal(float32(1/math.Sqrt(norm)), blas32.Vector{N: d, Inc: 1, Data: both})
+		}
+		all[k] = k
+	}
+	change, before := l.matrix(with), l.matrix(as)
+	for i := range change.Data {
+		change.Data[i] -= before.Data[i]
+	}
+	out := gram(change, all)
+	out.ScaleSym(asideWeight*float64(p.n)/float64(n), out)
+	return out
 }
 
 // gram is KᵀK over the rows of part f that group g observes. If these are mostly
@@ -215,7 +259,7 @@ func (s *system) solve(out int, noise [3]float64, spread *[][]float32, class []i
 					b.Set(i, k, moments.At(i, c)-mean[c]*sum.AtVec(i))
 				}
 			}
-			w, err := regularised(gram, s.kll, v, b)
+			w, err := regularised(s.penalised(gram), s.kll, v, b)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -227,6 +271,16 @@ func (s *system) solve(out int, noise [3]float64, spread *[][]float32, class []i
 		}
 	}
 	return weights, mean, nil
+}
+
+// penalised adds the penalty of asides to a gram matrix.
+func (s *system) penalised(gram *mat.SymDense) *mat.SymDense {
+	if s.aside == nil {
+		return gram
+	}
+	var out mat.SymDense
+	out.AddSym(gram, s.aside)
+	return &out
 }
 
 // regularised solves (gram + noise·K)w = b.

@@ -92,6 +92,7 @@ type problem struct {
 	direct    []bool    // per model: the volume is a cost, not tokens
 	volumes   []bool    // per model: some volume is observed (see complete)
 	hash      []uint64
+	asides    []carrot.Representation
 	seed      uint64
 	progress  func(string)
 	// sides are those of targets in another order than the above, for a problem without
@@ -140,7 +141,7 @@ func newProblem(d *Data, seed uint64, progress func(string)) (*problem, error) {
 		return nil, fmt.Errorf("fit: outcomes are not %d×%d", n, m)
 	}
 	p := &problem{n: n, models: m, x: d.X, target: make([]float64, n*targetsOf(m)), direct: make([]bool, m),
-		hash: d.Hash, seed: seed, progress: progress, sparse: make([]carrot.Sparse, n)}
+		hash: d.Hash, asides: d.Asides, seed: seed, progress: progress, sparse: make([]carrot.Sparse, n)}
 	dim := len(d.X[0].Dense)
 	p.dense = blas32.General{Rows: n, Cols: dim, Stride: max(dim, 1), Data: make([]float32, n*dim)}
 	for i := range d.X {
@@ -149,6 +150,11 @@ func newProblem(d *Data, seed uint64, progress func(string)) (*problem, error) {
 		}
 		copy(p.dense.Data[i*dim:], d.X[i].Dense)
 		p.sparse[i] = d.X[i].Sparse
+	}
+	for i := range d.Asides {
+		if err := checkRepresentation(&d.Asides[i], dim); err != nil {
+			return nil, fmt.Errorf("fit: aside %d: %w", i, err)
+		}
 	}
 	for j := range m {
 		if err := p.column(d, j); err != nil {

@@ -96,6 +96,9 @@ func (p *Predictor) FitPlans(ctx context.Context, of []Plan, price func(row, mod
 	if len(of) == 0 {
 		return nil
 	}
+	if p.learner.exact() {
+		of = p.oof.problem.completeOf(of)
+	}
 	l := &plans{oof: &plansOutOfFold{plans: of, price: price}, first: []int{0}, columns: slices.Clone(p.models)}
 	problem, err := l.problem(p, of)
 	if err != nil {
@@ -113,6 +116,36 @@ func (p *Predictor) FitPlans(ctx context.Context, of []Plan, price func(row, mod
 	l.calibrate(p)
 	p.plans = l
 	return nil
+}
+
+// completeOf returns plans whose outcomes are known only on the queries on which those of
+// all models are, if there are some: means of plans are compared with means of models,
+// which come from these.
+func (p *problem) completeOf(of []Plan) []Plan {
+	var rest []int
+	for i := range p.n {
+		if !p.complete(i) {
+			rest = append(rest, i)
+		}
+	}
+	if len(rest) == 0 || len(rest) == p.n {
+		return of
+	}
+	out := slices.Clone(of)
+	for k := range out {
+		plan := &out[k]
+		if len(plan.Score) != p.n || len(plan.Asked) != p.n*len(plan.Models) { // an error that is found later
+			continue
+		}
+		plan.Score, plan.Asked = slices.Clone(plan.Score), slices.Clone(plan.Asked)
+		for _, i := range rest {
+			plan.Score[i] = math.NaN()
+			for s := range plan.Models {
+				plan.Asked[i*len(plan.Models)+s] = math.NaN()
+			}
+		}
+	}
+	return out
 }
 
 // problem returns the targets of plans: their scores, then the gates.

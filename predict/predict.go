@@ -63,6 +63,9 @@ type Data struct {
 	// nothing is known. They are kept with what was held out, and not fitted on. It may
 	// be nil.
 	InputTokens []float64
+	// Asides are sentences that say nothing about a question, such as a greeting. What is
+	// learnt from dense vectors changes little if one is added to a prompt. It may be nil.
+	Asides []carrot.Representation
 }
 
 // Predictor is a carrot.Predictor that can be fitted and saved. Make one with
@@ -88,6 +91,7 @@ type outOfFold struct {
 	variance []float64 // n×M
 	input    []float64 // n: see Data.InputTokens
 	distance []float32 // n: from the nearest other query
+	mixing   *mixing   // applied to the learner and to raw; nil if none was
 }
 
 // New returns an unfitted predictor. Hyperparameters that are zero in spec are
@@ -144,6 +148,11 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 	p.models, p.dense, p.learner, p.plans = d.Models, problem.dense.Cols, learner, nil
 	p.novelty = newNovelty(problem.sparse)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
+	if linear(learner) {
+		p.oof.mixing = newMixing(problem, raw)
+		p.oof.mixing.apply(raw, problem.models)
+		mixed(learner, p.oof.mixing, problem.models)
+	}
 	p.oof.distance = p.novelty.heldOut(problem.sparse, func(i int, row int32) bool {
 		return int(row) == i || d.Hash != nil && d.Hash[row] == d.Hash[i]
 	})
@@ -214,8 +223,14 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 		return nil, ErrNotFitted
 	}
 	raw, variance, err := p.learner.crossfit(ctx, p.oof.problem, group, parts, true)
+	if err != nil {
+		return nil, err
+	}
+	if p.oof.mixing != nil {
+		p.oof.mixing.apply(raw, p.oof.problem.models)
+	}
 	distance := p.novelty.heldOut(p.oof.problem.sparse, func(i int, row int32) bool { return group[row] == group[i] })
-	return &CrossFit{p: p, raw: raw, variance: variance, distance: distance}, err
+	return &CrossFit{p: p, raw: raw, variance: variance, distance: distance}, nil
 }
 
 // Predictions returns one prediction per query, with the given caution; 0 means

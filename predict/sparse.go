@@ -105,7 +105,8 @@ func (b *bag) row(i int) ([]uint32, []float32) {
 }
 
 // bag sets the inverse document frequencies, ln((1+n)/(1+df)) + 1, from the
-// texts of p and returns their rows.
+// texts of p and returns their rows. What was never seen has no weight, so that it
+// does not make the rest of a text count less.
 func (l *sparse) bag(p *problem) *bag {
 	mask := uint32(l.buckets - 1)
 	df := make([]float64, l.buckets)
@@ -122,7 +123,9 @@ func (l *sparse) bag(p *problem) *bag {
 	}
 	l.idf = make([]float32, l.buckets)
 	for j, n := range df {
-		l.idf[j] = float32(math.Log((1+float64(p.n))/(1+n)) + 1)
+		if n > 0 {
+			l.idf[j] = float32(math.Log((1+float64(p.n))/(1+n)) + 1)
+		}
 	}
 	b := &bag{start: make([]int32, 1, p.n+1), index: make([]uint32, 0, size), value: make([]float32, 0, size)}
 	for _, s := range p.sparse {
@@ -240,12 +243,18 @@ func (l *sparse) fit(ctx context.Context, p *problem) error {
 	if err := l.solve(ctx, p, l.bag(p), func(int) bool { return true }); err != nil {
 		return err
 	}
-	// Half the size of a file, for an error of a two-thousandth of a weight.
-	const largest = 65504
-	for k, w := range l.weights {
-		l.weights[k] = safetensors.Half(min(max(w, -largest), largest))
-	}
+	l.weights = halved(l.weights)
 	return nil
+}
+
+// halved rounds weights to numbers of 16 bits: half the size of a file, for an error of a
+// two-thousandth of a weight.
+func halved(weights []float32) []float32 {
+	const largest = 65504
+	for k, w := range weights {
+		weights[k] = safetensors.Half(min(max(w, -largest), largest))
+	}
+	return weights
 }
 
 func (l *sparse) again() learner {

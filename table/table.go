@@ -48,6 +48,7 @@ type Table struct {
 	// its tokens: see Options.CountCalls.
 	PerCall []float64
 
+	asides   []carrot.Representation
 	unpriced []bool // by model, see Unpriced; nil if none is
 }
 
@@ -119,7 +120,21 @@ func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Opti
 	if err := embedder.Embed(ctx, texts, t.X); err != nil {
 		return nil, fmt.Errorf("embed prompts of %s: %w", t.Set.Name, err)
 	}
+	t.asides = make([]carrot.Representation, len(asides))
+	if err := embedder.Embed(ctx, asides, t.asides); err != nil {
+		return nil, fmt.Errorf("embed sentences of courtesy: %w", err)
+	}
 	return t, nil
+}
+
+// asides are sentences that people add to a question and that say nothing about it.
+var asides = []string{
+	"Hello! I hope you are well.", "Hi there, I have a question for you.", "Can you help me with this?",
+	"Read the task below and solve it.", "Good morning. Could you look at this for me?", "My task is as follows.",
+	"You are an assistant who replies to the questions of users.", "Thanks in advance!", "Could you tell me the result?",
+	"Keep it short.", "What do you think?", "Let me know if anything is unclear.", "Explain how you got there.",
+	"Take a deep breath and work on this carefully.", "I am looking forward to your reply.",
+	"Write your reply in a friendly tone.", "I need this for tomorrow.", "Do not make anything up.",
 }
 
 // ModelNames lists the names of the pool.
@@ -135,7 +150,7 @@ func (t *Table) ModelNames() []string {
 func (t *Table) Data(rows []int) predict.Data {
 	models := len(t.Candidates)
 	d := predict.Data{Models: t.ModelNames(), X: make([]carrot.Representation, len(rows)),
-		Score: make([]float64, len(rows)*models), OutputTokens: make([]float64, len(rows)*models), Hash: make([]uint64, len(rows))}
+		Score: make([]float64, len(rows)*models), OutputTokens: make([]float64, len(rows)*models), Hash: make([]uint64, len(rows)), Asides: t.asides}
 	if t.Set.CostUSD.Rows > 0 {
 		d.CostUSD = make([]float64, len(rows)*models)
 	}

@@ -15,7 +15,7 @@ const (
 	// sources out.
 	fewSources = 5
 	// defaultCaution is used where there are fewer.
-	defaultCaution = 0.6
+	defaultCaution = 0.8
 	// cautionLoss is the most AIQ that caution may cost on random folds.
 	cautionLoss = 0.002
 )

@@ -59,9 +59,10 @@ func (j *judged) trace(predictions []carrot.Prediction) frontier.Trace {
 // all that they ask was observed.
 func (j *judged) traceWith(predictions []carrot.Prediction, plans *plan.Outcomes) frontier.Trace {
 	grid, models := frontier.Grid(), len(j.t.Candidates)
+	var columns []int
 	quality, cost, choices := make([][]float64, len(j.rows)), make([][]float64, len(j.rows)), j.choices
 	if plans != nil {
-		choices = make([][]int, len(j.rows))
+		choices, columns = make([][]int, len(j.rows)), plans.Columns()
 	}
 	for n, i := range j.rows {
 		for _, m := range j.choices[n] {
@@ -76,7 +77,7 @@ func (j *judged) traceWith(predictions []carrot.Prediction, plans *plan.Outcomes
 		for _, k := range plans.Observed(i) {
 			choices[n] = append(choices[n], models+k)
 			quality[n] = append(quality[n], predictions[j.at[n]].Forecasts[models+k].Quality)
-			cost[n] = append(cost[n], plans.PredictedCost(i, k, &predictions[j.at[n]], models+k))
+			cost[n] = append(cost[n], plans.PredictedCost(i, k, &predictions[j.at[n]], columns))
 		}
 	}
 	return frontier.NewTrace(len(j.rows), len(grid), func(n, s int) int {

@@ -64,9 +64,10 @@ func addPlans(ctx context.Context, m *artifact.Manifest, t *table.Table, rows []
 				tokens[s] += call.OutputTokens
 				usd[s] += call.CostUSD
 			}
-			if column := len(t.Candidates) + k; !math.IsNaN(cost) {
+			if !math.IsNaN(cost) {
 				costs++
-				if cost <= predictions[n].Forecasts[column].CostRatioP90*outcomes.PredictedCost(i, k, &predictions[n], column) {
+				ratio := predictions[n].Forecasts[len(t.Candidates)+k].CostRatioP90
+				if cost <= ratio*outcomes.PredictedCost(i, k, &predictions[n], outcomes.Columns()) {
 					within++
 				}
 			}

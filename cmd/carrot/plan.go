@@ -479,8 +479,8 @@ func transferOf(r *eval.Report) (plan.Transfer, error) {
 
 func (s *suggestion) print(out io.Writer) error {
 	if s.Unlabelled > 0 {
-		fmt.Fprintf(out, "%s left out: fewer than %d scored queries on which the first answer is kept, so how often it is right is not known\n",
-			phrase.Count(s.Unlabelled, "plan")+" "+phrase.Verb(s.Unlabelled, "is", "are"), s.LeastLabels)
+		fmt.Fprintf(out, "%s left out: their first answer is kept and scored on fewer than %s, so how often it is right is not known\n",
+			phrase.Count(s.Unlabelled, "plan")+" "+phrase.Verb(s.Unlabelled, "is", "are"), phrase.Count(s.LeastLabels, "query"))
 	}
 	if len(s.Plans) == 0 {
 		_, err := fmt.Fprintf(out, "%s: no plan is worth anything beside the models\n", s.Dataset)

@@ -97,17 +97,31 @@ func (o *Outcomes) Observed(i int) []int {
 }
 
 // PredictedCost returns the cost in USD that is expected of plan k on query i at the
-// table's prices, given a prediction in which it has a column. It is that of
-// [table.Table.PredictedCost].
-func (o *Outcomes) PredictedCost(i, k int, p *carrot.Prediction, column int) float64 {
+// table's prices, as [table.Table.PredictedCost] does for a call of a model. columns are those of
+// the prediction: of each model of the table, then of each plan.
+func (o *Outcomes) PredictedCost(i, k int, p *carrot.Prediction, columns []int) float64 {
+	column := columns[len(o.t.Candidates)+k]
 	if p.Forecasts[column].CostUnknown {
 		return math.MaxFloat64
 	}
 	cost := 0.0
 	for s, step := range p.Steps[column] {
-		cost += step.Called * o.callCost(i, o.models[k][s], &step)
+		model := o.models[k][s]
+		call := p.Forecasts[columns[model]] // which says whether costs or tokens are forecast
+		call.OutputTokens, call.CostUSD = step.OutputTokens, step.Cost.Float()
+		cost += step.Called * o.t.PredictedCost(i, model, &call)
 	}
 	return cost
+}
+
+// Columns are those of a predictor that was fitted on the table, and to which the plans
+// were attached.
+func (o *Outcomes) Columns() []int {
+	columns := make([]int, len(o.t.Candidates)+len(o.plans))
+	for c := range columns {
+		columns[c] = c
+	}
+	return columns
 }
 
 // Attach adds the plans to a predictor that was fitted on the given rows of the table.
@@ -257,19 +271,11 @@ func (o *Outcomes) expected(i int, p *carrot.Prediction, columns []int) *predict
 			e.Forecasts = append(e.Forecasts, *f)
 			e.cost = append(e.cost, o.t.PredictedCost(i, m, f))
 		} else {
-			e.cost = append(e.cost, o.PredictedCost(i, m-models, p, c))
+			e.cost = append(e.cost, o.PredictedCost(i, m-models, p, columns))
 			e.ratio = append(e.ratio, f.CostRatioP90)
 		}
 	}
 	return e
-}
-
-// callCost is what a call of a plan is expected to cost, if it is made.
-func (o *Outcomes) callCost(i, model int, s *carrot.Step) float64 {
-	if o.t.Candidates[model].Price == nil || s.Cost > 0 { // its costs were recorded, and no tokens
-		return s.Cost.Float()
-	}
-	return o.t.PredictedCost(i, model, &carrot.Forecast{OutputTokens: s.OutputTokens})
 }
 
 // Steps returns, for each of some rows of the table, what the router pays and scores at

@@ -247,6 +247,52 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// TestRouterDirect: where costs are recorded and not made of tokens, a plan is expected to
+// cost what its calls are, also if the models have prices.
+func TestRouterDirect(t *testing.T) {
+	const n = 200
+	set := world(t, n, true).Set
+	set.CostUSD = dataset.NewMatrix(n, 4)
+	for i := range n {
+		for m, usd := range []float64{0.01, 0.02, 0.03, 1} {
+			set.CostUSD.Set(i, m, usd)
+			set.OutputTokens.Set(i, m, nan)
+			set.InputTokens.Set(i, m, nan)
+		}
+	}
+	task, err := table.New(t.Context(), set, blind{}, table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := predict.New(predict.Spec{Name: "mean"})
+	if err := p.Fit(t.Context(), task.Data(upTo(n)), nil); err != nil {
+		t.Fatal(err)
+	}
+	o, err := NewOutcomes(task, []Plan{{Program: Agree, Models: []string{"one", "two", "large"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Attach(t.Context(), p, upTo(n), nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := o.router(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected, err := r.Expected(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paid := 0.0
+	for i := range n {
+		cost, _ := o.At(i, 0)
+		paid += cost / n
+	}
+	if got := expected[0].CostUSD; math.Abs(got-paid) > 1e-3*paid {
+		t.Errorf("the plan is expected to cost $%.4f, and costs $%.4f in the mean", got, paid)
+	}
+}
+
 func TestTransferKeeps(t *testing.T) {
 	for _, test := range []struct {
 		transfer Transfer
