@@ -331,14 +331,15 @@ func (r *whatifReport) write(out io.Writer) error {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "model\twas\tcost USD\twould be\tcost USD\tactual / expected cost")
 	for _, m := range a.Models {
-		ratio := "-"
-		switch {
-		case m.Was == 0:
-			ratio = "unknown: it answered none"
-		case m.Answered > 0:
+		ratio := "unknown: no request to compare"
+		if m.Answered > 0 {
 			ratio = fmt.Sprintf("×%.2f [%.2f, %.2f], from %d", m.Ratio.Value, m.Ratio.Interval[0], m.Ratio.Interval[1], m.Answered)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t≈ %s\t%s\n", m.Name, m.Was, money(m.WasUSD), m.Then, money(m.ThenUSD), ratio)
+		then := "≈ " + money(m.ThenUSD)
+		if m.Then == 0 {
+			then = "-"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\n", m.Name, m.Was, money(m.WasUSD), m.Then, then, ratio)
 	}
 	w.Flush() // returns no error, as it writes to a strings.Builder
 	text.WriteString("\n")

@@ -125,11 +125,12 @@ type Model struct {
 	Was, Then int     // requests
 	WasUSD    float64 // a fact, of the requests with a known cost
 	ThenUSD   float64 // an estimate
-	// Ratio is that of costs to what was expected of them, shrunk to 1 as far as it is
-	// not certain, from Answered requests.
+	// Ratio is that of costs to what was expected of them where another model answered,
+	// shrunk to 1 as far as it is not certain, from Answered requests.
 	Ratio    Estimate
 	Answered int
-	// Offset is how scores differ from what was expected, shrunk to 0, from Rated scores.
+	// Offset is how scores differ from what was expected there, shrunk to 0, from Rated
+	// scores.
 	Offset Estimate
 	Rated  int
 }

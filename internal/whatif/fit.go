@@ -11,7 +11,7 @@ const (
 	// ratioGap and offsetGap are the standard deviations by which a model is off otherwise
 	// where it did not answer: it is chosen where little cost or much quality is expected
 	// of it.
-	ratioGap, offsetGap = 0.05, 0.05
+	ratioGap, offsetGap = 0.1, 0.05
 	// priorSessions is how many sessions the scatter of all models counts as, in that of
 	// one, and usualScatter that scatter where nothing is observed.
 	priorSessions, usualScatter = 5, 0.5
@@ -21,10 +21,12 @@ const (
 
 // off says how what is expected of a model is off.
 type off struct {
-	value    float64 // the logarithm of a ratio of costs, or an offset of scores
-	variance float64 // of value
-	scatter  float64 // variance of a cost about its mean, over the square of the mean
-	n        int     // requests that it follows from
+	// here is the logarithm of a ratio of costs, or an offset of scores, where the model
+	// answered, and value the same elsewhere.
+	here, hereVariance float64
+	value, variance    float64
+	scatter            float64 // variance of a cost about its mean, over the square of the mean
+	n                  int     // requests that it follows from
 }
 
 // sample are the requests that a model answered, by session.
@@ -135,14 +137,15 @@ func offsets(samples []sample) []off {
 }
 
 // shrink moves values towards zero, as far as they are not certain, by how far models are
-// off as a whole, and adds to their variances what is not known where a model did not
-// answer.
+// off as a whole. A value where the model answered, and one elsewhere, differ from that by
+// a gap each.
 func shrink(all []off, usual, gap float64) {
 	spread, models := usualModels*usual*usual, float64(usualModels)
 	for _, o := range all {
 		if o.n > 0 {
-			weight := usual * usual / (usual*usual + o.variance)
-			spread += weight * max(o.value*o.value-o.variance, 0)
+			noise := o.variance + gap*gap
+			weight := usual * usual / (usual*usual + noise)
+			spread += weight * max(o.value*o.value-noise, 0)
 			models += weight
 		}
 	}
@@ -150,11 +153,12 @@ func shrink(all []off, usual, gap float64) {
 	for m := range all {
 		o := &all[m]
 		if o.n == 0 {
-			o.value, o.variance = 0, spread
-		} else {
-			weight := spread / (spread + o.variance)
-			o.value, o.variance = weight*o.value, weight*o.variance
+			o.here, o.hereVariance = 0, spread+gap*gap
+			o.value, o.variance = o.here, o.hereVariance
+			continue
 		}
-		o.variance += gap * gap
+		total := spread + gap*gap + o.variance
+		o.here, o.hereVariance = (spread+gap*gap)/total*o.value, (spread+gap*gap)/total*o.variance
+		o.value, o.variance = spread/total*o.value, spread/total*(gap*gap+o.variance)+gap*gap
 	}
 }

@@ -13,13 +13,13 @@ type balance struct {
 // side is a sum of scores and of expectations.
 type side struct {
 	fixed float64   // scores, and expectations that are not corrected yet
-	count []float64 // expectations, by model
-	gone  []float64 // the part of them where the model did not answer
+	here  []float64 // expectations, by model, where it answered
+	gone  []float64 // and where it did not
 	noise float64   // variance of the scores that are not known
 }
 
 func newBalance(models int) *balance {
-	newSide := func() side { return side{count: make([]float64, models), gone: make([]float64, models)} }
+	newSide := func() side { return side{here: make([]float64, models), gone: make([]float64, models)} }
 	return &balance{was: newSide(), then: newSide(), gain: newSide()}
 }
 
@@ -41,8 +41,9 @@ func (s *side) add(sign float64, r *Request, candidate, model int) {
 	}
 	c := &r.Candidates[candidate]
 	s.fixed += sign * c.Quality
-	s.count[model] += sign
-	if candidate != r.Action {
+	if candidate == r.Action {
+		s.here[model] += sign
+	} else {
 		s.gone[model] += sign
 	}
 	s.noise += scatter(c)
@@ -55,8 +56,8 @@ func (b *balance) estimates(offsets []off) (was, then, gain Estimate) {
 		}
 		value, variance := s.fixed, s.noise
 		for m, o := range offsets {
-			value += s.count[m] * o.value
-			variance += s.count[m] * s.count[m] * o.variance
+			value += s.here[m]*o.here + s.gone[m]*o.value
+			variance += s.here[m]*s.here[m]*o.hereVariance + s.gone[m]*s.gone[m]*o.variance
 		}
 		return normal(value/b.n, variance/(b.n*b.n))
 	}
