@@ -25,7 +25,7 @@ func New(requests []Request) *Log {
 	for i := range requests {
 		r := &requests[i]
 		at, ok := known[r.Session]
-		if !ok || r.Session == "" || r.Session[len(r.Session)-1] == 0 { // of none
+		if !ok || r.Session == "" { // of none
 			at = sessions
 			sessions++
 			known[r.Session] = at
@@ -133,13 +133,6 @@ type Model struct {
 	// scores.
 	Offset Estimate
 	Rated  int
-}
-
-// part is what another choice adds, for one model.
-type part struct {
-	n, expected, squares, noise float64
-	session                     map[int]float64
-	order                       []int
 }
 
 // Ask decides the requests again, and estimates what that would have been.

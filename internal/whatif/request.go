@@ -33,8 +33,8 @@ const (
 
 // Request is a request and what became of it.
 type Request struct {
-	// Row is the decision, at the prices that are asked about. If Kept is set and is not
-	// KeptExplored, only its Session and Score count.
+	// Row is the decision and what is known of its outcome, at the prices that are asked
+	// about. It has no candidates if no decision counts.
 	offpolicy.Row
 	Kept  string  // why the request keeps what it was; empty: it can be decided again
 	Model string  // that was asked last
@@ -57,7 +57,7 @@ func FromAttempt(a *record.Attempt, score *float64, prices Prices) Request {
 	r := Request{Row: row, Kept: left, promise: a.Decision != nil && Promises(a.Decision.Objective)}
 	r.Add(a, prices)
 	if left != "" {
-		r.Row = offpolicy.Row{Session: a.Client + "\x00" + a.Session, Score: math.NaN()}
+		r.Row = offpolicy.Row{Score: math.NaN()}
 		if score != nil {
 			r.Score = *score
 		}
