@@ -88,7 +88,7 @@ type Prediction struct {
 	// share of training queries that were less novel when they were held
 	// out.
 	Novelty float64
-	// Abstained says that the query was too novel: the forecasts are each
+	// Abstained says that the query was too novel: the forecasts are nearly each
 	// model's mean over the training queries.
 	Abstained bool
 }

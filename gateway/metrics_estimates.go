@@ -7,7 +7,7 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
-// noveltyBuckets end where predictors abstain (0.995) and at the end of the scale.
+// noveltyBuckets are fine towards the end of the scale, where predictors abstain.
 var noveltyBuckets = []float64{0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 1}
 
 // choiceKey is a policy, the candidate that comes first, and why.

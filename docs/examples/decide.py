@@ -137,15 +137,15 @@ def ridge_on_words(bag, t, prefix):
 
 def novelty(bag, t):
     """The share of training queries that were less novel when they were held out, and
-    whether that is too much to predict."""
-    limit, n = t["novelty.settings"]
+    how far a forecast is trusted."""
+    limit, n, near = (*t["novelty.settings"], 0)[:3]  # near: not in files of former versions
     place = {int(key): k for k, key in enumerate(t["novelty.key"])}
     idf, start, row, value = (t["novelty." + name] for name in ("idf", "start", "row", "value"))
     words = {key: v for key, v in bag.items() if key < FIRST_PAIR}
     if not any(key in place for key in words):
-        return 1.0, True
-    weight = {key: v * (idf[place[key]] if key in place else math.log(n + 1)) for key, v in words.items()}
-    length = math.sqrt(sum(w * w for w in weight.values()))
+        return 1.0, 0.0
+    weight = {key: v * (idf[place[key]] if key in place else 0 if near else math.log(n + 1)) for key, v in words.items()}
+    length = math.sqrt(sum(w * w for w in weight.values())) or math.inf
     similarity, common = np.zeros(int(n)), 0.0
     for key, w in weight.items():
         if key in place:
@@ -153,12 +153,19 @@ def novelty(bag, t):
             similarity[row[postings]] += w / length * value[postings]
             if postings.start == postings.stop:
                 common += (w / length)**2
-    nearest = np.float32(1 - min(similarity.max() + common, 1))
-    share = np.searchsorted(t["novelty.quantile"], nearest) / len(t["novelty.quantile"])
-    return share, share > limit
+    nearest = 1 if length == math.inf else min(similarity.max() + common, 1)
+    if near:
+        known = sum(v for key, v in words.items() if key in place) / sum(words.values())
+        nearest *= min(1, known / 0.5)**4
+    distance = np.float32(1 - nearest)
+    share = np.searchsorted(t["novelty.quantile"], distance) / len(t["novelty.quantile"])
+    if not near:
+        return share, float(share <= limit)
+    x = min(max(2 * (1 - float(distance)) / near - 1, 0), 1)
+    return share, x * x * (3 - 2 * x)
 
 
-def forecasts(raw, variance, abstained, t):
+def forecasts(raw, variance, trust, t):
     """Quality, its standard error and noise, output tokens and their 90% quantile."""
     m = len(t["head.calibration"])
     mean, base, spread, noise, few, direct, a, b, limit, volume = t["head.calibration"].T[:10]
@@ -166,13 +173,16 @@ def forecasts(raw, variance, abstained, t):
     assert not direct.any() and (b != 0).all(), "this example prices tokens"
     difference, length, common = raw[:m], raw[m:2 * m], raw[2 * m]
     quality = np.clip(base + t["head.caution"][0] * few * (difference - base) + common, 0, 1)
-    held = np.clip(quality, 0.05, 0.95)
     tokens = np.clip(np.expm1(a + b * length), 0, limit)
     factor = np.array([np.interp(length[j], at[j], ratio[j]) for j in range(m)])
     p90 = np.clip((tokens + 1) * factor - 1, 0, limit)
-    out = {"quality_se": spread * np.sqrt(variance), "quality_noise": np.sqrt(noise * held * (1 - held))}
-    if abstained:
-        quality, tokens, p90 = mean, volume, np.maximum(volume, volume * ratio.max(axis=1))
+    between = t.get("head.between", 0)
+    se = np.sqrt(trust * spread**2 * variance + (1 - trust) * between + trust * (1 - trust) * (quality - mean)**2)
+    quality, tokens = mean + trust * (quality - mean), volume + trust * (tokens - volume)
+    farthest = np.maximum(volume, volume * ratio.max(axis=1))
+    p90 = farthest + trust * (p90 - farthest)
+    held = np.clip(quality, 0.05, 0.95)
+    out = {"quality_se": se, "quality_noise": np.sqrt(noise * held * (1 - held))}
     if "head.correction" in t:  # carrot.router/2: learnt from traffic after the fit
         shift, factor = t["head.correction"].T
         quality, tokens, p90 = np.clip(quality + shift, 0, 1), tokens * factor, p90 * factor
@@ -196,8 +206,8 @@ def decide(manifest, tensors, x, bag, input_tokens):
     assert manifest["predictor"]["name"] == "blend" and manifest["predictor"]["parts"] == "kernel+sparse"
     parts = [kernel(x, tensors, "blend.kernel."), ridge_on_words(bag, tensors, "blend.sparse.")]
     raw, variance = (np.mean([part[k] for part in parts], axis=0) for k in (0, 1))
-    share, abstained = novelty(bag, tensors)
-    f = {key: np.round(v, 9) for key, v in forecasts(raw, variance, abstained, tensors).items()}
+    share, trust = novelty(bag, tensors)
+    f = {key: np.round(v, 9) for key, v in forecasts(raw, variance, trust, tensors).items()}
     prices = [model["price"] for model in manifest["models"]]
     rate = {kind: np.array([round(price[kind] * 1e6) for price in prices]) for kind in ("input", "output")}  # pico-dollars a token
     for quantile in ("", "_p90"):
@@ -206,7 +216,7 @@ def decide(manifest, tensors, x, bag, input_tokens):
     f["utility"] = f["quality"] - f["cost_usd"] / w
     order = np.lexsort((f["cost_usd"], -f["utility"]))  # ties: the lower cost, then the order of the models
     names = [manifest["models"][j]["name"] for j in order]
-    return {"model": names[0], "fallback": names[1:], "usd_per_quality": w, "novelty": share, "abstained": bool(abstained), "forecasts": f}
+    return {"model": names[0], "fallback": names[1:], "usd_per_quality": w, "novelty": share, "abstained": bool(trust < 0.05), "forecasts": f}
 
 
 def main():
