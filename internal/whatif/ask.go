@@ -8,7 +8,7 @@ import (
 	"github.com/carrot-router/carrot/internal/offpolicy"
 )
 
-// Log is a sequence of requests that can be asked about.
+// Log is a sequence of requests that can be asked about, by several goroutines at once.
 type Log struct {
 	requests []Request
 	session  []int
@@ -110,10 +110,10 @@ type Answer struct {
 	Then   Estimate
 	Saved  Estimate // Was less Then
 
-	// Rated is how many answers have a score, with the mean Score. Judged is how many
-	// requests the quality is of: that were decided again.
-	Rated, Judged                        int
-	Score                                float64 // NaN: no answer has one
+	Rated int     // answers with a score
+	Score float64 // the mean of these; NaN: there is none
+	// What the mean score of the requests that were decided again was and would be, and
+	// the difference; NaN if there are none.
 	QualityWas, QualityThen, QualityGain Estimate
 
 	Models []Model
@@ -205,7 +205,6 @@ func (l *Log) Ask(q Question) Answer {
 	if a.Rated > 0 {
 		a.Score = score.sum / float64(a.Rated)
 	}
-	a.Judged = a.Decided
 	a.QualityWas, a.QualityThen, a.QualityGain = score.estimates(l.offsets)
 	a.Models = slices.DeleteFunc(models, func(m Model) bool { return m.Was == 0 && m.Then == 0 })
 	return a
