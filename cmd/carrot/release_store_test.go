@@ -2,12 +2,21 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +116,7 @@ func TestReleases(t *testing.T) {
 		}
 		do(0, compatible, "backup", "--out", filepath.Join(dir, "whole.db"))
 	})
+	t.Run("replaced under load", func(t *testing.T) { testRolling(t, this, compatible) })
 	databasetest.Each(t, func(t *testing.T, dsn string) {
 		run := func(name string, args ...string) (string, error) {
 			command := exec.Command(name, args...)
@@ -133,4 +143,151 @@ func TestReleases(t *testing.T) {
 			}
 		}
 	})
+}
+
+// balancer passes requests to gateways in turn, as long as they say that they are ready. It
+// repeats none, so that a client sees every failure.
+type balancer struct {
+	mu       sync.Mutex
+	gateways map[string]*httputil.ReverseProxy // by address
+	ready    []string
+	next     int
+	served   map[string]int
+}
+
+func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A ReverseProxy fails if an answer begins before it has seen the end of the body.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has gone
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	b.mu.Lock()
+	if len(b.ready) == 0 {
+		b.mu.Unlock()
+		http.Error(w, "no gateway is ready", http.StatusServiceUnavailable)
+		return
+	}
+	address := b.ready[b.next%len(b.ready)]
+	b.next++
+	b.served[address]++
+	proxy := b.gateways[address]
+	b.mu.Unlock()
+	proxy.ServeHTTP(w, r)
+}
+
+// add makes the balancer ask a gateway whether it is ready until ctx ends.
+func (b *balancer) add(ctx context.Context, address string) {
+	target, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	b.mu.Lock()
+	b.gateways[address] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1}
+	b.mu.Unlock()
+	go func() {
+		for ctx.Err() == nil {
+			response, err := http.Get(address + "/ready")
+			if err == nil {
+				response.Body.Close()
+			}
+			ok := err == nil && response.StatusCode == http.StatusOK
+			b.mu.Lock()
+			b.ready = slices.DeleteFunc(b.ready, func(a string) bool { return a == address })
+			if ok {
+				b.ready = append(b.ready, address)
+			}
+			b.mu.Unlock()
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+}
+
+// count returns how many requests a gateway was sent.
+func (b *balancer) count(address string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.served[address]
+}
+
+// testRolling replaces two gateways with one store of PostgreSQL by those of another release,
+// one after the other and under load. No request fails, and each is in the store once.
+func testRolling(t *testing.T, releases ...string) {
+	dsn := databasetest.Postgres(t)
+	bills, rest := simulatedSlowly(t, 3*time.Millisecond)
+	rest += "limits: {drain: 400ms, shutdown: 20s}\n"
+	configs := []string{configured(t, dsn, rest), configured(t, dsn, rest)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b := &balancer{gateways: map[string]*httputil.ReverseProxy{}, served: map[string]int{}}
+	front := httptest.NewServer(b)
+	defer front.Close()
+	begin := func(release, config string) *process {
+		p := startRelease(t, release, config, "127.0.0.1:0")
+		b.add(ctx, p.url)
+		return p
+	}
+	gateways := []*process{begin(releases[0], configs[0]), begin(releases[0], configs[1])}
+	// serve waits until every gateway has been sent some requests more.
+	serve := func() {
+		t.Helper()
+		for _, g := range gateways {
+			for before, until := b.count(g.url), time.Now().Add(time.Minute); b.count(g.url) < before+20; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(until) {
+					t.Fatalf("a gateway is sent nothing: %s", g.log)
+				}
+			}
+		}
+	}
+	for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		b.mu.Lock()
+		n := len(b.ready)
+		b.mu.Unlock()
+		if n == len(gateways) {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("the gateways are not ready")
+		}
+	}
+
+	got := &acknowledged{costs: map[string]string{}}
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for i := range 12 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := got.call(http.DefaultClient, front.URL, (n+i)%2 == 0); err != nil {
+					t.Errorf("a request failed: %v", err)
+					return
+				}
+			}
+		})
+	}
+	serve()
+	for i := range gateways {
+		gateways[i].Process.Signal(syscall.SIGTERM)
+		if err := gateways[i].Wait(); err != nil {
+			t.Errorf("%v: %s", err, gateways[i].log)
+		}
+		gateways[i] = begin(releases[1], configs[i])
+		serve()
+	}
+	close(stop)
+	clients.Wait()
+	for _, g := range gateways {
+		g.Process.Signal(syscall.SIGTERM)
+		if err := g.Wait(); err != nil {
+			t.Errorf("%v: %s", err, g.log)
+		}
+	}
+	got.verify(t, dsn, bills)
 }

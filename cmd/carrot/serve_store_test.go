@@ -68,7 +68,13 @@ func startServing(t *testing.T, config string) *process {
 // startServingAt does the same at an address.
 func startServingAt(t *testing.T, config, address string) *process {
 	t.Helper()
-	s := &process{Cmd: exec.Command(program(t), "serve", "--config", config, "--listen", address), log: &lines{}, ended: make(chan struct{})}
+	return startRelease(t, program(t), config, address)
+}
+
+// startRelease does the same with a release of the command.
+func startRelease(t *testing.T, release, config, address string) *process {
+	t.Helper()
+	s := &process{Cmd: exec.Command(release, "serve", "--config", config, "--listen", address), log: &lines{}, ended: make(chan struct{})}
 	s.Stderr = s.log
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -150,6 +156,12 @@ type bills struct{ byAnswer sync.Map }
 // configuration that names it.
 func simulated(t *testing.T) (*bills, string) {
 	t.Helper()
+	return simulatedSlowly(t, 0)
+}
+
+// simulatedSlowly does the same with a mean delay before each token.
+func simulatedSlowly(t *testing.T, perToken time.Duration) (*bills, string) {
+	t.Helper()
 	b := &bills{}
 	provider := &simulate.Provider{Log: func(c simulate.Call) { b.byAnswer.Store(c.ID, c.Cost) }}
 	for i, name := range []string{"gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18"} {
@@ -157,7 +169,7 @@ func simulated(t *testing.T) (*bills, string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		provider.Models = append(provider.Models, simulate.Model{Name: name, Price: cost, OutputTokens: 20 + 10*float64(i)})
+		provider.Models = append(provider.Models, simulate.Model{Name: name, Price: cost, OutputTokens: 20 + 10*float64(i), PerToken: perToken})
 	}
 	upstream := httptest.NewServer(provider)
 	t.Cleanup(upstream.Close)
