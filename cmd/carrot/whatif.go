@@ -238,6 +238,9 @@ func formOf(e whatif.Estimate) estimateForm {
 	return estimateForm{figure(e.Value), [2]figure{figure(e.Interval[0]), figure(e.Interval[1])}}
 }
 
+// inPico rounds a sum of costs to a pico-dollar, in which costs are counted.
+func inPico(usd float64) figure { return figure(math.Round(usd*1e12) / 1e12) }
+
 // form returns the answer in the form carrot.whatif/1. Members named was are facts.
 func (r *whatifReport) form() any {
 	type facts struct {
@@ -265,6 +268,7 @@ func (r *whatifReport) form() any {
 		WasUSD   figure       `json:"was_usd"`
 		Then     int          `json:"would_be"`
 		ThenUSD  figure       `json:"would_be_usd"`
+		New      int          `json:"new"`
 		Ratio    estimateForm `json:"cost_ratio"`
 		Answered int          `json:"cost_ratio_requests"`
 		Offset   estimateForm `json:"score_offset"`
@@ -273,7 +277,7 @@ func (r *whatifReport) form() any {
 	a := r.answer
 	models := []model{}
 	for _, m := range a.Models {
-		models = append(models, model{m.Name, m.Was, figure(m.WasUSD), m.Then, figure(m.ThenUSD), formOf(m.Ratio), m.Answered, formOf(m.Offset), m.Rated})
+		models = append(models, model{m.Name, m.Was, inPico(m.WasUSD), m.Then, inPico(m.ThenUSD), m.New, formOf(m.Ratio), m.Answered, formOf(m.Offset), m.Rated})
 	}
 	return struct {
 		Schema    string    `json:"schema"`
@@ -285,8 +289,8 @@ func (r *whatifReport) form() any {
 		Estimates estimates `json:"estimates"`
 		Models    []model   `json:"models"`
 	}{whatifSchema, r.c.Objective, r.asked(), append([]string{}, r.repriced...), append([]string{}, r.c.Without...),
-		facts{a.Requests, a.Decided, a.Kept, a.Away, a.Priced, figure(a.Was), a.Rated, figure(a.Score)},
-		estimates{a.Changed, formOf(a.Then), figure(a.Paid), formOf(a.Saved), formOf(a.QualityWas), formOf(a.QualityThen), formOf(a.QualityGain)}, models}
+		facts{a.Requests, a.Decided, a.Kept, a.Away, a.Priced, inPico(a.Was), a.Rated, figure(a.Score)},
+		estimates{a.Changed, formOf(a.Then), inPico(a.Paid), formOf(a.Saved), formOf(a.QualityWas), formOf(a.QualityThen), formOf(a.QualityGain)}, models}
 }
 
 // asked returns the willingness to pay that is asked about, or nil.
@@ -335,9 +339,12 @@ func (r *whatifReport) write(out io.Writer) error {
 		if m.Answered > 0 {
 			ratio = fmt.Sprintf("×%.2f [%.2f, %.2f], from %d", m.Ratio.Value, m.Ratio.Interval[0], m.Ratio.Interval[1], m.Answered)
 		}
-		then := "≈ " + money(m.ThenUSD)
-		if m.Then == 0 {
+		then := money(m.ThenUSD)
+		switch {
+		case m.Then == 0:
 			then = "-"
+		case m.New > 0:
+			then = "≈ " + then
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\n", m.Name, m.Was, money(m.WasUSD), m.Then, then, ratio)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/carrot-router/carrot/internal/offpolicy"
 )
 
-// Log is a sequence of requests that can be asked about.
+// Log is a sequence of requests that can be asked about, by several goroutines at once.
 type Log struct {
 	requests []Request
 	session  []int
@@ -110,10 +110,10 @@ type Answer struct {
 	Then   Estimate
 	Saved  Estimate // Was less Then
 
-	// Rated is how many answers have a score, with the mean Score. Judged is how many
-	// requests the quality is of: that were decided again.
-	Rated, Judged                        int
-	Score                                float64 // NaN: no answer has one
+	Rated int     // answers with a score
+	Score float64 // the mean of these; NaN: there is none
+	// What the mean score of the requests that were decided again was and would be, and
+	// the difference; NaN if there are none.
 	QualityWas, QualityThen, QualityGain Estimate
 
 	Models []Model
@@ -123,8 +123,9 @@ type Answer struct {
 type Model struct {
 	Name      string
 	Was, Then int     // requests
+	New       int     // those of Then that another model has answered
 	WasUSD    float64 // a fact, of the requests with a known cost
-	ThenUSD   float64 // an estimate
+	ThenUSD   float64 // an estimate if New is above 0
 	// Ratio is that of costs to what was expected of them where another model answered,
 	// shrunk to 1 as far as it is not certain, from Answered requests.
 	Ratio    Estimate
@@ -139,7 +140,6 @@ type Model struct {
 func (l *Log) Ask(q Question) Answer {
 	a := Answer{Requests: len(l.requests), Kept: map[string]int{}, Score: math.NaN()}
 	models := make([]Model, len(l.models))
-	away := l.away(q)
 	for m, name := range l.models {
 		models[m] = Model{Name: name, Answered: l.ratios[m].n, Rated: l.offsets[m].n}
 		models[m].Ratio = lognormal(math.Exp(l.ratios[m].value), l.ratios[m].variance)
@@ -150,7 +150,7 @@ func (l *Log) Ask(q Question) Answer {
 	for i := range l.requests {
 		r := &l.requests[i]
 		was := l.column[r.Model]
-		then, kept := l.decide(r, q, away)
+		then, kept := l.decide(r, q)
 		models[was].Was++
 		m := was
 		if kept == "" {
@@ -159,7 +159,7 @@ func (l *Log) Ask(q Question) Answer {
 			score.add(r, then, was, m)
 		} else {
 			a.Kept[kept]++
-			if away[was] {
+			if slices.Contains(q.Without, r.Model) {
 				a.Away++
 			}
 		}
@@ -170,6 +170,7 @@ func (l *Log) Ask(q Question) Answer {
 		}
 		if m != was {
 			a.Changed++
+			models[m].New++
 		}
 		estimate := r.Now
 		if m != was {
@@ -204,7 +205,6 @@ func (l *Log) Ask(q Question) Answer {
 	if a.Rated > 0 {
 		a.Score = score.sum / float64(a.Rated)
 	}
-	a.Judged = a.Decided
 	a.QualityWas, a.QualityThen, a.QualityGain = score.estimates(l.offsets)
 	a.Models = slices.DeleteFunc(models, func(m Model) bool { return m.Was == 0 && m.Then == 0 })
 	return a
@@ -214,28 +214,17 @@ func (l *Log) Ask(q Question) Answer {
 // decided again.
 func (l *Log) Choice(request int, q Question) (model string, decided bool) {
 	r := &l.requests[request]
-	then, kept := l.decide(r, q, l.away(q))
+	then, kept := l.decide(r, q)
 	if kept != "" {
 		return r.Model, false
 	}
 	return r.Candidates[then].Name, true
 }
 
-// away says of each model whether it could not be chosen.
-func (l *Log) away(q Question) []bool {
-	away := make([]bool, len(l.models))
-	for m, name := range l.models {
-		away[m] = slices.Contains(q.Without, name)
-	}
-	return away
-}
-
 // decide returns the candidate that would be chosen, or why a request keeps what it was.
-func (l *Log) decide(r *Request, q Question, away []bool) (choice int, kept string) {
+func (l *Log) decide(r *Request, q Question) (choice int, kept string) {
 	switch {
-	case r.Kept == KeptExplored && !away[l.column[r.Model]]:
-		return 0, r.Kept
-	case r.Kept != "" && r.Kept != KeptExplored:
+	case r.Kept != "" && (r.Kept != KeptExplored || !slices.Contains(q.Without, r.Model)):
 		return 0, r.Kept
 	case r.promise && !math.IsNaN(q.USDPerQuality):
 		return 0, KeptPromise
@@ -244,19 +233,21 @@ func (l *Log) decide(r *Request, q Question, away []bool) (choice int, kept stri
 	if math.IsNaN(w) {
 		w = r.USDPerQuality
 	}
-	row := r.Row
-	var place []int
-	row.Candidates = nil
-	for k := range r.Candidates {
-		if !away[l.column[r.Candidates[k].Name]] {
-			row.Candidates, place = append(row.Candidates, r.Candidates[k]), append(place, k)
+	row := &r.Row
+	if len(q.Without) > 0 {
+		fewer := r.Row
+		fewer.Candidates = slices.Clone(r.Candidates)
+		for k := range fewer.Candidates {
+			if c := &fewer.Candidates[k]; slices.Contains(q.Without, c.Name) {
+				c.Quality, c.Cost = math.NaN(), math.NaN() // so that it is not chosen
+			}
 		}
+		row = &fewer
 	}
-	at := offpolicy.Objective(w)(&row)
-	if at < 0 {
+	if choice = offpolicy.Objective(w)(row); choice < 0 {
 		return 0, KeptNoCandidate
 	}
-	return place[at], ""
+	return choice, ""
 }
 
 // lognormal returns an estimate of what cannot be negative, with the relative variance.
