@@ -178,7 +178,7 @@ def start(stage):
             return
         raise AssertionError("the root can be written")
 
-    environment = {"CARROT_STORE": "/var/lib/carrot/carrot.db", "CARROT_ADMIN_KEY": ADMIN_KEY, "OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none", "GOMEMLIMIT": "150MiB"}
+    environment = {"CARROT_STORE": "/var/lib/carrot/carrot.db", "CARROT_ADMIN_KEY": ADMIN_KEY, "OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none", "GOMEMLIMIT": "384MiB"}
     with subprocess.Popen(stage.entrypoint + stage.command, env=environment, preexec_fn=confine, stderr=subprocess.PIPE, text=True) as gateway:
         lines = []
         for line in gateway.stderr:

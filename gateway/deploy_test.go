@@ -69,6 +69,11 @@ func TestDeployFiles(t *testing.T) {
 		if 4*memory != 3*limit {
 			t.Errorf("%s: GOMEMLIMIT is %d MiB, want three quarters of %d MiB", where, memory, limit)
 		}
+		// limits.memory_mb is half of GOMEMLIMIT, and the gateway counts nine bytes for each
+		// byte of a body.
+		if 9*c.Limits.BodyMB > memory/2 {
+			t.Errorf("%s: GOMEMLIMIT is %d MiB, want 18 times limits.body_mb, %d MiB, so that every body that is allowed is accepted", where, memory, c.Limits.BodyMB)
+		}
 		if c.Limits.Connections*100 > limit*1024/2 {
 			t.Errorf("%s: %d connections, want 100 KB each to be at most half of %d MiB", where, c.Limits.Connections, limit)
 		}

@@ -93,6 +93,7 @@ var rules = map[string]rule{
 	"artifact":             {[]string{"internal/phrase", "", "predict", "price", "internal/atomicfile", "internal/borrow", "internal/readfile"}, "a router must open without the code that trained it"},
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
+	"runs/capacity":        {[]string{"github.com/jackc/pgx"}, "what measures the gateway talks to it as a client would, and reads the counters of its database"},
 	"runs/ledger":          {[]string{"", "artifact", "embed", "internal/database", "internal/ledger", "price", "record"}, "what measures the ledger writes to it as a gateway does"},
 	"runs/collect":         {[]string{"", "dataset"}, "what checks the collection of a set runs the program as a user would"},
 	"runs/newmodel":        {[]string{"", "dataset", "embed", "frontier", "internal/collect", "internal/parallel", "predict", "table"}, "a new model is added to what training makes, and measured as evaluation does"},

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Measures how much memory carrot serve takes at most while clients send long and
-# hostile requests, with the limits of docs/deploy.md, and fails if it is more than
-# the container there may take. Takes a minute. Linux only.
+# hostile requests, with the limits of deploy/, and fails if it is more than the
+# containers there may take. Takes a minute. Linux only.
 #
-#   runs/memory.sh                            # the table of docs/deploy.md
 #   runs/memory.sh -only stall -length 10s    # some loads, for longer
+#   runs/memory.sh -store postgres://…        # the table of docs/deploy.md
+#   runs/memory.sh                            # without a store
 #   runs/memory.sh -memory 1GiB -limits 'requests: 1000' -most 0
 #
 # CARROT is the binary to measure; without it, one is built.

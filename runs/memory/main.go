@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// config is the configuration of docs/deploy.md, but with one provider for each API,
+// config is the configuration of deploy/carrot.yaml without its store, but with one provider for each API,
 // so that requests are translated, and with free ports.
 const config = `listen: %s
 admin_listen: "off"
@@ -79,8 +79,9 @@ func main() {
 func run() error {
 	carrot := flag.String("carrot", "", "the binary to measure")
 	limits := flag.String("limits", "requests: 300, connections: 600", "the gateway's limits, as in its configuration")
-	memory := flag.String("memory", "150MiB", "GOMEMLIMIT")
-	most := flag.Int("most", 200, "fail if the process takes more than so many MiB; 0: never")
+	memory := flag.String("memory", "384MiB", "GOMEMLIMIT")
+	store := flag.String("store", "", "the DSN of a store, which every gateway uses in turn; empty: none")
+	most := flag.Int("most", 512, "fail if the process takes more than so many MiB; 0: never")
 	length := flag.Duration("length", 3*time.Second, "how long each load lasts")
 	only := flag.String("only", "", "only the loads whose names match a regular expression")
 	flag.Parse()
@@ -96,7 +97,7 @@ func run() error {
 		if !match.MatchString(l.name) {
 			continue
 		}
-		peak, answers, err := measure(*carrot, *memory, *limits, upstream.URL, l, *length)
+		peak, answers, err := measure(*carrot, *memory, *limits, *store, upstream.URL, l, *length)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
@@ -128,7 +129,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 
 // measure starts the gateway, sends it a load, and returns its peak memory in MiB and
 // how many answers of each status clients received.
-func measure(carrot, memory, limits, upstream string, l load, length time.Duration) (peak int, answers string, err error) {
+func measure(carrot, memory, limits, store, upstream string, l load, length time.Duration) (peak int, answers string, err error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, "", err
@@ -141,7 +142,11 @@ func measure(carrot, memory, limits, upstream string, l load, length time.Durati
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "carrot.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, address, upstream, limits), 0o600); err != nil {
+	text := fmt.Appendf(nil, config, address, upstream, limits)
+	if store != "" {
+		text = fmt.Appendf(text, "store: %q\njournal: %q\n", store, filepath.Join(dir, "journal"))
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return 0, "", err
 	}
 	var log bytes.Buffer
