@@ -36,9 +36,9 @@ func ExampleDefault() {
 		fmt.Println(objective, decision.Model)
 	}
 	// Output:
-	// cheap gpt-4o-mini-2024-07-18
+	// cheap deepseek-v2.5-0908
 	// balanced gpt-4o-mini-2024-07-18
-	// quality gpt-4o-2024-08-06
+	// quality claude-3-5-sonnet-20241022
 }
 
 // Equal routers are written as equal bytes. The manifest says what is in them.
