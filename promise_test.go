@@ -176,7 +176,7 @@ func TestInfeasible(t *testing.T) {
 	refused(r, hard, "min-quality=1@0.9", "no candidate keeps the promise min-quality=1@0.9", "large comes closest, and min-quality=1@0.", "could be promised of it")
 	refused(r, hard, "max-cost=0.0000001@0.9", "small could be held to about $0.0001")
 	refused(r, hard, "max-cost=0.0000001", "small could be held to about $0.0001")
-	refused(r, hard, "min-quality=1@0.6,max-cost=0.0001@0.9", "min-quality=1@0.6 cannot be promised", "small could be held to about $0.0002")
+	refused(r, hard, "min-quality=1@0.6,max-cost=0.0001@0.9", "min-quality=1@0.6 cannot be promised", "small could be held to about $0.0001")
 	refused(r, hard, "cheap,min-quality=1@0.9999999", "large comes closest, and min-quality=1@0.")
 
 	// What the error offers is accepted.

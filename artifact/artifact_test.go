@@ -753,3 +753,29 @@ func TestUnknownCost(t *testing.T) {
 		}
 	}
 }
+
+// A query that is unlike everything the router was trained on does not go to the most
+// expensive model by default: nothing that is known of it speaks for that.
+func TestNovelIsNotExpensive(t *testing.T) {
+	router := defaultRouter(t)
+	for _, prompt := range []string{
+		"Wie lange darf der Vermieter die Kaution nach dem Auszug einbehalten, wenn noch keine Abrechnung vorliegt?",
+		"请用三句话介绍一下杭州西湖的历史和周围的名胜古迹。",
+		"xq zvkw lorem 7f3a9 ipsum qqq",
+	} {
+		d, err := router.Route(t.Context(), carrot.Query{Text: prompt}, carrot.Balanced)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen := d.Chosen()
+		dearer := 0
+		for _, a := range d.Candidates {
+			if a.Cost > chosen.Cost {
+				dearer++
+			}
+		}
+		if d.Novelty < 0.9 || dearer == 0 {
+			t.Errorf("%.20q: novelty %v, %s, %d candidates cost more", prompt, d.Novelty, chosen.Name, dearer)
+		}
+	}
+}

@@ -89,6 +89,7 @@ var rules = map[string]rule{
 	"internal/report":      {[]string{"eval", "frontier", "internal/spelling", "internal/svg"}, "what is shown is what was measured: a report is made from its figures alone"},
 	"internal/learn":       {[]string{"artifact", "internal/offpolicy"}, "what is learnt from outcomes follows from them and from the router alone, wherever either is kept"},
 	"internal/offpolicy":   {[]string{"", "record", gonum}, "what other decisions would have been worth follows from records alone, wherever they are kept"},
+	"internal/whatif":      {[]string{"", "record", "internal/offpolicy"}, "what would have been follows from records alone, wherever they are kept"},
 	"artifact":             {[]string{"internal/phrase", "", "predict", "price", "internal/atomicfile", "internal/borrow", "internal/readfile"}, "a router must open without the code that trained it"},
 	"runs/dist":            {nil, "what ships the program reads it from outside: its modules, licences and build information"},
 	"runs/memory":          {nil, "what measures the gateway talks to it as a client would, over the network"},
@@ -99,9 +100,9 @@ var rules = map[string]rule{
 	"runs/borrowed":        {[]string{"", "dataset", "embed", "predict", "table"}, "what is borrowed is measured on outcomes of both models, without the table that says which lends"},
 	"runs/pacing":          {[]string{"", "dataset", "embed", "frontier", "internal/budget", "internal/parallel", "internal/svg", "predict", "table", "train"}, "what pacing is worth is measured with the formula that the gateway uses, on forecasts that training makes"},
 	"runs/judges":          {[]string{"dataset", "internal/agreement", "internal/judge"}, "intervals are measured by drawing what they are of, and rules on recorded answers"},
-	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},
+	"runs/learn":           {[]string{"", "dataset", "embed", "frontier", "internal/learn", "internal/offpolicy", "internal/whatif", "predict", "table", "train"}, "what is learnt from simulated traffic is measured with the code that learns from a ledger"},
 	"runs/gateway":         {[]string{"internal/simulate"}, "what measures the gateway talks to it as a client would, over the network"},
-	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "internal/borrow", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/learn", "internal/ledger", "internal/offpolicy", "internal/plan", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "table", "train",
+	"cmd/carrot": {[]string{"internal/phrase", "", "artifact", "internal/borrow", "dataset", "embed", "eval", "frontier", "gateway", "predict", "price", "record", "internal/adminapi", "internal/agreement", "internal/arena", "internal/atomicfile", "internal/budget", "internal/collect", "internal/database", "internal/exampledata", "internal/importer", "internal/keys", "internal/learn", "internal/ledger", "internal/offpolicy", "internal/plan", "internal/pricelist", "internal/readfile", "internal/report", "internal/responses", "internal/safetensors", "internal/simulate", "internal/spelling", "internal/theory", "internal/whatif", "table", "train",
 		"github.com/alecthomas/kong", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}, "the command wires packages together; what it would need another library for belongs into one of them"},
 }
 

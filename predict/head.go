@@ -309,20 +309,27 @@ func (h *head) fitBetween(o *outOfFold) {
 func (h *head) apply(raw, variance []float64, trust float64, out []carrot.Forecast) {
 	for j := range h.models {
 		c := &h.models[j]
-		q := h.quality(c, raw[j], raw[len(raw)-1])
+		q, se := h.trusted(c, raw[j], raw[len(raw)-1], variance[j], trust)
 		v := raw[len(h.models)+j]
 		mean := c.expected(v)
 		p90 := c.quantile(v, mean)
-		se := c.spread * math.Sqrt(variance[j])
 		if trust < 1 {
-			se = math.Sqrt(trust*se*se + (1-trust)*c.between + trust*(1-trust)*(q-c.mean)*(q-c.mean))
-			q = toMean(q, c.mean, trust)
 			mean, p90 = toMean(mean, c.volume, trust), toMean(p90, c.farthest(), trust)
 		}
 		out[j] = carrot.Forecast{Quality: q, QualitySE: se, QualityNoise: math.Sqrt(c.noise * scatter(q))}
 		c.setVolume(&out[j], mean, p90)
 		h.correct(j, &out[j])
 	}
+}
+
+// trusted is the quality, with its standard error, of a query that is trusted so far.
+func (h *head) trusted(c *calibration, difference, common, variance, trust float64) (q, se float64) {
+	q, se = h.quality(c, difference, common), c.spread*math.Sqrt(variance)
+	if trust < 1 {
+		se = math.Sqrt(trust*se*se + (1-trust)*c.between + trust*(1-trust)*(q-c.mean)*(q-c.mean))
+		q = toMean(q, c.mean, trust)
+	}
+	return q, se
 }
 
 func (c *calibration) setVolume(f *carrot.Forecast, mean, p90 float64) {

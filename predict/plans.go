@@ -473,7 +473,7 @@ func (l *plans) called(k int, raw []float64, trust float64, out []float64) {
 		if step.gate >= 0 {
 			g := &l.gates[step.gate]
 			// A call is made after those before it only.
-			before = min(before, g.mean+trust*(g.probability(raw[step.gate])-g.mean))
+			before = min(before, toMean(g.probability(raw[step.gate]), g.mean, trust))
 		}
 		out[s] = before
 	}
@@ -492,7 +492,7 @@ func (l *plans) firstGate(k int, called []float64) float64 {
 // forecast writes the volume of the call, if it is made, from the raw volume of its model.
 func (s *planStep) forecast(raw, trust float64, f *carrot.Forecast) {
 	v := s.volume.expected(raw)
-	s.volume.setVolume(f, s.volume.volume+trust*(v-s.volume.volume), 0)
+	s.volume.setVolume(f, toMean(v, s.volume.volume, trust), 0)
 }
 
 // apply writes the forecasts of the plans, given the raw outputs and variances of the models
@@ -502,16 +502,15 @@ func (l *plans) apply(models, variance, raw []float64, trust float64, correction
 	common := models[len(models)-1]
 	for k := range l.names {
 		c, f := &l.head.models[k], &out[k]
-		quality := l.head.quality(c, raw[k], common)
-		quality = c.mean + trust*(quality-c.mean)
 		steps := l.steps[l.first[k]:l.first[k+1]]
 		relative := 0.0
 		for _, s := range steps {
 			relative = max(relative, variance[s.model])
 		}
+		quality, se := l.head.trusted(c, raw[k], common, relative, trust)
 		calls := slices.Grow(outSteps[k][:0], len(steps))[:len(steps)]
 		outSteps[k] = calls
-		*f = carrot.Forecast{Quality: quality, QualitySE: c.spread * math.Sqrt(relative), QualityNoise: math.Sqrt(c.noise * scatter(quality))}
+		*f = carrot.Forecast{Quality: quality, QualitySE: se, QualityNoise: math.Sqrt(c.noise * scatter(quality))}
 		var called [maxSteps]float64
 		l.called(k, raw[count:], trust, called[:len(steps)])
 		for s := range steps {

@@ -15,3 +15,4 @@ four=gpt-4o-2024-08-06,gpt-4o-mini-2024-07-18,claude-3-5-sonnet-20241022,gemini-
 "$out/learn" -explore 0.2 -models $four train "$data/zeroeval" | tee "$out/train-four-20.txt"
 "$out/learn" -simulations 200 promote "$data/zeroeval" | tee "$out/promote.txt"
 "$out/learn" -simulations 200 -models $four promote "$data/zeroeval" | tee "$out/promote-four.txt"
+"$out/learn" -requests 2000 whatif "$data/zeroeval" "$data/mmlu-pro" "$data/routellm" | tee "$out/whatif.txt"

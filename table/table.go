@@ -120,9 +120,13 @@ func New(ctx context.Context, set *dataset.Set, embedder carrot.Embedder, o Opti
 	if err := embedder.Embed(ctx, texts, t.X); err != nil {
 		return nil, fmt.Errorf("embed prompts of %s: %w", t.Set.Name, err)
 	}
-	t.asides = make([]carrot.Representation, len(asides))
-	if err := embedder.Embed(ctx, asides, t.asides); err != nil {
-		return nil, fmt.Errorf("embed sentences of courtesy: %w", err)
+	// Other embedders may know the prompts of the set only, or charge for each text, and
+	// these have been measured with static vectors.
+	if strings.HasPrefix(t.Embedder, "static@") {
+		t.asides = make([]carrot.Representation, len(asides))
+		if err := embedder.Embed(ctx, asides, t.asides); err != nil {
+			return nil, fmt.Errorf("embed sentences of courtesy: %w", err)
+		}
 	}
 	return t, nil
 }

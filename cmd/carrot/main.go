@@ -50,6 +50,7 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Serve OpenAI's and Anthropic's APIs, and route every request."`
 	Budgets    budgetsCommand    `cmd:"" help:"Show what is spent, held and left of budgets."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look up what a gateway's requests cost, and why."`
+	Whatif     whatifCommand     `cmd:"" help:"Estimate what a gateway's requests would have cost under other decisions."`
 	Feedback   feedbackCommand   `cmd:"" help:"Add what was said of answers to a gateway's store."`
 	Keys       keysCommand       `cmd:"" help:"Give clients of a gateway keys, change what they may do, and revoke them."`
 	Arena      arenaCommand      `cmd:"" help:"Score predictions for RouterArena's leaderboard."`

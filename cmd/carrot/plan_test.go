@@ -151,7 +151,7 @@ func TestSuggestionPrints(t *testing.T) {
 	if err := s.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := `2 plans are left out: fewer than 30 scored queries on which the first answer is kept, so how often it is right is not known
+	want := `2 plans are left out: their first answer is kept and scored on fewer than 30 queries, so how often it is right is not known
 d, leave one source out: with 1 plan, AIQ -0.0020 [-0.0040, +0.0010], peak -0.0015: not kept
 No plan is kept. Those that would have been, by the queries they were chosen on:
 

@@ -42,16 +42,9 @@ type traffic struct {
 
 // readTraffic reads the requests of a ledger.
 func readTraffic(ctx context.Context, dsn string, f trafficFlags, texts bool) (*traffic, error) {
-	var from time.Time
-	if f.Since != "" {
-		age, err := parseAge(f.Since)
-		if err != nil {
-			if from, err = parseTime("--since", f.Since); err != nil {
-				return nil, usagef("--since %q: want an age such as 30d or a day such as 2026-11-29", f.Since)
-			}
-		} else {
-			from = time.Now().Add(-age)
-		}
+	from, err := parseSince(f.Since)
+	if err != nil {
+		return nil, err
 	}
 	s, err := ledger.OpenStore(ctx, dsn)
 	if err != nil {
@@ -91,6 +84,21 @@ func readTraffic(ctx context.Context, dsn string, f trafficFlags, texts bool) (*
 		return nil, err
 	}
 	return t, nil
+}
+
+// parseSince reads a day, a time or an age. An empty text is the zero time.
+func parseSince(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if age, err := parseAge(text); err == nil {
+		return time.Now().Add(-age), nil
+	}
+	at, err := parseTime("--since", text)
+	if err != nil {
+		return at, usagef("--since %q: want an age such as 30d or a day such as 2026-11-29", text)
+	}
+	return at, nil
 }
 
 // judgedText returns the text that the router judged, if that is what was recorded: a

@@ -146,6 +146,11 @@ func (s *Store) Answered(ctx context.Context, from, to time.Time, each func(a *r
 	return s.withFeedback(ctx, Range{From: from, To: to}, "outcome = '"+string(record.Served)+"'", each)
 }
 
+// Reviewed is Scored with every attempt of a range.
+func (s *Store) Reviewed(ctx context.Context, r Range, each func(a *record.Attempt, f Feedback, known bool) error) error {
+	return s.withFeedback(ctx, r, "1 = 1", each)
+}
+
 // withFeedback calls each with the attempts of a range for which a condition holds, and the
 // latest feedback on their requests.
 func (s *Store) withFeedback(ctx context.Context, r Range, condition string, each func(a *record.Attempt, f Feedback, known bool) error) error {

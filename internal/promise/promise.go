@@ -40,8 +40,8 @@ type event struct {
 	kept float32 // 1, 0, or NaN if unknown
 }
 
-// Calibrate finds the lowest threshold at which the share of kept promises, less its
-// standard error, is at least stated. order has for each query the candidates to choose
+// Calibrate finds the lowest threshold at which the share of kept promises, less a margin
+// for chance, is at least stated. order has for each query the candidates to choose
 // from, beginning with the one that the rule prefers most; confidence and kept have a
 // row for each query, with an entry for each candidate. A confidence of -Inf never
 // reaches a threshold. kept is 1 or 0, or NaN if it is unknown, and then the query does
@@ -98,10 +98,12 @@ func Calibrate(order [][]int32, confidence, kept [][]float64, stated float64) Re
 }
 
 // lower is a share less its standard error, which is not zero if all or none of few were
-// good.
+// good. Of few it is twice the error and more: a search over thresholds finds luck first
+// where few queries are left.
 func lower(good, of float64) float64 {
+	const few = 100
 	p := (good + 1) / (of + 2)
-	return good/of - math.Sqrt(p*(1-p)/of)
+	return good/of - (1+math.Sqrt(few/of))*math.Sqrt(p*(1-p)/of)
 }
 
 // thin keeps the levels at which more can be promised than below.

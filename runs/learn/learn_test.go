@@ -19,7 +19,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for experiment, want := range map[string]string{
-		"offpolicy": "| all | 6 | ", "train": "| 400 | by gap | ", "promote": "| 20% | +0.0000 | ",
+		"offpolicy": "| all | 6 | ", "train": "| 400 | by gap | ", "promote": "| 20% | +0.0000 | ", "whatif": "| all | |  | ",
 	} {
 		var out, again bytes.Buffer
 		args := []string{"-seeds", "1", "-simulations", "6", "-requests", "400", "-predictor", "ridge:alpha=5", experiment, dir}

@@ -1,7 +1,7 @@
 // Command learn measures what is learnt from traffic, on recorded outcomes whose truth is
 // known: how often the intervals of carrot eval --ledger hold the truth, what carrot train
-// --ledger gains and loses, and how often carrot learn promotes a router that is no better.
-// See runs/learn.sh.
+// --ledger gains and loses, how often carrot learn promotes a router that is no better, and
+// how often the intervals of carrot whatif hold the truth. See runs/learn.sh.
 //
 // Routers are fitted on a part of the rows not marked test, and serve simulated requests
 // with the queries of another part. Equal flags give equal bytes.
@@ -44,13 +44,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("learn", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.Usage = func() {
-		fmt.Fprintln(progress, "usage: learn [flags] offpolicy|train|promote DIR…\n\nDIR is a data folder. Example: learn -seeds 20 train .cache/public/zeroeval")
+		fmt.Fprintln(progress, "usage: learn [flags] offpolicy|train|promote|whatif DIR…\n\nDIR is a data folder. Example: learn -seeds 20 train .cache/public/zeroeval")
 		flags.PrintDefaults()
 	}
 	o := options{say: func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) }}
 	flags.IntVar(&o.seeds, "seeds", 20, "routers to fit, each on another part of the data")
-	flags.IntVar(&o.simulations, "simulations", 100, "simulations of offpolicy; promote runs ten times as many")
-	flags.IntVar(&o.requests, "requests", 20_000, "requests in a simulation of offpolicy, and the most in train")
+	flags.IntVar(&o.simulations, "simulations", 100, "simulations of offpolicy and whatif; promote runs ten times as many")
+	flags.IntVar(&o.requests, "requests", 20_000, "requests in a simulation of offpolicy or whatif, and the most in train")
 	predictor := flags.String("predictor", "blend:gamma=1:noise=20:landmarks=512:alpha=10:buckets=16384:caution=0.8", "what forecasts, as in carrot train --predictor")
 	flags.Float64Var(&o.explore, "explore", 0.05, "rate of exploration in train")
 	models := flags.String("models", "", "models of the pool, joined by commas; by default all")
@@ -64,9 +64,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	experiment, ok := map[string]func(context.Context, io.Writer, *table.Table, predict.Spec, options) error{"offpolicy": offPolicy, "train": training, "promote": promotions}[flags.Arg(0)]
+	experiment, ok := map[string]func(context.Context, io.Writer, *table.Table, predict.Spec, options) error{"offpolicy": offPolicy, "train": training, "promote": promotions, "whatif": whatIf}[flags.Arg(0)]
 	if !ok {
-		return fmt.Errorf("unknown experiment %q: want offpolicy, train or promote", flags.Arg(0))
+		return fmt.Errorf("unknown experiment %q: want offpolicy, train, promote or whatif", flags.Arg(0))
 	}
 	static, err := embed.Default()
 	if err != nil {
