@@ -358,6 +358,9 @@ func (c *calibrated) queries(w float64, models []string) ([]heldOut, error) {
 				a.Excluded = "it has no held-out outcomes"
 				continue
 			}
+			if a.Excluded = c.excludes(&q, c.inputTokens(&q)); a.Excluded != "" {
+				continue
+			}
 			at := i*len(h.Models) + columns[m]
 			x.score[m] = float64(h.Score[at])
 			direct := h.Direct[columns[m]]
@@ -374,12 +377,10 @@ func (c *calibrated) queries(w float64, models []string) ([]heldOut, error) {
 				return f
 			}
 			forecast, observed := of(h.Volume[at]), of(h.Observed[at])
-			why := c.excludes(&q, c.inputTokens(&q))
 			var err error
 			if a.Estimate, err = c.Estimate(&q, &forecast); err != nil {
 				return nil, err
 			}
-			a.Excluded = why
 			a.value(w)
 			real, err := c.Estimate(&q, &observed)
 			if err != nil {

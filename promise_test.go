@@ -203,6 +203,14 @@ func TestInfeasible(t *testing.T) {
 	like.Candidates = []carrot.Candidate{{Name: "new", Like: "large", Price: c.Candidates[2].Price}}
 	refused(newRouter(t, like), carrot.Query{Text: "0.1"}, "min-quality=1@0.7", "it cannot be promised of any model")
 
+	// A model without a price matters only where it may answer.
+	unpriced := c
+	unpriced.Candidates = append([]carrot.Candidate{{Name: "large"}}, c.Candidates[:2]...)
+	easy := carrot.Query{Text: "0.1", Models: []string{"small", "medium"}}
+	if d := route(t, newRouter(t, unpriced), easy, promise("min-quality=1@0.7")); d.Model != "small" {
+		t.Errorf("without large %s is chosen, want small", d.Model)
+	}
+
 	without := c
 	without.Holdout = nil
 	if _, err := newRouter(t, without).Route(t.Context(), hard, promise("min-quality=1@0.5")); err == nil || !strings.Contains(err.Error(), "no held-out queries") {
