@@ -75,7 +75,7 @@ type plansOutOfFold struct {
 	price  func(row, model int, f *carrot.Forecast) float64
 }
 
-// fewComplete is the share of queries of unknown outcome up to which they are left out for
+// fewIncomplete is the share of queries of unknown outcome up to which they are left out for
 // all plans, so that all have the same queries.
 const fewIncomplete = 0.1
 
