@@ -94,8 +94,8 @@ func TestPythonExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Log(strings.TrimSpace(must(t, "decide.py", router, table, "decision.json", prompt)))
-			if out, err := run(t, "decide.py", router, table, "decision.json", prompt+" Prove it."); err == nil {
-				t.Errorf("the decision on another prompt than %q passes: %s", prompt, out)
+			if out, err := run(t, "decide.py", router, table, "decision.json", "What is 17 * 23?"); err == nil { // which is not novel
+				t.Errorf("the decision on %q passes for another prompt: %s", prompt, out)
 			}
 		}
 	})

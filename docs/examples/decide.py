@@ -25,7 +25,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 MASK = 2**64 - 1
 FIRST_PAIR = 1 << 31
-DTYPES = {"F64": "<f8", "F32": "<f4", "I32": "<i4", "U32": "<u4", "I8": "<i1", "U8": "<u1"}
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I32": "<i4", "U32": "<u4", "U16": "<u2", "I8": "<i1", "U8": "<u1"}
 
 
 def read(path):
@@ -38,7 +38,8 @@ def read(path):
     tensors = {}
     for name, t in header.items():
         begin, end = t["data_offsets"]
-        tensors[name] = np.frombuffer(data[start + begin:start + end], DTYPES[t["dtype"]]).reshape(t["shape"])
+        tensor = np.frombuffer(data[start + begin:start + end], DTYPES[t["dtype"]]).reshape(t["shape"])
+        tensors[name] = tensor.astype("<f4") if t["dtype"] == "F16" else tensor  # half saves space; sums need more digits
     if "sha256" in metadata:
         said = b'"sha256":"%s"' % metadata["sha256"].encode()
         blank = data.replace(said, b'"sha256":"%s"' % (b"0" * 64), 1)
