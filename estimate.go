@@ -107,7 +107,12 @@ type Prediction struct {
 //	Lender(model string) string
 //
 // that names the model which a column's forecasts are borrowed from, because nothing was
-// observed of the column's own; "" for the others. See Assessment.Borrowed.
+// observed of the column's own; "" for the others. See Assessment.Borrowed. With a method
+//
+//	For(models []string) Predictor
+//
+// that returns a predictor of at least these models, a [Router] leaves out columns that
+// none of its candidates needs.
 type Predictor interface {
 	// Models names the columns of a prediction.
 	Models() []string

@@ -46,8 +46,9 @@ type Config struct {
 // safe for concurrent use.
 type Router struct {
 	config  Config
-	columns []int    // the predictor's column of each candidate
-	lenders []string // the model that each candidate's forecasts are borrowed from; "": they are not
+	predict Predictor // config.Predictor, perhaps without columns that no candidate needs
+	columns []int     // the predictor's column of each candidate
+	lenders []string  // the model that each candidate's forecasts are borrowed from; "": they are not
 	scratch sync.Pool
 
 	calibrations calibrations
@@ -75,9 +76,19 @@ func NewRouter(c Config) (*Router, error) {
 	r := &Router{config: c, columns: make([]int, len(c.Candidates)), lenders: make([]string, len(c.Candidates))}
 	r.config.Candidates = slices.Clone(c.Candidates)
 	known := c.Predictor.Models()
+	r.predict = c.Predictor
+	if p, ok := c.Predictor.(interface {
+		For(models []string) Predictor
+	}); ok {
+		var needed []string
+		for _, cand := range c.Candidates {
+			needed = append(needed, cmp.Or(cand.Like, cand.Name))
+		}
+		r.predict = p.For(needed)
+	}
 	lends, _ := c.Predictor.(interface{ Lender(model string) string })
 	columns := make(map[string]int, len(known))
-	for i, name := range known {
+	for i, name := range r.predict.Models() {
 		if _, ok := columns[name]; !ok {
 			columns[name] = i
 		}
@@ -151,7 +162,7 @@ func (r *Router) Trim() *Router {
 	}
 	var models []string
 	for _, column := range r.columns {
-		models = append(models, r.config.Predictor.Models()[column])
+		models = append(models, r.predict.Models()[column])
 	}
 	slices.Sort(models)
 	c := r.config
@@ -185,7 +196,7 @@ func (r *Router) Route(ctx context.Context, q Query, o Objective) (Decision, err
 	if err := r.config.Embedder.Embed(ctx, s.text[:], s.x[:]); err != nil {
 		return Decision{}, fmt.Errorf("embed query: %w", err)
 	}
-	if err := r.config.Predictor.Predict(s.x[:], s.p[:]); err != nil {
+	if err := r.predict.Predict(s.x[:], s.p[:]); err != nil {
 		return Decision{}, fmt.Errorf("predict: %w", err)
 	}
 	return r.decide(&q, o, w, &s.p[0])
@@ -226,7 +237,7 @@ func (r *Router) decide(q *Query, o Objective, w float64, p *Prediction) (Decisi
 	for i := range r.config.Candidates {
 		c, a := &r.config.Candidates[i], &d.Candidates[i]
 		if r.columns[i] >= len(p.Forecasts) {
-			return Decision{}, fmt.Errorf("route: %w: the predictor forecasts %d models, want %d", ErrForecast, len(p.Forecasts), len(r.config.Predictor.Models()))
+			return Decision{}, fmt.Errorf("route: %w: the predictor forecasts %d models, want %d", ErrForecast, len(p.Forecasts), len(r.predict.Models()))
 		}
 		if why := p.Forecasts[r.columns[i]].impossible(); why != "" {
 			return Decision{}, fmt.Errorf("route: %w: model %q: %s", ErrForecast, c.Name, why)

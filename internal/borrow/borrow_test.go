@@ -305,3 +305,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// For keeps the other predictor's models, and of those that borrow the ones asked for.
+func TestFor(t *testing.T) {
+	whole := wrapped(t, carrot.Forecast{Quality: 0.7, QualitySE: 0.05, OutputTokens: 100, OutputTokensP90: 200}).(*borrow.Predictor)
+	some := whole.For([]string{"costs", "better"})
+	if got, want := some.Models(), []string{"old", "costs", "unpriced", "better"}; !slices.Equal(got, want) {
+		t.Errorf("it knows %v, want %v", got, want)
+	}
+	before, after := predict(t, whole), predict(t, some)
+	for model, f := range after {
+		if before[model] != f {
+			t.Errorf("%s: %+v became %+v", model, before[model], f)
+		}
+	}
+	if _, ok := whole.For([]string{"costs"}).(fixed); !ok {
+		t.Error("without a model that borrows, the other predictor is enough")
+	}
+}

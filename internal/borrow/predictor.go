@@ -154,6 +154,21 @@ func variance(q float64) float64 { return q * (1 - q) }
 // away from 0 and 1.
 func between(q, edge float64) float64 { return min(max(q, edge), 1-edge) }
 
+// For returns a predictor with the same forecasts and without the models that borrow and
+// are not among those given, which takes less time.
+func (p *Predictor) For(models []string) carrot.Predictor {
+	out := &Predictor{base: p.base, models: slices.Clone(p.base.Models()), means: p.means}
+	for _, c := range p.borrowed {
+		if slices.Contains(models, c.row.Model) {
+			out.models, out.borrowed = append(out.models, c.row.Model), append(out.borrowed, c)
+		}
+	}
+	if out.borrowed == nil {
+		return p.base
+	}
+	return out
+}
+
 // Only returns a predictor of the given models, which borrow as they did.
 func (p *Predictor) Only(models []string) carrot.Predictor {
 	whole, ok := p.base.(interface {
