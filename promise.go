@@ -226,7 +226,7 @@ const mostKept = 64
 // if the router holds no such queries.
 func (r *Router) Promises(o Objective, models []string) ([]Promise, error) {
 	w, err := o.Resolve(r.config.Frontier)
-	if err != nil {
+	if err != nil || o.promises == (promises{}) {
 		return nil, err
 	}
 	if err := r.checkModels(models); err != nil {
@@ -253,6 +253,10 @@ func (r *Router) Promises(o Objective, models []string) ([]Promise, error) {
 
 // calibrate returns how the promises of an objective are kept, which it works out once.
 func (r *Router) calibrate(o Objective, w float64, models []string) (*calibrated, error) {
+	fresh := &calibrated{promises: o.promises, router: r, reference: -1}
+	if fresh.scoreAt == 0 && fresh.usdAt == 0 && fresh.goodAt == 0 {
+		return fresh, nil // only expected costs are promised
+	}
 	key, all := calibrationKey{o, strings.Join(models, "\x00")}, &r.calibrations
 	all.mu.Lock()
 	c := all.kept[key]
@@ -260,14 +264,12 @@ func (r *Router) calibrate(o Objective, w float64, models []string) (*calibrated
 	if c != nil {
 		return c, nil
 	}
-	c = &calibrated{promises: o.promises, router: r, reference: -1}
-	if c.scoreAt > 0 || c.usdAt > 0 || c.goodAt > 0 {
-		if h := r.config.Holdout; h == nil || len(h.InputTokens) == 0 {
-			return nil, fmt.Errorf("objective %s: the router holds no held-out queries to calibrate promises on: train it again", o)
-		}
-		if err := c.fit(w, models); err != nil {
-			return nil, fmt.Errorf("objective %s: %w", o, err)
-		}
+	c = fresh
+	if h := r.config.Holdout; h == nil || len(h.InputTokens) == 0 {
+		return nil, fmt.Errorf("objective %s: the router holds no held-out queries to calibrate promises on: train it again", o)
+	}
+	if err := c.fit(w, models); err != nil {
+		return nil, fmt.Errorf("objective %s: %w", o, err)
 	}
 	all.mu.Lock()
 	defer all.mu.Unlock()
