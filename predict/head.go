@@ -146,18 +146,28 @@ func (c *calibration) fitVolume(s []sample, exact bool) {
 		return x.row - y.row
 	})
 	for k := range 3 {
-		part := s[k*len(s)/3 : max((k+1)*len(s)/3, k*len(s)/3)]
-		if len(part) == 0 {
-			part = s
-		}
+		part := third(s, k)
 		c.at[k] = part[len(part)/2].raw
 		ratios := make([]float64, len(part))
 		for i, v := range part {
 			ratios[i] = (v.y + 1) / (c.expected(v.raw) + 1)
 		}
-		slices.Sort(ratios)
-		c.ratio[k] = ratios[min(len(ratios)-1, int(math.Ceil(0.9*float64(len(ratios)))))]
+		c.ratio[k] = quantile90(ratios)
 	}
+}
+
+// third returns the k-th third of sorted values, or all of them if it is empty.
+func third[T any](sorted []T, k int) []T {
+	if part := sorted[k*len(sorted)/3 : (k+1)*len(sorted)/3]; len(part) > 0 {
+		return part
+	}
+	return sorted
+}
+
+// quantile90 returns the 90% quantile of values, which it sorts.
+func quantile90(values []float64) float64 {
+	slices.Sort(values)
+	return values[min(len(values)-1, int(math.Ceil(0.9*float64(len(values)))))]
 }
 
 func cmpFloat(a, b float64) int {
@@ -218,16 +228,22 @@ func (c *calibration) expected(raw float64) float64 {
 
 // quantile is the 90% quantile of the volume at a raw output with mean v.
 func (c *calibration) quantile(raw, v float64) float64 {
-	ratio := c.ratio[2]
-	switch {
-	case raw <= c.at[0]:
-		ratio = c.ratio[0]
-	case raw < c.at[1]:
-		ratio = between(raw, c.at[0], c.at[1], c.ratio[0], c.ratio[1])
-	case raw < c.at[2]:
-		ratio = between(raw, c.at[1], c.at[2], c.ratio[1], c.ratio[2])
-	}
+	ratio := interpolated(raw, &c.at, &c.ratio)
 	return min(max((v+1)*ratio-1, 0), c.limit)
+}
+
+// interpolated returns the value at x on the line through three points, rising in x, which
+// is level beyond its ends.
+func interpolated(x float64, at, value *[3]float64) float64 {
+	switch {
+	case x <= at[0]:
+		return value[0]
+	case x < at[1]:
+		return between(x, at[0], at[1], value[0], value[1])
+	case x < at[2]:
+		return between(x, at[1], at[2], value[1], value[2])
+	}
+	return value[2]
 }
 
 func between(x, x0, x1, y0, y1 float64) float64 { return y0 + (y1-y0)*(x-x0)/(x1-x0) }

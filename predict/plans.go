@@ -55,18 +55,6 @@ func (g *gate) probability(raw float64) float64 { return min(max(g.a+g.b*raw, 0)
 // not always made, between the medians of its thirds, at.
 type ratios struct{ at, cost, tokens [3]float64 }
 
-func (r *ratios) of(ratio *[3]float64, called float64) float64 {
-	switch {
-	case called <= r.at[0]:
-		return ratio[0]
-	case called < r.at[1]:
-		return between(called, r.at[0], r.at[1], ratio[0], ratio[1])
-	case called < r.at[2]:
-		return between(called, r.at[1], r.at[2], ratio[1], ratio[2])
-	}
-	return ratio[2]
-}
-
 // plansOutOfFold is what is kept to calibrate again.
 type plansOutOfFold struct {
 	plans  []Plan
@@ -446,22 +434,18 @@ func (l *plans) fitRatios(p *Predictor, k int) {
 		}
 		return a.row - b.row
 	})
-	for third := range 3 {
-		part := rows[third*len(rows)/3 : max((third+1)*len(rows)/3, third*len(rows)/3)]
-		if len(part) == 0 {
-			part = rows
-		}
-		out.at[third] = part[len(part)/2].called
+	for j := range 3 {
+		part := third(rows, j)
+		out.at[j] = part[len(part)/2].called
 		values := make([]float64, len(part))
 		quantile := func(of func(r *row) float64) float64 {
 			for i := range part {
 				values[i] = of(&part[i])
 			}
-			slices.Sort(values)
-			return values[min(len(values)-1, int(math.Ceil(0.9*float64(len(values)))))]
+			return quantile90(values)
 		}
-		out.cost[third] = quantile(func(r *row) float64 { return r.cost })
-		out.tokens[third] = quantile(func(r *row) float64 { return r.tokens })
+		out.cost[j] = quantile(func(r *row) float64 { return r.cost })
+		out.tokens[j] = quantile(func(r *row) float64 { return r.tokens })
 	}
 }
 
@@ -525,7 +509,7 @@ func (l *plans) apply(models, variance, raw []float64, trust float64, correction
 			f.OutputTokens += called[s] * calls[s].OutputTokens
 		}
 		first := l.firstGate(k, called[:len(steps)])
-		f.CostRatioP90, f.TokensRatioP90 = l.ratios[k].of(&l.ratios[k].cost, first), l.ratios[k].of(&l.ratios[k].tokens, first)
+		f.CostRatioP90, f.TokensRatioP90 = interpolated(first, &l.ratios[k].at, &l.ratios[k].cost), interpolated(first, &l.ratios[k].at, &l.ratios[k].tokens)
 		f.OutputTokensP90 = f.TokensRatioP90 * f.OutputTokens
 	}
 }
