@@ -326,7 +326,7 @@ func (c *Candidate) estimate(q *Query, f *Forecast, input int) (Estimate, error)
 		e.OutputTokens, e.OutputTokensP90 = answers*e.OutputTokens, answers*e.OutputTokensP90
 	}
 	for _, v := range []*float64{&e.Quality, &e.QualitySE, &e.QualityNoise, &e.OutputTokens, &e.OutputTokensP90} {
-		*v = math.Round(*v*1e9) / 1e9
+		*v = round9(*v)
 	}
 	switch {
 	case f.CostUnknown:

@@ -130,4 +130,5 @@ func (r *Router) assessPlan(i int, q *Query, p *Prediction, a *Assessment, steps
 	return steps, nil
 }
 
+// round9 rounds to the nine decimals of estimates.
 func round9(v float64) float64 { return math.Round(v*1e9) / 1e9 }

@@ -74,7 +74,7 @@ func (e *entry) promise(p carrot.Predictor, at []int) error {
 	if err != nil {
 		return err
 	}
-	columns := columnsByName(e.table)
+	columns, input := columnsByName(e.table), e.table.Data(at).InputTokens
 	for k := range e.promises {
 		x := &e.promises[k]
 		if x.promises, err = r.Promises(x.objective, nil); err != nil {
@@ -86,9 +86,13 @@ func (e *entry) promise(p carrot.Predictor, at []int) error {
 			}
 			x.binds[n] = x.binds[n] && one.Binds
 		}
-		for _, i := range at {
+		for n, i := range at {
 			x.by[i] = x.promises
-			d, err := r.Route(context.Background(), carrot.Query{Text: strconv.Itoa(i), InputTokens: inputTokens(e.table, i)}, x.objective)
+			q := carrot.Query{Text: strconv.Itoa(i)}
+			if tokens := input[n]; tokens > 0 { // not NaN
+				q.InputTokens = int(math.Round(tokens))
+			}
+			d, err := r.Route(context.Background(), q, x.objective)
 			switch {
 			case errors.Is(err, carrot.ErrInfeasible):
 				x.choice[i] = -1
@@ -108,19 +112,6 @@ func columnsByName(t *table.Table) map[string]int {
 		columns[name] = m
 	}
 	return columns
-}
-
-// inputTokens is the recorded number of a query, in the mean over models, 0 if there is
-// none.
-func inputTokens(t *table.Table, i int) int {
-	var sum, n float64
-	for _, v := range t.Set.InputTokens.Row(i) {
-		if v == v {
-			sum += v
-			n++
-		}
-	}
-	return int(math.Round(sum / max(n, 1)))
 }
 
 // promises measures how well a router kept its promises.
