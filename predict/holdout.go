@@ -33,9 +33,9 @@ func (p *Predictor) holdOut() *carrot.Holdout {
 		}
 		for j := range models {
 			at, f := k*models+j, &of[i].Forecasts[j]
-			forecast, unit := f.OutputTokens, 1.0
+			forecast, unit := f.OutputTokens, unitOf(h.Direct[j])
 			if h.Direct[j] {
-				forecast, unit = f.CostUSD, microUSD
+				forecast = f.CostUSD
 			}
 			if f.CostUnknown {
 				forecast = math.NaN()
@@ -47,6 +47,14 @@ func (p *Predictor) holdOut() *carrot.Holdout {
 		}
 	}
 	return h
+}
+
+// unitOf is the number of units of a volume in one token, or in one USD.
+func unitOf(direct bool) float64 {
+	if direct {
+		return microUSD
+	}
+	return 1
 }
 
 func newHoldout(models []string, rows int) *carrot.Holdout {
@@ -112,10 +120,7 @@ func saveHoldout(out *tensors, h *carrot.Holdout) {
 		}
 	}
 	for at := range quality {
-		unit := 1.0
-		if h.Direct[at%models] {
-			unit = microUSD
-		}
+		unit := unitOf(h.Direct[at%models])
 		quality[at], score[at] = codeQuality(float64(h.Quality[at])), codeScore(float64(h.Score[at]))
 		volume[at], observed[at] = codeVolume(float64(h.Volume[at])*unit), codeVolume(float64(h.Observed[at])*unit)
 	}
@@ -161,10 +166,7 @@ func loadHoldout(in *tensors, names []string) (*carrot.Holdout, error) {
 		}
 	}
 	for at := range quality {
-		unit := 1.0
-		if h.Direct[at%models] {
-			unit = microUSD
-		}
+		unit := unitOf(h.Direct[at%models])
 		h.Quality[at], h.Score[at] = qualityOf(quality[at]), scoreOf(score[at])
 		h.Volume[at], h.Observed[at] = volumeOf(volume[at], unit), volumeOf(observed[at], unit)
 	}
