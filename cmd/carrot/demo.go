@@ -22,6 +22,8 @@ delays and failures are like those of the real ones. Try:
   curl http://ADDRESS/v1/route -H "Content-Type: application/json" \
     -d '{"model": "auto:usd-per-quality=0.001", "messages": [{"role": "user", "content": "Prove that sqrt(2) is irrational."}]}'
 
+What it does, in a browser: http://ADMIN
+
 What was spent, in another terminal:
 
   carrot ledger summary --by model --store STORE
@@ -45,7 +47,7 @@ Stop with Ctrl-C. Your own models: carrot serve --config FILE, docs/gateway.md.
 func startDemo(ctx context.Context) (config string, wait func(), err error) {
 	openAI, anthropic := simulate.Demo(0)
 	var b strings.Builder
-	b.WriteString("listen: 127.0.0.1:8080\nadmin_listen: off\nproviders:\n")
+	b.WriteString("listen: 127.0.0.1:8080\nproviders:\n")
 	models := &strings.Builder{}
 	var waits []func()
 	for _, p := range []struct {

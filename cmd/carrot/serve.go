@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +28,7 @@ import (
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
+	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -94,7 +96,8 @@ type service struct {
 
 	gateway  *gateway.Gateway
 	artifact *artifact.Artifact // the saved router that was loaded last
-	warnings []string           // about its file
+	prices   *price.Book        // that were loaded last
+	warnings []string           // about the router's file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
 	books    *books             // the store
@@ -137,6 +140,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
+	s.prices = book
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}, Prices: book}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
@@ -198,8 +202,8 @@ func (s *service) changed() bool {
 }
 
 // run serves the loaded configuration until ctx is done, and logs lines of JSON. It calls
-// started, if that is not nil, with the address for clients.
-func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(address string)) (err error) {
+// started, if that is not nil, with the addresses for clients and for operators.
+func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(clients, operators string)) (err error) {
 	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
 	s.log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: &s.level}))
 	ctx, cancel := context.WithCancel(ctx)
@@ -270,6 +274,10 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 			return hinted{err, "choose another address with admin_listen:, or set it to off"}
 		}
 	}
+	operator, err := s.operate(registry)
+	if err != nil {
+		return err
+	}
 	admin := "off"
 	if operators != nil {
 		admin = operators.Addr().String()
@@ -277,13 +285,13 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	s.warn()
 	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(config.Models), "policies", len(config.Policies))
 	if started != nil {
-		started(clients.Addr().String())
+		started(clients.Addr().String(), admin)
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})))
+	return s.gateway.Serve(ctx, clients, operators, operator)
 }
 
 // recorders record attempts in several places, of which the first may be missing.
@@ -435,7 +443,26 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer os.RemoveAll(folder)
 	config.Store, config.Journal = filepath.Join(folder, "carrot.db"), filepath.Join(folder, "carrot.journal")
-	return s.run(ctx, t.err, config, source, func(address string) {
-		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", address, "STORE", config.Store).Replace(demoHelp))
+	if config.AdminListen, err = next(config.Listen); err != nil {
+		return err
+	}
+	return s.run(ctx, t.err, config, source, func(clients, operators string) {
+		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", clients, "ADMIN", operators, "STORE", config.Store).Replace(demoHelp))
 	})
+}
+
+// next returns the address with the next port, or with any if the given one has any.
+func next(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return "", err
+	}
+	if n > 0 {
+		n++
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }

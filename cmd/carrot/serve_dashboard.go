@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/budget"
+	"github.com/carrot-router/carrot/internal/dashboard"
+	"github.com/carrot-router/carrot/internal/ledger"
+	"github.com/carrot-router/carrot/internal/phrase"
+	"github.com/carrot-router/carrot/internal/whatif"
+)
+
+// operate returns the handler for operators: metrics, the admin API and the dashboard.
+func (s *service) operate(registry *prometheus.Registry) (http.Handler, error) {
+	o := s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})
+	var admin http.Handler
+	settings := dashboard.Options{
+		Version: version, Config: s.config, Log: s.log,
+		State:  func() (dashboard.State, error) { return stateOf(registry) },
+		Router: s.describeRouter,
+		Price:  s.priceOf,
+		Try:    func(ctx context.Context, text string) ([]dashboard.Trial, error) { return s.tries(ctx, admin, text) },
+	}
+	if s.books.ledger != nil {
+		settings.Store = s.books.ledger.Store()
+		settings.Replay = (&replays{store: settings.Store}).answer
+	}
+	if s.keys != nil {
+		settings.Keys = s.keys.store
+		settings.Changed = func(ctx context.Context) { s.keys.changed(ctx, s) }
+		settings.Budgets = func(ctx context.Context) ([]budget.Figures, error) { return s.keys.budgets(ctx, s) }
+	}
+	d, err := dashboard.New(settings)
+	if err != nil {
+		return nil, err
+	}
+	handlers := d.Handlers()
+	maps.Copy(handlers, o.Handlers)
+	o.Handlers = handlers
+	admin = s.gateway.Admin(o)
+	return d.Guard(admin), nil
+}
+
+// config returns the configuration that is served.
+func (s *service) config() *gateway.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.serving
+}
+
+// stateOf reads the state of the gateway from its metrics.
+func stateOf(registry *prometheus.Registry) (state dashboard.State, err error) {
+	families, err := registry.Gather()
+	if err != nil {
+		return state, err
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			label := map[string]string{}
+			for _, l := range m.GetLabel() {
+				label[l.GetName()] = l.GetValue()
+			}
+			switch f.GetName() {
+			case "carrot_requests_in_flight":
+				state.InFlight += int(m.GetGauge().GetValue())
+			case "carrot_breaker_state":
+				state.Breakers = append(state.Breakers, dashboard.Breaker{Provider: label["provider"], Model: label["model"],
+					State: map[float64]string{0: "closed", 1: "half open", 2: "open"}[m.GetGauge().GetValue()]})
+			case "carrot_rejected_requests_total":
+				state.Rejected = append(state.Rejected, dashboard.Counted{Name: label["why"], Count: m.GetCounter().GetValue()})
+			case "carrot_store_up":
+				state.StoreUp = m.GetGauge().GetValue() == 1
+			case "carrot_ledger_pending_bytes":
+				state.Waiting = int64(m.GetGauge().GetValue())
+			}
+		}
+	}
+	return state, nil
+}
+
+// describeRouter describes the router that decides.
+func (s *service) describeRouter() dashboard.Router {
+	s.mu.Lock()
+	a, serving := s.artifact, s.serving
+	s.mu.Unlock()
+	m := &a.Manifest
+	r := dashboard.Router{File: cmp.Or(serving.Router, "the router in the binary"), Fingerprint: a.Fingerprint, Embedder: m.Embedder.ID, Predictor: m.Predictor.Name,
+		PriceDate: m.PriceDate, Command: m.Command, Licence: m.Licence, Description: m.Description, Frontier: m.Frontier, BestSingle: m.BestSingle}
+	for _, data := range m.Data {
+		r.Data = append(r.Data, dashboard.Counted{Name: data.Name, Count: float64(data.Queries)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
+		r.Metrics = append(r.Metrics, dashboard.Metric{Name: name, Value: m.Metrics[name]})
+	}
+	for _, one := range m.Models {
+		r.Models = append(r.Models, dashboard.RouterModel{Name: one.Name, MeanScore: one.MeanScore,
+			Served: slices.ContainsFunc(serving.Models, func(c gateway.ModelConfig) bool { return c.Name == one.Name || c.Like == one.Name })})
+	}
+	if m.Learned != nil {
+		rows := 0
+		for _, n := range m.Learned.Rows {
+			rows += n
+		}
+		r.Learned = fmt.Sprintf("%s from %s to %s", phrase.Count(rows, "judged request"), m.Learned.From.UTC().Format(time.DateOnly), m.Learned.To.UTC().Format(time.DateOnly))
+	}
+	return r
+}
+
+// priceOf returns the price of a model of the configuration.
+func (s *service) priceOf(model string) dashboard.Price {
+	s.mu.Lock()
+	book, serving := s.prices, s.serving
+	s.mu.Unlock()
+	p := dashboard.Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()}
+	at := slices.IndexFunc(serving.Models, func(m gateway.ModelConfig) bool { return m.Name == model })
+	if at < 0 {
+		return p
+	}
+	e, err := book.Lookup(model)
+	if err != nil && serving.Models[at].Upstream != "" {
+		e, err = book.Lookup(serving.Models[at].Upstream)
+	}
+	if err == nil {
+		p.Input, p.Cached, p.Output = perMillion(e.Input), perMillion(e.CachedInput.Or(e.Input)), perMillion(e.Output)
+		p.Date, p.Source, p.Shutdown = e.Date, e.Source, e.Shutdown
+	}
+	return p
+}
+
+// perMillion returns a rate in USD for a million tokens; NaN if it is unknown.
+func perMillion(r carrot.Rate) float64 {
+	if v, ok := r.PerMillion(); ok {
+		return v
+	}
+	return math.NaN()
+}
+
+// tried are the objectives that the dashboard shows for a text.
+var tried = []string{"cheap", "balanced", "quality"}
+
+// tries decides for a text at several objectives, as the gateway would for a client that may
+// use everything.
+func (s *service) tries(ctx context.Context, admin http.Handler, text string) ([]dashboard.Trial, error) {
+	var list []dashboard.Trial
+	names := slices.Clone(tried)
+	for _, p := range s.config().Policies {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	for _, name := range names {
+		body, err := json.Marshal(map[string]any{"model": name, "messages": []any{map[string]string{"role": "user", "content": text}}})
+		if err != nil {
+			return nil, err
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/v1/route", bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+s.config().AdminKey.Reveal())
+		w := &captured{header: http.Header{}}
+		admin.ServeHTTP(w, r)
+		one := dashboard.Trial{Name: name}
+		if w.status == http.StatusOK {
+			one.Decision = &carrot.Decision{}
+			if err := json.Unmarshal(w.body.Bytes(), one.Decision); err != nil {
+				return nil, err
+			}
+		} else {
+			var answer struct {
+				Error struct{ Message string }
+			}
+			_ = json.Unmarshal(w.body.Bytes(), &answer) // an answer in another form has no message
+			one.Err = cmp.Or(answer.Error.Message, http.StatusText(w.status))
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// captured is an answer of a handler in this process.
+type captured struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *captured) Header() http.Header { return w.header }
+
+func (w *captured) WriteHeader(status int) { w.status = cmp.Or(w.status, status) }
+
+func (w *captured) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}
+
+// replays answers what the latest requests would have been at other objectives.
+type replays struct {
+	store *ledger.Store
+
+	mu   sync.Mutex
+	kept map[string]*kept // by range and policy
+}
+
+// kept is a log that was read.
+type kept struct {
+	until time.Time
+	log   *whatif.Log
+	n     int
+	curve []dashboard.ReplayPoint
+}
+
+const (
+	// replayed is how many of the latest requests the dashboard replays.
+	replayed = 20_000
+	// keptFor is how long a log that was read answers questions.
+	keptFor = 30 * time.Second
+)
+
+// errEnough ends the reading of a log.
+var errEnough = errors.New("enough")
+
+// answer answers a question. It returns nil if there is no request.
+func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.Replay, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for key, k := range s.kept {
+		if now.After(k.until) {
+			delete(s.kept, key)
+		}
+	}
+	key := q.From.String() + " " + q.Policy
+	k := s.kept[key]
+	if k == nil {
+		r := ledger.Range{From: q.From}
+		if q.Policy != "" {
+			r.Policies = []string{q.Policy}
+		}
+		limited, err := s.store.Cut(ctx, r, replayed)
+		if err != nil {
+			return nil, err
+		}
+		if !limited.IsZero() {
+			r.From = limited
+		}
+		requests, err := readRequests(ctx, s.store, r, nil)
+		if err != nil {
+			return nil, err
+		}
+		k = &kept{until: now.Add(keptFor), log: whatif.New(requests), n: len(requests)}
+		if len(requests) > 0 {
+			for at := range 25 {
+				w := 1e-5 * math.Pow(10, float64(at)/4)
+				a := k.log.Ask(whatif.Question{USDPerQuality: w})
+				k.curve = append(k.curve, dashboard.ReplayPoint{USDPerQuality: w, CostUSD: a.Then.Value / float64(a.Requests), Quality: a.QualityThen.Value})
+			}
+		}
+		if s.kept == nil {
+			s.kept = map[string]*kept{}
+		}
+		s.kept[key] = k
+	}
+	if k.n == 0 {
+		return nil, nil
+	}
+	question := whatif.Question{USDPerQuality: q.USDPerQuality, Without: q.Without}
+	a := k.log.Ask(question)
+	report := &whatifReport{c: &whatifCommand{Without: q.Without}, worth: q.USDPerQuality, answer: &a}
+	if !math.IsNaN(q.USDPerQuality) {
+		report.c.Objective = fmt.Sprintf("usd-per-quality=%g", q.USDPerQuality)
+	}
+	text, err := json.Marshal(report.form())
+	if err != nil {
+		return nil, err
+	}
+	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Was: a.Was,
+		Then: shownEstimate(a.Then), Saved: shownEstimate(a.Saved), QualityWas: shownEstimate(a.QualityWas), QualityThen: shownEstimate(a.QualityThen), Curve: k.curve, JSON: append(text, '\n')}
+	for _, m := range a.Models {
+		out.Models = append(out.Models, dashboard.ReplayModel{Name: m.Name, Was: m.Was, Then: m.Then, WasUSD: m.WasUSD, ThenUSD: m.ThenUSD, New: m.New})
+	}
+	return out, nil
+}
+
+func shownEstimate(e whatif.Estimate) dashboard.Estimate {
+	return dashboard.Estimate{Value: e.Value, Low: e.Interval[0], High: e.Interval[1]}
+}
