@@ -195,6 +195,9 @@ var (
 // wrong is an error of whoever sent a form.
 type wrong struct{ error }
 
+// Unwrap returns the error itself.
+func (w wrong) Unwrap() error { return w.error }
+
 func wrongf(format string, args ...any) error { return wrong{fmt.Errorf(format, args...)} }
 
 // policy lets pages load only what the dashboard serves itself.

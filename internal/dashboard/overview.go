@@ -383,6 +383,9 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil
 }
 
+// AsItWas reports whether no other objective is asked about.
+func (v *replayView) AsItWas() bool { return math.IsNaN(v.Worth) }
+
 // Address returns the address of the page at an objective.
 func (v *replayView) Address() string {
 	q := url.Values{"period": {v.Period.Name}, "policy": {v.Policy}}
