@@ -50,16 +50,7 @@ race: ## Run all tests with the race detector (needs a C compiler)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s)
-	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    echo "$$package $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package >"$$log" 2>&1 && tail -n 3 "$$log" && continue; \
-	    cat "$$log"; \
-	    grep -q '^    context deadline exceeded$$' "$$log" && ! grep -qE 'Failing input|panic:' "$$log" || exit 1; \
-	    echo "(no failing input: before Go 1.27 the end of -fuzztime is sometimes reported as a failure, go.dev/issue/75804)"; \
-	  done; \
-	done
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
 bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
