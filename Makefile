@@ -29,10 +29,12 @@ fmt: ## Fail if a file is not formatted by gofmt
 .PHONY: vet
 vet: ## Run go vet
 	$(GO) vet ./... ./.ci/clients/scripted ./.ci/agents/provider
+	$(GO) -C tools vet ./...
 
 .PHONY: staticcheck
 staticcheck: ## Run staticcheck, pinned in tools/go.mod
 	$(TOOL) staticcheck ./... ./.ci/clients/scripted ./.ci/agents/provider
+	$(GO) -C tools tool staticcheck ./...
 
 .PHONY: tidy-check
 tidy-check: ## Fail if go mod tidy would change go.mod or go.sum
@@ -81,6 +83,10 @@ docs: ## Write the generated documentation
 .PHONY: docs-check
 docs-check: ## Fail if the generated documentation is stale
 	$(GO) test ./cmd/carrot -run "^Test(CLI|Config|Metrics)?Docs\$$" -count 1
+
+.PHONY: site
+site: ## Write README.md and docs/ as a site into .cache/site, and fail on a broken link
+	$(GO) -C tools run ./site -root .. -out ../.cache/site
 
 .PHONY: build
 build: ## Build the program as ./carrot

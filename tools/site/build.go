@@ -15,10 +15,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
@@ -37,7 +39,9 @@ var (
 	style string
 
 	pageTemplate = template.Must(template.New("page").Parse(layout))
-	markdown     = goldmark.New(goldmark.WithExtensions(extension.GFM),
+	// GitHub's Markdown, with columns aligned without styles, which the policy forbids.
+	markdown = goldmark.New(goldmark.WithExtensions(extension.Linkify, extension.Strikethrough, extension.TaskList,
+		extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
 		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(scrolledRenderer{}, 100))))
 )
 
@@ -145,7 +149,7 @@ func parse(name string, source []byte) *page {
 	var tables, comments []ast.Node
 	ast.Walk(p.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		h, ok := n.(*ast.Heading)
-		if n.Kind().String() == "Table" && entering {
+		if n.Kind() == extast.KindTable && entering {
 			tables = append(tables, n)
 		}
 		if b, ok := n.(*ast.HTMLBlock); ok && entering && b.HTMLBlockType == ast.HTMLBlockType2 {
@@ -327,8 +331,11 @@ func (s *site) navigation() []group {
 			if path.Dir(from.path) != "docs" && path.Dir(from.path) != path.Dir(target) {
 				return ast.WalkContinue, nil // a page that introduces a folder leads to others too
 			}
-			label := textOf(from.source, l)
-			if e := add(strings.ToUpper(label[:min(1, len(label))])+label[min(1, len(label)):], target); e != nil {
+			label := []rune(textOf(from.source, l))
+			if len(label) > 0 {
+				label[0] = unicode.ToUpper(label[0])
+			}
+			if e := add(string(label), target); e != nil {
 				if path.Base(target) == "README.md" {
 					e.children = links(e.page, e.page.root)
 				}
@@ -362,6 +369,10 @@ type item struct {
 	Children   []item
 }
 
+func (i item) holdsCurrent() bool {
+	return i.Current || slices.ContainsFunc(i.Children, item.holdsCurrent)
+}
+
 // render writes the pages.
 func (s *site) render(groups []group) error {
 	var order []*entry
@@ -380,6 +391,7 @@ func (s *site) render(groups []group) error {
 		items := func(entries []*entry) []item { return itemsOf(entries, p) }
 		type shown struct {
 			Title string
+			Open  bool
 			Items []item
 		}
 		data := struct {
@@ -390,8 +402,10 @@ func (s *site) render(groups []group) error {
 			Groups         []shown
 			Previous, Next []item
 		}{Title: p.title, Root: up(p.path), Policy: policy(), Style: template.CSS(style)}
+		introduces := slices.ContainsFunc(groups[0].entries, func(e *entry) bool { return e.page == p })
 		for _, g := range groups {
-			data.Groups = append(data.Groups, shown{g.title, items(g.entries)})
+			own := items(g.entries)
+			data.Groups = append(data.Groups, shown{g.title, introduces || slices.ContainsFunc(own, item.holdsCurrent), own})
 		}
 		if at > 0 {
 			data.Previous = items([]*entry{{label: order[at-1].label, page: order[at-1].page}})
