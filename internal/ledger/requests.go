@@ -49,8 +49,10 @@ func (w Which) conditions() (where string, args []any) {
 	names := w.Range
 	names.Models = nil
 	conditions, args := names.filter(true)
-	// Only a call that failed before the first content is followed by another one.
-	const later = "f.outcome = '" + string(record.FellBack) + "' AND EXISTS (SELECT 1 FROM attempts AS a WHERE a.request = f.request AND a.number > 1 AND "
+	// Only a call that failed before the first content is followed by another one. Its
+	// number is compared with that of the first so that PostgreSQL looks it up by the
+	// request, and does not read the whole table to hash the later calls of all.
+	const later = "f.outcome = '" + string(record.FellBack) + "' AND EXISTS (SELECT 1 FROM attempts AS a WHERE a.request = f.request AND a.number > f.number AND "
 	var either []string
 	for _, name := range w.Models {
 		either = append(either, "f.model = ? OR "+later+"a.model = ?)")
@@ -141,8 +143,8 @@ func (s *Store) Requests(ctx context.Context, w Which, from Place, n int) (page 
 func (s *Store) span(ctx context.Context, w Which, from Place) (where string, args []any, floor *int64, err error) {
 	begin, end := w.nanoseconds()
 	where, args = "time >= ? AND time < ?", []any{begin, end}
-	if from != (Place{}) {
-		where, args = "time >= ? AND time < ? AND time <= ? AND (time < ? OR id < ?)", append(args, from.Time, from.Time, from.Row)
+	if from != (Place{}) && from.Time < end {
+		where, args = where+" AND (time < ? OR id < ?)", []any{begin, from.Time + 1, from.Time, from.Row}
 	}
 	conditions, names := w.conditions()
 	if conditions == "" {
