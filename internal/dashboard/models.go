@@ -115,7 +115,7 @@ type denial struct {
 
 // Text says what the status means.
 func (d denial) Text() string {
-	return map[int]string{http.StatusUnauthorized: "the key is wrong", http.StatusForbidden: "the key may not do that", http.StatusTooManyRequests: "over the rate limit"}[d.Status]
+	return map[int]string{http.StatusUnauthorized: "the key is wrong", http.StatusForbidden: "the key may not do that", http.StatusTooManyRequests: "the key is over its rate limit"}[d.Status]
 }
 
 // models shows what is known of every model.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -240,8 +241,14 @@ type requestPage struct {
 	Took            float64 // seconds; NaN: unknown
 	LabelList       []string
 	ByClient        string
-	Feedback        []ledger.Feedback
+	Feedback        []opinion
 	Texts           []text
+}
+
+// opinion is what was said of the answer.
+type opinion struct {
+	ledger.Feedback
+	Points string
 }
 
 // callView is a call of a request.
@@ -278,8 +285,16 @@ func (d *Dashboard) request(r *http.Request) (*view, error) {
 		return nil, ledger.ErrUnknownRequest
 	}
 	page := requestPage{Attempt: attempts[0]}
-	if page.Feedback, err = d.Store.Feedback(r.Context(), id); err != nil {
+	said, err := d.Store.Feedback(r.Context(), id)
+	if err != nil {
 		return nil, err
+	}
+	for _, f := range said {
+		one := opinion{f, "unknown"}
+		if f.Score != nil {
+			one.Points = strconv.FormatFloat(*f.Score, 'g', 4, 64)
+		}
+		page.Feedback = append(page.Feedback, one)
 	}
 	page.ByClient = Root + "requests?" + url.Values{"client": {page.Client}}.Encode()
 	for _, name := range slices.Sorted(maps.Keys(page.Labels)) {
