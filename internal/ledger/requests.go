@@ -46,17 +46,15 @@ type Which struct {
 // conditions returns the condition for the first attempts of requests, as far as it is not
 // about their time, and its arguments. It is empty if there is none.
 func (w Which) conditions() (where string, args []any) {
-	names := w.Range
-	names.Models = nil
-	conditions, args := names.filter(true)
+	conditions, args := Range{Clients: asStored(w.Clients), Policies: asStored(w.Policies)}.filter(true)
 	// Only a call that failed before the first content is followed by another one. Its
 	// number is compared with that of the first so that PostgreSQL looks it up by the
 	// request, and does not read the whole table to hash the later calls of all.
 	const later = "f.outcome = '" + string(record.FellBack) + "' AND EXISTS (SELECT 1 FROM attempts AS a WHERE a.request = f.request AND a.number > f.number AND "
 	var either []string
-	for _, name := range w.Models {
+	for _, name := range asStored(w.Models) {
 		either = append(either, "f.model = ? OR "+later+"a.model = ?)")
-		args = append(args, bounded(name), bounded(name))
+		args = append(args, name, name)
 	}
 	if len(either) > 0 {
 		conditions = append(conditions, "("+strings.Join(either, " OR ")+")")
@@ -71,6 +69,15 @@ func (w Which) conditions() (where string, args []any) {
 		conditions = append(conditions, "f.outcome NOT IN ('"+string(record.Served)+"', '"+string(record.ClientGone)+"')")
 	}
 	return strings.Join(conditions, " AND "), args
+}
+
+// asStored returns names as the store has them.
+func asStored(names []string) []string {
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = bounded(name)
+	}
+	return list
 }
 
 // Place is where a page of requests ends. The zero value is before the latest request.
@@ -110,7 +117,7 @@ func (s *Store) Requests(ctx context.Context, w Which, from Place, n int) (page 
 	if err != nil {
 		return page, fmt.Errorf("read requests: %w", err)
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT time, id, request, client, policy, first FROM attempts AS f WHERE "+where+" ORDER BY time DESC, id DESC LIMIT ?", append(args, n+1)...)
+	rows, err := s.db.QueryContext(ctx, selectOutlines(where), append(args, n+1)...)
 	if err != nil {
 		return page, fmt.Errorf("read requests: %w", err)
 	}
@@ -135,6 +142,11 @@ func (s *Store) Requests(ctx context.Context, w Which, from Place, n int) (page 
 		page.Older, page.Until = &Place{Time: *floor}, time.Unix(0, *floor).UTC()
 	}
 	return page, s.outline(ctx, page.Requests)
+}
+
+// selectOutlines returns the query for the first attempts of requests.
+func selectOutlines(where string) string {
+	return "SELECT time, id, request, client, policy, first FROM attempts AS f WHERE " + where + " ORDER BY time DESC, id DESC LIMIT ?"
 }
 
 // span returns the condition for the rows of a page, and its arguments. floor is the time of
