@@ -33,7 +33,7 @@ func (s *service) operate(registry *prometheus.Registry) (http.Handler, error) {
 		Version: version, Config: s.config, Log: s.log,
 		State:  func() (dashboard.State, error) { return stateOf(registry) },
 		Router: s.describeRouter,
-		Price:  s.priceOf,
+		Price:  func(model string) dashboard.Price { return s.priceOf(admin, model) },
 		Try:    func(ctx context.Context, text string) ([]dashboard.Trial, error) { return s.tries(ctx, admin, text) },
 	}
 	if s.books.ledger != nil {
@@ -123,35 +123,6 @@ func (s *service) describeRouter() dashboard.Router {
 		r.Learned = fmt.Sprintf("%s from %s to %s", phrase.Count(rows, "judged request"), m.Learned.From.UTC().Format(time.DateOnly), m.Learned.To.UTC().Format(time.DateOnly))
 	}
 	return r
-}
-
-// priceOf returns the price of a model of the configuration.
-func (s *service) priceOf(model string) dashboard.Price {
-	s.mu.Lock()
-	book, serving := s.prices, s.serving
-	s.mu.Unlock()
-	p := dashboard.Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()}
-	at := slices.IndexFunc(serving.Models, func(m gateway.ModelConfig) bool { return m.Name == model })
-	if at < 0 {
-		return p
-	}
-	e, err := book.Lookup(model)
-	if err != nil && serving.Models[at].Upstream != "" {
-		e, err = book.Lookup(serving.Models[at].Upstream)
-	}
-	if err == nil {
-		p.Input, p.Cached, p.Output = perMillion(e.Input), perMillion(e.CachedInput.Or(e.Input)), perMillion(e.Output)
-		p.Date, p.Source, p.Shutdown = e.Date, e.Source, e.Shutdown
-	}
-	return p
-}
-
-// perMillion returns a rate in USD for a million tokens; NaN if it is unknown.
-func perMillion(r carrot.Rate) float64 {
-	if v, ok := r.PerMillion(); ok {
-		return v
-	}
-	return math.NaN()
 }
 
 // tried are the objectives that the dashboard shows for a text.
