@@ -41,8 +41,7 @@ func (s *service) operate(registry *prometheus.Registry) (http.Handler, error) {
 		settings.Replay = (&replays{store: settings.Store}).answer
 	}
 	if s.keys != nil {
-		settings.Keys = s.keys.store
-		settings.Changed = func(ctx context.Context) { s.keys.changed(ctx, s) }
+		settings.Keys = s.keys.admin(s)
 		settings.Budgets = func(ctx context.Context) ([]budget.Figures, error) { return s.keys.budgets(ctx, s) }
 	}
 	d, err := dashboard.New(settings)

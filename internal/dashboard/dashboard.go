@@ -40,10 +40,8 @@ type Options struct {
 	Config func() *gateway.File
 	// Store is the ledger. Nil: there is none, and pages say what they would show.
 	Store *ledger.Store
-	// Keys are the clients and keys of the store. Nil: there is none.
-	Keys *keys.Store
-	// Changed is called after a change of the clients. Nil: nothing is.
-	Changed func(ctx context.Context)
+	// Keys changes the clients in the store. Nil: there is none.
+	Keys *keys.Admin
 	// Budgets returns what is known of all budgets. Nil: there are none.
 	Budgets func(ctx context.Context) ([]budget.Figures, error)
 	// State returns the state of the gateway, as far as it is not in the ledger. Required.
@@ -154,6 +152,13 @@ func (d *Dashboard) routes() []route {
 	return slices.Concat([]route{
 		{"GET", "{$}", d.overview},
 		{"GET", "replay", d.replay},
+		{"GET", "clients", d.clients},
+		{"POST", "clients", d.createClient},
+		{"GET", "clients/{name}", d.client},
+		{"POST", "clients/{name}", d.changeClient},
+		{"POST", "clients/{name}/rotate", d.rotateClient},
+		{"GET", "clients/{name}/revoke", d.askRevoke},
+		{"POST", "clients/{name}/revoke", d.revoke},
 		{"GET", "router", d.router},
 		{"GET", "try", d.try},
 		{"POST", "try", d.try},
@@ -185,7 +190,7 @@ type shown struct {
 // section is a page in the navigation.
 type section struct{ Path, Name string }
 
-var sections = []section{{"", "Overview"}, {"router", "Router"}, {"try", "Try"}}
+var sections = []section{{"", "Overview"}, {"clients", "Clients"}, {"router", "Router"}, {"try", "Try"}}
 
 var (
 	errNotFound = errors.New("there is no such page")
@@ -234,9 +239,9 @@ func (d *Dashboard) failed(r *http.Request, err error) *view {
 		v.status, v.body = http.StatusBadRequest, sentence(asked.Error())
 	case errors.Is(err, errForbidden):
 		v.status, v.body = http.StatusForbidden, sentence(err.Error())
-	case errors.Is(err, errNotFound), errors.Is(err, ledger.ErrUnknownRequest), errors.Is(err, keys.ErrUnknown):
+	case errors.Is(err, errNotFound), errors.Is(err, ledger.ErrUnknownRequest), errors.Is(err, keys.ErrUnknown), errors.Is(err, keys.ErrNoKey):
 		v.status, v.title, v.body = http.StatusNotFound, "Not found", sentence(err.Error())
-	case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded):
+	case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded), errors.Is(err, keys.ErrListed):
 		v.status, v.body = http.StatusConflict, sentence(err.Error())
 	case errors.Is(err, errNoStore):
 		v.status, v.title, v.body = http.StatusOK, "No store", sentence(err.Error())
