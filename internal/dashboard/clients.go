@@ -326,7 +326,12 @@ func changesOf(e keys.Entry) []string {
 
 // who says in the log of changes who sent a request.
 func who(r *http.Request) string {
-	return "dashboard " + cmp.Or(userOf(r).Name, addressOf(r))
+	u := userOf(r)
+	name := cmp.Or(u.Name, addressOf(r))
+	if u.Subject != "" && u.Subject != name {
+		name += " (" + u.Subject + ")"
+	}
+	return "dashboard " + name
 }
 
 // writable returns an error if there is no store to write to.

@@ -86,6 +86,7 @@ type Dashboard struct {
 	Options
 	pages    map[string]*template.Template
 	sessions *sessions
+	provider *provider
 	cache    cache
 }
 
@@ -104,7 +105,7 @@ func New(o Options) (*Dashboard, error) {
 		o.Now = time.Now
 	}
 	d := &Dashboard{Options: o, pages: map[string]*template.Template{}}
-	d.sessions = newSessions(o.Now)
+	d.sessions, d.provider = newSessions(o.Now), newProvider(o.Now)
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(files, "page/layout.html", "page/parts.html")
 	if err != nil {
 		return nil, err
@@ -131,13 +132,16 @@ func New(o Options) (*Dashboard, error) {
 // logged in.
 func (d *Dashboard) Handlers() map[string]http.Handler {
 	handlers := map[string]http.Handler{
-		"GET /{$}":                  http.RedirectHandler(Root, http.StatusSeeOther),
 		"GET " + Root + "style.css": d.file("style.css", "text/css; charset=utf-8"),
 		"GET " + Root + "app.js":    d.file("app.js", "text/javascript; charset=utf-8"),
 		"GET " + Root:               d.page(func(*http.Request) (*view, error) { return nil, errNotFound }),
 	}
 	for _, r := range d.routes() {
-		handlers[r.method+" "+Root+r.path] = d.page(r.serve)
+		serve := r.serve
+		if r.method == http.MethodPost && r.path != "try" { // which changes nothing
+			serve = adminsOnly(serve)
+		}
+		handlers[r.method+" "+Root+r.path] = d.page(serve)
 	}
 	return handlers
 }
@@ -222,6 +226,16 @@ func (d *Dashboard) page(serve func(*http.Request) (*view, error)) http.Handler 
 		}
 		d.answer(w, r, v)
 	})
+}
+
+// adminsOnly refuses users who may only look.
+func adminsOnly(serve func(*http.Request) (*view, error)) func(*http.Request) (*view, error) {
+	return func(r *http.Request) (*view, error) {
+		if !userOf(r).May() {
+			return nil, errForbidden
+		}
+		return serve(r)
+	}
 }
 
 // failed returns the page about an error.
