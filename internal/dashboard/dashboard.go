@@ -240,7 +240,7 @@ func adminsOnly(serve func(*http.Request) (*view, error)) func(*http.Request) (*
 
 // failed returns the page about an error.
 func (d *Dashboard) failed(r *http.Request, err error) *view {
-	v := &view{page: "error", title: "That did not work", status: http.StatusServiceUnavailable}
+	v := &view{page: "error", section: "none", title: "That did not work", status: http.StatusServiceUnavailable}
 	long, isLong := errors.AsType[*http.MaxBytesError](err)
 	bad, isBad := errors.AsType[*keys.Invalid](err)
 	asked, isAsked := errors.AsType[wrong](err)
