@@ -175,7 +175,7 @@ var functions = template.FuncMap{
 	"ms":      milliseconds,
 	"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 	"moment":  moment,
-	"minus":   func(a, b float64) float64 { return a - b },
+	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 }
 
 // moment writes a time in UTC, without seconds that nobody asks for.
