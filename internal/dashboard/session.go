@@ -195,6 +195,7 @@ func (d *Dashboard) Guard(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", next)
 	mux.HandleFunc("GET "+Root+"style.css", d.file("style.css", "text/css; charset=utf-8").ServeHTTP)
+	mux.HandleFunc("GET "+Root+"app.js", d.file("app.js", "text/javascript; charset=utf-8").ServeHTTP)
 	mux.HandleFunc("GET "+Root+"login", d.showLogin)
 	mux.HandleFunc("POST "+Root+"login", d.login)
 	mux.HandleFunc("POST "+Root+"logout", d.logout)
