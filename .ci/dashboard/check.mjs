@@ -53,6 +53,7 @@ const focus = (page) => page.evaluate(() => {
 // walk presses Tab through the page that is open. Every control must be reached, in order,
 // seen, and marked; Escape must change nothing.
 async function walk(page, name) {
+  await still(page);
   await page.evaluate(() => { // to where Tab begins
     document.body.tabIndex = -1;
     document.body.focus();
@@ -89,6 +90,13 @@ async function walk(page, name) {
   return wanted.length;
 }
 
+// still keeps the page that is open from bringing itself up to date, which would take away
+// what is about to have the focus.
+const still = (page) => page.evaluate(() => {
+  const refresh = document.getElementById('refresh');
+  if (refresh) refresh.checked = false;
+});
+
 // tabTo presses Tab until an element has the focus.
 async function tabTo(page, selector) {
   for (let presses = 0; presses < 300; presses++) {
@@ -109,6 +117,7 @@ async function work(page, admin) {
   await page.keyboard.press('Enter');
   check(await page.evaluate(() => document.activeElement.id === 'main'), 'Overview, keyboard: the link to the content does not lead there');
 
+  await still(page);
   await tabTo(page, '#at');
   const figures = () => page.$eval('#replay', (e) => e.textContent);
   let last = await figures();
@@ -202,7 +211,11 @@ async function main() {
   said('the login, and the pages of a gateway that nothing was sent to');
   await ready();
   said('80 attempts are in the store of the demonstration');
+  const watched = await open(browser, admin, wrong);
+  await watched.goto(admin + '/ui/');
+  const old = await watched.$('#live > *');
   const page = await open(browser, admin, wrong);
+  await page.bringToFront();
   const pages = await sections(page, admin);
   for (const { name, url } of pages) {
     await page.goto(url);
@@ -214,6 +227,8 @@ async function main() {
   said('the keyboard');
   await plain(browser, admin, pages);
   said('without JavaScript');
+  await watched.bringToFront(); // what cannot be seen does not bring itself up to date
+  await until('the overview brings itself up to date', () => old.evaluate((e) => !e.isConnected));
 }
 
 setTimeout(() => { console.error('WRONG: the checks take longer than five minutes'); process.exit(1); }, 10 * patience).unref();
