@@ -10,24 +10,27 @@ const widths = [360, 768, 1280, 1920];
 const schemes = ['light', 'dark'];
 const began = Date.now();
 const found = [];
-const wrong = (text) => { found.push(text); console.error('WRONG: ' + text); };
+const wrong = (text) => { if (!found.includes(text) && found.push(text) <= 100) console.error('WRONG: ' + text); };
 const check = (ok, text) => { if (!ok) wrong(text); };
 const said = (text) => console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
 
 // look checks how the page that is open looks at all widths, light and dark.
 async function look(page, name) {
+  const at = new Map(); // what is wrong, and where
+  const note = (text, where) => at.set(text, [...at.get(text) ?? [], where]);
   for (const scheme of schemes) {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     for (const width of widths) {
       await page.setViewport({ width, height: 900 });
-      const where = `${name}, ${width} px, ${scheme}`;
+      const where = `${width} px ${scheme}`;
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth &&
         [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.parentElement.closest('.scroll, pre')).slice(0, 3)
           .map((e) => `${e.tagName.toLowerCase()}.${e.className?.baseVal ?? e.className} to ${Math.round(e.getBoundingClientRect().right)}`));
-      check(!wide, `${where}: the page scrolls sideways: ${wide}`);
-      for (const v of await violations(page)) wrong(`${where}: axe: ${v}`);
+      if (wide) note(`the page scrolls sideways: ${wide}`, where);
+      for (const v of await violations(page)) note(`axe: ${v}`, where);
     }
   }
+  for (const [text, where] of at) wrong(`${name}, ${where.length === widths.length * schemes.length ? 'everywhere' : where.join(', ')}: ${text}`);
   await page.setViewport({ width: 1280, height: 900 });
 }
 
