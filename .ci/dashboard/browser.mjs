@@ -76,25 +76,25 @@ export async function serve(args, admin) {
 }
 
 // until waits until a condition holds.
-export async function until(what, condition) {
-  for (const late = Date.now() + patience; ;) {
+export async function until(what, condition, wait = patience) {
+  for (const late = Date.now() + wait; ;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > late) throw new Error(`${patience / 1000} s later it is still not so that ${what}`);
+    if (Date.now() > late) throw new Error(`${wait / 1000} s later it is still not so that ${what}`);
     await sleep(100);
   }
 }
 
 // living starts a demonstration with traffic, and returns its admin address when so many
 // requests are in its store.
-export async function living(requests) {
+export async function living(requests, wait) {
   const port = await ports();
   const admin = `http://127.0.0.1:${port + 1}`;
   await serve(['--demo', '--traffic', '--listen', `127.0.0.1:${port}`], admin);
   return { admin, ready: () => until(`${requests} attempts are in the store`, async () => {
     const metrics = await (await fetch(admin + '/metrics')).text();
     return Number(/^carrot_ledger_written_total (\S+)/m.exec(metrics)?.[1]) >= requests;
-  }) };
+  }, wait) };
 }
 
 // browse starts a browser.
@@ -116,6 +116,12 @@ export async function open(browser, admin, wrong) {
   page.on('request', (r) => { if (!r.url().startsWith(admin + '/') && !r.url().startsWith('data:')) wrong(`${r.url()} is loaded from elsewhere`); });
   return page;
 }
+
+// still keeps the page that is open from bringing itself up to date.
+export const still = (page) => page.evaluate(() => {
+  const refresh = document.getElementById('refresh');
+  if (refresh) refresh.checked = false;
+});
 
 // sections returns the pages of the navigation, each with a page below it if it has any:
 // one request, one client.

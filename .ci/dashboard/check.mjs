@@ -4,7 +4,7 @@
 //     CARROT=BINARY NODE_MODULES=FOLDER node .ci/dashboard/check.mjs
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, until } from './browser.mjs';
+import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, still, until } from './browser.mjs';
 
 const widths = [360, 768, 1280, 1920];
 const schemes = ['light', 'dark'];
@@ -56,7 +56,7 @@ const focus = (page) => page.evaluate(() => {
 // walk presses Tab through the page that is open. Every control must be reached, in order,
 // seen, and marked; Escape must change nothing.
 async function walk(page, name) {
-  await still(page);
+  await still(page); // or it would take away what is about to have the focus
   await page.evaluate(() => { // to where Tab begins
     document.body.tabIndex = -1;
     document.body.focus();
@@ -92,13 +92,6 @@ async function walk(page, name) {
   check(page.url() === where, `${name}, keyboard: Tab leads to ${page.url()}`);
   return wanted.length;
 }
-
-// still keeps the page that is open from bringing itself up to date, which would take away
-// what is about to have the focus.
-const still = (page) => page.evaluate(() => {
-  const refresh = document.getElementById('refresh');
-  if (refresh) refresh.checked = false;
-});
 
 // tabTo presses Tab until an element has the focus.
 async function tabTo(page, selector) {
@@ -210,15 +203,14 @@ log: {level: error}
 
 async function main() {
   const browser = await browse();
-  const [{ admin, ready }] = await Promise.all([living(80), login(browser)]);
+  const [{ admin, ready }] = await Promise.all([living(60), login(browser)]);
   said('the login, and the pages of a gateway that nothing was sent to');
   await ready();
-  said('80 attempts are in the store of the demonstration');
-  const watched = await open(browser, admin, wrong);
+  said('60 attempts are in the store of the demonstration');
+  const watched = await open(await browser.createBrowserContext(), admin, wrong); // in a window of its own: one that is hidden does nothing
   await watched.goto(admin + '/ui/');
   const old = await watched.$('#live > *');
   const page = await open(browser, admin, wrong);
-  await page.bringToFront();
   const pages = await sections(page, admin);
   for (const { name, url } of pages) {
     await page.goto(url);
@@ -230,7 +222,6 @@ async function main() {
   said('the keyboard');
   await plain(browser, admin, pages);
   said('without JavaScript');
-  await watched.bringToFront(); // what cannot be seen does not bring itself up to date
   await until('the overview brings itself up to date', () => old.evaluate((e) => !e.isConnected));
 }
 
