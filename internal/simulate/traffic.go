@@ -8,8 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -196,23 +196,19 @@ func (c *talk) body(turn int) map[string]any {
 	return body
 }
 
-// fillIn fills in a text: # stands for a number, and a word in capitals for one of a list.
+var blank = regexp.MustCompile(`#|\b[A-Z]{5,}\b`)
+
+// fillIn fills in a text: # stands for a number, and some words in capitals for one of a list.
 func fillIn(r *rand.Rand, text string) string {
-	var b strings.Builder
-	for i, word := range strings.SplitAfter(text, " ") {
-		bare := strings.TrimRight(word, " .,;?:)")
-		switch list := words[bare]; {
-		case bare == "#":
-			word = strconv.Itoa(2+r.IntN(97)) + word[1:]
+	return blank.ReplaceAllStringFunc(text, func(word string) string {
+		switch list := words[word]; {
+		case word == "#":
+			return strconv.Itoa(2 + r.IntN(97))
 		case list != nil:
-			word = pick(r, list) + word[len(bare):]
+			return pick(r, list)
 		}
-		if i == 0 {
-			word = strings.ToUpper(word[:1]) + word[1:]
-		}
-		b.WriteString(word)
-	}
-	return b.String()
+		return word
+	})
 }
 
 var words = map[string][]string{
@@ -223,10 +219,17 @@ var words = map[string][]string{
 	"FIELD":  {"physics", "biology", "economics", "law", "chemistry", "psychology", "computer science"},
 }
 
-// questions are of the kinds that gateways see: everyday ones, tasks with one right answer,
-// code, and some in other languages, which the default router has not learnt from.
+// questions are of the kinds that gateways see: tasks with one right answer, as the default
+// router has learnt from, and everyday ones, code and other languages, which it has not.
 var questions = []string{
 	"What is # * # + #?",
+	"Anna has # THINGS. She buys twice as many and gives # of them to PERSON. How many THINGS does she have left?",
+	"PERSON reads # pages of a book every day. After # days half of the book is read. How many pages does the book have?",
+	"PERSON earns # euros an hour and works # hours a week. The rent is # euros. How much is left after # weeks?",
+	"Let $f(x) = #x^2 - #x + #$. Find the least value of $f(x)$.",
+	"Find the remainder when $2^{#}$ is divided by #.",
+	"The sum of two numbers is # and their product is #. What is the sum of their squares?",
+	"You are given a Python function and an input. What does it return? def f(xs): return [x * # for x in xs if x > #] Input: [#, #, #, #]",
 	"A shop in PLACE buys # THINGS for # euros each and sells all but # of them for # euros each. What does it gain? Show each step.",
 	"A train leaves PLACE at # km/h, and another follows # minutes later at # km/h. When does it catch up?",
 	"How many ways are there to put # THINGS on # shelves, if no shelf may be empty? Prove your answer.",
