@@ -12,6 +12,9 @@ type Representation struct {
 	Dense []float32
 	// Sparse is the weighted bag of hashed words and word pairs.
 	Sparse Sparse
+	// Grams are the hashes of each word's runs of four characters, in their order and as
+	// often as they occur. They serve to tell novel queries; without them, words do.
+	Grams []uint32
 }
 
 // Sparse is a bag of hashed words and word pairs: Value[i], 1 + ln(count), at

@@ -41,7 +41,7 @@ func (e *Encoded) Embed(ctx context.Context, texts []string, dst []carrot.Repres
 	}
 	missing := make([]int, 0, len(texts))
 	for i, text := range texts {
-		Words(text, &dst[i].Sparse)
+		represent(text, &dst[i])
 		vector, ok := e.Cache.get(text)
 		if !ok {
 			missing = append(missing, i)

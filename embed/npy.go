@@ -76,7 +76,7 @@ func (r *recorded) Embed(ctx context.Context, texts []string, dst []carrot.Repre
 		if !ok {
 			return errors.New("the file of vectors has no row for a text, which is not the prompt of one of its queries")
 		}
-		Words(text, &dst[i].Sparse)
+		represent(text, &dst[i])
 		dst[i].Dense = r.npy.appendUnit(dst[i].Dense[:0], row)
 	}
 	return nil

@@ -139,7 +139,7 @@ func (s *Static) Embed(ctx context.Context, texts []string, dst []carrot.Represe
 		if i%64 == 63 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		Words(text, &dst[i].Sparse)
+		represent(text, &dst[i])
 		dst[i].Dense = s.append(dst[i].Dense[:0], text)
 	}
 	return nil

@@ -20,7 +20,19 @@ import (
 // Thai, Lao, Khmer, Burmese) counts as a word. Bytes that are not UTF-8 separate
 // words.
 func Words(text string, dst *carrot.Sparse) {
-	index := appendHashes(dst.Index[:0], text)
+	count(appendHashes(dst.Index[:0], nil, text), dst)
+}
+
+// represent writes all of a representation that does not need an embedder: words, pairs
+// and grams.
+func represent(text string, dst *carrot.Representation) {
+	grams := dst.Grams[:0]
+	count(appendHashes(dst.Sparse.Index[:0], &grams, text), &dst.Sparse)
+	dst.Grams = grams
+}
+
+// count sorts hashes and counts equal ones.
+func count(index []uint32, dst *carrot.Sparse) {
 	index = sortHashes(index)
 	value := dst.Value[:0]
 	distinct := 0
@@ -88,12 +100,29 @@ const (
 	fnvPrime  = 1099511628211
 )
 
-// appendHashes appends the hash of every word and every pair of words.
-func appendHashes(dst []uint32, text string) []uint32 {
+// appendHashes appends the hash of every word and every pair of words and, if grams is not
+// nil, to grams that of every four neighbouring characters of a word with a space before
+// and after it. A word of one character has one gram, of three.
+func appendHashes(dst []uint32, grams *[]uint32, text string) []uint32 {
 	var hash, previous uint64 // 0 if there is no word
+	var run uint64            // the last four characters, of 16 bits each
+	add := func(c uint64) {
+		if grams == nil {
+			return
+		}
+		if hash == 0 {
+			run = ' '
+		}
+		if run = run<<16 | c&0xffff; run > 1<<48 {
+			*grams = append(*grams, gram(run))
+		}
+	}
 	end := func() {
 		if hash == 0 {
 			return
+		}
+		if add(' '); grams != nil && run < 1<<48 {
+			*grams = append(*grams, gram(run))
 		}
 		dst = append(dst, finish(hash)&^carrot.FirstPair)
 		if previous != 0 {
@@ -113,6 +142,7 @@ func appendHashes(dst []uint32, text string) []uint32 {
 				end()
 				continue
 			}
+			add(uint64(c))
 			hash = step(hash, uint64(c))
 			continue
 		}
@@ -123,15 +153,21 @@ func appendHashes(dst []uint32, text string) []uint32 {
 			end()
 		case unspaced(r):
 			end()
+			add(uint64(r))
 			hash = step(0, uint64(r))
 			end()
 		default:
-			hash = step(hash, uint64(unicode.ToLower(r)))
+			r = unicode.ToLower(r)
+			add(uint64(r))
+			hash = step(hash, uint64(r))
 		}
 	}
 	end()
 	return dst
 }
+
+// gram is the hash of the characters of a gram.
+func gram(run uint64) uint32 { return uint32(run * 0x9e3779b97f4a7c15 >> 32) }
 
 // step adds a character to the hash of a word (FNV-1a over code points).
 func step(hash, c uint64) uint64 {

@@ -217,3 +217,32 @@ func TestSortHashes(t *testing.T) {
 		}
 	}
 }
+
+// TestGrams: a word has the runs of four characters of it with a space before and after; case
+// and what separates words do not count, and words and pairs are those of Words.
+func TestGrams(t *testing.T) {
+	grams := func(text string) []uint32 {
+		var x carrot.Representation
+		var words carrot.Sparse
+		represent(text, &x)
+		Words(text, &words)
+		if !slices.Equal(x.Sparse.Index, words.Index) || !slices.Equal(x.Sparse.Value, words.Value) {
+			t.Errorf("%q: words are not those of Words", text)
+		}
+		return x.Grams
+	}
+	for text, want := range map[string]int{"": 0, "..": 0, "a": 1, "ab": 1, "abc": 2, "abcd": 3, "abcde": 4, "ab abcd.": 4, "日本": 2, "größe": 4} {
+		if got := grams(text); len(got) != want {
+			t.Errorf("%q has %d grams, want %d", text, len(got), want)
+		}
+	}
+	if !slices.Equal(grams("Red-hot GRÖSSE"), grams("red, hot grösse")) {
+		t.Errorf("case or punctuation changes grams")
+	}
+	if one, other := grams("molecule"), grams("molecular"); !slices.Equal(one[:5], other[:5]) || slices.Equal(one[5:], other[5:]) {
+		t.Errorf("grams %v and %v: want those of the beginning in common", one, other)
+	}
+	if one := grams("a"); slices.Contains(grams("aaaa ab ba"), one[0]) || !slices.Contains(grams("is a word"), one[0]) {
+		t.Errorf("the gram of a word of one letter is not its own")
+	}
+}

@@ -11,10 +11,10 @@ import (
 )
 
 // novelty measures how unlike the training queries a query is. The similarity of
-// a query is the cosine to the nearest training query, over words weighted by
-// inverse document frequency; its novelty is the share of training queries, each
-// held out in turn, that were more similar. Words never seen have no weight, so that
-// a misspelt word or a courtesy does not make a query novel. But the similarity is
+// a query is the cosine to the nearest training query, over grams (or words, where there
+// are none) weighted by inverse document frequency; its novelty is the share of training
+// queries, each held out in turn, that were more similar. What was never seen has no weight,
+// so that a misspelt word or a courtesy does not make a query novel. But the similarity is
 // scaled down if fewer than half of the words were ever seen, so that a text in another
 // language is as novel as possible.
 //
@@ -23,22 +23,23 @@ import (
 // of that. Similarities of prompts made from few templates are so close together that
 // ranks would make a cliff.
 //
-// Words recognise an unknown subject better than dense neighbours or the
-// variance of a Gaussian process do (docs/log.md).
+// Grams recognise an unknown subject better than words do, and words better than dense
+// neighbours or the variance of a Gaussian process (docs/log.md).
 type novelty struct {
 	// near is the similarity down to which forecasts are trusted. It is 0 in a file of
 	// a former version: words never seen then lengthen a query's vector, and trust
 	// falls from 1 to 0 where the novelty passes limit.
 	near  float64
 	limit float64
+	grams *gramIndex // nil where queries have no grams, and in a file of a former version
 
 	key      []uint32  // the hashes of the words seen, rising
 	idf      []float32 // of each word
 	start    []int32   // the postings of word k are those from start[k] to start[k+1]
 	posting  []posting
-	rows     int       // training queries
-	indexed  int       // one more than the highest row with a posting
-	group    []int32   // group[g] is the number of words whose hash begins with bits below g
+	rows     int // training queries
+	indexed  int // one more than the highest row with a posting
+	group    groups
 	quantile []float32 // sorted novelties of held-out training queries
 }
 
@@ -63,8 +64,15 @@ const (
 )
 
 // newNovelty indexes the training queries.
-func newNovelty(texts []carrot.Sparse) novelty {
-	n := novelty{near: 1, limit: noveltyLimit, rows: len(texts)}
+func newNovelty(x []carrot.Representation) novelty {
+	n := novelty{near: 1, limit: noveltyLimit, rows: len(x)}
+	if slices.ContainsFunc(x, func(x carrot.Representation) bool { return len(x.Grams) > 0 }) {
+		n.grams = newGramIndex(x)
+	}
+	texts := make([]carrot.Sparse, len(x))
+	for i := range x {
+		texts[i] = x[i].Sparse
+	}
 	df := map[uint32]int32{}
 	for _, s := range texts {
 		for _, j := range words(&s) {
@@ -81,7 +89,7 @@ func newNovelty(texts []carrot.Sparse) novelty {
 		}
 	}
 	n.posting = make([]posting, n.start[len(n.key)])
-	n.setGroups()
+	n.group = newGroups(n.key)
 	next := slices.Clone(n.start)
 	var place []int32
 	for i := range texts {
@@ -109,15 +117,32 @@ func (n *novelty) setIndexed() {
 // groupBits is the number of a hash's first bits that choose its group.
 const groupBits = 13
 
-// setGroups finds where each group of hashes begins.
-func (n *novelty) setGroups() {
-	n.group = make([]int32, 1<<groupBits+1)
-	for _, j := range n.key {
-		n.group[j>>(32-groupBits)+1]++
+// groups finds hashes in a rising list: groups[g] is the number of those that begin with bits
+// below g.
+type groups []int32
+
+func newGroups(key []uint32) groups {
+	group := make(groups, 1<<groupBits+1)
+	for _, j := range key {
+		group[j>>(32-groupBits)+1]++
 	}
 	for g := range 1 << groupBits {
-		n.group[g+1] += n.group[g]
+		group[g+1] += group[g]
 	}
+	return group
+}
+
+// find returns where a hash is in the list, -1 if it is not there.
+func (group groups) find(key []uint32, j uint32) int32 {
+	g := j >> (32 - groupBits)
+	k, end := group[g], group[g+1]
+	for k < end && key[k] < j {
+		k++
+	}
+	if k == end || key[k] != j {
+		return -1
+	}
+	return k
 }
 
 // inverseFrequency is the weight of a word found in df of n texts.
@@ -134,15 +159,7 @@ func words(s *carrot.Sparse) []uint32 {
 func (n *novelty) find(s *carrot.Sparse, place []int32) []int32 {
 	place = place[:0]
 	for _, j := range words(s) {
-		g := j >> (32 - groupBits)
-		k, end := n.group[g], n.group[g+1]
-		for k < end && n.key[k] < j {
-			k++
-		}
-		if k == end || n.key[k] != j {
-			k = -1
-		}
-		place = append(place, k)
+		place = append(place, n.group.find(n.key, j))
 	}
 	return place
 }
@@ -230,20 +247,27 @@ func (n *novelty) nearest(s *carrot.Sparse, w *workspace, skip func(row int32) b
 // heldOut returns one minus the similarity of each training query to the nearest of
 // the others that are not held out with it: same(i, row) reports whether row is, for
 // query i. What only such rows contain was not seen.
-func (n *novelty) heldOut(texts []carrot.Sparse, same func(i int, row int32) bool) []float32 {
-	out := make([]float32, len(texts))
-	parallel.Ranges(len(texts), func(lo, hi int) {
+func (n *novelty) heldOut(x []carrot.Representation, same func(i int, row int32) bool) []float32 {
+	out := make([]float32, len(x))
+	parallel.Ranges(len(x), func(lo, hi int) {
 		var w workspace
 		for i := lo; i < hi; i++ {
 			skip := func(row int32) bool { return same(i, row) }
-			w.place = n.find(&texts[i], w.place)
+			w.place = n.find(&x[i].Sparse, w.place)
 			for at, k := range w.place {
 				postings := n.posting[n.start[k]:n.start[k+1]]
 				if len(postings) > 0 && !slices.ContainsFunc(postings, func(p posting) bool { return !skip(p.row) }) {
 					w.place[at] = -1
 				}
 			}
-			out[i] = 1 - n.nearest(&texts[i], &w, skip)
+			if n.grams == nil {
+				out[i] = 1 - n.nearest(&x[i].Sparse, &w, skip)
+				continue
+			}
+			known := n.known(&x[i].Sparse, w.place)
+			n.grams.see(x[i].Grams, &w)
+			n.grams.unsee(&w, skip)
+			out[i] = 1 - known*n.grams.nearest(&w, skip)
 		}
 	})
 	return out
@@ -286,7 +310,8 @@ func (n *novelty) trust(v float32) float64 {
 // of returns the novelty of a query and the trust in a forecast for it: 1 and 0 if it has
 // no word that was ever seen, and 0 and 1 if the training queries have no words, so that
 // none can be missing.
-func (n *novelty) of(s *carrot.Sparse, w *workspace) (share, trust float64) {
+func (n *novelty) of(x *carrot.Representation, w *workspace) (share, trust float64) {
+	s := &x.Sparse
 	if len(n.key) == 0 {
 		return 0, 1
 	}
@@ -294,12 +319,33 @@ func (n *novelty) of(s *carrot.Sparse, w *workspace) (share, trust float64) {
 	if !slices.ContainsFunc(w.place, func(k int32) bool { return k >= 0 }) {
 		return 1, 0
 	}
-	distance := 1 - n.nearest(s, w, nil)
+	var distance float32
+	if n.grams == nil {
+		distance = 1 - n.nearest(s, w, nil)
+	} else {
+		known := n.known(s, w.place)
+		n.grams.see(x.Grams, w)
+		distance = 1 - known*n.grams.nearest(w, nil)
+	}
 	return n.share(distance), n.trust(distance)
 }
 
 func (n *novelty) save(out *tensors, prefix string) {
 	out.uint32s(prefix+"key", n.key, len(n.key))
+	if n.grams != nil {
+		n.grams.save(out, prefix)
+	} else {
+		n.saveWords(out, prefix)
+	}
+	out.float32s(prefix+"quantile", n.quantile, len(n.quantile))
+	settings := []float64{n.limit, float64(n.rows)}
+	if n.near > 0 { // else it was loaded from a file of a former version
+		settings = append(settings, n.near)
+	}
+	out.float64s(prefix+"settings", settings, len(settings))
+}
+
+func (n *novelty) saveWords(out *tensors, prefix string) {
 	out.float32s(prefix+"idf", n.idf, len(n.idf))
 	out.int32s(prefix+"start", n.start, len(n.start))
 	row, value := make([]int32, len(n.posting)), make([]float32, len(n.posting))
@@ -308,12 +354,6 @@ func (n *novelty) save(out *tensors, prefix string) {
 	}
 	out.int32s(prefix+"row", row, len(row))
 	out.float32s(prefix+"value", value, len(value))
-	out.float32s(prefix+"quantile", n.quantile, len(n.quantile))
-	settings := []float64{n.limit, float64(n.rows)}
-	if n.near > 0 { // else it was loaded from a file of a former version
-		settings = append(settings, n.near)
-	}
-	out.float64s(prefix+"settings", settings, len(settings))
 }
 
 func (n *novelty) load(in *tensors, prefix string) error {
@@ -331,10 +371,16 @@ func (n *novelty) load(in *tensors, prefix string) error {
 			in.fail(prefix+"settings", fmt.Sprintf("a similarity of %v is outside (0,1]", n.near))
 		}
 	}
+	n.quantile = in.getFloat32s(prefix+"quantile", noveltyQuantiles)
 	n.key = in.getUint32s(prefix+"key", -1)
+	if _, ok := in.file.Tensor(prefix + "gram"); ok && in.err == nil {
+		if n.grams, n.group = loadGramIndex(in, prefix, n.rows), newGroups(n.key); !slices.IsSorted(n.key) {
+			in.fail(prefix+"key", "is not in rising order")
+		}
+		return in.err
+	}
 	n.idf = in.getFloat32s(prefix+"idf", len(n.key))
 	value := in.getFloat32s(prefix+"value", -1)
-	n.quantile = in.getFloat32s(prefix+"quantile", noveltyQuantiles)
 	n.start = in.getIndices(prefix+"start", 0, len(value)+1, len(n.key)+1)
 	// Row numbers are also bounded by the number of values, so that a hostile
 	// file cannot claim memory for rows that it does not have.
@@ -350,6 +396,6 @@ func (n *novelty) load(in *tensors, prefix string) error {
 		n.posting[i] = posting{row[i], value[i]}
 	}
 	n.setIndexed()
-	n.setGroups()
+	n.group = newGroups(n.key)
 	return nil
 }

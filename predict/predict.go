@@ -146,14 +146,14 @@ func (p *Predictor) Fit(ctx context.Context, d Data, progress func(string)) erro
 		return fmt.Errorf("fit %s: %w", p.spec.Name, err)
 	}
 	p.models, p.dense, p.learner, p.plans = d.Models, problem.dense.Cols, learner, nil
-	p.novelty = newNovelty(problem.sparse)
+	p.novelty = newNovelty(problem.x)
 	p.oof = &outOfFold{problem: problem, raw: raw, variance: variance, input: d.InputTokens}
 	if linear(learner) {
 		p.oof.mixing = newMixing(problem, raw)
 		p.oof.mixing.apply(raw, problem.models)
 		mixed(learner, p.oof.mixing, problem.models)
 	}
-	p.oof.distance = p.novelty.heldOut(problem.sparse, func(i int, row int32) bool {
+	p.oof.distance = p.novelty.heldOut(problem.x, func(i int, row int32) bool {
 		return int(row) == i || d.Hash != nil && d.Hash[row] == d.Hash[i]
 	})
 	p.novelty.calibrate(p.oof.distance)
@@ -229,7 +229,7 @@ func (p *Predictor) CrossFit(ctx context.Context, group []int, parts int) (*Cros
 	if p.oof.mixing != nil {
 		p.oof.mixing.apply(raw, p.oof.problem.models)
 	}
-	distance := p.novelty.heldOut(p.oof.problem.sparse, func(i int, row int32) bool { return group[row] == group[i] })
+	distance := p.novelty.heldOut(p.oof.problem.x, func(i int, row int32) bool { return group[row] == group[i] })
 	return &CrossFit{p: p, raw: raw, variance: variance, distance: distance}, nil
 }
 
@@ -277,6 +277,8 @@ type workspace struct {
 	part          workspacePart
 	place         []int32   // novelty: where the query's words are in its key
 	sim           []float32 // novelty: similarity to each training query
+	seen          []bool    // novelty: whether the query has each gram
+	set           []uint64  // novelty: the query's frequent grams
 	bucket        []int32   // sparse: the buckets of the query's words
 	value         []float32 // sparse: and their weights
 	added         workspaceAdded
@@ -329,7 +331,7 @@ func (p *Predictor) one(x *carrot.Representation, dst *carrot.Prediction) {
 		dst.Forecasts = make([]carrot.Forecast, columns)
 	}
 	dst.Forecasts = dst.Forecasts[:columns]
-	novelty, trust := p.novelty.of(&x.Sparse, w)
+	novelty, trust := p.novelty.of(x, w)
 	dst.Novelty, dst.Abstained = novelty, trust < abstainBelow
 	if p.learner.exact() {
 		trust = 1

@@ -78,27 +78,48 @@ def finish(h):
     return h & 0xFFFFFFFF
 
 
-def step(h, char):
-    return ((h or 14695981039346656037) ^ ord(char)) * 1099511628211 & MASK
+def word_hash(word):
+    h = 14695981039346656037
+    for char in word:
+        h = (h ^ ord(char)) * 1099511628211 & MASK
+    return h
 
 
 UNSPACED = re.compile("^(CJK|HIRAGANA|KATAKANA|THAI|LAO|KHMER|MYANMAR)")
 
 
-def sparse(text):
-    """The hashes of the words and pairs of neighbouring words, with 1 + ln(count)."""
-    words, h = [], 0
+def split(text):
+    """The words in lower case. Each letter of a script without spaces is one."""
+    words, word = [], ""
     for char in text + " ":
         inside = char == "_" or unicodedata.category(char)[0] in "LMN"
         if inside and ord(char) >= 0x0E00 and UNSPACED.match(unicodedata.name(char, "")):
-            words += [h, step(0, char)]
-            h = 0
+            words += [word, char]
+            word = ""
         elif inside:
-            h = step(h, char.lower()[0])
+            word += char.lower()[0]
         else:
-            words.append(h)
-            h = 0
-    words = [word for word in words if word]
+            words.append(word)
+            word = ""
+    return [word for word in words if word]
+
+
+def grams(text):
+    """The hashes of the runs of four characters of each word with a space before and after."""
+    found = set()
+    for word in split(text):
+        word = f" {word} "
+        for at in range(max(len(word) - 3, 1)):
+            run = 0
+            for char in word[at:at + 4]:
+                run = run << 16 | ord(char) & 0xFFFF
+            found.add(run * 0x9E3779B97F4A7C15 >> 32 & 0xFFFFFFFF)
+    return found
+
+
+def sparse(text):
+    """The hashes of the words and pairs of neighbouring words, with 1 + ln(count)."""
+    words = [word_hash(word) for word in split(text)]
     counts = {}
     for k, word in enumerate(words):
         keys = [finish(word) & ~FIRST_PAIR]
@@ -136,25 +157,42 @@ def ridge_on_words(bag, t, prefix):
     return raw, variance[t[prefix + "class"]]
 
 
-def novelty(bag, t):
+def nearest_by_grams(seen, t):
+    """The similarity to the most similar training query, by which grams they have."""
+    n = int(t["novelty.settings"][1])
+    key, start, row = (t["novelty." + name] for name in ("gram", "gram.start", "gram.row"))
+    often = np.unpackbits(t["novelty.gram.often"].view(np.uint8), axis=1, bitorder="little")
+    rare = np.diff(start) > 0
+    df = np.diff(start)
+    df[~rare] = often[:, :(~rare).sum()].sum(axis=0)
+    weight = np.log((n + 1) / (df + 1))**2
+    owner = np.repeat(np.arange(len(key)), np.diff(start))
+    length = np.sqrt(np.bincount(row, weight[owner], n) + often[:, :(~rare).sum()] @ weight[~rare])
+    has = np.isin(key, list(seen))
+    if not has.any():
+        return 0.0
+    total = weight[has].sum()
+    if not total:  # what was seen of it is in every training query
+        return 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_rare = np.nan_to_num(np.bincount(row, (weight * has)[owner], n) / length)
+        by_often = np.nan_to_num(often[:, :(~rare).sum()] @ (weight * has)[~rare] / length)
+    few = np.argsort(-by_rare, kind="stable")[:8]  # compared exactly, unless rare grams say too little
+    if weight[has & rare].sum() < weight[has & ~rare].sum():
+        few = np.arange(n)
+    similarity = (by_rare + by_often)[few].max() / math.sqrt(total)
+    return 1.0 if similarity > 0.99999 else similarity
+
+
+def novelty(bag, seen, t):
     """The share of training queries that were less novel when they were held out, and
     how far a forecast is trusted."""
     limit, n, near = (*t["novelty.settings"], 0)[:3]  # near: not in files of former versions
     place = {int(key): k for k, key in enumerate(t["novelty.key"])}
-    idf, start, row, value = (t["novelty." + name] for name in ("idf", "start", "row", "value"))
     words = {key: v for key, v in bag.items() if key < FIRST_PAIR}
     if not any(key in place for key in words):
         return 1.0, 0.0
-    weight = {key: v * (idf[place[key]] if key in place else 0 if near else math.log(n + 1)) for key, v in words.items()}
-    length = math.sqrt(sum(w * w for w in weight.values())) or math.inf
-    similarity, common = np.zeros(int(n)), 0.0
-    for key, w in weight.items():
-        if key in place:
-            postings = slice(start[place[key]], start[place[key] + 1])
-            similarity[row[postings]] += w / length * value[postings]
-            if postings.start == postings.stop:
-                common += (w / length)**2
-    nearest = 1 if length == math.inf else min(similarity.max() + common, 1)
+    nearest = nearest_by_grams(seen, t) if "novelty.gram" in t else nearest_by_words(words, place, n, near, t)
     if near:
         known = sum(v for key, v in words.items() if key in place) / sum(words.values())
         nearest *= min(1, known / 0.5)**4
@@ -164,6 +202,21 @@ def novelty(bag, t):
         return share, float(share <= limit)
     x = min(max(2 * (1 - float(distance)) / near - 1, 0), 1)
     return share, x * x * (3 - 2 * x)
+
+
+def nearest_by_words(words, place, n, near, t):
+    """The same by words, in files of former versions."""
+    idf, start, row, value = (t["novelty." + name] for name in ("idf", "start", "row", "value"))
+    weight = {key: v * (idf[place[key]] if key in place else 0 if near else math.log(n + 1)) for key, v in words.items()}
+    length = math.sqrt(sum(w * w for w in weight.values())) or math.inf
+    similarity, common = np.zeros(int(n)), 0.0
+    for key, w in weight.items():
+        if key in place:
+            postings = slice(start[place[key]], start[place[key] + 1])
+            similarity[row[postings]] += w / length * value[postings]
+            if postings.start == postings.stop:
+                common += (w / length)**2
+    return 1 if length == math.inf else min(similarity.max() + common, 1)
 
 
 def forecasts(raw, variance, trust, t):
@@ -203,11 +256,11 @@ def willing_to_pay(manifest, share=0.97):
     return math.inf if best["usd_per_quality"] is None else best["usd_per_quality"]
 
 
-def decide(manifest, tensors, x, bag, input_tokens):
+def decide(manifest, tensors, x, bag, seen, input_tokens):
     assert manifest["predictor"]["name"] == "blend" and manifest["predictor"]["parts"] == "kernel+sparse"
     parts = [kernel(x, tensors, "blend.kernel."), ridge_on_words(bag, tensors, "blend.sparse.")]
     raw, variance = (np.mean([part[k] for part in parts], axis=0) for k in (0, 1))
-    share, trust = novelty(bag, tensors)
+    share, trust = novelty(bag, seen, tensors)
     f = {key: np.round(v, 9) for key, v in forecasts(raw, variance, trust, tensors).items()}
     prices = [model["price"] for model in manifest["models"]]
     rate = {kind: np.array([round(price[kind] * 1e6) for price in prices]) for kind in ("input", "output")}  # pico-dollars a token
@@ -227,7 +280,7 @@ def main():
     assert manifest["embedder"]["id"] == "static@" + hashlib.sha256(data).hexdigest()[:12], "another static table"
     with open(decision_path, encoding="utf-8") as file:
         want = json.load(file)
-    got = decide(manifest, tensors, dense(prompt, static, table), sparse(prompt), want["candidates"][0]["input_tokens"])
+    got = decide(manifest, tensors, dense(prompt, static, table), sparse(prompt), grams(prompt), want["candidates"][0]["input_tokens"])
     worst = 0.0
     for key, values in got["forecasts"].items():
         for name, a, b in zip(manifest["models"], values, (c[key] for c in want["candidates"])):
