@@ -41,7 +41,7 @@ func Example() {
 	}
 	// Output:
 	// by length    AIQ 0.8536  peak 1.0000
-	// knn          AIQ 0.9402  peak 1.0000
+	// knn          AIQ 0.9403  peak 1.0000
 	// mean         AIQ 0.8325  peak 1.0000
 	// best-single  AIQ none  peak 1.0000
 	// zero-router  AIQ 0.8325  peak 1.0000
