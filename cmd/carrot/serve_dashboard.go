@@ -99,7 +99,11 @@ func (s *service) describeRouter() dashboard.Router {
 	a, serving := s.artifact, s.serving
 	s.mu.Unlock()
 	m := &a.Manifest
-	r := dashboard.Router{File: cmp.Or(serving.Router, "the router in the binary"), Fingerprint: a.Fingerprint, Embedder: m.Embedder.ID, Predictor: m.Predictor.Name,
+	spec, err := json.Marshal(m.Predictor)
+	if err != nil { // impossible
+		spec = []byte(m.Predictor.Name)
+	}
+	r := dashboard.Router{File: cmp.Or(serving.Router, "the router in the binary"), Fingerprint: a.Fingerprint, Embedder: m.Embedder.ID, Predictor: string(spec),
 		PriceDate: m.PriceDate, Command: m.Command, Licence: m.Licence, Description: m.Description, Frontier: m.Frontier, BestSingle: m.BestSingle}
 	for _, data := range m.Data {
 		r.Data = append(r.Data, dashboard.Counted{Name: data.Name, Count: float64(data.Queries)})
@@ -191,10 +195,11 @@ type replays struct {
 
 // kept is a log that was read.
 type kept struct {
-	until time.Time
-	log   *whatif.Log
-	n     int
-	curve []dashboard.ReplayPoint
+	until  time.Time
+	log    *whatif.Log
+	n      int
+	curve  []dashboard.ReplayPoint
+	single []dashboard.ReplaySingle
 }
 
 const (
@@ -237,11 +242,7 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 		}
 		k = &kept{until: now.Add(keptFor), log: whatif.New(requests), n: len(requests)}
 		if len(requests) > 0 {
-			for at := range 25 {
-				w := 1e-5 * math.Pow(10, float64(at)/4)
-				a := k.log.Ask(whatif.Question{USDPerQuality: w})
-				k.curve = append(k.curve, dashboard.ReplayPoint{USDPerQuality: w, CostUSD: a.Then.Value / float64(a.Requests), Quality: a.QualityThen.Value})
-			}
+			k.draw()
 		}
 		if s.kept == nil {
 			s.kept = map[string]*kept{}
@@ -262,11 +263,26 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 		return nil, err
 	}
 	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Was: a.Was,
-		Then: shownEstimate(a.Then), Saved: shownEstimate(a.Saved), QualityWas: shownEstimate(a.QualityWas), QualityThen: shownEstimate(a.QualityThen), Curve: k.curve, JSON: append(text, '\n')}
+		Then: shownEstimate(a.Then), Saved: shownEstimate(a.Saved), QualityWas: shownEstimate(a.QualityWas), QualityThen: shownEstimate(a.QualityThen), Curve: k.curve, Single: k.single, JSON: append(text, '\n')}
 	for _, m := range a.Models {
 		out.Models = append(out.Models, dashboard.ReplayModel{Name: m.Name, Was: m.Was, Then: m.Then, WasUSD: m.WasUSD, ThenUSD: m.ThenUSD, New: m.New})
 	}
 	return out, nil
+}
+
+// draw asks for the curve of a log, and for every model alone.
+func (k *kept) draw() {
+	for at := range 25 {
+		w := 1e-5 * math.Pow(10, float64(at)/4)
+		a := k.log.Ask(whatif.Question{USDPerQuality: w})
+		k.curve = append(k.curve, dashboard.ReplayPoint{USDPerQuality: w, CostUSD: a.Then.Value / float64(a.Requests), Quality: a.QualityThen.Value})
+	}
+	models := k.log.Models()
+	for _, name := range models {
+		others := slices.DeleteFunc(slices.Clone(models), func(m string) bool { return m == name })
+		a := k.log.Ask(whatif.Question{USDPerQuality: math.NaN(), Without: others})
+		k.single = append(k.single, dashboard.ReplaySingle{Name: name, CostUSD: a.Then.Value / float64(a.Requests), Quality: a.QualityThen.Value})
+	}
 }
 
 func shownEstimate(e whatif.Estimate) dashboard.Estimate {

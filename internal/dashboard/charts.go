@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/svg"
@@ -184,7 +185,7 @@ var functions = template.FuncMap{
 	"swatch":  swatch,
 	"join":    strings.Join,
 	"ms":      milliseconds,
-	"minus":   func(a, b float64) float64 { return a - b },
+	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 }
 
 func usd(v any) string {

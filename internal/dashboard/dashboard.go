@@ -198,6 +198,9 @@ var (
 // wrong is an error of whoever sent a form.
 type wrong struct{ error }
 
+// Unwrap returns the error itself.
+func (w wrong) Unwrap() error { return w.error }
+
 func wrongf(format string, args ...any) error { return wrong{fmt.Errorf(format, args...)} }
 
 // policy lets pages load only what the dashboard serves itself.
@@ -350,12 +353,20 @@ type Replay struct {
 	// Curve is what would have been at other objectives, from the lowest willingness
 	// to pay to the highest.
 	Curve []ReplayPoint
+	// Single is what every model alone would have been.
+	Single []ReplaySingle
 	// JSON is the answer in the form carrot.whatif/1, as the command line prints it.
 	JSON []byte
 }
 
 // ReplayPoint is a point of a curve.
 type ReplayPoint struct{ USDPerQuality, CostUSD, Quality float64 } // means of a request
+
+// ReplaySingle is a model that would have answered all requests that it may.
+type ReplaySingle struct {
+	Name             string
+	CostUSD, Quality float64 // means of a request
+}
 
 // ReplayModel is a model's part.
 type ReplayModel struct {

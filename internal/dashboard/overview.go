@@ -74,20 +74,25 @@ type overview struct {
 	Periods []period
 	Total   ledger.Group
 	Failed  int64 // attempts that answered no request
+	Without int64 // requests that have no answer, or none yet
 	Sample  int   // attempts from which the next figures follow
 	// Of these: seconds until the end of an answer, and until its first content.
-	P50, P95, First   float64
-	Decided           int
-	Abstained         float64 // share of the decisions
-	Savings           []ledger.Saving
-	Budgets           []budgetRow
-	Mix               template.HTML
-	Spent             template.HTML
-	Legend            []legend
-	Replay            *replayView
-	State             State
-	UnknownCost       bool
-	ScoredBy, ScoredN int64
+	P50, P95, First float64
+	Decided         int
+	Abstained       float64 // share of the decisions
+	Savings         []savingRow
+	Budgets         []budgetRow
+	Mix             template.HTML
+	Spent           template.HTML
+	Legend          []legend
+	Replay          *replayView
+	State           State
+}
+
+// savingRow is what was saved against the models that a name stands for.
+type savingRow struct {
+	ledger.Saving
+	Name string
 }
 
 type legend struct {
@@ -131,7 +136,13 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Savings = saved.list
+	for _, s := range saved.list {
+		if at := len(o.Savings) - 1; at >= 0 && slices.Equal(o.Savings[at].Models, s.Models) {
+			o.Savings[at].Name += ", which is also every default"
+			continue
+		}
+		o.Savings = append(o.Savings, savingRow{s, map[ledger.Against]string{ledger.BestSingle: "the best single model", ledger.Defaults: "the policies’ defaults"}[s.Against]})
+	}
 	s, err := d.sample(r.Context(), p)
 	if err != nil {
 		return nil, err
@@ -169,7 +180,7 @@ func (o *overview) count(bins []ledger.Bin, p period, now time.Time) {
 		o.Total.Unknown += b.Unknown
 		o.Total.Cost = o.Total.Cost.Plus(b.Cost)
 	}
-	o.Failed = o.Total.Attempts - o.Total.Served
+	o.Failed, o.Without = o.Total.Attempts-o.Total.Served, max(o.Total.Requests-o.Total.Served, 0)
 	for _, l := range byModel {
 		o.Legend = append(o.Legend, *l)
 	}
@@ -203,7 +214,7 @@ func (o *overview) count(bins []ledger.Bin, p period, now time.Time) {
 	o.Spent = stacked("Cost in USD by model over time. The table has the figures.", spent, usdTick)
 }
 
-func usdTick(v float64) string { return usd(v) }
+func usdTick(v float64) string { return "$" + svg.Tick(v) }
 
 // measure takes figures from the latest attempts.
 func (o *overview) measure(s sample) {
@@ -342,7 +353,11 @@ func (v *replayView) draw() template.HTML {
 		line = append(line, svg.XY{X: p.CostUSD, Y: p.Quality})
 	}
 	n := float64(v.Requests)
-	spots := []spot{{v.Was / n, v.QualityWas.Value, "as it was: " + usd(v.Was/n) + " and " + decimals(v.QualityWas.Value, 3), "was", svg.Circle}}
+	var spots []spot
+	for _, m := range v.Single {
+		spots = append(spots, spot{m.CostUSD, m.Quality, m.Name + " alone: " + usd(m.CostUSD) + " and " + decimals(m.Quality, 3), "known", svg.Square})
+	}
+	spots = append(spots, spot{v.Was / n, v.QualityWas.Value, "as it was: " + usd(v.Was/n) + " and " + decimals(v.QualityWas.Value, 3), "was", svg.Circle})
 	if !math.IsNaN(v.Worth) {
 		spots = append(spots, spot{v.Then.Value / n, v.QualityThen.Value, "at the other objective: " + usd(v.Then.Value/n) + " and " + decimals(v.QualityThen.Value, 3), "then", svg.Diamond})
 	}
@@ -367,6 +382,9 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	}
 	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil
 }
+
+// AsItWas reports whether no other objective is asked about.
+func (v *replayView) AsItWas() bool { return math.IsNaN(v.Worth) }
 
 // Address returns the address of the page at an objective.
 func (v *replayView) Address() string {

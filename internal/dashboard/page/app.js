@@ -1,6 +1,26 @@
-// Moves the slider of the overview without loading the page again. Everything works without.
+// Keeps the overview up to date and moves its slider without loading the page again.
+// Everything works without.
 (() => {
   'use strict';
+  document.documentElement.classList.add('js');
+
+  const refresh = document.getElementById('refresh');
+  const live = document.getElementById('live');
+  if (live) {
+    setInterval(async () => {
+      if (!refresh.checked || document.hidden || live.contains(document.activeElement)) return;
+      try {
+        const answer = await fetch(location.href);
+        if (answer.redirected) location.reload();
+        if (!answer.ok) return;
+        const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+        live.replaceChildren(...page.getElementById('live').childNodes);
+      } catch {
+        // The gateway does not answer: what was last known stays.
+      }
+    }, 10000);
+  }
+
   const form = document.getElementById('what-if');
   if (!form) return;
   const slider = document.getElementById('at');
