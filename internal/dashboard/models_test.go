@@ -58,7 +58,7 @@ func TestModels(t *testing.T) {
 		}
 	}
 	h := pages(t, s, withPrices)
-	status, page := visit(t, h, "/ui/models?period=7d")
+	status, page := get(t, h, "/ui/models?period=7d")
 	if status != http.StatusOK || strings.Contains(page, "<script>alert") || strings.Contains(page, "<img") {
 		t.Errorf("status %d, or a page that is not escaped", status)
 	}
@@ -76,7 +76,7 @@ func TestModels(t *testing.T) {
 		"openai openai 2 21 3 × 429 , the key is over its rate limit; last at 2026-11-30 16:00:00 UTC: rate_limit slow down "+attack,
 		"1 × 401 , the key is wrong; last at 2026-11-30 13:00:00 UTC: denied message 0", "1 × 403 , the key may not do that", "local openai 0 0 no call", "former no longer configured 1 no 401, 403 or 429",
 	)
-	if status, page := visit(t, h, "/ui/models?period=year"); status != 400 || !strings.Contains(page, "want today, 7d or 30d") {
+	if status, page := get(t, h, "/ui/models?period=year"); status != 400 || !strings.Contains(page, "want today, 7d or 30d") {
 		t.Errorf("status %d: %s", status, plain(page))
 	}
 }
@@ -84,7 +84,7 @@ func TestModels(t *testing.T) {
 // TestModelsWithoutStore: without a ledger, the page has the configuration, prices and
 // breakers.
 func TestModelsWithoutStore(t *testing.T) {
-	status, page := visit(t, pages(t, nil, withPrices), "/ui/models")
+	status, page := get(t, pages(t, nil, withPrices), "/ui/models")
 	if status != 200 {
 		t.Errorf("status %d", status)
 	}

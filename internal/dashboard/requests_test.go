@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +25,27 @@ var today = time.Date(2026, 11, 30, 18, 0, 0, 0, time.UTC)
 
 // attack is a text that would run as a script if it were not escaped.
 const attack = `"><img src=x onerror=alert(1)><script>alert(2)</script>'`
+
+// stored returns a store with attempts.
+func stored(t *testing.T, attempts ...*record.Attempt) *ledger.Store {
+	t.Helper()
+	s, err := ledger.MakeStore(t.Context(), filepath.Join(t.TempDir(), "carrot.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	added, known, err := s.Import(t.Context(), func(yield func(*record.Attempt, error) bool) {
+		for _, a := range attempts {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	})
+	if err != nil || added != len(attempts) || known != 0 {
+		t.Fatalf("%d of %d attempts added, %d known: %v", added, len(attempts), known, err)
+	}
+	return s
+}
 
 // pages returns the handler of the pages of a gateway with a store, which may be nil.
 func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Handler {
@@ -56,8 +78,8 @@ func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Hand
 	return mux
 }
 
-// visit returns a page and its status.
-func visit(t *testing.T, h http.Handler, address string) (int, string) {
+// get returns a page and its status.
+func get(t *testing.T, h http.Handler, address string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, address, nil))
@@ -156,7 +178,7 @@ func TestRequests(t *testing.T) {
 		"?outcome=failed&model=small&policy=auto&period=today":                         "req_fallback",
 		"?before=" + ledger.Place{Time: today.Add(-3 * time.Hour).UnixNano()}.String(): "req_lapsed req_hostile req_broken",
 	} {
-		status, page := visit(t, h, "/ui/requests"+query)
+		status, page := get(t, h, "/ui/requests"+query)
 		var got []string
 		for _, m := range row.FindAllStringSubmatch(page, -1) {
 			got = append(got, m[1])
@@ -168,14 +190,14 @@ func TestRequests(t *testing.T) {
 			says(t, plain(page), "No request of this time fits.")
 		}
 	}
-	_, page := visit(t, h, "/ui/requests")
+	_, page := get(t, h, "/ui/requests")
 	says(t, plain(page),
 		"2026-11-30 17:00:00 no key auto large large 1 answered $0.0250 2.0 s",
 		"2026-11-30 16:00:00 no key auto large small 2 answered $0.00400 4.0 s",
 		"2026-11-30 15:00:00 no key none small small 1 answered unknown 2.0 s",
 		"2026-11-29 12:00:00 no key auto large nobody 1 gateway ended unknown unknown",
 		"2026-11-26 14:00:00 support auto large nobody 1 broken off $0.0100 2.0 s")
-	if _, page := visit(t, pages(t, stored(t), nil), "/ui/requests"); !strings.Contains(page, "No request of this time is stored.") {
+	if _, page := get(t, pages(t, stored(t), nil), "/ui/requests"); !strings.Contains(page, "No request of this time is stored.") {
 		t.Errorf("an empty list says nothing: %s", plain(page))
 	}
 }
@@ -196,7 +218,7 @@ func TestBadFilters(t *testing.T) {
 		"model=%ff":                          "The name of a model is a text of at most 300 bytes.",
 		"outcome=" + url.QueryEscape(attack): "There is no outcome",
 	} {
-		status, page := visit(t, h, "/ui/requests?"+query)
+		status, page := get(t, h, "/ui/requests?"+query)
 		if status != 400 {
 			t.Errorf("%s: status %d", query, status)
 		}
@@ -223,7 +245,7 @@ func TestPaging(t *testing.T) {
 	row, link := regexp.MustCompile(`<a href="/ui/requests/(req_[0-9]+)">`), regexp.MustCompile(`<a href="([^"]*)" rel="next">Older</a>`)
 	address, n, got := "/ui/requests?client=search&period=7d", 0, map[string]bool{}
 	for ; address != ""; n++ {
-		status, page := visit(t, h, address)
+		status, page := get(t, h, address)
 		if status != 200 || n > 10 {
 			t.Fatalf("page %d at %s: status %d", n, address, status)
 		}
@@ -279,7 +301,7 @@ func TestRequest(t *testing.T) {
 			"Held in budgets $0.0300 in client-search-month@2026-11-01", "x-ratelimit: " + attack, "Answer of large " + attack, "borrowed from " + attack,
 		},
 	} {
-		status, page := visit(t, h, "/ui/requests/"+id)
+		status, page := get(t, h, "/ui/requests/"+id)
 		if status != 200 {
 			t.Errorf("%s: status %d", id, status)
 		}
@@ -290,18 +312,18 @@ func TestRequest(t *testing.T) {
 			}
 		}
 	}
-	if status, to := visit(t, h, "/ui/requests?id=+req_served+&client=x"); status != 303 || to != "/ui/requests/req_served" {
+	if status, to := get(t, h, "/ui/requests?id=+req_served+&client=x"); status != 303 || to != "/ui/requests/req_served" {
 		t.Errorf("an id: status %d, to %q", status, to)
 	}
 	for _, id := range []string{"req_none", "x%2Fy", url.PathEscape(attack), "%ff%00"} {
-		if status, page := visit(t, h, "/ui/requests/"+id); status != 404 || !strings.Contains(page, "There is no such request.") {
+		if status, page := get(t, h, "/ui/requests/"+id); status != 404 || !strings.Contains(page, "There is no such request.") {
 			t.Errorf("%s: status %d: %s", id, status, plain(page))
 		}
 	}
 	if _, err := s.Prune(t.Context(), today.AddDate(1, 0, 0), false); err != nil {
 		t.Fatal(err)
 	}
-	_, page := visit(t, h, "/ui/requests/req_served")
+	_, page := get(t, h, "/ui/requests/req_served")
 	says(t, plain(page), "The decision was deleted", "Cost $0.0200 unknown $0.0250 Input", "label unknown odd admin The last")
 }
 
@@ -326,7 +348,7 @@ func TestTexts(t *testing.T) {
 func TestWithoutStore(t *testing.T) {
 	h := pages(t, nil, nil)
 	for _, address := range []string{"/ui/requests", "/ui/requests/req_1"} {
-		if status, page := visit(t, h, address); status != 200 || !strings.Contains(page, "store: carrot.db") {
+		if status, page := get(t, h, address); status != 200 || !strings.Contains(page, "store: carrot.db") {
 			t.Errorf("%s: status %d: %s", address, status, plain(page))
 		}
 	}
