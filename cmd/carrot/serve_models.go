@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/dashboard"
@@ -73,7 +74,7 @@ func furtherPrices(p *carrot.Price) []string {
 		return list
 	}
 	for _, seconds := range slices.Sorted(maps.Keys(t.CacheWrites)) {
-		rate(fmt.Sprintf("cache writes kept for %g minutes", float64(seconds)/60), t.CacheWrites[seconds])
+		rate("cache writes kept for "+(time.Duration(seconds)*time.Second).String(), t.CacheWrites[seconds])
 	}
 	rate("sound in", t.AudioInput)
 	rate("sound out", t.AudioOutput)
