@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/svg"
 )
@@ -185,7 +186,24 @@ var functions = template.FuncMap{
 	"swatch":  swatch,
 	"join":    strings.Join,
 	"ms":      milliseconds,
+	"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
+	"moment":  moment,
 	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+}
+
+// moment writes a time in UTC, without seconds that nobody asks for.
+func moment(v any) string {
+	t, ok := v.(time.Time)
+	if p, isPointer := v.(*time.Time); isPointer && p != nil {
+		t, ok = *p, true
+	}
+	switch t = t.UTC(); {
+	case !ok:
+		return "unknown"
+	case t.Equal(t.Truncate(ledger.Day)):
+		return t.Format(time.DateOnly)
+	}
+	return t.Format("2006-01-02 15:04 UTC")
 }
 
 func usd(v any) string {

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,27 +23,6 @@ var today = time.Date(2026, 11, 30, 18, 0, 0, 0, time.UTC)
 
 // attack is a text that would run as a script if it were not escaped.
 const attack = `"><img src=x onerror=alert(1)><script>alert(2)</script>'`
-
-// stored returns a store with attempts.
-func stored(t *testing.T, attempts ...*record.Attempt) *ledger.Store {
-	t.Helper()
-	s, err := ledger.MakeStore(t.Context(), filepath.Join(t.TempDir(), "carrot.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	added, known, err := s.Import(t.Context(), func(yield func(*record.Attempt, error) bool) {
-		for _, a := range attempts {
-			if !yield(a, nil) {
-				return
-			}
-		}
-	})
-	if err != nil || added != len(attempts) || known != 0 {
-		t.Fatalf("%d of %d attempts added, %d known: %v", added, len(attempts), known, err)
-	}
-	return s
-}
 
 // pages returns the handler of the pages of a gateway with a store, which may be nil.
 func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Handler {
@@ -78,17 +55,6 @@ func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Hand
 	return mux
 }
 
-// get returns a page and its status.
-func get(t *testing.T, h http.Handler, address string) (int, string) {
-	t.Helper()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, address, nil))
-	if to := w.Header().Get("Location"); to != "" {
-		return w.Code, to
-	}
-	return w.Code, w.Body.String()
-}
-
 var (
 	tags   = regexp.MustCompile(`<[^>]*>`)
 	spaces = regexp.MustCompile(`\s+`)
@@ -110,8 +76,8 @@ func says(t *testing.T, page string, texts ...string) {
 	}
 }
 
-// choice is a decision for large against small, while idle cannot answer.
-func choice() *carrot.Decision {
+// undecided is a decision for large against small, while idle cannot answer.
+func undecided() *carrot.Decision {
 	of := func(name string, quality, se, cost, p90 float64, excluded string) carrot.Assessment {
 		return carrot.Assessment{Name: name, Excluded: excluded, Utility: quality - cost/.5, Estimate: carrot.Estimate{Quality: quality, QualitySE: se, InputTokens: 110, OutputTokens: 180, OutputTokensP90: 300,
 			Cost: carrot.Dollars(cost), CostP90: carrot.Dollars(p90)}}
@@ -122,7 +88,7 @@ func choice() *carrot.Decision {
 
 // call is a call of a request that began some hours before today.
 func call(id string, hours int, number int, model string, outcome record.Outcome, cost float64) *record.Attempt {
-	a := &record.Attempt{Time: today.Add(-time.Duration(hours) * time.Hour), RequestID: id, Number: number, API: "chat", Policy: "auto", Default: "small", First: "large", Reason: record.TradeOff, Decision: choice(),
+	a := &record.Attempt{Time: today.Add(-time.Duration(hours) * time.Hour), RequestID: id, Number: number, API: "chat", Policy: "auto", Default: "small", First: "large", Reason: record.TradeOff, Decision: undecided(),
 		DecidedIn: 300 * time.Microsecond, Propensity: 1, Candidate: model, Provider: "openai", UpstreamModel: model + "-1", Outcome: outcome, Status: 200, PriceDate: "2026-11-01",
 		Cost: carrot.Dollars(cost), Expected: carrot.Dollars(.02), Upstream: 2 * time.Second, Overhead: 4 * time.Millisecond, FirstToken: 400 * time.Millisecond, Usage: carrot.Usage{Input: 100, CachedInput: 20, Output: 200, Reasoning: 50}}
 	if number > 1 {
