@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"io"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/carrot-router/carrot/internal/wire"
 )
 
 // AdminOptions say what the handler of [Gateway.Admin] serves.
@@ -23,8 +26,9 @@ type AdminOptions struct {
 }
 
 // Admin returns the handler for operators, which must be served at another address than
-// the one for clients. It serves /metrics, /debug/pprof, /health, POST /reload and
-// further handlers. If the configuration has an admin key, requests need it as a bearer
+// the one for clients. It serves /metrics, /debug/pprof, /health, POST /reload, dry runs at
+// POST /v1/route without a client's key, the prices of models at /models, and further
+// handlers. If the configuration has an admin key, requests need it as a bearer
 // token. Requests from web pages of other origins are refused.
 func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
@@ -46,12 +50,21 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /models", g.pricing)
+	explain := g.serve(wire.Chat, (*exchange).explain)
+	mux.HandleFunc("POST "+routePath, func(w http.ResponseWriter, r *http.Request) {
+		explain(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, true)))
+	})
 	for pattern, handler := range o.Handlers {
 		mux.Handle(pattern, handler)
 	}
 	return guarded(g.adminOnly(mux), func() bool { return g.routes.Load().config.AdminKey == "" }, func(string) bool { return false },
 		func(w http.ResponseWriter, _ *http.Request, why string) { http.Error(w, why, http.StatusForbidden) })
 }
+
+// operatorKey is the key of a request's context that says that an operator has sent it, who
+// needs no client's key.
+type operatorKey struct{}
 
 // adminOnly requires the admin key, if the configuration has one.
 func (g *Gateway) adminOnly(next http.Handler) http.Handler {

@@ -185,6 +185,37 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+// Operators can ask for a decision at their address without a client's key. Clients cannot do
+// without one, and operators cannot without theirs.
+func TestAdminRoute(t *testing.T) {
+	config := simulatedConfig + "clients: [{name: a, key: client-key-0123456789}]\nadmin_key: admin-key-0123456789\n"
+	g, err := gateway.New(parse(t, config, map[string]http.Handler{"sim": simulated(0)}), source(), gateway.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, body := g.Admin(gateway.AdminOptions{}), chat("auto", sumQuestion)
+	for _, tt := range []struct {
+		name    string
+		handler http.Handler
+		key     string
+		want    int
+	}{
+		{"an operator", admin, "admin-key-0123456789", 200},
+		{"a client at the operators' address", admin, "client-key-0123456789", 401},
+		{"nobody at the operators' address", admin, "", 401},
+		{"a client", g, "client-key-0123456789", 200},
+		{"an operator at the clients' address", g, "admin-key-0123456789", 401},
+	} {
+		w := send(tt.handler, "POST", "/v1/route", body, "Authorization: Bearer "+tt.key)
+		if w.Code != tt.want || tt.want == 200 && !strings.Contains(w.Body.String(), `"schema":"carrot.decision/1"`) {
+			t.Errorf("%s: status %d: %s", tt.name, w.Code, w.Body)
+		}
+	}
+	if w := send(admin, "POST", "/v1/chat/completions", body, "Authorization: Bearer admin-key-0123456789"); w.Code != 404 {
+		t.Errorf("a request that calls a model: status %d", w.Code)
+	}
+}
+
 // After a signal to stop, /ready fails at once, but requests are accepted for a while.
 func TestDrain(t *testing.T) {
 	_, url, stop := listening(t, simulatedConfig+"limits: {drain: 500ms}", map[string]http.Handler{"sim": simulated(0)})

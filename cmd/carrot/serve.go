@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,17 +25,20 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/dashboard"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
+	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
 
 type serveCommand struct {
-	Config string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
-	Demo   bool   `help:"Serve simulated models: no key, no configuration."`
-	Listen string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
-	Check  bool   `help:"Check the configuration, the router, the prices and whether the record can be written, and exit."`
+	Config  string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
+	Demo    bool   `help:"Serve simulated models: no key, no configuration."`
+	Traffic bool   `help:"With --demo: send invented requests to it, so that the dashboard has something to show."`
+	Listen  string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
+	Check   bool   `help:"Check the configuration, the router, the prices and whether the record can be written, and exit."`
 }
 
 func (c *serveCommand) Help() string {
@@ -43,7 +47,7 @@ model with the best trade-off. SIGHUP, a changed file or POST /reload at the adm
 address reloads configuration, router and prices; SIGTERM lets streams end.
 
 Examples:
-  carrot serve --demo
+  carrot serve --demo --traffic
   carrot serve --config carrot.yaml --check
   carrot serve --config carrot.yaml`
 }
@@ -51,6 +55,9 @@ Examples:
 func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if (c.Config == "") == !c.Demo {
 		return usagef("give either --config FILE or --demo")
+	}
+	if c.Traffic && !c.Demo {
+		return usagef("--traffic needs --demo: a gateway with a configuration is sent no invented requests")
 	}
 	if c.Demo {
 		return c.demo(ctx, t)
@@ -94,12 +101,14 @@ type service struct {
 
 	gateway  *gateway.Gateway
 	artifact *artifact.Artifact // the saved router that was loaded last
-	warnings []string           // about its file
+	prices   *price.Book        // that were loaded last
+	warnings []string           // about the router's file
 	bound    *gateway.File      // with which it was started
 	serving  *gateway.File      // the latest that was applied
 	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
 	keys     *virtualKeys       // those of the store; nil: there is none
+	keyless  bool               // requests need no key, even if the store has some
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
 }
@@ -137,6 +146,7 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
+	s.prices = book
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}, Prices: book}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
@@ -198,8 +208,8 @@ func (s *service) changed() bool {
 }
 
 // run serves the loaded configuration until ctx is done, and logs lines of JSON. It calls
-// started, if that is not nil, with the address for clients.
-func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(address string)) (err error) {
+// started, if that is not nil, with the addresses for clients and for operators.
+func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, source gateway.Source, started func(clients, operators string)) (err error) {
 	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
 	s.log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: &s.level}))
 	ctx, cancel := context.WithCancel(ctx)
@@ -251,6 +261,9 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer s.keys.close()
 		registry.MustRegister(keysMetrics(s.keys.cache)...)
 		options.Clients = s.keys.cache
+		if s.keyless {
+			options.Clients = optionalKeys{s.keys.cache}
+		}
 	}
 	if err := s.keys.reserve(config); err != nil {
 		return err
@@ -270,6 +283,10 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 			return hinted{err, "choose another address with admin_listen:, or set it to off"}
 		}
 	}
+	operator, err := dashboard.Attach(s.gateway, s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload}), s.dashboard(registry))
+	if err != nil {
+		return err
+	}
 	admin := "off"
 	if operators != nil {
 		admin = operators.Addr().String()
@@ -277,13 +294,13 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	s.warn()
 	s.log.Info("serving", "address", clients.Addr().String(), "admin", admin, "models", len(config.Models), "policies", len(config.Policies))
 	if started != nil {
-		started(clients.Addr().String())
+		started(clients.Addr().String(), admin)
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	return s.gateway.Serve(ctx, clients, operators, s.gateway.Admin(s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})))
+	return s.gateway.Serve(ctx, clients, operators, operator)
 }
 
 // recorders record attempts in several places, of which the first may be missing.
@@ -419,7 +436,10 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer wait()
 	defer cancel()
-	s := &service{open: c.listening(func(func(string)) (*gateway.File, error) { return gateway.ParseFile([]byte(text), os.LookupEnv) })}
+	if c.Traffic {
+		text += demoTraffic
+	}
+	s := &service{keyless: c.Traffic, open: c.listening(func(func(string)) (*gateway.File, error) { return gateway.ParseFile([]byte(text), os.LookupEnv) })}
 	config, source, err := s.load()
 	if err != nil {
 		return err
@@ -435,7 +455,32 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer os.RemoveAll(folder)
 	config.Store, config.Journal = filepath.Join(folder, "carrot.db"), filepath.Join(folder, "carrot.journal")
-	return s.run(ctx, t.err, config, source, func(address string) {
-		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", address, "STORE", config.Store).Replace(demoHelp))
+	if config.AdminListen, err = next(config.Listen); err != nil {
+		return err
+	}
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer cancel()
+	return s.run(ctx, t.err, config, source, func(clients, operators string) {
+		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", clients, "ADMIN", operators, "STORE", config.Store).Replace(demoHelp))
+		if c.Traffic {
+			sending.Go(func() { s.sendTraffic(ctx, clients) })
+		}
 	})
+}
+
+// next returns the address with the next port, or with any if the given one has any.
+func next(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return "", err
+	}
+	if n > 0 {
+		n++
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }

@@ -72,36 +72,39 @@ func inBoth(err error) error {
 	return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
 }
 
+// admin returns what changes the keys of a service.
+func (v *virtualKeys) admin(s *service) *keys.Admin {
+	return &keys.Admin{Store: v.store, Config: s.config, Changed: func(ctx context.Context) { v.changed(ctx, s) }}
+}
+
 // administer adds the admin API of a service's keys.
 func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.AdminOptions {
 	if v == nil {
 		return o
 	}
-	serving := func() *gateway.File {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.serving
-	}
-	handlers := adminapi.Handlers(v.store, adminapi.Options{
-		Log: s.log,
-		Changed: func(ctx context.Context) {
-			if err := v.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
-				s.log.Warn("a change takes effect only when the store can be read", "error", err)
-			}
-		},
-		Refuse: func(name string, policies []string) error { return keys.CheckFile(serving(), name, policies) },
-		Budgets: func(ctx context.Context) ([]budget.Figures, error) {
-			known, err := keysBudgets(ctx, v.store)
-			if err != nil {
-				return nil, err
-			}
-			return budget.List(ctx, s.books.db, append(known, serving().Budgets...), time.Now())
-		},
-		Listed: func() []keys.Client { return keys.InFile(serving()) },
+	handlers := adminapi.Handlers(v.admin(s), adminapi.Options{
+		Log:     s.log,
+		Budgets: func(ctx context.Context) ([]budget.Figures, error) { return v.budgets(ctx, s) },
 	})
 	maps.Copy(handlers, o.Handlers)
 	o.Handlers = handlers
 	return o
+}
+
+// changed makes a change of the store known to this process.
+func (v *virtualKeys) changed(ctx context.Context, s *service) {
+	if err := v.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
+		s.log.Warn("a change takes effect only when the store can be read", "error", err)
+	}
+}
+
+// budgets returns what is known of the budgets of the store and of the configuration.
+func (v *virtualKeys) budgets(ctx context.Context, s *service) ([]budget.Figures, error) {
+	known, err := keysBudgets(ctx, v.store)
+	if err != nil {
+		return nil, err
+	}
+	return budget.List(ctx, s.books.db, append(known, s.config().Budgets...), time.Now())
 }
 
 // keysMetrics returns the metrics of the keys in the store.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/dashboard"
+	"github.com/carrot-router/carrot/internal/database"
 	"github.com/carrot-router/carrot/internal/database/databasetest"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/record"
@@ -73,6 +75,24 @@ func TestWhatif(t *testing.T) {
 		same := ask("--objective", fmt.Sprint("w=", s.w))
 		if !near(same.Facts.Cost, summary.Total.Cost) || same.Estimates.Changed != 0 || !near(same.Estimates.Cost.Value, same.Facts.Cost) || same.Facts.Kept["named"] != 30 || same.Facts.Kept["exploration"] < 40 {
 			t.Errorf("as it was: %+v, want the bill of the summary, %v", same, summary.Total.Cost)
+		}
+		if !database.IsPostgres(dsn) { // the dashboard has the same figures
+			store, err := ledger.OpenStore(t.Context(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close()
+			answers := &replays{store: store}
+			shown, err := answers.answer(t.Context(), dashboard.Question{USDPerQuality: 0.0001})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if printed := mustCarrot(t, "whatif", "--store", dsn, "--json", "--objective", "usd-per-quality=0.0001"); printed != string(shown.JSON) {
+				t.Errorf("the dashboard says %s, the command %s", shown.JSON, printed)
+			}
+			if len(shown.Curve) != 25 || len(shown.Single) != len(shown.Models) || shown.Limited || shown.Curve[0].CostUSD >= shown.Curve[24].CostUSD {
+				t.Errorf("the curve %+v and the models %+v", shown.Curve, shown.Single)
+			}
 		}
 		cheap := ask("--objective", "usd-per-quality=0.0001")
 		if cheap.Estimates.Changed == 0 || !(cheap.Estimates.Cost.Value < cheap.Facts.Cost && cheap.Estimates.Cost.CI[0] < cheap.Estimates.Cost.Value && cheap.Estimates.Paid > 0) {
