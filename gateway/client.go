@@ -49,7 +49,8 @@ func (c *Client) restricted() bool { return c != nil && len(c.Limits.Policies) >
 // not block for long, because every request waits for it.
 //
 // Requests need a key, unless Clients has a method Required() bool that returns false, as
-// a store may before it has any key. They always do if the configuration lists clients.
+// a store may before it has any key. They always do if the configuration lists clients. A
+// key that is sent without need says who sends the request, if it is known.
 type Clients interface {
 	// Client returns the client whose key has this SHA-256, or nil if there is
 	// none. An error means that the client could not be looked up; the request
@@ -111,24 +112,26 @@ func (c *callers) Client(ctx context.Context, key [sha256.Size]byte) (*Client, e
 }
 
 // authenticate returns the client that sent a request. Its key is a bearer token or in
-// the header x-api-key. If requests need no key, the client is nil.
+// the header x-api-key. If requests need no key and none that is known was sent, the client
+// is nil.
 func authenticate(ctx context.Context, clients *callers, h http.Header) (*Client, error) {
-	if !clients.required() {
-		return nil, nil
-	}
+	required := clients.required()
 	message := "no key was sent: send it as Authorization: Bearer KEY, or as x-api-key"
 	for _, key := range []string{bearer(h), h.Get("X-Api-Key")} {
 		if key = strings.TrimSpace(key); key == "" {
 			continue
 		}
 		client, err := clients.Client(ctx, sha256.Sum256([]byte(key)))
-		if err != nil {
+		if err != nil && required {
 			return nil, fmt.Errorf("find the client: %w", err)
 		}
 		if client != nil {
 			return client, nil
 		}
 		message = "the key is unknown"
+	}
+	if !required {
+		return nil, nil
 	}
 	return nil, &wire.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: message}
 }

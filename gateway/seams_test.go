@@ -328,9 +328,17 @@ func TestKeysRequired(t *testing.T) {
 			}
 		}
 		ask(test.before)
+		ask(test.before, "X-Api-Key: none")
+		ask(200, "X-Api-Key: team-key-0123456789") // which says who sends it, needed or not
 		clients.required.Store(true)
 		ask(test.after)
 		ask(200, "X-Api-Key: team-key-0123456789")
+		all := r.records.list()
+		for i, a := range all {
+			if want := map[bool]string{true: "team"}[test.before == 401 || i >= 2]; a.Client != want {
+				t.Errorf("%s: request %d is recorded for client %q, want %q", test.name, i, a.Client, want)
+			}
+		}
 	}
 }
 

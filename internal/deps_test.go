@@ -69,7 +69,7 @@ var rules = map[string]rule{
 	"internal/simulate":              {[]string{"", "dataset", "internal/recent", "price", "internal/wire", gjson}, "a simulated provider must not share a mistake with the gateway that is tested on it"},
 	"gateway": {[]string{"", "price", "record", "internal/provider", "internal/recent", "internal/spelling", "internal/strictyaml", "internal/wire", "github.com/klauspost/compress", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"},
 		"the gateway serves what was trained: it holds the keys, and neither fits nor measures nor opens artefacts; stores are behind its interfaces"},
-	"price":                {[]string{"internal/phrase", "", "internal/atomicfile", "github.com/tiktoken-go/tokenizer"}, "prices change without training, so they know nothing of data and predictors"},
+	"price":                {[]string{"internal/phrase", "", "internal/atomicfile"}, "prices change without training, so they know nothing of data and predictors"},
 	"internal/pricelist":   {[]string{"", "internal/readfile", "price"}, "other projects' price lists are read as data when someone asks for it; what bills does not depend on their forms"},
 	"embed":                {[]string{"internal/phrase", "", "internal/dot", "internal/parallel", "internal/provider", "internal/readfile", "internal/safetensors", "internal/wordpiece", gonum}, "a representation, local or fetched from a provider, does not depend on what is predicted from it"},
 	"predict":              {[]string{"", "internal/dot", "internal/nearest", "internal/parallel", "internal/safetensors", gonum}, "a predictor sees numbers only: no texts, no prices, no files of outcomes"},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/keys"
 	"github.com/carrot-router/carrot/internal/simulate"
 )
 
@@ -40,6 +42,62 @@ Python, pip install openai anthropic:
 
 Stop with Ctrl-C. Your own models: carrot serve --config FILE, docs/gateway.md.
 `
+
+// demoTraffic is the configuration of a demonstration that sends requests to itself, beside
+// that of its models.
+const demoTraffic = `store: carrot.db
+record: {content: judged}
+policies:
+  - {name: support, objective: usd-per-quality=0.003, default: gpt-4o-mini-2024-07-18, exploration: {rate: 0.05}}
+  - {name: drafts, objective: cheap, models: [gpt-4o-mini-2024-07-18, Meta-Llama-3.1-8B-Instruct, deepseek-v2.5-0908, claude-3-5-haiku-20241022]}
+  - {name: trial, objective: cheap, default: claude-3-5-sonnet-20241022, shadow: true}
+budgets:
+  - {name: all, usd: 20, per: month, soft: true}
+`
+
+// demoSenders are the clients of a demonstration that sends requests to itself, and whoever
+// sends no key.
+var demoSenders = []struct {
+	simulate.Sender
+	name     string
+	settings keys.Settings
+}{
+	{simulate.Sender{Models: []string{"support"}, Share: 5}, "shop",
+		keys.Settings{Policies: []string{"support"}, Labels: map[string]string{"team": "shop"}, Budgets: []gateway.BudgetConfig{{USD: 2, Per: "day"}, {USD: 25, Per: "month"}}}},
+	{simulate.Sender{Models: []string{"auto", "auto", "quality", "gpt-4o-2024-08-06"}, Share: 3}, "research",
+		keys.Settings{Labels: map[string]string{"team": "research"}, Budgets: []gateway.BudgetConfig{{USD: 10, Per: "week"}}}},
+	{simulate.Sender{Models: []string{"drafts", "cheap"}, Share: 2}, "batch",
+		keys.Settings{Policies: []string{"drafts", "cheap"}, Rates: gateway.RateConfig{Requests: 60, Concurrent: 4}, Budgets: []gateway.BudgetConfig{{USD: 0.02, Per: "day"}}}},
+	{simulate.Sender{Models: []string{"trial", "trial", "balanced", "auto"}, Share: 2}, "assistant", keys.Settings{Labels: map[string]string{"team": "product"}}},
+	{Sender: simulate.Sender{Models: []string{"auto", "cheap", "claude-3-5-haiku-20241022"}, Share: 1}},
+}
+
+// optionalKeys are the keys of a demonstration that anybody may call without one.
+type optionalKeys struct{ gateway.Clients }
+
+// Required implements what [gateway.Clients] may say of keys.
+func (optionalKeys) Required() bool { return false }
+
+// sendTraffic makes the clients of a demonstration, and sends requests until ctx is done.
+func (s *service) sendTraffic(ctx context.Context, address string) {
+	t := simulate.Traffic{URL: "http://" + address, Seed: 1}
+	for _, one := range demoSenders {
+		if one.name != "" {
+			_, key, err := s.keys.store.Create(ctx, "demo", keys.NewClient{Name: one.name, Settings: one.settings})
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				s.log.Error("the demonstration has no client", "client", one.name, "error", err)
+				continue
+			}
+			one.Key = key
+		}
+		t.Senders = append(t.Senders, one.Sender)
+	}
+	s.keys.changed(ctx, s)
+	t.Run(ctx)
+}
 
 // startDemo serves simulated providers at loopback addresses until ctx is done. It returns
 // the configuration of a gateway for them, and a function that waits until they have

@@ -25,6 +25,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/dashboard"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
@@ -33,10 +34,11 @@ import (
 )
 
 type serveCommand struct {
-	Config string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
-	Demo   bool   `help:"Serve simulated models: no key, no configuration."`
-	Listen string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
-	Check  bool   `help:"Check the configuration, the router, the prices and whether the record can be written, and exit."`
+	Config  string `placeholder:"FILE" help:"Configuration (docs/config.md)."`
+	Demo    bool   `help:"Serve simulated models: no key, no configuration."`
+	Traffic bool   `help:"With --demo: send invented requests to it, so that the dashboard has something to show."`
+	Listen  string `placeholder:"ADDR" help:"Address for clients, in place of the configuration's."`
+	Check   bool   `help:"Check the configuration, the router, the prices and whether the record can be written, and exit."`
 }
 
 func (c *serveCommand) Help() string {
@@ -45,7 +47,7 @@ model with the best trade-off. SIGHUP, a changed file or POST /reload at the adm
 address reloads configuration, router and prices; SIGTERM lets streams end.
 
 Examples:
-  carrot serve --demo
+  carrot serve --demo --traffic
   carrot serve --config carrot.yaml --check
   carrot serve --config carrot.yaml`
 }
@@ -53,6 +55,9 @@ Examples:
 func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if (c.Config == "") == !c.Demo {
 		return usagef("give either --config FILE or --demo")
+	}
+	if c.Traffic && !c.Demo {
+		return usagef("--traffic needs --demo: a gateway with a configuration is sent no invented requests")
 	}
 	if c.Demo {
 		return c.demo(ctx, t)
@@ -103,6 +108,7 @@ type service struct {
 	books    *books             // the store
 	reopen   func() error       // reopens the file of records; nil: there is none
 	keys     *virtualKeys       // those of the store; nil: there is none
+	keyless  bool               // requests need no key, even if the store has some
 	mu       sync.Mutex         // one reload at a time
 	seen     map[string]string  // stamps of the files, from before they were read
 }
@@ -255,6 +261,9 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 		defer s.keys.close()
 		registry.MustRegister(keysMetrics(s.keys.cache)...)
 		options.Clients = s.keys.cache
+		if s.keyless {
+			options.Clients = optionalKeys{s.keys.cache}
+		}
 	}
 	if err := s.keys.reserve(config); err != nil {
 		return err
@@ -274,7 +283,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 			return hinted{err, "choose another address with admin_listen:, or set it to off"}
 		}
 	}
-	operator, err := s.operate(registry)
+	operator, err := dashboard.Attach(s.gateway, s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload}), s.dashboard(registry))
 	if err != nil {
 		return err
 	}
@@ -427,7 +436,10 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	}
 	defer wait()
 	defer cancel()
-	s := &service{open: c.listening(func(func(string)) (*gateway.File, error) { return gateway.ParseFile([]byte(text), os.LookupEnv) })}
+	if c.Traffic {
+		text += demoTraffic
+	}
+	s := &service{keyless: c.Traffic, open: c.listening(func(func(string)) (*gateway.File, error) { return gateway.ParseFile([]byte(text), os.LookupEnv) })}
 	config, source, err := s.load()
 	if err != nil {
 		return err
@@ -446,8 +458,14 @@ func (c *serveCommand) demo(ctx context.Context, t terminal) error {
 	if config.AdminListen, err = next(config.Listen); err != nil {
 		return err
 	}
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer cancel()
 	return s.run(ctx, t.err, config, source, func(clients, operators string) {
 		fmt.Fprint(t.out, strings.NewReplacer("ADDRESS", clients, "ADMIN", operators, "STORE", config.Store).Replace(demoHelp))
+		if c.Traffic {
+			sending.Go(func() { s.sendTraffic(ctx, clients) })
+		}
 	})
 }
 

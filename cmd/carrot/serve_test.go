@@ -127,6 +127,51 @@ func TestServeDemo(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// fetched returns what an address answers.
+func fetched(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatalf("%s: status %d, %v: %s", url, response.StatusCode, err, body)
+	}
+	return string(body)
+}
+
+// The demo sends itself requests of several clients, and answers whoever has no key, too.
+func TestServeDemoTraffic(t *testing.T) {
+	if status := run(t.Context(), []string{"serve", "--traffic", "--config", "carrot.yaml"}, terminal{strings.NewReader(""), io.Discard, io.Discard}); status != 2 {
+		t.Errorf("--traffic without --demo: status %d", status)
+	}
+	out, log, stop := serving(t, "--demo", "--traffic", "--listen", "127.0.0.1:0")
+	url := out.find(t, `simulated models at (http://\S+)\.`)
+	if status, body := ask(t, url+"/v1/chat/completions", "auto"); status != 200 {
+		t.Errorf("without a key: status %d: %s", status, body)
+	}
+	admin := out.find(t, `in a browser: (http://\S+)`)
+	for _, want := range []string{`policy="support",status="200"`, `policy="auto",status="200"`} {
+		for started := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+			if metrics := fetched(t, admin+"/metrics"); strings.Contains(metrics, want) {
+				break
+			}
+			if time.Since(started) > time.Minute {
+				t.Fatalf("no request with %s", want)
+			}
+		}
+	}
+	if list := fetched(t, admin+"/keys"); strings.Count(list, `"source":"store"`) != 4 {
+		t.Errorf("the clients are %s", list)
+	}
+	if status := stop(); status != 0 || log.String() != "" {
+		t.Errorf("status %d when stopped, and logged %s", status, log)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // A changed configuration or price is applied while requests are served, and a bad one is
 // not. Attempts are recorded, and the admin address has metrics.
 func TestServeConfig(t *testing.T) {

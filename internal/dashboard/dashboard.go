@@ -156,6 +156,9 @@ func (d *Dashboard) routes() []route {
 	return slices.Concat([]route{
 		{"GET", "{$}", d.overview},
 		{"GET", "replay", d.replay},
+		{"GET", "requests", d.requests},
+		{"GET", "requests/{id}", d.request},
+		{"GET", "models", d.models},
 		{"GET", "clients", d.clients},
 		{"POST", "clients", d.createClient},
 		{"GET", "clients/{name}", d.client},
@@ -194,7 +197,7 @@ type shown struct {
 // section is a page in the navigation.
 type section struct{ Path, Name string }
 
-var sections = []section{{"", "Overview"}, {"clients", "Clients"}, {"router", "Router"}, {"try", "Try"}}
+var sections = []section{{"", "Overview"}, {"requests", "Requests"}, {"models", "Models"}, {"clients", "Clients"}, {"router", "Router"}, {"try", "Try"}}
 
 var (
 	errNotFound = errors.New("there is no such page")
@@ -426,11 +429,15 @@ type RouterModel struct {
 	Served    bool // it is in the configuration
 }
 
-// Price is the price of a model, in USD for a million tokens; NaN if it is unknown.
+// Price is the price of a model, in USD for a million tokens, NaN if it is unknown, and what
+// else is known of the model.
 type Price struct {
 	Input, Cached, Output float64
 	Date, Source          string
-	Shutdown              string // the day from which requests fail; empty: unknown
+	Also                  []string // what else the bill depends on, such as the service tier, in words
+	Shutdown              string   // the day from which requests fail; empty: unknown
+	Successor             string   // the model that its vendor names in its place; empty: unknown
+	Borrowed              string   // the model whose estimates it borrows; empty: none
 }
 
 // Trial is a decision at an objective.

@@ -207,6 +207,7 @@ func (d *Dashboard) Guard(next http.Handler) http.Handler {
 	mux.Handle("/", next)
 	mux.Handle("GET /{$}", http.RedirectHandler(Root, http.StatusSeeOther))
 	mux.HandleFunc("GET "+Root+"style.css", d.file("style.css", "text/css; charset=utf-8").ServeHTTP)
+	mux.HandleFunc("GET "+Root+"app.js", d.file("app.js", "text/javascript; charset=utf-8").ServeHTTP)
 	mux.HandleFunc("GET "+Root+"login", d.showLogin)
 	mux.HandleFunc("POST "+Root+"login", d.login)
 	mux.HandleFunc("POST "+Root+"logout", d.logout)
