@@ -71,7 +71,14 @@ func TestServeLogin(t *testing.T) {
 	if err := os.WriteFile(config, []byte(strings.Replace(string(before), "operator-", "another-", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log.find(t, `"reloaded"`)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", admin+"/reload", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer operator-0123456789abcdef")
+	if status, text := read(http.DefaultClient.Do(r)); status != 200 {
+		t.Fatalf("status %d: %s", status, text)
+	}
 	if _, text := read(browser.Get(admin + "/ui/clients")); !strings.Contains(text, "Admin key") {
 		t.Errorf("the session outlives the admin key: %s", text)
 	}
