@@ -29,10 +29,12 @@ fmt: ## Fail if a file is not formatted by gofmt
 .PHONY: vet
 vet: ## Run go vet
 	$(GO) vet ./... ./.ci/clients/scripted ./.ci/agents/provider
+	$(GO) -C tools vet ./...
 
 .PHONY: staticcheck
 staticcheck: ## Run staticcheck, pinned in tools/go.mod
 	$(TOOL) staticcheck ./... ./.ci/clients/scripted ./.ci/agents/provider
+	$(GO) -C tools tool staticcheck ./...
 
 .PHONY: tidy-check
 tidy-check: ## Fail if go mod tidy would change go.mod or go.sum
@@ -50,16 +52,7 @@ race: ## Run all tests with the race detector (needs a C compiler)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s)
-	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    echo "$$package $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package >"$$log" 2>&1 && tail -n 3 "$$log" && continue; \
-	    cat "$$log"; \
-	    grep -q '^    context deadline exceeded$$' "$$log" && ! grep -qE 'Failing input|panic:' "$$log" || exit 1; \
-	    echo "(no failing input: before Go 1.27 the end of -fuzztime is sometimes reported as a failure, go.dev/issue/75804)"; \
-	  done; \
-	done
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
 bench: ## Run benchmarks: BENCH=regexp BENCHTIME=1s COUNT=10; compare two outputs with make benchstat
@@ -90,6 +83,10 @@ docs: ## Write the generated documentation
 .PHONY: docs-check
 docs-check: ## Fail if the generated documentation is stale
 	$(GO) test ./cmd/carrot -run "^Test(CLI|Config|Metrics)?Docs\$$" -count 1
+
+.PHONY: site
+site: ## Write README.md and docs/ as a site into .cache/site, and fail on a broken link
+	$(GO) -C tools run ./site -root .. -out ../.cache/site
 
 .PHONY: build
 build: ## Build the program as ./carrot

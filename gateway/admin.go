@@ -27,7 +27,8 @@ type AdminOptions struct {
 
 // Admin returns the handler for operators, which must be served at another address than
 // the one for clients. It serves /metrics, /debug/pprof, /health, POST /reload, dry runs at
-// POST /v1/route without a client's key, and further handlers. If the configuration has an admin key, requests need it as a bearer
+// POST /v1/route without a client's key, the prices of models at /models, and further
+// handlers. If the configuration has an admin key, requests need it as a bearer
 // token. Requests from web pages of other origins are refused.
 func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
@@ -49,6 +50,7 @@ func (g *Gateway) Admin(o AdminOptions) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /models", g.pricing)
 	explain := g.serve(wire.Chat, (*exchange).explain)
 	mux.HandleFunc("POST "+routePath, func(w http.ResponseWriter, r *http.Request) {
 		explain(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, true)))

@@ -81,13 +81,9 @@ const shutdownNear = 60 * 24 * time.Hour
 func (c *Config) shutdowns(book *price.Book, clock func() time.Time) []string {
 	var out []string
 	look := func(field, name, upstream, providerName string) {
-		e, err := book.Lookup(upstream)
-		at := slices.IndexFunc(c.Providers, func(p ProviderConfig) bool { return p.Name == providerName })
-		if err != nil || at < 0 || e.Provider != "" && !serves(&c.Providers[at], e.Provider) {
-			return
-		}
+		e, ok := c.vendorEntry(book, upstream, providerName)
 		day, err := time.Parse(time.DateOnly, e.Shutdown)
-		if err != nil { // no date is known
+		if err != nil || !ok { // no date is known
 			return
 		}
 		now := clock()

@@ -114,8 +114,42 @@ type File struct {
 
 	Config `yaml:",inline"`
 
+	// OIDC lets people log in to the dashboard at the admin address with an account of
+	// an identity provider, beside the admin key. It needs admin_key.
+	OIDC *oidcConfig `yaml:"oidc"`
 	// Log says what is logged.
 	Log LogConfig `yaml:"log"`
+}
+
+// oidcConfig is a client of an identity provider that speaks OpenID Connect, with which
+// people log in to the dashboard. A claim of the provider says who may do what; people
+// without a value that is listed have no access.
+type oidcConfig struct {
+	// Issuer is the provider's address, exactly as the provider writes it in its tokens:
+	// https, or http at a loopback address. Required.
+	Issuer string `yaml:"issuer" expand:"env"`
+	// ClientID is the name by which the provider knows the dashboard. Required.
+	ClientID string `yaml:"client_id" expand:"env"`
+	// ClientSecret is the secret of the client. Default: none; the client is public, and
+	// PKCE alone protects its codes, as it does in any case.
+	ClientSecret Secret `yaml:"client_secret"`
+	// RedirectURL is the address to which the provider sends people back, and which the
+	// provider must know: that of the dashboard with /ui/callback, as in
+	// https://carrot.example/ui/callback. Required.
+	RedirectURL string `yaml:"redirect_url" expand:"env"`
+	// Scopes are what is asked of the provider; openid must be among them. Default:
+	// [openid, profile, email].
+	Scopes []string `yaml:"scopes"`
+	// Claim is the claim that says what people may do: a text or a list of texts, in the
+	// ID token or else in the answer of the userinfo endpoint. Dots lead into a mapping, as
+	// in realm_access.roles. Default groups.
+	Claim string `yaml:"claim"`
+	// Admins are values of the claim; people who have one of them may see and change
+	// everything. Default: none; one of admins and viewers is required.
+	Admins []string `yaml:"admins"`
+	// Viewers are values of the claim; people who have one of them may see everything.
+	// Default: none.
+	Viewers []string `yaml:"viewers"`
 }
 
 // RecordConfig says where attempts are recorded, one JSON line each.

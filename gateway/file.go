@@ -67,8 +67,15 @@ func parseFile(data []byte, env func(string) (string, bool), name string, readin
 	or(p, "log.level", &f.Log.Level, "info")
 	or(p, "record.content", &f.Record.Content, contentNone)
 	f.RecordContent = f.Record.Content
+	if f.OIDC != nil {
+		or(p, "oidc.claim", &f.OIDC.Claim, "groups")
+		if f.OIDC.Scopes == nil {
+			f.OIDC.Scopes = []string{"openid", "profile", "email"}
+		}
+	}
 	f.Config = *f.Config.prepared(p, reading)
 	f.checkAddresses(p)
+	f.checkOIDC(p)
 	checkRange(p, "record.max_mb", f.Record.MaxMB, 1, 1<<20)
 	checkRange(p, "record.keep", *f.Record.Keep, 0, 1<<20)
 	checkRange(p, "keep_decisions", *f.KeepDecisions, 0, 36500)

@@ -128,6 +128,8 @@ embeddings: [{name: e, provider: p}]
 clients: [{name: c, key: client-0123456789abcdef}]
 budgets: [{usd: 1, per: month}]
 store: carrot.db
+admin_key: operator-0123456789abcdef
+oidc: {issuer: https://login.example, client_id: carrot, redirect_url: https://carrot.example/ui/callback, admins: [a]}
 `), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/artifact"
 	"github.com/carrot-router/carrot/gateway"
+	"github.com/carrot-router/carrot/internal/dashboard"
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
@@ -282,7 +283,7 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 			return hinted{err, "choose another address with admin_listen:, or set it to off"}
 		}
 	}
-	operator, err := s.operate(registry)
+	operator, err := dashboard.Attach(s.gateway, s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload}), s.dashboard(registry))
 	if err != nil {
 		return err
 	}

@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
 	"github.com/carrot-router/carrot/internal/budget"
 	"github.com/carrot-router/carrot/internal/dashboard"
@@ -25,35 +21,18 @@ import (
 	"github.com/carrot-router/carrot/internal/whatif"
 )
 
-// operate returns the handler for operators: metrics, the admin API and the dashboard.
-func (s *service) operate(registry *prometheus.Registry) (http.Handler, error) {
-	o := s.keys.administer(s, gateway.AdminOptions{Metrics: registry, Reload: s.reload})
-	var admin http.Handler
-	settings := dashboard.Options{
-		Version: version, Config: s.config, Log: s.log,
-		State:  func() (dashboard.State, error) { return stateOf(registry) },
-		Router: s.describeRouter,
-		Price:  s.priceOf,
-		Try:    func(ctx context.Context, text string) ([]dashboard.Trial, error) { return s.tries(ctx, admin, text) },
-	}
+// dashboard returns what the dashboard needs of the service.
+func (s *service) dashboard(registry *prometheus.Registry) dashboard.Options {
+	o := dashboard.Options{Version: version, Config: s.config, Log: s.log, State: func() (dashboard.State, error) { return stateOf(registry) }, Router: s.describeRouter}
 	if s.books.ledger != nil {
-		settings.Store = s.books.ledger.Store()
-		settings.Replay = (&replays{store: settings.Store}).answer
+		o.Store = s.books.ledger.Store()
+		o.Replay = (&replays{store: o.Store}).answer
 	}
 	if s.keys != nil {
-		settings.Keys = s.keys.store
-		settings.Changed = func(ctx context.Context) { s.keys.changed(ctx, s) }
-		settings.Budgets = func(ctx context.Context) ([]budget.Figures, error) { return s.keys.budgets(ctx, s) }
+		o.Keys = s.keys.admin(s)
+		o.Budgets = func(ctx context.Context) ([]budget.Figures, error) { return s.keys.budgets(ctx, s) }
 	}
-	d, err := dashboard.New(settings)
-	if err != nil {
-		return nil, err
-	}
-	handlers := d.Handlers()
-	maps.Copy(handlers, o.Handlers)
-	o.Handlers = handlers
-	admin = s.gateway.Admin(o)
-	return d.Guard(admin), nil
+	return o
 }
 
 // config returns the configuration that is served.
@@ -125,95 +104,6 @@ func (s *service) describeRouter() dashboard.Router {
 	return r
 }
 
-// priceOf returns the price of a model of the configuration.
-func (s *service) priceOf(model string) dashboard.Price {
-	s.mu.Lock()
-	book, serving := s.prices, s.serving
-	s.mu.Unlock()
-	p := dashboard.Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()}
-	at := slices.IndexFunc(serving.Models, func(m gateway.ModelConfig) bool { return m.Name == model })
-	if at < 0 {
-		return p
-	}
-	e, err := book.Lookup(model)
-	if err != nil && serving.Models[at].Upstream != "" {
-		e, err = book.Lookup(serving.Models[at].Upstream)
-	}
-	if err == nil {
-		p.Input, p.Cached, p.Output = perMillion(e.Input), perMillion(e.CachedInput.Or(e.Input)), perMillion(e.Output)
-		p.Date, p.Source, p.Shutdown = e.Date, e.Source, e.Shutdown
-	}
-	return p
-}
-
-// perMillion returns a rate in USD for a million tokens; NaN if it is unknown.
-func perMillion(r carrot.Rate) float64 {
-	if v, ok := r.PerMillion(); ok {
-		return v
-	}
-	return math.NaN()
-}
-
-// tried are the objectives that the dashboard shows for a text.
-var tried = []string{"cheap", "balanced", "quality"}
-
-// tries decides for a text at several objectives, as the gateway would for a client that may
-// use everything.
-func (s *service) tries(ctx context.Context, admin http.Handler, text string) ([]dashboard.Trial, error) {
-	var list []dashboard.Trial
-	names := slices.Clone(tried)
-	for _, p := range s.config().Policies {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
-		}
-	}
-	for _, name := range names {
-		body, err := json.Marshal(map[string]any{"model": name, "messages": []any{map[string]string{"role": "user", "content": text}}})
-		if err != nil {
-			return nil, err
-		}
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/v1/route", bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+s.config().AdminKey.Reveal())
-		w := &captured{header: http.Header{}}
-		admin.ServeHTTP(w, r)
-		one := dashboard.Trial{Name: name}
-		if w.status == http.StatusOK {
-			one.Decision = &carrot.Decision{}
-			if err := json.Unmarshal(w.body.Bytes(), one.Decision); err != nil {
-				return nil, err
-			}
-		} else {
-			var answer struct {
-				Error struct{ Message string }
-			}
-			_ = json.Unmarshal(w.body.Bytes(), &answer) // an answer in another form has no message
-			one.Err = cmp.Or(answer.Error.Message, http.StatusText(w.status))
-		}
-		list = append(list, one)
-	}
-	return list, nil
-}
-
-// captured is an answer of a handler in this process.
-type captured struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (w *captured) Header() http.Header { return w.header }
-
-func (w *captured) WriteHeader(status int) { w.status = cmp.Or(w.status, status) }
-
-func (w *captured) Write(b []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(b)
-}
-
 // replays answers what the latest requests would have been at other objectives.
 type replays struct {
 	store *ledger.Store
@@ -237,9 +127,6 @@ const (
 	// keptFor is how long a log that was read answers questions.
 	keptFor = 30 * time.Second
 )
-
-// errEnough ends the reading of a log.
-var errEnough = errors.New("enough")
 
 // answer answers a question. It returns nil if there is no request.
 func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.Replay, error) {

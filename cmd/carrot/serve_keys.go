@@ -72,17 +72,19 @@ func inBoth(err error) error {
 	return hinted{fmt.Errorf("clients: %w", err), "leave them out of the configuration, or revoke those in the store: carrot keys revoke NAME"}
 }
 
+// admin returns what changes the keys of a service.
+func (v *virtualKeys) admin(s *service) *keys.Admin {
+	return &keys.Admin{Store: v.store, Config: s.config, Changed: func(ctx context.Context) { v.changed(ctx, s) }}
+}
+
 // administer adds the admin API of a service's keys.
 func (v *virtualKeys) administer(s *service, o gateway.AdminOptions) gateway.AdminOptions {
 	if v == nil {
 		return o
 	}
-	handlers := adminapi.Handlers(v.store, adminapi.Options{
+	handlers := adminapi.Handlers(v.admin(s), adminapi.Options{
 		Log:     s.log,
-		Changed: func(ctx context.Context) { v.changed(ctx, s) },
-		Refuse:  func(name string, policies []string) error { return keys.CheckFile(s.config(), name, policies) },
 		Budgets: func(ctx context.Context) ([]budget.Figures, error) { return v.budgets(ctx, s) },
-		Listed:  func() []keys.Client { return keys.InFile(s.config()) },
 	})
 	maps.Copy(handlers, o.Handlers)
 	o.Handlers = handlers

@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,32 +35,25 @@ const (
 
 // Options are what the API needs of the program around it.
 type Options struct {
-	// Changed is called after a change, before its answer. Nil: nothing is.
-	Changed func(ctx context.Context)
-	// Refuse returns an error if the store may not have a client of this name with these
-	// policies, because of the configuration. Nil: it may have any.
-	Refuse func(name string, policies []string) error
-	// Listed returns the clients of the configuration, which can only be read. Nil: none.
-	Listed func() []keys.Client
 	// Budgets returns what is known of all budgets.
 	Budgets func(ctx context.Context) ([]budget.Figures, error)
 	// Log receives errors of the store. Nil: nothing is logged.
 	Log *slog.Logger
 }
 
-// api serves a store.
+// api serves the clients of a store.
 type api struct {
-	store *keys.Store
+	admin *keys.Admin
 	Options
 }
 
 // Handlers returns the handlers of the API by pattern, for gateway.AdminOptions, which
 // requires the admin key.
-func Handlers(store *keys.Store, o Options) map[string]http.Handler {
+func Handlers(admin *keys.Admin, o Options) map[string]http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &api{store, o}
+	a := &api{admin, o}
 	handlers := map[string]http.Handler{}
 	allowed := map[string][]string{}
 	for _, r := range a.routes() {
@@ -140,7 +132,9 @@ func (a *api) handler(serve func(*http.Request) (int, any, error)) http.Handler 
 				e = &refused{http.StatusBadRequest, fault{bad.Error(), bad.Field}}
 			case errors.Is(err, keys.ErrUnknown):
 				e = &refused{http.StatusNotFound, fault{Message: err.Error()}}
-			case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded):
+			case errors.Is(err, keys.ErrNoKey):
+				e = &refused{http.StatusNotFound, fault{err.Error(), "prefix"}}
+			case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded), errors.Is(err, keys.ErrListed):
 				e = &refused{http.StatusConflict, fault{Message: err.Error()}}
 			default:
 				a.Log.Error("the admin API cannot use the store", "path", r.URL.Path, "error", err)
@@ -198,61 +192,13 @@ func decode(r *http.Request, v any) error {
 // who says in the log of changes who changed something.
 func who(r *http.Request) string { return "admin-api " + r.RemoteAddr }
 
-// changed makes a change known to this process.
-func (a *api) changed(r *http.Request) {
-	if a.Changed != nil {
-		a.Changed(r.Context())
-	}
-}
-
-// listed returns the clients of the configuration.
-func (a *api) listed() []keys.Client {
-	if a.Listed == nil {
-		return nil
-	}
-	return a.Listed()
-}
-
-// writable refuses changes of the configuration's clients.
-func (a *api) writable(name string) error {
-	if slices.ContainsFunc(a.listed(), func(c keys.Client) bool { return c.Name == name }) {
-		return refuse(http.StatusConflict, "", "the client %q is in the configuration: change it there", name)
-	}
-	return nil
-}
-
-// fits refuses what the configuration does not allow.
-func (a *api) fits(name string, policies []string) error {
-	if a.Refuse == nil {
-		return nil
-	}
-	if err := a.Refuse(name, policies); err != nil {
-		if errors.Is(err, keys.ErrTaken) {
-			return err
-		}
-		return refuse(http.StatusBadRequest, "policies", "%v", err)
-	}
-	return nil
-}
-
 func (a *api) list(r *http.Request) (int, any, error) {
-	all, err := a.store.List(r.Context())
-	if err != nil {
-		return 0, nil, err
-	}
-	all = append(all, a.listed()...)
-	slices.SortStableFunc(all, func(x, y keys.Client) int { return strings.Compare(x.Name, y.Name) })
-	return http.StatusOK, keys.ClientsAnswer(all), nil
+	all, err := a.admin.List(r.Context())
+	return http.StatusOK, keys.ClientsAnswer(all), err
 }
 
 func (a *api) show(r *http.Request) (int, any, error) {
-	name := r.PathValue("name")
-	for _, c := range a.listed() {
-		if c.Name == name {
-			return http.StatusOK, keys.OneAnswer(&c, ""), nil
-		}
-	}
-	c, err := a.store.Client(r.Context(), name)
+	c, err := a.admin.Client(r.Context(), r.PathValue("name"))
 	return http.StatusOK, keys.OneAnswer(c, ""), err
 }
 
@@ -267,15 +213,8 @@ func (a *api) create(r *http.Request) (int, any, error) {
 	if err := decode(r, &n); err != nil {
 		return 0, nil, err
 	}
-	if err := a.fits(n.Name, n.Policies); err != nil {
-		return 0, nil, err
-	}
-	c, key, err := a.store.Create(r.Context(), who(r), keys.NewClient{Name: n.Name, Settings: n.Settings})
-	if err != nil {
-		return 0, nil, err
-	}
-	a.changed(r)
-	return http.StatusCreated, keys.OneAnswer(c, key), nil
+	c, key, err := a.admin.Create(r.Context(), who(r), keys.NewClient{Name: n.Name, Settings: n.Settings})
+	return http.StatusCreated, keys.OneAnswer(c, key), err
 }
 
 // patch is the body of PATCH /keys/{name}. What it has replaces what the client has; null
@@ -314,16 +253,7 @@ func (a *api) update(r *http.Request) (int, any, error) {
 	if err := decode(r, &p); err != nil {
 		return 0, nil, err
 	}
-	name := r.PathValue("name")
-	if err := a.writable(name); err != nil {
-		return 0, nil, err
-	}
-	if p.Policies.is { // not within the change, because a reload of the configuration may wait for that
-		if err := a.fits(name, p.Policies.value); err != nil {
-			return 0, nil, err
-		}
-	}
-	c, err := a.store.Update(r.Context(), who(r), name, func(s *keys.Settings) error {
+	c, err := a.admin.Update(r.Context(), who(r), r.PathValue("name"), p.Policies.value, func(s *keys.Settings) error {
 		replace(&s.Labels, p.Labels)
 		replace(&s.Policies, p.Policies)
 		replace(&s.Rates, p.Rates)
@@ -331,35 +261,12 @@ func (a *api) update(r *http.Request) (int, any, error) {
 		replace(&s.Expires, p.Expires)
 		return nil
 	})
-	if err != nil {
-		return 0, nil, err
-	}
-	a.changed(r)
-	return http.StatusOK, keys.OneAnswer(c, ""), nil
+	return http.StatusOK, keys.OneAnswer(c, ""), err
 }
 
 func (a *api) revoke(r *http.Request) (int, any, error) {
-	name, prefix := r.PathValue("name"), r.URL.Query().Get("prefix")
-	if err := a.writable(name); err != nil {
-		return 0, nil, err
-	}
-	was, err := a.store.Client(r.Context(), name)
-	if err != nil {
-		return 0, nil, err
-	}
-	what := name
-	if prefix != "" {
-		if !slices.ContainsFunc(was.Keys, func(k keys.Key) bool { return k.Prefix == prefix }) {
-			return 0, nil, refuse(http.StatusNotFound, "prefix", "the client %q has no key %.100q", name, prefix)
-		}
-		what = prefix
-	}
-	c, err := a.store.Revoke(r.Context(), who(r), what)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.changed(r)
-	return http.StatusOK, keys.OneAnswer(c, ""), nil
+	c, err := a.admin.Revoke(r.Context(), who(r), r.PathValue("name"), r.URL.Query().Get("prefix"))
+	return http.StatusOK, keys.OneAnswer(c, ""), err
 }
 
 // rotation is the body of POST /keys/{name}/rotate.
@@ -372,22 +279,15 @@ func (a *api) rotate(r *http.Request) (int, any, error) {
 	if err := decode(r, &o); err != nil {
 		return 0, nil, err
 	}
-	name, grace := r.PathValue("name"), defaultGrace
-	if err := a.writable(name); err != nil {
-		return 0, nil, err
-	}
+	grace := defaultGrace
 	if o.GraceSeconds != nil {
 		if *o.GraceSeconds < 0 || *o.GraceSeconds > int64(keys.MaxGrace/time.Second) {
 			return 0, nil, refuse(http.StatusBadRequest, "grace_seconds", "grace_seconds: want a number from 0 to %d", keys.MaxGrace/time.Second)
 		}
 		grace = time.Duration(*o.GraceSeconds) * time.Second
 	}
-	c, key, err := a.store.Rotate(r.Context(), who(r), name, grace)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.changed(r)
-	return http.StatusOK, keys.OneAnswer(c, key), nil
+	c, key, err := a.admin.Rotate(r.Context(), who(r), r.PathValue("name"), grace)
+	return http.StatusOK, keys.OneAnswer(c, key), err
 }
 
 func (a *api) audit(r *http.Request) (int, any, error) {
@@ -407,7 +307,7 @@ func (a *api) audit(r *http.Request) (int, any, error) {
 		}
 		what.Before = n
 	}
-	all, err := a.store.Log(r.Context(), what)
+	all, err := a.admin.Store.Log(r.Context(), what)
 	return http.StatusOK, keys.ChangesAnswer(all), err
 }
 

@@ -3,7 +3,6 @@ package adminapi
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -29,21 +28,10 @@ func served(t testing.TB, dsn string) (*http.ServeMux, *keys.Store, *int) {
 	t.Cleanup(func() { store.Close() })
 	changes := 0
 	mux := http.NewServeMux()
-	for pattern, handler := range Handlers(store, Options{
-		Changed: func(context.Context) { changes++ },
-		Refuse: func(name string, policies []string) error {
-			if name == "listed" {
-				return fmt.Errorf("%w: the configuration has it", keys.ErrTaken)
-			}
-			if slices.Contains(policies, "unknown") {
-				return fmt.Errorf("the configuration has no policy %q", "unknown")
-			}
-			return nil
-		},
-		Listed: func() []keys.Client {
-			return []keys.Client{{Name: "listed", Source: "file", State: keys.Valid, Keys: []keys.Key{}, Settings: keys.Settings{Labels: map[string]string{}, Policies: []string{}, Budgets: []gateway.BudgetConfig{}}}}
-		},
-	}) {
+	admin := &keys.Admin{Store: store, Changed: func(context.Context) { changes++ }, Config: func() *gateway.File {
+		return &gateway.File{Config: gateway.Config{Clients: []gateway.ClientConfig{{Name: "listed"}}, Policies: []gateway.PolicyConfig{{Name: "cheap"}}}}
+	}}
+	for pattern, handler := range Handlers(admin, Options{}) {
 		mux.Handle(pattern, handler)
 	}
 	return mux, store, &changes
@@ -85,7 +73,7 @@ func TestAPI(t *testing.T) {
 
 			{"GET", "/keys/nobody", "", 404, `{"error":{"message":"no such client: \"nobody\""}}`},
 			{"POST", "/keys", `{"name":"shop"}`, 409, "revoked"},
-			{"POST", "/keys", `{"name":"listed"}`, 409, "the configuration has it"},
+			{"POST", "/keys", `{"name":"listed"}`, 409, "the configuration has a client"},
 			{"POST", "/keys", `{"name":"a","policies":["unknown"]}`, 400, `"field":"policies"`},
 			{"POST", "/keys", ``, 400, `"field":"name"`},
 			{"POST", "/keys", `{"name":7}`, 400, `"field":"name"`},
@@ -140,11 +128,15 @@ func TestRefuseApart(t *testing.T) {
 		}
 		defer store.Close()
 		mux := http.NewServeMux()
-		for pattern, handler := range Handlers(store, Options{Refuse: func(string, []string) error {
+		admin := &keys.Admin{Store: store, Config: func() *gateway.File {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			return store.Reserve(ctx, []string{"listed"})
-		}}) {
+			if err := store.Reserve(ctx, []string{"listed"}); err != nil {
+				t.Error(err)
+			}
+			return &gateway.File{Config: gateway.Config{Policies: []gateway.PolicyConfig{{Name: "cheap"}}}}
+		}}
+		for pattern, handler := range Handlers(admin, Options{}) {
 			mux.Handle(pattern, handler)
 		}
 		if status, body := call(mux, "POST", "/keys", `{"name":"shop"}`); status != 201 {

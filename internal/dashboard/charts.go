@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/svg"
 )
@@ -158,6 +159,19 @@ func meter(label string, used, due float64) template.HTML {
 	return template.HTML(c.Close())
 }
 
+// whisker draws a value and a margin on either side of it on a scale.
+func whisker(value, margin, low, high float64) template.HTML {
+	const width, height, edge = 120, 14, 5
+	x := svg.Axis{Low: low, High: high, From: edge, To: width - edge}
+	place := func(v float64) float64 { return x.At(min(max(v, low), high)) }
+	c := &svg.Canvas{}
+	c.Open(width, height, "whisker", fmt.Sprintf("from %s to %s", decimals(max(value-margin, 0), 3), decimals(min(value+margin, 1), 3)))
+	c.Line(edge, height/2, width-edge, height/2, "edge")
+	c.Line(place(value-margin), height/2, place(value+margin), height/2, "range")
+	fmt.Fprintf(c, `<circle class="spot" cx="%.1f" cy="%d" r="4.5"/>`, place(value), height/2)
+	return template.HTML(c.Close())
+}
+
 // swatch draws the colour of a series for a legend.
 func swatch(i int) template.HTML {
 	return template.HTML(`<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" rx="2" class="` + colour(i) + `"/></svg>`)
@@ -172,7 +186,24 @@ var functions = template.FuncMap{
 	"swatch":  swatch,
 	"join":    strings.Join,
 	"ms":      milliseconds,
+	"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
+	"moment":  moment,
 	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+}
+
+// moment writes a time in UTC, without seconds that nobody asks for.
+func moment(v any) string {
+	t, ok := v.(time.Time)
+	if p, isPointer := v.(*time.Time); isPointer && p != nil {
+		t, ok = *p, true
+	}
+	switch t = t.UTC(); {
+	case !ok:
+		return "unknown"
+	case t.Equal(t.Truncate(ledger.Day)):
+		return t.Format(time.DateOnly)
+	}
+	return t.Format("2006-01-02 15:04 UTC")
 }
 
 func usd(v any) string {
@@ -227,6 +258,8 @@ func milliseconds(seconds float64) string {
 		return fmt.Sprintf("%.0f s", seconds)
 	case seconds >= 1:
 		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < .00995:
+		return fmt.Sprintf("%.1f ms", 1000*seconds)
 	}
 	return fmt.Sprintf("%.0f ms", 1000*seconds)
 }

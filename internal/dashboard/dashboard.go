@@ -40,10 +40,8 @@ type Options struct {
 	Config func() *gateway.File
 	// Store is the ledger. Nil: there is none, and pages say what they would show.
 	Store *ledger.Store
-	// Keys are the clients and keys of the store. Nil: there is none.
-	Keys *keys.Store
-	// Changed is called after a change of the clients. Nil: nothing is.
-	Changed func(ctx context.Context)
+	// Keys changes the clients in the store. Nil: there is none.
+	Keys *keys.Admin
 	// Budgets returns what is known of all budgets. Nil: there are none.
 	Budgets func(ctx context.Context) ([]budget.Figures, error)
 	// State returns the state of the gateway, as far as it is not in the ledger. Required.
@@ -88,6 +86,7 @@ type Dashboard struct {
 	Options
 	pages    map[string]*template.Template
 	sessions *sessions
+	provider *provider
 	cache    cache
 }
 
@@ -106,7 +105,7 @@ func New(o Options) (*Dashboard, error) {
 		o.Now = time.Now
 	}
 	d := &Dashboard{Options: o, pages: map[string]*template.Template{}}
-	d.sessions = newSessions(o.Now)
+	d.sessions, d.provider = newSessions(o.Now), newProvider(o.Now)
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(files, "page/layout.html", "page/parts.html")
 	if err != nil {
 		return nil, err
@@ -133,13 +132,16 @@ func New(o Options) (*Dashboard, error) {
 // logged in.
 func (d *Dashboard) Handlers() map[string]http.Handler {
 	handlers := map[string]http.Handler{
-		"GET /{$}":                  http.RedirectHandler(Root, http.StatusSeeOther),
 		"GET " + Root + "style.css": d.file("style.css", "text/css; charset=utf-8"),
 		"GET " + Root + "app.js":    d.file("app.js", "text/javascript; charset=utf-8"),
 		"GET " + Root:               d.page(func(*http.Request) (*view, error) { return nil, errNotFound }),
 	}
 	for _, r := range d.routes() {
-		handlers[r.method+" "+Root+r.path] = d.page(r.serve)
+		serve := r.serve
+		if r.method == http.MethodPost && r.path != "try" { // which changes nothing
+			serve = adminsOnly(serve)
+		}
+		handlers[r.method+" "+Root+r.path] = d.page(serve)
 	}
 	return handlers
 }
@@ -154,6 +156,16 @@ func (d *Dashboard) routes() []route {
 	return slices.Concat([]route{
 		{"GET", "{$}", d.overview},
 		{"GET", "replay", d.replay},
+		{"GET", "requests", d.requests},
+		{"GET", "requests/{id}", d.request},
+		{"GET", "models", d.models},
+		{"GET", "clients", d.clients},
+		{"POST", "clients", d.createClient},
+		{"GET", "clients/{name}", d.client},
+		{"POST", "clients/{name}", d.changeClient},
+		{"POST", "clients/{name}/rotate", d.rotateClient},
+		{"GET", "clients/{name}/revoke", d.askRevoke},
+		{"POST", "clients/{name}/revoke", d.revoke},
 		{"GET", "router", d.router},
 		{"GET", "try", d.try},
 		{"POST", "try", d.try},
@@ -185,7 +197,7 @@ type shown struct {
 // section is a page in the navigation.
 type section struct{ Path, Name string }
 
-var sections = []section{{"", "Overview"}, {"router", "Router"}, {"try", "Try"}}
+var sections = []section{{"", "Overview"}, {"requests", "Requests"}, {"models", "Models"}, {"clients", "Clients"}, {"router", "Router"}, {"try", "Try"}}
 
 var (
 	errNotFound = errors.New("there is no such page")
@@ -222,9 +234,19 @@ func (d *Dashboard) page(serve func(*http.Request) (*view, error)) http.Handler 
 	})
 }
 
+// adminsOnly refuses users who may only look.
+func adminsOnly(serve func(*http.Request) (*view, error)) func(*http.Request) (*view, error) {
+	return func(r *http.Request) (*view, error) {
+		if !userOf(r).May() {
+			return nil, errForbidden
+		}
+		return serve(r)
+	}
+}
+
 // failed returns the page about an error.
 func (d *Dashboard) failed(r *http.Request, err error) *view {
-	v := &view{page: "error", title: "That did not work", status: http.StatusServiceUnavailable}
+	v := &view{page: "error", section: "none", title: "That did not work", status: http.StatusServiceUnavailable}
 	long, isLong := errors.AsType[*http.MaxBytesError](err)
 	bad, isBad := errors.AsType[*keys.Invalid](err)
 	asked, isAsked := errors.AsType[wrong](err)
@@ -237,9 +259,9 @@ func (d *Dashboard) failed(r *http.Request, err error) *view {
 		v.status, v.body = http.StatusBadRequest, sentence(asked.Error())
 	case errors.Is(err, errForbidden):
 		v.status, v.body = http.StatusForbidden, sentence(err.Error())
-	case errors.Is(err, errNotFound), errors.Is(err, ledger.ErrUnknownRequest), errors.Is(err, keys.ErrUnknown):
+	case errors.Is(err, errNotFound), errors.Is(err, ledger.ErrUnknownRequest), errors.Is(err, keys.ErrUnknown), errors.Is(err, keys.ErrNoKey):
 		v.status, v.title, v.body = http.StatusNotFound, "Not found", sentence(err.Error())
-	case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded):
+	case errors.Is(err, keys.ErrTaken), errors.Is(err, keys.ErrEnded), errors.Is(err, keys.ErrListed):
 		v.status, v.body = http.StatusConflict, sentence(err.Error())
 	case errors.Is(err, errNoStore):
 		v.status, v.title, v.body = http.StatusOK, "No store", sentence(err.Error())
@@ -407,11 +429,15 @@ type RouterModel struct {
 	Served    bool // it is in the configuration
 }
 
-// Price is the price of a model, in USD for a million tokens; NaN if it is unknown.
+// Price is the price of a model, in USD for a million tokens, NaN if it is unknown, and what
+// else is known of the model.
 type Price struct {
 	Input, Cached, Output float64
 	Date, Source          string
-	Shutdown              string // the day from which requests fail; empty: unknown
+	Also                  []string // what else the bill depends on, such as the service tier, in words
+	Shutdown              string   // the day from which requests fail; empty: unknown
+	Successor             string   // the model that its vendor names in its place; empty: unknown
+	Borrowed              string   // the model whose estimates it borrows; empty: none
 }
 
 // Trial is a decision at an objective.

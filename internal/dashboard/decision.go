@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"html/template"
 	"math"
 	"slices"
 
@@ -18,6 +19,7 @@ type decisionView struct {
 	Better     string // what a higher willingness to pay would choose, and from where; empty: nothing else
 	Cheaper    string // what a lower one would choose
 	Candidates []candidateView
+	Low, High  float64 // quality at the ends of the pictures of intervals
 }
 
 // candidateView is a candidate of a decision.
@@ -26,7 +28,12 @@ type candidateView struct {
 	IsChosen bool
 	Cost     float64 // USD; NaN: unknown
 	P90      float64 // USD, which the cost exceeds once in ten times; NaN: unknown
+	Interval template.HTML
+	IsWorse  bool // than the chosen one, by its utility
 }
+
+// Margin returns two standard errors of the expected quality.
+func (c candidateView) Margin() float64 { return 2 * c.QualitySE }
 
 // explain returns what a page says of a decision, with the best candidates first.
 func explain(d *carrot.Decision) decisionView {
@@ -54,11 +61,13 @@ func explain(d *carrot.Decision) decisionView {
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
 		one := candidateView{Assessment: c, IsChosen: c.Name == d.Model, Cost: c.Cost.Float(), P90: c.CostP90.Float()}
+		one.IsWorse = v.Chosen != nil && c.Utility < v.Chosen.Utility
 		if c.CostUnknown {
 			one.Cost, one.P90 = math.NaN(), math.NaN()
 		}
 		v.Candidates = append(v.Candidates, one)
 	}
+	v.drawIntervals()
 	rank := func(c candidateView) int {
 		switch {
 		case c.IsChosen:
@@ -72,4 +81,20 @@ func explain(d *carrot.Decision) decisionView {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Utility, a.Utility))
 	})
 	return v
+}
+
+// drawIntervals draws the expected quality of each candidate, with two standard errors on
+// either side, on one scale.
+func (v *decisionView) drawIntervals() {
+	v.Low, v.High = 1, 0
+	for _, c := range v.Candidates {
+		if m := c.Margin(); !math.IsNaN(c.Quality + m) {
+			v.Low, v.High = min(v.Low, max(c.Quality-m, 0)), max(v.High, min(c.Quality+m, 1))
+		}
+	}
+	for i := range v.Candidates {
+		if c := &v.Candidates[i]; !math.IsNaN(c.Quality + c.Margin()) {
+			c.Interval = whisker(c.Quality, c.Margin(), v.Low, v.High)
+		}
+	}
 }

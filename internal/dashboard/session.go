@@ -8,10 +8,15 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +26,8 @@ const (
 	cookieName  = "carrot_session"
 	sessionLife = 12 * time.Hour
 	maxSessions = 1000
-	// A wrong key costs an address a minute after so many others, and all addresses
-	// together after ten times as many.
+	// So many wrong keys may come from an address in a period, and ten times as many from
+	// all.
 	maxTries  = 5
 	tryPeriod = time.Minute
 )
@@ -39,6 +44,7 @@ const (
 // user is who asks for a page.
 type user struct {
 	Name    string // empty: nobody has to log in
+	Subject string // what an identity provider calls the user for good; empty: none does
 	Role    Role
 	Session bool // the user can log out
 }
@@ -49,8 +55,8 @@ func (u user) May() bool { return u.Role == Admin }
 // session is a user who has logged in.
 type session struct {
 	user
-	ends time.Time
-	key  [sha256.Size]byte // of the admin key with which it began: another key ends it
+	ends  time.Time
+	began [sha256.Size]byte // the settings with which it began: others end it
 }
 
 // sessions are those of a process, by the hash of their tokens.
@@ -60,7 +66,8 @@ type sessions struct {
 
 	mu    sync.Mutex
 	live  map[[sha256.Size]byte]*session
-	tries map[string][]time.Time // wrong keys, by address; "" for all
+	tries map[string][]time.Time // keys that were not right, by address
+	all   []time.Time            // these, of all addresses
 }
 
 func newSessions(now func() time.Time) *sessions {
@@ -69,8 +76,8 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, secret: secret, live: map[[sha256.Size]byte]*session{}, tries: map[string][]time.Time{}}
 }
 
-// begin begins a session and returns its token.
-func (s *sessions) begin(u user, adminKey string) string {
+// begin begins a session and returns its token. It ends when settings change.
+func (s *sessions) begin(u user, settings [sha256.Size]byte) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -88,20 +95,21 @@ func (s *sessions) begin(u user, adminKey string) string {
 	}
 	token := rand.Text()
 	u.Session = true
-	s.live[sha256.Sum256([]byte(token))] = &session{u, now.Add(sessionLife), sha256.Sum256([]byte(adminKey))}
+	s.live[sha256.Sum256([]byte(token))] = &session{u, now.Add(sessionLife), settings}
 	return token
 }
 
-// find returns the user of a request's session.
-func (s *sessions) find(r *http.Request, adminKey string) (user, bool) {
+// find returns the user of a request's session. settings are those with which sessions of
+// a user would begin now.
+func (s *sessions) find(r *http.Request, settings func(user) [sha256.Size]byte) (user, bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return user{}, false
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	one := s.live[sha256.Sum256([]byte(cookie.Value))]
-	if one == nil || !s.now().Before(one.ends) || one.key != sha256.Sum256([]byte(adminKey)) {
+	s.mu.Unlock()
+	if one == nil || !s.now().Before(one.ends) || one.began != settings(one.user) {
 		return user{}, false
 	}
 	return one.user, true
@@ -125,38 +133,42 @@ func (s *sessions) csrf(r *http.Request) string {
 	return hex.EncodeToString(m.Sum(nil))
 }
 
-// throttled says how long an address has to wait before it may send another key.
-func (s *sessions) throttled(address string) time.Duration {
+// attempt reports whether an address may send a key now, and counts it as a wrong one until
+// [sessions.forgive] is called, so that keys that are sent at once are counted, too.
+func (s *sessions) attempt(address string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, wait := s.now(), time.Duration(0)
-	for name, limit := range map[string]int{address: maxTries, "": 10 * maxTries} {
-		recent := s.tries[name]
-		for len(recent) > 0 && now.Sub(recent[0]) >= tryPeriod {
-			recent = recent[1:]
-		}
-		if len(recent) == 0 {
-			delete(s.tries, name)
-			continue
-		}
-		s.tries[name] = recent
-		if len(recent) >= limit {
-			wait = max(wait, tryPeriod-now.Sub(recent[len(recent)-limit]))
-		}
+	now := s.now()
+	s.all = recent(s.all, now)
+	if len(s.tries) > len(s.all) { // those that are over
+		maps.DeleteFunc(s.tries, func(_ string, list []time.Time) bool { return len(recent(list, now)) == 0 })
 	}
-	return wait
+	mine := recent(s.tries[address], now)
+	may := len(mine) < maxTries && len(s.all) < 10*maxTries
+	if may {
+		mine, s.all = append(mine, now), append(s.all, now)
+	}
+	if len(mine) > 0 {
+		s.tries[address] = mine
+	}
+	return may
 }
 
-// wrongKey notes that an address has sent a wrong key.
-func (s *sessions) wrongKey(address string) {
+// forgive forgets the latest attempt of an address, which had the right key.
+func (s *sessions) forgive(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tries) > 10_000 { // so that nobody can fill the memory
-		clear(s.tries)
+	if list := s.tries[address]; len(list) > 0 {
+		s.tries[address] = list[:len(list)-1]
 	}
-	for _, name := range []string{address, ""} {
-		s.tries[name] = append(s.tries[name], s.now())
+	if len(s.all) > 0 {
+		s.all = s.all[:len(s.all)-1]
 	}
+}
+
+// recent returns the times that count.
+func recent(list []time.Time, now time.Time) []time.Time {
+	return slices.DeleteFunc(list, func(t time.Time) bool { return now.Sub(t) >= tryPeriod })
 }
 
 // userKey is the key of a request's user in its context.
@@ -173,8 +185,7 @@ func userOf(r *http.Request) user {
 
 var errForbidden = errors.New("you may look at this, but not change it: an administrator can")
 
-// checkForm returns an error if a form was not sent by one of the dashboard's own pages, or by
-// someone who may not change anything.
+// checkForm returns an error if a form was not sent by one of the dashboard's own pages.
 func (d *Dashboard) checkForm(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return nil
@@ -194,12 +205,14 @@ func (d *Dashboard) checkForm(r *http.Request) error {
 func (d *Dashboard) Guard(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", next)
+	mux.Handle("GET /{$}", http.RedirectHandler(Root, http.StatusSeeOther))
 	mux.HandleFunc("GET "+Root+"style.css", d.file("style.css", "text/css; charset=utf-8").ServeHTTP)
 	mux.HandleFunc("GET "+Root+"app.js", d.file("app.js", "text/javascript; charset=utf-8").ServeHTTP)
 	mux.HandleFunc("GET "+Root+"login", d.showLogin)
 	mux.HandleFunc("POST "+Root+"login", d.login)
 	mux.HandleFunc("POST "+Root+"logout", d.logout)
-	mux.HandleFunc("GET /{$}", d.guarded(next))
+	mux.HandleFunc("GET "+Root+"oidc", d.toProvider)
+	mux.HandleFunc("GET "+Root+"callback", d.fromProvider)
 	mux.HandleFunc(Root, d.guarded(next))
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -208,22 +221,22 @@ func (d *Dashboard) Guard(next http.Handler) http.Handler {
 func (d *Dashboard) guarded(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		key := d.adminKey()
-		if key == "" || r.Header.Get("Authorization") != "" {
+		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); key == "" || strings.EqualFold(scheme, "Bearer") {
 			next.ServeHTTP(w, r)
 			return
 		}
-		u, ok := d.sessions.find(r, key)
+		u, ok := d.sessions.find(r, d.settings)
 		if !ok {
-			secure(w.Header())
 			to := Root + "login"
-			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, Root) && r.URL.RequestURI() != Root {
+			if r.Method == http.MethodGet && r.URL.RequestURI() != Root {
 				to += "?to=" + url.QueryEscape(r.URL.RequestURI())
 			}
+			if r.Header.Get("Sec-Fetch-Site") == "cross-site" { // the browser has kept the cookie back
+				d.goOn(w, to)
+				return
+			}
+			secure(w.Header())
 			http.Redirect(w, r, to, http.StatusSeeOther)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && !u.May() && r.URL.Path != Root+"try" {
-			d.answer(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)), d.failed(r, errForbidden))
 			return
 		}
 		r = r.Clone(context.WithValue(r.Context(), userKey{}, u))
@@ -234,24 +247,32 @@ func (d *Dashboard) guarded(next http.Handler) http.HandlerFunc {
 
 func (d *Dashboard) adminKey() string { return d.Config().AdminKey.Reveal() }
 
-// loginForm is the body of the page for logging in.
-type loginForm struct {
-	To    string
-	Error string
-}
-
-func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request) {
-	if d.adminKey() == "" {
-		http.Redirect(w, r, Root, http.StatusSeeOther)
-		return
+// settings tells apart the settings from which a user's access follows.
+func (d *Dashboard) settings(u user) [sha256.Size]byte {
+	c := d.Config()
+	text := []string{c.AdminKey.Reveal()}
+	if u.Subject != "" {
+		text = append(text, d.provider.settings(c)...)
 	}
-	d.loginPage(w, loginForm{To: local(r.URL.Query().Get("to"))}, http.StatusOK)
+	data, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // texts can be written
+	}
+	return sha256.Sum256(data)
 }
 
-func (d *Dashboard) loginPage(w http.ResponseWriter, form loginForm, status int) {
+// goOn answers with a page that goes on to another one of the dashboard. Browsers that came
+// from another site send a strict cookie only with the second request.
+func (d *Dashboard) goOn(w http.ResponseWriter, to string) {
+	w.Header().Set("Refresh", "0; url="+to)
+	d.plainPage(w, "continue", "One moment", http.StatusOK, to)
+}
+
+// plainPage answers with a page for people who have not logged in.
+func (d *Dashboard) plainPage(w http.ResponseWriter, name, title string, status int, body any) {
 	var page bytes.Buffer
-	if err := d.pages["login"].ExecuteTemplate(&page, "layout.html", shown{Title: "Log in", Version: d.Version, Body: form}); err != nil {
-		d.Log.Error("the dashboard cannot write a page", "path", Root+"login", "error", err)
+	if err := d.pages[name].ExecuteTemplate(&page, "layout.html", shown{Title: title, Version: d.Version, Body: body}); err != nil {
+		d.Log.Error("the dashboard cannot write a page", "page", name, "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
@@ -259,6 +280,33 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, form loginForm, status int)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	w.Write(page.Bytes())
+}
+
+// loginForm is the body of the page for logging in.
+type loginForm struct {
+	To       string
+	Error    string
+	Provider string // the host of the identity provider; empty: none
+}
+
+// ToProvider returns the address that leads to the identity provider.
+func (f loginForm) ToProvider() string { return Root + "oidc?to=" + url.QueryEscape(f.To) }
+
+func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request) {
+	to := local(r.URL.Query().Get("to"))
+	if _, ok := d.sessions.find(r, d.settings); ok || d.adminKey() == "" {
+		secure(w.Header())
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return
+	}
+	d.loginPage(w, loginForm{To: to}, http.StatusOK)
+}
+
+func (d *Dashboard) loginPage(w http.ResponseWriter, form loginForm, status int) {
+	if c := d.Config().OIDC; c != nil {
+		form.Provider = hostOf(c.Issuer)
+	}
+	d.plainPage(w, "login", "Log in", status, form)
 }
 
 // login begins a session for whoever has the admin key.
@@ -270,8 +318,8 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := loginForm{To: local(r.PostForm.Get("to"))}
-	address := addressOf(r)
-	if wait := d.sessions.throttled(address); wait > 0 {
+	address := networkOf(r)
+	if !d.sessions.attempt(address) {
 		w.Header().Set("Retry-After", "60")
 		form.Error = "There were too many wrong keys. Wait a minute and try again."
 		d.loginPage(w, form, http.StatusTooManyRequests)
@@ -279,22 +327,27 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	}
 	given, wanted := sha256.Sum256([]byte(strings.TrimSpace(r.PostForm.Get("key")))), sha256.Sum256([]byte(key))
 	if subtle.ConstantTimeCompare(given[:], wanted[:]) != 1 {
-		d.sessions.wrongKey(address)
 		d.Log.Warn("someone has sent a wrong admin key to the dashboard", "address", r.RemoteAddr)
 		form.Error = "That is not the admin key."
 		d.loginPage(w, form, http.StatusForbidden)
 		return
 	}
+	d.sessions.forgive(address)
 	d.enter(w, r, user{Name: "admin key", Role: Admin})
+	secure(w.Header())
 	http.Redirect(w, r, form.To, http.StatusSeeOther)
 }
 
 // enter begins a session and tells the browser.
 func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, u user) {
 	d.sessions.end(r)
-	d.Log.Info("someone has logged in to the dashboard", "user", u.Name, "role", string(u.Role), "address", r.RemoteAddr)
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: d.sessions.begin(u, d.adminKey()), Path: "/", MaxAge: int(sessionLife / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: encrypted(r)})
+	d.Log.Info("someone has logged in to the dashboard", "user", u.Name, "subject", u.Subject, "role", string(u.Role), "address", r.RemoteAddr)
+	http.SetCookie(w, sessionCookie(r, d.sessions.begin(u, d.settings(u)), int(sessionLife/time.Second)))
+}
+
+// sessionCookie returns the cookie of a session; an age below 0 deletes it.
+func sessionCookie(r *http.Request, token string, age int) *http.Cookie {
+	return &http.Cookie{Name: cookieName, Value: token, Path: Root, MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: encrypted(r)}
 }
 
 // logout ends a session.
@@ -305,7 +358,7 @@ func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.sessions.end(r)
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: encrypted(r)})
+	http.SetCookie(w, sessionCookie(r, "", -1))
 	secure(w.Header())
 	http.Redirect(w, r, Root+"login", http.StatusSeeOther)
 }
@@ -323,10 +376,24 @@ func addressOf(r *http.Request) string {
 	return r.RemoteAddr
 }
 
+// networkOf returns the address that a request comes from, or of version 6 the network, of
+// which one machine has all addresses.
+func networkOf(r *http.Request) string {
+	ip, err := netip.ParseAddr(addressOf(r))
+	if err != nil || ip.Unmap().Is4() {
+		return addressOf(r)
+	}
+	network, err := ip.Prefix(64)
+	if err != nil {
+		return addressOf(r)
+	}
+	return network.String()
+}
+
 // local returns a path of the dashboard, or its first page if the text is anything else.
 func local(to string) string {
 	u, err := url.Parse(to)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Root) || strings.Contains(to, `\`) {
+	if err != nil || u.IsAbs() || u.Host != "" || strings.ContainsAny(to, "\\\r\n") || !strings.HasPrefix(path.Clean(u.Path)+"/", Root) || !strings.HasPrefix(u.Path, Root) {
 		return Root
 	}
 	return u.RequestURI()

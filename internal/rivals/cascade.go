@@ -2,7 +2,6 @@ package rivals
 
 import (
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -154,11 +153,15 @@ func (c *Cascade) Steps(score, cost []float64) ([]frontier.Step, error) {
 }
 
 // Save writes the fitted cascade; Load reads it.
-func (c *Cascade) Save(w io.Writer) error { return gob.NewEncoder(w).Encode(c) }
+func (c *Cascade) Save(w io.Writer) error { return save(w, c) }
 
 // Load reads what Save wrote.
 func (c *Cascade) Load(r io.Reader) error {
-	if err := gob.NewDecoder(r).Decode(c); err != nil {
+	file, err := saved(r)
+	if err == nil {
+		err = file.read(c)
+	}
+	if err != nil {
 		return fmt.Errorf("load cascade: %w", err)
 	}
 	return nil

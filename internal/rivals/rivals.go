@@ -2,7 +2,6 @@ package rivals
 
 import (
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +64,8 @@ type Method struct {
 	trials   func(models int) []model // at most eight settings, the authors' first
 }
 
-// model is a method at one setting. Fitted state is in exported fields, for gob.
+// model is a method at one setting, a pointer to a struct. Fitted state is in exported
+// fields, which save writes.
 type model interface {
 	// String names the setting.
 	String() string
@@ -148,33 +148,30 @@ func (r *Router) Save(w io.Writer) error {
 	if r.Fitted == nil {
 		return ErrNotFitted
 	}
-	registerModels()
-	return gob.NewEncoder(w).Encode(&r.state)
+	name := kind(r.Fitted)
+	return save(w, &r.Method, &r.state.Setting, &r.Columns, &r.Dim, &name, r.Fitted)
 }
 
-// Load reads a router that Save wrote on the same version of the program.
+// Load reads a router that Save wrote in the same build of the program.
 func Load(in io.Reader) (*Router, error) {
-	registerModels()
-	r := &Router{}
-	if err := gob.NewDecoder(in).Decode(&r.state); err != nil {
+	file, err := saved(in)
+	if err != nil {
 		return nil, fmt.Errorf("load rival: %w", err)
 	}
+	r := &Router{}
+	var name string
+	if err := file.read(&r.Method, &r.state.Setting, &r.Columns, &r.Dim, &name); err != nil {
+		return nil, fmt.Errorf("load rival: %w", err)
+	}
+	r.Fitted = newModel(name)
 	if r.Fitted == nil || len(r.Columns) == 0 {
 		return nil, errors.New("load rival: the file holds no fitted rival")
 	}
+	if err := file.read(r.Fitted); err != nil {
+		return nil, fmt.Errorf("load rival: %w", err)
+	}
 	return r, nil
 }
-
-// registerModels registers every kind of model with gob.
-var registerModels = sync.OnceFunc(func() {
-	for _, m := range all {
-		if m.trials != nil {
-			for _, t := range m.trials(2) {
-				gob.Register(t)
-			}
-		}
-	}
-})
 
 func checkDense(x []float32, dim int) error {
 	if len(x) != dim {

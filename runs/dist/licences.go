@@ -37,7 +37,7 @@ var embedded = []struct {
 	{"embed/static.safetensors", "all-MiniLM-L6-v2", "the sentence encoder from which the table of token vectors was distilled", "licenses/all-MiniLM-L6-v2.txt"},
 	{"artifact/default.safetensors", "ZeroEval", "the results on which the default router was trained", "licenses/ZeroEval.txt"},
 	{"artifact/agents-2026.safetensors.gz", "OpenHands", "the results on which the router of agents' coding tasks was trained", "licenses/OpenHands.txt"},
-	{"github.com/tiktoken-go/tokenizer", "tiktoken", "the vocabulary with which tokens are counted", "licenses/tiktoken.txt"},
+	{"price/o200k.gz", "tiktoken", "the vocabulary with which tokens are counted", "licenses/tiktoken.txt"},
 	{"price/catalogue.json.gz", "LiteLLM", "the prices and facts of current models", "licenses/LiteLLM.txt"},
 	{"price/prices.json", "", "", ""},
 	{"internal/importer/zeroeval.json", "", "", ""},
