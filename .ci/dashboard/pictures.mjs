@@ -8,7 +8,7 @@ import { browse, end, living, open, sections } from './browser.mjs';
 
 const [folder, attempts = '500'] = process.argv.slice(2);
 const most = 150_000; // bytes of a picture
-const heights = [2000, 1600, 1200, 900]; // pixels; what is below is cut off, after a section if it can be
+const heights = [2400, 2000, 1600, 1200, 900]; // pixels; what is below is cut off, after a section if it can be
 const wrong = (text) => { throw new Error(text); };
 
 // take takes a picture of the page that is open.
