@@ -14,13 +14,13 @@ const wrong = (text) => { if (!found.includes(text) && found.push(text) <= 100) 
 const check = (ok, text) => { if (!ok) wrong(text); };
 const said = (text) => console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
 
-// look checks how the page that is open looks at all widths, light and dark.
-async function look(page, name) {
+// look checks how the page that is open looks, by default at all widths, light and dark.
+async function look(page, name, some = { widths, schemes }) {
   const at = new Map(); // what is wrong, and where
   const note = (text, where) => at.set(text, [...at.get(text) ?? [], where]);
-  for (const scheme of schemes) {
+  for (const scheme of some.schemes) {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-    for (const width of widths) {
+    for (const width of some.widths) {
       await page.setViewport({ width, height: 900 });
       const where = `${width} px ${scheme}`;
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth &&
@@ -30,7 +30,7 @@ async function look(page, name) {
       for (const v of await violations(page, scheme === 'light' ? {} : { runOnly: ['color-contrast'] })) note(`axe: ${v}`, where); // else dark is like light
     }
   }
-  for (const [text, where] of at) wrong(`${name}, ${where.length === widths.length * schemes.length ? 'everywhere' : where.join(', ')}: ${text}`);
+  for (const [text, where] of at) wrong(`${name}, ${where.length === some.widths.length * some.schemes.length ? 'everywhere' : where.join(', ')}: ${text}`);
   await page.setViewport({ width: 1280, height: 900 });
 }
 
@@ -219,7 +219,7 @@ log: {level: error}
   check(cookie?.httpOnly && cookie.sameSite === 'Strict', `Login: the cookie is ${JSON.stringify(cookie)}`);
   for (const { name, url } of await sections(page, admin)) {
     await page.goto(url);
-    await look(page, name + ', nothing sent');
+    await look(page, name + ', nothing sent', { widths: [360, 1280], schemes: ['light'] });
   }
   await tabTo(page, '.out button');
   await enter(page);
