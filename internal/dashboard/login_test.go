@@ -217,7 +217,7 @@ func TestLoginElsewhere(t *testing.T) {
 		"/ui/clients?q=a%26b":    "/ui/clients?q=a%26b",
 		"":                       "/ui/",
 		"https://other.example/": "/ui/",
-		"//other.example/ui/":    "/ui/",
+		"//other.example/ui/a":   "/ui/",
 		"/\\other.example":       "/ui/",
 		"/ui/\\other.example":    "/ui/",
 		"/ui/../keys":            "/ui/",
