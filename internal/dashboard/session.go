@@ -287,8 +287,9 @@ func (d *Dashboard) plainPage(w http.ResponseWriter, name, title string, status 
 // loginForm is the body of the page for logging in.
 type loginForm struct {
 	To       string
-	Error    string
-	Provider string // the host of the identity provider; empty: none
+	Error    string // about the key
+	Away     string // about the identity provider
+	Provider string // its host; empty: there is none
 }
 
 // ToProvider returns the address that leads to the identity provider.
