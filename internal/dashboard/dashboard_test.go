@@ -314,7 +314,7 @@ func TestSlider(t *testing.T) {
 		}
 		before = w
 	}
-	if worthAt(0) != lowestWorth || worthAt(steps) != mostWorth || positionOf(1e9) != steps || positionOf(1e-12) != 0 {
+	if worthAt(0) != lowestWorth || worthAt(steps) != mostWorth || positionOf(math.Inf(1)) != steps || positionOf(1e-12) != 0 {
 		t.Error("the ends of the slider are elsewhere")
 	}
 }

@@ -300,7 +300,7 @@ func worthAt(position int) float64 {
 
 // positionOf returns the position of the slider that is nearest to a willingness to pay.
 func positionOf(w float64) int {
-	return min(max(int(math.Round(steps*math.Log(w/lowestWorth)/math.Log(mostWorth/lowestWorth))), 0), steps)
+	return int(math.Round(steps * math.Log(min(max(w, lowestWorth), mostWorth)/lowestWorth) / math.Log(mostWorth/lowestWorth)))
 }
 
 // replayed answers what is asked about the latest requests of a period.
@@ -342,6 +342,9 @@ func (d *Dashboard) replayed(r *http.Request, p period) (*replayView, error) {
 		return v, nil
 	}
 	v.Replay = answer
+	if v.AsItWas() && answer.Median > 0 {
+		v.Position = positionOf(answer.Median)
+	}
 	v.Chart = v.draw()
 	return v, nil
 }
