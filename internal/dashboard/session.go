@@ -359,8 +359,8 @@ func sessionCookie(r *http.Request, token string, age int) *http.Cookie {
 // logout ends a session.
 func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := d.checkForm(r); err != nil {
-		d.answer(w, r, d.failed(r, err))
+	if err := d.checkForm(r); err != nil { // perhaps of someone who has not logged in
+		d.plainPage(w, "denied", "Not logged out", http.StatusBadRequest, sentence(err.Error()))
 		return
 	}
 	d.sessions.end(r)
