@@ -4,7 +4,7 @@
 //     CARROT=BINARY NODE_MODULES=FOLDER node .ci/dashboard/check.mjs
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, still, until } from './browser.mjs';
+import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, sleep, still, until } from './browser.mjs';
 
 const widths = [360, 768, 1280, 1920];
 const schemes = ['light', 'dark'];
@@ -250,7 +250,11 @@ async function main() {
   await until('the overview brings itself up to date', () => old.evaluate((e) => !e.isConnected));
 }
 
-setTimeout(() => { console.error('WRONG: the checks take longer than five minutes'); process.exit(1); }, 10 * patience).unref();
+setTimeout(async () => {
+  console.error('WRONG: the checks take longer than five minutes');
+  await Promise.race([end(), sleep(patience)]);
+  process.exit(1);
+}, 10 * patience).unref();
 try {
   await main();
 } catch (e) {

@@ -228,6 +228,13 @@ func TestEmpty(t *testing.T) {
 			t.Errorf("%s: %d: %s", s.Name, status, page)
 		}
 	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, Root+"replay", nil)
+	r.Header.Set("Accept", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound || !strings.HasPrefix(w.Body.String(), `{"error":"There is no ledger`) || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("JSON: %d %s", w.Code, w.Body)
+	}
 	h = serve(t, options(t, nil))
 	for _, s := range sections {
 		if status, page := get(t, h, Root+s.Path); status != http.StatusOK || s.Path == "" && !strings.Contains(page, "store: carrot.db") {

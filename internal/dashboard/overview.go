@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"math"
@@ -380,7 +381,11 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Replay != nil && strings.Contains(r.Header.Get("Accept"), "application/json") {
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		if v.Replay == nil {
+			data, err := json.Marshal(map[string]string{"error": v.Why})
+			return &view{data: append(data, '\n'), status: http.StatusNotFound}, err
+		}
 		return &view{data: v.JSON}, nil
 	}
 	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil
