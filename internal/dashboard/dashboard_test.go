@@ -197,12 +197,12 @@ func TestOverview(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small")
+	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was")
 	status, page = get(t, h, Root+"?period=7d&at=60&policy=cheap")
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0150", "[$0.00200, $0.00400]", "2 of 3")
+	contains(t, page, "$0.0150", "[$0.00200, $0.00400]", "2 of 3", "28 November: 1", "29 November: 3")
 	if q := asked[len(asked)-1]; q.USDPerQuality != 10 || q.Policy != "cheap" || !q.From.Equal(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("asked %+v", q)
 	}
