@@ -4,7 +4,7 @@
 //     CARROT=BINARY NODE_MODULES=FOLDER node .ci/dashboard/check.mjs
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, still, until } from './browser.mjs';
+import { axeSource, browse, end, folder, living, open, patience, ports, sections, serve, sleep, still, until } from './browser.mjs';
 
 const widths = [360, 768, 1280, 1920];
 const schemes = ['light', 'dark'];
@@ -106,8 +106,8 @@ async function tabTo(page, selector) {
 const enter = (page) => Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 
 // work does with the keyboard what the pages are for.
-async function work(page, admin, names) {
-  await page.goto(admin + '/ui/');
+async function work(page, admin) {
+  await page.goto(admin + '/ui/?period=7d'); // today may have begun a moment ago
   await page.keyboard.press('Tab');
   check(await page.evaluate(() => document.activeElement.classList.contains('skip') && document.activeElement.getBoundingClientRect().left >= 0), 'Overview, keyboard: the first Tab does not show the link to the content');
   await page.keyboard.press('Enter');
@@ -124,10 +124,10 @@ async function work(page, admin, names) {
     check(/\$/.test(await page.$eval('#worth', (e) => e.textContent)), `Overview, keyboard: after ${key} the slider does not say what it stands for`);
   }
 
-  const week = '.switch a[href*="7d"]';
-  await tabTo(page, week);
+  const month = '.switch a[href*="30d"]';
+  await tabTo(page, month);
   await enter(page);
-  check(await page.$eval(week, (a) => a.getAttribute('aria-current')) === 'true', 'Overview, keyboard: the period does not change');
+  check(await page.$eval(month, (a) => a.getAttribute('aria-current')) === 'true', 'Overview, keyboard: the period does not change');
 
   await page.goto(admin + '/ui/try');
   await tabTo(page, 'textarea');
@@ -137,32 +137,29 @@ async function work(page, admin, names) {
   check(await page.$$eval('tr.chosen', (rows) => rows.length) >= 3, 'Try, keyboard: the form is sent and no decisions are shown');
   check(await page.$eval('textarea', (t) => t.value) === 'Which is larger, 3/7 or 5/12?', 'Try, keyboard: the prompt is not kept');
 
-  if (names.has('Requests')) {
-    await page.goto(admin + '/ui/requests');
-    await tabTo(page, '#policy');
-    await page.keyboard.type('support');
-    await tabTo(page, '#outcome');
-    await page.keyboard.press('ArrowDown'); // answered
-    await tabTo(page, 'form.filter button');
-    await enter(page);
-    const asked = new URL(page.url()).searchParams, policies = await page.$$eval('tbody tr', (rows) => rows.map((r) => r.cells[2].textContent));
-    check(asked.get('policy') === 'support' && asked.get('outcome'), `Requests, keyboard: the filter asks for ${page.url()}`);
-    check(policies.length > 0 && policies.every((p) => p === 'support'), `Requests, keyboard: filtered by the policy support, the list has ${policies}`);
-    const id = await page.$eval('tbody a', (a) => a.pathname.split('/').pop());
-    await tabTo(page, '#id');
-    await page.keyboard.type(id);
-    await enter(page);
-    check(page.url().endsWith('/' + id), `Requests, keyboard: the id ${id} leads to ${page.url()}`);
-  }
-  if (names.has('Clients')) {
-    await page.goto(admin + '/ui/clients');
-    await tabTo(page, '#create #name');
-    await page.keyboard.type('made-by-keyboard');
-    await enter(page);
-    const text = await page.$eval('main', (m) => m.innerText);
-    check(/sk-carrot-[A-Z2-7]{26}/.test(text) && !page.url().includes('sk-'), 'Clients, keyboard: the new client has no key');
-    await look(page, 'Clients, a new key');
-  }
+  await page.goto(admin + '/ui/requests');
+  await tabTo(page, '#policy');
+  await page.keyboard.type('support');
+  await tabTo(page, '#outcome');
+  await page.keyboard.press('ArrowDown'); // answered
+  await tabTo(page, 'form.filter button');
+  await enter(page);
+  const asked = new URL(page.url()).searchParams, policies = await page.$$eval('tbody tr', (rows) => rows.map((r) => r.cells[2].textContent));
+  check(asked.get('policy') === 'support' && asked.get('outcome'), `Requests, keyboard: the filter asks for ${page.url()}`);
+  check(policies.length > 0 && policies.every((p) => p === 'support'), `Requests, keyboard: filtered by the policy support, the list has ${policies}`);
+  const id = await page.$eval('tbody a', (a) => a.pathname.split('/').pop());
+  await tabTo(page, '#id');
+  await page.keyboard.type(id);
+  await enter(page);
+  check(page.url().endsWith('/' + id), `Requests, keyboard: the id ${id} leads to ${page.url()}`);
+
+  await page.goto(admin + '/ui/clients');
+  await tabTo(page, '#create #name');
+  await page.keyboard.type('made-by-keyboard');
+  await enter(page);
+  const text = await page.$eval('main', (m) => m.innerHTML);
+  check(/sk-carrot-[A-Z2-7]{26}/.test(text) && !page.url().includes('sk-'), 'Clients, keyboard: the new client has no key');
+  await look(page, 'Clients, a new key');
 }
 
 // plain looks at the pages without JavaScript.
@@ -175,7 +172,7 @@ async function plain(browser, admin, pages) {
     const dead = await page.$$eval('main form', (forms) => forms.filter((f) => !f.querySelector('button, input[type=submit]')?.checkVisibility()).length);
     check(dead === 0, `${name}, without JavaScript: a form has no button`);
   }
-  await page.goto(admin + '/ui/');
+  await page.goto(admin + '/ui/?period=7d');
   const before = await page.$eval('#replay', (e) => e.textContent);
   await tabTo(page, '#at');
   await page.keyboard.press('End');
@@ -239,20 +236,25 @@ async function main() {
   const old = await watched.$('#live > *');
   const page = await open(browser, admin, wrong);
   const pages = await sections(page, admin);
+  for (const name of ['Overview', 'Requests', 'Requests, one', 'Models', 'Clients', 'Clients, one', 'Router', 'Try']) check(pages.some((p) => p.name === name), `there is no page ${name}`);
   for (const { name, url } of pages) {
     await page.goto(url);
     await look(page, name);
     await page.goto(url);
     said(`${name}: ${await walk(page, name)} controls`);
   }
-  await work(page, admin, new Set(pages.map((p) => p.name)));
+  await work(page, admin);
   said('the keyboard');
   await plain(browser, admin, pages);
   said('without JavaScript');
   await until('the overview brings itself up to date', () => old.evaluate((e) => !e.isConnected));
 }
 
-setTimeout(() => { console.error('WRONG: the checks take longer than five minutes'); process.exit(1); }, 10 * patience).unref();
+setTimeout(async () => {
+  console.error('WRONG: the checks take longer than five minutes');
+  await Promise.race([end(), sleep(patience)]);
+  process.exit(1);
+}, 10 * patience).unref();
 try {
   await main();
 } catch (e) {

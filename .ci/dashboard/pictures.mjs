@@ -41,6 +41,11 @@ try {
   const page = await open(browser, admin, wrong);
   for (const { name, url } of await sections(page, admin)) {
     await page.goto(name === 'Overview' ? first : url);
+    if (name === 'Requests, one') { // rather one that failed at first
+      await page.goto(admin + '/ui/requests');
+      const twice = await page.$$eval('tbody tr', (rows) => rows.find((r) => r.cells[5].textContent === '2' && /answered/.test(r.cells[6].textContent))?.querySelector('a').href);
+      await page.goto(twice ?? url);
+    }
     if (name === 'Try') {
       await page.type('textarea', 'A train leaves Porto at 90 km/h, and another follows 25 minutes later at 120 km/h. When does it catch up?');
       await Promise.all([page.waitForNavigation(), page.click('main form button')]);

@@ -234,7 +234,8 @@ func (c *console) listen(shown, real string) {
 // serves.
 func (c *console) serve(command string) string {
 	c.t.Helper()
-	if !strings.Contains(command, "--listen") && !strings.Contains(command, "--config") {
+	demo := !strings.Contains(command, "--listen") && !strings.Contains(command, "--config") // which listens at 8080 and 8081
+	if demo {
 		command += " --listen " + c.address("127.0.0.1:8080")
 	}
 	server := c.shell("exec " + command)
@@ -258,7 +259,7 @@ func (c *console) serve(command string) string {
 		if err != nil {
 			c.t.Fatalf("%s ended or was silent for a minute (%v):\n%s", command, err, &text)
 		}
-		if _, admin, ok := strings.Cut(line, "in a browser: http://"); ok { // which the demonstration has chosen itself
+		if _, admin, ok := strings.Cut(line, "in a browser: http://"); ok && demo { // the next port
 			c.listen("127.0.0.1:8081", strings.TrimSpace(admin))
 		}
 		if strings.HasPrefix(line, "Stop with Ctrl-C.") || strings.Contains(line, `"msg":"serving"`) {

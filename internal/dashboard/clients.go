@@ -591,12 +591,21 @@ func (d *Dashboard) choices(chosen []string) []choice {
 	return all
 }
 
+// fieldLabels are what the form calls the fields of errors.
+var fieldLabels = [][2]string{{"name", "Name"}, {"policies", "Policies"}, {"labels", "Labels"}, {"rates.requests", "Requests a minute"}, {"rates.tokens", "Tokens a minute"},
+	{"rates.concurrent", "Requests at once"}, {"budgets", "Budgets"}, {"soft", "Soft budgets"}, {"expires", "End of the keys"}}
+
 // explain says what is wrong in the form, if the error is about what was typed.
 func (f *clientForm) explain(err error) bool {
 	bad, isBad := errors.AsType[*keys.Invalid](err)
 	switch {
 	case isBad:
 		f.Field, f.Error = bad.Field, sentence(bad.Error())
+		for _, label := range fieldLabels {
+			if strings.HasPrefix(bad.Field, label[0]) {
+				f.Error = sentence(label[1] + ": " + bad.Reason)
+			}
+		}
 	case errors.Is(err, keys.ErrTaken):
 		f.Field, f.Error = "name", sentence(err.Error())
 	default:
@@ -651,7 +660,11 @@ func (d *Dashboard) read(r *http.Request, old *keys.Settings) (f clientForm, s k
 		for _, text := range strings.FieldsFunc(kind.text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\r' || r == '\t' }) {
 			b, err := keys.ParseBudget(text)
 			if err != nil {
-				return f, s, &keys.Invalid{Field: kind.field, Reason: err.Error()}
+				reason := err.Error()
+				if bad, ok := errors.AsType[*keys.Invalid](err); ok {
+					reason = fmt.Sprintf("%.100q: %s", text, bad.Reason)
+				}
+				return f, s, &keys.Invalid{Field: kind.field, Reason: reason}
 			}
 			b.Soft = kind.soft
 			if old != nil { // what the form does not have stays

@@ -173,14 +173,14 @@ func (d *Dashboard) toProvider(w http.ResponseWriter, r *http.Request) {
 	f := d.Config()
 	form := loginForm{To: local(r.URL.Query().Get("to"))}
 	if f.OIDC == nil {
-		form.Error = "The gateway has no identity provider any more. Log in with the admin key."
+		form.Away = "The gateway has no identity provider any more. Log in with the admin key."
 		d.loginPage(w, form, http.StatusNotFound)
 		return
 	}
 	found, err := d.provider.find(r.Context(), f.OIDC.Issuer)
 	if err != nil {
 		d.Log.Error("the identity provider does not answer as it should", "issuer", f.OIDC.Issuer, "error", err)
-		form.Error = hostOf(f.OIDC.Issuer) + " does not answer as it should. Try again, or log in with the admin key. The gateway’s log says why."
+		form.Away = hostOf(f.OIDC.Issuer) + " does not answer as it should. Try again, or log in with the admin key. The gateway’s log says why."
 		d.loginPage(w, form, http.StatusBadGateway)
 		return
 	}

@@ -287,8 +287,9 @@ func (d *Dashboard) plainPage(w http.ResponseWriter, name, title string, status 
 // loginForm is the body of the page for logging in.
 type loginForm struct {
 	To       string
-	Error    string
-	Provider string // the host of the identity provider; empty: none
+	Error    string // about the key
+	Away     string // about the identity provider
+	Provider string // its host; empty: there is none
 }
 
 // ToProvider returns the address that leads to the identity provider.
@@ -358,8 +359,8 @@ func sessionCookie(r *http.Request, token string, age int) *http.Cookie {
 // logout ends a session.
 func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := d.checkForm(r); err != nil {
-		d.answer(w, r, d.failed(r, err))
+	if err := d.checkForm(r); err != nil { // perhaps of someone who has not logged in
+		d.plainPage(w, "denied", "Not logged out", http.StatusBadRequest, sentence(err.Error()))
 		return
 	}
 	d.sessions.end(r)
