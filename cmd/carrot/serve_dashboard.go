@@ -124,7 +124,7 @@ type kept struct {
 
 const (
 	// replayed is how many of the latest requests the dashboard replays.
-	replayed = 20_000
+	replayed = 10_000
 	// keptFor is how long a log that was read answers questions.
 	keptFor = 30 * time.Second
 )
