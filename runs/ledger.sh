@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Fills a store with attempts through the gateway's own writer, with decisions of the router
-# in the binary among eight models, and prints what a million take and how long summaries
-# take. A store of SQLite, and if CARROT_TEST_POSTGRES is the address of a server, also a
-# database of PostgreSQL, which is dropped at the end.
+# in the binary among eight models, and prints what a million take and how long summaries and
+# the dashboard's pages of requests take. A store of SQLite, and if CARROT_TEST_POSTGRES is
+# the address of a server, also a database of PostgreSQL, which is dropped at the end.
 #
 #   runs/ledger.sh [ROWS]     # default 1000000; needs 3 GB of the disk and ten minutes
 set -euo pipefail
@@ -20,6 +20,7 @@ measure() {
       echo "| ledger summary --by $by | $(( ($(date +%s%N) - start) / 1000000 )) ms |"
     done
   done
+  "$work/fill" -store "$1" -read
 }
 rows=${1:-1000000}
 echo "SQLite"

@@ -65,6 +65,8 @@ oidc:
 `);
 const gateway = spawn(CARROT, ['serve', '--config', path.join(folder, 'carrot.yaml')], { stdio: ['ignore', 'pipe', 'pipe'] });
 let log = '';
+let ended = false;
+for (const event of ['exit', 'error']) gateway.on(event, (why) => { ended = true; log += `carrot serve: ${why}\n`; });
 gateway.stderr.on('data', (data) => { log += data; });
 gateway.stdout.on('data', (data) => { log += data; });
 
@@ -129,7 +131,7 @@ try {
     try {
       if ((await fetch(`${dashboard}/ui/login`)).ok) break;
     } catch {}
-    assert.ok(tries < 200 && gateway.exitCode === null, `carrot serve does not start: ${log}`);
+    assert.ok(tries < 200 && !ended, `carrot serve does not start: ${log}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 
@@ -173,7 +175,7 @@ try {
   console.log('another state is refused');
 } finally {
   gateway.kill('SIGTERM');
-  await new Promise((done) => (gateway.exitCode === null ? gateway.on('exit', done) : done()));
+  if (!ended) await new Promise((done) => gateway.on('exit', done));
   providing.closeAllConnections();
   providing.close();
   fs.rmSync(folder, { recursive: true, force: true });

@@ -216,12 +216,17 @@ func (c *console) address(shown string) string {
 			c.t.Fatal(err)
 		}
 		defer free.Close()
-		if c.addresses == nil {
-			c.addresses = map[string]string{}
-		}
-		c.addresses[shown] = free.Addr().String()
+		c.listen(shown, free.Addr().String())
 	}
 	return c.addresses[shown]
+}
+
+// listen says where a server listens that the pages show at an address.
+func (c *console) listen(shown, real string) {
+	if c.addresses == nil {
+		c.addresses = map[string]string{}
+	}
+	c.addresses[shown] = real
 }
 
 // serve starts a server in the background and returns what it prints before it waits for
@@ -229,7 +234,8 @@ func (c *console) address(shown string) string {
 // serves.
 func (c *console) serve(command string) string {
 	c.t.Helper()
-	if !strings.Contains(command, "--listen") && !strings.Contains(command, "--config") {
+	demo := !strings.Contains(command, "--listen") && !strings.Contains(command, "--config") // which listens at 8080 and 8081
+	if demo {
 		command += " --listen " + c.address("127.0.0.1:8080")
 	}
 	server := c.shell("exec " + command)
@@ -252,6 +258,9 @@ func (c *console) serve(command string) string {
 		text.WriteString(line)
 		if err != nil {
 			c.t.Fatalf("%s ended or was silent for a minute (%v):\n%s", command, err, &text)
+		}
+		if _, admin, ok := strings.Cut(line, "in a browser: http://"); ok && demo { // the next port
+			c.listen("127.0.0.1:8081", strings.TrimSpace(admin))
 		}
 		if strings.HasPrefix(line, "Stop with Ctrl-C.") || strings.Contains(line, `"msg":"serving"`) {
 			go io.Copy(os.Stderr, lines)

@@ -53,6 +53,7 @@ func TestDocs(t *testing.T) {
 		{"operate", []string{docsDir + "/operate.md"}, nil},
 		{"collect", []string{docsDir + "/collect.md"}, nil},
 		{"learn", []string{docsDir + "/learn.md"}, nil},
+		{"dashboard", []string{docsDir + "/dashboard.md"}, nil},
 		{"whatif", []string{docsDir + "/whatif.md"}, nil},
 		{"plans", []string{docsDir + "/plans.md"}, nil},
 		{"certainty", []string{docsDir + "/certainty.md"}, nil},

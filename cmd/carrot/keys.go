@@ -732,7 +732,8 @@ type keysLogCommand struct {
 
 func (c *keysLogCommand) Help() string {
 	return `Every change is written to the log together with what it changes: by whom (a user of the
-system, or admin-api and an address), what, and how it was before. The latest is first.
+system, dashboard and who has logged in there, or admin-api and an address), what, and how
+it was before. The latest is first.
 
 Examples:
   carrot keys log --store carrot.db

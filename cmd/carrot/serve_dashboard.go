@@ -117,13 +117,14 @@ type kept struct {
 	until  time.Time
 	log    *whatif.Log
 	n      int
+	median float64
 	curve  []dashboard.ReplayPoint
 	single []dashboard.ReplaySingle
 }
 
 const (
 	// replayed is how many of the latest requests the dashboard replays.
-	replayed = 20_000
+	replayed = 10_000
 	// keptFor is how long a log that was read answers questions.
 	keptFor = 30 * time.Second
 )
@@ -156,7 +157,7 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 		if err != nil {
 			return nil, err
 		}
-		k = &kept{until: now.Add(keptFor), log: whatif.New(requests), n: len(requests)}
+		k = &kept{until: now.Add(keptFor), log: whatif.New(requests), n: len(requests), median: medianWorth(requests)}
 		if len(requests) > 0 {
 			k.draw()
 		}
@@ -178,12 +179,27 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 	if err != nil {
 		return nil, err
 	}
-	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Was: a.Was,
+	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Median: k.median, Was: a.Was,
 		Then: shownEstimate(a.Then), Saved: shownEstimate(a.Saved), QualityWas: shownEstimate(a.QualityWas), QualityThen: shownEstimate(a.QualityThen), Curve: k.curve, Single: k.single, JSON: append(text, '\n')}
 	for _, m := range a.Models {
 		out.Models = append(out.Models, dashboard.ReplayModel{Name: m.Name, Was: m.Was, Then: m.Then, WasUSD: m.WasUSD, ThenUSD: m.ThenUSD, New: m.New})
 	}
 	return out, nil
+}
+
+// medianWorth returns the median willingness to pay of decisions; 0 if there are none.
+func medianWorth(requests []whatif.Request) float64 {
+	var all []float64
+	for i := range requests {
+		if len(requests[i].Candidates) > 0 {
+			all = append(all, requests[i].USDPerQuality)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // draw asks for the curve of a log, and for every model alone.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,6 +34,7 @@ type clientRow struct {
 	*keys.Client
 	Used    ledger.Group // within the period
 	Known   bool         // what was used is
+	Share   float64      // of all that was spent; NaN: nothing was
 	Budgets []budgetRow
 }
 
@@ -48,9 +50,8 @@ type clientsList struct {
 	Query   string // that names contain
 	Ended   bool   // those that ended are listed, too
 	Rows    []clientRow
-	Hidden  int // clients that ended
-	More    int // clients that the page has no room for
-	Total   ledger.Group
+	Hidden  int  // clients that ended
+	More    int  // clients that the page has no room for
 	Store   bool // the gateway has one
 	Form    clientForm
 }
@@ -76,7 +77,6 @@ func (d *Dashboard) clientsPage(r *http.Request, form clientForm) (*view, error)
 	if err != nil {
 		return nil, err
 	}
-	l.Total = total
 	figures, err := d.figures(r.Context())
 	if err != nil {
 		return nil, err
@@ -84,11 +84,11 @@ func (d *Dashboard) clientsPage(r *http.Request, form clientForm) (*view, error)
 	seen := map[string]bool{}
 	for i := range all {
 		seen[all[i].Name] = true
-		l.add(d.rowOf(&all[i], used, figures))
+		l.add(d.rowOf(&all[i], used, total, figures))
 	}
 	for name := range used { // clients that have gone, and requests without a key
 		if !seen[name] {
-			l.add(d.rowOf(&keys.Client{Name: name}, used, nil))
+			l.add(d.rowOf(&keys.Client{Name: name}, used, total, nil))
 		}
 	}
 	slices.SortFunc(l.Rows, func(a, b clientRow) int {
@@ -159,14 +159,22 @@ func (d *Dashboard) figures(ctx context.Context) (map[string]budget.Figures, err
 	return by, nil
 }
 
-func (d *Dashboard) rowOf(c *keys.Client, used map[string]ledger.Group, figures map[string]budget.Figures) clientRow {
-	row := clientRow{Client: c, Used: used[c.Name], Known: used != nil}
+func (d *Dashboard) rowOf(c *keys.Client, used map[string]ledger.Group, total ledger.Group, figures map[string]budget.Figures) clientRow {
+	row := clientRow{Client: c, Used: used[c.Name], Known: used != nil, Share: math.NaN()}
+	if all := total.Cost.Float(); all > 0 {
+		row.Share = row.Used.Cost.Float() / all
+	}
 	for _, b := range c.Budgets {
 		if f, ok := figures[b.Name]; ok {
 			row.Budgets = append(row.Budgets, rowOf(f, d.Now()))
 		}
 	}
 	return row
+}
+
+// Requests returns the address of the client's requests.
+func (c clientRow) Requests() string {
+	return Root + "requests?" + url.Values{"client": {c.Name}}.Encode()
 }
 
 // Active returns the keys that are valid.
@@ -253,7 +261,7 @@ func (d *Dashboard) clientPage(r *http.Request, c *keys.Client, p clientPage) (*
 	if err != nil {
 		return nil, err
 	}
-	p.clientRow = d.rowOf(c, nil, figures)
+	p.clientRow = d.rowOf(c, nil, ledger.Group{}, figures)
 	if n := len(c.Keys); n > 0 {
 		p.Newest = c.Keys[n-1].Prefix
 	}
@@ -449,9 +457,17 @@ type revocation struct {
 
 // askRevoke asks whether to revoke a client or a key of it.
 func (d *Dashboard) askRevoke(r *http.Request) (*view, error) {
-	c, err := d.find(r)
-	if err != nil {
+	if err := d.writable(); err != nil {
 		return nil, err
+	}
+	c, err := d.find(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Source == "file":
+		return nil, keys.ErrListed
+	case c.Revoked != nil:
+		return nil, fmt.Errorf("%w: %q", keys.ErrEnded, c.Name)
 	}
 	return revokePage(c, revocation{Prefix: r.URL.Query().Get("prefix")})
 }
@@ -575,12 +591,21 @@ func (d *Dashboard) choices(chosen []string) []choice {
 	return all
 }
 
+// fieldLabels are what the form calls the fields of errors.
+var fieldLabels = [][2]string{{"name", "Name"}, {"policies", "Policies"}, {"labels", "Labels"}, {"rates.requests", "Requests a minute"}, {"rates.tokens", "Tokens a minute"},
+	{"rates.concurrent", "Requests at once"}, {"budgets", "Budgets"}, {"soft", "Soft budgets"}, {"expires", "End of the keys"}}
+
 // explain says what is wrong in the form, if the error is about what was typed.
 func (f *clientForm) explain(err error) bool {
 	bad, isBad := errors.AsType[*keys.Invalid](err)
 	switch {
 	case isBad:
 		f.Field, f.Error = bad.Field, sentence(bad.Error())
+		for _, label := range fieldLabels {
+			if strings.HasPrefix(bad.Field, label[0]) {
+				f.Error = sentence(label[1] + ": " + bad.Reason)
+			}
+		}
 	case errors.Is(err, keys.ErrTaken):
 		f.Field, f.Error = "name", sentence(err.Error())
 	default:
@@ -635,7 +660,11 @@ func (d *Dashboard) read(r *http.Request, old *keys.Settings) (f clientForm, s k
 		for _, text := range strings.FieldsFunc(kind.text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\r' || r == '\t' }) {
 			b, err := keys.ParseBudget(text)
 			if err != nil {
-				return f, s, &keys.Invalid{Field: kind.field, Reason: err.Error()}
+				reason := err.Error()
+				if bad, ok := errors.AsType[*keys.Invalid](err); ok {
+					reason = fmt.Sprintf("%.100q: %s", text, bad.Reason)
+				}
+				return f, s, &keys.Invalid{Field: kind.field, Reason: reason}
 			}
 			b.Soft = kind.soft
 			if old != nil { // what the form does not have stays

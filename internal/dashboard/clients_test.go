@@ -143,8 +143,8 @@ func TestClientRefused(t *testing.T) {
 		{"label without value", []string{"name", "a", "labels", "team"}, "want NAME=VALUE"},
 		{"label twice", []string{"name", "a", "labels", "team=a\nteam=b"}, `"team" appears twice`},
 		{"rate", []string{"name", "a", "requests", "many"}, "want a whole number"},
-		{"negative rate", []string{"name", "a", "tokens", "-1"}, "Rates.tokens_per_minute: -1"},
-		{"budget", []string{"name", "a", "budgets", "5/year"}, "want day, week or month"},
+		{"negative rate", []string{"name", "a", "tokens", "-1"}, "Tokens a minute: -1: want a number"},
+		{"budget", []string{"name", "a", "budgets", "5/year"}, `Budgets: "5/year": "year": want day, week or month.`},
 		{"two budgets", []string{"name", "a", "budgets", "5/day,6/day"}, "another budget for a day"},
 		{"soft budget", []string{"name", "a", "soft", "nothing"}, "want an amount in USD"},
 		{"past", []string{"name", "a", "expires", "2020-01-01"}, "2020-01-01 is past"},
@@ -165,6 +165,8 @@ func TestClientRefused(t *testing.T) {
 		})
 	}
 	b.get("/ui/clients/nobody", 404)
+	b.get("/ui/clients/listed/revoke", 409)
+	b.post("/ui/clients", 413, "name", strings.Repeat("a", 1<<20))
 	b.post("/ui/clients/nobody", 404)
 	b.post("/ui/clients/nobody/rotate", 404)
 	b.post("/ui/clients/nobody/revoke", 404, "confirm", "nobody")
@@ -232,7 +234,7 @@ func TestClientsUse(t *testing.T) {
 	}
 	p := b.get("/ui/clients", 200)
 	last := 0
-	for _, want := range []string{">gone<", "not a client any more", ">listed<", "$0.250", "1 call of unknown cost", "without a key", ">small<", "$0.00100", "&lt;b&gt;"} {
+	for _, want := range []string{">gone<", "not a client any more", ">listed<", "$0.250", "29%", "1 call of unknown cost", "without a key", ">small<", "$0.00100", "&lt;b&gt;"} {
 		at := strings.Index(p.text, want)
 		if at < last {
 			t.Errorf("%q is at %d, not after %d: %s", want, at, last, p.text)
@@ -243,7 +245,7 @@ func TestClientsUse(t *testing.T) {
 		t.Error("a name is not escaped")
 	}
 	b.get("/ui/clients/"+"%3Cb%3E%22&'", 200).wants(t, "It has sent nothing in this time.")
-	b.get("/ui/clients/listed?period=7d", 200).wants(t, "$0.250", "Requests", ">2<")
+	b.get("/ui/clients/listed?period=7d", 200).wants(t, "$0.250", "Requests", "/ui/requests?client=listed", ">2<")
 	b.get("/ui/clients?period=year", 400)
 	if found := b.get("/ui/clients?q=SMA", 200); !strings.Contains(found.text, ">small<") || strings.Contains(found.text, ">listed<") {
 		t.Error("the part of a name finds other clients")

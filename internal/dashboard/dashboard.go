@@ -364,6 +364,7 @@ type Question struct {
 // Replay is what would have been, with 95% intervals of what is estimated.
 type Replay struct {
 	Requests, Decided, Changed int
+	Median                     float64  // willingness to pay of the decisions, USD per unit of quality; may be +Inf
 	Limited                    bool     // only the latest requests are replayed
 	Was                        float64  // USD, a fact
 	Then, Saved                Estimate // USD

@@ -197,12 +197,12 @@ func TestOverview(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small")
+	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was")
 	status, page = get(t, h, Root+"?period=7d&at=60&policy=cheap")
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0150", "[$0.00200, $0.00400]", "2 of 3")
+	contains(t, page, "$0.0150", "[$0.00200, $0.00400]", "2 of 3", "28 November: 1", "29 November: 3")
 	if q := asked[len(asked)-1]; q.USDPerQuality != 10 || q.Policy != "cheap" || !q.From.Equal(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("asked %+v", q)
 	}
@@ -227,6 +227,13 @@ func TestEmpty(t *testing.T) {
 		if status, page := get(t, h, Root+s.Path); status != http.StatusOK || strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
 			t.Errorf("%s: %d: %s", s.Name, status, page)
 		}
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, Root+"replay", nil)
+	r.Header.Set("Accept", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound || !strings.HasPrefix(w.Body.String(), `{"error":"There is no ledger`) || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("JSON: %d %s", w.Code, w.Body)
 	}
 	h = serve(t, options(t, nil))
 	for _, s := range sections {
@@ -314,7 +321,7 @@ func TestSlider(t *testing.T) {
 		}
 		before = w
 	}
-	if worthAt(0) != lowestWorth || worthAt(steps) != mostWorth || positionOf(1e9) != steps || positionOf(1e-12) != 0 {
+	if worthAt(0) != lowestWorth || worthAt(steps) != mostWorth || positionOf(math.Inf(1)) != steps || positionOf(1e-12) != 0 {
 		t.Error("the ends of the slider are elsewhere")
 	}
 }

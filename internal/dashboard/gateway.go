@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/gateway"
@@ -166,7 +165,7 @@ func furtherPrices(p *carrot.Price) []string {
 		return list
 	}
 	for _, seconds := range slices.Sorted(maps.Keys(t.CacheWrites)) {
-		rate("cache writes kept for "+(time.Duration(seconds)*time.Second).String(), t.CacheWrites[seconds])
+		rate(fmt.Sprintf("cache writes kept for %g minutes", float64(seconds)/60), t.CacheWrites[seconds])
 	}
 	rate("sound in", t.AudioInput)
 	rate("sound out", t.AudioOutput)

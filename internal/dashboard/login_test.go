@@ -88,7 +88,9 @@ func TestLogin(t *testing.T) {
 
 	before := b.csrf
 	b.csrf = "wrong"
-	b.post("/ui/logout", 400)
+	if p := b.post("/ui/logout", 400); strings.Contains(p.text, "<nav") {
+		t.Error("the page shows more than that the form is out of date")
+	}
 	b.get("/ui/clients", 200)
 	out := b.post("/ui/logout", 303)
 	if c := out.cookie("carrot_session"); c == nil || c.MaxAge >= 0 || c.Path != "/ui/" {
@@ -217,7 +219,7 @@ func TestLoginElsewhere(t *testing.T) {
 		"/ui/clients?q=a%26b":    "/ui/clients?q=a%26b",
 		"":                       "/ui/",
 		"https://other.example/": "/ui/",
-		"//other.example/ui/":    "/ui/",
+		"//other.example/ui/a":   "/ui/",
 		"/\\other.example":       "/ui/",
 		"/ui/\\other.example":    "/ui/",
 		"/ui/../keys":            "/ui/",

@@ -83,8 +83,8 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// settings are those of a configuration's provider from which access follows.
-func (p *provider) settings(f *gateway.File) []string {
+// providerSettings are those of a configuration's provider from which access follows.
+func providerSettings(f *gateway.File) []string {
 	c := f.OIDC
 	if c == nil {
 		return nil
@@ -173,18 +173,18 @@ func (d *Dashboard) toProvider(w http.ResponseWriter, r *http.Request) {
 	f := d.Config()
 	form := loginForm{To: local(r.URL.Query().Get("to"))}
 	if f.OIDC == nil {
-		form.Error = "The gateway has no identity provider any more. Log in with the admin key."
+		form.Away = "The gateway has no identity provider any more. Log in with the admin key."
 		d.loginPage(w, form, http.StatusNotFound)
 		return
 	}
 	found, err := d.provider.find(r.Context(), f.OIDC.Issuer)
 	if err != nil {
 		d.Log.Error("the identity provider does not answer as it should", "issuer", f.OIDC.Issuer, "error", err)
-		form.Error = hostOf(f.OIDC.Issuer) + " does not answer as it should. Try again, or log in with the admin key. The gateway’s log says why."
+		form.Away = hostOf(f.OIDC.Issuer) + " does not answer as it should. Try again, or log in with the admin key. The gateway’s log says why."
 		d.loginPage(w, form, http.StatusBadGateway)
 		return
 	}
-	one := pending{state: rand.Text(), nonce: rand.Text(), verifier: oauth2.GenerateVerifier(), to: form.To, settings: strings.Join(d.provider.settings(f), "\n")}
+	one := pending{state: rand.Text(), nonce: rand.Text(), verifier: oauth2.GenerateVerifier(), to: form.To, settings: strings.Join(providerSettings(f), "\n")}
 	http.SetCookie(w, pendingCookieOf(f, d.provider.remember(one), int(pendingLife/time.Second)))
 	client := clientOf(f, found)
 	secure(w.Header())
@@ -224,7 +224,7 @@ func (d *Dashboard) fromProvider(w http.ResponseWriter, r *http.Request) {
 		d.plainPage(w, "denied", "Not logged in", e.status, e.text)
 		return
 	}
-	d.enter(w, r, u)
+	d.enter(w, r, f, u)
 	d.goOn(w, one.to)
 }
 
@@ -232,7 +232,7 @@ func (d *Dashboard) fromProvider(w http.ResponseWriter, r *http.Request) {
 func (d *Dashboard) received(r *http.Request, f *gateway.File, one pending, known bool) (user, error) {
 	c, q := f.OIDC, r.URL.Query()
 	switch {
-	case !known || one.settings != strings.Join(d.provider.settings(f), "\n"):
+	case !known || one.settings != strings.Join(providerSettings(f), "\n"):
 		return user{}, &denied{http.StatusBadRequest, "The login took longer than ten minutes, was used already, or began in another browser. Log in once more.", nil}
 	case subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(one.state)) != 1:
 		return user{}, &denied{http.StatusBadRequest, "Another login began in this browser. Log in once more.", errors.New("the state is not the one that was sent")}

@@ -64,11 +64,13 @@ func (p *identities) rotate(id string) {
 func (p *identities) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if r.URL.Path == "/.well-known/openid-configuration" {
+		p.asked++
+	}
 	switch {
 	case p.away:
 		http.Error(w, "out of order", http.StatusBadGateway)
 	case r.URL.Path == "/.well-known/openid-configuration":
-		p.asked++
 		description := map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": []string{"ES256"}}
 		if p.userinfo != nil {
 			description["userinfo_endpoint"] = p.URL + "/me"
@@ -463,6 +465,9 @@ func TestProviderAway(t *testing.T) {
 	other.get(p.allow(asked), 200)
 	b.get("/ui/clients", 200)
 	p.set(func() { p.away = true })
+	if p.asked != 3 {
+		t.Errorf("the provider was asked %d times what it is, want 3", p.asked)
+	}
 	last := o.browser()
 	last.get(p.allow(last.begin("")), 502)
 	last.login(adminKey, "", 303)

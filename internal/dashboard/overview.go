@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"math"
@@ -47,7 +48,7 @@ func (p period) from(now time.Time) time.Time {
 // part is the length of the bars of a chart.
 func (p period) part() time.Duration {
 	if p.days == 1 {
-		return ledger.Hour
+		return time.Hour
 	}
 	return ledger.Day
 }
@@ -123,11 +124,11 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	}
 	now := d.Now()
 	within := ledger.Range{From: p.from(now)}
-	bins, err := remember(d, r.Context(), "bins "+p.Name, func(ctx context.Context) ([]ledger.Bin, error) { return d.Store.Bins(ctx, within, p.part()) })
+	line, err := remember(d, r.Context(), "bins "+p.Name, func(ctx context.Context) (timeline, error) { return d.timeline(ctx, p) })
 	if err != nil {
 		return nil, err
 	}
-	o.count(bins, p, now)
+	o.count(line, now)
 	type savings struct{ list []ledger.Saving }
 	saved, err := remember(d, r.Context(), "saving "+p.Name, func(ctx context.Context) (savings, error) {
 		total, _, err := d.Store.Saving(ctx, within, ledger.ByDay)
@@ -163,8 +164,32 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	return &view{page: "overview", title: "Overview", body: o}, nil
 }
 
-// count sums up bins and draws them.
-func (o *overview) count(bins []ledger.Bin, p period, now time.Time) {
+// timeline is what happened from a time on, in equal parts.
+type timeline struct {
+	from time.Time
+	part time.Duration
+	bins []ledger.Bin
+}
+
+// fresh is how long ago the first call may be for parts of ten minutes.
+const fresh = 3 * time.Hour
+
+// timeline reads what happened in a period, by hours if it is a day, by less if there is
+// little.
+func (d *Dashboard) timeline(ctx context.Context, p period) (t timeline, err error) {
+	now := d.Now()
+	t.from, t.part = p.from(now), p.part()
+	if t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part); err != nil || t.part == ledger.Day || len(t.bins) == 0 || now.Sub(t.bins[0].Start) > fresh {
+		return t, err
+	}
+	t.from, t.part = t.bins[0].Start, 10*time.Minute
+	t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part)
+	return t, err
+}
+
+// count sums up a timeline and draws it.
+func (o *overview) count(t timeline, now time.Time) {
+	bins := t.bins
 	byModel := map[string]*legend{}
 	for _, b := range bins {
 		l := byModel[b.Model]
@@ -192,20 +217,19 @@ func (o *overview) count(bins []ledger.Bin, p period, now time.Time) {
 		o.Legend[i].Index = i
 		index[o.Legend[i].Name] = i
 	}
-	from := p.from(now)
-	n := int(now.Sub(from)/p.part()) + 1
+	n := int(now.Sub(t.from)/t.part) + 1
 	mix, spent := make([]bar, n), make([]bar, n)
 	for i := range n {
-		start := from.Add(time.Duration(i) * p.part())
+		start := t.from.Add(time.Duration(i) * t.part)
 		name, tick := start.Format("2 January"), start.Format("2 Jan")
-		if p.part() == ledger.Hour {
+		if t.part < ledger.Day {
 			name, tick = start.Format("15:04")+" UTC", start.Format("15:04")
 		}
 		mix[i] = bar{name, tick, make([]float64, len(o.Legend))}
 		spent[i] = bar{name, tick, make([]float64, len(o.Legend))}
 	}
 	for _, b := range bins {
-		if i := int(b.Start.Sub(from) / p.part()); i >= 0 && i < n {
+		if i := int(b.Start.Sub(t.from) / t.part); i >= 0 && i < n {
 			mix[i].Parts[index[b.Model]] += float64(b.Served)
 			spent[i].Parts[index[b.Model]] += b.Cost.Float()
 		}
@@ -300,7 +324,7 @@ func worthAt(position int) float64 {
 
 // positionOf returns the position of the slider that is nearest to a willingness to pay.
 func positionOf(w float64) int {
-	return min(max(int(math.Round(steps*math.Log(w/lowestWorth)/math.Log(mostWorth/lowestWorth))), 0), steps)
+	return int(math.Round(steps * math.Log(min(max(w, lowestWorth), mostWorth)/lowestWorth) / math.Log(mostWorth/lowestWorth)))
 }
 
 // replayed answers what is asked about the latest requests of a period.
@@ -342,6 +366,9 @@ func (d *Dashboard) replayed(r *http.Request, p period) (*replayView, error) {
 		return v, nil
 	}
 	v.Replay = answer
+	if v.AsItWas() && answer.Median > 0 {
+		v.Position = positionOf(answer.Median)
+	}
 	v.Chart = v.draw()
 	return v, nil
 }
@@ -377,7 +404,11 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Replay != nil && strings.Contains(r.Header.Get("Accept"), "application/json") {
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		if v.Replay == nil {
+			data, err := json.Marshal(map[string]string{"error": v.Why})
+			return &view{data: append(data, '\n'), status: http.StatusNotFound}, err
+		}
 		return &view{data: v.JSON}, nil
 	}
 	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -233,6 +234,24 @@ func TestPaging(t *testing.T) {
 	}
 	if len(got) != len(want) || n != 3 {
 		t.Errorf("%d requests on %d pages, want %d on 3", len(got), n, len(want))
+	}
+}
+
+// TestSearchStops: a search that has looked at very many requests says where it stopped, and
+// how it goes on.
+func TestSearchStops(t *testing.T) {
+	d, err := New(options(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rows := range [][]requestRow{nil, {{Address: "/ui/requests/req_1"}}} {
+		w := httptest.NewRecorder()
+		d.answer(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ui/requests", nil), &view{page: "requests", body: requestsPage{Rows: rows, Older: "/ui/requests?before=1.0", Until: today}})
+		want := "No request fits among the many that began after 2026-11-30 18:00:00 UTC."
+		if rows != nil {
+			want = "The search stopped at 2026-11-30 18:00:00 UTC"
+		}
+		says(t, plain(w.Body.String()), want, "Look further back")
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carrot-router/carrot/gateway"
 )
 
 const (
@@ -99,9 +101,8 @@ func (s *sessions) begin(u user, settings [sha256.Size]byte) string {
 	return token
 }
 
-// find returns the user of a request's session. settings are those with which sessions of
-// a user would begin now.
-func (s *sessions) find(r *http.Request, settings func(user) [sha256.Size]byte) (user, bool) {
+// find returns the user of a request's session, if it would begin with this configuration.
+func (s *sessions) find(r *http.Request, f *gateway.File) (user, bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return user{}, false
@@ -109,7 +110,7 @@ func (s *sessions) find(r *http.Request, settings func(user) [sha256.Size]byte) 
 	s.mu.Lock()
 	one := s.live[sha256.Sum256([]byte(cookie.Value))]
 	s.mu.Unlock()
-	if one == nil || !s.now().Before(one.ends) || one.began != settings(one.user) {
+	if one == nil || !s.now().Before(one.ends) || one.began != settings(f, one.user) {
 		return user{}, false
 	}
 	return one.user, true
@@ -191,6 +192,9 @@ func (d *Dashboard) checkForm(r *http.Request) error {
 		return nil
 	}
 	if err := r.ParseForm(); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return err
+		}
 		return wrong{err}
 	}
 	if !hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(d.sessions.csrf(r))) {
@@ -220,12 +224,13 @@ func (d *Dashboard) Guard(next http.Handler) http.Handler {
 // guarded passes on requests for pages of those who have logged in.
 func (d *Dashboard) guarded(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		key := d.adminKey()
+		f := d.Config()
+		key := f.AdminKey.Reveal()
 		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); key == "" || strings.EqualFold(scheme, "Bearer") {
 			next.ServeHTTP(w, r)
 			return
 		}
-		u, ok := d.sessions.find(r, d.settings)
+		u, ok := d.sessions.find(r, f)
 		if !ok {
 			to := Root + "login"
 			if r.Method == http.MethodGet && r.URL.RequestURI() != Root {
@@ -245,14 +250,11 @@ func (d *Dashboard) guarded(next http.Handler) http.HandlerFunc {
 	}
 }
 
-func (d *Dashboard) adminKey() string { return d.Config().AdminKey.Reveal() }
-
 // settings tells apart the settings from which a user's access follows.
-func (d *Dashboard) settings(u user) [sha256.Size]byte {
-	c := d.Config()
-	text := []string{c.AdminKey.Reveal()}
+func settings(f *gateway.File, u user) [sha256.Size]byte {
+	text := []string{f.AdminKey.Reveal()}
 	if u.Subject != "" {
-		text = append(text, d.provider.settings(c)...)
+		text = append(text, providerSettings(f)...)
 	}
 	data, err := json.Marshal(text)
 	if err != nil {
@@ -285,8 +287,9 @@ func (d *Dashboard) plainPage(w http.ResponseWriter, name, title string, status 
 // loginForm is the body of the page for logging in.
 type loginForm struct {
 	To       string
-	Error    string
-	Provider string // the host of the identity provider; empty: none
+	Error    string // about the key
+	Away     string // about the identity provider
+	Provider string // its host; empty: there is none
 }
 
 // ToProvider returns the address that leads to the identity provider.
@@ -294,7 +297,8 @@ func (f loginForm) ToProvider() string { return Root + "oidc?to=" + url.QueryEsc
 
 func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request) {
 	to := local(r.URL.Query().Get("to"))
-	if _, ok := d.sessions.find(r, d.settings); ok || d.adminKey() == "" {
+	f := d.Config()
+	if _, ok := d.sessions.find(r, f); ok || f.AdminKey == "" {
 		secure(w.Header())
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
@@ -312,7 +316,8 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, form loginForm, status int)
 // login begins a session for whoever has the admin key.
 func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	key := d.adminKey()
+	f := d.Config()
+	key := f.AdminKey.Reveal()
 	if err := r.ParseForm(); err != nil || key == "" {
 		d.loginPage(w, loginForm{Error: "The form could not be read."}, http.StatusBadRequest)
 		return
@@ -333,16 +338,17 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.sessions.forgive(address)
-	d.enter(w, r, user{Name: "admin key", Role: Admin})
+	d.enter(w, r, f, user{Name: "admin key", Role: Admin})
 	secure(w.Header())
 	http.Redirect(w, r, form.To, http.StatusSeeOther)
 }
 
-// enter begins a session and tells the browser.
-func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, u user) {
+// enter begins a session of a user, whose access follows from a configuration, and tells the
+// browser.
+func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, f *gateway.File, u user) {
 	d.sessions.end(r)
 	d.Log.Info("someone has logged in to the dashboard", "user", u.Name, "subject", u.Subject, "role", string(u.Role), "address", r.RemoteAddr)
-	http.SetCookie(w, sessionCookie(r, d.sessions.begin(u, d.settings(u)), int(sessionLife/time.Second)))
+	http.SetCookie(w, sessionCookie(r, d.sessions.begin(u, settings(f, u)), int(sessionLife/time.Second)))
 }
 
 // sessionCookie returns the cookie of a session; an age below 0 deletes it.
@@ -353,8 +359,8 @@ func sessionCookie(r *http.Request, token string, age int) *http.Cookie {
 // logout ends a session.
 func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := d.checkForm(r); err != nil {
-		d.answer(w, r, d.failed(r, err))
+	if err := d.checkForm(r); err != nil { // perhaps of someone who has not logged in
+		d.plainPage(w, "denied", "Not logged out", http.StatusBadRequest, sentence(err.Error()))
 		return
 	}
 	d.sessions.end(r)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/carrot-router/carrot/record"
@@ -21,30 +22,28 @@ type Bin struct {
 	Unknown  int64  // attempts whose cost is unknown
 }
 
-// Hour and Day are the parts into which [Store.Bins] divides a range.
-const (
-	Hour = time.Hour
-	Day  = 24 * time.Hour
-)
+// Day is the longest part into which [Store.Bins] divides a range.
+const Day = 24 * time.Hour
 
-// Bins returns the sums of a range by model and by the hour or the day of UTC, in the order
-// of time and model. Days are read from daily sums, of which only the dates of the range
-// count, and hours from the attempts themselves, as far as they are stored.
+// Bins returns the sums of a range by model and by days of UTC, or by equal parts of these, in
+// the order of time and model. Days are read from daily sums, of which only the dates of the
+// range count, and shorter parts from the attempts themselves, as far as they are stored.
 func (s *Store) Bins(ctx context.Context, r Range, part time.Duration) ([]Bin, error) {
 	var query string
 	var args []any
-	switch part {
-	case Day:
+	switch {
+	case part == Day:
 		where, given := r.days()
 		query, args = "SELECT day, model, "+sumColumns+" FROM daily WHERE "+where+" GROUP BY day, model ORDER BY day, model", given
-	case Hour:
+	case part > 0 && part < Day && Day%part == 0:
 		where, given := r.attempts()
-		query = "SELECT CAST(time / 3600000000000 AS TEXT), model, SUM(CASE WHEN number = 1 THEN 1 ELSE 0 END), COUNT(*), SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END)," +
+		at := fmt.Sprintf("time / %d", part.Nanoseconds())
+		query = "SELECT CAST(" + at + " AS TEXT), model, SUM(CASE WHEN number = 1 THEN 1 ELSE 0 END), COUNT(*), SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END)," +
 			" CAST(COALESCE(SUM(cost / 1000000), 0) AS BIGINT), CAST(COALESCE(SUM(cost % 1000000), 0) AS BIGINT), SUM(CASE WHEN cost IS NULL THEN 1 ELSE 0 END)," +
-			" 0, 0, 0, 0, 0 FROM attempts WHERE " + where + " GROUP BY time / 3600000000000, model ORDER BY time / 3600000000000, model"
+			" 0, 0, 0, 0, 0 FROM attempts WHERE " + where + " GROUP BY " + at + ", model ORDER BY " + at + ", model"
 		args = given
 	default:
-		return nil, fmt.Errorf("bins of %v: want an hour or a day", part)
+		return nil, fmt.Errorf("bins of %v: want a day, or what divides it", part)
 	}
 	rows, err := s.db.QueryContext(ctx, query, append([]any{string(record.Served)}, args...)...)
 	if err != nil {
@@ -68,16 +67,16 @@ func (s *Store) Bins(ctx context.Context, r Range, part time.Duration) ([]Bin, e
 	return list, rows.Err()
 }
 
-// startOf reads when a part begins: a date, or the number of an hour since 1970.
+// startOf reads when a part begins: a date, or the number of a shorter part since 1970.
 func startOf(text string, part time.Duration) (time.Time, error) {
 	if part == Day {
 		return time.Parse(time.DateOnly, text)
 	}
-	var hour int64
-	if _, err := fmt.Sscan(text, &hour); err != nil {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
 		return time.Time{}, err
 	}
-	return time.Unix(hour*3600, 0).UTC(), nil
+	return time.Unix(0, n*part.Nanoseconds()).UTC(), nil
 }
 
 // Latest returns the latest attempts of a range, at most n, the latest first, with their

@@ -32,7 +32,7 @@ func TestBins(t *testing.T) {
 		}
 		defer s.Close()
 		within := Range{From: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
-		for _, part := range []time.Duration{Hour, Day} {
+		for _, part := range []time.Duration{10 * time.Minute, time.Hour, Day} {
 			type key struct {
 				start time.Time
 				model string
@@ -75,8 +75,10 @@ func TestBins(t *testing.T) {
 				t.Errorf("%v: bins are not in the order of time", part)
 			}
 		}
-		if _, err := s.Bins(t.Context(), within, time.Minute); err == nil {
-			t.Error("bins of a minute: no error")
+		for _, part := range []time.Duration{0, 7 * time.Minute, 2 * Day} {
+			if _, err := s.Bins(t.Context(), within, part); err == nil {
+				t.Errorf("bins of %v: no error", part)
+			}
 		}
 	})
 }

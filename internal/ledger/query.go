@@ -181,6 +181,9 @@ func (s *Store) Request(ctx context.Context, id string) ([]*record.Attempt, erro
 	return list, err
 }
 
+// maxBlocks is how many blocks of decisions are held while a page is read.
+const maxBlocks = 8
+
 // pageRows is how many attempts are read at a time.
 const pageRows = 512
 
@@ -227,14 +230,17 @@ func (s *Store) page(ctx context.Context, rows *sql.Rows) (list []*record.Attemp
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, 0, err
 	}
-	var block int64
-	var lines [][]byte
+	blocks := map[int64][][]byte{} // a few, between which the rows may change
 	for _, one := range page {
-		if one.block.Valid && (one.block.Int64 != block || lines == nil) {
-			block = one.block.Int64
-			if lines, err = s.block(ctx, block); err != nil {
+		lines, known := blocks[one.block.Int64]
+		if one.block.Valid && !known {
+			if lines, err = s.block(ctx, one.block.Int64); err != nil {
 				return nil, 0, err
 			}
+			if len(blocks) == maxBlocks {
+				clear(blocks)
+			}
+			blocks[one.block.Int64] = lines
 		}
 		if one.block.Valid && int(one.place.Int64) < len(lines) {
 			one.attempt.Decision = &carrot.Decision{}

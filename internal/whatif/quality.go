@@ -61,5 +61,11 @@ func (b *balance) estimates(offsets []off) (was, then, gain Estimate) {
 		}
 		return normal(value/b.n, variance/(b.n*b.n))
 	}
-	return of(&b.was), of(&b.then), of(&b.gain)
+	return within(of(&b.was), 0, 1), within(of(&b.then), 0, 1), within(of(&b.gain), -1, 1)
+}
+
+// within cuts what cannot be off an interval.
+func within(e Estimate, low, high float64) Estimate {
+	e.Interval = [2]float64{max(e.Interval[0], low), min(e.Interval[1], high)}
+	return e
 }

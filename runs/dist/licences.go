@@ -45,6 +45,7 @@ var embedded = []struct {
 	{"price/facts.json", "", "", ""},
 	{"internal/database/schema/", "", "", ""},
 	{"internal/adminapi/openapi.yaml", "", "", ""},
+	{"internal/dashboard/page/", "", "", ""},
 	{"internal/report/page/", "", "", ""},
 	{"internal/judge/prompts/", "", "", ""},
 	{"internal/borrow/table.json", "", "", ""},

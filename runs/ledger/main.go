@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +30,15 @@ func main() {
 	store := flag.String("store", "", "the store, which must be empty")
 	rows := flag.Int("rows", 1_000_000, "attempts")
 	texts := flag.Int("texts", 10, "of how many attempts one has the judged text and an answer; 0: none")
+	read := flag.Bool("read", false, "fill nothing, and measure how long the store takes for the pages of the dashboard about requests")
 	flag.Parse()
 	log.SetFlags(0)
+	if *read {
+		if err := pages(context.Background(), *store); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if err := run(context.Background(), *store, *rows, *texts); err != nil {
 		log.Fatal(err)
 	}
@@ -181,4 +189,43 @@ func sizes(ctx context.Context, store string, rows, texts int) error {
 		fmt.Printf("| contents, of all attempts | %.0f MB |\n", float64(size["contents"])*float64(texts)/million/1e6)
 	}
 	return found.Err()
+}
+
+// pages writes how long the store takes for pages of requests, the median of nine times.
+func pages(ctx context.Context, store string) error {
+	s, err := ledger.OpenStore(ctx, store)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	latest, err := s.Requests(ctx, ledger.Which{}, ledger.Place{}, 1)
+	if err != nil || len(latest.Requests) == 0 {
+		return errors.Join(err, errors.New("the store is empty"))
+	}
+	middle := ledger.Place{Time: latest.Requests[0].Time.AddDate(0, 0, -5).UnixNano()}
+	for _, of := range []struct {
+		name string
+		ledger.Which
+		from ledger.Place
+	}{
+		{"latest", ledger.Which{}, ledger.Place{}},
+		{"five days before", ledger.Which{}, middle},
+		{"of a client, one of twenty", ledger.Which{Range: ledger.Range{Clients: []string{"client-07"}}}, ledger.Place{}},
+		{"of a model that nobody called", ledger.Which{Range: ledger.Range{Models: []string{"nobody's"}}}, ledger.Place{}},
+		{"that nobody answered", ledger.Which{Ending: ledger.Unanswered}, ledger.Place{}},
+	} {
+		var took []time.Duration
+		rows := 0
+		for range 9 {
+			began := time.Now()
+			page, err := s.Requests(ctx, of.Which, of.from, 50)
+			if err != nil {
+				return err
+			}
+			took, rows = append(took, time.Since(began)), len(page.Requests)
+		}
+		slices.Sort(took)
+		fmt.Printf("| requests %s: %d | %.1f ms |\n", of.name, rows, took[len(took)/2].Seconds()*1000)
+	}
+	return nil
 }

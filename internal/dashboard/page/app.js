@@ -52,5 +52,4 @@
   };
   slider.addEventListener('input', () => { label(); wanted = slider.value; load(); });
   document.getElementById('policy').addEventListener('change', () => form.submit());
-  label();
 })();
