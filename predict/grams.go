@@ -41,6 +41,9 @@ const (
 	rareShare, rareNumber = 0.02, 32
 	// gramCandidates is how many queries are compared exactly.
 	gramCandidates = 8
+	// All queries are compared exactly if the rare grams of a query weigh less than the
+	// others and all bits take at most fewBits words, or if they weigh a quarter.
+	fewBits, littleRare = 1 << 16, 4
 	// A similarity above allGrams is 1, whatever the order of the sums.
 	allGrams = 0.99999
 )
@@ -199,7 +202,7 @@ func (g *gramIndex) nearest(w *workspace, skip func(row int32) bool) float32 {
 		return sum * g.norm[row]
 	}
 	var best float32
-	if rare < often { // too little to go by
+	if rare < often && len(g.bits) <= fewBits || littleRare*rare < often { // too little to go by
 		for row := range int32(len(g.norm)) {
 			if skip == nil || !skip(row) {
 				best = max(best, exact(row))

@@ -178,7 +178,8 @@ def nearest_by_grams(seen, t):
         by_rare = np.nan_to_num(np.bincount(row, (weight * has)[owner], n) / length)
         by_often = np.nan_to_num(often[:, :(~rare).sum()] @ (weight * has)[~rare] / length)
     few = np.argsort(-by_rare, kind="stable")[:8]  # compared exactly, unless rare grams say too little
-    if weight[has & rare].sum() < weight[has & ~rare].sum():
+    by, others = weight[has & rare].sum(), weight[has & ~rare].sum()
+    if by < others and often.size <= 2**22 or 4 * by < others:
         few = np.arange(n)
     similarity = (by_rare + by_often)[few].max() / math.sqrt(total)
     return 1.0 if similarity > 0.99999 else similarity
