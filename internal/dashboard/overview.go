@@ -175,11 +175,11 @@ type timeline struct {
 const fresh = 3 * time.Hour
 
 // timeline reads what happened in a period, by hours if it is a day, by less if there is
-// little.
+// little. Calls of a machine whose clock is ahead are no reason for less.
 func (d *Dashboard) timeline(ctx context.Context, p period) (t timeline, err error) {
 	now := d.Now()
 	t.from, t.part = p.from(now), p.part()
-	if t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part); err != nil || t.part == ledger.Day || len(t.bins) == 0 || now.Sub(t.bins[0].Start) > fresh {
+	if t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part); err != nil || t.part == ledger.Day || len(t.bins) == 0 || now.Before(t.bins[0].Start) || now.Sub(t.bins[0].Start) > fresh {
 		return t, err
 	}
 	t.from, t.part = t.bins[0].Start, 10*time.Minute
@@ -279,7 +279,7 @@ func quantile(sorted []float64, share float64) float64 {
 func rowOf(f budget.Figures, now time.Time) budgetRow {
 	row := budgetRow{Figures: f, Due: math.NaN()}
 	row.Used = (f.Spent + f.Held).Float() / f.Amount.Float()
-	if began, err := time.Parse(time.DateOnly, f.Began); err == nil && f.Ends.After(began) {
+	if began, err := beganAt(f); err == nil && f.Ends.After(began) {
 		row.Due = now.Sub(began).Seconds() / f.Ends.Sub(began).Seconds()
 	}
 	switch {
@@ -293,6 +293,23 @@ func rowOf(f budget.Figures, now time.Time) budgetRow {
 	}
 	row.Meter = meter(fmt.Sprintf("%s of the budget %s is spent or held; %s of its period is over", share(row.Used), f.Name, share(row.Due)), row.Used, row.Due)
 	return row
+}
+
+// beganAt returns when the period of a budget began, at midnight of the budget's time zone. How
+// far that is from midnight of UTC follows from when the period ends, which is a day, a week
+// or a month later, except for an hour where clocks change in between.
+func beganAt(f budget.Figures) (time.Time, error) {
+	day, err := time.Parse(time.DateOnly, f.Began)
+	if err != nil {
+		return day, err
+	}
+	off := f.Ends.Sub(day.AddDate(0, 0, 1))
+	for _, end := range []time.Time{day.AddDate(0, 0, 7), day.AddDate(0, 1, 0)} {
+		if other := f.Ends.Sub(end); other.Abs() < off.Abs() {
+			off = other
+		}
+	}
+	return day.Add(off), nil
 }
 
 // replayView is what the latest requests would have been at another objective.

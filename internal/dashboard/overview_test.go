@@ -1,0 +1,59 @@
+package dashboard
+
+import (
+	"math"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/carrot-router/carrot"
+	"github.com/carrot-router/carrot/internal/budget"
+)
+
+// TestPace: the share of a period that is over is that in the time zone of its budget.
+func TestPace(t *testing.T) {
+	for _, tt := range []struct {
+		name, began, zone string
+		months, days      int
+		now               string
+		due               float64
+	}{
+		{"a day of UTC", "2026-11-29", "UTC", 0, 1, "2026-11-29T12:00:00Z", .5},
+		{"a day in the east", "2026-11-30", "Asia/Tokyo", 0, 1, "2026-11-29T18:00:00Z", .125},
+		{"the farthest east", "2026-11-30", "Pacific/Kiritimati", 0, 1, "2026-11-29T16:00:00Z", .25},
+		{"a day in the west", "2026-11-29", "America/Los_Angeles", 0, 1, "2026-11-30T05:00:00Z", .875},
+		{"a week in the west", "2026-11-23", "America/Los_Angeles", 0, 7, "2026-11-30T08:00:00Z", 1},
+		{"a week that begins a month", "2027-02-01", "Asia/Tokyo", 0, 7, "2027-01-31T15:00:00Z", 0},
+		{"a month in the east", "2027-02-01", "Asia/Tokyo", 1, 0, "2027-02-14T15:00:00Z", .5},
+	} {
+		zone, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began, _ := time.ParseInLocation(time.DateOnly, tt.began, zone)
+		now, _ := time.Parse(time.RFC3339, tt.now)
+		row := rowOf(budget.Figures{Name: "b", Began: tt.began, Ends: began.AddDate(0, tt.months, tt.days).UTC(), Amount: carrot.Dollars(1)}, now)
+		if math.Abs(row.Due-tt.due) > 1e-9 {
+			t.Errorf("%s: %g of the period is over, want %g", tt.name, row.Due, tt.due)
+		}
+	}
+}
+
+// TestOddRecords: records of other programs, and of machines whose clock is wrong, break no page.
+func TestOddRecords(t *testing.T) {
+	ahead := served(-90, "small")
+	for _, novelty := range []float64{math.NaN(), -3, 1e300} {
+		odd := served(1, "small")
+		odd.Decision.Novelty = novelty
+		for _, path := range []string{"", "?period=7d", "router", "models", "requests", "requests/" + odd.RequestID} {
+			if status, page := get(t, serve(t, options(t, stored(t, odd))), Root+path); status != http.StatusOK {
+				t.Errorf("novelty %g, %s: %d: %s", novelty, path, status, page)
+			}
+		}
+	}
+	status, page := get(t, serve(t, options(t, stored(t, ahead))), Root)
+	if status != http.StatusOK {
+		t.Fatalf("%d: %s", status, page)
+	}
+	contains(t, page, "12:00 UTC: 0", "1 latest call")
+}
