@@ -48,8 +48,8 @@ type Options struct {
 	State func() (State, error)
 	// Router describes the router that decides. Required.
 	Router func() Router
-	// Price returns the price of a model of the configuration. Required.
-	Price func(model string) Price
+	// Prices returns the prices of the models of the configuration, by their names. Required.
+	Prices func() map[string]Price
 	// Replay decides the latest requests of a range again. Nil: there is no ledger.
 	Replay func(ctx context.Context, q Question) (*Replay, error)
 	// Try decides for a text at several objectives, and calls nobody. Required.
@@ -95,8 +95,8 @@ var files embed.FS
 
 // New returns a dashboard.
 func New(o Options) (*Dashboard, error) {
-	if o.Config == nil || o.State == nil || o.Router == nil || o.Price == nil || o.Try == nil {
-		return nil, errors.New("dashboard: Config, State, Router, Price and Try are required")
+	if o.Config == nil || o.State == nil || o.Router == nil || o.Prices == nil || o.Try == nil {
+		return nil, errors.New("dashboard: Config, State, Router, Prices and Try are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -341,7 +341,7 @@ func (d *Dashboard) alerts() []string {
 		return []string{"The state of the gateway cannot be read."}
 	}
 	if d.Store != nil && !state.StoreUp {
-		list = append(list, "The store does not work at the moment. Attempts wait in the journal, and pages show what was stored before.")
+		list = append(list, "The store does not work at the moment. Attempts wait in the journal, and pages that need the store come back with it.")
 	}
 	for _, b := range state.Breakers {
 		if b.State == "open" {

@@ -88,6 +88,13 @@ type overview struct {
 	Legend          []legend
 	Replay          *replayView
 	State           State
+	Refused         []Counted // requests that are in no other figure, by reason
+}
+
+// refusals are the reasons of refusals for people.
+var refusals = map[string]string{
+	"budget": "over a budget", "feedback": "feedback that was not accepted", "key": "a wrong or missing key", "limit": "too many at once", "memory": "no memory for them",
+	"origin": "from the page of another site", "request": "not a request that the gateway reads", "size": "too long", "slow": "sent too slowly",
 }
 
 // savingRow is what was saved against the models that a name stands for.
@@ -121,6 +128,11 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	o := overview{Period: p, Periods: periods, P50: math.NaN(), P95: math.NaN(), First: math.NaN(), Abstained: math.NaN()}
 	if o.State, err = d.State(); err != nil {
 		return nil, err
+	}
+	for _, r := range o.State.Rejected {
+		if r.Count > 0 {
+			o.Refused = append(o.Refused, Counted{cmp.Or(refusals[r.Name], r.Name), r.Count})
+		}
 	}
 	now := d.Now()
 	within := ledger.Range{From: p.from(now)}
