@@ -257,11 +257,16 @@ func (o *overview) measure(s sample) {
 	o.Sample = len(s.attempts)
 	var total, first []float64
 	abstained := 0
+	waited := map[string]time.Duration{} // at providers, for all calls of a request
+	for _, a := range s.attempts {
+		waited[a.RequestID] += a.Upstream
+	}
 	for _, a := range s.attempts {
 		if a.Outcome == record.Served {
-			total = append(total, (a.Overhead + a.Upstream).Seconds())
+			all := a.Overhead + waited[a.RequestID]
+			total = append(total, all.Seconds())
 			if a.FirstToken > 0 {
-				first = append(first, (a.Overhead + a.FirstToken).Seconds())
+				first = append(first, (all - a.Upstream + a.FirstToken).Seconds())
 			}
 		}
 		if a.Number == 1 && a.Decision != nil {

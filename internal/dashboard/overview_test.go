@@ -8,6 +8,7 @@ import (
 
 	"github.com/carrot-router/carrot"
 	"github.com/carrot-router/carrot/internal/budget"
+	"github.com/carrot-router/carrot/record"
 )
 
 // TestPace: the share of a period that is over is that in the time zone of its budget.
@@ -37,6 +38,24 @@ func TestPace(t *testing.T) {
 			t.Errorf("%s: %g of the period is over, want %g", tt.name, row.Due, tt.due)
 		}
 	}
+}
+
+// TestLatency: whoever asks waits for the calls that fail, too.
+func TestLatency(t *testing.T) {
+	failed, answer, other := served(2, "large"), served(2, "small"), served(1, "small")
+	failed.Outcome, failed.Status, failed.Upstream = record.FellBack, 500, 9*time.Second
+	answer.Number, answer.Overhead, answer.FirstToken = 2, 200*time.Millisecond, 500*time.Millisecond
+	other.FirstToken = 700 * time.Millisecond
+	var o overview
+	o.measure(sample{attempts: []*record.Attempt{other, answer, failed}})
+	if math.Abs(o.P50-1) > 1e-9 || math.Abs(o.P95-10.1) > 1e-9 || math.Abs(o.First-.8) > 1e-9 {
+		t.Errorf("median %g s, 95%% within %g s, first content %g s: want 1, 10.1 and 0.8", o.P50, o.P95, o.First)
+	}
+	status, page := get(t, serve(t, options(t, stored(t, failed, answer))), Root)
+	if status != http.StatusOK {
+		t.Fatalf("%d: %s", status, page)
+	}
+	contains(t, page, "95% within 10 s; first content 9.7 s")
 }
 
 // TestOddRecords: records of other programs, and of machines whose clock is wrong, break no page.
