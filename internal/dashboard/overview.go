@@ -53,6 +53,9 @@ func (p period) part() time.Duration {
 	return ledger.Day
 }
 
+// maxBudgets is how many budgets are on the first page: those of which most is used.
+const maxBudgets = 20
+
 // sampled is how many of the latest attempts are looked at one by one.
 const sampled = 2000
 
@@ -83,6 +86,7 @@ type overview struct {
 	Abstained       float64 // share of the decisions
 	Savings         []savingRow
 	Budgets         []budgetRow
+	MoreBudgets     int // that the page has no room for
 	Mix             template.HTML
 	Spent           template.HTML
 	Legend          []legend
@@ -168,6 +172,10 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 		}
 		for _, f := range figures {
 			o.Budgets = append(o.Budgets, rowOf(f, now))
+		}
+		if o.MoreBudgets = max(len(o.Budgets)-maxBudgets, 0); o.MoreBudgets > 0 {
+			slices.SortStableFunc(o.Budgets, func(a, b budgetRow) int { return cmp.Compare(b.Used, a.Used) })
+			o.Budgets = o.Budgets[:maxBudgets]
 		}
 	}
 	if o.Replay, err = d.replayed(r, p); err != nil {

@@ -1,8 +1,11 @@
 package dashboard
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +40,25 @@ func TestPace(t *testing.T) {
 		if math.Abs(row.Due-tt.due) > 1e-9 {
 			t.Errorf("%s: %g of the period is over, want %g", tt.name, row.Due, tt.due)
 		}
+	}
+}
+
+// TestManyBudgets: the first page has those of which most is used.
+func TestManyBudgets(t *testing.T) {
+	var list []budget.Figures
+	for n := range 50 {
+		list = append(list, budget.Figures{Name: fmt.Sprintf("budget-%02d", n), Began: "2026-11-29", Ends: noon.Add(12 * time.Hour), Amount: carrot.Dollars(100), Spent: carrot.Dollars(float64(n))})
+	}
+	o := options(t, stored(t))
+	o.Budgets = func(context.Context) ([]budget.Figures, error) { return list, nil }
+	_, page := get(t, serve(t, o), Root)
+	contains(t, page, "budget-49", "budget-30", "30 others have no room here")
+	if strings.Contains(page, "budget-29") || strings.Index(page, "budget-49") > strings.Index(page, "budget-48") {
+		t.Error("other budgets, or another order")
+	}
+	list = list[:20]
+	if _, page = get(t, serve(t, o), Root); strings.Contains(page, "no room here") || strings.Index(page, "budget-00") > strings.Index(page, "budget-19") {
+		t.Errorf("few budgets: %s", page)
 	}
 }
 
