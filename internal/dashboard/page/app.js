@@ -7,7 +7,7 @@
   const refresh = document.getElementById('refresh');
   const live = document.getElementById('live');
   if (live) {
-    const stale = document.getElementById('stale');
+    const stale = document.getElementById('stale'), alerts = document.getElementById('alerts');
     let seen = new Date(), asking = false;
     setInterval(async () => {
       if (asking || !refresh.checked || document.hidden || live.contains(document.activeElement)) return;
@@ -19,6 +19,8 @@
         if (!answer.ok) throw answer.status;
         const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
         live.replaceChildren(...page.getElementById('live').childNodes);
+        const now = page.getElementById('alerts');
+        if (now.innerHTML !== alerts.innerHTML) alerts.replaceChildren(...now.childNodes); // or they would be read aloud again
         seen = new Date();
       } catch { // what was last known stays
         text = 'These figures are of ' + seen.toLocaleTimeString() + ': there are no newer ones. Load the page again to see why.';
