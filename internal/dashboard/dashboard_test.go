@@ -201,7 +201,7 @@ func TestOverview(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was", "no other figure: 2 over a budget; 1 tides.")
+	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was", "no other figure: 2 over a budget or a limit of their client; 1 tides.")
 	status, page = get(t, h, Root+"?period=7d&at=60&policy=cheap")
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)

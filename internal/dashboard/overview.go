@@ -97,7 +97,7 @@ type overview struct {
 
 // refusals are the reasons of refusals for people.
 var refusals = map[string]string{
-	"budget": "over a budget", "feedback": "feedback that was not accepted", "key": "a wrong or missing key", "limit": "too many at once", "memory": "no memory for them",
+	"budget": "over a budget or a limit of their client", "candidate": "that no model may answer", "feedback": "feedback that was not accepted", "key": "a wrong or missing key", "limit": "too many at once", "memory": "no memory for them",
 	"origin": "from the page of another site", "request": "not a request that the gateway reads", "size": "too long", "slow": "sent too slowly",
 }
 
