@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -435,6 +436,29 @@ func (v *replayView) draw() template.HTML {
 
 // replay answers a script that moves the slider, and programs that want the figures.
 func (d *Dashboard) replay(r *http.Request) (*view, error) {
+	v, err := d.asked(r)
+	if !strings.Contains(r.Header.Get("Accept"), "application/json") {
+		return &view{page: "replay", bare: true, title: "Replay", body: v}, err
+	}
+	if err == nil && v.Replay != nil {
+		return &view{data: v.JSON}, nil
+	}
+	why, status := "", http.StatusNotFound
+	switch {
+	case err == nil:
+		why = v.Why
+	case errors.Is(err, errNoStore):
+		why = sentence(err.Error())
+	default:
+		page := d.failed(r, err)
+		why, status = fmt.Sprint(page.body), page.status
+	}
+	data, err := json.Marshal(map[string]string{"error": why})
+	return &view{data: append(data, '\n'), status: status}, err
+}
+
+// asked returns what a request asks of the log.
+func (d *Dashboard) asked(r *http.Request) (*replayView, error) {
 	if d.Store == nil {
 		return nil, errNoStore
 	}
@@ -442,18 +466,7 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := d.replayed(r, p)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
-		if v.Replay == nil {
-			data, err := json.Marshal(map[string]string{"error": v.Why})
-			return &view{data: append(data, '\n'), status: http.StatusNotFound}, err
-		}
-		return &view{data: v.JSON}, nil
-	}
-	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil
+	return d.replayed(r, p)
 }
 
 // AsItWas reports whether no other objective is asked about.

@@ -2,9 +2,12 @@ package dashboard
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +100,30 @@ func TestOddRecords(t *testing.T) {
 		t.Fatalf("%d: %s", status, page)
 	}
 	contains(t, page, "12:00 UTC: 0", "1 latest call")
+}
+
+// TestReplayErrors: a program that asks for JSON gets its errors as JSON.
+func TestReplayErrors(t *testing.T) {
+	away := stored(t)
+	o := options(t, away)
+	o.Replay = func(context.Context, Question) (*Replay, error) { return nil, errors.New("away") }
+	for _, tt := range []struct {
+		name, query string
+		options     Options
+		status      int
+		error       string
+	}{
+		{"no period", "?period=year", o, http.StatusBadRequest, `There is no period "year": want today, 7d or 30d.`},
+		{"no store", "", options(t, nil), http.StatusNotFound, "The gateway has no store: set store: in its configuration, as in store: carrot.db, to keep what it does."},
+		{"a store that is away", "", o, http.StatusServiceUnavailable, "The store cannot be read or written. The gateway's log says why."},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, Root+"replay"+tt.query, nil)
+		r.Header.Set("Accept", "application/json")
+		w := httptest.NewRecorder()
+		serve(t, tt.options).ServeHTTP(w, r)
+		var answer struct{ Error string }
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != tt.status || answer.Error != tt.error {
+			t.Errorf("%s: %d: %s, want %d: %s", tt.name, w.Code, w.Body, tt.status, tt.error)
+		}
+	}
 }
