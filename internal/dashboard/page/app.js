@@ -62,6 +62,10 @@
     }
     running = false;
   };
-  slider.addEventListener('input', () => { label(); wanted = slider.value; load(); });
-  document.getElementById('policy').addEventListener('change', () => form.submit());
+  slider.addEventListener('input', () => { form.dataset.asked = ''; label(); wanted = slider.value; load(); });
+  document.getElementById('policy').addEventListener('change', () => {
+    slider.disabled = form.dataset.asked === undefined; // nothing is asked of the other policy either
+    form.submit();
+    slider.disabled = false;
+  });
 })();
