@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -51,7 +52,7 @@ func remember[T any](d *Dashboard, ctx context.Context, key string, read func(co
 	switch {
 	case err == nil:
 		one.value, one.err, one.until = value, nil, d.Now().Add(cacheLife)
-	case ctx.Err() == nil: // and not because someone has closed a page
+	case !errors.Is(ctx.Err(), context.Canceled): // and not because someone has closed a page
 		one.value, one.err, one.until = nil, err, d.Now().Add(failedLife)
 	}
 	return value, err

@@ -215,12 +215,19 @@ func wrongf(format string, args ...any) error { return wrong{fmt.Errorf(format, 
 // policy lets pages load only what the dashboard serves itself.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxForm is the size of a form in bytes.
-const maxForm = 1 << 20
+const (
+	// maxForm is the size of a form in bytes.
+	maxForm = 1 << 20
+	// pageWait is how long a page waits for a database that does not answer.
+	pageWait = 30 * time.Second
+)
 
 // page returns the handler of a page.
 func (d *Dashboard) page(serve func(*http.Request) (*view, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageWait)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		err := d.checkForm(r)
 		var v *view

@@ -8,8 +8,10 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carrot-router/carrot"
@@ -126,4 +128,20 @@ func TestReplayErrors(t *testing.T) {
 			t.Errorf("%s: %d: %s, want %d: %s", tt.name, w.Code, w.Body, tt.status, tt.error)
 		}
 	}
+}
+
+// TestHanging: a page does not wait for ever for what does not answer.
+func TestHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, nil)
+		o.Try = func(ctx context.Context, _ string) ([]Trial, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		began := time.Now()
+		status, page := post(t, serve(t, o), Root+"try", url.Values{"text": {"a"}})
+		if status != http.StatusServiceUnavailable || !strings.Contains(page, "cannot be read") || time.Since(began) != pageWait {
+			t.Errorf("after %v: %d: %s", time.Since(began), status, page)
+		}
+	})
 }
