@@ -109,3 +109,21 @@ func TestMetricsAfterReload(t *testing.T) {
 	}
 	check("with the model again", breakers, map[string]float64{"gpt-4o-2024-08-06 a": 2, "gemma-2-2b-it b": 0})
 }
+
+// TestMetricsOfRefusals: a request that no model may answer is counted, and a dry run is not.
+func TestMetricsOfRefusals(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	works := &replies{statuses: []int{200}}
+	g, err := gateway.New(parse(t, pairConfig, map[string]http.Handler{"a": works, "b": works}), source(), gateway.Options{Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/v1/chat/completions", "/v1/route"} {
+		if w := send(g, "POST", path, chat("auto:max-cost=0.000001@0.9", sumQuestion)); w.Code != 400 {
+			t.Fatalf("%s: status %d: %s", path, w.Code, w.Body)
+		}
+	}
+	if got, want := samples(t, registry, "carrot_rejected_requests_total"), map[string]float64{"candidate": 1}; !maps.Equal(got, want) {
+		t.Errorf("refused %v, want %v", got, want)
+	}
+}

@@ -232,6 +232,9 @@ func (x *exchange) choose(dry bool) (*run, error) {
 	r.choice, err = x.g.decider.decide(ctx, x.routes, &r.request)
 	if err != nil {
 		endSpan(nil, s.policyName(), "")
+		if !dry {
+			x.g.metrics.rejected("candidate")
+		}
 		return nil, err
 	}
 	if d := r.choice.decision; d != nil {

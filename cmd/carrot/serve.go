@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -100,18 +101,30 @@ type service struct {
 	level slog.LevelVar
 
 	gateway  *gateway.Gateway
-	artifact *artifact.Artifact // the saved router that was loaded last
-	prices   *price.Book        // that were loaded last
-	warnings []string           // about the router's file
-	bound    *gateway.File      // with which it was started
-	serving  *gateway.File      // the latest that was applied
-	books    *books             // the store
-	reopen   func() error       // reopens the file of records; nil: there is none
-	keys     *virtualKeys       // those of the store; nil: there is none
-	keyless  bool               // requests need no key, even if the store has some
-	mu       sync.Mutex         // one reload at a time
-	seen     map[string]string  // stamps of the files, from before they were read
+	artifact *artifact.Artifact     // the saved router that was loaded last
+	prices   *price.Book            // that were loaded last
+	warnings []string               // about the router's file
+	bound    *gateway.File          // with which it was started
+	books    *books                 // the store
+	reopen   func() error           // reopens the file of records; nil: there is none
+	keys     *virtualKeys           // those of the store; nil: there is none
+	keyless  bool                   // requests need no key, even if the store has some
+	serving  atomic.Pointer[served] // what was applied last
+	mu       sync.Mutex             // one reload at a time
+	seen     map[string]string      // stamps of the files, from before they were read
 }
+
+// served is what a gateway serves.
+type served struct {
+	config *gateway.File
+	router *artifact.Artifact // that the configuration names
+}
+
+// applied notes that the configuration and the router that were loaded last are served.
+func (s *service) applied(config *gateway.File) { s.serving.Store(&served{config, s.artifact}) }
+
+// config returns the configuration that is served. It does not wait for a reload.
+func (s *service) config() *gateway.File { return s.serving.Load().config }
 
 // load reads the configuration and the files that it names, and stores their stamps to
 // detect later changes. Stamps are taken before the files are read, so that a change in
@@ -268,7 +281,8 @@ func (s *service) run(ctx context.Context, log io.Writer, config *gateway.File, 
 	if err := s.keys.reserve(config); err != nil {
 		return err
 	}
-	s.bound, s.serving = config, config
+	s.bound = config
+	s.applied(config)
 	if s.gateway, err = gateway.New(&config.Config, source, options); err != nil {
 		return err
 	}
@@ -358,7 +372,7 @@ func (s *service) reload() error {
 	var restart []string
 	if err == nil {
 		if restart, err = config.Restart(s.bound); err == nil {
-			err = config.Opens(s.serving)
+			err = config.Opens(s.config())
 		}
 	}
 	if err == nil {
@@ -378,7 +392,7 @@ func (s *service) reload() error {
 		return err
 	}
 	restart = append(restart, more...)
-	s.serving = config
+	s.applied(config)
 	s.level.UnmarshalText([]byte(config.Log.Level)) // which is valid
 	s.warn()
 	s.log.Info("reloaded", "models", len(config.Models), "policies", len(config.Policies))

@@ -35,13 +35,6 @@ func (s *service) dashboard(registry *prometheus.Registry) dashboard.Options {
 	return o
 }
 
-// config returns the configuration that is served.
-func (s *service) config() *gateway.File {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.serving
-}
-
 // stateOf reads the state of the gateway from its metrics.
 func stateOf(registry *prometheus.Registry) (state dashboard.State, err error) {
 	families, err := registry.Gather()
@@ -74,9 +67,8 @@ func stateOf(registry *prometheus.Registry) (state dashboard.State, err error) {
 
 // describeRouter describes the router that decides.
 func (s *service) describeRouter() dashboard.Router {
-	s.mu.Lock()
-	a, serving := s.artifact, s.serving
-	s.mu.Unlock()
+	now := s.serving.Load()
+	a, serving := now.router, now.config
 	m := &a.Manifest
 	spec, err := json.Marshal(m.Predictor)
 	if err != nil { // impossible

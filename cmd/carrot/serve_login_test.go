@@ -83,3 +83,50 @@ func TestServeLogin(t *testing.T) {
 		t.Errorf("the session outlives the admin key: %s", text)
 	}
 }
+
+// TestServeRouterPage: after a reload that fails, the page about the router has the one that
+// decides, and not the one that was read in vain.
+func TestServeRouterPage(t *testing.T) {
+	_, models := simulated(t)
+	config := configured(t, databasetest.SQLite(t), "listen: 127.0.0.1:0\n"+models)
+	_, log, stop := serving(t, "--config", config)
+	defer stop()
+	admin := "http://" + log.find(t, `"admin":"([^"]+)"`)
+	router := func() string {
+		t.Helper()
+		answer, err := http.Get(admin + "/ui/router")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`<dt>File</dt>.*\n.*<code>(\w+)</code>`).FindString(string(text))
+		if found == "" {
+			t.Fatalf("no router on the page: %s", text)
+		}
+		return found
+	}
+	was := router()
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, []byte("router: "+routers(t, "other")[0]+"\npolicies: [{name: beside, shadow_router: missing.safetensors}]\n"+string(text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post(admin+"/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	why, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(why), "missing.safetensors") {
+		t.Fatalf("a reload without a file: status %d, %v: %s", answer.StatusCode, err, why)
+	}
+	if is := router(); is != was {
+		t.Errorf("the page has the router %s, want %s", is, was)
+	}
+}

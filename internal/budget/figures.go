@@ -111,6 +111,10 @@ func List(ctx context.Context, db *database.DB, known []gateway.BudgetConfig, no
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
+	at := make(map[[2]string]int, len(list)) // of a name and the day on which a period began
+	for i, f := range list {
+		at[[2]string{f.Name, f.Began}] = i
+	}
 	for _, c := range known {
 		l, err := newLimit(c)
 		if err != nil {
@@ -118,9 +122,10 @@ func List(ctx context.Context, db *database.DB, known []gateway.BudgetConfig, no
 		}
 		began, ends := l.period(now)
 		f := Figures{Name: l.name, Began: began.Format(time.DateOnly)}
-		i := slices.IndexFunc(list, func(f2 Figures) bool { return f2.Name == f.Name && f2.Began == f.Began })
-		if i < 0 {
+		i, found := at[[2]string{f.Name, f.Began}]
+		if !found {
 			i, list = len(list), append(list, f)
+			at[[2]string{f.Name, f.Began}] = i
 		}
 		shown := &list[i]
 		shown.Ends, shown.Soft, shown.Amount, shown.Left = ends.UTC(), l.soft, l.amount, l.amount-shown.Spent-shown.Held

@@ -2,12 +2,18 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
-// cacheLife is how long a figure of the ledger is shown before it is read again.
-const cacheLife = 5 * time.Second
+const (
+	// cacheLife is how long a figure of the ledger is shown before it is read again.
+	cacheLife = 5 * time.Second
+	// failedLife is how long nothing is read after the ledger could not be, so that of
+	// several that wait only one does so for as long as a database that hangs may take.
+	failedLife = time.Second
+)
 
 // cache keeps what pages read of a store for a short time, so that several pages that are open
 // do not read it as often.
@@ -20,6 +26,7 @@ type cached struct {
 	mu    sync.Mutex
 	until time.Time
 	value any
+	err   error // why there is no value
 }
 
 // remember returns what read returned for a key in the last seconds, or calls it. Calls for
@@ -37,12 +44,16 @@ func remember[T any](d *Dashboard, ctx context.Context, key string, read func(co
 	d.cache.mu.Unlock()
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	if value, ok := one.value.(T); ok && d.Now().Before(one.until) {
-		return value, nil
+	value, ok := one.value.(T)
+	if (ok || one.err != nil) && d.Now().Before(one.until) {
+		return value, one.err
 	}
 	value, err := read(ctx)
-	if err == nil {
-		one.value, one.until = value, d.Now().Add(cacheLife)
+	switch {
+	case err == nil:
+		one.value, one.err, one.until = value, nil, d.Now().Add(cacheLife)
+	case !errors.Is(ctx.Err(), context.Canceled): // and not because someone has closed a page
+		one.value, one.err, one.until = nil, err, d.Now().Add(failedLife)
 	}
 	return value, err
 }

@@ -48,8 +48,8 @@ type Options struct {
 	State func() (State, error)
 	// Router describes the router that decides. Required.
 	Router func() Router
-	// Price returns the price of a model of the configuration. Required.
-	Price func(model string) Price
+	// Prices returns the prices of the models of the configuration, by their names. Required.
+	Prices func() map[string]Price
 	// Replay decides the latest requests of a range again. Nil: there is no ledger.
 	Replay func(ctx context.Context, q Question) (*Replay, error)
 	// Try decides for a text at several objectives, and calls nobody. Required.
@@ -95,8 +95,8 @@ var files embed.FS
 
 // New returns a dashboard.
 func New(o Options) (*Dashboard, error) {
-	if o.Config == nil || o.State == nil || o.Router == nil || o.Price == nil || o.Try == nil {
-		return nil, errors.New("dashboard: Config, State, Router, Price and Try are required")
+	if o.Config == nil || o.State == nil || o.Router == nil || o.Prices == nil || o.Try == nil {
+		return nil, errors.New("dashboard: Config, State, Router, Prices and Try are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -215,12 +215,19 @@ func wrongf(format string, args ...any) error { return wrong{fmt.Errorf(format, 
 // policy lets pages load only what the dashboard serves itself.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxForm is the size of a form in bytes.
-const maxForm = 1 << 20
+const (
+	// maxForm is the size of a form in bytes.
+	maxForm = 1 << 20
+	// pageWait is how long a page waits for a database that does not answer.
+	pageWait = 30 * time.Second
+)
 
 // page returns the handler of a page.
 func (d *Dashboard) page(serve func(*http.Request) (*view, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageWait)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		err := d.checkForm(r)
 		var v *view
@@ -341,7 +348,7 @@ func (d *Dashboard) alerts() []string {
 		return []string{"The state of the gateway cannot be read."}
 	}
 	if d.Store != nil && !state.StoreUp {
-		list = append(list, "The store does not work at the moment. Attempts wait in the journal, and pages show what was stored before.")
+		list = append(list, "The store does not work at the moment. Attempts wait in the journal, and pages that need the store come back with it.")
 	}
 	for _, b := range state.Breakers {
 		if b.State == "open" {

@@ -84,13 +84,17 @@ func options(t *testing.T, s *ledger.Store) Options {
 	f := config(t, "")
 	return Options{Version: "v1", Store: s, Now: func() time.Time { return noon },
 		Config: func() *gateway.File { return f },
-		State:  func() (State, error) { return State{StoreUp: true, InFlight: 3}, nil },
+		State: func() (State, error) {
+			return State{StoreUp: true, InFlight: 3, Rejected: []Counted{{"budget", 2}, {"key", 0}, {"tides", 1}}}, nil
+		},
 		Router: func() Router {
 			return Router{File: "router.safetensors", Fingerprint: "abc", Data: []Counted{{hostile, 77}}, Metrics: []Metric{{"aiq", .8125}, {"new", 1}},
 				Frontier: []carrot.Point{{USDPerQuality: 1, CostUSD: .001, Quality: .7}, {USDPerQuality: 2, CostUSD: .01, Quality: .9}}, BestSingle: carrot.Point{CostUSD: .01, Quality: .88},
 				Models: []RouterModel{{"large", .88, true}, {"huge", .95, false}}}
 		},
-		Price: func(string) Price { return Price{Input: 1, Cached: math.NaN(), Output: 2} },
+		Prices: func() map[string]Price {
+			return map[string]Price{"large": {Input: 1, Cached: math.NaN(), Output: 2}, "small": {Input: 1, Cached: math.NaN(), Output: 2}}
+		},
 		Try: func(_ context.Context, text string) ([]Trial, error) {
 			return []Trial{{Name: "balanced", Decision: served(len(text), "small").Decision}, {Name: "cheap", Err: "no model can answer " + text}}, nil
 		},
@@ -197,7 +201,7 @@ func TestOverview(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)
 	}
-	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was")
+	contains(t, page, "$0.0140", "without 1 call of unknown cost", "1 request without an answer", "1 call of 4 failed", "3 in progress", "1.0 s", "small", "12:20 UTC: 3", "as it was", "no other figure: 2 over a budget or a limit of their client; 1 tides.")
 	status, page = get(t, h, Root+"?period=7d&at=60&policy=cheap")
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, page)

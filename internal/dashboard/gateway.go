@@ -19,10 +19,10 @@ import (
 )
 
 // Attach returns the handler of a gateway for operators, with the dashboard. Prices and
-// decisions for a text are the answers of the gateway itself, so o.Price and o.Try may be nil.
+// decisions for a text are the answers of the gateway itself, so o.Prices and o.Try may be nil.
 func Attach(g *gateway.Gateway, a gateway.AdminOptions, o Options) (http.Handler, error) {
 	ask := &operator{config: o.Config}
-	o.Price, o.Try = ask.price, ask.tries
+	o.Prices, o.Try = ask.prices, ask.tries
 	d, err := New(o)
 	if err != nil {
 		return nil, err
@@ -111,12 +111,11 @@ func (o *operator) tries(ctx context.Context, text string) ([]Trial, error) {
 	return list, nil
 }
 
-// price returns the price by which the gateway bills calls of a model.
-func (o *operator) price(model string) Price {
-	p := Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()}
+// prices returns the prices by which the gateway bills calls, as far as they are known.
+func (o *operator) prices() map[string]Price {
 	w, err := o.ask(context.Background(), http.MethodGet, "/models", nil)
 	if err != nil { // impossible
-		return p
+		return nil
 	}
 	var list struct {
 		Data []struct {
@@ -128,16 +127,19 @@ func (o *operator) price(model string) Price {
 	}
 	if err := json.Unmarshal(w.body.Bytes(), &list); err != nil || w.status != http.StatusOK {
 		o.log.Error("the prices of models cannot be read", "status", w.status, "error", err)
-		return p
+		return nil
 	}
+	all := make(map[string]Price, len(list.Data))
 	for _, m := range list.Data {
-		if m.Name != model || m.Price == nil {
-			continue
+		p := unknownPrice()
+		if m.Price != nil {
+			p.Input, p.Cached, p.Output = perMillion(m.Price.Input), perMillion(m.Price.CachedInput.Or(m.Price.Input)), perMillion(m.Price.Output)
+			p.Date, p.Source, p.Also = m.Price.Date, m.Source, furtherPrices(m.Price)
 		}
-		p.Input, p.Cached, p.Output = perMillion(m.Price.Input), perMillion(m.Price.CachedInput.Or(m.Price.Input)), perMillion(m.Price.Output)
-		p.Date, p.Source, p.Shutdown, p.Successor, p.Borrowed, p.Also = m.Price.Date, m.Source, m.Shutdown, m.Successor, m.Borrowed, furtherPrices(m.Price)
+		p.Shutdown, p.Successor, p.Borrowed = m.Shutdown, m.Successor, m.Borrowed
+		all[m.Name] = p
 	}
-	return p
+	return all
 }
 
 // perMillion returns a rate in USD for a million tokens; NaN if it is unknown.

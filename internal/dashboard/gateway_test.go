@@ -36,8 +36,8 @@ func TestFurtherPrices(t *testing.T) {
 	}
 }
 
-// TestPrice: prices are those that the gateway tells operators with the admin key, and NaN
-// where it tells none.
+// TestPrice: prices are those that the gateway tells operators with the admin key, and
+// unknown where it tells none.
 func TestPrice(t *testing.T) {
 	answers := func(status int, body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,21 +48,24 @@ func TestPrice(t *testing.T) {
 			io.WriteString(w, body)
 		})
 	}
-	price := func(h http.Handler, model string) Price {
+	prices := func(h http.Handler) map[string]Price {
 		o := &operator{gateway: h, log: slog.New(slog.DiscardHandler), config: func() *gateway.File { return &gateway.File{Config: gateway.Config{AdminKey: "admin-key"}} }}
-		return o.price(model)
+		return o.prices()
 	}
 	const list = `{"data":[{"name":"other","price":{"input":7}},{"name":"m","borrowed":"known","price":{"input":2,"output":8,"cache_write":2.5,"date":"2026-11-01"},"price_source":"a book","shutdown":"2027-01-01","successor":"n"}]}`
-	p := price(answers(200, list), "m")
+	p := prices(answers(200, list))["m"]
 	if p.Input != 2 || p.Cached != 2 || p.Output != 8 || p.Date != "2026-11-01" || p.Source != "a book" || p.Shutdown != "2027-01-01" || p.Successor != "n" || p.Borrowed != "known" || !slices.Equal(p.Also, []string{"cache writes $2.50"}) {
 		t.Errorf("%+v", p)
 	}
-	if p := price(answers(200, list), "other"); p.Input != 7 || !math.IsNaN(p.Output) {
+	if p := prices(answers(200, list))["other"]; p.Input != 7 || !math.IsNaN(p.Output) {
 		t.Errorf("%+v, want an unknown price of output", p)
 	}
 	for name, h := range map[string]http.Handler{"another model": answers(200, list), "refused": answers(401, "the admin key is wrong"), "no JSON": answers(200, "<html>")} {
-		if p := price(h, "nobody"); !math.IsNaN(p.Input) || !math.IsNaN(p.Cached) || !math.IsNaN(p.Output) || p.Source != "" {
+		if p, ok := prices(h)["nobody"]; ok {
 			t.Errorf("%s: %+v, want nothing", name, p)
 		}
+	}
+	if p := prices(answers(200, `{"data":[{"name":"m","price":null,"shutdown":"2027-01-01"}]}`))["m"]; !math.IsNaN(p.Input) || !math.IsNaN(p.Output) || p.Shutdown != "2027-01-01" {
+		t.Errorf("%+v, want a shutdown without a price", p)
 	}
 }

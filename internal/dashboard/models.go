@@ -130,8 +130,11 @@ func (d *Dashboard) models(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	page.configure(d.Config(), state.Breakers)
+	prices := d.Prices()
 	for _, m := range page.Models {
-		m.Price = d.Price(m.Name)
+		if price, ok := prices[m.Name]; ok {
+			m.Price = price
+		}
 	}
 	if d.Store != nil {
 		fates, err := remember(d, r.Context(), "fates "+p.Name, func(ctx context.Context) ([]ledger.Fate, error) {
@@ -154,7 +157,7 @@ func (d *Dashboard) models(r *http.Request) (*view, error) {
 // configure lists the models and providers of a configuration.
 func (p *modelsPage) configure(c *gateway.File, breakers []Breaker) {
 	add := func(name, provider, upstream string, embeds bool) {
-		m := &modelRow{Name: name, Provider: provider, Upstream: cmp.Or(upstream, name), Configured: true, Embeds: embeds, Paid: usd(0.0), FailedShare: math.NaN()}
+		m := &modelRow{Name: name, Provider: provider, Upstream: cmp.Or(upstream, name), Configured: true, Embeds: embeds, Price: unknownPrice(), Paid: usd(0.0), FailedShare: math.NaN()}
 		for _, b := range breakers {
 			if b.Provider == m.Provider && b.Model == m.Upstream {
 				m.Breaker = b.State
@@ -177,6 +180,8 @@ func (p *modelsPage) configure(c *gateway.File, breakers []Breaker) {
 	}
 }
 
+func unknownPrice() Price { return Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()} }
+
 // Compared returns the models of which forecasts can be compared with the truth.
 func (p *modelsPage) Compared() (list []*modelRow) {
 	for _, m := range p.Models {
@@ -192,7 +197,7 @@ func (p *modelsPage) model(name, provider string) *modelRow {
 	if at := slices.IndexFunc(p.Models, func(m *modelRow) bool { return m.Name == name }); at >= 0 {
 		return p.Models[at]
 	}
-	m := &modelRow{Name: name, Provider: provider, Price: Price{Input: math.NaN(), Cached: math.NaN(), Output: math.NaN()}, Paid: usd(0.0), FailedShare: math.NaN()}
+	m := &modelRow{Name: name, Provider: provider, Price: unknownPrice(), Paid: usd(0.0), FailedShare: math.NaN()}
 	p.Models = append(p.Models, m)
 	return m
 }

@@ -19,14 +19,12 @@ func withPrices(o *Options) {
 	o.State = func() (State, error) {
 		return State{StoreUp: true, Breakers: []Breaker{{"openai", "gpt-large", "open"}, {"openai", "small", "half open"}, {"local", "idle", "closed"}}}, nil
 	}
-	o.Price = func(model string) Price {
-		switch model {
-		case "large":
-			return Price{Input: 2.5, Cached: .25, Output: 10, Date: "2026-11-01", Source: "https://prices.example", Also: []string{"tier flex: × 0.5"}, Shutdown: "2027-01-15", Successor: "larger"}
-		case "small":
-			return Price{Input: 0, Cached: 0, Output: nan, Source: "the configuration", Shutdown: "2027-06-01", Borrowed: "known"}
+	o.Prices = func() map[string]Price {
+		return map[string]Price{
+			"large": {Input: 2.5, Cached: .25, Output: 10, Date: "2026-11-01", Source: "https://prices.example", Also: []string{"tier flex: × 0.5"}, Shutdown: "2027-01-15", Successor: "larger"},
+			"small": {Input: 0, Cached: 0, Output: nan, Source: "the configuration", Shutdown: "2027-06-01", Borrowed: "known"},
+			"idle":  {Input: nan, Cached: nan, Output: nan, Shutdown: "2026-11-01"},
 		}
-		return Price{Input: nan, Cached: nan, Output: nan, Shutdown: "2026-11-01"}
 	}
 }
 

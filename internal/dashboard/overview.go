@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -53,6 +54,9 @@ func (p period) part() time.Duration {
 	return ledger.Day
 }
 
+// maxBudgets is how many budgets are on the first page: those of which most is used.
+const maxBudgets = 20
+
 // sampled is how many of the latest attempts are looked at one by one.
 const sampled = 2000
 
@@ -83,11 +87,19 @@ type overview struct {
 	Abstained       float64 // share of the decisions
 	Savings         []savingRow
 	Budgets         []budgetRow
+	MoreBudgets     int // that the page has no room for
 	Mix             template.HTML
 	Spent           template.HTML
 	Legend          []legend
 	Replay          *replayView
 	State           State
+	Refused         []Counted // requests that are in no other figure, by reason
+}
+
+// refusals are the reasons of refusals for people.
+var refusals = map[string]string{
+	"budget": "over a budget or a limit of their client", "candidate": "that no model may answer", "feedback": "feedback that was not accepted", "key": "a wrong or missing key", "limit": "too many at once", "memory": "no memory for them",
+	"origin": "from the page of another site", "request": "not a request that the gateway reads", "size": "too long", "slow": "sent too slowly",
 }
 
 // savingRow is what was saved against the models that a name stands for.
@@ -121,6 +133,11 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	o := overview{Period: p, Periods: periods, P50: math.NaN(), P95: math.NaN(), First: math.NaN(), Abstained: math.NaN()}
 	if o.State, err = d.State(); err != nil {
 		return nil, err
+	}
+	for _, r := range o.State.Rejected {
+		if r.Count > 0 {
+			o.Refused = append(o.Refused, Counted{cmp.Or(refusals[r.Name], r.Name), r.Count})
+		}
 	}
 	now := d.Now()
 	within := ledger.Range{From: p.from(now)}
@@ -157,6 +174,10 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 		for _, f := range figures {
 			o.Budgets = append(o.Budgets, rowOf(f, now))
 		}
+		if o.MoreBudgets = max(len(o.Budgets)-maxBudgets, 0); o.MoreBudgets > 0 {
+			slices.SortStableFunc(o.Budgets, func(a, b budgetRow) int { return cmp.Compare(b.Used, a.Used) })
+			o.Budgets = o.Budgets[:maxBudgets]
+		}
 	}
 	if o.Replay, err = d.replayed(r, p); err != nil {
 		return nil, err
@@ -175,11 +196,11 @@ type timeline struct {
 const fresh = 3 * time.Hour
 
 // timeline reads what happened in a period, by hours if it is a day, by less if there is
-// little.
+// little. Calls of a machine whose clock is ahead are no reason for less.
 func (d *Dashboard) timeline(ctx context.Context, p period) (t timeline, err error) {
 	now := d.Now()
 	t.from, t.part = p.from(now), p.part()
-	if t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part); err != nil || t.part == ledger.Day || len(t.bins) == 0 || now.Sub(t.bins[0].Start) > fresh {
+	if t.bins, err = d.Store.Bins(ctx, ledger.Range{From: t.from}, t.part); err != nil || t.part == ledger.Day || len(t.bins) == 0 || now.Before(t.bins[0].Start) || now.Sub(t.bins[0].Start) > fresh {
 		return t, err
 	}
 	t.from, t.part = t.bins[0].Start, 10*time.Minute
@@ -245,11 +266,16 @@ func (o *overview) measure(s sample) {
 	o.Sample = len(s.attempts)
 	var total, first []float64
 	abstained := 0
+	waited := map[string]time.Duration{} // at providers, for all calls of a request
+	for _, a := range s.attempts {
+		waited[a.RequestID] += a.Upstream
+	}
 	for _, a := range s.attempts {
 		if a.Outcome == record.Served {
-			total = append(total, (a.Overhead + a.Upstream).Seconds())
+			all := a.Overhead + waited[a.RequestID]
+			total = append(total, all.Seconds())
 			if a.FirstToken > 0 {
-				first = append(first, (a.Overhead + a.FirstToken).Seconds())
+				first = append(first, (all - a.Upstream + a.FirstToken).Seconds())
 			}
 		}
 		if a.Number == 1 && a.Decision != nil {
@@ -279,7 +305,7 @@ func quantile(sorted []float64, share float64) float64 {
 func rowOf(f budget.Figures, now time.Time) budgetRow {
 	row := budgetRow{Figures: f, Due: math.NaN()}
 	row.Used = (f.Spent + f.Held).Float() / f.Amount.Float()
-	if began, err := time.Parse(time.DateOnly, f.Began); err == nil && f.Ends.After(began) {
+	if began, err := beganAt(f); err == nil && f.Ends.After(began) {
 		row.Due = now.Sub(began).Seconds() / f.Ends.Sub(began).Seconds()
 	}
 	switch {
@@ -293,6 +319,23 @@ func rowOf(f budget.Figures, now time.Time) budgetRow {
 	}
 	row.Meter = meter(fmt.Sprintf("%s of the budget %s is spent or held; %s of its period is over", share(row.Used), f.Name, share(row.Due)), row.Used, row.Due)
 	return row
+}
+
+// beganAt returns when the period of a budget began, at midnight of the budget's time zone. How
+// far that is from midnight of UTC follows from when the period ends, which is a day, a week
+// or a month later, except for an hour where clocks change in between.
+func beganAt(f budget.Figures) (time.Time, error) {
+	day, err := time.Parse(time.DateOnly, f.Began)
+	if err != nil {
+		return day, err
+	}
+	off := f.Ends.Sub(day.AddDate(0, 0, 1))
+	for _, end := range []time.Time{day.AddDate(0, 0, 7), day.AddDate(0, 1, 0)} {
+		if other := f.Ends.Sub(end); other.Abs() < off.Abs() {
+			off = other
+		}
+	}
+	return day.Add(off), nil
 }
 
 // replayView is what the latest requests would have been at another objective.
@@ -393,6 +436,29 @@ func (v *replayView) draw() template.HTML {
 
 // replay answers a script that moves the slider, and programs that want the figures.
 func (d *Dashboard) replay(r *http.Request) (*view, error) {
+	v, err := d.asked(r)
+	if !strings.Contains(r.Header.Get("Accept"), "application/json") {
+		return &view{page: "replay", bare: true, title: "Replay", body: v}, err
+	}
+	if err == nil && v.Replay != nil {
+		return &view{data: v.JSON}, nil
+	}
+	why, status := "", http.StatusNotFound
+	switch {
+	case err == nil:
+		why = v.Why
+	case errors.Is(err, errNoStore):
+		why = sentence(err.Error())
+	default:
+		page := d.failed(r, err)
+		why, status = fmt.Sprint(page.body), page.status
+	}
+	data, err := json.Marshal(map[string]string{"error": why})
+	return &view{data: append(data, '\n'), status: status}, err
+}
+
+// asked returns what a request asks of the log.
+func (d *Dashboard) asked(r *http.Request) (*replayView, error) {
 	if d.Store == nil {
 		return nil, errNoStore
 	}
@@ -400,18 +466,7 @@ func (d *Dashboard) replay(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := d.replayed(r, p)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
-		if v.Replay == nil {
-			data, err := json.Marshal(map[string]string{"error": v.Why})
-			return &view{data: append(data, '\n'), status: http.StatusNotFound}, err
-		}
-		return &view{data: v.JSON}, nil
-	}
-	return &view{page: "replay", bare: true, title: "Replay", body: v}, nil
+	return d.replayed(r, p)
 }
 
 // AsItWas reports whether no other objective is asked about.

@@ -39,7 +39,7 @@ func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Hand
 		},
 		State:  func() (State, error) { return State{StoreUp: true}, nil },
 		Router: func() Router { return Router{} },
-		Price:  func(string) Price { return Price{} },
+		Prices: func() map[string]Price { return nil },
 		Try:    func(context.Context, string) ([]Trial, error) { return nil, nil },
 	}
 	if change != nil {

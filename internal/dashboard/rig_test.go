@@ -112,7 +112,7 @@ func operate(t *testing.T, dsn, more string) *operated {
 	settings := dashboard.Options{Version: "v1", Config: o.serving.Load, Log: log, Now: func() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) },
 		State:  func() (dashboard.State, error) { return dashboard.State{StoreUp: true}, nil },
 		Router: func() dashboard.Router { return dashboard.Router{} },
-		Price:  func(string) dashboard.Price { return dashboard.Price{} },
+		Prices: func() map[string]dashboard.Price { return nil },
 		Try:    func(context.Context, string) ([]dashboard.Trial, error) { return nil, nil }}
 	if dsn != "" {
 		if o.store, err = keys.Make(t.Context(), dsn); err != nil {

@@ -132,7 +132,9 @@ func (p *routerPage) measure(s sample) {
 			continue
 		}
 		p.Decided++
-		bins[min(int(a.Decision.Novelty*10), 9)]++
+		if novelty := a.Decision.Novelty; !math.IsNaN(novelty) {
+			bins[int(min(max(novelty*10, 0), 9))]++ // others may have written the record
+		}
 		if a.Decision.Novelty > .9 {
 			novel++
 		}
