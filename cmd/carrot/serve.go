@@ -30,7 +30,6 @@ import (
 	"github.com/carrot-router/carrot/internal/ledger"
 	"github.com/carrot-router/carrot/internal/phrase"
 	"github.com/carrot-router/carrot/internal/responses"
-	"github.com/carrot-router/carrot/price"
 	"github.com/carrot-router/carrot/record"
 )
 
@@ -102,7 +101,6 @@ type service struct {
 
 	gateway  *gateway.Gateway
 	artifact *artifact.Artifact     // the saved router that was loaded last
-	prices   *price.Book            // that were loaded last
 	warnings []string               // about the router's file
 	bound    *gateway.File          // with which it was started
 	books    *books                 // the store
@@ -159,7 +157,6 @@ func (s *service) load() (*gateway.File, gateway.Source, error) {
 	if err != nil {
 		return nil, gateway.Source{}, err
 	}
-	s.prices = book
 	source := gateway.Source{Router: router, MeanQuality: map[string]float64{}, Prices: book}
 	for _, m := range a.Manifest.Models {
 		source.MeanQuality[m.Name] = m.MeanScore
