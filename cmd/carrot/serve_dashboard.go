@@ -171,7 +171,7 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 	if err != nil {
 		return nil, err
 	}
-	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Median: k.median, Was: a.Was,
+	out := &dashboard.Replay{Requests: a.Requests, Decided: a.Decided, Changed: a.Changed, Limited: k.n >= replayed, Median: k.median, At: k.until.Add(-keptFor), Was: a.Was,
 		Then: shownEstimate(a.Then), Saved: shownEstimate(a.Saved), QualityWas: shownEstimate(a.QualityWas), QualityThen: shownEstimate(a.QualityThen), Curve: k.curve, Single: k.single, JSON: append(text, '\n')}
 	for _, m := range a.Models {
 		out.Models = append(out.Models, dashboard.ReplayModel{Name: m.Name, Was: m.Was, Then: m.Then, WasUSD: m.WasUSD, ThenUSD: m.ThenUSD, New: m.New})

@@ -188,6 +188,7 @@ var functions = template.FuncMap{
 	"ms":      milliseconds,
 	"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 	"moment":  moment,
+	"clock":   func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
 	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 }
 

@@ -371,10 +371,11 @@ type Question struct {
 // Replay is what would have been, with 95% intervals of what is estimated.
 type Replay struct {
 	Requests, Decided, Changed int
-	Median                     float64  // willingness to pay of the decisions, USD per unit of quality; may be +Inf
-	Limited                    bool     // only the latest requests are replayed
-	Was                        float64  // USD, a fact
-	Then, Saved                Estimate // USD
+	At                         time.Time // when the log was read
+	Median                     float64   // willingness to pay of the decisions, USD per unit of quality; may be +Inf
+	Limited                    bool      // only the latest requests are replayed
+	Was                        float64   // USD, a fact
+	Then, Saved                Estimate  // USD
 	QualityWas, QualityThen    Estimate
 	Models                     []ReplayModel
 	// Curve is what would have been at other objectives, from the lowest willingness

@@ -193,7 +193,7 @@ func TestOverview(t *testing.T) {
 	asked := []Question{}
 	o.Replay = func(_ context.Context, q Question) (*Replay, error) {
 		asked = append(asked, q)
-		return &Replay{Requests: 4, Decided: 3, Changed: 2, Was: .014, Then: Estimate{.003, .002, .004}, Saved: Estimate{.011, .01, .012}, QualityWas: Estimate{.8, .7, .9}, QualityThen: Estimate{.75, .7, .8},
+		return &Replay{At: noon, Limited: true, Requests: 4, Decided: 3, Changed: 2, Was: .014, Then: Estimate{.003, .002, .004}, Saved: Estimate{.011, .01, .012}, QualityWas: Estimate{.8, .7, .9}, QualityThen: Estimate{.75, .7, .8},
 			Models: []ReplayModel{{Name: "small", Was: 2, Then: 3, ThenUSD: .003}}, Curve: []ReplayPoint{{1e-5, .001, .7}, {1, .01, .9}}, Single: []ReplaySingle{{"large", .012, .9}}, JSON: []byte("{}\n")}, nil
 	}
 	h := serve(t, o)
