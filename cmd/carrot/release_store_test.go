@@ -63,8 +63,8 @@ func nextRelease(t *testing.T, statements string) string {
 // and write one store together. If the step says that the older one may not, that refuses
 // the store and says why.
 func TestReleases(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the command twice")
+	if testing.Short() || raceEnabled() {
+		t.Skip("builds the command twice, and runs no two parts of it at once")
 	}
 	this := program(t)
 	compatible := nextRelease(t, "ALTER TABLE attempts ADD COLUMN region TEXT NOT NULL DEFAULT '';\nCREATE TABLE regions (name TEXT PRIMARY KEY) WITHOUT ROWID;\n")
