@@ -70,7 +70,8 @@ func newGramIndex(x []carrot.Representation) *gramIndex {
 		}
 	}
 	g.row = make([]int32, g.start[len(g.key)])
-	words := g.number()
+	g.number()
+	words := g.words()
 	g.bits = make([]uint64, len(x)*words)
 	next := slices.Clone(g.start)
 	for i, set := range sets {
@@ -88,8 +89,11 @@ func newGramIndex(x []carrot.Representation) *gramIndex {
 	return g
 }
 
-// number numbers the grams without postings and returns how many words their bits take.
-func (g *gramIndex) number() (words int) {
+// words returns how many words of bits a training query has.
+func (g *gramIndex) words() int { return (len(g.often) + 63) / 64 }
+
+// number numbers the grams without postings.
+func (g *gramIndex) number() {
 	g.gram = make([]indexed, len(g.key))
 	n := int32(0)
 	for k, j := range g.key {
@@ -101,12 +105,11 @@ func (g *gramIndex) number() (words int) {
 	}
 	g.often = make([]float32, n)
 	g.group = newGroups(g.key)
-	return int(n+63) / 64
 }
 
 // weigh finds the weights of the grams and the lengths of the vectors of n queries.
 func (g *gramIndex) weigh(n int) {
-	words := (len(g.often) + 63) / 64
+	words := g.words()
 	count := make([]int32, 64*words)
 	for at, set := range g.bits {
 		for ; set != 0; set &= set - 1 {
@@ -176,7 +179,7 @@ func (g *gramIndex) see(grams []uint32, w *workspace) {
 // nearest returns the highest similarity of a query to a training query for which skip is
 // false (nil: to any), by what see has listed. It clears the marks of see.
 func (g *gramIndex) nearest(w *workspace, skip func(row int32) bool) float32 {
-	words := (len(g.often) + 63) / 64
+	words := g.words()
 	w.sim, w.set = grow(w.sim, len(g.norm)), grow(w.set, words)
 	var rare, often float32
 	for _, k := range w.place {
@@ -262,7 +265,7 @@ func (g *gramIndex) candidates(sum []float32, skip func(row int32) bool) (top [g
 
 // unsee removes what see has found only in training queries for which skip is true.
 func (g *gramIndex) unsee(w *workspace, skip func(row int32) bool) {
-	words := (len(g.often) + 63) / 64
+	words := g.words()
 	w.place = slices.DeleteFunc(w.place, func(k int32) bool {
 		elsewhere := false
 		if e := g.gram[k]; e.n > 0 {
@@ -279,7 +282,7 @@ func (g *gramIndex) unsee(w *workspace, skip func(row int32) bool) {
 }
 
 func (g *gramIndex) save(out *tensors, prefix string) {
-	n, words := len(g.norm), (len(g.often)+63)/64
+	n, words := len(g.norm), g.words()
 	out.uint32s(prefix+"gram", g.key, len(g.key))
 	out.int32s(prefix+"gram.start", g.start, len(g.start))
 	if n <= 1<<16 {
@@ -321,7 +324,8 @@ func loadGramIndex(in *tensors, prefix string, n int) *gramIndex {
 		in.fail(prefix+"gram.start", "keys or offsets are not in rising order")
 		return nil
 	}
-	words := g.number()
+	g.number()
+	words := g.words()
 	// The bits also bound n, so that a hostile file cannot claim memory for rows that it
 	// does not have.
 	if words == 0 && n > 1<<16 || n < 1 {

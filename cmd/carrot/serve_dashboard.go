@@ -138,12 +138,12 @@ func (s *replays) answer(ctx context.Context, q dashboard.Question) (*dashboard.
 		if q.Policy != "" {
 			r.Policies = []string{q.Policy}
 		}
-		limited, err := s.store.Cut(ctx, r, replayed)
+		cut, err := s.store.Cut(ctx, r, replayed)
 		if err != nil {
 			return nil, err
 		}
-		if !limited.IsZero() {
-			r.From = limited
+		if !cut.IsZero() {
+			r.From = cut
 		}
 		requests, err := readRequests(ctx, s.store, r, nil)
 		if err != nil {

@@ -173,9 +173,7 @@ func (d *Dashboard) rowOf(c *keys.Client, used map[string]ledger.Group, total le
 }
 
 // Requests returns the address of the client's requests.
-func (c clientRow) Requests() string {
-	return Root + "requests?" + url.Values{"client": {c.Name}}.Encode()
-}
+func (c clientRow) Requests() string { return requestsOf(c.Name) }
 
 // Active returns the keys that are valid.
 func (c clientRow) Active() []keys.Key {

@@ -264,8 +264,8 @@ func usdTick(v float64) string { return "$" + svg.Tick(v) }
 // measure takes figures from the latest attempts.
 func (o *overview) measure(s sample) {
 	o.Sample = len(s.attempts)
+	o.Decided, _, o.Abstained = decisions(s.attempts)
 	var total, first []float64
-	abstained := 0
 	waited := map[string]time.Duration{} // at providers, for all calls of a request
 	for _, a := range s.attempts {
 		waited[a.RequestID] += a.Upstream
@@ -278,19 +278,10 @@ func (o *overview) measure(s sample) {
 				first = append(first, (all - a.Upstream + a.FirstToken).Seconds())
 			}
 		}
-		if a.Number == 1 && a.Decision != nil {
-			o.Decided++
-			if a.Decision.Abstained {
-				abstained++
-			}
-		}
 	}
 	slices.Sort(total)
 	slices.Sort(first)
 	o.P50, o.P95, o.First = quantile(total, .5), quantile(total, .95), quantile(first, .5)
-	if o.Decided > 0 {
-		o.Abstained = float64(abstained) / float64(o.Decided)
-	}
 }
 
 // quantile returns the smallest value of a sorted list that a share of it does not exceed; NaN of an empty one.

@@ -208,6 +208,11 @@ func (p *requestsPage) address(others map[string]string) string {
 	return Root + "requests?" + q.Encode()
 }
 
+// requestsOf returns the address of the list of a client's requests.
+func requestsOf(client string) string {
+	return (&requestsPage{Client: client}).address(nil)
+}
+
 func addressOfRequest(id string) string { return Root + "requests/" + url.PathEscape(id) }
 
 // outcomeText says how a call ended.
@@ -296,10 +301,7 @@ func (d *Dashboard) request(r *http.Request) (*view, error) {
 		}
 		page.Feedback = append(page.Feedback, one)
 	}
-	page.ByClient = Root + "requests?" + url.Values{"client": {page.Client}}.Encode()
-	for _, name := range slices.Sorted(maps.Keys(page.Labels)) {
-		page.LabelList = append(page.LabelList, name+"="+page.Labels[name])
-	}
+	page.ByClient, page.LabelList = requestsOf(page.Client), labelLines(page.Labels)
 	var cost ledger.Amount
 	unknown, waited := 0, time.Duration(0)
 	for _, a := range attempts {

@@ -45,15 +45,7 @@ func pages(t *testing.T, store *ledger.Store, change func(o *Options)) http.Hand
 	if change != nil {
 		change(&o)
 	}
-	d, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	for pattern, handler := range d.Handlers() {
-		mux.Handle(pattern, handler)
-	}
-	return mux
+	return serve(t, o)
 }
 
 var (

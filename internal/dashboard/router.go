@@ -53,18 +53,9 @@ func (s sample) halves() []half {
 
 func (s sample) half(name string, attempts []*record.Attempt) half {
 	h := half{Name: name, From: attempts[len(attempts)-1].Time, To: attempts[0].Time}
-	novel, abstained := 0, 0
+	h.Decided, h.Novel, h.Abstained = decisions(attempts)
 	cost, expected, offset := 0.0, 0.0, 0.0
 	for _, a := range attempts {
-		if a.Number == 1 && a.Decision != nil {
-			h.Decided++
-			if a.Decision.Novelty > .9 {
-				novel++
-			}
-			if a.Decision.Abstained {
-				abstained++
-			}
-		}
 		if a.Outcome != record.Served {
 			continue
 		}
@@ -78,9 +69,26 @@ func (s sample) half(name string, attempts []*record.Attempt) half {
 			offset += *f.Score - e.Quality
 		}
 	}
-	h.Novel, h.Abstained = float64(novel)/float64(h.Decided), float64(abstained)/float64(h.Decided) // NaN: none
-	h.Ratio, h.Offset = cost/expected, offset/float64(h.Scored)
+	h.Ratio, h.Offset = cost/expected, offset/float64(h.Scored) // NaN: there are none
 	return h
+}
+
+// decisions counts the decisions that led to attempts, and returns the shares of those whose
+// novelty is above .9, and of those that were made by means alone; NaN if there are none.
+func decisions(attempts []*record.Attempt) (n int, novel, abstained float64) {
+	for _, a := range attempts {
+		if a.Number != 1 || a.Decision == nil {
+			continue
+		}
+		n++
+		if a.Decision.Novelty > .9 {
+			novel++
+		}
+		if a.Decision.Abstained {
+			abstained++
+		}
+	}
+	return n, novel / float64(n), abstained / float64(n)
 }
 
 // words are the names of figures of training for people.
@@ -124,7 +132,7 @@ func (d *Dashboard) router(r *http.Request) (*view, error) {
 // measure compares the latest decisions with the training data.
 func (p *routerPage) measure(s sample) {
 	var bins [10]int
-	novel, lost := 0, 0
+	p.Decided, p.Novel, p.Lost = decisions(s.attempts)
 	byRouter := map[string]*shadow{}
 	var order []string
 	for _, a := range s.attempts {
@@ -134,12 +142,6 @@ func (p *routerPage) measure(s sample) {
 		p.Decided++
 		if novelty := a.Decision.Novelty; !math.IsNaN(novelty) {
 			bins[int(min(max(novelty*10, 0), 9))]++ // others may have written the record
-		}
-		if a.Decision.Novelty > .9 {
-			novel++
-		}
-		if a.Decision.Abstained {
-			lost++
 		}
 		if f := a.Decision.Router; f != p.Fingerprint && f != "" {
 			if p.Others == nil {
@@ -168,7 +170,6 @@ func (p *routerPage) measure(s sample) {
 	if p.Decided == 0 {
 		return
 	}
-	p.Novel, p.Lost = float64(novel)/float64(p.Decided), float64(lost)/float64(p.Decided)
 	bars := make([]bar, len(bins))
 	for i, n := range bins {
 		bars[i] = bar{fmt.Sprintf("novelty from %.1f to %.1f", float64(i)/10, float64(i+1)/10), fmt.Sprintf("%.1f", float64(i)/10), []float64{float64(n) / float64(p.Decided)}}
