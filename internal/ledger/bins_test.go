@@ -10,6 +10,20 @@ import (
 	"github.com/carrot-router/carrot/record"
 )
 
+// reopened closes a ledger, so that all is in its store, and opens the store.
+func reopened(t *testing.T, l *Ledger, dsn string) *Store {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenStore(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
 // TestBins: hours and days have the sums of the attempts in them.
 func TestBins(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, dsn string) {
@@ -23,14 +37,7 @@ func TestBins(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s, err := OpenStore(t.Context(), dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		s := reopened(t, l, dsn)
 		within := Range{From: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
 		for _, part := range []time.Duration{10 * time.Minute, time.Hour, Day} {
 			type key struct {
@@ -97,14 +104,7 @@ func TestLatest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s, err := OpenStore(t.Context(), dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		s := reopened(t, l, dsn)
 		score := 0.25
 		if err := s.AddFeedback(t.Context(), Feedback{Time: start, RequestID: "req_100", Client: "support", Kind: "score", Score: &score}); err != nil {
 			t.Fatal(err)
